@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Module names carry the prefix `Martlet` so that the package can stand beside others; folders do not.
+func library(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: "Martlet\(folder)", dependencies: dependencies, path: "Sources/\(folder)")
+}
+
+func tests(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(folder)Tests",
+        dependencies: [.target(name: "Martlet\(folder)"), "TestSupport"] + dependencies,
+        path: "Tests/\(folder)Tests")
+}
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .library(name: "Martlet", targets: ["Martlet"]),
+        .library(name: "MartletTokenizers", targets: ["MartletTokenizers"]),
+        .executable(name: "martlet", targets: ["martlet-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        .target(name: "CMartletKernels", path: "Sources/CKernels"),
+        library("JSON"),
+        library("Tensors", ["CMartletKernels"]),
+        library("Formats", ["MartletTensors", "MartletJSON"]),
+        library("Tokenizers", ["MartletJSON"]),
+        library("Layers", ["MartletTensors"]),
+        library("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        library("Planning", ["MartletModels", "MartletLayers", "MartletFormats", "MartletJSON"]),
+        library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
+        .target(
+            name: "Martlet",
+            dependencies: [
+                "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
+                "MartletGeneration", "MartletJSON",
+            ]),
+        .executableTarget(
+            name: "martlet-cli",
+            dependencies: [
+                "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
+                "MartletGeneration", "MartletPlanning", "MartletJSON",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        tests("JSON"),
+        tests("Tensors", ["CMartletKernels"]),
+        tests("Formats", ["MartletTensors", "MartletJSON"]),
+        tests("Tokenizers", ["MartletJSON"]),
+        tests("Models", ["Martlet", "MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
+        tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
+        tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "TestSupport"], path: "Tests/CommandTests"),
+    ]
+)
+
+for target in package.targets where target.name != "CMartletKernels" {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InferIsolatedConformances"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableUpcomingFeature("ImmutableWeakCaptures"),
+        .strictMemorySafety(),
+    ]
+}

@@ -1,0 +1,184 @@
+// The arithmetic of Martlet: plain C, no allocation, no threads, no global state but one dispatch table that is filled once.
+//
+// Knows nothing of tensors, models or files. Sizes are explicit, pointers never alias unless said so.
+//
+// Order of reduction. Every output element is reduced in an order that depends on the reduction length alone: never on the
+// number of rows, the tile, the range of work asked for, or the instruction set. The scalar version of each kernel is the
+// definition; wider versions must return the same bits.
+
+#ifndef CMARTLET_KERNELS_H
+#define CMARTLET_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// ---------------------------------------------------------------- dispatch
+
+/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, avx2, avx512, neon) lowers the choice.
+typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVX512 } martlet_level;
+
+/// The level in use, probed once.
+martlet_level martlet_kernel_level(void);
+
+/// For tests: use `level` from now on. False, and no change, when this processor lacks it.
+bool martlet_use_kernel_level(martlet_level level);
+
+/// Processor features that matter here, by their usual names, separated by spaces. Static storage.
+const char *martlet_processor_features(void);
+
+/// A hint to the core inside a spin loop.
+void martlet_spin_hint(void);
+
+// ---------------------------------------------------------------- element types
+
+/// Numbered as `ElementType.allCases`.
+typedef enum {
+    MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_I32,
+    MARTLET_Q8_0, MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K
+} martlet_type;
+
+/// `count` stored elements (whole blocks) to f32, exactly as ggml decodes them.
+void martlet_decode(martlet_type type, const void *stored, float *values, size_t count);
+
+/// `count` f32 values (whole blocks) to `type`: f32, f16, bf16 (round to nearest even), q8_0, q4_0, q4_K, q5_K, q6_K as ggml's
+/// reference quantizers round. False when this type cannot be written.
+bool martlet_encode(martlet_type type, const float *values, void *stored, size_t count);
+
+// ---------------------------------------------------------------- products with packed weights
+
+/// A weight `[outputs, inputs]` is packed once into panels of MARTLET_PANEL output columns, interleaved by column, so that
+/// one vector instruction serves 16 outputs while the inputs run sequentially. The last panel is padded with zeros.
+/// The layout is the same on every instruction set.
+#define MARTLET_PANEL 64
+
+/// Bytes of one packed panel.
+size_t martlet_panel_bytes(martlet_type type, size_t inputs);
+
+/// Packs panels `first ..< end`. `stored` is row-major: output row o starts at `stored + o * row_bytes`.
+void martlet_pack(martlet_type type, const void *stored, size_t row_bytes, size_t outputs, size_t inputs,
+                  void *packed, size_t first_panel, size_t end_panel);
+
+/// Bytes that one prepared activation row takes for weights of `type` (for f32, f16 and bf16 weights: the f32 row itself).
+size_t martlet_activation_bytes(martlet_type type, size_t inputs);
+
+/// Prepares `rows` f32 rows of activations for a product with weights of `type`: a copy for dense types, int8 blocks with scales
+/// for quantized ones. Each row depends on itself alone.
+void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations);
+
+/// y[r, o] = Σ_k x[r, k] · w[o, k] (+ bias[o]) for the outputs of panels `first ..< end`; `bias` may be NULL.
+/// y row r starts at `y + r * y_stride`; the stride is in floats. With `accumulate`, the sum is added to what y holds.
+void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
+                    const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
+
+// ---------------------------------------------------------------- row-wise operations
+
+/// y = x / sqrt(mean(x²) + epsilon) · (weight + weight_offset). x and y may be the same.
+void martlet_rms_norm(const float *x, const float *weight, float weight_offset, float epsilon, float *y, size_t rows, size_t width);
+
+/// y = (x − mean) / sqrt(variance + epsilon) · weight + bias; `weight` and `bias` may be NULL. x and y may be the same.
+void martlet_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t width);
+
+/// Softmax of each row. x and y may be the same.
+void martlet_softmax(const float *x, float *y, size_t rows, size_t width);
+
+typedef enum {
+    MARTLET_RELU, MARTLET_SILU, MARTLET_GELU, MARTLET_GELU_TANH, MARTLET_GELU_SIGMOID, MARTLET_RELU_SQUARED, MARTLET_TANH,
+    MARTLET_SIGMOID
+} martlet_activation;
+
+/// y = f(x). x and y may be the same. GELU is exact (erf), GELU_TANH the approximation, GELU_SIGMOID x·σ(1.702x).
+void martlet_activate(martlet_activation f, const float *x, float *y, size_t count);
+
+/// y = f(gate) · up. y may be either input.
+void martlet_gate(martlet_activation f, const float *gate, const float *up, float *y, size_t count);
+
+void martlet_add(const float *a, const float *b, float *y, size_t count);
+void martlet_multiply(const float *a, const float *b, float *y, size_t count);
+void martlet_scale(const float *x, float factor, float *y, size_t count);
+/// y[r, i] = x[r, i] + bias[i].
+void martlet_add_bias(const float *x, const float *bias, float *y, size_t rows, size_t width);
+/// y = cap · tanh(x / cap).
+void martlet_soft_cap(const float *x, float cap, float *y, size_t count);
+
+/// Rotary positions on x `[rows, heads, head_width]` in place: the first `rotary_width` of each head are rotated by the angles whose
+/// cosines and sines stand in `[rows, rotary_width / 2]`. Pairs are (i, i + rotary_width/2), or (2i, 2i + 1) with `neighbours`.
+void martlet_rotate(float *x, size_t rows, size_t heads, size_t head_width, size_t rotary_width, bool neighbours,
+                    const float *cosines, const float *sines);
+
+/// The index of the largest value, the first of equals; NaN is never the largest. 0 when count is 0.
+size_t martlet_argmax(const float *x, size_t count);
+
+// ---------------------------------------------------------------- attention
+
+/// Keys and values are kept in blocks of MARTLET_BLOCK absolute positions. One block of one layer holds, for each key head h:
+/// keys at   h · head_width · BLOCK        as [BLOCK / 16][head_width][16]  (16 keys interleaved, so a dot runs along head_width),
+/// values at key_heads · head_width · BLOCK + h · value_width · BLOCK  as [BLOCK][value_width].
+#define MARTLET_BLOCK 64
+#define MARTLET_KEY_GROUP 16
+
+/// Floats of one block.
+static inline size_t martlet_block_floats(size_t key_heads, size_t head_width, size_t value_width) {
+    return MARTLET_BLOCK * key_heads * (head_width + value_width);
+}
+
+/// Writes keys `[rows, key_heads, head_width]` and values `[rows, key_heads, value_width]` into one block from position
+/// `offset` (within the block) on; rows + offset ≤ BLOCK. Never-written positions must be finite: zero a block when it is made.
+void martlet_store_block(const float *keys, const float *values, size_t rows, size_t key_heads, size_t head_width,
+                         size_t value_width, float *block, size_t offset);
+
+/// Keys are reduced in segments of this many absolute positions; segments are merged in ascending order.
+#define MARTLET_SEGMENT 512
+
+/// The work of one key head: `rows` query rows, each with `group` query heads that share the key head.
+typedef struct {
+    const float *queries;        // query head g of row r at queries + r * query_stride + g * head_width
+    size_t query_stride;         // floats
+    float *outputs;              // likewise, with output_stride and value_width
+    size_t output_stride;
+    size_t rows, group, head_width, value_width;
+    const float *const *blocks;  // block b holds positions b · BLOCK ..< (b + 1) · BLOCK
+    size_t key_heads, key_head;  // the layout of a block, and the head of this work
+    const int32_t *lower;        // row r sees keys lower[r] ..< upper[r]; an empty range gives zeros
+    const int32_t *upper;
+    float scale;                 // scores are multiplied by this first
+    float cap;                   // then, when positive, capped: cap · tanh(s / cap)
+    const float *slopes;         // then, when not NULL, slopes[g] · (key − position) is added (ALiBi)
+    const int32_t *positions;    // of the query rows, for slopes
+    const float *bias;           // then, when not NULL, bias[g · bias_head_stride + r · bias_row_stride + key] is added
+    size_t bias_head_stride, bias_row_stride;
+} martlet_attention;
+
+/// Floats of scratch that one call of martlet_attend needs.
+size_t martlet_attend_scratch(const martlet_attention *work);
+
+/// softmax(scores) · values for query rows `first ..< end`, online over blocks, merged over segments. Memory does not grow with the
+/// number of keys.
+void martlet_attend(const martlet_attention *work, size_t first_row, size_t end_row, float *scratch);
+
+/// Floats of one partial result: per query row and head, value_width sums, a maximum and a total.
+size_t martlet_attend_partial_floats(const martlet_attention *work);
+
+/// One segment only, for splitting long contexts over threads; then the merge of `segments` partials, in order, into the outputs.
+/// The two give the same bits as martlet_attend.
+void martlet_attend_segment(const martlet_attention *work, size_t segment, float *partial, float *scratch);
+void martlet_attend_merge(const martlet_attention *work, const float *partials, size_t segments);
+
+/// The attention weights of one query row and one head of the group over keys 0 ..< keys (zero outside its range): for looking inside.
+void martlet_attention_weights(const martlet_attention *work, size_t row, size_t head_in_group, float *weights, size_t keys);
+
+// ---------------------------------------------------------------- random numbers
+
+/// Philox4x32-10 (Salmon et al. 2011): the four words at `counter` of the stream `key`.
+void martlet_philox(uint64_t key, uint64_t counter_low, uint64_t counter_high, uint32_t words[4]);
+
+// ---------------------------------------------------------------- the machine's limits
+
+/// Loops for measuring: read `bytes` once and return a checksum; run `iterations` of independent fused multiply-adds on `level`'s widest
+/// registers and return the number of floating-point operations done.
+uint64_t martlet_read_all(const void *data, size_t bytes);
+uint64_t martlet_burn_f32(uint64_t iterations, float *sink);
+uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink);
+uint64_t martlet_burn_bf16(uint64_t iterations, float *sink);
+
+#endif

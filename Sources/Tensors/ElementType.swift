@@ -1,0 +1,43 @@
+/// How the elements of a tensor are stored.
+///
+/// The block-quantized types are ggml's: a row is cut into blocks of `blockElements`, each stored in `blockBytes`
+/// together with its scales. Source: the GGUF specification and the block structures of ggml.
+public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
+    case f32, f16, bf16, i32
+    case q8_0 = "q8_0"
+    case q4_0 = "q4_0"
+    case q4_K = "q4_K"
+    case q5_K = "q5_K"
+    case q6_K = "q6_K"
+
+    /// Elements that are stored together: 1 for plain types.
+    public var blockElements: Int {
+        switch self {
+        case .f32, .f16, .bf16, .i32: 1
+        case .q8_0, .q4_0: 32
+        case .q4_K, .q5_K, .q6_K: 256
+        }
+    }
+
+    /// Bytes of one block (of one element for plain types).
+    public var blockBytes: Int {
+        switch self {
+        case .f32, .i32: 4
+        case .f16, .bf16: 2
+        case .q8_0: 34  // f16 scale, 32 × int8
+        case .q4_0: 18  // f16 scale, 32 × 4 bits
+        case .q4_K: 144  // 2 × f16, 12 bytes of 6-bit scales and minima, 256 × 4 bits
+        case .q5_K: 176  // as q4_K, and 32 bytes of fifth bits
+        case .q6_K: 210  // 128 + 64 bytes of 6-bit values, 16 × int8 scales, f16
+        }
+    }
+
+    public var isBlockQuantized: Bool { blockElements > 1 }
+
+    /// The bytes that `elements` take, or nil when they do not fill whole blocks or the product overflows.
+    public func bytes(forElements elements: Int) -> Int? {
+        guard elements >= 0, elements % blockElements == 0 else { return nil }
+        let (bytes, overflow) = (elements / blockElements).multipliedReportingOverflow(by: blockBytes)
+        return overflow ? nil : bytes
+    }
+}

@@ -1,0 +1,108 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The bytes behind tensors: owned memory, a mapped file, or memory that somebody else keeps alive.
+///
+/// This is the package's one `@unchecked Sendable` over raw memory. Its rule: bytes are written only by the operation that made
+/// the storage, before anyone else sees it, or by an owner that can prove it is the only one (the recycling `Device`,
+/// an optimizer between two steps). Everybody else reads.
+@safe public final class Storage: @unchecked Sendable {
+    public enum Kind: Sendable, Equatable { case owned, mapped, borrowed }
+
+    /// Owned memory starts at a multiple of this, a cache line and the widest vector register.
+    public static let alignment = 64
+
+    public let kind: Kind
+    public let bytes: Int
+    private let base: UnsafeMutableRawPointer
+    private let owner: AnyObject?
+
+    /// Uninitialised memory of `bytes`.
+    package init(bytes: Int) {
+        let aligned = (max(bytes, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
+        unsafe base = UnsafeMutableRawPointer.allocate(byteCount: aligned, alignment: Storage.alignment)
+        self.bytes = bytes
+        kind = .owned
+        owner = nil
+    }
+
+    /// `bytes` at `base`, readable as long as `owner` lives.
+    package init(borrowing base: UnsafeRawPointer, bytes: Int, owner: AnyObject?) {
+        unsafe self.base = UnsafeMutableRawPointer(mutating: base)
+        self.bytes = bytes
+        kind = .borrowed
+        self.owner = owner
+    }
+
+    /// Maps a whole file read-only.
+    ///
+    /// - Throws: ``FileError`` with the system's reason.
+    public init(mapping path: String) throws(FileError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(path: path, operation: "map", code: EISDIR) }
+        bytes = Int(status.st_size)
+        kind = .mapped
+        owner = nil
+        guard bytes > 0 else {
+            // An empty file cannot be mapped; it still is a valid, empty storage.
+            unsafe base = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+            return
+        }
+        let mapped = unsafe mmap(nil, bytes, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else {
+            throw FileError(path: path, operation: "map", code: errno)
+        }
+        unsafe base = mapped
+    }
+
+    deinit {
+        switch kind {
+        case .owned: unsafe base.deallocate()
+        case .mapped where bytes > 0: unsafe munmap(base, bytes)
+        case .mapped: unsafe base.deallocate()
+        case .borrowed: break
+        }
+    }
+
+    package var pointer: UnsafeRawPointer { unsafe UnsafeRawPointer(base) }
+
+    /// For the one writer that the rule above allows.
+    package var mutablePointer: UnsafeMutableRawPointer {
+        precondition(kind == .owned, "Storage: \(kind) memory is read-only")
+        return unsafe base
+    }
+
+    /// Tells the system that these pages will not be read again soon, so that a mapped file stops counting as resident.
+    package func release(_ range: Range<Int>) {
+        guard kind == .mapped, bytes > 0 else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let lower = (range.lowerBound + page - 1) / page * page
+        let upper = range.upperBound == bytes ? bytes : range.upperBound / page * page
+        guard lower < upper else { return }
+        unsafe madvise(base + lower, upper - lower, MADV_DONTNEED)
+    }
+}
+
+/// A file that the system would not open, read, map or write.
+public struct FileError: Error, CustomStringConvertible, Equatable {
+    public let path: String
+    public let operation: String
+    public let reason: String
+
+    public init(path: String, operation: String, reason: String) {
+        (self.path, self.operation, self.reason) = (path, operation, reason)
+    }
+
+    package init(path: String, operation: String, code: Int32) {
+        self.init(path: path, operation: operation, reason: unsafe String(cString: strerror(code)))
+    }
+
+    public var description: String { "\(path): cannot \(operation): \(reason)" }
+}

@@ -1,0 +1,66 @@
+/// A contiguous, row-major array of one element type: a view into shared storage.
+///
+/// Activations are f32 `[rows, width]`; stored weights are any type, `[outputs, inputs]`. A tensor is immutable once the operation
+/// that made it has returned.
+public struct Tensor: Sendable {
+    public let storage: Storage
+    public let byteOffset: Int
+    public let shape: Shape
+    public let type: ElementType
+
+    /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
+    public init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
+        precondition(shape.width % type.blockElements == 0, "Tensor: rows of \(shape) do not fill blocks of \(type)")
+        let bytes = shape.elements / type.blockElements * type.blockBytes
+        precondition(
+            byteOffset >= 0 && byteOffset + bytes <= storage.bytes,
+            "Tensor: \(shape) \(type) at \(byteOffset) does not fit \(storage.bytes) bytes")
+        (self.storage, self.byteOffset, self.shape, self.type) = (storage, byteOffset, shape, type)
+    }
+
+    /// An f32 tensor holding a copy of `values`.
+    public init(_ values: [Float], shape: Shape) {
+        precondition(values.count == shape.elements, "Tensor: \(values.count) values for \(shape)")
+        let storage = Storage(bytes: values.count * 4)
+        unsafe values.withUnsafeBytes { unsafe storage.mutablePointer.copyMemory(from: $0.baseAddress ?? storage.pointer, byteCount: $0.count) }
+        self.init(storage: storage, shape: shape, type: .f32)
+    }
+
+    public var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
+    public var rowBytes: Int { shape.width / type.blockElements * type.blockBytes }
+
+    package var pointer: UnsafeRawPointer { unsafe storage.pointer + byteOffset }
+
+    /// The f32 elements. - Precondition: `type` is f32.
+    package var floats: UnsafePointer<Float> {
+        precondition(type == .f32, "Tensor: \(type) read as f32")
+        return unsafe pointer.assumingMemoryBound(to: Float.self)
+    }
+
+    /// The f32 elements for the operation that is making this tensor.
+    package var mutableFloats: UnsafeMutablePointer<Float> {
+        precondition(type == .f32, "Tensor: \(type) written as f32")
+        return unsafe (storage.mutablePointer + byteOffset).assumingMemoryBound(to: Float.self)
+    }
+
+    /// The same elements under another shape of equal size.
+    public func reshaped(_ shape: Shape) -> Tensor {
+        precondition(shape.elements == self.shape.elements, "reshaped: \(self.shape) to \(shape)")
+        return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type)
+    }
+
+    /// Rows `range` of the first axis, sharing storage.
+    public func rows(_ range: Range<Int>) -> Tensor {
+        precondition(
+            shape.rank >= 1 && range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of \(shape)")
+        var extents = shape.array
+        let each = shape[0] == 0 ? 0 : bytes / shape[0]
+        extents[0] = range.count
+        return Tensor(storage: storage, byteOffset: byteOffset + range.lowerBound * each, shape: Shape(extents), type: type)
+    }
+
+    /// A copy of the elements. - Precondition: `type` is f32.
+    public var values: [Float] {
+        unsafe Array(UnsafeBufferPointer(start: floats, count: shape.elements))
+    }
+}
