@@ -1,0 +1,247 @@
+/// What a transformer is made of, as plain data: one value describes one model.
+///
+/// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each other, and
+/// depth-wise variation is an array, so no two settings can contradict. Nothing here is named after a model family, and nothing that
+/// belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two families, and a fixture.
+public struct Architecture: Sendable, Hashable, Codable {
+    /// Rows of the token table.
+    public var vocabulary: Int
+    /// Width of the residual stream.
+    public var width: Int
+    /// The longest sequence the model was made for; nil when its positions set no limit.
+    public var context: Int?
+    public var embedding: Embedding
+    public var body: Body
+    public var head: Head
+
+    public init(
+        vocabulary: Int, width: Int, context: Int? = nil, embedding: Embedding = Embedding(), body: Body, head: Head
+    ) {
+        (self.vocabulary, self.width, self.context) = (vocabulary, width, context)
+        (self.embedding, self.body, self.head) = (embedding, body, head)
+    }
+
+    public enum Body: Sendable, Hashable, Codable {
+        /// GPT-2, Llama, Mistral, Mixtral, Qwen, Gemma.
+        case decoder(Stack)
+        /// BERT, RoBERTa, ALBERT.
+        case encoder(Stack)
+        /// The 2017 Transformer, Marian, T5, BART.
+        case encoderDecoder(Stack, Stack)
+    }
+
+    public struct Embedding: Sendable, Hashable, Codable {
+        /// Token vectors are multiplied by this: √width in the 2017 Transformer and Gemma.
+        public var scale: Float
+        /// Rows of the segment table: BERT's sentence A and sentence B.
+        public var segments: Int
+        /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA, OPT-350M.
+        public var factorised: Factorised?
+
+        public init(scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil) {
+            (self.scale, self.segments, self.factorised) = (scale, segments, factorised)
+        }
+
+        public struct Factorised: Sendable, Hashable, Codable {
+            public var width: Int
+            public var bias: Presence
+            public init(width: Int, bias: Presence) { (self.width, self.bias) = (width, bias) }
+        }
+    }
+
+    /// A pile of layers with its input positions.
+    public struct Stack: Sendable, Hashable, Codable {
+        public var positions: InputPositions
+        public var inputNorm: Norm?
+        /// One entry per layer: windows, experts, bases vary here.
+        public var layers: [Layer]
+        public var outputNorm: Norm?
+
+        public init(
+            positions: InputPositions = .none, inputNorm: Norm? = nil, layers: [Layer], outputNorm: Norm? = nil
+        ) {
+            (self.positions, self.inputNorm, self.layers, self.outputNorm) = (positions, inputNorm, layers, outputNorm)
+        }
+    }
+
+    public struct Layer: Sendable, Hashable, Codable {
+        public var norm: Norm
+        public var arrangement: Arrangement
+        public var attention: Attention
+        public var crossAttention: Attention?
+        public var feedForward: FeedForward
+        /// The index of an earlier layer whose parameters this one uses: ALBERT.
+        public var sharesParametersOf: Int?
+
+        public init(
+            norm: Norm, arrangement: Arrangement, attention: Attention, crossAttention: Attention? = nil,
+            feedForward: FeedForward, sharesParametersOf: Int? = nil
+        ) {
+            (self.norm, self.arrangement, self.attention) = (norm, arrangement, attention)
+            (self.crossAttention, self.feedForward) = (crossAttention, feedForward)
+            self.sharesParametersOf = sharesParametersOf
+        }
+    }
+
+    /// How the sublayers of a layer are joined to the residual stream.
+    public enum Arrangement: Sendable, Hashable, Codable {
+        /// x + f(norm(x)), one sublayer after the other: GPT-2, Llama, T5.
+        case before
+        /// norm(x + f(x)): 2017, BERT, BART.
+        case after
+        /// x + norm(f(norm(x))): Gemma 2 and 3.
+        case both
+        /// x + attention(norm(x)) + feedForward(norm(x)) with one norm: GPT-J, Phi, Falcon-7B.
+        case parallelShared
+        /// The same with a norm for each: GPT-NeoX, Falcon-40B.
+        case parallelSeparate
+    }
+
+    public struct Attention: Sendable, Hashable, Codable {
+        public var queryHeads: Int
+        /// Fewer than `queryHeads`: grouped-query attention; 1: multi-query.
+        public var keyHeads: Int
+        public var headWidth: Int
+        /// Scores are multiplied by this: 1/√headWidth in most; 1 in T5 and GPT-Neo.
+        public var scale: Float
+        public var reach: Reach
+        public var positions: ScorePositions
+        public var bias: AttentionBias
+        /// A norm over each head's query and key: Qwen3, Gemma 3.
+        public var queryKeyNorm: Norm?
+        /// Scores s become cap · tanh(s / cap): Gemma 2.
+        public var scoreCap: Float?
+
+        public init(
+            queryHeads: Int, keyHeads: Int, headWidth: Int, scale: Float, reach: Reach,
+            positions: ScorePositions = .none, bias: AttentionBias = .none, queryKeyNorm: Norm? = nil,
+            scoreCap: Float? = nil
+        ) {
+            (self.queryHeads, self.keyHeads, self.headWidth) = (queryHeads, keyHeads, headWidth)
+            (self.scale, self.reach, self.positions, self.bias) = (scale, reach, positions, bias)
+            (self.queryKeyNorm, self.scoreCap) = (queryKeyNorm, scoreCap)
+        }
+
+        public var queryWidth: Int { queryHeads * headWidth }
+        public var keyWidth: Int { keyHeads * headWidth }
+    }
+
+    /// Which of the four projections of an attention add a bias.
+    public enum AttentionBias: String, Sendable, Hashable, Codable {
+        case none, all
+        /// Qwen2.
+        case queryKeyValue
+        /// GPT-Neo.
+        case output
+    }
+
+    public enum FeedForward: Sendable, Hashable, Codable {
+        /// down(f(up(x))).
+        case plain(hidden: Int, Activation, bias: Presence)
+        /// down(f(gate(x)) · up(x)).
+        case gated(hidden: Int, Activation, bias: Presence)
+        case experts(Experts)
+    }
+
+    /// A router that sends each row to `active` of `count` gated feed-forwards.
+    public struct Experts: Sendable, Hashable, Codable {
+        public var count: Int
+        public var active: Int
+        public var hidden: Int
+        public var activation: Activation
+        public var routing: Routing
+
+        public init(count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing) {
+            (self.count, self.active, self.hidden) = (count, active, hidden)
+            (self.activation, self.routing) = (activation, routing)
+        }
+    }
+
+    /// How the weights of the chosen experts follow from the router's scores.
+    public enum Routing: String, Sendable, Hashable, Codable {
+        /// Softmax over all, the chosen ones rescaled to sum to 1: Mixtral, Qwen3-MoE.
+        case renormalised
+        /// Softmax over all, the chosen ones as they are: Qwen3-MoE with `norm_topk_prob` false.
+        case asTheyAre
+    }
+
+    public enum Norm: Sendable, Hashable, Codable {
+        /// (x − mean) / √(variance + epsilon) · weight + bias.
+        case layer(epsilon: Float)
+        /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
+        case rms(epsilon: Float, weightOffset: Float = 0)
+    }
+
+    /// Which keys a query at position p sees.
+    public enum Reach: Sendable, Hashable, Codable {
+        case all
+        /// 0 ... p.
+        case past
+        /// p − size + 1 ... p: Mistral, Gemma 2.
+        case window(Int)
+        /// p − size ... p + size, and the first `global` positions see and are seen by all: Longformer.
+        case around(Int, global: Int)
+    }
+
+    /// What positions add to the token vectors.
+    public enum InputPositions: Sendable, Hashable, Codable {
+        case none
+        case learned(Int, offset: Int = 0)  // offset 2 in RoBERTa, BART and OPT
+        case sinusoidal(Sinusoid)
+    }
+
+    /// Fixed sine and cosine positions: angle(p, i) = (p + start) · base^(−i / denominator).
+    public struct Sinusoid: Sendable, Hashable, Codable {
+        public enum Order: String, Sendable, Hashable, Codable {
+            /// [sin … | cos …]: tensor2tensor, Marian.
+            case halves
+            /// sin, cos, sin, cos, …: the paper.
+            case neighbours
+        }
+        public var order: Order
+        public var start: Int
+        /// What i, counted from 0 to width/2, is divided by: width/2 in the paper, width/2 − 1 in tensor2tensor.
+        public var denominator: Float
+
+        public init(order: Order, start: Int = 0, denominator: Float) {
+            (self.order, self.start, self.denominator) = (order, start, denominator)
+        }
+    }
+
+    /// What positions do to the attention scores.
+    public enum ScorePositions: Sendable, Hashable, Codable {
+        case none
+        case rotary(Rotary)
+        /// A slope per head times the distance (arXiv:2108.12409): BLOOM, Falcon-RW.
+        case linearBias
+        /// A learned number per head and bucket of the distance, one table per stack: T5.
+        case buckets(Int, farthest: Int)
+    }
+
+    public enum Presence: String, Sendable, Hashable, Codable { case absent, present }
+
+    public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
+        case relu, silu, gelu, geluTanh, geluSigmoid, reluSquared, tanh, sigmoid
+    }
+
+    public enum Head: Sendable, Hashable, Codable {
+        case none
+        /// A projection to the vocabulary.
+        case tokens(TokenHead)
+    }
+
+    public struct TokenHead: Sendable, Hashable, Codable {
+        /// Whether the projection is the token table itself.
+        public enum Weights: String, Sendable, Hashable, Codable { case own, tied }
+        public var weights: Weights
+        public var bias: Presence
+        /// Logits are multiplied by this: width^-½ in T5 with a tied table.
+        public var scale: Float
+        /// Logits l become cap · tanh(l / cap): Gemma 2.
+        public var cap: Float?
+
+        public init(weights: Weights, bias: Presence = .absent, scale: Float = 1, cap: Float? = nil) {
+            (self.weights, self.bias, self.scale, self.cap) = (weights, bias, scale, cap)
+        }
+    }
+}
