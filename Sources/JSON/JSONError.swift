@@ -1,0 +1,85 @@
+/// Why a text is not the JSON that this package accepts, and where.
+public struct JSONError: Error, Equatable, CustomStringConvertible {
+    public enum Cause: Sendable, Equatable {
+        case unreadable(reason: String)
+        case byteOrderMark
+        case unexpectedEnd(expected: String)
+        case unexpectedByte(UInt8, expected: String)
+        case textAfterValue
+        case tooDeep(limit: Int)
+        case duplicateKey(String)
+        case controlCharacter(UInt8)
+        case invalidEscape
+        case loneSurrogate(UInt32)
+        case invalidUTF8
+        case notFinite(String)
+        case leadingZero
+    }
+
+    public let cause: Cause
+    /// The byte at which reading stopped, from 0.
+    public let offset: Int
+    /// Its line, and its place in bytes within the line, from 1.
+    public let line: Int
+    public let column: Int
+    /// The file, where the text came from one.
+    public package(set) var path: String?
+
+    /// `text` is what stands before and around `offset`; only its first `offset` bytes count.
+    package init(_ cause: Cause, offset: Int, in text: UnsafeBufferPointer<UInt8>, path: String? = nil) {
+        (self.cause, self.offset, self.path) = (cause, offset, path)
+        var (line, start) = (1, 0)
+        for position in 0..<min(offset, text.count) where unsafe text[position] == UInt8(ascii: "\n") {
+            (line, start) = (line + 1, position + 1)
+        }
+        (self.line, column) = (line, offset - start + 1)
+    }
+
+    package init(unreadable path: String, reason: String) {
+        (cause, offset, line, column, self.path) = (.unreadable(reason: reason), 0, 1, 1, path)
+    }
+
+    public var description: String {
+        let file = path.map { "\($0): " } ?? ""
+        if case .unreadable(let reason) = cause { return "\(file)cannot read: \(reason)" }
+        return "\(file)not valid JSON at line \(line), column \(column) (byte \(offset)): \(cause.words)"
+    }
+}
+
+extension JSONError.Cause {
+    fileprivate var words: String {
+        switch self {
+        case .unreadable(let reason): reason
+        case .byteOrderMark: "it begins with a byte order mark; save it as plain UTF-8"
+        case .unexpectedEnd(let expected): "the text ends where \(expected) was expected; is the file cut short?"
+        case .unexpectedByte(let byte, let expected): "\(expected) was expected, found \(JSONError.quoted(byte))"
+        case .textAfterValue: "there is more text after the value"
+        case .tooDeep(let limit): "nested deeper than \(limit)"
+        case .duplicateKey(let key): "the key \(JSONError.quoted(key)) occurs twice"
+        case .controlCharacter(let byte): "the control character \(JSONError.quoted(byte)) in a string must be escaped"
+        case .invalidEscape: "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t or \\u and four hexadecimal digits"
+        case .loneSurrogate(let unit):
+            "\\u\(String(unit, radix: 16)) is half of a surrogate pair, which no UTF-8 text can hold"
+        case .invalidUTF8: "the string is not valid UTF-8"
+        case .notFinite(let literal): "\(literal) is not a finite number"
+        case .leadingZero: "a number does not begin with 0 and another digit"
+        }
+    }
+}
+
+extension JSONError {
+    private static func quoted(_ byte: UInt8) -> String {
+        if (0x21...0x7E).contains(byte) { return "'\(Character(Unicode.Scalar(byte)))'" }
+        return "byte 0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
+
+    /// A name from a file as it may stand in a message: escaped, and cut when long.
+    package static func quoted(_ name: String) -> String { shortened(JSON.string(name).text()) }
+
+    /// `text`, or its beginning and an ellipsis.
+    static func shortened(_ text: String) -> String {
+        let limit = 200
+        guard text.utf8.count > limit else { return text }
+        return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "…"
+    }
+}

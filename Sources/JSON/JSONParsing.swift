@@ -1,0 +1,121 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+extension JSON {
+    /// Parses one value that fills `bytes`.
+    ///
+    /// - Throws: ``JSONError``.
+    public init(parsing bytes: borrowing Span<UInt8>) throws(JSONError) {
+        self = try unsafe bytes.withUnsafeBufferPointer { text throws(JSONError) in
+            var reader = unsafe JSONReader(text)
+            return try reader.tree()
+        }
+    }
+
+    /// Parses one value that fills `bytes`.
+    public init(parsing bytes: [UInt8]) throws(JSONError) {
+        try self.init(parsing: bytes.span)
+    }
+
+    /// Parses one value that fills `text`.
+    public init(parsing text: String) throws(JSONError) {
+        try self.init(parsing: text.utf8Span.span)
+    }
+
+    /// Parses the file at `path`.
+    ///
+    /// - Throws: ``JSONError`` that names the file, also when it cannot be read.
+    public init(contentsOf path: String) throws(JSONError) {
+        let bytes = try JSON.readFile(path)
+        do {
+            try self.init(parsing: bytes)
+        } catch {
+            var error = error
+            error.path = path
+            throw error
+        }
+    }
+
+    /// The bytes of a file, or a ``JSONError`` with the system's reason.
+    private static func readFile(_ path: String) throws(JSONError) -> [UInt8] {
+        func failure() -> JSONError { JSONError(unreadable: path, reason: unsafe String(cString: strerror(errno))) }
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw failure() }
+
+        var bytes: [UInt8] = []
+        // A pipe or a file of /proc has no size of its own; reading goes on to the end in any case.
+        var capacity = max(Int(status.st_size) + 1, 4096)
+        while true {
+            var count = 0
+            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in
+                count = unsafe read(descriptor, buffer.baseAddress, capacity)
+                initialized = max(count, 0)
+            }
+            guard count >= 0 else { throw failure() }
+            guard count > 0 else { return bytes }
+            if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
+            capacity = 1 << 16
+        }
+    }
+}
+
+extension JSONReader {
+    private struct Pending {
+        var key: String
+        var value: JSON
+        var offset: Int
+    }
+
+    /// The value that the rest of the events make, to the end of the text.
+    ///
+    /// Finished values wait in one list until their container closes; so nothing recurses, and each array is made once at its size.
+    fileprivate mutating func tree() throws(JSONError) -> JSON {
+        var pending: [Pending] = []
+        var starts: [Int] = []
+        var keys: [(key: String, offset: Int)] = []
+        var (key, offset) = ("", 0)
+        while true {
+            let value: JSON
+            switch try next() {
+            case .key(let name):
+                (key, offset) = (name, eventOffset)
+                continue
+            case .beginObject, .beginArray:
+                starts.append(pending.count)
+                keys.append((key, offset))
+                continue
+            case .endObject:
+                value = try .object(object(pending[starts.removeLast()...]))
+                pending.removeLast(value.objectValue?.count ?? 0)
+                (key, offset) = keys.removeLast()
+            case .endArray:
+                let start = starts.removeLast()
+                value = .array(pending[start...].map(\.value))
+                pending.removeLast(pending.count - start)
+                (key, offset) = keys.removeLast()
+            case .string(let string): value = .string(string)
+            case .integer(let integer): value = .integer(integer)
+            case .number(let number): value = .number(number)
+            case .bool(let bool): value = .bool(bool)
+            case .null: value = .null
+            case .end: return pending[0].value
+            }
+            pending.append(Pending(key: key, value: value, offset: offset))
+        }
+    }
+
+    private func object(_ pending: ArraySlice<Pending>) throws(JSONError) -> JSONObject {
+        var duplicate = 0
+        guard let object = JSONObject(members: pending.map { ($0.key, $0.value) }, duplicate: &duplicate) else {
+            let repeated = pending[pending.startIndex + duplicate]
+            throw error(.duplicateKey(repeated.key), at: repeated.offset)
+        }
+        return object
+    }
+}
