@@ -1,3 +1,5 @@
+public import MartletTensors
+
 /// What a transformer is made of, as plain data: one value describes one model.
 ///
 /// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each other, and
@@ -220,9 +222,7 @@ public struct Architecture: Sendable, Hashable, Codable {
 
     public enum Presence: String, Sendable, Hashable, Codable { case absent, present }
 
-    public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
-        case relu, silu, gelu, geluTanh, geluSigmoid, reluSquared, tanh, sigmoid
-    }
+    public typealias Activation = MartletTensors.Activation
 
     public enum Head: Sendable, Hashable, Codable {
         case none

@@ -7,23 +7,36 @@ public struct Tensor: Sendable {
     public let byteOffset: Int
     public let shape: Shape
     public let type: ElementType
+    /// Where operations on this tensor compute; nil for stored weights.
+    package let device: Device?
 
     /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
     public init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
+        self.init(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: nil)
+    }
+
+    package init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType, device: Device?) {
         precondition(shape.width % type.blockElements == 0, "Tensor: rows of \(shape) do not fill blocks of \(type)")
         let bytes = shape.elements / type.blockElements * type.blockBytes
         precondition(
             byteOffset >= 0 && byteOffset + bytes <= storage.bytes,
             "Tensor: \(shape) \(type) at \(byteOffset) does not fit \(storage.bytes) bytes")
         (self.storage, self.byteOffset, self.shape, self.type) = (storage, byteOffset, shape, type)
+        self.device = device
     }
 
     /// An f32 tensor holding a copy of `values`.
     public init(_ values: [Float], shape: Shape) {
         precondition(values.count == shape.elements, "Tensor: \(values.count) values for \(shape)")
         let storage = Storage(bytes: values.count * 4)
-        unsafe values.withUnsafeBytes { unsafe storage.mutablePointer.copyMemory(from: $0.baseAddress ?? storage.pointer, byteCount: $0.count) }
         self.init(storage: storage, shape: shape, type: .f32)
+        for i in values.indices { unsafe mutableFloats[i] = values[i] }
+    }
+
+    /// The device of the first operand that has one, for the operation named.
+    package func device(for operation: String, or other: Tensor? = nil) -> Device {
+        guard let device = device ?? other?.device else { preconditionFailure("\(operation): no operand lives on a device") }
+        return device
     }
 
     public var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
@@ -46,7 +59,7 @@ public struct Tensor: Sendable {
     /// The same elements under another shape of equal size.
     public func reshaped(_ shape: Shape) -> Tensor {
         precondition(shape.elements == self.shape.elements, "reshaped: \(self.shape) to \(shape)")
-        return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type)
+        return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device)
     }
 
     /// Rows `range` of the first axis, sharing storage.
@@ -56,7 +69,9 @@ public struct Tensor: Sendable {
         var extents = shape.array
         let each = shape[0] == 0 ? 0 : bytes / shape[0]
         extents[0] = range.count
-        return Tensor(storage: storage, byteOffset: byteOffset + range.lowerBound * each, shape: Shape(extents), type: type)
+        return Tensor(
+            storage: storage, byteOffset: byteOffset + range.lowerBound * each, shape: Shape(extents), type: type,
+            device: device)
     }
 
     /// A copy of the elements. - Precondition: `type` is f32.

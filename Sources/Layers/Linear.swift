@@ -1,0 +1,68 @@
+package import MartletTensors
+
+/// y = x Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]`.
+package struct Linear: Sendable {
+    package let weight: Parameter
+    package let bias: Parameter?
+    private let packed: PackedMatrix?
+
+    package init(_ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ scope: Scope) {
+        weight = scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02))
+        self.bias = bias == .present ? scope.vector("bias", [outputs], .zeros) : nil
+        packed = scope.source.packed(weight)
+    }
+
+    /// A projection whose weight is a token table; only the bias is its own.
+    package init(tiedTo table: TokenTable, bias: Architecture.Presence, _ scope: Scope) {
+        weight = table.weight
+        self.bias = bias == .present ? scope.vector("bias", [table.weight.shape[0]], .zeros) : nil
+        packed = scope.source.packed(weight)
+    }
+
+    /// `[rows, inputs]` to `[rows, outputs]`.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        guard let packed else { preconditionFailure("\(weight.name): an inventory cannot compute") }
+        return x.multiplied(by: packed, bias: bias?.tensor)
+    }
+}
+
+/// A learned vector per token: `[count, width]`.
+package struct TokenTable: Sendable {
+    package let weight: Parameter
+
+    package init(_ count: Int, _ width: Int, _ scope: Scope) {
+        weight = scope.matrix("weight", [count, width], .normal(deviation: 0.02))
+    }
+
+    /// The vectors of `ids`, times `scale`: `[ids, width]`.
+    package func callAsFunction(_ ids: [Int32], scale: Float = 1, on device: Device) -> Tensor {
+        weight.tensor.lookup(ids, scale: scale, on: device)
+    }
+}
+
+/// The norm that an `Architecture.Norm` describes, with its weights.
+package struct NormLayer: Sendable {
+    private let form: Architecture.Norm
+    private let weight: Parameter
+    private let bias: Parameter?
+
+    package init(_ form: Architecture.Norm, width: Int, _ scope: Scope) {
+        self.form = form
+        switch form {
+        case .layer:
+            weight = scope.vector("weight", [width], .ones)
+            bias = scope.vector("bias", [width], .zeros)
+        case .rms(_, let offset):
+            weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros)
+            bias = nil
+        }
+    }
+
+    /// `[…, width]` to the same shape.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        switch form {
+        case .layer(let epsilon): x.layerNorm(weight: weight.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms(let epsilon, let offset): x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+package import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The frequencies of rotary positions, and the angles they give: arXiv:2104.09864 and the stretchings of `Architecture.Rotary.Scaling`.
+///
+/// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions turn by the same angle there and here.
+package struct RotaryFrequencies: Sendable {
+    private let rotary: Architecture.Rotary
+    /// `[width / 2]`, for sequences no longer than the model was trained on.
+    private let frequencies: [Float]
+    /// Cosines and sines are multiplied by this.
+    private let attention: Float
+
+    package init(_ rotary: Architecture.Rotary) {
+        self.rotary = rotary
+        let plain = RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base))
+        (frequencies, attention) =
+            switch rotary.scaling {
+            case .none, .dynamic: (plain, 1)
+            case .linear(let factor): (plain.map { $0 / factor }, 1)
+            case .llama3(let factor, let low, let high, let trained):
+                (plain.map { RotaryFrequencies.llama3($0, factor: factor, low: low, high: high, trained: trained) }, 1)
+            case .yarn(let yarn): (RotaryFrequencies.yarn(yarn, rotary), yarn.attention)
+            case .divided(let divisors): (RotaryFrequencies.divided(plain, by: divisors), 1)
+            case .long(let short, _, _, let attention): (RotaryFrequencies.divided(plain, by: short), attention)
+            }
+    }
+
+    /// The angles' cosines and sines for rows at `positions` of sequences that reach `extents` (one per row).
+    ///
+    /// - Returns: two `[rows, width / 2]`.
+    package func table(positions: [Int32], extents: [Int32], on device: Device) -> RotationTable {
+        let half = rotary.width / 2
+        let (cosines, sines) = (device.make([positions.count, half]), device.make([positions.count, half]))
+        device.parallel(positions.count, cost: half * 40) { range in
+            var extent: Int32 = -1
+            var frequencies = frequencies
+            for row in range {
+                if extents[row] != extent {
+                    extent = extents[row]
+                    frequencies = self.frequencies(forExtent: Int(extent))
+                }
+                for i in 0..<half {
+                    // The angle is rounded to f32 as the reference rounds it; cosine and sine are then exact to f32.
+                    let angle = Double(Float(positions[row]) * frequencies[i])
+                    unsafe cosines.mutableFloats[row * half + i] = Float(cos(angle)) * attention
+                    unsafe sines.mutableFloats[row * half + i] = Float(sin(angle)) * attention
+                }
+            }
+        }
+        return RotationTable(cosines: cosines, sines: sines)
+    }
+
+    /// The frequencies for a sequence that reaches `extent` positions: they change with it in two of the stretchings.
+    func frequencies(forExtent extent: Int) -> [Float] {
+        switch rotary.scaling {
+        case .dynamic(let factor, let trained) where extent > trained:
+            let (width, factor) = (Double(rotary.width), Double(factor))
+            let growth = factor * Double(extent) / Double(trained) - (factor - 1)
+            return RotaryFrequencies.plain(
+                width: rotary.width, base: Double(rotary.base) * pow(growth, width / (width - 2)))
+        case .long(_, let long, let trained, _) where extent > trained:
+            return RotaryFrequencies.divided(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), by: long)
+        default:
+            return frequencies
+        }
+    }
+
+    private static func plain(width: Int, base: Double) -> [Float] {
+        stride(from: 0, to: width, by: 2).map { 1 / Float(pow(base, Double(Float($0) / Float(width)))) }
+    }
+
+    private static func divided(_ frequencies: [Float], by divisors: [Float]) -> [Float] {
+        precondition(
+            divisors.count == frequencies.count, "rotary: \(divisors.count) divisors for \(frequencies.count) frequencies")
+        return zip(frequencies, divisors).map { $0 / $1 }
+    }
+
+    private static func llama3(_ frequency: Float, factor: Float, low: Float, high: Float, trained: Int) -> Float {
+        let wavelength = 2 * Float.pi / frequency
+        let trained = Float(trained)
+        if wavelength < trained / high { return frequency }
+        if wavelength > trained / low { return frequency / factor }
+        let smooth = (trained / wavelength - low) / (high - low)
+        return (1 - smooth) * frequency / factor + smooth * frequency
+    }
+
+    private static func yarn(_ yarn: Architecture.Rotary.Yarn, _ rotary: Architecture.Rotary) -> [Float] {
+        let (width, base) = (Double(rotary.width), Double(rotary.base))
+        func dimension(_ rotations: Float) -> Double {
+            width * log(Double(yarn.trained) / (Double(rotations) * 2 * .pi)) / (2 * log(base))
+        }
+        var (first, last) = (dimension(yarn.fast), dimension(yarn.slow))
+        if yarn.ends == .rounded { (first, last) = (first.rounded(.down), last.rounded(.up)) }
+        (first, last) = (max(first, 0), min(last, width - 1))
+        if first == last { last += 0.001 }
+        return stride(from: 0, to: rotary.width, by: 2).map { i in
+            let period = Float(pow(base, Double(Float(i) / Float(rotary.width))))
+            let ramp = min(max((Float(i / 2) - Float(first)) / Float(last - first), 0), 1)
+            return 1 / (yarn.factor * period) * ramp + 1 / period * (1 - ramp)
+        }
+    }
+}

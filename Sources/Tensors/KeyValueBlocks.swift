@@ -1,0 +1,62 @@
+import CMartletKernels
+
+/// The keys and values of one sequence in one layer, in blocks of 64 absolute positions.
+///
+/// A contiguous cache owns its blocks, a paged one lends them from a pool, and a pass without cache fills them on the spot: attention
+/// reads all three alike. Blocks are written by the sequence they belong to, before attention reads them.
+package struct KeyValueBlocks: Sendable {
+    package static let positions = Int(MARTLET_BLOCK)
+
+    package let keyHeads: Int
+    package let headWidth: Int
+    package let valueWidth: Int
+    package private(set) var blocks: [Storage] = []
+    /// Positions written so far.
+    package private(set) var length = 0
+
+    package init(keyHeads: Int, headWidth: Int, valueWidth: Int) {
+        (self.keyHeads, self.headWidth, self.valueWidth) = (keyHeads, headWidth, valueWidth)
+    }
+
+    /// Bytes of one block.
+    package var blockBytes: Int { martlet_block_floats(keyHeads, headWidth, valueWidth) * 4 }
+
+    /// Appends rows `rows` of keys `[…, keyHeads, headWidth]` and values `[…, keyHeads, valueWidth]`, taking blocks from `device` as needed.
+    package mutating func append(keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
+        precondition(
+            keys.shape.rank == 3 && keys.shape[1] == keyHeads && keys.shape[2] == headWidth && values.shape[2] == valueWidth,
+            "KeyValueBlocks: keys \(keys.shape) and values \(values.shape) for \(keyHeads) heads of \(headWidth)")
+        reserve(length + rows.count, on: device)
+        let (start, blocks) = (length, blocks)
+        let (keyRow, valueRow) = (keyHeads * headWidth, keyHeads * valueWidth)
+        let size = KeyValueBlocks.positions
+        let first = start / size
+        let touched = (start + rows.count + size - 1) / size - first
+        device.parallel(touched, cost: size * (keyRow + valueRow)) { range in
+            for block in range.lowerBound + first..<range.upperBound + first {
+                let lower = max(start, block * size)
+                let upper = min(start + rows.count, (block + 1) * size)
+                let row = rows.lowerBound + lower - start
+                unsafe martlet_store_block(
+                    keys.floats + row * keyRow, values.floats + row * valueRow, upper - lower, keyHeads, headWidth, valueWidth,
+                    blocks[block].mutablePointer.assumingMemoryBound(to: Float.self), lower - block * size)
+            }
+        }
+        length += rows.count
+    }
+
+    /// Forgets all positions from `length` on: the blocks stay for what comes next.
+    package mutating func truncate(to length: Int) {
+        precondition(length >= 0 && length <= self.length, "KeyValueBlocks: truncate \(self.length) to \(length)")
+        self.length = length
+    }
+
+    private mutating func reserve(_ positions: Int, on device: Device) {
+        while blocks.count * KeyValueBlocks.positions < positions {
+            let block = device.scratch(bytes: blockBytes)
+            // Positions that are not yet written are read and masked, so they must be finite.
+            unsafe block.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: blockBytes)
+            blocks.append(block)
+        }
+    }
+}

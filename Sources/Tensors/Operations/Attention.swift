@@ -1,0 +1,71 @@
+import CMartletKernels
+
+/// How scores become weights, besides the softmax.
+package struct ScoreRule: Sendable {
+    /// Scores are multiplied by this first.
+    package var scale: Float
+    /// Then capped: cap · tanh(s / cap).
+    package var cap: Float?
+    /// Then a slope per query head times (key position − query position) is added (arXiv:2108.12409).
+    package var slopes: [Float]?
+    /// Then `bias[head, row, key]` is added.
+    package var bias: Tensor?
+
+    package init(scale: Float, cap: Float? = nil, slopes: [Float]? = nil, bias: Tensor? = nil) {
+        (self.scale, self.cap, self.slopes, self.bias) = (scale, cap, slopes, bias)
+    }
+}
+
+/// The part of a pass that belongs to one sequence: its rows, and which keys each of them sees.
+package struct AttentionSpan: Sendable {
+    /// Rows of the pass.
+    package let rows: Range<Int>
+    /// For each of these rows, its position and the keys it sees, `lower ..< upper`.
+    package let positions: [Int32]
+    package let lower: [Int32]
+    package let upper: [Int32]
+
+    package init(rows: Range<Int>, positions: [Int32], lower: [Int32], upper: [Int32]) {
+        precondition(
+            positions.count == rows.count && lower.count == rows.count && upper.count == rows.count,
+            "AttentionSpan: \(rows.count) rows, \(positions.count), \(lower.count) and \(upper.count) numbers")
+        (self.rows, self.positions, self.lower, self.upper) = (rows, positions, lower, upper)
+    }
+}
+
+extension Tensor {
+    /// softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys (arXiv:2205.14135).
+    ///
+    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h reads key head
+    ///   h · keyHeads / queryHeads.
+    package func attend(to memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
+        precondition(
+            result.shape == [shape[0], shape[1], memory.valueWidth],
+            "attend: \(shape) to values of \(memory.valueWidth), into \(result.shape)")
+        let device = device(for: "attend")
+        let work = AttentionWork(query: self, memory, span, rule, result: result, on: device)
+        if span.rows.count == 1 && work.segments > 1 && device.threads > 1 {
+            work.runBySegment(on: device)
+        } else {
+            work.runByRow(on: device)
+        }
+    }
+
+    /// The attention weights of every head over all keys, `[queryHeads, rows, keys]`: for looking inside.
+    package func attentionWeights(to memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
+        let device = device(for: "attentionWeights")
+        let (heads, rows, keys) = (shape[1], span.rows.count, memory.length)
+        let weights = device.make([heads, rows, keys])
+        let work = AttentionWork(query: self, memory, span, rule, result: self, on: device)
+        device.parallel(heads, cost: rows * keys * memory.headWidth) { range in
+            for head in range {
+                var part = unsafe work.part(keyHead: head / work.group)
+                for row in 0..<rows {
+                    let target = unsafe weights.mutableFloats + (head * rows + row) * keys
+                    unsafe martlet_attention_weights(&part, row, head % work.group, target, keys)
+                }
+            }
+        }
+        return weights
+    }
+}

@@ -1,0 +1,110 @@
+import CMartletKernels
+
+/// One call of the attention kernel, taken apart by key head: the numbers and pointers it needs, in memory that lives as long as this.
+@safe struct AttentionWork {
+    let group: Int
+    let segments: Int
+    private let keyHeads: Int
+    private let rows: Int
+    private let keys: Int
+    private let template: martlet_attention
+    /// What the template points into.
+    private let held: [Storage]
+
+    init(
+        query: Tensor, _ memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor, on device: Device
+    ) {
+        let shape = query.shape
+        precondition(
+            shape.rank == 3 && shape[2] == memory.headWidth && shape[1] % memory.keyHeads == 0
+                && span.rows.upperBound <= shape[0],
+            "attention: \(shape) to \(memory.keyHeads) heads of \(memory.headWidth), rows \(span.rows)")
+        precondition(rule.slopes.map { $0.count == shape[1] } ?? true, "attention: \(shape[1]) heads, other slopes")
+        keys = Int(span.upper.max() ?? 0)
+        precondition(keys <= memory.length, "attention: key \(keys) of \(memory.length)")
+        (keyHeads, rows, group) = (memory.keyHeads, span.rows.count, shape[1] / memory.keyHeads)
+        segments = (keys + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)
+        let numbers = device.scratch(bytes: (rows * 3 + shape[1]) * 4)
+        let pointers = device.scratch(bytes: memory.blocks.count * MemoryLayout<Int>.stride)
+        held = [numbers, pointers, query.storage, result.storage] + memory.blocks
+        let integers = unsafe numbers.mutablePointer.assumingMemoryBound(to: Int32.self)
+        for row in 0..<rows {
+            unsafe integers[row] = span.lower[row]
+            unsafe integers[rows + row] = span.upper[row]
+            unsafe integers[rows * 2 + row] = span.positions[row]
+        }
+        let slopes = unsafe (numbers.mutablePointer + rows * 12).assumingMemoryBound(to: Float.self)
+        for (head, slope) in (rule.slopes ?? []).enumerated() { unsafe slopes[head] = slope }
+        let blocks = unsafe pointers.mutablePointer.assumingMemoryBound(to: UnsafePointer<Float>?.self)
+        for (index, block) in memory.blocks.enumerated() {
+            unsafe blocks[index] = unsafe block.pointer.assumingMemoryBound(to: Float.self)
+        }
+        let (queryStride, outputStride) = (shape[1] * shape[2], shape[1] * memory.valueWidth)
+        // Only looking inside passes the query as its own result, and then nothing is written.
+        let output = unsafe UnsafeMutablePointer(mutating: result.floats)
+        unsafe template = martlet_attention(
+            queries: query.floats + span.rows.lowerBound * queryStride, query_stride: queryStride,
+            outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows, group: group,
+            head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, key_heads: keyHeads, key_head: 0,
+            lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
+            slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: rule.bias?.floats,
+            bias_head_stride: rule.bias.map { $0.shape[1] * $0.shape[2] } ?? 0,
+            bias_row_stride: rule.bias.map { $0.shape[2] } ?? 0)
+    }
+
+    /// The work of one key head.
+    func part(keyHead: Int) -> martlet_attention {
+        var part = unsafe template
+        let head = keyHead * group
+        unsafe part.key_head = keyHead
+        unsafe part.queries += head * part.head_width
+        unsafe part.outputs += head * part.value_width
+        if let slopes = unsafe part.slopes { unsafe part.slopes = slopes + head }
+        if let bias = unsafe part.bias { unsafe part.bias = bias + head * part.bias_head_stride }
+        return unsafe part
+    }
+
+    private var rowCost: Int { unsafe group * (template.head_width + template.value_width) }
+
+    /// Tiles of query rows and key heads are shared among the threads.
+    func runByRow(on device: Device) {
+        let tile = 16
+        let tiles = (rows + tile - 1) / tile
+        device.parallel(keyHeads * tiles, cost: tile * keys * rowCost) { range in
+            let scratch = scratch(on: device)
+            for item in range {
+                var part = unsafe part(keyHead: item / tiles)
+                let row = item % tiles * tile
+                unsafe martlet_attend(&part, row, min(rows, row + tile), scratch.mutablePointer.assumingMemoryBound(to: Float.self))
+            }
+        }
+    }
+
+    /// One query over many keys: the segments are shared out, then merged in order, which gives the same bits.
+    func runBySegment(on device: Device) {
+        var whole = unsafe template
+        let floats = unsafe martlet_attend_partial_floats(&whole)
+        let partials = device.scratch(bytes: keyHeads * segments * floats * 4)
+        device.parallel(keyHeads * segments, cost: Int(MARTLET_SEGMENT) * rowCost) { range in
+            let scratch = scratch(on: device)
+            for item in range {
+                var part = unsafe part(keyHead: item / segments)
+                unsafe martlet_attend_segment(
+                    &part, item % segments, partials.mutablePointer.assumingMemoryBound(to: Float.self) + item * floats,
+                    scratch.mutablePointer.assumingMemoryBound(to: Float.self))
+            }
+        }
+        device.parallel(keyHeads, cost: segments * floats) { range in
+            for head in range {
+                var part = unsafe part(keyHead: head)
+                let own = unsafe partials.pointer.assumingMemoryBound(to: Float.self) + head * segments * floats
+                unsafe martlet_attend_merge(&part, own, segments)
+            }
+        }
+    }
+
+    private func scratch(on device: Device) -> Storage {
+        var whole = unsafe template
+        return device.scratch(bytes: unsafe martlet_attend_scratch(&whole) * 4)
+    }
+}

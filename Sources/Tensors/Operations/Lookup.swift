@@ -1,0 +1,48 @@
+import CMartletKernels
+
+extension Tensor {
+    /// The rows of a table that `indices` name, times `scale`, as f32 on `device`.
+    ///
+    /// - Parameters: `self` `[count, width]` of any type. Every index lies in `0 ..< count`.
+    /// - Returns: `[indices, width]`.
+    package func lookup(_ indices: [Int32], scale: Float = 1, on device: Device) -> Tensor {
+        precondition(shape.rank == 2, "lookup: \(shape) is not a table")
+        let (count, width) = (shape[0], shape[1])
+        let result = device.make([indices.count, width])
+        device.parallel(indices.count, cost: width) { range in
+            for row in range {
+                let index = Int(indices[row])
+                precondition(index >= 0 && index < count, "lookup: row \(index) of \(count)")
+                let target = unsafe result.mutableFloats + row * width
+                unsafe martlet_decode(type.kernelType, pointer + index * rowBytes, target, width)
+                if scale != 1 { unsafe martlet_scale(target, scale, target, width) }
+            }
+        }
+        return result
+    }
+
+    /// The same elements as f32, on `device`: a copy unless they are f32 already.
+    package func decoded(on device: Device) -> Tensor {
+        guard type != .f32 else { return device.adopt(self) }
+        let result = device.make(shape)
+        let width = shape.width
+        device.parallel(shape.rows, cost: width) { range in
+            for row in range {
+                unsafe martlet_decode(type.kernelType, pointer + row * rowBytes, result.mutableFloats + row * width, width)
+            }
+        }
+        return result
+    }
+
+    /// Rows `indices` of `self` `[rows, width]`, in their order.
+    package func selecting(rows indices: [Int]) -> Tensor {
+        let device = device(for: "selecting")
+        let width = shape.width
+        let result = device.make([indices.count, width])
+        for (target, source) in indices.enumerated() {
+            precondition(source >= 0 && source < shape.rows, "selecting: row \(source) of \(shape)")
+            unsafe (result.mutableFloats + target * width).update(from: floats + source * width, count: width)
+        }
+        return result
+    }
+}

@@ -1,0 +1,36 @@
+import CMartletKernels
+
+/// The cosines and sines of one pass, `[rows, width / 2]` each, shared by all layers that rotate alike.
+package struct RotationTable: Sendable {
+    package let cosines: Tensor
+    package let sines: Tensor
+
+    package init(cosines: Tensor, sines: Tensor) {
+        precondition(cosines.shape == sines.shape, "RotationTable: \(cosines.shape) and \(sines.shape)")
+        (self.cosines, self.sines) = (cosines, sines)
+    }
+}
+
+extension Tensor {
+    /// Turns pairs of the first `2 · table.width` elements of each head by the row's angles (arXiv:2104.09864).
+    ///
+    /// - Parameters: `self` `[rows, heads, headWidth]`; `neighbours` pairs (2i, 2i + 1), otherwise (i, i + width / 2).
+    /// - Returns: the same shape.
+    package func rotated(by table: RotationTable, neighbours: Bool) -> Tensor {
+        precondition(
+            shape.rank == 3 && table.cosines.shape[0] == shape[0] && table.cosines.shape[1] * 2 <= shape[2],
+            "rotated: \(shape) by \(table.cosines.shape)")
+        let device = device(for: "rotated")
+        let (heads, headWidth, half) = (shape[1], shape[2], table.cosines.shape[1])
+        let result = device.make(shape)
+        device.parallel(shape[0], cost: heads * headWidth * 2) { range in
+            let start = range.lowerBound * heads * headWidth
+            let target = unsafe result.mutableFloats + start
+            unsafe target.update(from: floats + start, count: range.count * heads * headWidth)
+            unsafe martlet_rotate(
+                target, range.count, heads, headWidth, half * 2, neighbours, table.cosines.floats + range.lowerBound * half,
+                table.sines.floats + range.lowerBound * half)
+        }
+        return result
+    }
+}

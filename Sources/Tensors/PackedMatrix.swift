@@ -1,0 +1,48 @@
+package import CMartletKernels
+
+/// A weight `[outputs, inputs]` in the layout that products stream: panels of 64 outputs, interleaved by column.
+///
+/// Packed once at load, and the same for one row and for many, so that both have the same bits.
+public struct PackedMatrix: Sendable {
+    public let outputs: Int
+    public let inputs: Int
+    public let type: ElementType
+    package let storage: Storage
+
+    /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
+    public init(_ matrix: Tensor, on device: Device) {
+        precondition(matrix.shape.rank == 2, "PackedMatrix: \(matrix.shape) is not a matrix")
+        (outputs, inputs, type) = (matrix.shape[0], matrix.shape[1], matrix.type)
+        storage = Storage(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
+        let (storage, type, outputs, inputs) = (storage, type, outputs, inputs)
+        device.parallel(panels, cost: 64 * inputs) { range in
+            unsafe martlet_pack(
+                type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer, range.lowerBound,
+                range.upperBound)
+        }
+    }
+
+    var panels: Int { (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) }
+
+    /// What packing a matrix takes.
+    public static func bytes(outputs: Int, inputs: Int, type: ElementType) -> Int {
+        (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) * martlet_panel_bytes(type.kernelType, inputs)
+    }
+}
+
+extension ElementType {
+    /// The C side numbers types as `allCases` lists them.
+    package var kernelType: martlet_type {
+        switch self {
+        case .f32: MARTLET_F32
+        case .f16: MARTLET_F16
+        case .bf16: MARTLET_BF16
+        case .i32: MARTLET_I32
+        case .q8_0: MARTLET_Q8_0
+        case .q4_0: MARTLET_Q4_0
+        case .q4_K: MARTLET_Q4_K
+        case .q5_K: MARTLET_Q5_K
+        case .q6_K: MARTLET_Q6_K
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import CMartletKernels
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+///
+/// The words at an index depend on the key, the stream and the index alone, so that any part of a sequence can be made again,
+/// in any order, on any number of threads.
+public struct Random: Sendable, Hashable, Codable {
+    public let seed: UInt64
+    /// Independent sequences of one seed.
+    public let stream: UInt64
+    /// How many blocks of four words have been drawn by the `next` methods.
+    public private(set) var counter: UInt64 = 0
+
+    public init(seed: UInt64, stream: UInt64 = 0) { (self.seed, self.stream) = (seed, stream) }
+
+    /// The four words of block `index`.
+    public func words(at index: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
+        var words: [4 of UInt32] = [0, 0, 0, 0]
+        var span = words.mutableSpan
+        unsafe span.withUnsafeMutableBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            unsafe martlet_philox(seed, index, stream, base)
+        }
+        return (words[0], words[1], words[2], words[3])
+    }
+
+    /// A number in [0, 1) with 53 random bits.
+    public mutating func uniform() -> Double {
+        let (high, low, _, _) = words(at: counter)
+        counter += 1
+        return Double((UInt64(high) << 32 | UInt64(low)) >> 11) * 0x1p-53
+    }
+
+    /// `count` numbers from the normal distribution by the Box–Muller transform, as block indices 0, 1, … give them.
+    public func normals(_ count: Int, deviation: Float) -> [Float] {
+        var values: [Float] = []
+        values.reserveCapacity(count + 3)
+        var index: UInt64 = 0
+        while values.count < count {
+            let (a, b, c, d) = words(at: index)
+            values.append(contentsOf: Random.pair(a, b, deviation))
+            values.append(contentsOf: Random.pair(c, d, deviation))
+            index += 1
+        }
+        values.removeLast(values.count - count)
+        return values
+    }
+
+    private static func pair(_ a: UInt32, _ b: UInt32, _ deviation: Float) -> [Float] {
+        // (a + 1) / 2³² lies in (0, 1], where the logarithm is finite.
+        let radius = (-2 * log((Double(a) + 1) * 0x1p-32)).squareRoot()
+        let angle = 2 * Double.pi * Double(b) * 0x1p-32
+        return [Float(radius * cos(angle)) * deviation, Float(radius * sin(angle)) * deviation]
+    }
+}

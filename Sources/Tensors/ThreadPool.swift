@@ -1,0 +1,170 @@
+import CMartletKernels
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A handful of threads that share the chunks of one loop at a time: they spin briefly for the next loop, then park.
+///
+/// The caller works too, and never waits for a thread that has not begun: a parked or preempted worker costs nothing but its share.
+/// Which thread runs a chunk is left to chance, so a chunk's result must not depend on it.
+package final class ThreadPool: Sendable {
+    /// The caller and its workers.
+    package let threads: Int
+    private let board: Board
+    private let workers: [pthread_t]
+
+    package init(threads: Int) {
+        precondition(threads >= 1, "ThreadPool: \(threads) threads")
+        self.threads = threads
+        let board = Board()
+        self.board = board
+        workers = (1..<threads).compactMap { _ in ThreadPool.start(board) }
+    }
+
+    deinit {
+        board.stop()
+        for worker in workers { pthread_join(worker, nil) }
+    }
+
+    /// Calls `body` once for each of `0 ..< chunks`, on several threads at once; returns when all are done.
+    ///
+    /// While another loop holds the workers, the caller runs alone.
+    package func run(chunks: Int, _ body: (Int) -> Void) {
+        if chunks <= 1 || threads == 1 || !board.acquire() {
+            for chunk in 0..<chunks { body(chunk) }
+            return
+        }
+        defer { board.release() }
+        withoutActuallyEscaping(body) { body in
+            var job = Job(body: body)
+            unsafe withUnsafeMutablePointer(to: &job) { unsafe board.share($0, chunks: chunks) }
+        }
+    }
+
+    private static func start(_ board: Board) -> pthread_t? {
+        var thread = pthread_t()
+        let argument = unsafe Unmanaged.passRetained(board)
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                unsafe Unmanaged<Board>.fromOpaque(argument).takeRetainedValue().work()
+                return nil
+            }, argument.toOpaque())
+        // A system that grants no more threads leaves the pool smaller; the caller does the work.
+        guard code == 0 else {
+            unsafe argument.release()
+            return nil
+        }
+        return thread
+    }
+}
+
+private struct Job {
+    let body: (Int) -> Void
+}
+
+/// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two threads that
+/// each write one word and then read the other's.
+@safe private final class Board: Sendable {
+    private let busy = Atomic<Bool>(false)
+    private let stopped = Atomic<Bool>(false)
+    private let generation = Atomic<Int>(0)
+    private let open = Atomic<Bool>(false)
+    private let inside = Atomic<Int>(0)
+    private let next = Atomic<Int>(0)
+    private let chunks = Atomic<Int>(0)
+    private let job = Atomic<UInt>(0)
+    private let parked = Atomic<Int>(0)
+    private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private nonisolated(unsafe) let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    /// About 50 µs: longer than the gap between two loops of one token, shorter than anybody notices.
+    private static let spins = 2_000
+
+    init() {
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe pthread_cond_init(wake, nil)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(wake)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe wake.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    func acquire() -> Bool { busy.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged }
+    func release() { busy.store(false, ordering: .sequentiallyConsistent) }
+
+    func share(_ pointer: UnsafeMutablePointer<Job>, chunks count: Int) {
+        job.store(UInt(bitPattern: pointer), ordering: .sequentiallyConsistent)
+        chunks.store(count, ordering: .sequentiallyConsistent)
+        next.store(0, ordering: .sequentiallyConsistent)
+        open.store(true, ordering: .sequentiallyConsistent)
+        generation.add(1, ordering: .sequentiallyConsistent)
+        if parked.load(ordering: .sequentiallyConsistent) > 0 { broadcast() }
+        takeChunks(unsafe pointer.pointee.body)
+        open.store(false, ordering: .sequentiallyConsistent)
+        var waited = 0
+        while inside.load(ordering: .sequentiallyConsistent) > 0 {
+            waited += 1
+            if waited > Board.spins { sched_yield() } else { martlet_spin_hint() }
+        }
+    }
+
+    func stop() {
+        stopped.store(true, ordering: .sequentiallyConsistent)
+        generation.add(1, ordering: .sequentiallyConsistent)
+        broadcast()
+    }
+
+    func work() {
+        var seen = 0
+        while true {
+            seen = waitForGeneration(after: seen)
+            if stopped.load(ordering: .sequentiallyConsistent) { return }
+            // Enter first, look second: whoever closes the loop looks at `inside` after closing.
+            inside.add(1, ordering: .sequentiallyConsistent)
+            if open.load(ordering: .sequentiallyConsistent),
+                let pointer = unsafe UnsafeMutablePointer<Job>(bitPattern: job.load(ordering: .sequentiallyConsistent))
+            {
+                takeChunks(unsafe pointer.pointee.body)
+            }
+            inside.subtract(1, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    private func takeChunks(_ body: (Int) -> Void) {
+        let count = chunks.load(ordering: .sequentiallyConsistent)
+        while true {
+            let chunk = next.add(1, ordering: .sequentiallyConsistent).oldValue
+            guard chunk < count else { return }
+            body(chunk)
+        }
+    }
+
+    private func waitForGeneration(after seen: Int) -> Int {
+        for _ in 0..<Board.spins {
+            let now = generation.load(ordering: .sequentiallyConsistent)
+            if now != seen { return now }
+            martlet_spin_hint()
+        }
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        parked.add(1, ordering: .sequentiallyConsistent)
+        defer { parked.subtract(1, ordering: .sequentiallyConsistent) }
+        while generation.load(ordering: .sequentiallyConsistent) == seen { unsafe pthread_cond_wait(wake, mutex) }
+        return generation.load(ordering: .sequentiallyConsistent)
+    }
+
+    private func broadcast() {
+        unsafe pthread_mutex_lock(mutex)
+        unsafe pthread_cond_broadcast(wake)
+        unsafe pthread_mutex_unlock(mutex)
+    }
+}
