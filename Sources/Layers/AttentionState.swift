@@ -1,0 +1,93 @@
+public import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged blocks.
+public protocol AttentionState {
+    /// softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence remembers.
+    ///
+    /// - Parameters: `query` `[rows, queryHeads, headWidth]`; `key`, `value` `[rows, keyHeads, headWidth]`.
+    /// - Returns: `[rows, queryHeads, headWidth]`.
+    mutating func attend(
+        layer: Int, _ form: Architecture.Attention, query: Tensor, key: Tensor, value: Tensor, rows: Rows
+    ) -> Tensor
+}
+
+/// Attention within the pass: nothing is remembered.
+public struct Uncached: AttentionState {
+    /// The attention weights of each layer and sequence, `[queryHeads, rows, rows]`, where they were asked for.
+    public private(set) var weights: [Int: [Tensor]] = [:]
+    private let recording: Recording
+
+    public enum Recording: Sendable { case nothing, weights }
+
+    public init(recording: Recording = .nothing) { self.recording = recording }
+
+    public mutating func attend(
+        layer: Int, _ form: Architecture.Attention, query: Tensor, key: Tensor, value: Tensor, rows: Rows
+    ) -> Tensor {
+        let device = query.device(for: "attend")
+        let result = device.make(query.shape)
+        let rule = form.scoreRule()
+        for sequence in rows.sequences where !sequence.rows.isEmpty {
+            precondition(sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
+            var memory = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+            memory.append(keys: key, values: value, rows: sequence.rows, on: device)
+            let span = form.reach.span(of: sequence, length: memory.length)
+            query.attend(to: memory, span, rule, into: result)
+            if recording == .weights { weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule)) }
+        }
+        return result
+    }
+}
+
+extension Architecture.Attention {
+    package func scoreRule() -> ScoreRule {
+        var rule = ScoreRule(scale: scale, cap: scoreCap)
+        if case .linearBias = positions { rule.slopes = Architecture.Attention.slopes(heads: queryHeads) }
+        return rule
+    }
+
+    /// ALiBi's slopes (arXiv:2108.12409): 2^(−8 i / n) for a power of two n; otherwise those of the next lower power, then every
+    /// second one of the next higher.
+    static func slopes(heads: Int) -> [Float] {
+        func geometric(_ count: Int) -> [Float] {
+            let ratio = exp2(-8 / Double(count))
+            return (1...count).map { Float(pow(ratio, Double($0))) }
+        }
+        let lower = 1 << (Int.bitWidth - 1 - max(heads, 1).leadingZeroBitCount)
+        guard lower < heads else { return geometric(heads) }
+        let between = geometric(lower * 2).enumerated().filter { $0.offset.isMultiple(of: 2) }.map(\.element)
+        return geometric(lower) + between.prefix(heads - lower)
+    }
+}
+
+extension Architecture.Reach {
+    /// Which of `length` keys each row of a sequence sees.
+    package func span(of sequence: Rows.Sequence, length: Int) -> AttentionSpan {
+        let positions = sequence.rows.indices.map { Int32(sequence.start + $0 - sequence.rows.lowerBound) }
+        let length = Int32(clamping: length)
+        switch self {
+        case .all:
+            return AttentionSpan(
+                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 }, upper: positions.map { _ in length })
+        case .past:
+            return AttentionSpan(
+                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 }, upper: positions.map { $0 + 1 })
+        case .window(let size):
+            let size = Int32(clamping: size)
+            return AttentionSpan(
+                rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size + 1) },
+                upper: positions.map { $0 + 1 })
+        case .around(let size, _):
+            let size = Int32(clamping: size)
+            return AttentionSpan(
+                rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size) },
+                upper: positions.map { min(length, $0 + size + 1) })
+        }
+    }
+}

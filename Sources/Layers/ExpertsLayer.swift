@@ -1,0 +1,45 @@
+package import MartletTensors
+
+/// A mixture of experts: a router sends each row to its `active` best of `count` gated feed-forwards, whose results are summed
+/// by the router's weights (arXiv:1701.06538, arXiv:2401.04088).
+///
+/// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert.
+package struct ExpertsLayer: Sendable {
+    private let form: Architecture.Experts
+    private let router: Linear
+    private let experts: [FeedForwardLayer]
+
+    init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
+        self.form = form
+        router = Linear(width, form.count, bias: .absent, scope["router"])
+        experts = (0..<form.count).map {
+            FeedForwardLayer(.gated(hidden: form.hidden, form.activation, bias: .absent), width: width, scope["experts"][$0])
+        }
+    }
+
+    /// `[rows, width]` to the same shape.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        let routes = routes(of: router(x).softmax())
+        let result = x * 0
+        for (expert, routed) in routes.enumerated() where !routed.isEmpty {
+            let output = experts[expert](x.selecting(rows: routed.map(\.row)))
+            result.add(rows: routed.map(\.row), of: output, weights: routed.map(\.weight))
+        }
+        return result
+    }
+
+    /// For each expert, the rows it serves and their weights.
+    private func routes(of probabilities: Tensor) -> [[(row: Int, weight: Float)]] {
+        var routes: [[(row: Int, weight: Float)]] = Array(repeating: [], count: form.count)
+        let values = probabilities.values
+        for row in 0..<probabilities.shape[0] {
+            let scores = values[row * form.count..<(row + 1) * form.count]
+            // Among equals the lower expert wins.
+            let chosen = scores.enumerated()
+                .sorted { $0.element == $1.element ? $0.offset < $1.offset : $0.element > $1.element }.prefix(form.active)
+            let total = form.routing == .renormalised ? chosen.reduce(0) { $0 + $1.element } : 1
+            for (expert, score) in chosen { routes[expert].append((row, score / total)) }
+        }
+        return routes
+    }
+}

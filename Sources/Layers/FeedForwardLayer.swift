@@ -1,0 +1,33 @@
+package import MartletTensors
+
+/// The row-wise sublayer: plain, gated (arXiv:2002.05202), or a mixture of experts.
+package enum FeedForwardLayer: Sendable {
+    case plain(up: Linear, Activation, down: Linear)
+    case gated(gate: Linear, Activation, up: Linear, down: Linear)
+    case experts(ExpertsLayer)
+
+    package init(_ form: Architecture.FeedForward, width: Int, _ scope: Scope) {
+        switch form {
+        case .plain(let hidden, let activation, let bias):
+            self = .plain(
+                up: Linear(width, hidden, bias: bias, scope["up"]), activation,
+                down: Linear(hidden, width, bias: bias, scope["down"]))
+        case .gated(let hidden, let activation, let bias):
+            self = .gated(
+                gate: Linear(width, hidden, bias: bias, scope["gate"]), activation,
+                up: Linear(width, hidden, bias: bias, scope["up"]),
+                down: Linear(hidden, width, bias: bias, scope["down"]))
+        case .experts(let experts):
+            self = .experts(ExpertsLayer(experts, width: width, scope))
+        }
+    }
+
+    /// `[rows, width]` to the same shape.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        switch self {
+        case .plain(let up, let activation, let down): down(up(x).activated(activation))
+        case .gated(let gate, let activation, let up, let down): down(gate(x).gating(up(x), activation))
+        case .experts(let experts): experts(x)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/// The rows of one forward pass: tokens of all sequences laid end to end, never padded.
+///
+/// Only attention knows where one sequence stops and the next begins; everything else is row-wise.
+public struct Rows: Sendable {
+    /// One sequence's share of the pass.
+    public struct Sequence: Sendable {
+        /// Its rows.
+        public let rows: Range<Int>
+        /// The position of its first row: what came before is in the attention state.
+        public let start: Int
+        /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed in chunks says its
+        /// whole length, so that positions which depend on it come out as in one piece.
+        public let extent: Int
+
+        package init(rows: Range<Int>, start: Int, extent: Int) {
+            (self.rows, self.start, self.extent) = (rows, start, extent)
+        }
+    }
+
+    public private(set) var tokens: [Int32] = []
+    public private(set) var positions: [Int32] = []
+    /// For each row, the extent of its sequence.
+    public private(set) var extents: [Int32] = []
+    /// For each row, sentence A or B (BERT).
+    public private(set) var segments: [Int32] = []
+    public private(set) var sequences: [Sequence] = []
+
+    public init() {}
+
+    /// One sequence from its first position.
+    public init(_ tokens: [Int32]) { append(tokens) }
+
+    /// Adds a sequence's next rows.
+    ///
+    /// - Parameters:
+    ///   - start: the positions that came before.
+    ///   - extent: how far the sequence is known to reach; the end of these rows when nil.
+    ///   - segments: one number per token; zeros when nil.
+    public mutating func append(_ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil) {
+        precondition(segments.map { $0.count == tokens.count } ?? true, "Rows: \(tokens.count) tokens, other segments")
+        let first = self.tokens.count
+        let sequence = Sequence(
+            rows: first..<first + tokens.count, start: start, extent: max(extent ?? 0, start + tokens.count))
+        sequences.append(sequence)
+        self.tokens += tokens
+        positions += (0..<tokens.count).map { Int32(start + $0) }
+        extents += Array(repeating: Int32(sequence.extent), count: tokens.count)
+        self.segments += segments ?? Array(repeating: 0, count: tokens.count)
+    }
+
+    public var count: Int { tokens.count }
+
+    /// The last row of each sequence.
+    public var lastRows: [Int] { sequences.map { $0.rows.upperBound - 1 } }
+}
