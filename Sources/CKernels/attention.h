@@ -1,0 +1,254 @@
+// Attention over blocked keys and values: tiled, with an online softmax per block and a merge per segment.
+//
+// For one query head and one segment of keys, blocks follow in ascending order:
+//   scores = scale · q·k (one fma per element of the head, ascending), then cap, slope, bias; hidden keys −∞
+//   maximum' = max(maximum, max scores);  f = e^(maximum − maximum');  p = e^(scores − maximum')
+//   total = fma(total, f, Σ p);  sums = fma(p[key], value[key], … sums · f), keys ascending
+// Blocks and segments without a visible key are left out, so they change no bit.
+
+#ifndef MARTLET_ATTENTION_H
+#define MARTLET_ATTENTION_H
+
+#include "elements.h"
+#include "tile.h"
+
+enum {
+    KEYS = MARTLET_BLOCK,
+    KEY_GROUPS = KEYS / LANES,
+    SEGMENT_BLOCKS = MARTLET_SEGMENT / KEYS,
+    HEAD_TILE = 48  // query heads that pass over a block while it is in cache
+};
+
+/// A tile of query heads: number h is head h % group of row h / group.
+typedef struct {
+    const martlet_attention *work;
+    size_t first, count;
+    float *sums;       // [HEAD_TILE + 1][padded value width]; the last row takes what must not be kept
+    size_t padded;
+    float maximum[HEAD_TILE], total[HEAD_TILE];
+} head_tile;
+
+INLINE size_t padded_to_lanes(size_t width) { return (width + LANES - 1) / LANES * LANES; }
+
+INLINE float exponential_of(float x) { return exponential(splat(x))[0]; }
+
+/// The visible part of a block for a row: keys low ..< high of it.
+typedef struct { size_t low, high; } key_range;
+
+INLINE key_range visible_keys(const martlet_attention *work, size_t row, size_t block) {
+    const int64_t start = (int64_t)(block * KEYS), lower = work->lower[row] - start, upper = work->upper[row] - start;
+    const int64_t low = lower < 0 ? 0 : lower, high = upper > KEYS ? KEYS : upper;
+    return low < high ? (key_range){(size_t)low, (size_t)high} : (key_range){0, 0};
+}
+
+/// bias for keys of `range` of sixteen from `first` on; zero elsewhere, where the array need not exist.
+INLINE f32x16 visible_bias(const float *bias, size_t first, key_range range) {
+    float lanes[LANES] __attribute__((aligned(64))) = {0};
+    for (size_t i = 0; i < LANES; i++)
+        if (first + i >= range.low && first + i < range.high) lanes[i] = bias[first + i];
+    return load(lanes);
+}
+
+/// Sixteen raw products to scores; hidden keys become −∞.
+INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t head, size_t block, size_t first, key_range range,
+                            f32x16 products) {
+    f32x16 scores = products * splat(work->scale);
+    if (work->cap > 0) scores = capped(scores, work->cap);
+    const i32x16 keys = lane_numbers() + splat_int((int32_t)first);
+    if (work->slopes) {
+        const i32x16 distance = keys + splat_int((int32_t)(block * KEYS) - work->positions[row]);
+        scores = fused(splat(work->slopes[head]), __builtin_convertvector(distance, f32x16), scores);
+    }
+    if (work->bias) {
+        const float *bias = work->bias + head * work->bias_head_stride + row * work->bias_row_stride + block * KEYS;
+        scores += visible_bias(bias, first, range);
+    }
+    const i32x16 visible = (keys >= splat_int((int32_t)range.low)) & (keys < splat_int((int32_t)range.high));
+    return choose(visible, scores, splat(-__builtin_inff()));
+}
+
+/// Turns one head's raw products with a block into probabilities, and rescales what was summed before.
+INLINE void soften(head_tile *tile, size_t h, size_t block, key_range range, float *products) {
+    const martlet_attention *work = tile->work;
+    const size_t row = (tile->first + h) / work->group, head = (tile->first + h) % work->group;
+    f32x16 scores[KEY_GROUPS], best = splat(-__builtin_inff()), sum[KEY_GROUPS];
+    UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
+        scores[g] = finish_scores(work, row, head, block, (size_t)g * LANES, range, load(products + g * LANES));
+        best = larger(scores[g], best);
+    }
+    const float highest = largest_lane(best), before = tile->maximum[h], maximum = highest > before ? highest : before;
+    const float base = maximum == -__builtin_inff() ? 0 : maximum, factor = exponential_of(before - base);
+    UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
+        sum[g] = exponential(scores[g] - splat(base));
+        store(products + g * LANES, sum[g]);
+    }
+    tile->maximum[h] = maximum;
+    tile->total[h] = __builtin_fmaf(tile->total[h], factor, sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])));
+    float *sums = tile->sums + h * tile->padded;
+    for (size_t i = 0; i < tile->padded; i += LANES) store(sums + i, load(sums + i) * splat(factor));
+}
+
+/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then sixteen, then a padded copy of the rest.
+INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, float *const *sums) {
+    float *targets[TILE_ROWS];
+    UNROLL for (int r = 0; r < rows; r++) targets[r] = sums[r];
+    size_t column = 0;
+    for (; column + PANEL_GROUPS * LANES <= width; column += PANEL_GROUPS * LANES) {
+        dense_panel(rows, probabilities, values + column, width, LANES, KEYS, targets);
+        UNROLL for (int r = 0; r < rows; r++) targets[r] += PANEL_GROUPS * LANES;
+    }
+    for (; column + LANES <= width; column += LANES) {
+        dense_tile(rows, 1, probabilities, values + column, width, LANES, KEYS, targets);
+        UNROLL for (int r = 0; r < rows; r++) targets[r] += LANES;
+    }
+    if (column == width) return;
+    float rest[KEYS * LANES] __attribute__((aligned(64)));
+    for (size_t k = 0; k < KEYS; k++) store(rest + k * LANES, load_some(values + k * width + column, width - column));
+    dense_tile(rows, 1, probabilities, rest, LANES, LANES, KEYS, targets);
+}
+
+/// `rows` heads of the tile from head h on against one block.
+INLINE void attend_heads(int rows, head_tile *tile, size_t h, size_t block) {
+    const martlet_attention *work = tile->work;
+    const float *base = work->blocks[block];
+    const float *keys = base + work->key_head * work->head_width * KEYS;
+    const float *values = base + work->key_heads * work->head_width * KEYS + work->key_head * work->value_width * KEYS;
+    float products[TILE_ROWS][KEYS] __attribute__((aligned(64))) = {{0}};
+    const float *queries[TILE_ROWS], *probabilities[TILE_ROWS];
+    float *scores[TILE_ROWS], *sums[TILE_ROWS];
+    key_range ranges[TILE_ROWS];
+    bool any = false;
+    for (int r = 0; r < rows; r++) {
+        const size_t row = (tile->first + h + (size_t)r) / work->group, head = (tile->first + h + (size_t)r) % work->group;
+        queries[r] = work->queries + row * work->query_stride + head * work->head_width;
+        probabilities[r] = scores[r] = products[r];
+        ranges[r] = visible_keys(work, row, block);
+        const bool sees = ranges[r].low < ranges[r].high;
+        sums[r] = tile->sums + (sees ? h + (size_t)r : HEAD_TILE) * tile->padded;
+        any |= sees;
+    }
+    if (!any) return;
+    dense_panel(rows, queries, keys, LANES, work->head_width * LANES, work->head_width, scores);
+    for (int r = 0; r < rows; r++)
+        if (ranges[r].low < ranges[r].high) soften(tile, h + (size_t)r, block, ranges[r], products[r]);
+    add_values(rows, probabilities, values, work->value_width, sums);
+}
+
+/// The blocks that any row of the tile sees.
+INLINE key_range tile_blocks(const head_tile *tile) {
+    const martlet_attention *work = tile->work;
+    int32_t lower = INT32_MAX, upper = 0;
+    for (size_t row = tile->first / work->group; row <= (tile->first + tile->count - 1) / work->group; row++) {
+        if (work->lower[row] >= work->upper[row]) continue;
+        lower = work->lower[row] < lower ? work->lower[row] : lower;
+        upper = work->upper[row] > upper ? work->upper[row] : upper;
+    }
+    if (lower < 0) lower = 0;
+    return lower < upper ? (key_range){(size_t)lower / KEYS, ((size_t)upper + KEYS - 1) / KEYS} : (key_range){0, 0};
+}
+
+/// One segment for the whole tile, into its sums, maxima and totals.
+static void attend_tile(head_tile *tile, size_t segment) {
+    key_range blocks = tile_blocks(tile);
+    const size_t first = segment * SEGMENT_BLOCKS, end = first + SEGMENT_BLOCKS;
+    if (blocks.low < first) blocks.low = first;
+    if (blocks.high > end) blocks.high = end;
+    for (size_t h = 0; h < tile->count; h++) tile->maximum[h] = -__builtin_inff(), tile->total[h] = 0;
+    memset(tile->sums, 0, tile->count * tile->padded * sizeof(float));
+    for (size_t block = blocks.low; block < blocks.high; block++)
+        for (size_t h = 0; h < tile->count; h += TILE_ROWS)
+            FOR_TILE_ROWS(tile->count - h, attend_heads, tile, h, block)
+}
+
+/// (sums, maximum, total) ← merged with a later segment's. An empty segment changes nothing.
+INLINE void merge_segment(float *sums, float *maximum, float *total, const float *later, float later_maximum, float later_total,
+                          size_t width) {
+    if (later_maximum == -__builtin_inff()) return;
+    const float highest = later_maximum > *maximum ? later_maximum : *maximum;
+    const float before = exponential_of(*maximum - highest), after = exponential_of(later_maximum - highest);
+    FOR_GROUPS(width)
+        store_some(sums + i, fused(load_some(later + i, left), splat(after), load_some(sums + i, left) * splat(before)), left);
+    *total = __builtin_fmaf(later_total, after, *total * before);
+    *maximum = highest;
+}
+
+INLINE void divide_by_total(float *sums, float total, size_t width) {
+    FOR_GROUPS(width) store_some(sums + i, total == 0 ? splat(0) : load_some(sums + i, left) / splat(total), left);
+}
+
+INLINE float *output_of(const martlet_attention *work, size_t head) {
+    return work->outputs + head / work->group * work->output_stride + head % work->group * work->value_width;
+}
+
+static size_t attend_scratch(const martlet_attention *work) { return (HEAD_TILE + 1) * padded_to_lanes(work->value_width); }
+
+INLINE head_tile tile_at(const martlet_attention *work, size_t first, size_t end, float *scratch) {
+    const size_t count = end - first < HEAD_TILE ? end - first : HEAD_TILE;
+    return (head_tile){.work = work, .first = first, .count = count, .sums = scratch, .padded = padded_to_lanes(work->value_width)};
+}
+
+static void attend(const martlet_attention *work, size_t first_row, size_t end_row, float *scratch) {
+    const size_t end = end_row * work->group;
+    for (size_t first = first_row * work->group; first < end; first += HEAD_TILE) {
+        head_tile tile = tile_at(work, first, end, scratch);
+        float maximum[HEAD_TILE], total[HEAD_TILE];
+        for (size_t h = 0; h < tile.count; h++) {
+            maximum[h] = -__builtin_inff(), total[h] = 0;
+            memset(output_of(work, first + h), 0, work->value_width * sizeof(float));
+        }
+        const key_range blocks = tile_blocks(&tile);
+        for (size_t segment = blocks.low / SEGMENT_BLOCKS; segment * SEGMENT_BLOCKS < blocks.high; segment++) {
+            attend_tile(&tile, segment);
+            for (size_t h = 0; h < tile.count; h++)
+                merge_segment(output_of(work, first + h), maximum + h, total + h, tile.sums + h * tile.padded, tile.maximum[h],
+                              tile.total[h], work->value_width);
+        }
+        for (size_t h = 0; h < tile.count; h++) divide_by_total(output_of(work, first + h), total[h], work->value_width);
+    }
+}
+
+/// A partial: for each query head, value_width sums, the maximum, the total.
+static void attend_segment(const martlet_attention *work, size_t segment, float *partial, float *scratch) {
+    const size_t end = work->rows * work->group, width = work->value_width;
+    for (size_t first = 0; first < end; first += HEAD_TILE) {
+        head_tile tile = tile_at(work, first, end, scratch);
+        attend_tile(&tile, segment);
+        for (size_t h = 0; h < tile.count; h++, partial += width + 2) {
+            memcpy(partial, tile.sums + h * tile.padded, width * sizeof(float));
+            partial[width] = tile.maximum[h], partial[width + 1] = tile.total[h];
+        }
+    }
+}
+
+static void attend_merge(const martlet_attention *work, const float *partials, size_t segments) {
+    const size_t heads = work->rows * work->group, width = work->value_width;
+    for (size_t head = 0; head < heads; head++) {
+        float *sums = output_of(work, head), maximum = -__builtin_inff(), total = 0;
+        memset(sums, 0, width * sizeof(float));
+        for (size_t s = 0; s < segments; s++) {
+            const float *part = partials + (s * heads + head) * (width + 2);
+            merge_segment(sums, &maximum, &total, part, part[width], part[width + 1], width);
+        }
+        divide_by_total(sums, total, width);
+    }
+}
+
+/// Writes the scores of all keys, then their softmax, block by block.
+static void attention_weights(const martlet_attention *work, size_t row, size_t head, float *weights, size_t keys) {
+    const float *query = work->queries + row * work->query_stride + head * work->head_width;
+    for (size_t block = 0; block * KEYS < keys; block++) {
+        const float *base = work->blocks[block] + work->key_head * work->head_width * KEYS;
+        const key_range range = visible_keys(work, row, block);
+        for (size_t first = 0; first < KEYS && block * KEYS + first < keys; first += LANES) {
+            f32x16 scores = splat(-__builtin_inff());
+            if (range.low < range.high) {
+                float products[LANES] __attribute__((aligned(64))) = {0};
+                dense_tile(1, 1, &query, base + first * work->head_width, LANES, LANES, work->head_width, (float *[]){products});
+                scores = finish_scores(work, row, head, block, first, range, load(products));
+            }
+            store_some(weights + block * KEYS + first, scores, keys - block * KEYS - first);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,145 @@
+// The choice of the instruction set, and the header's functions that depend on it.
+
+#include "kernels.h"
+#include "panel.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static _Atomic(const martlet_kernels *) chosen;
+static _Atomic(int) chosen_level = -1;
+
+static const martlet_kernels *table_of(martlet_level level) {
+    switch (level) {
+    case MARTLET_SCALAR: return &martlet_kernels_scalar;
+#if defined(__aarch64__)
+    case MARTLET_NEON: return &martlet_kernels_scalar;  // the baseline of arm64 has NEON
+#endif
+#if defined(__x86_64__)
+    case MARTLET_AVX2:
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+            return &martlet_kernels_avx2;
+        return NULL;
+    case MARTLET_AVX512:
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16"))
+            return &martlet_kernels_avx512;
+        return NULL;
+#endif
+    default: return NULL;
+    }
+}
+
+static const char *const level_names[] = {"scalar", "neon", "avx2", "avx512"};
+
+static martlet_level highest_allowed(void) {
+    const char *name = getenv("MARTLET_KERNELS");
+    for (int level = MARTLET_SCALAR; name && level <= MARTLET_AVX512; level++)
+        if (strcmp(name, level_names[level]) == 0) return (martlet_level)level;
+    return MARTLET_AVX512;
+}
+
+bool martlet_use_kernel_level(martlet_level level) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    const martlet_kernels *table = table_of(level);
+    if (!table) return false;
+    atomic_store(&chosen_level, (int)level);
+    atomic_store(&chosen, table);
+    return true;
+}
+
+/// Two threads that come here together choose the same.
+static const martlet_kernels *probe(void) {
+    int level = highest_allowed();
+    while (level > MARTLET_SCALAR && !martlet_use_kernel_level((martlet_level)level)) level--;
+    if (level == MARTLET_SCALAR) martlet_use_kernel_level(MARTLET_SCALAR);
+    return atomic_load(&chosen);
+}
+
+static inline const martlet_kernels *kernels(void) {
+    const martlet_kernels *table = atomic_load_explicit(&chosen, memory_order_acquire);
+    return table ? table : probe();
+}
+
+martlet_level martlet_kernel_level(void) {
+    kernels();
+    return (martlet_level)atomic_load(&chosen_level);
+}
+
+size_t martlet_activation_bytes(martlet_type type, size_t inputs) {
+    if (!is_quantized(type)) return inputs * sizeof(float);
+    const size_t bytes = inputs + inputs / BLOCK * sizeof(float) + inputs / BLOCK * 8;
+    return (bytes + 63) / 64 * 64;
+}
+
+void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
+    kernels()->prepare(type, x, rows, inputs, activations);
+}
+
+void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
+                    const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) {
+    martlet_product *product = kernels()->products[type];
+    if (product) product(packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel);
+}
+
+void martlet_rms_norm(const float *x, const float *weight, float weight_offset, float epsilon, float *y, size_t rows, size_t width) {
+    kernels()->rms_norm(x, weight, weight_offset, epsilon, y, rows, width);
+}
+
+void martlet_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t width) {
+    kernels()->layer_norm(x, weight, bias, epsilon, y, rows, width);
+}
+
+void martlet_softmax(const float *x, float *y, size_t rows, size_t width) { kernels()->softmax(x, y, rows, width); }
+
+size_t martlet_argmax(const float *x, size_t count) { return kernels()->argmax(x, count); }
+
+void martlet_activate(martlet_activation f, const float *x, float *y, size_t count) { kernels()->activate(f, x, y, count); }
+
+void martlet_gate(martlet_activation f, const float *gate, const float *up, float *y, size_t count) {
+    kernels()->gate(f, gate, up, y, count);
+}
+
+void martlet_add(const float *a, const float *b, float *y, size_t count) { kernels()->add(a, b, y, count); }
+
+void martlet_multiply(const float *a, const float *b, float *y, size_t count) { kernels()->multiply(a, b, y, count); }
+
+void martlet_scale(const float *x, float factor, float *y, size_t count) { kernels()->scale(x, factor, y, count); }
+
+void martlet_add_bias(const float *x, const float *bias, float *y, size_t rows, size_t width) {
+    kernels()->add_bias(x, bias, y, rows, width);
+}
+
+void martlet_soft_cap(const float *x, float cap, float *y, size_t count) { kernels()->soft_cap(x, cap, y, count); }
+
+void martlet_rotate(float *x, size_t rows, size_t heads, size_t head_width, size_t rotary_width, bool neighbours,
+                    const float *cosines, const float *sines) {
+    kernels()->rotate(x, rows, heads, head_width, rotary_width, neighbours, cosines, sines);
+}
+
+size_t martlet_attend_scratch(const martlet_attention *work) { return kernels()->attend_scratch(work); }
+
+void martlet_attend(const martlet_attention *work, size_t first_row, size_t end_row, float *scratch) {
+    kernels()->attend(work, first_row, end_row, scratch);
+}
+
+size_t martlet_attend_partial_floats(const martlet_attention *work) { return work->rows * work->group * (work->value_width + 2); }
+
+void martlet_attend_segment(const martlet_attention *work, size_t segment, float *partial, float *scratch) {
+    kernels()->attend_segment(work, segment, partial, scratch);
+}
+
+void martlet_attend_merge(const martlet_attention *work, const float *partials, size_t segments) {
+    kernels()->attend_merge(work, partials, segments);
+}
+
+void martlet_attention_weights(const martlet_attention *work, size_t row, size_t head_in_group, float *weights, size_t keys) {
+    kernels()->attention_weights(work, row, head_in_group, weights, keys);
+    martlet_softmax(weights, weights, 1, keys);
+}
+
+uint64_t martlet_read_all(const void *data, size_t bytes) { return kernels()->read_all(data, bytes); }
+uint64_t martlet_burn_f32(uint64_t iterations, float *sink) { return kernels()->burn_f32(iterations, sink); }
+uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink) { return kernels()->burn_int8(iterations, sink); }
+uint64_t martlet_burn_bf16(uint64_t iterations, float *sink) { return kernels()->burn_bf16(iterations, sink); }

@@ -1,0 +1,56 @@
+// f32 to stored elements, rounded as ggml's reference quantizers round.
+
+#include "encode.h"
+#include <math.h>
+
+#pragma clang fp contract(off)
+
+static void encode_bf16(float value, uint8_t *stored) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const bool nan = (bits & 0x7fffffff) > 0x7f800000;
+    bits = nan ? (bits >> 16 | 64) : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    stored[0] = (uint8_t)bits, stored[1] = (uint8_t)(bits >> 8);
+}
+
+/// Symmetric: the largest magnitude becomes ±127; halves round away from zero.
+static void encode_q8_0(const float *values, block_q8_0 *block) {
+    float largest = 0;
+    for (int i = 0; i < BLOCK; i++) largest = fmaxf(largest, fabsf(values[i]));
+    const float scale = largest / 127.0f, inverse = scale != 0 ? 1.0f / scale : 0.0f;
+    martlet_float_to_half(scale, block->scale);
+    for (int i = 0; i < BLOCK; i++) block->values[i] = (int8_t)roundf(values[i] * inverse);
+}
+
+/// The value of largest magnitude becomes −8, so that one of the sixteen levels is not lost to symmetry.
+static void encode_q4_0(const float *values, block_q4_0 *block) {
+    float extreme = 0;
+    for (int i = 0; i < BLOCK; i++)
+        if (fabsf(values[i]) > fabsf(extreme)) extreme = values[i];
+    const float scale = extreme / -8.0f, inverse = scale != 0 ? 1.0f / scale : 0.0f;
+    martlet_float_to_half(scale, block->scale);
+    uint8_t q[BLOCK];
+    for (int i = 0; i < BLOCK; i++) q[i] = (uint8_t)fminf(15, values[i] * inverse + 8.5f);
+    for (int i = 0; i < 16; i++) block->nibbles[i] = (uint8_t)(q[i] | q[i + 16] << 4);
+}
+
+static void encode_block(martlet_type type, const float *values, uint8_t *stored) {
+    switch (type) {
+    case MARTLET_F16: martlet_float_to_half(*values, stored); break;
+    case MARTLET_BF16: encode_bf16(*values, stored); break;
+    case MARTLET_Q8_0: encode_q8_0(values, (block_q8_0 *)stored); break;
+    case MARTLET_Q4_0: encode_q4_0(values, (block_q4_0 *)stored); break;
+    case MARTLET_Q4_K: martlet_encode_q4_K(values, (block_q4_K *)stored); break;
+    case MARTLET_Q5_K: martlet_encode_q5_K(values, (block_q5_K *)stored); break;
+    case MARTLET_Q6_K: martlet_encode_q6_K(values, (block_q6_K *)stored); break;
+    default: break;
+    }
+}
+
+bool martlet_encode(martlet_type type, const float *values, void *stored, size_t count) {
+    if (type == MARTLET_I32) return false;
+    if (type == MARTLET_F32) return memcpy(stored, values, count * sizeof(float)), true;
+    const size_t elements = block_elements(type), size = block_bytes(type);
+    for (size_t i = 0; i < count / elements; i++) encode_block(type, values + i * elements, (uint8_t *)stored + i * size);
+    return true;
+}

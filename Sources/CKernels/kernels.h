@@ -1,0 +1,43 @@
+// The dispatch table: one function per operation whose speed depends on the instruction set.
+
+#ifndef MARTLET_KERNELS_H
+#define MARTLET_KERNELS_H
+
+#include "include/CMartletKernels.h"
+
+typedef void martlet_product(const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,
+                             const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
+
+typedef struct {
+    martlet_product *products[MARTLET_Q6_K + 1];  // NULL for types that are no weights
+    void (*prepare)(martlet_type, const float *, size_t, size_t, void *);
+    void (*rms_norm)(const float *, const float *, float, float, float *, size_t, size_t);
+    void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t, size_t);
+    void (*softmax)(const float *, float *, size_t, size_t);
+    size_t (*argmax)(const float *, size_t);
+    void (*activate)(martlet_activation, const float *, float *, size_t);
+    void (*gate)(martlet_activation, const float *, const float *, float *, size_t);
+    void (*add)(const float *, const float *, float *, size_t);
+    void (*multiply)(const float *, const float *, float *, size_t);
+    void (*scale)(const float *, float, float *, size_t);
+    void (*add_bias)(const float *, const float *, float *, size_t, size_t);
+    void (*soft_cap)(const float *, float, float *, size_t);
+    void (*rotate)(float *, size_t, size_t, size_t, size_t, bool, const float *, const float *);
+    size_t (*attend_scratch)(const martlet_attention *);
+    void (*attend)(const martlet_attention *, size_t, size_t, float *);
+    void (*attend_segment)(const martlet_attention *, size_t, float *, float *);
+    void (*attend_merge)(const martlet_attention *, const float *, size_t);
+    void (*attention_weights)(const martlet_attention *, size_t, size_t, float *, size_t);
+    uint64_t (*read_all)(const void *, size_t);
+    uint64_t (*burn_f32)(uint64_t, float *);
+    uint64_t (*burn_int8)(uint64_t, int32_t *);
+    uint64_t (*burn_bf16)(uint64_t, float *);
+} martlet_kernels;
+
+extern const martlet_kernels martlet_kernels_scalar;
+#if defined(__x86_64__)
+extern const martlet_kernels martlet_kernels_avx2;
+extern const martlet_kernels martlet_kernels_avx512;
+#endif
+
+#endif

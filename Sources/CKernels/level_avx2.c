@@ -1,0 +1,58 @@
+// AVX2, FMA and F16C: x86-64-v3.
+
+#if defined(__x86_64__)
+
+#include "panel.h"
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include "vector.h"
+
+#define TILE_GROUPS 1
+#define BURN_CHAINS 6
+#define DOT4_SIGNED_Q8 1
+
+#include "quantized.h"
+
+/// Pairs of products fit sixteen bits: weights below 64 as they are; q8_0 with the weight's sign moved to the activation.
+INLINE __m256i dot4_half(martlet_type type, __m256i sums, __m256i weights, __m256i activations) {
+    if (type == MARTLET_Q8_0) {
+        const __m256i value = _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));
+        activations = _mm256_sign_epi8(activations, value);
+        weights = _mm256_abs_epi8(value);
+    }
+    const __m256i pairs = _mm256_maddubs_epi16(weights, activations);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+typedef struct { __m256i low, high; } two_halves;
+
+INLINE two_halves split(i32x16 v) {
+    two_halves halves;
+    memcpy(&halves, &v, sizeof v);
+    return halves;
+}
+
+INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activations) {
+    const __m256i v = _mm256_set1_epi32(activations);
+    const two_halves s = split(sums), w = split((i32x16)weights);
+    const two_halves result = {dot4_half(type, s.low, w.low, v), dot4_half(type, s.high, w.high, v)};
+    memcpy(&sums, &result, sizeof sums);
+    return sums;
+}
+
+INLINE f32x16 dot2(f32x16 sums, u32x16 a, u32x16 b) {
+    const u32x16 odd = (u32x16)splat_int((int32_t)0xffff0000);
+    sums = fused((f32x16)(a & odd), (f32x16)(b & odd), sums);
+    return fused((f32x16)(a << 16), (f32x16)(b << 16), sums);
+}
+
+#include "kernels.h"
+#include "level.h"
+
+const martlet_kernels martlet_kernels_avx2 = TABLE;
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,43 @@
+// What this processor is, and a hint for its spin loops.
+
+#include "include/CMartletKernels.h"
+#if defined(__x86_64__)
+#include <pthread.h>
+#include <string.h>
+
+static char names[256];
+
+#define APPEND(feature) \
+    if (__builtin_cpu_supports(feature)) strcat(strcat(names, names[0] ? " " : ""), feature)
+
+static void name_features(void) {
+    __builtin_cpu_init();
+    APPEND("sse4.2");
+    APPEND("avx");
+    APPEND("avx2");
+    APPEND("fma");
+    APPEND("f16c");
+    APPEND("avx512f");
+    APPEND("avx512bw");
+    APPEND("avx512vl");
+    APPEND("avx512dq");
+    APPEND("avx512vnni");
+    APPEND("avx512bf16");
+}
+
+const char *martlet_processor_features(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, name_features);
+    return names;
+}
+
+void martlet_spin_hint(void) { __builtin_ia32_pause(); }
+#elif defined(__aarch64__)
+const char *martlet_processor_features(void) { return "neon"; }
+
+void martlet_spin_hint(void) { __asm__ volatile("yield"); }
+#else
+const char *martlet_processor_features(void) { return ""; }
+
+void martlet_spin_hint(void) {}
+#endif

@@ -1,0 +1,64 @@
+// The product of packed weights and prepared activations, panel by panel.
+
+#ifndef MARTLET_PRODUCT_H
+#define MARTLET_PRODUCT_H
+
+#include "product_dense.h"
+#include "product_quantized.h"
+
+/// Rows that pass over one slice of a panel; their sums stay in the second-level cache.
+enum { ROW_BLOCK = 96 };
+
+/// y = sums + bias, or y + (sums + bias), for the columns that exist.
+INLINE void finish_row(const float *sums, size_t columns, const float *bias, bool accumulate, float *y) {
+    for (size_t i = 0; i < columns; i += LANES) {
+        f32x16 v = load(sums + i);
+        if (bias) v += load_some(bias + i, columns - i);
+        if (accumulate) v += load_some(y + i, columns - i);
+        store_some(y + i, v, columns - i);
+    }
+}
+
+/// sums[r] = one panel's product with rows of activations.
+INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
+    if (is_quantized(type)) {
+        if (rows == 1) return quantized_one_row(type, panel, inputs, activations, sums);
+        return quantized_many_rows(type, panel, inputs, activations, rows, sums);
+    }
+    if (rows == 1) return dense_one_row(type, panel, inputs, (const float *)activations, sums);
+    dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
+}
+
+INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,
+                    const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) {
+    float sums[ROW_BLOCK * PANEL] __attribute__((aligned(64)));
+    const size_t panel_bytes = martlet_panel_bytes(type, inputs), row_bytes = martlet_activation_bytes(type, inputs);
+    for (size_t p = first_panel; p < end_panel; p++) {
+        const size_t column = p * PANEL, columns = outputs - column < PANEL ? outputs - column : PANEL;
+        for (size_t r = 0; r < rows; r += ROW_BLOCK) {
+            const size_t count = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
+            memset(sums, 0, count * PANEL * sizeof(float));
+            panel_product(type, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
+            for (size_t i = 0; i < count; i++)
+                finish_row(sums + i * PANEL, columns, bias ? bias + column : NULL, accumulate, y + (r + i) * y_stride + column);
+        }
+    }
+}
+
+/// One instance of the product per type; each is compiled with the type as a constant.
+#define PRODUCT_OF(name, type) \
+    static void name(const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows, const float *bias, \
+                     float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) { \
+        product(type, packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel); \
+    }
+
+PRODUCT_OF(product_f32, MARTLET_F32)
+PRODUCT_OF(product_f16, MARTLET_F16)
+PRODUCT_OF(product_bf16, MARTLET_BF16)
+PRODUCT_OF(product_q8_0, MARTLET_Q8_0)
+PRODUCT_OF(product_q4_0, MARTLET_Q4_0)
+PRODUCT_OF(product_q4_K, MARTLET_Q4_K)
+PRODUCT_OF(product_q5_K, MARTLET_Q5_K)
+PRODUCT_OF(product_q6_K, MARTLET_Q6_K)
+
+#endif

@@ -1,0 +1,68 @@
+// Products with f32, f16 and bf16 weights: one fused multiply-add per input, in ascending order, whatever the number of rows.
+
+#ifndef MARTLET_PRODUCT_DENSE_H
+#define MARTLET_PRODUCT_DENSE_H
+
+#include "panel.h"
+#include "tile.h"
+
+/// Inputs per slice of a panel, even: 32 KiB of f32 columns, which stay in the first-level cache while all rows pass.
+enum { SLICE_INPUTS = 128 };
+
+/// Sixteen columns of input k (`odd`: k is odd) of group g of a packed f16 or bf16 row.
+INLINE f32x16 widened(martlet_type type, const uint8_t *panel, size_t k, int odd, int g) {
+    if (type == MARTLET_F16) return widen_f16(load_halves(panel + k * HALF_ROW + (size_t)g * 32));
+    const u32x16 pair = load_words(panel + k / 2 * WORD_ROW + (size_t)g * 64);
+    return (f32x16)(odd ? pair & 0xffff0000 : pair << 16);
+}
+
+/// Inputs first ..< end of a panel as f32 `[inputs][PANEL]`; `first` is even. f32 panels are read in place.
+INLINE const float *dense_slice(martlet_type type, const uint8_t *panel, size_t first, size_t end, float *slice) {
+    if (type == MARTLET_F32) return (const float *)panel + first * PANEL;
+    for (size_t k = first; k < end; k += 2) {
+        float *target = slice + (k - first) * PANEL;
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(target + g * LANES, widened(type, panel, k, 0, g));
+        if (k + 1 == end) break;
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(target + PANEL + g * LANES, widened(type, panel, k + 1, 1, g));
+    }
+    return slice;
+}
+
+INLINE void dense_one_row(martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
+    f32x16 total[PANEL_GROUPS];
+    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[g] = splat(0);
+    size_t k = 0;
+    for (; k + 2 <= inputs; k += 2) {
+        const f32x16 even = splat(x[k]), odd = splat(x[k + 1]);
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
+            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, 0, g),
+                             even, total[g]);
+            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + (k + 1) * PANEL + g * LANES)
+                                                 : widened(type, panel, k + 1, 1, g), odd, total[g]);
+        }
+    }
+    if (k < inputs)
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++)
+            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, 0, g),
+                             splat(x[k]), total[g]);
+    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + g * LANES, total[g]);
+}
+
+INLINE void dense_rows(int rows, const float *b, size_t steps, const float *x, size_t inputs, float *sums) {
+    const float *a[TILE_ROWS];
+    float *targets[TILE_ROWS];
+    UNROLL for (int r = 0; r < rows; r++) a[r] = x + (size_t)r * inputs, targets[r] = sums + r * PANEL;
+    dense_panel(rows, a, b, PANEL, LANES, steps, targets);
+}
+
+INLINE void dense_many_rows(martlet_type type, const uint8_t *panel, size_t inputs, const float *x, size_t rows, float *sums) {
+    float slice[SLICE_INPUTS * PANEL] __attribute__((aligned(64)));
+    for (size_t first = 0; first < inputs; first += SLICE_INPUTS) {
+        const size_t end = inputs - first < SLICE_INPUTS ? inputs : first + SLICE_INPUTS;
+        const float *columns = dense_slice(type, panel, first, end, slice);
+        for (size_t r = 0; r < rows; r += TILE_ROWS)
+            FOR_TILE_ROWS(rows - r, dense_rows, columns, end - first, x + r * inputs + first, inputs, sums + r * PANEL)
+    }
+}
+
+#endif

@@ -1,0 +1,137 @@
+// Products with block-quantized weights. Per 32 inputs (16 for q6_K): integers are summed exactly, then
+// total = fma(integer · column scale, activation scale, total), then for formats with minima
+// total = fma(column minimum, −activation scale · Σ activations, total); blocks follow one another in ascending order.
+
+#ifndef MARTLET_PRODUCT_QUANTIZED_H
+#define MARTLET_PRODUCT_QUANTIZED_H
+
+#include "quantized.h"
+#include "tile.h"
+
+INLINE int32_t word_at(const void *p) {
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+INLINE float float_at(const void *p) {
+    float value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+/// Integer sums per 32 inputs: q6_K has two scales there.
+INLINE int halves_of(martlet_type type) { return type == MARTLET_Q6_K ? 2 : 1; }
+
+/// What the integer sums of block number `index` start at, so that unsigned weights give the signed product.
+INLINE i32x16 start_of(martlet_type type, activation_row row, size_t index, int half) {
+    if (has_minima(type) || (type == MARTLET_Q8_0 && DOT4_SIGNED_Q8)) return splat_int(0);
+    return splat_int(word_at(row.corrections + 8 * index + 4 * (size_t)half));
+}
+
+INLINE f32x16 add_block(martlet_type type, const uint8_t *block, int b, int g, activation_row row, size_t index, f32x16 total) {
+    const f32x16 scale = splat(row.scales[index]);
+    const int halves = halves_of(type), quads = QUADS / halves;
+    UNROLL for (int half = 0; half < halves; half++) {
+        i32x16 sums = start_of(type, row, index, half);
+        UNROLL for (int i = half * quads; i < (half + 1) * quads; i++)
+            sums = dot4(type, sums, quad(type, block, b, i, g), word_at(row.values + index * BLOCK + (size_t)i * 4));
+        total = fused(__builtin_convertvector(sums, f32x16) * column_scales(type, block, b, half, g), scale, total);
+    }
+    if (has_minima(type)) total = fused(column_minima(type, block, b, g), splat(float_at(row.corrections + 8 * index)), total);
+    return total;
+}
+
+INLINE void quantized_one_row(martlet_type type, const uint8_t *panel, size_t inputs, const void *activations, float *sums) {
+    const activation_row row = activation_parts(activations, inputs);
+    const size_t elements = block_elements(type), bytes = block_bytes(type) * PANEL;
+    f32x16 total[PANEL_GROUPS];
+    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[g] = splat(0);
+    for (size_t s = 0; s < inputs / elements; s++, panel += bytes)
+        UNROLL for (int b = 0; b < (int)(elements / BLOCK); b++)
+            UNROLL for (int g = 0; g < PANEL_GROUPS; g++)
+                total[g] = add_block(type, panel, b, g, row, s * (elements / BLOCK) + (size_t)b, total[g]);
+    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + g * LANES, total[g]);
+}
+
+/// Thirty-two inputs of a panel, unpacked for many rows.
+typedef struct {
+    uint8_t quads[QUADS * QUAD_ROW];
+    float scales[2][PANEL];
+    float minima[PANEL];
+} slice_block __attribute__((aligned(64)));
+
+enum { SLICE_BLOCKS = SUPERBLOCK / BLOCK };
+
+INLINE void unpack_slice_block(martlet_type type, const uint8_t *block, int b, slice_block *target) {
+    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
+        UNROLL for (int i = 0; i < QUADS; i++) {
+            const u32x16 q = quad(type, block, b, i, g);
+            memcpy(target->quads + i * QUAD_ROW + g * 64, &q, sizeof q);
+        }
+        UNROLL for (int half = 0; half < halves_of(type); half++)
+            store(target->scales[half] + g * LANES, column_scales(type, block, b, half, g));
+        if (has_minima(type)) store(target->minima + g * LANES, column_minima(type, block, b, g));
+    }
+}
+
+/// Unpacks up to SLICE_BLOCKS blocks from block number `first` on, and returns how many.
+INLINE size_t unpack_slice(martlet_type type, const uint8_t *panel, size_t inputs, size_t first, slice_block *slice) {
+    const size_t per = block_elements(type) / BLOCK, left = inputs / BLOCK - first, count = left < SLICE_BLOCKS ? left : SLICE_BLOCKS;
+    panel += first / per * block_bytes(type) * PANEL;
+    for (size_t s = 0; s < count; s += per, panel += block_bytes(type) * PANEL)
+        UNROLL for (int b = 0; b < (int)per; b++) unpack_slice_block(type, panel, b, slice + s + (size_t)b);
+    return count;
+}
+
+/// One block for `rows` rows and `groups` groups of columns from group `first_group` on.
+INLINE void quantized_tile(martlet_type type, int rows, int groups, const slice_block *block, int first_group,
+                           const activation_row *a, size_t index, float *sums) {
+    const int halves = halves_of(type), quads = QUADS / halves;
+    UNROLL for (int half = 0; half < halves; half++) {
+        i32x16 dots[TILE_ROWS][PANEL_GROUPS];
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int g = 0; g < groups; g++) dots[r][g] = start_of(type, a[r], index, half);
+        UNROLL for (int i = half * quads; i < (half + 1) * quads; i++) {
+            u32x16 columns[PANEL_GROUPS];
+            UNROLL for (int g = 0; g < groups; g++)
+                columns[g] = load_words(block->quads + i * QUAD_ROW + (first_group + g) * 64);
+            UNROLL for (int r = 0; r < rows; r++) {
+                const int32_t v = word_at(a[r].values + index * BLOCK + (size_t)i * 4);
+                UNROLL for (int g = 0; g < groups; g++) dots[r][g] = dot4(type, dots[r][g], columns[g], v);
+            }
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int g = 0; g < groups; g++) {
+                const int column = (first_group + g) * LANES;
+                float *target = sums + r * PANEL + column;
+                f32x16 total = fused(__builtin_convertvector(dots[r][g], f32x16) * load(block->scales[half] + column),
+                                     splat(a[r].scales[index]), load(target));
+                if (has_minima(type))
+                    total = fused(load(block->minima + column), splat(float_at(a[r].corrections + 8 * index)), total);
+                store(target, total);
+            }
+    }
+}
+
+INLINE void quantized_rows(int rows, martlet_type type, const slice_block *slice, size_t count, const uint8_t *activations,
+                           size_t inputs, size_t first, float *sums) {
+    activation_row a[TILE_ROWS];
+    const size_t bytes = martlet_activation_bytes(type, inputs);
+    UNROLL for (int r = 0; r < rows; r++) a[r] = activation_parts(activations + (size_t)r * bytes, inputs);
+    for (size_t b = 0; b < count; b++)
+        for (int g = 0; g < PANEL_GROUPS; g += TILE_GROUPS)
+            quantized_tile(type, rows, TILE_GROUPS, slice + b, g, a, first + b, sums);
+}
+
+INLINE void quantized_many_rows(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows,
+                                float *sums) {
+    slice_block slice[SLICE_BLOCKS];
+    const size_t bytes = martlet_activation_bytes(type, inputs);
+    for (size_t first = 0; first < inputs / BLOCK; first += SLICE_BLOCKS) {
+        const size_t count = unpack_slice(type, panel, inputs, first, slice);
+        for (size_t r = 0; r < rows; r += TILE_ROWS)
+            FOR_TILE_ROWS(rows - r, quantized_rows, type, slice, count, activations + r * bytes, inputs, first, sums + r * PANEL)
+    }
+}
+
+#endif

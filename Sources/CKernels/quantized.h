@@ -1,0 +1,118 @@
+// Reading quantized panels, and preparing activations for them. `type`, indices and group are constants at each call.
+
+#ifndef MARTLET_QUANTIZED_H
+#define MARTLET_QUANTIZED_H
+
+#include "panel.h"
+#include "vector.h"
+
+/// Sums of four unsigned weights times four signed activations per lane, added to `sums`. No intermediate saturates.
+INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activations);
+
+/// Quad i (0 to 7) of the 32 inputs number b of a packed block, for the sixteen columns of group g, as unsigned bytes.
+INLINE u32x16 quad(martlet_type type, const uint8_t *block, int b, int i, int g) {
+    if (type == MARTLET_Q8_0) return load_words(block + i * QUAD_ROW + g * 64);
+    const u32x16 pair = load_words(block + b * NIBBLE_BLOCK + i % 4 * QUAD_ROW + g * 64);
+    const u32x16 low = (i < 4 ? pair : pair >> 4) & 0x0f0f0f0f;
+    if (type == MARTLET_Q5_K) {
+        const u32x16 high = load_words(block + NIBBLES + i * QUAD_ROW + g * 64);
+        return low | ((b <= 4 ? high << (4 - b) : high >> (b - 4)) & 0x10101010);
+    }
+    if (type == MARTLET_Q6_K) {
+        const u32x16 high = load_words(block + NIBBLES + (b / 2 * 4 + i % 4) * QUAD_ROW + g * 64);
+        const int shift = b % 2 * 4 + i / 4 * 2 - 4;  // to bits 4 and 5
+        return low | ((shift <= 0 ? high << -shift : high >> shift) & 0x30303030);
+    }
+    return low;
+}
+
+INLINE f32x16 half_row(const uint8_t *row, int g) { return widen_f16(load_halves(row + g * 32)); }
+INLINE f32x16 low_byte(u32x16 words, int byte, uint32_t mask) {
+    return __builtin_convertvector((i32x16)(words >> (8 * byte) & mask), f32x16);
+}
+
+/// The word that holds the sub-block scales (`row` 0) or minima (`row` 1) of q4_K and q5_K, unpacked into the byte of sub-block b.
+INLINE f32x16 six_bits(const uint8_t *words, int row, int b, int g) {
+    const u32x16 own = load_words(words + row * WORD_ROW + g * 64);
+    if (b < 4) return low_byte(own, b, 63);
+    const u32x16 shared = load_words(words + 2 * WORD_ROW + g * 64);
+    const u32x16 low = shared >> (8 * (b - 4) + 4 * row) & 15, high = own >> (8 * (b - 4) + 2) & 48;
+    return __builtin_convertvector((i32x16)(low | high), f32x16);
+}
+
+/// The scale of the 32 inputs number b; q6_K has one for each `half` of them.
+INLINE f32x16 column_scales(martlet_type type, const uint8_t *block, int b, int half, int g) {
+    const f32x16 scale = half_row(block + scales_at(type), g);
+    if (has_minima(type)) return scale * six_bits(block + sub_scales_at(type), 0, b, g);
+    if (type != MARTLET_Q6_K) return scale;
+    const int index = 2 * b + half;
+    const i32x16 words = (i32x16)load_words(block + sub_scales_at(type) + index / 4 * WORD_ROW + g * 64);
+    return scale * __builtin_convertvector(words << (24 - 8 * (index % 4)) >> 24, f32x16);
+}
+
+INLINE f32x16 column_minima(martlet_type type, const uint8_t *block, int b, int g) {
+    return half_row(block + scales_at(type) + HALF_ROW, g) * six_bits(block + sub_scales_at(type), 1, b, g);
+}
+
+/// Stores sixteen small integers as bytes and returns them.
+INLINE i32x16 rounded_bytes(f32x16 scaled, int8_t *bytes) {
+    // Adding 1.5 · 2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits.
+    const i32x16 q = (i32x16)(scaled + splat(0x1.8p23f)) << 24 >> 24;
+    const i8x16 narrow = __builtin_convertvector(q, i8x16);
+    memcpy(bytes, &narrow, sizeof narrow);
+    return q;
+}
+
+INLINE int32_t sum_integers(i32x16 v) {
+    int32_t sum = 0;
+    for (int i = 0; i < LANES; i++) sum += v[i];
+    return sum;
+}
+
+/// The largest magnitude of 32 values; compared as integers, so that a NaN is larger than everything and is not lost.
+INLINE float block_magnitude(f32x16 low, f32x16 high) {
+    const i32x16 a = (i32x16)magnitude(low), b = (i32x16)magnitude(high);
+    const i32x16 both = (i32x16)choose(a > b, (f32x16)a, (f32x16)b);
+    int32_t bits = 0;
+    for (int i = 0; i < LANES; i++) bits = both[i] > bits ? both[i] : bits;
+    float largest;
+    memcpy(&largest, &bits, sizeof largest);
+    return largest;
+}
+
+INLINE void prepare_block(martlet_type type, const float *x, int8_t *values, float *scale, uint8_t *corrections) {
+    const f32x16 low = load(x), high = load(x + LANES);
+    const float largest = block_magnitude(low, high);
+    const f32x16 inverse = splat(largest > 0x1p-120f ? 127.0f / largest : 0.0f);
+    *scale = largest / 127.0f;
+    const i32x16 first = rounded_bytes(low * inverse, values), second = rounded_bytes(high * inverse, values + LANES);
+    const int32_t sums[2] = {sum_integers(first), sum_integers(second)};
+    int32_t starts[2] = {0, 0};
+    if (type == MARTLET_Q6_K) starts[0] = -weight_offset(type) * sums[0], starts[1] = -weight_offset(type) * sums[1];
+    else starts[0] = -weight_offset(type) * (sums[0] + sums[1]);
+    memcpy(corrections, starts, sizeof starts);
+    const float shift = -*scale * (float)(sums[0] + sums[1]);
+    if (has_minima(type)) memcpy(corrections, &shift, sizeof shift);
+}
+
+INLINE void prepare_quantized(martlet_type type, const float *x, size_t rows, size_t inputs, uint8_t *activations) {
+    const size_t bytes = martlet_activation_bytes(type, inputs);
+    for (size_t r = 0; r < rows; r++, x += inputs, activations += bytes) {
+        float *scales = (float *)(activations + inputs);
+        uint8_t *corrections = activations + inputs + inputs / BLOCK * sizeof(float);
+        for (size_t b = 0; b < inputs / BLOCK; b++)
+            prepare_block(type, x + b * BLOCK, (int8_t *)activations + b * BLOCK, scales + b, corrections + 8 * b);
+    }
+}
+
+static void prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
+    switch (type) {
+    case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, rows, inputs, activations); break;
+    case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, rows, inputs, activations); break;
+    case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
+    case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, rows, inputs, activations); break;
+    default: memcpy(activations, x, rows * inputs * sizeof(float));
+    }
+}
+
+#endif

@@ -1,0 +1,53 @@
+// The micro-kernel that products and attention share: a few rows times a few groups of sixteen columns, held in registers.
+
+#ifndef MARTLET_TILE_H
+#define MARTLET_TILE_H
+
+#include "vector.h"
+
+/// The tallest tile. With four groups of columns it fills the 32 registers of AVX-512, with one the 16 of AVX2.
+enum { TILE_ROWS = 6, PANEL_GROUPS = 4 };
+
+/// sums[r][0 ..< 16·groups] += Σ_k a[r][k] · b[k], in ascending k, where group g of step k stands at b + k·step_stride + g·group_stride.
+/// `rows` and `groups` are constants at each call.
+INLINE void dense_tile(int rows, int groups, const float *const *a, const float *b, size_t step_stride, size_t group_stride,
+                       size_t steps, float *const *sums) {
+    f32x16 tile[TILE_ROWS][PANEL_GROUPS];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int g = 0; g < groups; g++) tile[r][g] = load(sums[r] + g * LANES);
+    for (size_t k = 0; k < steps; k++) {
+        f32x16 columns[PANEL_GROUPS];
+        UNROLL for (int g = 0; g < groups; g++) columns[g] = load(b + k * step_stride + (size_t)g * group_stride);
+        UNROLL for (int r = 0; r < rows; r++) {
+            f32x16 v = splat(a[r][k]);
+            UNROLL for (int g = 0; g < groups; g++) tile[r][g] = fused(columns[g], v, tile[r][g]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int g = 0; g < groups; g++) store(sums[r] + g * LANES, tile[r][g]);
+}
+
+/// dense_tile for four groups, cut to what this level's registers hold.
+INLINE void dense_panel(int rows, const float *const *a, const float *b, size_t step_stride, size_t group_stride, size_t steps,
+                        float *const *sums) {
+    if (rows == 1 || TILE_GROUPS == PANEL_GROUPS)
+        return dense_tile(rows, PANEL_GROUPS, a, b, step_stride, group_stride, steps, sums);
+    for (size_t g = 0; g < PANEL_GROUPS; g++) {
+        float *part[TILE_ROWS];
+        UNROLL for (int r = 0; r < rows; r++) part[r] = sums[r] + g * LANES;
+        dense_tile(rows, 1, a, b + g * group_stride, step_stride, group_stride, steps, part);
+    }
+}
+
+/// Calls `operation` with the row count (1 to TILE_ROWS) as a constant.
+#define FOR_TILE_ROWS(rows, operation, ...) \
+    switch (rows) { \
+    case 1: operation(1, __VA_ARGS__); break; \
+    case 2: operation(2, __VA_ARGS__); break; \
+    case 3: operation(3, __VA_ARGS__); break; \
+    case 4: operation(4, __VA_ARGS__); break; \
+    case 5: operation(5, __VA_ARGS__); break; \
+    default: operation(6, __VA_ARGS__); break; \
+    }
+
+#endif

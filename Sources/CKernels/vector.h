@@ -1,0 +1,127 @@
+// Sixteen lanes of f32 as one value, in C that every instruction set compiles.
+//
+// The kernels are written once over these types. Each level_*.c file includes them inside a `#pragma clang attribute` that names its
+// instruction set, so that one text gives SSE2, NEON, AVX2 and AVX-512 code with the same operations in the same order, hence the same
+// bits. Products and sums are never contracted; where a fused multiply-add is meant, it is written.
+
+#ifndef MARTLET_VECTOR_H
+#define MARTLET_VECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#pragma clang fp contract(off)
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(LEVEL_PORTABLE)
+#define UNROLL
+#else
+#define UNROLL _Pragma("clang loop unroll(full)")
+#endif
+
+typedef float f32x16 __attribute__((vector_size(64)));
+typedef int32_t i32x16 __attribute__((vector_size(64)));
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
+typedef uint16_t u16x16 __attribute__((vector_size(32)));
+typedef int8_t i8x16 __attribute__((vector_size(16)));
+typedef uint8_t u8x64 __attribute__((vector_size(64)));
+
+enum { LANES = 16 };
+
+INLINE f32x16 splat(float x) { return (f32x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+INLINE i32x16 splat_int(int32_t x) { return (i32x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+INLINE i32x16 lane_numbers(void) { return (i32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+
+INLINE f32x16 load(const float *p) {
+    f32x16 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+INLINE u32x16 load_words(const void *p) {
+    u32x16 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+INLINE u16x16 load_halves(const void *p) {
+    u16x16 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+INLINE void store(float *p, f32x16 v) { memcpy(p, &v, sizeof v); }
+
+/// The lanes below `count`, which may be 16 or more.
+INLINE i32x16 lanes_below(size_t count) { return lane_numbers() < splat_int(count < LANES ? (int32_t)count : LANES); }
+
+/// The first `count` (1 to 16) floats; the other lanes are zero.
+INLINE f32x16 load_some(const float *p, size_t count) {
+    if (count >= LANES) return load(p);
+    float lanes[LANES] __attribute__((aligned(64))) = {0};
+    memcpy(lanes, p, count * sizeof(float));
+    return load(lanes);
+}
+INLINE void store_some(float *p, f32x16 v, size_t count) {
+    if (count >= LANES) return store(p, v);
+    float lanes[LANES] __attribute__((aligned(64)));
+    store(lanes, v);
+    memcpy(p, lanes, count * sizeof(float));
+}
+
+#if defined(LEVEL_PORTABLE)
+/// Without the instruction, sixteen calls of the C library's.
+static __attribute__((noinline)) f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
+    for (int i = 0; i < LANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#else
+INLINE f32x16 fused(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
+#endif
+
+/// Lane by lane `mask ? a : b`, for masks of all ones and all zeros.
+INLINE f32x16 choose(i32x16 mask, f32x16 a, f32x16 b) { return (f32x16)((mask & (i32x16)a) | (~mask & (i32x16)b)); }
+
+/// b where a is not greater, so a NaN in a never wins.
+INLINE f32x16 larger(f32x16 a, f32x16 b) { return choose(a > b, a, b); }
+
+INLINE f32x16 magnitude(f32x16 x) { return (f32x16)((i32x16)x & splat_int(0x7fffffff)); }
+INLINE f32x16 with_sign_of(f32x16 x, f32x16 sign) {
+    return (f32x16)(((i32x16)x & splat_int(0x7fffffff)) | ((i32x16)sign & splat_int((int32_t)0x80000000)));
+}
+
+/// The sum of the lanes, always by the same tree: i with i + 8, then i + 4, i + 2, i + 1.
+INLINE float sum_lanes(f32x16 v) {
+    float l[LANES] __attribute__((aligned(64)));
+    store(l, v);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++) l[i] += l[i + width];
+    return l[0];
+}
+
+INLINE float largest_lane(f32x16 v) {
+    float l[LANES] __attribute__((aligned(64)));
+    store(l, v);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++) l[i] = l[i] > l[i + width] ? l[i] : l[i + width];
+    return l[0];
+}
+
+/// bf16 is the upper half of an f32.
+INLINE f32x16 widen_bf16(u16x16 halves) { return (f32x16)(__builtin_convertvector(halves, u32x16) << 16); }
+
+#if defined(LEVEL_AVX512)
+INLINE f32x16 widen_f16(u16x16 halves) { return (f32x16)_mm512_cvtph_ps((__m256i)halves); }
+#else
+/// Shifting a half's exponent and mantissa into place and scaling by 2^112 is exact for normals and subnormals; infinities and NaNs keep
+/// the largest exponent.
+INLINE f32x16 widen_f16(u16x16 halves) {
+    u32x16 h = __builtin_convertvector(halves, u32x16);
+    u32x16 body = (h & 0x7fff) << 13;
+    f32x16 value = (f32x16)body * splat(0x1p112f);
+    u32x16 special = (u32x16)(body >= 0x0f800000) & 0x7f800000;
+    return (f32x16)((u32x16)value | special | (h & 0x8000) << 16);
+}
+#endif
+
+#endif
