@@ -111,10 +111,3 @@ extension JSON: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Expressibl
         self = .object(object)
     }
 }
-
-extension String {
-    /// Equality of the UTF-8 bytes, where `==` would also accept another normalization.
-    package func hasSameBytes(as other: String) -> Bool {
-        utf8.count == other.utf8.count && utf8Span.bytesEqual(to: other.utf8)
-    }
-}

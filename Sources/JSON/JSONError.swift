@@ -39,11 +39,13 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         (cause, offset, line, column, self.path) = (.unreadable(reason: reason), 0, 1, 1, path)
     }
 
-    public var description: String {
-        let file = path.map { "\($0): " } ?? ""
-        if case .unreadable(let reason) = cause { return "\(file)cannot read: \(reason)" }
-        return "\(file)not valid JSON at line \(line), column \(column) (byte \(offset)): \(cause.words)"
+    /// The description without the file's name.
+    public var reason: String {
+        if case .unreadable(let reason) = cause { return "cannot read: \(reason)" }
+        return "not valid JSON at line \(line), column \(column) (byte \(offset)): \(cause.words)"
     }
+
+    public var description: String { (path.map { "\($0): " } ?? "") + reason }
 }
 
 extension JSONError.Cause {
@@ -55,7 +57,7 @@ extension JSONError.Cause {
         case .unexpectedByte(let byte, let expected): "\(expected) was expected, found \(JSONError.quoted(byte))"
         case .textAfterValue: "there is more text after the value"
         case .tooDeep(let limit): "nested deeper than \(limit)"
-        case .duplicateKey(let key): "the key \(JSONError.quoted(key)) occurs twice"
+        case .duplicateKey(let key): "the key \(key.quoted) occurs twice"
         case .controlCharacter(let byte): "the control character \(JSONError.quoted(byte)) in a string must be escaped"
         case .invalidEscape: "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t or \\u and four hexadecimal digits"
         case .loneSurrogate(let unit):
@@ -71,15 +73,5 @@ extension JSONError {
     private static func quoted(_ byte: UInt8) -> String {
         if (0x21...0x7E).contains(byte) { return "'\(Character(Unicode.Scalar(byte)))'" }
         return "byte 0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-    }
-
-    /// A name from a file as it may stand in a message: escaped, and cut when long.
-    package static func quoted(_ name: String) -> String { shortened(JSON.string(name).text()) }
-
-    /// `text`, or its beginning and an ellipsis.
-    static func shortened(_ text: String) -> String {
-        let limit = 200
-        guard text.utf8.count > limit else { return text }
-        return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "…"
     }
 }

@@ -93,7 +93,7 @@ private struct KeyIndex: Sendable {
     /// The slot that holds `key`, or the empty one where it belongs.
     private func slot(of key: String, in members: [JSONObject.Member]) -> Int {
         var hasher = Hasher()
-        unsafe key.utf8Span.span.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+        hasher.combine(bytesOf: key)
         let mask = slots.count - 1
         var slot = hasher.finalize() & mask
         while slots[slot] != KeyIndex.empty, !members[Int(slots[slot])].key.hasSameBytes(as: key) {

@@ -134,7 +134,7 @@ extension JSONReader {
         if let value = decimal.exactDouble { return .number(value) }
         let literal = unsafe String(decoding: text[start..<offset], as: UTF8.self)
         guard let value = Double(literal), value.isFinite else {
-            throw error(.notFinite(JSONError.shortened(literal)), at: start)
+            throw error(.notFinite(literal.shortened), at: start)
         }
         return .number(value)
     }

@@ -45,12 +45,9 @@
         }
     }
 
-    /// Passes over the rest of the innermost open container, or over everything when none is open.
-    package mutating func skipContainer() throws(JSONError) {
-        let outer = depth - 1
-        while depth > outer {
-            if case .end = try next() { return }
-        }
+    /// Passes over everything until no more than `depth` containers are open.
+    package mutating func skip(toDepth depth: Int) throws(JSONError) {
+        while self.depth > depth { _ = try next() }
     }
 
     private mutating func afterValue() throws(JSONError) -> Event {

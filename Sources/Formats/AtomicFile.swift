@@ -1,0 +1,90 @@
+package import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A file that appears whole or not at all.
+///
+/// Bytes go to a temporary file beside the target; ``commit()`` flushes them to the disk and renames. Dropped before that, the
+/// temporary file is removed and what stood at the target stays.
+package struct AtomicFile: ~Copyable {
+    package let path: String
+    /// Bytes written so far.
+    package private(set) var count = 0
+    private let temporary: String
+    private let descriptor: Int32
+    private var isCommitted = false
+
+    package init(_ path: String) throws(FileError) {
+        var status = stat()
+        let isOther = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+        self.path = path
+        temporary = "\(path).\(UInt32.random(in: 0 ... .max)).partial"
+        descriptor = unsafe isOther ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        let code = errno
+        guard descriptor >= 0 else {
+            isCommitted = true  // there is nothing to remove
+            throw isOther
+                ? FileError(path: path, operation: "write", reason: "it exists and is no regular file")
+                : FileError(path: path, operation: "write", code: code)
+        }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if !isCommitted { unsafe unlink(temporary) }
+    }
+
+    package mutating func append(_ bytes: [UInt8]) throws(FileError) {
+        try unsafe bytes.span.withUnsafeBytes { bytes throws(FileError) in try unsafe append(bytes) }
+    }
+
+    package mutating func append(_ tensor: Tensor) throws(FileError) {
+        try unsafe append(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.bytes))
+        _ = tensor.storage  // kept alive until here
+    }
+
+    /// Zero bytes up to the next multiple of `alignment`.
+    package mutating func pad(to alignment: Int) throws(FileError) {
+        let remainder = count % alignment
+        if remainder > 0 { try append([UInt8](repeating: 0, count: alignment - remainder)) }
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+        var done = 0
+        while done < bytes.count {
+            let step = unsafe write(descriptor, bytes.baseAddress.map { unsafe $0 + done }, bytes.count - done)
+            if step < 0 && errno == EINTR { continue }
+            guard step > 0 else { throw FileError(path: path, operation: "write", code: errno) }
+            done += step
+        }
+        count += done
+    }
+
+    /// Puts the file in its place.
+    package consuming func commit() throws(FileError) {
+        guard fsync(descriptor) == 0, unsafe rename(temporary, path) == 0 else {
+            throw FileError(path: path, operation: "write", code: errno)
+        }
+        isCommitted = true
+        // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what it can.
+        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
+        let folderDescriptor = unsafe open(folder, O_RDONLY | O_CLOEXEC)
+        if folderDescriptor >= 0 {
+            fsync(folderDescriptor)
+            close(folderDescriptor)
+        }
+    }
+}
+
+/// Writes `bytes` as the file at `path`, whole or not at all.
+///
+/// - Throws: ``FileError`` with the system's reason.
+package func writeFile(_ bytes: [UInt8], to path: String) throws(FileError) {
+    var file = try AtomicFile(path)
+    try file.append(bytes)
+    try file.commit()
+}

@@ -1,0 +1,52 @@
+// MartletFormats: tensors and settings from files and into them (safetensors, GGUF, config.json).
+//
+// Knows no model: neither what a tensor is for nor what a setting means.
+
+package import MartletTensors
+
+/// Everything that is wrong with one file, and what helps.
+public struct FormatError: Error, Equatable, CustomStringConvertible {
+    public let path: String
+    /// What the offences amount to: "not a valid safetensors file".
+    public let problem: String
+    /// One per cause, in the order found; at most ``maximumOffences``.
+    public let offences: [String]
+    /// Offences beyond those listed.
+    public let omitted: Int
+    public let remedy: String?
+
+    public static let maximumOffences = 20
+
+    public init(path: String, problem: String, offences: [String], omitted: Int = 0, remedy: String? = nil) {
+        (self.path, self.problem, self.offences, self.omitted) = (path, problem, offences, omitted)
+        self.remedy = remedy
+    }
+
+    /// A file that the system would not open, read, map or write.
+    package init(_ error: FileError) {
+        self.init(path: error.path, problem: "cannot \(error.operation)", offences: [error.reason])
+    }
+
+    public var description: String {
+        let list = offences + (omitted > 0 ? ["and \(omitted) more"] : [])
+        return "\(path): \(problem): \(list.joined(separator: "; "))" + (remedy.map { ". \($0)" } ?? "")
+    }
+}
+
+/// Collects what is wrong with a file; the first ones keep their words, all are counted.
+struct Offences {
+    private(set) var list: [String] = []
+    private(set) var omitted = 0
+
+    var isEmpty: Bool { list.isEmpty }
+
+    mutating func add(_ offence: @autoclosure () -> String) {
+        if list.count < FormatError.maximumOffences { list.append(offence()) } else { omitted += 1 }
+    }
+
+    /// - Throws: one error with all offences, when there is any.
+    func check(_ path: String, _ problem: String, remedy: String? = nil) throws(FormatError) {
+        guard !isEmpty else { return }
+        throw FormatError(path: path, problem: problem, offences: list, omitted: omitted, remedy: remedy)
+    }
+}

@@ -1,0 +1,38 @@
+internal import MartletJSON
+internal import MartletTensors
+
+/// A model file of the ggml family: metadata, then tensors.
+///
+/// Versions 2 and 3, little-endian. Source: the GGUF specification and the rules of llama.cpp's reader, which are enforced:
+/// tensors in order without holes but the alignment's, at most four extents, names of at most 63 bytes. Bytes after the last tensor
+/// are allowed, as there.
+public struct GGUF: Sendable {
+    public let path: String
+    public let version: Int
+    /// Of the data and of each tensor in it.
+    public let alignment: Int
+    public let metadata: GGUFMetadata
+    public let tensors: StoredTensors
+
+    public static let defaultAlignment = 32
+    /// One less than ggml's buffer for a name.
+    public static let maximumNameBytes = 63
+
+    /// Opens a file: maps the data and reads the metadata; arrays wait in the file until they are asked for.
+    ///
+    /// - Throws: ``FormatError`` with everything that is wrong.
+    public init(contentsOf path: String) throws(FormatError) {
+        let file = try MappedFile(path)
+        let header = try unsafe file.withBytes { bytes throws(FormatError) in
+            var reader = unsafe GGUFReader(bytes, file)
+            return try reader.read()
+        }
+        try file.checkUnchanged()
+        self.path = path
+        (version, alignment, metadata) = (header.version, header.alignment, header.metadata)
+        tensors = StoredTensors(unique: header.tensors, path: path)
+    }
+
+    static let magic: [UInt8] = Array("GGUF".utf8)
+    static let problem = "not a valid GGUF file"
+}

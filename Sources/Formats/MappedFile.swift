@@ -1,0 +1,63 @@
+internal import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A file mapped for reading, and how it stood when it was mapped.
+///
+/// A mapping shows later changes of the file, and reading past a new end kills the process. So a format checks after it has read the
+/// header that the file is still the one that it mapped; a file that shrinks later cannot be caught here.
+struct MappedFile {
+    let path: String
+    let storage: Storage
+    private let stamp: Stamp
+
+    init(_ path: String) throws(FormatError) {
+        self.path = path
+        do {
+            stamp = try Stamp(path)
+            storage = try Storage(mapping: path)
+        } catch {
+            throw FormatError(error)
+        }
+    }
+
+    func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try unsafe body(UnsafeRawBufferPointer(start: storage.pointer, count: storage.bytes))
+    }
+
+    /// - Throws: ``FormatError`` when the file was replaced, written or cut since it was mapped.
+    func checkUnchanged() throws(FormatError) {
+        let now: Stamp
+        do { now = try Stamp(path) } catch { throw FormatError(error) }
+        guard now == stamp, stamp.bytes == storage.bytes else {
+            throw FormatError(
+                path: path, problem: "changed while it was opened",
+                offences: ["it had \(stamp.bytes) bytes, now \(now.bytes)"],
+                remedy: "Wait until it is written, then load it again")
+        }
+    }
+}
+
+func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+/// What the system says of a file; any change of its content changes it.
+private struct Stamp: Equatable {
+    let device: UInt64
+    let node: UInt64
+    let bytes: Int
+    let seconds: Int
+    let nanoseconds: Int
+
+    init(_ path: String) throws(FileError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        (device, node, bytes) = (UInt64(status.st_dev), UInt64(status.st_ino), Int(status.st_size))
+        (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+    }
+}

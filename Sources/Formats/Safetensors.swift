@@ -1,0 +1,76 @@
+internal import MartletJSON
+internal import MartletTensors
+
+/// Named tensors in the safetensors format, in one file or in several with an index.
+///
+/// A file is an 8-byte little-endian length, a JSON header of that length, and the bytes of the tensors without holes. Source: the
+/// format section of the safetensors README; all its rules are enforced. Where it is silent we refuse: fields of a tensor that it
+/// does not define, and numbers that no `Int` holds.
+public struct Safetensors: Sendable {
+    /// The file, or the index.
+    public let path: String
+    public let tensors: StoredTensors
+    /// `__metadata__`, in the order of the file; of several files, those of the first.
+    public let metadata: [(key: String, value: String)]
+
+    /// The header may be no longer than this, whatever the file's size.
+    public static let maximumHeaderBytes = 100_000_000
+
+    /// Opens a `.safetensors` file, or a `.safetensors.index.json` with the files that it names.
+    ///
+    /// Maps the data and reads only the headers.
+    /// - Throws: ``FormatError`` with everything that is wrong.
+    public init(contentsOf path: String) throws(FormatError) {
+        self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
+    }
+
+    /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder.
+    public init(directory: String) throws(FormatError) {
+        let single = directory + "/model.safetensors"
+        let index = directory + "/model.safetensors.index.json"
+        if fileExists(single) {
+            try self.init(contentsOf: single)
+        } else if fileExists(index) {
+            try self.init(contentsOf: index)
+        } else {
+            throw FormatError(
+                path: directory, problem: "no weights",
+                offences: ["there is neither model.safetensors nor model.safetensors.index.json"],
+                remedy: "Other formats (pytorch_model.bin) must be converted to safetensors first")
+        }
+    }
+
+    init(path: String, tensors: StoredTensors, metadata: [(key: String, value: String)]) {
+        (self.path, self.tensors, self.metadata) = (path, tensors, metadata)
+    }
+
+    /// Opens one file.
+    init(file path: String) throws(FormatError) {
+        let file = try MappedFile(path)
+        let header = try unsafe file.withBytes { bytes throws(FormatError) in
+            try unsafe SafetensorsHeader(bytes, path: path)
+        }
+        try file.checkUnchanged()
+        let all = header.entries.map {
+            StoredTensor(
+                name: $0.name, type: $0.type, extents: $0.extents, byteOffset: header.dataOffset + $0.range.lowerBound,
+                bytes: $0.range.count, storage: file.storage, path: path)
+        }
+        self.init(path: path, tensors: StoredTensors(unique: all, path: path), metadata: header.metadata)
+    }
+
+    static let problem = "not a valid safetensors file"
+
+    /// The types of the format, by their names in the header.
+    static let types: [String: StoredType] = {
+        let types = [
+            StoredType("F32", .f32), StoredType("F16", .f16), StoredType("BF16", .bf16), StoredType("I32", .i32),
+            StoredType("BOOL", 1, 1), StoredType("U8", 1, 1), StoredType("I8", 1, 1), StoredType("U16", 1, 2),
+            StoredType("I16", 1, 2), StoredType("U32", 1, 4), StoredType("U64", 1, 8), StoredType("I64", 1, 8),
+            StoredType("F64", 1, 8), StoredType("C64", 1, 8), StoredType("F8_E4M3", 1, 1), StoredType("F8_E5M2", 1, 1),
+            StoredType("F8_E8M0", 1, 1), StoredType("F8_E4M3FNUZ", 1, 1), StoredType("F8_E5M2FNUZ", 1, 1),
+            StoredType("F4", 2, 1), StoredType("F6_E2M3", 4, 3), StoredType("F6_E3M2", 4, 3),
+        ]
+        return Dictionary(uniqueKeysWithValues: types.map { ($0.name, $0) })
+    }()
+}
