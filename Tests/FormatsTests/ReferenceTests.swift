@@ -13,7 +13,8 @@ struct ReferenceTests {
         #expect(file.tensors.count == 15)
         let expected: [(String, [Int], ElementType, [Double])] = [
             ("f32", [2, 3], .f32, numbers(1, 6)), ("f16", [3, 1], .f16, numbers(2, 3)),
-            ("bf16", [1, 2, 2], .bf16, numbers(3, 4)), ("i32", [4], .i32, numbers(4, 4, step: 1)), ("scalar", [], .f32, [9]),
+            ("bf16", [1, 2, 2], .bf16, numbers(3, 4)), ("i32", [4], .i32, numbers(4, 4, step: 1)),
+            ("scalar", [], .f32, [9]),
             ("empty", [0, 4], .f32, []), ("caf\u{E9}", [1], .f32, [12]), ("cafe\u{301}", [1], .f32, [13]),
         ]
         for (name, extents, type, values) in expected {
@@ -33,7 +34,8 @@ struct ReferenceTests {
     @Test(
         "types and ranks that are only listed",
         arguments: [
-            ("i64", "its type is I64"), ("f64", "its type is F64"), ("bool", "its type is BOOL"), ("five", "it has 5 extents"),
+            ("i64", "its type is I64"), ("f64", "its type is F64"), ("bool", "its type is BOOL"),
+            ("five", "it has 5 extents"),
             ("none", "there is no tensor"),
         ])
     func notLoaded(name: String, words: String) throws {
@@ -51,7 +53,8 @@ struct ReferenceTests {
         let metadata = file.metadata
         #expect(try metadata.string("general.architecture") == "test")
         let integers = [
-            "uint8": 200, "int8": -100, "uint16": 60000, "int16": -30000, "uint32": 4_000_000_000, "int32": -2_000_000_000,
+            "uint8": 200, "int8": -100, "uint16": 60000, "int16": -30000, "uint32": 4_000_000_000,
+            "int32": -2_000_000_000,
             "int64": -(1 << 62),
         ]
         for (kind, value) in integers {

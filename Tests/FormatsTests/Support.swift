@@ -28,11 +28,8 @@ final class TemporaryFolder {
     let path: String
 
     init() throws {
-        var template = Array("/tmp/martlet-formats-XXXXXX".utf8CString)
-        let made = unsafe template.withUnsafeMutableBufferPointer { buffer in
-            unsafe mkdtemp(buffer.baseAddress).map { unsafe String(cString: $0) }
-        }
-        path = try #require(made)
+        path = "/tmp/martlet-formats-\(UInt64.random(in: 0 ... .max))"
+        try #require(unsafe mkdir(path, 0o700) == 0)
     }
 
     deinit {
@@ -56,15 +53,14 @@ final class TemporaryFolder {
     /// Writes `bytes` and returns the path.
     func file(_ name: String, _ bytes: [UInt8]) throws -> String {
         let path = path + "/" + name
-        let file = try #require(unsafe fopen(path, "wb"))
-        defer { unsafe fclose(file) }
-        try #require(unsafe fwrite(bytes, 1, bytes.count, file) == bytes.count)
+        try writeFile(bytes, to: path)
         return path
     }
 }
 
 func readFile(_ path: String) throws -> [UInt8] {
     let storage = try Storage(mapping: path)
+    defer { withExtendedLifetime(storage) {} }
     return unsafe Array(UnsafeRawBufferPointer(start: storage.pointer, count: storage.bytes))
 }
 
@@ -92,7 +88,9 @@ extension Double {
     /// A normal number or zero in IEEE half precision.
     fileprivate init(half bits: UInt16) {
         let exponent = Int(bits >> 10 & 31)
-        let magnitude = exponent == 0 ? 0 : Double(sign: .plus, exponent: exponent - 15, significand: 1 + Double(bits & 1023) / 1024)
+        let magnitude =
+            exponent == 0
+            ? 0 : Double(sign: .plus, exponent: exponent - 15, significand: 1 + Double(bits & 1023) / 1024)
         self = bits >> 15 == 1 ? -magnitude : magnitude
     }
 }
