@@ -1,0 +1,13 @@
+/// Everything in a model's settings that is missing, wrong or not understood.
+public struct ConfigError: Error, Equatable, CustomStringConvertible {
+    /// The file, or where else the settings came from.
+    public let path: String
+    /// One per cause, each naming its key.
+    public let offences: [String]
+
+    public init(path: String, offences: [String]) {
+        (self.path, self.offences) = (path, offences)
+    }
+
+    public var description: String { "\(path): cannot use these settings: \(offences.joined(separator: "; "))" }
+}

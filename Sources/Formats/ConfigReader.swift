@@ -1,0 +1,151 @@
+public import MartletJSON
+
+/// Reads the settings of a model key by key, and remembers what was asked for and what was wrong.
+///
+///     let config = try ConfigReader(contentsOf: folder + "/config.json")
+///     let width = config.integer("hidden_size", "n_embd")
+///     let headWidth = config.optionalInteger("head_dim")
+///     let epsilon = config.number("rms_norm_eps", default: 1e-6)
+///     try config.finish()
+///
+/// No accessor throws. A key that is missing, of the wrong type or out of range gives a value within the range and is remembered;
+/// ``finish(ignoring:)`` throws one ``ConfigError`` that names all of them, and all keys that nobody asked for. Until it has returned,
+/// the values must not be computed with. `null` counts as absent, as in the configs of transformers. Of several keys, the first that
+/// is present counts; if others say something else, that is remembered too.
+public final class ConfigReader {
+    public let path: String
+    private let node: Node
+    private let report: Report
+
+    /// One object, and which of its keys were asked for.
+    private final class Node {
+        let object: JSONObject
+        /// The keys that lead to ``object``, each followed by a dot.
+        let place: String
+        var readKeys: Set<ExactKey> = []
+
+        init(_ object: JSONObject, place: String) { (self.object, self.place) = (object, place) }
+    }
+
+    /// What the readers of an object and of those nested in it found.
+    private final class Report {
+        var offences: [String] = []
+        var nodes: [Node] = []
+    }
+
+    /// The sizes that a model can have; ``integer(_:in:)`` accepts these unless told otherwise.
+    public static let sizes = 1...Int(Int32.max)
+    public static let numbers = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
+
+    /// Settings that stand in `path`, or anywhere that this name tells a reader of messages.
+    public convenience init(_ object: JSONObject, path: String) {
+        self.init(Node(object, place: ""), path: path, report: Report())
+    }
+
+    private init(_ node: Node, path: String, report: Report) {
+        (self.node, self.path, self.report) = (node, path, report)
+        report.nodes.append(node)
+    }
+
+    /// Opens a JSON file that holds one object.
+    ///
+    /// - Throws: ``ConfigError`` when it cannot be read, or is something else.
+    public convenience init(contentsOf path: String) throws(ConfigError) {
+        let json: JSON
+        do { json = try JSON(contentsOf: path) } catch { throw ConfigError(path: path, offences: [error.reason]) }
+        guard let object = json.objectValue else {
+            throw ConfigError(path: path, offences: ["it holds \(json.kind) instead of an object"])
+        }
+        self.init(object, path: path)
+    }
+
+    /// All keys, in the order of the file.
+    public var keys: [String] { node.object.keys }
+
+    /// Whether `key` is there and not null. Does not count as reading it.
+    public func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
+
+    /// Remembers something that is wrong beyond a single key's type and range: "5 heads do not divide 64".
+    public func reject(_ offence: String) { report.offences.append(offence) }
+
+    /// Counts `keys` as read.
+    public func ignore(_ keys: String...) { for key in keys { node.readKeys.insert(ExactKey(key)) } }
+
+    /// Ends the reading.
+    ///
+    /// - Parameter harmless: Keys of this model that change nothing that is computed, beside ``HarmlessKeys``.
+    /// - Throws: ``ConfigError`` with all that was missing, wrong or never asked for, here and in nested objects.
+    public func finish(ignoring harmless: [String] = []) throws(ConfigError) {
+        let unknown = report.nodes.flatMap { ConfigReader.unreadKeys($0, ignoring: harmless) }
+        var offences = report.offences
+        if !unknown.isEmpty {
+            offences.append(
+                "unknown \(unknown.count == 1 ? "key" : "keys") \(unknown.map(\.quoted).joined(separator: ", "))")
+        }
+        if !offences.isEmpty { throw ConfigError(path: path, offences: offences) }
+    }
+
+    private static func unreadKeys(_ node: Node, ignoring harmless: [String]) -> [String] {
+        node.object.members.filter { key, value in
+            !value.isNull && !node.readKeys.contains(ExactKey(key)) && !harmless.contains { $0.hasSameBytes(as: key) }
+                && !(node.place.isEmpty && HarmlessKeys.includes(key, value))
+        }.map { node.place + $0.key }
+    }
+}
+
+extension ConfigReader {
+    /// The value of the first of `keys` that is present, whatever it is.
+    public func json(_ keys: String...) -> JSON? { first(keys)?.value }
+
+    /// The settings nested under a required key.
+    public func object(_ keys: String...) -> ConfigReader {
+        nested(keys)
+            ?? {
+                missing(keys)
+                return ConfigReader(Node(JSONObject(), place: node.place), path: path, report: report)
+            }()
+    }
+
+    /// The settings nested under a key, or nil when it is absent.
+    public func optionalObject(_ keys: String...) -> ConfigReader? { nested(keys) }
+
+    private func nested(_ keys: [String]) -> ConfigReader? {
+        guard let (key, value) = first(keys) else { return nil }
+        if value.objectValue == nil { wrong(key, value, "an object") }
+        let nested = Node(value.objectValue ?? JSONObject(), place: node.place + key + ".")
+        return ConfigReader(nested, path: path, report: report)
+    }
+
+    /// Reads one of `keys` with `read`; what it refuses is remembered as not being `expected`.
+    func value<Value>(_ keys: [String], _ expected: @autoclosure () -> String, _ read: (JSON) -> Value?) -> Value? {
+        guard let (key, value) = first(keys) else { return nil }
+        if let read = read(value) { return read }
+        wrong(key, value, expected())
+        return nil
+    }
+
+    /// The first of `keys` that is present. All count as read.
+    private func first(_ keys: [String]) -> (key: String, value: JSON)? {
+        for key in keys { node.readKeys.insert(ExactKey(key)) }
+        let present = keys.compactMap { key in node.object[key].flatMap { $0.isNull ? nil : (key: key, value: $0) } }
+        for other in present.dropFirst() where other.value != present[0].value {
+            reject("\(name(present[0].key)) and \(name(other.key)) contradict each other")
+        }
+        return present.first
+    }
+
+    /// Remembers that none of `keys` is there.
+    func missing(_ keys: [String]) {
+        let others = keys.dropFirst().map { name($0) }.joined(separator: ", ")
+        reject("\(name(keys.first ?? "")) is missing" + (others.isEmpty ? "" : " (nor is there \(others))"))
+    }
+
+    private func wrong(_ key: String, _ value: JSON, _ expected: String) {
+        reject("\(name(key)) should be \(expected), it is \(value.text().shortened)")
+    }
+
+    private func name(_ key: String) -> String { (node.place + key).quoted }
+
+    /// Whether one of `keys` is there; so that a wrong value is not also reported as missing.
+    func hasAny(_ keys: [String]) -> Bool { keys.contains(where: has) }
+}

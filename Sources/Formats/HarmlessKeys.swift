@@ -1,0 +1,72 @@
+public import MartletJSON
+
+/// Keys that transformers and its relatives write into `config.json` and that change nothing in what a model computes.
+///
+/// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left in it.
+/// A family that does use one of them reads it, and then it is not unknown in the first place.
+public enum HarmlessKeys {
+    /// Whether `key` with this value can be passed over.
+    public static func includes(_ key: String, _ value: JSON) -> Bool {
+        always.contains(ExactKey(key)) || onlyWhen[ExactKey(key)] == value
+    }
+
+    private static let always = Set((origin + outputs + training + labels + tokens + generation).map(ExactKey.init))
+
+    /// These mean another computation unless they have this value.
+    private static let onlyWhen: [ExactKey: JSON] = [
+        ExactKey("add_cross_attention"): false, ExactKey("is_decoder"): false, ExactKey("is_encoder_decoder"): false,
+        ExactKey("tie_encoder_decoder"): false, ExactKey("chunk_size_feed_forward"): 0, ExactKey("pruned_heads"): [:],
+    ]
+
+    /// Where a model comes from and with what it was made.
+    private static let origin = [
+        "architectures", "model_type", "auto_map", "transformers_version", "torch_dtype", "dtype", "_name_or_path",
+        "name_or_path",
+        "_commit_hash", "tokenizer_class", "processor_class", "transformers.js_config", "unsloth_fixed",
+        "unsloth_version",
+    ]
+
+    /// What the Python classes return, and how they run.
+    private static let outputs = [
+        "use_cache", "return_dict", "return_dict_in_generate", "output_hidden_states", "output_attentions",
+        "output_scores",
+        "output_logits", "output_past", "output_router_logits", "torchscript", "use_bfloat16", "tf_legacy_loss",
+        "pretraining_tp",
+        "attn_implementation", "_attn_implementation", "_attn_implementation_autoset", "_flash_attn_2_enabled",
+        "gradient_checkpointing",
+    ]
+
+    /// What matters while training only.
+    private static let training = [
+        "initializer_range", "initializer_factor", "init_std", "attention_dropout", "attention_probs_dropout_prob",
+        "activation_dropout",
+        "hidden_dropout", "hidden_dropout_prob", "dropout", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
+        "resid_dropout",
+        "embedding_dropout", "classifier_dropout", "classifier_dropout_prob", "encoder_layerdrop", "decoder_layerdrop",
+        "layerdrop",
+        "router_aux_loss_coef", "router_jitter_noise", "router_z_loss_coef",
+    ]
+
+    private static let labels = [
+        "id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "task_specific_params", "prefix",
+    ]
+
+    private static let tokens = [
+        "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "cls_token_id", "mask_token_id",
+        "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "force_bos_token_to_be_generated",
+    ]
+
+    /// Leftovers of `generate`; what counts today stands in `generation_config.json`.
+    private static let generation = [
+        "max_length", "max_new_tokens", "min_length", "min_new_tokens", "early_stopping", "do_sample", "num_beams",
+        "num_beam_groups",
+        "diversity_penalty", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+        "repetition_penalty",
+        "encoder_repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+        "bad_words_ids",
+        "force_words_ids", "constraints", "num_return_sequences", "remove_invalid_values", "renormalize_logits",
+        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "sequence_bias",
+        "guidance_scale",
+        "penalty_alpha", "cache_implementation",
+    ]
+}
