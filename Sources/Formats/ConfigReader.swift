@@ -99,11 +99,10 @@ extension ConfigReader {
 
     /// The settings nested under a required key.
     public func object(_ keys: String...) -> ConfigReader {
-        nested(keys)
-            ?? {
-                missing(keys)
-                return ConfigReader(Node(JSONObject(), place: node.place), path: path, report: report)
-            }()
+        if let nested = nested(keys) { return nested }
+        missing(keys)
+        return ConfigReader(
+            Node(JSONObject(), place: node.place + (keys.first ?? "") + "."), path: path, report: report)
     }
 
     /// The settings nested under a key, or nil when it is absent.

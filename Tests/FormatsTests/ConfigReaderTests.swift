@@ -105,7 +105,7 @@ struct ConfigReaderTests {
             offences(config) == [
                 #""rope_scaling.factor" should be a number, it is "4""#, #""rope_scaling.original" is missing"#,
                 #""required" is missing"#,
-                #""inner" is missing"#, #"unknown key "rope_scaling.beta""#,
+                #""required.inner" is missing"#, #"unknown key "rope_scaling.beta""#,
             ])
     }
 
@@ -168,7 +168,7 @@ struct ConfigReaderTests {
             (
                 "gpt2-saved",
                 [
-                    "activation_function", "layer_norm_epsilon", "n_embd", "n_head", "n_inner", "n_layer",
+                    "activation_function", "layer_norm_epsilon", "n_ctx", "n_embd", "n_head", "n_inner", "n_layer",
                     "n_positions",
                     "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx", "scale_attn_weights",
                     "summary_activation",
