@@ -15,6 +15,8 @@ public struct GGUF: Sendable {
     public let tensors: StoredTensors
 
     public static let defaultAlignment = 32
+    /// 16 MiB; a file that asks for more only wants its reader to pad.
+    public static let maximumAlignment = 1 << 24
     /// One less than ggml's buffer for a name.
     public static let maximumNameBytes = 63
 

@@ -37,7 +37,7 @@ struct GGUFReader {
         let tensorCount = try takeCount("tensors", leastBytes: 24)
         let pairCount = try takeCount("metadata values", leastBytes: 13)
         for _ in 0..<pairCount { try readPair() }
-        readAlignment()
+        alignment = GGUF.alignment(of: metadata, &offences)
         var names: Set<ExactKey> = []
         for _ in 0..<tensorCount {
             guard let info = try readInfo() else { continue }
@@ -157,15 +157,6 @@ extension GGUFReader {
             }
         }
         return GGUFArray(kind: kind, count: count, storage: file.storage, range: start..<cursor.offset)
-    }
-
-    private mutating func readAlignment() {
-        guard let value = metadata["general.alignment"] else { return }
-        guard case .uint32(let number) = value, number.nonzeroBitCount == 1 else {
-            return offences.add(
-                "general.alignment must be a uint32 and a power of two; it is \(value.json.text()), a \(value.words)")
-        }
-        alignment = Int(number)
     }
 }
 

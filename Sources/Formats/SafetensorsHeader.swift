@@ -104,7 +104,7 @@ struct SafetensorsHeaderParser {
         _ = try reader.next()  // the brace that the caller has seen
         while case .key(let name) = try reader.next() {
             if !names.insert(ExactKey(name)).inserted { offences.add("\(name.quoted) occurs twice in the header") }
-            if name.hasSameBytes(as: "__metadata__") { try parseMetadata() } else { try parseTensor(name) }
+            if name.hasSameBytes(as: Safetensors.metadataKey) { try parseMetadata() } else { try parseTensor(name) }
         }
         _ = try reader.next()  // nothing may follow but blanks
     }
