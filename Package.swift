@@ -49,16 +49,17 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["MartletLayers", "MartletTensors"], path: "Tests/TestSupport"),
         tests("JSON"),
         tests("Tensors", ["CMartletKernels"]),
         tests("Formats", ["MartletTensors", "MartletJSON"]),
         tests("Tokenizers", ["MartletJSON"]),
-        tests("Models", ["Martlet", "MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
+        tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         .testTarget(
-            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "TestSupport"], path: "Tests/CommandTests"),
+            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "TestSupport"],
+            path: "Tests/CommandTests"),
     ]
 )
 

@@ -204,9 +204,10 @@ public struct Architecture: Sendable, Hashable, Codable {
         public var start: Int
         /// What i, counted from 0 to width/2, is divided by: width/2 in the paper, width/2 − 1 in tensor2tensor.
         public var denominator: Float
+        public var base: Float
 
-        public init(order: Order, start: Int = 0, denominator: Float) {
-            (self.order, self.start, self.denominator) = (order, start, denominator)
+        public init(order: Order, start: Int = 0, denominator: Float, base: Float = 10_000) {
+            (self.order, self.start, self.denominator, self.base) = (order, start, denominator, base)
         }
     }
 
@@ -218,6 +219,11 @@ public struct Architecture: Sendable, Hashable, Codable {
         case linearBias
         /// A learned number per head and bucket of the distance, one table per stack: T5.
         case buckets(Int, farthest: Int)
+
+        /// Whether these positions grow with the text, so that the length the model was trained on is no limit.
+        public var isUnbounded: Bool {
+            if case .rotary(let rotary) = self, case .dynamic = rotary.scaling { true } else { false }
+        }
     }
 
     public enum Presence: String, Sendable, Hashable, Codable { case absent, present }

@@ -34,12 +34,15 @@ public struct Uncached: AttentionState {
         let result = device.make(query.shape)
         let rule = form.scoreRule()
         for sequence in rows.sequences where !sequence.rows.isEmpty {
-            precondition(sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
+            precondition(
+                sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
             var memory = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
             memory.append(keys: key, values: value, rows: sequence.rows, on: device)
             let span = form.reach.span(of: sequence, length: memory.length)
             query.attend(to: memory, span, rule, into: result)
-            if recording == .weights { weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule)) }
+            if recording == .weights {
+                weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
+            }
         }
         return result
     }
@@ -74,10 +77,12 @@ extension Architecture.Reach {
         switch self {
         case .all:
             return AttentionSpan(
-                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 }, upper: positions.map { _ in length })
+                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 },
+                upper: positions.map { _ in length })
         case .past:
             return AttentionSpan(
-                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 }, upper: positions.map { $0 + 1 })
+                rows: sequence.rows, positions: positions, lower: positions.map { _ in 0 },
+                upper: positions.map { $0 + 1 })
         case .window(let size):
             let size = Int32(clamping: size)
             return AttentionSpan(

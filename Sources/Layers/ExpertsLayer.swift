@@ -13,7 +13,8 @@ package struct ExpertsLayer: Sendable {
         self.form = form
         router = Linear(width, form.count, bias: .absent, scope["router"])
         experts = (0..<form.count).map {
-            FeedForwardLayer(.gated(hidden: form.hidden, form.activation, bias: .absent), width: width, scope["experts"][$0])
+            FeedForwardLayer(
+                .gated(hidden: form.hidden, form.activation, bias: .absent), width: width, scope["experts"][$0])
         }
     }
 
@@ -36,7 +37,8 @@ package struct ExpertsLayer: Sendable {
             let scores = values[row * form.count..<(row + 1) * form.count]
             // Among equals the lower expert wins.
             let chosen = scores.enumerated()
-                .sorted { $0.element == $1.element ? $0.offset < $1.offset : $0.element > $1.element }.prefix(form.active)
+                .sorted { $0.element == $1.element ? $0.offset < $1.offset : $0.element > $1.element }.prefix(
+                    form.active)
             let total = form.routing == .renormalised ? chosen.reduce(0) { $0 + $1.element } : 1
             for (expert, score) in chosen { routes[expert].append((row, score / total)) }
         }

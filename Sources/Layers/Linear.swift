@@ -2,27 +2,36 @@ package import MartletTensors
 
 /// y = x Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]`.
 package struct Linear: Sendable {
-    package let weight: Parameter
-    package let bias: Parameter?
-    private let packed: PackedMatrix?
+    /// Packed for inference, which then needs the stored matrix no more; stored where the weight is only counted or will change.
+    private enum Weight: Sendable {
+        case packed(PackedMatrix)
+        case stored(Parameter)
+    }
+
+    private let weight: Weight
+    private let bias: Parameter?
 
     package init(_ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ scope: Scope) {
-        weight = scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02))
-        self.bias = bias == .present ? scope.vector("bias", [outputs], .zeros) : nil
-        packed = scope.source.packed(weight)
+        self.init(scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02)), bias, scope)
     }
 
     /// A projection whose weight is a token table; only the bias is its own.
     package init(tiedTo table: TokenTable, bias: Architecture.Presence, _ scope: Scope) {
-        weight = table.weight
-        self.bias = bias == .present ? scope.vector("bias", [table.weight.shape[0]], .zeros) : nil
-        packed = scope.source.packed(weight)
+        self.init(table.weight, bias, scope)
+    }
+
+    private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ scope: Scope) {
+        weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
+        self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros) : nil
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
-        guard let packed else { preconditionFailure("\(weight.name): an inventory cannot compute") }
-        return x.multiplied(by: packed, bias: bias?.tensor)
+        switch weight {
+        case .packed(let matrix): x.multiplied(by: matrix, bias: bias?.tensor)
+        case .stored(let parameter):
+            x.multiplied(by: PackedMatrix(parameter.tensor, on: x.device(for: "linear")), bias: bias?.tensor)
+        }
     }
 }
 

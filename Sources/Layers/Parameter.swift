@@ -88,8 +88,12 @@ public final class Inventory: ParameterSource {
 public final class SeededInitialiser: ParameterSource {
     private let seed: UInt64
     private let device: Device
+    private let deviation: Float?
 
-    public init(seed: UInt64, device: Device) { (self.seed, self.device) = (seed, device) }
+    /// - Parameter deviation: of all normal fills, in place of their own.
+    public init(seed: UInt64, device: Device, deviation: Float? = nil) {
+        (self.seed, self.device, self.deviation) = (seed, device, deviation)
+    }
 
     public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
         let values: [Float] =
@@ -97,7 +101,8 @@ public final class SeededInitialiser: ParameterSource {
             case .zeros: Array(repeating: 0, count: shape.elements)
             case .ones: Array(repeating: 1, count: shape.elements)
             case .normal(let deviation):
-                Random(seed: seed, stream: SeededInitialiser.stream(of: name)).normals(shape.elements, deviation: deviation)
+                Random(seed: seed, stream: SeededInitialiser.stream(of: name)).normals(
+                    shape.elements, deviation: self.deviation ?? deviation)
             }
         return Parameter(name: name, shape: shape, value: Tensor(values, shape: shape))
     }

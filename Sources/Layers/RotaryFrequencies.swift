@@ -65,7 +65,8 @@ package struct RotaryFrequencies: Sendable {
             return RotaryFrequencies.plain(
                 width: rotary.width, base: Double(rotary.base) * pow(growth, width / (width - 2)))
         case .long(_, let long, let trained, _) where extent > trained:
-            return RotaryFrequencies.divided(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), by: long)
+            return RotaryFrequencies.divided(
+                RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), by: long)
         default:
             return frequencies
         }
@@ -77,7 +78,8 @@ package struct RotaryFrequencies: Sendable {
 
     private static func divided(_ frequencies: [Float], by divisors: [Float]) -> [Float] {
         precondition(
-            divisors.count == frequencies.count, "rotary: \(divisors.count) divisors for \(frequencies.count) frequencies")
+            divisors.count == frequencies.count,
+            "rotary: \(divisors.count) divisors for \(frequencies.count) frequencies")
         return zip(frequencies, divisors).map { $0 / $1 }
     }
 

@@ -24,7 +24,8 @@ package struct KeyValueBlocks: Sendable {
     /// Appends rows `rows` of keys `[…, keyHeads, headWidth]` and values `[…, keyHeads, valueWidth]`, taking blocks from `device` as needed.
     package mutating func append(keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
         precondition(
-            keys.shape.rank == 3 && keys.shape[1] == keyHeads && keys.shape[2] == headWidth && values.shape[2] == valueWidth,
+            keys.shape.rank == 3 && keys.shape[1] == keyHeads && keys.shape[2] == headWidth
+                && values.shape[2] == valueWidth,
             "KeyValueBlocks: keys \(keys.shape) and values \(values.shape) for \(keyHeads) heads of \(headWidth)")
         reserve(length + rows.count, on: device)
         let (start, blocks) = (length, blocks)
@@ -38,7 +39,8 @@ package struct KeyValueBlocks: Sendable {
                 let upper = min(start + rows.count, (block + 1) * size)
                 let row = rows.lowerBound + lower - start
                 unsafe martlet_store_block(
-                    keys.floats + row * keyRow, values.floats + row * valueRow, upper - lower, keyHeads, headWidth, valueWidth,
+                    keys.floats + row * keyRow, values.floats + row * valueRow, upper - lower, keyHeads, headWidth,
+                    valueWidth,
                     blocks[block].mutablePointer.assumingMemoryBound(to: Float.self), lower - block * size)
             }
         }

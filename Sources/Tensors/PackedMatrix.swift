@@ -17,7 +17,8 @@ public struct PackedMatrix: Sendable {
         let (storage, type, outputs, inputs) = (storage, type, outputs, inputs)
         device.parallel(panels, cost: 64 * inputs) { range in
             unsafe martlet_pack(
-                type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer, range.lowerBound,
+                type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
+                range.lowerBound,
                 range.upperBound)
         }
     }

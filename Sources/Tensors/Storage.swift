@@ -45,7 +45,9 @@
         guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
         defer { close(descriptor) }
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw FileError(path: path, operation: "read", code: errno)
+        }
         guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(path: path, operation: "map", code: EISDIR) }
         bytes = Int(status.st_size)
         kind = .mapped

@@ -35,7 +35,9 @@ public struct Tensor: Sendable {
 
     /// The device of the first operand that has one, for the operation named.
     package func device(for operation: String, or other: Tensor? = nil) -> Device {
-        guard let device = device ?? other?.device else { preconditionFailure("\(operation): no operand lives on a device") }
+        guard let device = device ?? other?.device else {
+            preconditionFailure("\(operation): no operand lives on a device")
+        }
         return device
     }
 
@@ -77,5 +79,14 @@ public struct Tensor: Sendable {
     /// A copy of the elements. - Precondition: `type` is f32.
     public var values: [Float] {
         unsafe Array(UnsafeBufferPointer(start: floats, count: shape.elements))
+    }
+}
+
+extension Tensor {
+    /// A copy of the elements. - Precondition: `type` is i32.
+    public var integers: [Int32] {
+        precondition(type == .i32, "Tensor: \(type) read as i32")
+        return unsafe Array(
+            UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Int32.self), count: shape.elements))
     }
 }

@@ -98,7 +98,9 @@ private struct Job {
         unsafe mutex.deallocate()
     }
 
-    func acquire() -> Bool { busy.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged }
+    func acquire() -> Bool {
+        busy.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
+    }
     func release() { busy.store(false, ordering: .sequentiallyConsistent) }
 
     func share(_ pointer: UnsafeMutablePointer<Job>, chunks count: Int) {

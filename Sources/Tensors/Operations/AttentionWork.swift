@@ -12,7 +12,8 @@ import CMartletKernels
     private let held: [Storage]
 
     init(
-        query: Tensor, _ memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor, on device: Device
+        query: Tensor, _ memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
+        on device: Device
     ) {
         let shape = query.shape
         precondition(
@@ -44,7 +45,8 @@ import CMartletKernels
         let output = unsafe UnsafeMutablePointer(mutating: result.floats)
         unsafe template = martlet_attention(
             queries: query.floats + span.rows.lowerBound * queryStride, query_stride: queryStride,
-            outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows, group: group,
+            outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows,
+            group: group,
             head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: rule.bias?.floats,
@@ -75,7 +77,8 @@ import CMartletKernels
             for item in range {
                 var part = unsafe part(keyHead: item / tiles)
                 let row = item % tiles * tile
-                unsafe martlet_attend(&part, row, min(rows, row + tile), scratch.mutablePointer.assumingMemoryBound(to: Float.self))
+                unsafe martlet_attend(
+                    &part, row, min(rows, row + tile), scratch.mutablePointer.assumingMemoryBound(to: Float.self))
             }
         }
     }

@@ -28,7 +28,8 @@ extension Tensor {
         let width = shape.width
         device.parallel(shape.rows, cost: width) { range in
             for row in range {
-                unsafe martlet_decode(type.kernelType, pointer + row * rowBytes, result.mutableFloats + row * width, width)
+                unsafe martlet_decode(
+                    type.kernelType, pointer + row * rowBytes, result.mutableFloats + row * width, width)
             }
         }
         return result

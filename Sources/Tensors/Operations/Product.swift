@@ -16,7 +16,8 @@ extension Tensor {
         let activations = prepared(for: matrix.type, on: device)
         device.parallel(matrix.panels, cost: Int(MARTLET_PANEL) * matrix.inputs * max(rows, 1)) { range in
             unsafe martlet_matmul(
-                matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs, activations.pointer, rows,
+                matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs, activations.pointer,
+                rows,
                 bias?.floats, result.mutableFloats, matrix.outputs, false, range.lowerBound, range.upperBound)
         }
         return result

@@ -28,7 +28,8 @@ extension Tensor {
             let target = unsafe result.mutableFloats + start
             unsafe target.update(from: floats + start, count: range.count * heads * headWidth)
             unsafe martlet_rotate(
-                target, range.count, heads, headWidth, half * 2, neighbours, table.cosines.floats + range.lowerBound * half,
+                target, range.count, heads, headWidth, half * 2, neighbours,
+                table.cosines.floats + range.lowerBound * half,
                 table.sines.floats + range.lowerBound * half)
         }
         return result

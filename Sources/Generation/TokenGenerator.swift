@@ -1,0 +1,111 @@
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+
+/// Why a generation ended.
+public enum FinishReason: String, Sendable, Hashable, Codable {
+    /// A stop token or stop text.
+    case stop
+    /// As many tokens as were asked for, or the end of the model's context.
+    case length
+}
+
+/// A request that cannot be served, with everything that is wrong with it.
+public struct GenerationError: Error, CustomStringConvertible, Equatable {
+    public let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// The ids that follow a prompt, one by one.
+///
+/// A prompt is fed in chunks, so that nobody waits long for a cancellation; the chunks do not change a bit of the result.
+package struct TokenGenerator {
+    package struct Options: Sendable {
+        package var maximumTokens: Int
+        package var sampling: Sampling
+        package var stopTokens: Set<Int32>
+        /// Rows of one pass while the prompt is read.
+        package var chunk: Int
+
+        package init(maximumTokens: Int, sampling: Sampling = .greedy, stopTokens: Set<Int32> = [], chunk: Int = 512) {
+            (self.maximumTokens, self.sampling, self.stopTokens, self.chunk) = (
+                maximumTokens, sampling, stopTokens, chunk
+            )
+        }
+    }
+
+    private let decoder: Decoder
+    private let device: Device
+    private let options: Options
+    private var cache: KeyValueCache
+    private var sampler: Sampler
+    private let promptCount: Int
+
+    /// The prompt and what has been generated.
+    package private(set) var tokens: [Int32]
+    package private(set) var finish: FinishReason?
+
+    /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
+    package init(_ decoder: Decoder, prompt: [Int32], _ options: Options, on device: Device) throws(GenerationError) {
+        guard case .decoder(let stack) = decoder.architecture.body else {
+            throw GenerationError("this model does not continue texts: it is not a decoder")
+        }
+        try TokenGenerator.check(decoder.architecture, prompt, options)
+        (self.decoder, self.device, self.options) = (decoder, device, options)
+        (tokens, promptCount) = (prompt, prompt.count)
+        cache = KeyValueCache(stack, on: device)
+        sampler = Sampler(options.sampling)
+        if options.maximumTokens == 0 { finish = .length }
+    }
+
+    private static func check(_ architecture: Architecture, _ prompt: [Int32], _ options: Options)
+        throws(GenerationError)
+    {
+        var offences = options.sampling.offences
+        if prompt.isEmpty { offences.append("the prompt has no tokens; give at least one") }
+        if options.maximumTokens < 0 { offences.append("\(options.maximumTokens) tokens cannot be generated") }
+        if options.chunk < 1 { offences.append("a chunk of \(options.chunk) rows cannot be computed") }
+        if let wrong = prompt.first(where: { $0 < 0 || $0 >= architecture.vocabulary }) {
+            offences.append("token \(wrong) is not in the vocabulary of \(architecture.vocabulary)")
+        }
+        if let context = architecture.context, prompt.count > context {
+            offences.append(
+                "the prompt has \(prompt.count) tokens, but the model's context is \(context); shorten the prompt")
+        }
+        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
+    }
+
+    /// Whether what is left of the prompt fits the pass that gives the next token.
+    package var isPromptRead: Bool { promptCount - cache.length() <= options.chunk }
+
+    /// Reads the next chunk of a long prompt.
+    package mutating func readPrompt() {
+        guard !isPromptRead else { return }
+        let start = cache.length()
+        _ = pass(Array(tokens[start..<start + options.chunk]), from: start)
+    }
+
+    /// The next token; nil when the generation has ended. A stop token ends it and is not returned.
+    package mutating func next() -> Int32? {
+        while !isPromptRead { readPrompt() }
+        guard finish == nil else { return nil }
+        let start = cache.length()
+        let hidden = pass(Array(tokens[start...]), from: start)
+        let logits = decoder.logits(hidden.rows(hidden.shape[0] - 1..<hidden.shape[0]))
+        let token = sampler.next(logits.reshaped([decoder.architecture.vocabulary]), history: tokens)
+        guard !options.stopTokens.contains(token) else {
+            finish = .stop
+            return nil
+        }
+        tokens.append(token)
+        let full = decoder.architecture.context.map { tokens.count >= $0 } ?? false
+        if tokens.count - promptCount >= options.maximumTokens || full { finish = .length }
+        return token
+    }
+
+    private mutating func pass(_ tokens: [Int32], from start: Int) -> Tensor {
+        var rows = Rows()
+        rows.append(tokens, from: start, extent: promptCount)
+        return decoder.hidden(rows, &cache, on: device)
+    }
+}

@@ -1,0 +1,86 @@
+extension Architecture {
+    /// The model layer by layer, layers that are alike in one line: what a reader of a family file can check against the paper.
+    public var summary: String {
+        var lines = ["vocabulary \(vocabulary), width \(width)" + (context.map { ", context \($0)" } ?? "")]
+        if embedding.scale != 1 { lines.append("token vectors × \(embedding.scale)") }
+        if embedding.segments > 0 { lines.append("\(embedding.segments) segments") }
+        if let factorised = embedding.factorised {
+            lines.append("token vectors of \(factorised.width), projected to \(width)")
+        }
+        switch body {
+        case .decoder(let stack): lines += ["decoder"] + Architecture.lines(stack)
+        case .encoder(let stack): lines += ["encoder"] + Architecture.lines(stack)
+        case .encoderDecoder(let encoder, let decoder):
+            lines += ["encoder"] + Architecture.lines(encoder) + ["decoder"] + Architecture.lines(decoder)
+        }
+        lines.append("head: \(Architecture.words(head))")
+        return lines.joined(separator: "\n")
+    }
+
+    private static func lines(_ stack: Stack) -> [String] {
+        var lines: [String] = []
+        if stack.positions != .none { lines.append("  positions: \(stack.positions)") }
+        if let norm = stack.inputNorm { lines.append("  input norm: \(words(norm))") }
+        var first = 0
+        for index in stack.layers.indices {
+            let next = index + 1
+            guard next == stack.layers.count || stack.layers[next] != stack.layers[index] else { continue }
+            let numbers = first == index ? "layer \(first)" : "layers \(first)–\(index)"
+            lines += ["  \(numbers): \(stack.layers[index].arrangement), \(words(stack.layers[index].norm))"]
+            lines.append("    attention: \(words(stack.layers[index].attention))")
+            if let cross = stack.layers[index].crossAttention { lines.append("    cross-attention: \(words(cross))") }
+            lines.append("    feed-forward: \(words(stack.layers[index].feedForward))")
+            first = next
+        }
+        if let norm = stack.outputNorm { lines.append("  output norm: \(words(norm))") }
+        return lines
+    }
+
+    private static func words(_ norm: Norm) -> String {
+        switch norm {
+        case .layer(let epsilon): "layer norm, epsilon \(epsilon)"
+        case .rms(let epsilon, let offset): "RMS norm, epsilon \(epsilon)" + (offset == 0 ? "" : ", weight + \(offset)")
+        }
+    }
+
+    private static func words(_ attention: Attention) -> String {
+        var words = ["\(attention.queryHeads) query and \(attention.keyHeads) key heads of \(attention.headWidth)"]
+        switch attention.reach {
+        case .all: words.append("all keys")
+        case .past: words.append("past keys")
+        case .window(let size): words.append("the last \(size) keys")
+        case .around(let size, let global): words.append("\(size) keys on either side and \(global) global ones")
+        }
+        switch attention.positions {
+        case .none: break
+        case .rotary(let rotary):
+            words.append("rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)")
+        case .linearBias: words.append("linear bias")
+        case .buckets(let count, let farthest): words.append("\(count) buckets up to \(farthest)")
+        }
+        if attention.bias != .none { words.append("bias \(attention.bias)") }
+        if attention.queryKeyNorm != nil { words.append("query and key norms") }
+        if let cap = attention.scoreCap { words.append("scores capped at \(cap)") }
+        return words.joined(separator: ", ") + ", scale \(attention.scale)"
+    }
+
+    private static func words(_ feedForward: FeedForward) -> String {
+        switch feedForward {
+        case .plain(let hidden, let activation, let bias):
+            "\(hidden) \(activation)" + (bias == .present ? ", biases" : "")
+        case .gated(let hidden, let activation, let bias):
+            "\(hidden) gated \(activation)" + (bias == .present ? ", biases" : "")
+        case .experts(let experts):
+            "\(experts.active) of \(experts.count) experts of \(experts.hidden) gated \(experts.activation), \(experts.routing)"
+        }
+    }
+
+    private static func words(_ head: Head) -> String {
+        switch head {
+        case .none: return "none"
+        case .tokens(let head):
+            return "\(head.weights) projection to the vocabulary" + (head.bias == .present ? ", bias" : "")
+                + (head.scale == 1 ? "" : ", × \(head.scale)") + (head.cap.map { ", capped at \($0)" } ?? "")
+        }
+    }
+}

@@ -1,0 +1,170 @@
+package import MartletFormats
+package import MartletLayers
+package import MartletTensors
+
+/// What a model needs, matched with what a checkpoint holds: every parameter found, of the right shape, and nothing left over.
+package struct Checkpoint: Sendable {
+    private struct Place: Sendable {
+        let stored: StoredTensor
+        let layout: WeightName.Layout
+        /// The first of our rows among those that a fused tensor holds.
+        let firstRow: Int
+    }
+
+    private let places: [String: Place]
+
+    /// - Parameters:
+    ///   - inventory: what the model asks for.
+    ///   - ignoring: names of tensors that may be there and are not needed; `#` stands for a number.
+    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor.
+    package init(
+        _ tensors: StoredTensors, _ names: WeightNames, prefixes: [String], inventory: Inventory, ignoring: [String]
+    ) throws(CheckpointError) {
+        let shapes = Dictionary(inventory.entries.map { ($0.name, $0.shape) }) { first, _ in first }
+        let prefix = prefixes.first { prefix in
+            inventory.entries.first.flatMap { names.resolve($0.name) }.map { tensors[prefix + $0.name] != nil } ?? false
+        }
+        var error = CheckpointError(path: tensors.path)
+        var used: Set<String> = []
+        var places: [String: Place] = [:]
+        for entry in inventory.entries {
+            guard let name = names.resolve(entry.name) else {
+                error.missing.append("\(entry.name) (this family's table of names does not list it)")
+                continue
+            }
+            // Heads stand beside the part of the model that has the prefix.
+            let candidates = [(prefix ?? prefixes.first ?? "") + name.name, name.name]
+            let full = candidates.first { tensors[$0] != nil } ?? candidates[0]
+            guard let stored = tensors[full] else {
+                error.missing.append(full)
+                continue
+            }
+            used.insert(full)
+            let (expected, firstRow) = Checkpoint.stored(entry, name.layout, shapes)
+            if stored.extents != expected {
+                error.misshapen.append("\(full) is \(stored.extents), but the configuration asks for \(expected)")
+            } else if !Checkpoint.canRead(stored.type, name.layout) {
+                error.misshapen.append("\(full) has the type \(stored.type.name), which cannot be computed with here")
+            } else {
+                places[entry.name] = Place(stored: stored, layout: name.layout, firstRow: firstRow)
+            }
+        }
+        let allowed = ignoring.map { (prefix ?? "") + $0 } + ignoring
+        error.unused = tensors.names.filter { name in
+            !used.contains(name) && !allowed.contains { Checkpoint.matches(name, $0) }
+        }
+        guard error.isEmpty else { throw error }
+        self.places = places
+    }
+
+    /// Blocks of quantized elements lie along a row, so that only whole rows can be moved.
+    private static func canRead(_ type: StoredType, _ layout: WeightName.Layout) -> Bool {
+        guard let type = type.elementType, type != .i32 else { return false }
+        return switch layout {
+        case .transposed, .transposedRows: !type.isBlockQuantized
+        case .asStored, .rows, .rotaryPairs: true
+        }
+    }
+
+    /// The shape that the checkpoint should have for one of our parameters, and where ours begins in it.
+    private static func stored(
+        _ entry: Inventory.Entry, _ layout: WeightName.Layout, _ shapes: [String: Shape]
+    ) -> ([Int], firstRow: Int) {
+        func fused(_ parts: [String]) -> (rows: Int, first: Int) {
+            let rows = parts.map { shapes[$0].map { $0[0] } ?? 0 }
+            let position = parts.firstIndex(of: entry.name) ?? 0
+            return (rows.reduce(0, +), rows.prefix(position).reduce(0, +))
+        }
+        var extents = entry.shape.array
+        switch layout {
+        case .asStored, .rotaryPairs: return (extents, 0)
+        case .transposed: return (extents.reversed(), 0)
+        case .rows(let parts):
+            let (rows, first) = fused(parts)
+            extents[0] = rows
+            return (extents, first)
+        case .transposedRows(let parts):
+            let (rows, first) = fused(parts)
+            extents[0] = rows
+            return (extents.reversed(), first)
+        }
+    }
+
+    private static func matches(_ name: String, _ pattern: String) -> Bool {
+        let (parts, wanted) = (name.split(separator: "."), pattern.split(separator: "."))
+        return parts.count == wanted.count && zip(parts, wanted).allSatisfy { $1 == "#" ? Int($0) != nil : $0 == $1 }
+    }
+
+    /// The parameter `name` in our layout: a view of the file wherever the layouts agree.
+    ///
+    /// - Throws: ``FormatError`` when the file cannot give the tensor.
+    package func tensor(_ name: String, shape: Shape, on device: Device) throws(FormatError) -> Tensor? {
+        guard let place = places[name] else { return nil }
+        let stored = try place.stored.tensor()
+        switch place.layout {
+        case .asStored: return stored
+        case .rows: return stored.rows(place.firstRow..<place.firstRow + shape[0])
+        case .transposed, .transposedRows:
+            let range = place.firstRow..<place.firstRow + shape[0]
+            return shape.rank == 1 ? stored.rows(range) : stored.transposed(columns: range, on: device)
+        case .rotaryPairs(let headWidth): return stored.unpairedRows(headWidth: headWidth, on: device)
+        }
+    }
+}
+
+/// Every difference between what a model asks for and what a checkpoint holds.
+public struct CheckpointError: Error, CustomStringConvertible, Equatable {
+    public let path: String
+    public internal(set) var missing: [String] = []
+    public internal(set) var misshapen: [String] = []
+    public internal(set) var unused: [String] = []
+
+    init(path: String) { self.path = path }
+
+    var isEmpty: Bool { missing.isEmpty && misshapen.isEmpty && unused.isEmpty }
+
+    public var description: String {
+        func list(_ what: String, _ names: [String]) -> String? {
+            guard !names.isEmpty else { return nil }
+            let shown = names.prefix(12).joined(separator: "; ")
+            return "\(names.count) \(what): \(shown)" + (names.count > 12 ? "; and \(names.count - 12) more" : "")
+        }
+        let parts = [
+            list("missing", missing), list("of another shape or type", misshapen),
+            list("not part of this model", unused),
+        ]
+        return "\(path): the tensors do not fit the configuration: " + parts.compactMap { $0 }.joined(separator: ". ")
+            + ". Use the config.json that belongs to these weights"
+    }
+}
+
+/// Reads parameters from a checkpoint that has been matched already.
+package final class CheckpointSource: ParameterSource {
+    private let checkpoint: Checkpoint
+    private let device: Device
+    /// The first tensor that the file would not give, after all: layers do not throw, so the loader asks when it is done.
+    package private(set) var failure: FormatError?
+
+    package init(_ checkpoint: Checkpoint, device: Device) { (self.checkpoint, self.device) = (checkpoint, device) }
+
+    package func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
+        do throws(FormatError) {
+            return Parameter(name: name, shape: shape, value: try checkpoint.tensor(name, shape: shape, on: device))
+        } catch {
+            failure = failure ?? error
+            return Parameter(name: name, shape: shape, value: nil)
+        }
+    }
+
+    package func packed(_ parameter: Parameter) -> PackedMatrix? {
+        guard let value = parameter.value else { return nil }
+        let packed = PackedMatrix(value, on: device)
+        value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
+        return packed
+    }
+
+    package func decoded(_ parameter: Parameter) -> Parameter {
+        guard let value = parameter.value else { return parameter }
+        return Parameter(name: parameter.name, shape: parameter.shape, value: value.decoded(on: device))
+    }
+}

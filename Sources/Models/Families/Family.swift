@@ -1,0 +1,42 @@
+package import MartletFormats
+package import MartletLayers
+
+/// One model family: how to read its `config.json`, and what checkpoints call its weights. Translation only.
+package protocol Family: Sendable {
+    /// The values of `model_type` that it reads; a GGUF's `general.architecture` stands under the same names.
+    static var modelTypes: [String] { get }
+
+    /// The description. Offences are collected by the reader, which the caller closes.
+    static func architecture(_ config: ConfigReader) -> Architecture
+
+    /// Keys of its `config.json` that change nothing that is computed, beside those that are harmless in all.
+    static var harmlessKeys: [String] { get }
+
+    /// Where a Hugging Face checkpoint keeps the weights.
+    static func names(_ architecture: Architecture) -> WeightNames
+
+    /// What may stand before every name: the first that fits a checkpoint is taken.
+    static var prefixes: [String] { get }
+
+    /// Tensors that some checkpoints carry and the model does not need.
+    static var unused: [String] { get }
+
+    /// Where a GGUF keeps the weights.
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames
+}
+
+extension Family {
+    package static var harmlessKeys: [String] { [] }
+    package static var prefixes: [String] { [""] }
+    package static var unused: [String] { [] }
+    package static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames { GGUFNames.decoder }
+}
+
+/// The whole registry: add a family by adding a line.
+package enum Families {
+    package static let all: [any Family.Type] = [Llama.self, GPT2.self]
+
+    package static func reading(_ modelType: String) -> (any Family.Type)? {
+        all.first { $0.modelTypes.contains(modelType) }
+    }
+}

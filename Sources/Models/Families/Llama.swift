@@ -1,0 +1,125 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+/// Llama 1–3, Mistral, Qwen2 and Qwen3: pre-RMSNorm, rotary positions, grouped-query attention, SwiGLU.
+///
+/// Sources: arXiv:2302.13971 (Llama), arXiv:2310.06825 (Mistral), arXiv:2407.10671 (Qwen2), arXiv:2505.09388 (Qwen3). Field names and
+/// defaults follow the `config.json` of the published checkpoints.
+enum Llama: Family {
+    static let modelTypes = ["llama", "mistral", "qwen2", "qwen3"]
+
+    /// What a `config.json` leaves out, by model type.
+    private struct Defaults {
+        var vocabulary = 32_000
+        var hidden = 11_008
+        var keyHeads: Int?
+        var headWidth: Int?
+        var context = 2_048
+        var window: Int?
+
+        init(_ modelType: String) {
+            switch modelType {
+            case "mistral": (hidden, keyHeads, context, window) = (14_336, 8, 131_072, 4_096)
+            case "qwen2": (vocabulary, hidden, keyHeads, context, window) = (151_936, 22_016, 32, 32_768, 4_096)
+            case "qwen3":
+                (vocabulary, hidden, keyHeads, context, window) = (151_936, 22_016, 32, 32_768, 4_096)
+                headWidth = 128
+            default: break
+            }
+        }
+    }
+
+    static func architecture(_ config: ConfigReader) -> Architecture {
+        let modelType = config.string("model_type")
+        let defaults = Defaults(modelType)
+        let width = config.integer("hidden_size", default: 4_096)
+        let norm = Architecture.Norm.rms(epsilon: Float(config.number("rms_norm_eps", default: 1e-6)))
+        let context = config.integer("max_position_embeddings", default: defaults.context)
+        let reaches = reaches(config, modelType, defaults)
+        var attention = Self.attention(config, modelType, defaults, width: width, context: context)
+        if modelType == "qwen3" { attention.queryKeyNorm = norm }
+        let feedForward = Architecture.FeedForward.gated(
+            hidden: config.integer("intermediate_size", default: defaults.hidden),
+            config.activation("hidden_act", default: .silu),
+            bias: modelType == "llama" && config.bool("mlp_bias", default: false) ? .present : .absent)
+        return Architecture(
+            vocabulary: config.integer("vocab_size", default: defaults.vocabulary), width: width,
+            context: attention.positions.isUnbounded ? nil : context,
+            body: .decoder(
+                .init(
+                    layers: reaches.map { reach in
+                        attention.reach = reach
+                        return .init(norm: norm, arrangement: .before, attention: attention, feedForward: feedForward)
+                    },
+                    outputNorm: norm)),
+            head: .tokens(.init(weights: config.bool("tie_word_embeddings", default: false) ? .tied : .own)))
+    }
+
+    private static func attention(
+        _ config: ConfigReader, _ modelType: String, _ defaults: Defaults, width: Int, context: Int
+    ) -> Architecture.Attention {
+        let heads = config.integer("num_attention_heads", default: 32)
+        let headWidth = config.optionalInteger("head_dim") ?? defaults.headWidth ?? width / heads
+        let biased = modelType != "mistral" && modelType != "qwen2" && config.bool("attention_bias", default: false)
+        return Architecture.Attention(
+            queryHeads: heads, keyHeads: config.optionalInteger("num_key_value_heads") ?? defaults.keyHeads ?? heads,
+            headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(), reach: .past,
+            positions: .rotary(config.rotary(headWidth: headWidth, context: context)),
+            bias: modelType == "qwen2" ? .queryKeyValue : biased ? .all : .none)
+    }
+
+    /// One reach per layer. Mistral's window holds everywhere; Qwen's from `max_window_layers` on, and only where it is switched on.
+    private static func reaches(
+        _ config: ConfigReader, _ modelType: String, _ defaults: Defaults
+    ) -> [Architecture.Reach] {
+        let layers = config.integer("num_hidden_layers", default: 32)
+        guard modelType != "llama" else { return Array(repeating: .past, count: layers) }
+        // Absent means the default, null means none.
+        let window =
+            config.optionalInteger("sliding_window") ?? (config.keys.contains("sliding_window") ? nil : defaults.window)
+        guard modelType != "mistral" else {
+            return Array(repeating: window.map { .window($0) } ?? .past, count: layers)
+        }
+        let first = config.integer("max_window_layers", default: 28)
+        let switchedOn = config.bool("use_sliding_window", default: false)
+        let sliding = config.slidingLayers(layers)
+        return (0..<layers).map { layer in
+            guard switchedOn, let window else { return .past }
+            return (sliding?[layer] ?? (layer >= first)) ? .window(window) : .past
+        }
+    }
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        [
+            "tokens": "model.embed_tokens",
+            "decoder.#.attention.normBefore": "model.layers.#.input_layernorm",
+            "decoder.#.attention.query": "model.layers.#.self_attn.q_proj",
+            "decoder.#.attention.key": "model.layers.#.self_attn.k_proj",
+            "decoder.#.attention.value": "model.layers.#.self_attn.v_proj",
+            "decoder.#.attention.output": "model.layers.#.self_attn.o_proj",
+            "decoder.#.attention.queryNorm": "model.layers.#.self_attn.q_norm",
+            "decoder.#.attention.keyNorm": "model.layers.#.self_attn.k_norm",
+            "decoder.#.feedForward.normBefore": "model.layers.#.post_attention_layernorm",
+            "decoder.#.feedForward.gate": "model.layers.#.mlp.gate_proj",
+            "decoder.#.feedForward.up": "model.layers.#.mlp.up_proj",
+            "decoder.#.feedForward.down": "model.layers.#.mlp.down_proj",
+            "decoder.outputNorm": "model.norm",
+            "head": "lm_head",
+        ]
+    }
+
+    /// Tensors some exports carry that the model computes itself.
+    static let unused = ["model.layers.#.self_attn.rotary_emb.inv_freq"]
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        guard modelType == "llama", case .decoder(let stack) = architecture.body, let layer = stack.layers.first else {
+            return GGUFNames.decoder
+        }
+        let layout = WeightName.Layout.rotaryPairs(headWidth: layer.attention.headWidth)
+        return GGUFNames.decoder.adding([
+            "decoder.#.attention.query": WeightName("blk.#.attn_q", layout),
+            "decoder.#.attention.key": WeightName("blk.#.attn_k", layout),
+        ])
+    }
+}

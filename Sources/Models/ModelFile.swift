@@ -1,0 +1,116 @@
+package import MartletFormats
+package import MartletJSON
+public import MartletLayers
+package import MartletTensors
+
+/// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.
+public struct ModelFile: Sendable {
+    package enum Container: Sendable {
+        /// A folder with config.json and safetensors.
+        case directory(String)
+        case gguf(GGUF)
+    }
+
+    public let path: String
+    /// The `model_type` of config.json, or a GGUF's architecture.
+    public let modelType: String
+    public let architecture: Architecture
+    package let container: Container
+    package let family: any Family.Type
+
+    /// The tensors as the file names them.
+    package let tensors: StoredTensors
+
+    /// Opens and describes the model at `path`.
+    ///
+    /// - Throws: ``FormatError``, ``ConfigError``, ``ModelError``: every cause in one line.
+    public init(path: String) throws {
+        self.path = path
+        let config: JSONObject
+        if path.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+            let file = try GGUF(contentsOf: path)
+            (container, tensors) = (.gguf(file), file.tensors)
+            config = try GGUFConfig.translate(file)
+        } else {
+            tensors = try Safetensors(directory: path).tensors
+            container = .directory(path)
+            config = try ModelFile.config(in: path)
+        }
+        (modelType, family, architecture) = try ModelFile.describe(config, path: path)
+    }
+
+    /// The contents of a folder's config.json.
+    package static func config(in directory: String) throws -> JSONObject {
+        let path = directory + "/config.json"
+        guard let config = try JSON(contentsOf: path).objectValue else {
+            throw ModelError("\(path): the configuration is not a JSON object")
+        }
+        return config
+    }
+
+    /// What a configuration describes.
+    ///
+    /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the rest.
+    package static func describe(
+        _ config: JSONObject, path: String
+    ) throws -> (modelType: String, family: any Family.Type, architecture: Architecture) {
+        guard let modelType = config["model_type"]?.stringValue else {
+            throw ModelError("\(path): the configuration has no model_type, which says what kind of model it is")
+        }
+        guard let family = Families.reading(modelType) else {
+            let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
+            throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
+        }
+        let reader = ConfigReader(config, path: path)
+        let architecture = family.architecture(reader)
+        try reader.finish(ignoring: family.harmlessKeys)
+        return (modelType, family, architecture)
+    }
+
+    /// Every parameter that this model asks for.
+    public func inventory() throws -> Inventory { try architecture.inventory() }
+
+    /// The decoder with its weights, packed for `device`.
+    ///
+    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    package func decoder(on device: Device) throws -> Decoder {
+        let checkpoint = try checkpoint()
+        let source = CheckpointSource(checkpoint, device: device)
+        let decoder = try Decoder(architecture, Scope(source))
+        if let failure = source.failure { throw failure }
+        return decoder
+    }
+
+    private func checkpoint() throws -> Checkpoint {
+        switch container {
+        case .directory:
+            try Checkpoint(
+                tensors, family.names(architecture), prefixes: family.prefixes, inventory: inventory(),
+                ignoring: family.unused + ["lm_head.weight"])
+        case .gguf:
+            try Checkpoint(
+                tensors, family.ggufNames(architecture, modelType: modelType), prefixes: [""], inventory: inventory(),
+                ignoring: ["rope_freqs.weight", "output.weight"])
+        }
+    }
+}
+
+extension Architecture {
+    /// Every parameter of the model that this describes, by building that very model from a source that only counts.
+    ///
+    /// - Throws: ``UnsupportedArchitecture`` where the description says more than can be run.
+    public func inventory() throws(UnsupportedArchitecture) -> Inventory {
+        let inventory = Inventory()
+        switch body {
+        case .decoder: _ = try Decoder(self, Scope(inventory))
+        case .encoder, .encoderDecoder: throw UnsupportedArchitecture("encoders cannot be run yet")
+        }
+        return inventory
+    }
+}
+
+/// A model that cannot be used, and why.
+public struct ModelError: Error, CustomStringConvertible, Equatable {
+    public let description: String
+    package init(_ description: String) { self.description = description }
+}

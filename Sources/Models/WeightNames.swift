@@ -1,0 +1,78 @@
+/// Where a checkpoint keeps one of our weights, and what lies between its layout and ours.
+///
+/// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for an expert's.
+public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
+    public enum Layout: Sendable, Hashable {
+        case asStored
+        /// The checkpoint keeps `[inputs, outputs]`: GPT-2.
+        case transposed
+        /// Rows of a tensor that holds several of ours one after the other, in this order of our names.
+        case rows(of: [String])
+        /// The same, in a checkpoint that keeps `[inputs, outputs]`.
+        case transposedRows(of: [String])
+        /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys so.
+        case rotaryPairs(headWidth: Int)
+    }
+
+    public let name: String
+    public let layout: Layout
+
+    public init(_ name: String, _ layout: Layout = .asStored) { (self.name, self.layout) = (name, layout) }
+    public init(stringLiteral name: String) { self.init(name) }
+}
+
+/// Our module paths on the left, a checkpoint's on the right.
+public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
+    private let entries: [String: WeightName]
+
+    public init(dictionaryLiteral elements: (String, WeightName)...) {
+        entries = Dictionary(elements) { $1 }
+    }
+
+    private init(entries: [String: WeightName]) { self.entries = entries }
+
+    /// This table with further or other entries.
+    public func adding(_ others: WeightNames) -> WeightNames {
+        WeightNames(entries: entries.merging(others.entries) { $1 })
+    }
+
+    /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does not say.
+    public func resolve(_ path: String) -> WeightName? {
+        let parts = path.split(separator: ".").map(String.init)
+        guard let suffix = parts.last else { return nil }
+        let numbers = parts.filter { Int($0) != nil }
+        let pattern = WeightNames.pattern(parts.dropLast())
+        // An entry for the parameter itself goes before one for its module.
+        if let entry = entries[pattern + "." + suffix] { return WeightNames.fill(entry, numbers, suffix: nil) }
+        return entries[pattern].flatMap { WeightNames.fill($0, numbers, suffix: suffix) }
+    }
+
+    private static func pattern(_ parts: ArraySlice<String>) -> String {
+        var mark = ""
+        return parts.map { part in
+            guard Int(part) != nil else { return part }
+            mark += "#"
+            return mark
+        }.joined(separator: ".")
+    }
+
+    private static func fill(_ entry: WeightName, _ numbers: [String], suffix: String?) -> WeightName {
+        let name = WeightNames.fill(entry.name, numbers) + (suffix.map { "." + $0 } ?? "")
+        let layout: WeightName.Layout =
+            switch entry.layout {
+            case .rows(let parts):
+                .rows(of: parts.map { WeightNames.fill($0, numbers) + (suffix.map { "." + $0 } ?? "") })
+            case .transposedRows(let parts):
+                .transposedRows(of: parts.map { WeightNames.fill($0, numbers) + (suffix.map { "." + $0 } ?? "") })
+            case .asStored, .transposed, .rotaryPairs: entry.layout
+            }
+        return WeightName(name, layout)
+    }
+
+    private static func fill(_ name: String, _ numbers: [String]) -> String {
+        name.split(separator: ".", omittingEmptySubsequences: false).map { part in
+            part.allSatisfy({ $0 == "#" }) && !part.isEmpty && part.count <= numbers.count
+                ? numbers[part.count - 1] : String(part)
+        }.joined(separator: ".")
+    }
+}

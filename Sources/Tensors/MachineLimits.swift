@@ -1,0 +1,118 @@
+import CMartletKernels
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// What this machine can do at most, measured: every speed is best told as a share of these.
+public struct MachineLimits: Sendable, Hashable, Codable {
+    public let threads: Int
+    /// Bytes per second read from memory, far more than the caches hold.
+    public let bandwidth: Double
+    /// Operations per second, a fused multiply-add counting as two.
+    public let f32: Double
+    public let bf16: Double
+    public let int8: Double
+
+    /// Measures for about `seconds` in all on the threads of `device`; the best of several rounds each.
+    public static func measure(on device: Device, seconds: Double = 1) -> MachineLimits {
+        let share = seconds / 4
+        return unsafe MachineLimits(
+            threads: device.threads, bandwidth: bandwidth(on: device, seconds: share),
+            f32: rate(on: device, seconds: share) {
+                unsafe Double(martlet_burn_f32($0, $1.assumingMemoryBound(to: Float.self)))
+            },
+            bf16: rate(on: device, seconds: share) {
+                unsafe Double(martlet_burn_bf16($0, $1.assumingMemoryBound(to: Float.self)))
+            },
+            int8: rate(on: device, seconds: share) {
+                unsafe Double(martlet_burn_int8($0, $1.assumingMemoryBound(to: Int32.self)))
+            })
+    }
+
+    private static func bandwidth(on device: Device, seconds: Double) -> Double {
+        let chunk = 64 << 20
+        let pieces = max(4, device.threads * 2)
+        let memory = Storage(bytes: chunk * pieces)
+        unsafe memory.mutablePointer.initializeMemory(as: UInt8.self, repeating: 1, count: memory.bytes)
+        return best(seconds: seconds) {
+            let checksum = Atomic<UInt64>(0)
+            device.pool.run(chunks: pieces) { piece in
+                let part = unsafe martlet_read_all(memory.pointer + piece * chunk, chunk)
+                checksum.add(part, ordering: .relaxed)
+            }
+            return Double(memory.bytes)
+        }
+    }
+
+    private static func rate(
+        on device: Device, seconds: Double, _ burn: @Sendable (UInt64, UnsafeMutableRawPointer) -> Double
+    ) -> Double {
+        best(seconds: seconds) {
+            let done = Mutex(0.0)
+            device.pool.run(chunks: device.threads * 4) { _ in
+                let sink = Storage(bytes: 4096)
+                let operations = unsafe burn(200_000, sink.mutablePointer)
+                done.withLock { $0 += operations }
+            }
+            return done.withLock { $0 }
+        }
+    }
+
+    /// The highest rate of `round`, which says how much it did, within `seconds`; at least two rounds.
+    private static func best(seconds: Double, _ round: () -> Double) -> Double {
+        let start = now()
+        var best = 0.0
+        var rounds = 0
+        while rounds < 2 || now() - start < seconds {
+            let began = now()
+            let amount = round()
+            best = max(best, amount / (now() - began))
+            rounds += 1
+        }
+        return best
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}
+
+/// The processor as the kernels see it.
+public enum Processor {
+    /// The instruction set whose kernels are in use: "avx512", "avx2", "neon" or "scalar".
+    public static var kernels: String {
+        switch martlet_kernel_level() {
+        case MARTLET_AVX512: "avx512"
+        case MARTLET_AVX2: "avx2"
+        case MARTLET_NEON: "neon"
+        default: "scalar"
+        }
+    }
+
+    /// Features that matter to the kernels, by their usual names.
+    public static var features: [String] {
+        unsafe String(cString: martlet_processor_features()).split(separator: " ").map(String.init)
+    }
+
+    /// The model name that the system gives.
+    public static var name: String {
+        let line = Processors.lines(of: "/proc/cpuinfo").first { $0.hasPrefix("model name") || $0.hasPrefix("Model") }
+        guard let line, let colon = line.firstIndex(of: ":") else { return "unknown" }
+        return String(line[line.index(after: colon)...].drop { $0 == " " })
+    }
+
+    /// Bytes of memory: all, and what can be had without swapping.
+    public static var memory: (total: Int, available: Int) {
+        func kibibytes(_ key: String) -> Int {
+            let line = Processors.lines(of: "/proc/meminfo").first { $0.hasPrefix(key + ":") } ?? ""
+            return Int(line.filter(\.isNumber)) ?? 0
+        }
+        return (kibibytes("MemTotal") * 1024, kibibytes("MemAvailable") * 1024)
+    }
+}

@@ -1,0 +1,62 @@
+extension Tensor {
+    /// Columns `columns` of a stored `[inputs, outputs]` matrix as `[columns, inputs]`, of the same plain type.
+    package func transposed(columns: Range<Int>, on device: Device) -> Tensor {
+        precondition(
+            shape.rank == 2 && !type.isBlockQuantized && columns.upperBound <= shape[1],
+            "transposed: columns \(columns) of \(shape) \(type)")
+        let (inputs, outputs) = (shape[0], shape[1])
+        let result = Tensor(
+            storage: Storage(bytes: columns.count * inputs * type.blockBytes), shape: [columns.count, inputs],
+            type: type)
+        device.parallel(columns.count, cost: inputs, grain: 16) { range in
+            if type.blockBytes == 2 {
+                let source = unsafe pointer.assumingMemoryBound(to: UInt16.self)
+                let target = unsafe result.storage.mutablePointer.assumingMemoryBound(to: UInt16.self)
+                for input in 0..<inputs {
+                    for row in range {
+                        unsafe target[row * inputs + input] = source[input * outputs + columns.lowerBound + row]
+                    }
+                }
+            } else {
+                let source = unsafe pointer.assumingMemoryBound(to: UInt32.self)
+                let target = unsafe result.storage.mutablePointer.assumingMemoryBound(to: UInt32.self)
+                for input in 0..<inputs {
+                    for row in range {
+                        unsafe target[row * inputs + input] = source[input * outputs + columns.lowerBound + row]
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    /// Undoes the order in which GGUF keeps rotary heads: stored row 2i + j of a head is our row i + j · headWidth/2.
+    ///
+    /// Rows move whole, so block-quantized types stay as they are.
+    package func unpairedRows(headWidth: Int, on device: Device) -> Tensor {
+        reorderedRows(headWidth: headWidth, on: device) { row in
+            let half = headWidth / 2
+            return row < half ? 2 * row : 2 * (row - half) + 1
+        }
+    }
+
+    /// The order in which GGUF keeps rotary heads: the inverse of `unpairedRows`.
+    package func pairedRows(headWidth: Int, on device: Device) -> Tensor {
+        reorderedRows(headWidth: headWidth, on: device) { row in row / 2 + row % 2 * (headWidth / 2) }
+    }
+
+    private func reorderedRows(headWidth: Int, on device: Device, source: (Int) -> Int) -> Tensor {
+        precondition(
+            shape[0] % headWidth == 0 && headWidth % 2 == 0, "reordered rows: \(shape) in heads of \(headWidth)")
+        let result = Tensor(storage: Storage(bytes: bytes), shape: shape, type: type)
+        let each = bytes / max(shape[0], 1)
+        device.parallel(shape[0], cost: each) { range in
+            for row in range {
+                let from = row / headWidth * headWidth + source(row % headWidth)
+                unsafe (result.storage.mutablePointer + row * each).copyMemory(
+                    from: pointer + from * each, byteCount: each)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,36 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Where tests find files.
+package enum Fixtures {
+    /// Tests/Fixtures of this package.
+    package static let folder = parent(parent(#filePath)) + "/Fixtures"
+
+    /// Real models and data, which are not part of the package: `MARTLET_DATA`, or `shared/data` beside it. Nil where there are none.
+    package static let data: String? = {
+        let named = unsafe getenv("MARTLET_DATA").map { unsafe String(cString: $0) }
+        let path = named ?? parent(parent(parent(parent(#filePath)))) + "/shared/data"
+        return unsafe access(path + "/INDEX.md", F_OK) == 0 ? path : nil
+    }()
+
+    /// The names in a folder, sorted.
+    package static func entries(_ folder: String) -> [String] {
+        guard let directory = unsafe opendir(folder) else { return [] }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private static func parent(_ path: String) -> String {
+        path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+    }
+}
