@@ -51,9 +51,16 @@ final class TemporaryFolder {
     }
 
     /// Writes `bytes` and returns the path.
+    ///
+    /// As a new file: some file systems wait for the disk when an old one is cut and written again.
     func file(_ name: String, _ bytes: [UInt8]) throws -> String {
         let path = path + "/" + name
-        try writeFile(bytes, to: path)
+        unsafe unlink(path)
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let written = unsafe write(descriptor, bytes, bytes.count)
+        try #require(written == bytes.count)
         return path
     }
 }
