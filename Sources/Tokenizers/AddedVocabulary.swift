@@ -1,0 +1,38 @@
+/// The tokens beside the model's own: those found in the text as given, those found in normalized text, and their ids.
+struct AddedVocabulary: Sendable {
+    /// In the order of the file.
+    let tokens: [AddedToken]
+    private let inText: TokenFinder
+    private let inNormalizedText: TokenFinder
+    private let byID: [Int32: Int]
+    private let byContent: [[UInt8]: Int32]
+
+    /// - Parameter normalizer: What the content of normalized tokens goes through before it is looked for.
+    init(_ tokens: [AddedToken], normalizer: (any Normalizer)?) {
+        self.tokens = tokens
+        inText = TokenFinder(tokens.filter { !$0.isNormalized }.map { ($0.content, $0) })
+        inNormalizedText = TokenFinder(
+            tokens.filter(\.isNormalized).map { token in
+                var content = StagedText(content: token.content)
+                normalizer?.normalize(&content)
+                return (content.bytes, token)
+            })
+        byID = Dictionary(tokens.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { $1 })
+        byContent = Dictionary(tokens.map { ($0.content, $0.id) }, uniquingKeysWith: { $1 })
+    }
+
+    var largestID: Int32? { byID.keys.max() }
+    var hasTokensInText: Bool { !inText.isEmpty }
+    var hasTokensInNormalizedText: Bool { !inNormalizedText.isEmpty }
+
+    func token(_ id: Int32) -> AddedToken? { byID[id].map { tokens[$0] } }
+    func id(of content: [UInt8]) -> Int32? { byContent[content] }
+
+    func parts(of text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {
+        inText.parts(of: text, where: takes)
+    }
+
+    func parts(ofNormalized text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {
+        inNormalizedText.parts(of: text, where: takes)
+    }
+}

@@ -1,0 +1,205 @@
+/// What a GGUF file holds under `tokenizer.ggml.*`, as its reader found it. This module opens no GGUF files.
+public struct GGUFVocabulary: Sendable {
+    /// The values of `tokenizer.ggml.token_type`.
+    public enum TokenType: Int32, Sendable {
+        case normal = 1
+        case unknown = 2
+        case control = 3
+        case userDefined = 4
+        case unused = 5
+        case byte = 6
+    }
+
+    /// `model`: gpt2, llama, bert, t5, …
+    public var model: String
+    /// `pre`: the name of the pre-tokenizer, for `gpt2` models.
+    public var pre: String?
+    /// `tokens`, as bytes: GGUF strings need not be UTF-8.
+    public var tokens: [[UInt8]]
+    public var scores: [Float] = []
+    public var types: [Int32] = []
+    public var merges: [[UInt8]] = []
+    public var beginningID: Int32?
+    public var endID: Int32?
+    /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`).
+    public var otherEndIDs: [Int32] = []
+    public var unknownID: Int32?
+    public var separatorID: Int32?
+    public var paddingID: Int32?
+    public var classifierID: Int32?
+    public var maskID: Int32?
+    public var addsBeginning: Bool?
+    public var addsEnd: Bool?
+    public var addsSeparator: Bool?
+    public var addsSpacePrefix: Bool?
+    public var removesExtraWhitespace: Bool?
+    public var precompiledCharsmap: [UInt8] = []
+    public var chatTemplate: String?
+
+    public init(model: String, pre: String? = nil, tokens: [[UInt8]]) {
+        (self.model, self.pre, self.tokens) = (model, pre, tokens)
+    }
+}
+
+extension Tokenizer {
+    /// The tokenizer that a GGUF file describes.
+    ///
+    /// Matches llama.cpp, with special tokens found in the text as its `parse_special` does. As there, tokens of type control
+    /// and user-defined are looked for before the text is split.
+    ///
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` naming a model or pre-tokenizer that is not known,
+    ///   ``TokenizerError/malformed(source:offences:)`` for lists that do not fit together.
+    public init(gguf file: GGUFVocabulary) throws(TokenizerError) {
+        self.init(try GGUFReader(file).parts())
+    }
+}
+
+struct GGUFReader {
+    private static let source = "GGUF vocabulary"
+    let file: GGUFVocabulary
+
+    init(_ file: GGUFVocabulary) throws(TokenizerError) {
+        self.file = file
+        var offences: [String] = []
+        let count = file.tokens.count
+        if count == 0 || count > Vocabulary.maximumCount {
+            offences.append("tokenizer.ggml.tokens has \(count) elements, not from 1 to \(Vocabulary.maximumCount)")
+        }
+        if !file.types.isEmpty, file.types.count != count {
+            offences.append("tokenizer.ggml.token_type has \(file.types.count) elements for \(count) tokens")
+        }
+        if !file.scores.isEmpty, file.scores.count != count {
+            offences.append("tokenizer.ggml.scores has \(file.scores.count) elements for \(count) tokens")
+        }
+        let ids: [(String, Int32?)] = [
+            ("bos", file.beginningID), ("eos", file.endID), ("unknown", file.unknownID), ("seperator", file.separatorID),
+            ("padding", file.paddingID), ("cls", file.classifierID), ("mask", file.maskID),
+        ]
+        for (name, id) in ids {
+            // Files write −1 for none.
+            if let id, id != -1, !(0..<count).contains(Int(id)) {
+                offences.append("tokenizer.ggml.\(name)_token_id is \(id), and there are \(count) tokens")
+            }
+        }
+        guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: offences) }
+    }
+
+    func parts() throws(TokenizerError) -> Tokenizer.Parts {
+        switch file.model {
+        case "gpt2": try bytePair()
+        case "llama": try sentencePieceBytePair()
+        default:
+            throw .unsupported(
+                source: GGUFReader.source, feature: "tokenizer.ggml.model '\(file.model)'",
+                remedy: "gpt2, llama, bert and t5 are")
+        }
+    }
+
+    private func type(_ id: Int) -> GGUFVocabulary.TokenType {
+        file.types.isEmpty ? .normal : GGUFVocabulary.TokenType(rawValue: file.types[id]) ?? .normal
+    }
+
+    private func id(_ id: Int32?) -> Int32? { id.flatMap { $0 >= 0 ? $0 : nil } }
+
+    private var specialTokens: SpecialTokens {
+        var tokens = SpecialTokens()
+        tokens.beginning = id(file.beginningID)
+        tokens.ends = ([file.endID] + file.otherEndIDs).compactMap(id)
+        tokens.unknown = id(file.unknownID)
+        tokens.padding = id(file.paddingID)
+        tokens.separator = id(file.separatorID)
+        tokens.classifier = id(file.classifierID)
+        tokens.mask = id(file.maskID)
+        return tokens
+    }
+
+    /// Control and user-defined tokens, found in the text; the former are special.
+    private func addedTokens() -> [AddedToken] {
+        file.tokens.indices.compactMap { index in
+            let type = type(index)
+            guard type == .control || type == .userDefined || type == .unknown, !file.tokens[index].isEmpty else { return nil }
+            return AddedToken(content: file.tokens[index], id: Int32(index), isSpecial: type != .userDefined)
+        }
+    }
+
+    /// Puts the beginning before a text and the end behind it, where the file asks for them.
+    private func frame(addsBeginning: Bool, addsEnd: Bool) -> any PostProcessor {
+        func item(_ token: Int32?, _ adds: Bool) -> [TemplateProcessor.Item] {
+            guard adds, let token = id(token) else { return [] }
+            return [.special(name: String(decoding: file.tokens[Int(token)], as: UTF8.self), ids: [token], typeID: 0)]
+        }
+        let before = item(file.beginningID, addsBeginning)
+        let after = item(file.endID, addsEnd)
+        if before.isEmpty && after.isEmpty { return PlainPostProcessor() }
+        return TemplateProcessor(
+            single: before + [.sequence(0, typeID: 0)] + after,
+            pair: before + [.sequence(0, typeID: 0)] + after + before + [.sequence(1, typeID: 1)] + after)
+    }
+
+    private func bytePair() throws(TokenizerError) -> Tokenizer.Parts {
+        let pre = file.pre ?? "default"
+        guard let known = GGUFPreTokenizers.find(pre) else {
+            throw .unsupported(
+                source: GGUFReader.source, feature: "the pre-tokenizer tokenizer.ggml.pre '\(pre)'",
+                remedy: "known are: \(GGUFPreTokenizers.names.joined(separator: ", "))")
+        }
+        var merges: [([UInt8], [UInt8])] = []
+        var offences: [String] = []
+        for (index, line) in file.merges.enumerated() {
+            // The parting space is looked for behind the first byte, as a token may itself be a space.
+            guard let space = line.indices.dropFirst().first(where: { line[$0] == UInt8(ascii: " ") }) else {
+                if offences.count < 8 { offences.append("merge \(index) is not two tokens") }
+                continue
+            }
+            merges.append((Array(line[..<space]), Array(line[(space + 1)...])))
+        }
+        guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: offences) }
+        // llama.cpp keeps merges whose tokens are not there; they can never be used.
+        let present = Set(file.tokens)
+        let usable = merges.filter { present.contains($0.0) && present.contains($0.1) && present.contains($0.0 + $0.1) }
+        var rules = BytePairBuilder.Rules()
+        rules.matchesWholeWords = known.matchesWholeWords
+        let model = try BytePairBuilder.build(
+            file.tokens, merges: usable, rules, namesBytes: true, source: GGUFReader.source)
+        var parts = Tokenizer.Parts(model: model)
+        let splits = try known.splits()
+        var byteLevel = ByteLevelPreTokenizer(addsPrefixSpace: file.addsSpacePrefix ?? false, splitsByPattern: false, trimsOffsets: false)
+        if case .bytes = model.symbols { byteLevel.namesBytes = false }
+        parts.preTokenizer = PreTokenizerSequence(parts: splits + [byteLevel])
+        parts.decoder = ByteLevelDecoder()
+        parts.addedTokens = addedTokens()
+        parts.postProcessor = frame(
+            addsBeginning: file.addsBeginning ?? known.addsBeginning, addsEnd: file.addsEnd ?? false)
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+
+    private func sentencePieceBytePair() throws(TokenizerError) -> Tokenizer.Parts {
+        guard file.scores.count == file.tokens.count else {
+            throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
+        }
+        let types = file.tokens.indices.map(type)
+        let model = ScoredBytePair.build(
+            tokens: file.tokens, scores: file.scores,
+            isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
+            unknown: id(file.unknownID) ?? 0, fallsBackToBytes: true)
+        var parts = Tokenizer.Parts(model: model)
+        let sign = Array("▁".utf8)
+        var normalizers: [any Normalizer] = []
+        if file.addsSpacePrefix ?? true { normalizers.append(PrependNormalizer(content: sign)) }
+        normalizers.append(ReplaceNormalizer(pattern: FilePattern(literal: [0x20]), content: sign))
+        parts.normalizer = NormalizerSequence(parts: normalizers)
+        var decoders: [any Decoder] = [
+            ReplaceDecoder(pattern: FilePattern(literal: sign), content: [0x20]),
+            ByteFallbackDecoder(decodesEagerly: true), FuseDecoder(),
+        ]
+        if file.addsSpacePrefix ?? true { decoders.append(StripDecoder(content: 0x20, start: 1, stop: 0)) }
+        parts.decoder = DecoderSequence(parts: decoders)
+        parts.addedTokens = addedTokens()
+        parts.postProcessor = frame(addsBeginning: file.addsBeginning ?? true, addsEnd: file.addsEnd ?? false)
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+}

@@ -1,0 +1,63 @@
+/// Puts a ``BytePairModel`` together from what files hold.
+enum BytePairBuilder {
+    /// The settings of Hugging Face's `BPE`.
+    struct Rules: Sendable {
+        var unknownToken: [UInt8]?
+        var fusesUnknown = false
+        var fallsBackToBytes = false
+        var matchesWholeWords = false
+        var continuingPrefix: [UInt8] = []
+        var endSuffix: [UInt8] = []
+        var dropout: Double?
+    }
+
+    /// A model of tokens and of merges in the order of their ranks.
+    ///
+    /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer that comes
+    ///   last; then the model takes bytes if the vocabulary names all 256.
+    static func build(
+        _ tokens: [[UInt8]?], merges: [([UInt8], [UInt8])], _ rules: Rules, namesBytes: Bool, source: String
+    ) throws(TokenizerError) -> BytePairModel {
+        let vocabulary = Vocabulary(tokens)
+        var entries: [(left: Int32, right: Int32, merge: MergeTable.Merge)] = []
+        entries.reserveCapacity(merges.count)
+        var offences: [String] = []
+        for (rank, (left, right)) in merges.enumerated() {
+            // A right half shorter than the prefix that all right halves begin with cannot have been learnt.
+            let tail = right.dropFirst(rules.continuingPrefix.count)
+            if let leftID = vocabulary.id(of: left), let rightID = vocabulary.id(of: right),
+                right.count >= rules.continuingPrefix.count, let id = vocabulary.id(of: left + tail)
+            {
+                entries.append((leftID, rightID, MergeTable.Merge(rank: UInt32(rank), id: id)))
+            } else if offences.count < 8 {
+                offences.append(
+                    "merge \(rank) ('\(String(decoding: left, as: UTF8.self))' and '\(String(decoding: right, as: UTF8.self))') uses or makes a token that the vocabulary lacks"
+                )
+            }
+        }
+        guard offences.isEmpty else { throw .malformed(source: source, offences: offences) }
+        let bytes = namesBytes && rules.continuingPrefix.isEmpty && rules.endSuffix.isEmpty ? byteMatching(vocabulary) : nil
+        return BytePairModel(
+            vocabulary: vocabulary, matching: bytes?.matching ?? vocabulary, merges: MergeTable(entries),
+            symbols: bytes.map { .bytes(ids: $0.ids) } ?? .scalars(scalarSymbols(vocabulary, rules)),
+            matchesWholeWords: rules.matchesWholeWords, rules: rules)
+    }
+
+    private static func scalarSymbols(_ vocabulary: Vocabulary, _ rules: Rules) -> BytePairModel.ScalarSymbols {
+        BytePairModel.ScalarSymbols(
+            unknown: rules.unknownToken.flatMap(vocabulary.id),
+            lacksUnknown: rules.unknownToken.map { vocabulary.id(of: $0) == nil } ?? false, fusesUnknown: rules.fusesUnknown,
+            byteTokens: rules.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil,
+            continuingPrefix: rules.continuingPrefix, endSuffix: rules.endSuffix)
+    }
+
+    /// The tokens with GPT-2's names of bytes undone, and the id of each byte; nil when a byte has no token.
+    ///
+    /// A token that is spelled otherwise can never come out of merges of named bytes, so it matches nothing.
+    private static func byteMatching(_ vocabulary: Vocabulary) -> (matching: Vocabulary, ids: FrozenArray<Int32>)? {
+        let matching = Vocabulary(vocabulary.tokens.map { $0.flatMap { ByteAlphabet.bytes(namedBy: $0) } })
+        let ids = (0...255).map { matching.id(of: [UInt8($0)]) ?? -1 }
+        guard ids.allSatisfy({ $0 >= 0 }) else { return nil }
+        return (matching, FrozenArray(ids))
+    }
+}

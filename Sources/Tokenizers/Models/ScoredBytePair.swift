@@ -1,0 +1,97 @@
+/// SentencePiece's BPE: two neighbours merge when they make a piece, the best score first, leftmost among equals.
+enum ScoredBytePair {
+    /// Turns the scores into ranks and every way to cut a piece in two into a merge.
+    ///
+    /// A scalar that is no piece of its own but part of one gets a number beyond the vocabulary, so that it can still merge; what
+    /// is left of it is spelled in bytes in the end.
+    static func build(
+        tokens: [[UInt8]], scores: [Float], isPiece: (Int) -> Bool, unknown: Int32, fallsBackToBytes: Bool
+    ) -> ScoredBytePairModel {
+        let pieces = Vocabulary(tokens.indices.map { isPiece($0) ? tokens[$0] : nil })
+        // Equal scores share a rank, for the place in the text then decides.
+        let order = Set(tokens.indices.filter(isPiece).map { scores[$0] }.filter { !$0.isNaN }).sorted(by: >)
+        let ranks = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, UInt32($0)) })
+
+        var strays: [[UInt8]: Int32] = [:]
+        func symbol(_ bytes: Span<UInt8>) -> Int32? {
+            let id = pieces.find(bytes)
+            if id >= 0 { return id }
+            guard bytes.count <= 4, bytes.scalar(at: 0).length == bytes.count else { return nil }
+            let key = (0..<bytes.count).map { bytes[$0] }
+            if let stray = strays[key] { return stray }
+            let stray = Int32(tokens.count + strays.count)
+            strays[key] = stray
+            return stray
+        }
+        var entries: [(left: Int32, right: Int32, merge: MergeTable.Merge)] = []
+        for id in tokens.indices where isPiece(id) {
+            let token = tokens[id]
+            let piece = token.span
+            guard let rank = ranks[scores[id]], pieces.find(piece) == Int32(id) else { continue }
+            var cut = 0
+            while cut < piece.count {
+                cut += piece.scalar(at: cut).length
+                guard cut < piece.count, let left = symbol(piece.extracting(0..<cut)),
+                    let right = symbol(piece.extracting(cut..<piece.count))
+                else { continue }
+                entries.append((left, right, MergeTable.Merge(rank: rank, id: Int32(id))))
+            }
+        }
+        let vocabulary = Vocabulary(tokens.map { $0 })
+        return ScoredBytePairModel(
+            vocabulary: vocabulary, pieces: pieces, merges: MergeTable(entries), strays: strays, unknown: unknown,
+            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
+    }
+}
+
+/// The model that ``ScoredBytePair`` builds.
+struct ScoredBytePairModel: TokenModel {
+    let vocabulary: Vocabulary
+    let pieces: Vocabulary
+    let merges: MergeTable
+    /// Scalars that are no pieces but parts of some, with numbers beyond the vocabulary.
+    let strays: [[UInt8]: Int32]
+    let unknown: Int32
+    /// The ids of `<0x00>`…`<0xFF>`, -1 for a missing one.
+    let byteTokens: [Int32]?
+
+    private static let noSymbol: Int32 = .max
+
+    func tokenize(
+        _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
+    ) throws(TokenizerError) {
+        workspace.merger.reset()
+        var index = 0
+        while index < word.count {
+            let length = word.scalar(at: index).length
+            let scalar = word.extracting(index..<(index + length))
+            var id = pieces.find(scalar)
+            if id < 0 {
+                id = strays.isEmpty ? ScoredBytePairModel.noSymbol
+                    : strays[(0..<length).map { scalar[$0] }] ?? ScoredBytePairModel.noSymbol
+            }
+            index += length
+            workspace.merger.append(id, end: index)
+        }
+        if var sampling = workspace.sampling {
+            workspace.merger.run(merges, dropping: &sampling)
+            workspace.sampling = sampling
+        } else {
+            workspace.merger.run(merges)
+        }
+        var start = 0
+        for (id, wordEnd) in zip(workspace.merger.ids, workspace.merger.ends) {
+            let end = Int(wordEnd)
+            if Int(id) < vocabulary.count { output.append(id, end: end) } else { spell(word, start..<end, &output) }
+            start = end
+        }
+    }
+
+    /// A scalar without a piece: its bytes, or the unknown token.
+    private func spell(_ word: Span<UInt8>, _ range: Range<Int>, _ output: inout TokenOutput) {
+        guard let byteTokens, range.allSatisfy({ byteTokens[Int(word[$0])] >= 0 }) else {
+            return output.append(unknown, end: range.upperBound)
+        }
+        for index in range { output.append(byteTokens[Int(word[index])], end: index + 1) }
+    }
+}

@@ -1,0 +1,32 @@
+/// The tokens of a text as a model appends them: ids, and where each token ends in the bytes of its word.
+struct TokenOutput {
+    var ids: [Int32] = []
+    /// The end of each token, counted from the beginning of its word; tokens of a word lie end to end.
+    var ends: [Int32] = []
+
+    @inline(__always)
+    mutating func append(_ id: Int32, end: Int) {
+        ids.append(id)
+        ends.append(Int32(truncatingIfNeeded: end))
+    }
+}
+
+/// The third stage: a word to tokens.
+protocol TokenModel: Sendable {
+    /// The tokens as the file spells them.
+    var vocabulary: Vocabulary { get }
+
+    /// Appends the tokens of `word`, which is not empty.
+    ///
+    /// - Throws: ``TokenizerError/unknownText(_:remedy:)`` where the vocabulary cannot spell the word and has no unknown token.
+    func tokenize(
+        _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
+    ) throws(TokenizerError)
+}
+
+/// Memory that models reuse from word to word; one per thread at a time.
+struct ModelWorkspace {
+    var merger = PairMerger()
+    /// Draws for subword regularisation, when the caller asked for it.
+    var sampling: SubwordSampling?
+}

@@ -1,0 +1,43 @@
+/// Takes the blanks at either end of a byte-level token out of its offsets (`ByteLevel`, `trim_offsets`).
+struct ByteLevelProcessor: PostProcessor {
+    let trimsOffsets: Bool
+    let addsPrefixSpace: Bool
+    /// As the file has it; of no use here.
+    let splitsByPattern: Bool
+
+    func addedTokens(isPair: Bool) -> Int { 0 }
+
+    func process(_ encodings: [Encoding], addingSpecialTokens: Bool, _ context: PostProcessorContext) -> [Encoding] {
+        guard trimsOffsets else { return encodings }
+        return encodings.map { OffsetTrimmer.trim($0, addsPrefixSpace: addsPrefixSpace, context) }
+    }
+}
+
+enum OffsetTrimmer {
+    /// The rule of the reference: as many bytes less as the token has blanks at that end, save a single leading blank of the first
+    /// token, which the pre-tokenizer may have put there.
+    static func trim(_ encoding: Encoding, addsPrefixSpace: Bool, _ context: PostProcessorContext) -> Encoding {
+        var encoding = encoding
+        for index in encoding.ids.indices {
+            let scalars = context.token(encoding.ids[index]).scalars
+            var leading = scalars.prefix(while: isBlank).count
+            let trailing = scalars.reversed().prefix(while: isBlank).count
+            var offsets = encoding.offsets[index]
+            if leading > 0 {
+                let isFirst = index == 0 || offsets.start == 0
+                if isFirst && addsPrefixSpace && leading == 1 { leading = 0 }
+                offsets.start = min(offsets.start + leading, offsets.end)
+            }
+            if trailing > 0, offsets.end >= trailing {
+                offsets.end = max(offsets.end - trailing, offsets.start)
+            }
+            encoding.offsets[index] = offsets
+        }
+        encoding.overflow = encoding.overflow.map { trim($0, addsPrefixSpace: addsPrefixSpace, context) }
+        return encoding
+    }
+
+    private static func isBlank(_ scalar: UInt32) -> Bool {
+        scalar == ByteAlphabet.scalars[0x20] || ScalarProperties(scalar).isSpace
+    }
+}

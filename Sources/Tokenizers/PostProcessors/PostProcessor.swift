@@ -1,0 +1,31 @@
+/// The fourth stage: the tokens of one text or two, with the tokens that mark their structure.
+protocol PostProcessor: Sendable {
+    /// How many tokens ``process(_:addingSpecialTokens:)`` adds to one text, or to two.
+    func addedTokens(isPair: Bool) -> Int
+
+    /// - Parameters:
+    ///   - encodings: The tokens of each text, one or two, of type 0.
+    ///   - addsSpecialTokens: Whether the marking tokens are wanted.
+    /// - Returns: As many encodings; they stand one after the other in the end.
+    func process(_ encodings: [Encoding], addingSpecialTokens addsSpecialTokens: Bool, _ context: PostProcessorContext)
+        -> [Encoding]
+}
+
+/// What a post-processor may ask about the text.
+struct PostProcessorContext {
+    /// The token of an id as the vocabulary spells it.
+    let token: (Int32) -> [UInt8]
+}
+
+/// Without a post-processor the second text has type 1.
+struct PlainPostProcessor: PostProcessor {
+    func addedTokens(isPair: Bool) -> Int { 0 }
+
+    func process(_ encodings: [Encoding], addingSpecialTokens: Bool, _ context: PostProcessorContext) -> [Encoding] {
+        encodings.enumerated().map { index, encoding in
+            var encoding = encoding
+            encoding.setTypeID(Int32(index))
+            return encoding
+        }
+    }
+}

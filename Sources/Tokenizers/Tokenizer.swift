@@ -1,0 +1,283 @@
+import Synchronization
+
+/// Text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the tokens added beside them.
+///
+/// A value that can be used from any number of threads at once; what it needs to work is kept in a pool.
+public struct Tokenizer: Sendable {
+    let normalizer: (any Normalizer)?
+    let preTokenizer: (any PreTokenizer)?
+    let model: any TokenModel
+    let postProcessor: any PostProcessor
+    let decoder: (any Decoder)?
+    let added: AddedVocabulary
+    /// How the file asks texts to be cut and padded. Neither happens unless it is asked for.
+    public let truncation: Truncation?
+    public let padding: Padding?
+    public let specialTokens: SpecialTokens
+    /// The chat template that came with the vocabulary, if any.
+    public let chatTemplate: String?
+
+    private let workspaces = WorkspacePool()
+    private let frame: SpecialFrame?
+
+    /// What the readers of files put together.
+    struct Parts {
+        var normalizer: (any Normalizer)?
+        var preTokenizer: (any PreTokenizer)?
+        var model: any TokenModel
+        var postProcessor: any PostProcessor = PlainPostProcessor()
+        var decoder: (any Decoder)?
+        var addedTokens: [AddedToken] = []
+        var truncation: Truncation?
+        var padding: Padding?
+        var specialTokens = SpecialTokens()
+        var chatTemplate: String?
+    }
+
+    init(_ parts: Parts) {
+        normalizer = parts.normalizer
+        preTokenizer = parts.preTokenizer
+        model = parts.model
+        postProcessor = parts.postProcessor
+        decoder = parts.decoder
+        added = AddedVocabulary(parts.addedTokens, normalizer: parts.normalizer)
+        truncation = parts.truncation
+        padding = parts.padding
+        specialTokens = parts.specialTokens
+        chatTemplate = parts.chatTemplate
+        frame = SpecialFrame(parts.postProcessor)
+    }
+
+    /// One more than the largest id, added tokens included.
+    public var vocabularySize: Int { max(model.vocabulary.count, added.largestID.map { Int($0) + 1 } ?? 0) }
+
+    /// The tokens that stand beside the model's own, in the order of the file.
+    public var addedTokens: [AddedToken] { added.tokens }
+
+    // MARK: Encoding
+
+    /// The ids of a text.
+    ///
+    /// - Parameters:
+    ///   - addSpecialTokens: Adds what marks the structure, as `<s>` or `[CLS]`, where the tokenizer has such.
+    ///   - parseSpecialTokens: Finds special tokens that are spelled in the text; false takes them for plain text.
+    /// - Throws: ``TokenizerError/unknownText(_:remedy:)``, ``TokenizerError/textTooLong(bytes:)``.
+    public func encode(
+        _ text: String, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true
+    ) throws(TokenizerError) -> [Int32] {
+        var ids: [Int32] = []
+        try encode(text.utf8Span.span, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens, into: &ids)
+        return ids
+    }
+
+    /// The ids of text given as bytes; malformed UTF-8 is replaced by U+FFFD first, one per maximal part of a scalar.
+    public func encode(
+        bytes: [UInt8], addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true
+    ) throws(TokenizerError) -> [Int32] {
+        var ids: [Int32] = []
+        let text = bytes.repairedUTF8
+        try encode(text.span, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens, into: &ids)
+        return ids
+    }
+
+    /// Appends the ids of `text`, which is valid UTF-8.
+    package func encode(
+        _ text: Span<UInt8>, addSpecialTokens: Bool, parseSpecialTokens: Bool, into ids: inout [Int32]
+    ) throws(TokenizerError) {
+        guard let frame else {
+            let text = unsafe text.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+            ids += try encoding(
+                of: text, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens
+            ).ids
+            return
+        }
+        var workspace = workspaces.take()
+        defer { workspaces.give(workspace) }
+        workspace.output.ids = ids
+        ids = []
+        if addSpecialTokens { workspace.output.ids += frame.before }
+        try forEachSegment(of: text, parseSpecialTokens: parseSpecialTokens, tracksOrigins: false) {
+            segment throws(TokenizerError) in
+            switch segment {
+            case .token(let token, _): workspace.output.ids.append(token.id)
+            case .text(let staged): try appendIDs(of: staged, &workspace)
+            }
+        }
+        if addSpecialTokens { workspace.output.ids += frame.after }
+        ids = workspace.output.ids
+        workspace.output.ids = []
+        workspace.output.ends.removeAll(keepingCapacity: true)
+    }
+
+    private func appendIDs(of staged: StagedText, _ workspace: inout Workspace) throws(TokenizerError) {
+        let bytes = staged.bytes.span
+        for piece in staged.pieces {
+            try model.tokenize(bytes.extracting(piece.range), &workspace.model, into: &workspace.output)
+        }
+    }
+
+    /// The ids of a text or of a pair of texts, with where each token came from.
+    ///
+    /// - Parameters:
+    ///   - pair: A second text, for models that read two.
+    ///   - truncation: How to cut what is too long; nil: not at all.
+    ///   - sampling: Draws a segmentation instead of taking the best one.
+    /// - Throws: as ``encode(_:addSpecialTokens:parseSpecialTokens:)``, and ``TokenizerError/cannotTruncate(reason:)``.
+    public func encoding(
+        of text: String, pair: String? = nil, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true,
+        truncation: Truncation? = nil
+    ) throws(TokenizerError) -> Encoding {
+        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens: parseSpecialTokens)]
+        if let pair { encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens: parseSpecialTokens)) }
+        if let truncation {
+            let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
+            try truncation.apply(to: &encodings, reserving: reserved)
+        }
+        let context = PostProcessorContext { id in spelling(ofToken: id) ?? [] }
+        let processed = postProcessor.process(encodings, addingSpecialTokens: addSpecialTokens, context)
+        return Encoding.joined(processed)
+    }
+
+    private func sequenceEncoding(
+        of text: String, index: Int32, parseSpecialTokens: Bool
+    ) throws(TokenizerError) -> Encoding {
+        var workspace = workspaces.take()
+        defer { workspaces.give(workspace) }
+        var encoding = Encoding()
+        var word: Int32 = 0
+        let source = text.utf8Span.span
+        try forEachSegment(of: source, parseSpecialTokens: parseSpecialTokens, tracksOrigins: true) {
+            segment throws(TokenizerError) in
+            switch segment {
+            case .token(let token, let origin):
+                encoding.append(token.id, origin, word: word, sequence: index)
+                word += 1
+            case .text(let staged):
+                for piece in staged.pieces {
+                    workspace.output.ids.removeAll(keepingCapacity: true)
+                    workspace.output.ends.removeAll(keepingCapacity: true)
+                    try model.tokenize(
+                        staged.bytes.span.extracting(piece.range), &workspace.model, into: &workspace.output)
+                    encoding.append(workspace.output, of: staged, piece, word: word, sequence: index)
+                    word += 1
+                }
+            }
+        }
+        workspace.output.ids.removeAll(keepingCapacity: true)
+        workspace.output.ends.removeAll(keepingCapacity: true)
+        return encoding
+    }
+
+    /// An added token, or text that went through the first two stages.
+    private enum Segment {
+        case token(AddedToken, SourceRange)
+        case text(StagedText)
+    }
+
+    private func forEachSegment(
+        of text: Span<UInt8>, parseSpecialTokens: Bool, tracksOrigins: Bool,
+        _ body: (Segment) throws(TokenizerError) -> Void
+    ) throws(TokenizerError) {
+        guard text.count <= Int(Int32.max) else { throw .textTooLong(bytes: text.count) }
+        func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
+        let parts = added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+        for part in parts {
+            switch part {
+            case .token(let token, let range):
+                try body(.token(token, SourceRange(start: Int32(range.lowerBound), end: Int32(range.upperBound))))
+            case .text(let range):
+                var staged = StagedText(
+                    text, range: range, isAtStart: range.lowerBound == 0, tracksOrigins: tracksOrigins)
+                normalizer?.normalize(&staged)
+                guard added.hasTokensInNormalizedText else {
+                    preTokenizer?.preTokenize(&staged)
+                    try body(.text(staged))
+                    continue
+                }
+                for inner in added.parts(ofNormalized: staged.bytes.span, where: takes) {
+                    switch inner {
+                    case .token(let token, let range): try body(.token(token, staged.origin(of: range)))
+                    case .text(let range):
+                        var slice = staged.slice(range)
+                        preTokenizer?.preTokenize(&slice)
+                        try body(.text(slice))
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Decoding
+
+    /// The text of `ids`.
+    ///
+    /// - Parameter skipSpecialTokens: Leaves out special tokens.
+    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for an id that is no token's.
+    public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) throws(TokenizerError) -> String {
+        var stream = TextStream(self, skipSpecialTokens: skipSpecialTokens)
+        var text: [UInt8] = []
+        for id in ids { text += try stream.bytes(appending: id) }
+        text += stream.finishBytes()
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The bytes that a token adds to a text where it is not the first token; they need not be whole scalars. Nil for an id that
+    /// is no token's.
+    public func bytes(ofToken id: Int32) -> [UInt8]? {
+        guard let token = spelling(ofToken: id) else { return nil }
+        if added.token(id) != nil { return token }
+        return decoder?.bytes(of: token) ?? token
+    }
+
+    /// The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`). Nil for an id that is no token's.
+    public func token(_ id: Int32) -> String? {
+        spelling(ofToken: id).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The id of the token that is spelled so in the vocabulary or among the added tokens.
+    public func id(ofToken token: String) -> Int32? {
+        let bytes = Array(token.utf8)
+        return added.id(of: bytes) ?? model.vocabulary.id(of: bytes)
+    }
+
+    /// Whether an id is that of a special token.
+    public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
+
+    func spelling(ofToken id: Int32) -> [UInt8]? {
+        if let token = added.token(id) { return token.content }
+        return model.vocabulary.contains(Int(id)) ? model.vocabulary.token(Int(id)) : nil
+    }
+}
+
+/// The tokens that a post-processor puts before and after one text, worked out once.
+private struct SpecialFrame: Sendable {
+    private static let placeholder: Int32 = -1
+    let before: [Int32]
+    let after: [Int32]
+
+    /// - Returns: nil for a post-processor that leaves the text out or repeats it.
+    init?(_ postProcessor: any PostProcessor) {
+        var text = Encoding()
+        text.append(SpecialFrame.placeholder, SourceRange(start: 0, end: 0), word: 0, sequence: 0)
+        let context = PostProcessorContext { _ in [] }
+        let ids = postProcessor.process([text], addingSpecialTokens: true, context).flatMap(\.ids)
+        let places = ids.indices.filter { ids[$0] == SpecialFrame.placeholder }
+        guard places.count == 1, let place = places.first else { return nil }
+        before = Array(ids[..<place])
+        after = Array(ids[(place + 1)...])
+    }
+}
+
+/// What one thread needs to encode.
+struct Workspace {
+    var model = ModelWorkspace()
+    var output = TokenOutput()
+}
+
+/// Workspaces that wait for the next text.
+private final class WorkspacePool: Sendable {
+    private let idle = Mutex<[Workspace]>([])
+
+    func take() -> Workspace { idle.withLock { $0.popLast() } ?? Workspace() }
+    func give(_ workspace: Workspace) { idle.withLock { $0.append(workspace) } }
+}

@@ -1,0 +1,33 @@
+// MartletTokenizers: text to token ids and back; vocabularies read, written and learnt; chat templates.
+//
+// Knows nothing of models, tensors or checkpoints: what stands in a GGUF file comes in as a ``GGUFVocabulary``. All work is on
+// UTF-8 bytes and Unicode scalars; a grapheme cluster (`Character`) never decides anything.
+
+/// Why a tokenizer could not be made, or could not do what was asked. Nothing outside can make this module trap.
+public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A file that is not what it claims to be, with everything that was found wrong.
+    case malformed(source: String, offences: [String])
+    /// A well-formed file that asks for what this module does not do.
+    case unsupported(source: String, feature: String, remedy: String)
+    /// A piece of text that the vocabulary cannot spell, where the model has no unknown token.
+    case unknownText(String, remedy: String)
+    /// Text longer than 2³¹ − 1 bytes, the reach of an offset.
+    case textTooLong(bytes: Int)
+    /// A token id that the vocabulary does not have.
+    case idOutOfRange(Int32, vocabularySize: Int)
+    /// Truncation or padding that cannot be done as asked.
+    case cannotTruncate(reason: String)
+
+    public var description: String {
+        switch self {
+        case .malformed(let source, let offences):
+            "\(source): \(offences.joined(separator: "; ")); get the file again, or write it anew with the library that made it"
+        case .unsupported(let source, let feature, let remedy): "\(source): \(feature) is not supported; \(remedy)"
+        case .unknownText(let text, let remedy): "the vocabulary cannot spell '\(text)'; \(remedy)"
+        case .textTooLong(let bytes): "text of \(bytes) bytes is over the limit of \(Int32.max); split it"
+        case .idOutOfRange(let id, let size):
+            "token id \(id) is not in the vocabulary of \(size); give ids of this tokenizer"
+        case .cannotTruncate(let reason): "cannot truncate: \(reason)"
+        }
+    }
+}

@@ -1,0 +1,141 @@
+/// How a text that is too long is cut, as Hugging Face's tokenizers cut it.
+public struct Truncation: Sendable, Equatable {
+    /// Which of two texts gives way.
+    public enum Strategy: String, Sendable {
+        case longestFirst = "LongestFirst"
+        case onlyFirst = "OnlyFirst"
+        case onlySecond = "OnlySecond"
+    }
+
+    /// The end at which tokens go.
+    public enum Direction: String, Sendable {
+        case left = "Left"
+        case right = "Right"
+    }
+
+    /// Most tokens in all, special ones included.
+    public var maximumLength: Int
+    public var strategy: Strategy
+    public var direction: Direction
+    /// How many tokens each cut-off part repeats of the one before.
+    public var stride: Int
+
+    public init(
+        maximumLength: Int, strategy: Strategy = .longestFirst, direction: Direction = .right, stride: Int = 0
+    ) {
+        (self.maximumLength, self.strategy, self.direction, self.stride) = (maximumLength, strategy, direction, stride)
+    }
+
+    /// - Parameter reserved: The tokens that the post-processor will add.
+    func apply(to encodings: inout [Encoding], reserving reserved: Int) throws(TokenizerError) {
+        let limit = max(0, maximumLength - reserved)
+        let total = encodings.reduce(0) { $0 + $1.count }
+        guard limit > 0 else {
+            for index in encodings.indices { try cut(&encodings[index], to: 0) }
+            return
+        }
+        guard total > limit else { return }
+        switch strategy {
+        case .longestFirst where encodings.count == 2:
+            let (first, second) = Truncation.shares(encodings[0].count, encodings[1].count, limit)
+            try cut(&encodings[0], to: first)
+            try cut(&encodings[1], to: second)
+        case .longestFirst: try cut(&encodings[0], to: limit)
+        case .onlyFirst, .onlySecond:
+            let index = strategy == .onlyFirst ? 0 : 1
+            guard index < encodings.count else { throw .cannotTruncate(reason: "there is no second text to cut") }
+            guard encodings[index].count > total - limit else {
+                throw .cannotTruncate(
+                    reason: "the text to cut has \(encodings[index].count) tokens, and \(total - limit) are too many")
+            }
+            try cut(&encodings[index], to: encodings[index].count - (total - limit))
+        }
+    }
+
+    /// The lengths that two texts keep: the shorter one whole if the rest is enough for it, else half each.
+    private static func shares(_ first: Int, _ second: Int, _ limit: Int) -> (Int, Int) {
+        let shorter = min(first, second)
+        var (few, many) = (shorter, shorter > limit ? shorter : max(shorter, limit - shorter))
+        if few + many > limit { (few, many) = (limit / 2, limit / 2 + limit % 2) }
+        return first > second ? (many, few) : (few, many)
+    }
+
+    private func cut(_ encoding: inout Encoding, to length: Int) throws(TokenizerError) {
+        guard encoding.count > length else { return }
+        guard length > 0 else {
+            encoding = Encoding()
+            return
+        }
+        guard stride < length else {
+            throw .cannotTruncate(reason: "the stride of \(stride) is not less than the \(length) tokens of a part")
+        }
+        let step = length - stride
+        var parts: [Range<Int>] = []
+        switch direction {
+        case .right:
+            for start in Swift.stride(from: 0, to: encoding.count, by: step) {
+                parts.append(start..<min(start + length, encoding.count))
+                if start + length >= encoding.count { break }
+            }
+        case .left:
+            for end in Swift.stride(from: encoding.count, to: 0, by: -step) {
+                parts.append(max(0, end - length)..<end)
+                if end <= length { break }
+            }
+        }
+        var kept = encoding.part(parts[0])
+        kept.overflow = parts.dropFirst().map(encoding.part)
+        encoding = kept
+    }
+}
+
+/// How texts are made equally long.
+public struct Padding: Sendable, Equatable {
+    public enum Length: Sendable, Equatable {
+        /// That of the longest text.
+        case longest
+        case fixed(Int)
+    }
+
+    public var length: Length
+    public var direction: Truncation.Direction
+    /// Rounds the length up to a multiple of this.
+    public var multiple: Int?
+    public var id: Int32
+    public var typeID: Int32
+    public var token: String
+
+    public init(
+        length: Length = .longest, direction: Truncation.Direction = .right, multiple: Int? = nil, id: Int32 = 0,
+        typeID: Int32 = 0, token: String = "[PAD]"
+    ) {
+        (self.length, self.direction, self.multiple) = (length, direction, multiple)
+        (self.id, self.typeID, self.token) = (id, typeID, token)
+    }
+
+    /// Pads every encoding, overflow included.
+    public func apply(to encodings: inout [Encoding]) {
+        var target =
+            switch length {
+            case .fixed(let count): count
+            case .longest: encodings.map(\.count).max() ?? 0
+            }
+        if let multiple, multiple > 0, target % multiple > 0 { target += multiple - target % multiple }
+        for index in encodings.indices { pad(&encodings[index], to: target) }
+    }
+
+    private func pad(_ encoding: inout Encoding, to target: Int) {
+        for part in encoding.overflow.indices { pad(&encoding.overflow[part], to: target) }
+        guard encoding.count < target else { return }
+        var filling = Encoding()
+        for _ in encoding.count..<target { filling.appendSpecial(id, typeID: typeID, isAttended: false) }
+        let overflow = encoding.overflow
+        if direction == .right {
+            encoding.append(filling)
+        } else {
+            filling.append(encoding)
+            encoding = filling
+        }
+        encoding.overflow = overflow
+    }
+}
