@@ -1,0 +1,46 @@
+public import MartletGeneration
+
+/// What to generate, and when to stop.
+public struct GenerationOptions: Sendable, Hashable {
+    /// At most this many new tokens.
+    public var maximumTokens: Int
+    public var sampling: Sampling
+    /// The text ends where one of these begins; it is not part of the result.
+    public var stopTexts: [String]
+    /// Ends the generation besides the model's own end-of-text tokens.
+    public var stopTokens: Set<Int32>
+    /// Whether the model's end-of-text tokens end the generation.
+    public var endOfText: EndOfText
+
+    public enum EndOfText: Sendable, Hashable { case stops, ignored }
+
+    public init(
+        maximumTokens: Int = 128, sampling: Sampling = .greedy, stopTexts: [String] = [], stopTokens: Set<Int32> = [],
+        endOfText: EndOfText = .stops
+    ) {
+        (self.maximumTokens, self.sampling, self.stopTexts) = (maximumTokens, sampling, stopTexts)
+        (self.stopTokens, self.endOfText) = (stopTokens, endOfText)
+    }
+}
+
+/// A piece of generated text: never part of a character.
+public struct GeneratedPiece: Sendable, CustomStringConvertible {
+    public let text: String
+    /// The tokens that this piece completed.
+    public let tokens: [Int32]
+    /// What the whole generation was, with its last piece.
+    public let summary: GenerationSummary?
+
+    public var description: String { text }
+}
+
+/// What a finished generation was.
+public struct GenerationSummary: Sendable, Hashable {
+    public let finish: FinishReason
+    public let promptTokens: Int
+    public let generatedTokens: Int
+    /// From the request to the first token: the prompt is read in this time.
+    public let promptSeconds: Double
+    /// From the first token to the last.
+    public let generationSeconds: Double
+}

@@ -1,0 +1,43 @@
+/// Ends a text where one of a few stop texts begins, although it may arrive in pieces.
+///
+/// Works on UTF-8 bytes. What could still become a stop text is held back until the next piece decides.
+struct StopTexts: Sendable {
+    private let stops: [[UInt8]]
+    private var held: [UInt8] = []
+    private(set) var found = false
+
+    init(_ texts: [String]) { stops = texts.map { Array($0.utf8) }.filter { !$0.isEmpty } }
+
+    /// The part of the text so far that is certain to be wanted.
+    mutating func append(_ piece: String) -> String {
+        guard !stops.isEmpty else { return piece }
+        guard !found else { return "" }
+        held += Array(piece.utf8)
+        if let start = firstStop() {
+            found = true
+            return take(start)
+        }
+        return take(held.count - longestBeginning())
+    }
+
+    /// What was held back, at the end of the text.
+    mutating func finish() -> String { found ? "" : take(held.count) }
+
+    private mutating func take(_ count: Int) -> String {
+        defer { held.removeFirst(count) }
+        return String(decoding: held.prefix(count), as: UTF8.self)
+    }
+
+    private func firstStop() -> Int? {
+        held.indices.first { start in stops.contains { held[start...].starts(with: $0) } }
+    }
+
+    /// The length of the longest end of the text that begins a stop text.
+    private func longestBeginning() -> Int {
+        let longest = (stops.map(\.count).max() ?? 1) - 1
+        for count in stride(from: min(longest, held.count), to: 0, by: -1) {
+            if stops.contains(where: { $0.starts(with: held.suffix(count)) }) { return count }
+        }
+        return 0
+    }
+}

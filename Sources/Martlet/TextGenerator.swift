@@ -1,0 +1,62 @@
+import MartletGeneration
+import MartletModels
+import MartletTokenizers
+
+/// Text from a token generator: whole characters only, ended by stop texts.
+struct TextGenerator {
+    private var tokens: TokenGenerator
+    private var stream: TextStream
+    private var stops: StopTexts
+    private var pending: [Int32] = []
+    private let promptTokens: Int
+    private let began = ContinuousClock.now
+    private var first: ContinuousClock.Instant?
+    private var ended = false
+
+    init(_ model: LanguageModel, prompt: [Int32], _ options: GenerationOptions) throws {
+        let ends = options.endOfText == .stops ? model.endOfTextTokens : []
+        tokens = try TokenGenerator(
+            model.decoder, prompt: prompt,
+            .init(
+                maximumTokens: options.maximumTokens, sampling: options.sampling, stopTokens: options.stopTokens.union(ends)),
+            on: model.device)
+        stream = TextStream(model.tokenizer)
+        stops = StopTexts(options.stopTexts)
+        promptTokens = prompt.count
+    }
+
+    /// The next piece, after one chunk of the prompt or one token; its text may be empty. Nil after the last one.
+    ///
+    /// - Throws: ``TokenizerError`` for a token that the model has and the tokenizer lacks.
+    mutating func next() throws(TokenizerError) -> GeneratedPiece? {
+        guard !ended else { return nil }
+        guard tokens.isPromptRead else {
+            tokens.readPrompt()
+            return GeneratedPiece(text: "", tokens: [], summary: nil)
+        }
+        guard let token = tokens.next() else { return last(tokens.finish ?? .length) }
+        if first == nil { first = .now }
+        pending.append(token)
+        let text = stops.append(try stream.append(token))
+        if stops.found { return last(.stop, text: text) }
+        guard !text.isEmpty else { return GeneratedPiece(text: "", tokens: [], summary: nil) }
+        defer { pending = [] }
+        return GeneratedPiece(text: text, tokens: pending, summary: nil)
+    }
+
+    private mutating func last(_ finish: FinishReason, text: String = "") -> GeneratedPiece {
+        ended = true
+        let rest = finish == .stop && stops.found ? "" : stops.append(stream.finish()) + stops.finish()
+        let now = ContinuousClock.now
+        return GeneratedPiece(
+            text: text + rest, tokens: pending,
+            summary: GenerationSummary(
+                finish: finish, promptTokens: promptTokens, generatedTokens: tokens.tokens.count - promptTokens,
+                promptSeconds: TextGenerator.seconds((first ?? now) - began),
+                generationSeconds: TextGenerator.seconds(now - (first ?? now))))
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import MartletJSON
+import MartletTensors
+
+/// `martlet doctor`: what this machine is and what it can do at most.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Show processor, kernels, memory, and the measured bandwidth and peak.",
+        discussion: "Example: martlet doctor --json")
+
+    @Option(help: "Threads that measure (default: the physical cores).")
+    var threads: Int?
+
+    @Flag(help: "One JSON document.")
+    var json = false
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+        }
+    }
+
+    func run() throws {
+        let device = Device(threads: threads)
+        let limits = MachineLimits.measure(on: device, seconds: 2)
+        let memory = Processor.memory
+        if json {
+            return Output.document([
+                "processor": .string(Processor.name),
+                "features": .array(Processor.features.map { .string($0) }),
+                "kernels": .string(Processor.kernels),
+                "threads": .integer(device.threads),
+                "memory": ["total_bytes": .integer(memory.total), "available_bytes": .integer(memory.available)],
+                "bandwidth_bytes_per_second": .number(limits.bandwidth),
+                "peak_operations_per_second": [
+                    "f32": .number(limits.f32), "bf16": .number(limits.bf16), "int8": .number(limits.int8),
+                ],
+            ])
+        }
+        func giga(_ value: Double) -> String { "\((value / 1e8).rounded() / 10)" }
+        Output.write(
+            """
+            processor   \(Processor.name)
+            features    \(Processor.features.joined(separator: " "))
+            kernels     \(Processor.kernels)
+            threads     \(device.threads)
+            memory      \(giga(Double(memory.total))) GB, \(giga(Double(memory.available))) GB available
+            bandwidth   \(giga(limits.bandwidth)) GB/s read
+            peak        f32 \(giga(limits.f32)), bf16 \(giga(limits.bf16)), int8 \(giga(limits.int8)) G operations/s
+
+            """)
+    }
+}

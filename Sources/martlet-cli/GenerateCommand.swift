@@ -1,0 +1,102 @@
+import ArgumentParser
+import Martlet
+import MartletGeneration
+import MartletJSON
+
+/// `martlet generate`: continue a text.
+struct GenerateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Continue a text.",
+        discussion: "Example: martlet generate -m path/to/model --max-tokens 100 \"Once upon a time\"")
+
+    @OptionGroup var model: ModelOptions
+
+    @Argument(help: "The text to continue; - reads standard input.")
+    var prompt: String?
+
+    @Option(help: "Read the prompt from this file; - is standard input.")
+    var promptFile: String?
+
+    @Option(help: "At most this many new tokens.")
+    var maxTokens = 128
+
+    @Option(help: "0 takes the most probable token; higher is more varied.")
+    var temperature: Float = 0
+
+    @Option(help: "Only the k most probable tokens; 0 keeps all.")
+    var topK = 0
+
+    @Option(help: "Only the most probable tokens that together have this probability.")
+    var topP: Float = 1
+
+    @Option(help: "Only tokens at least this times as probable as the most probable one.")
+    var minP: Float = 0
+
+    @Option(help: "Makes tokens that occurred less probable; 1 leaves them.")
+    var repeatPenalty: Float = 1
+
+    @Option(help: "The same seed gives the same text.")
+    var seed: UInt64 = 0
+
+    @Option(help: "End where this text begins (may be repeated).")
+    var stop: [String] = []
+
+    @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
+    var json = false
+
+    private var sampling: Sampling {
+        Sampling(
+            temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed)
+    }
+
+    func validate() throws {
+        if let offence = sampling.offences.first { throw ValidationError(offence + ".") }
+        if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.") }
+        if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
+    }
+
+    func run() async throws {
+        let path = try model.path()
+        let text = try promptText()
+        let loaded = try await LanguageModel.load(path: path, threads: model.threads)
+        let options = GenerationOptions(maximumTokens: maxTokens, sampling: sampling, stopTexts: stop)
+        var result = ""
+        var tokens: [Int32] = []
+        var summary: GenerationSummary?
+        for try await piece in loaded.generate(text, options) {
+            if json { result += piece.text } else { Output.write(piece.text) }
+            tokens += piece.tokens
+            summary = piece.summary ?? summary
+        }
+        if json, let summary {
+            Output.document(document(result, tokens, summary))
+        } else {
+            Output.write("\n")
+        }
+    }
+
+    private func promptText() throws -> String {
+        if let promptFile { return try Input.text(promptFile) }
+        return prompt == "-" ? try Input.text("-") : prompt ?? ""
+    }
+
+    private func document(_ text: String, _ tokens: [Int32], _ summary: GenerationSummary) -> JSON {
+        func rate(_ count: Int, _ seconds: Double) -> JSON { seconds > 0 ? .number(Double(count) / seconds) : .null }
+        return [
+            "text": .string(text),
+            "tokens": .array(tokens.map { .integer(Int($0)) }),
+            "finish_reason": .string(summary.finish.rawValue),
+            "usage": [
+                "prompt_tokens": .integer(summary.promptTokens),
+                "completion_tokens": .integer(summary.generatedTokens),
+                "total_tokens": .integer(summary.promptTokens + summary.generatedTokens),
+            ],
+            "timings": [
+                "prompt_seconds": .number(summary.promptSeconds),
+                "prompt_tokens_per_second": rate(summary.promptTokens, summary.promptSeconds),
+                "generation_seconds": .number(summary.generationSeconds),
+                "generation_tokens_per_second": rate(max(0, summary.generatedTokens - 1), summary.generationSeconds),
+            ],
+        ]
+    }
+}

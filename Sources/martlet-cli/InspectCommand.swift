@@ -1,0 +1,97 @@
+import ArgumentParser
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+
+/// `martlet inspect`: what is in a checkpoint.
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Show tensors, types, metadata and the architecture of a checkpoint.",
+        discussion: "Example: martlet inspect path/to/model.gguf")
+
+    @Argument(help: "A .safetensors, .index.json or .gguf file, or a Hugging Face directory.")
+    var file: String
+
+    @Flag(help: "One JSON document.")
+    var json = false
+
+    func run() throws {
+        let contents = try Contents(path: file)
+        if json { Output.document(contents.json) } else { Output.write(contents.text) }
+    }
+}
+
+/// What a checkpoint holds, whether or not this package can run it.
+private struct Contents {
+    let tensors: StoredTensors
+    let metadata: [(key: String, value: JSON)]
+    let modelType: String?
+    let architecture: Architecture?
+    /// Why there is no architecture, where a model could be expected.
+    let obstacle: String?
+
+    init(path: String) throws {
+        if path.hasSuffix(".gguf") {
+            let file = try GGUF(contentsOf: path)
+            (tensors, metadata) = (file.tensors, file.metadata.entries.map { ($0.key, Contents.short($0.value)) })
+        } else if path.hasSuffix(".safetensors") || path.hasSuffix(".json") {
+            let file = try Safetensors(contentsOf: path)
+            tensors = file.tensors
+            metadata = file.metadata.map { ($0.key, .string($0.value)) }
+            (modelType, architecture, obstacle) = (nil, nil, nil)
+            return
+        } else {
+            let file = try Safetensors(directory: path)
+            (tensors, metadata) = (file.tensors, file.metadata.map { ($0.key, .string($0.value)) })
+        }
+        do {
+            let model = try ModelFile(path: path)
+            (modelType, architecture, obstacle) = (model.modelType, model.architecture, nil)
+        } catch {
+            (modelType, architecture, obstacle) = (nil, nil, "\(error)")
+        }
+    }
+
+    /// Vocabularies are not printed.
+    private static func short(_ value: GGUFValue) -> JSON {
+        guard let array = value.arrayValue, array.count > 16 else { return value.json }
+        return .string("\(array.count) values of \(array.kind)")
+    }
+
+    var json: JSON {
+        var document = JSONObject()
+        document["model_type"] = modelType.map { .string($0) } ?? .null
+        document["architecture"] = architecture.map { .array($0.summary.split(separator: "\n").map { .string(String($0)) }) } ?? .null
+        document["obstacle"] = obstacle.map { .string($0) } ?? .null
+        document["parameters"] = .integer(tensors.all.reduce(0) { $0 + $1.elements })
+        document["bytes"] = .integer(tensors.bytes)
+        var entries = JSONObject()
+        for (key, value) in metadata { entries[key] = value }
+        document["metadata"] = .object(entries)
+        document["tensors"] = .array(
+            tensors.all.map { tensor in
+                [
+                    "name": .string(tensor.name), "type": .string(tensor.type.name),
+                    "shape": .array(tensor.extents.map { .integer($0) }), "bytes": .integer(tensor.bytes),
+                ]
+            })
+        return .object(document)
+    }
+
+    var text: String {
+        var lines: [String] = []
+        if let modelType, let architecture { lines += ["model type \(modelType)", architecture.summary, ""] }
+        if let obstacle { lines += ["not runnable here: \(obstacle)", ""] }
+        for (key, value) in metadata { lines.append("\(key) = \(value.text())") }
+        if !metadata.isEmpty { lines.append("") }
+        for tensor in tensors.all {
+            let shape = "[\(tensor.extents.map(String.init).joined(separator: ", "))]"
+            lines.append("\(tensor.name)  \(tensor.type.name)  \(shape)  \(tensor.bytes) bytes")
+        }
+        let elements = tensors.all.reduce(0) { $0 + $1.elements }
+        lines.append("\(tensors.count) tensors, \(elements) elements, \(tensors.bytes) bytes")
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

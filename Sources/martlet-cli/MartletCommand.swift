@@ -1,0 +1,69 @@
+import ArgumentParser
+import MartletJSON
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The command. One file per verb; results go to standard output, everything else to standard error.
+///
+/// Exit codes: 0 done, 1 failed (one line: cause and remedy), 2 wrong usage.
+@main
+struct MartletCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet",
+        abstract: "Plan, tokenize, run and look inside transformers.",
+        discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
+        version: "0.1.0",
+        subcommands: [
+            GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self, InspectCommand.self,
+            DoctorCommand.self,
+        ])
+
+    static func main() async {
+        // A reader that goes away is no reason to die: the failing write says so.
+        unsafe signal(SIGPIPE, SIG_IGN)
+        exit(await status(of: Array(CommandLine.arguments.dropFirst())))
+    }
+
+    /// Runs the command line `arguments` and returns the exit code.
+    static func status(of arguments: [String]) async -> Int32 {
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            return 0
+        } catch let error as UsageError {
+            Output.note("martlet: \(error.description)")
+            return 2
+        } catch {
+            return report(error)
+        }
+    }
+
+    private static func report(_ error: any Error) -> Int32 {
+        switch exitCode(for: error) {
+        case .success:
+            Output.write(fullMessage(for: error) + "\n")
+            return 0
+        case .validationFailure:
+            Output.note(fullMessage(for: error))
+            return 2
+        default:
+            let line = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
+            Output.note("martlet: \(line)")
+            return 1
+        }
+    }
+}
+
+/// A command line that cannot be meant.
+struct UsageError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,64 @@
+import MartletJSON
+import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Where the command writes: results to standard output, the rest to standard error.
+enum Output {
+    /// Writes to standard output at once, so that a reader sees each piece as it comes.
+    static func write(_ text: String) { write(Array(text.utf8), to: 1) }
+
+    /// A line for the person at the terminal, on standard error.
+    static func note(_ text: String) { write(Array((text + "\n").utf8), to: 2) }
+
+    /// One machine-readable document, on standard output.
+    static func document(_ json: JSON) { write(json.text(.pretty) + "\n") }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            // Nobody reads any more: there is nobody to tell.
+            guard written > 0 else { exit(1) }
+            rest = rest.dropFirst(written)
+        }
+    }
+}
+
+/// What the command reads besides models.
+enum Input {
+    /// The bytes of the file at `path`, or of standard input for "-".
+    static func bytes(_ path: String) throws(FileError) -> [UInt8] {
+        let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, "open") }
+        defer { if descriptor != 0 { close(descriptor) } }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, "read") }
+            guard count > 0 else { return bytes }
+            bytes += buffer.prefix(count)
+        }
+    }
+
+    /// The text of the file at `path`, or of standard input for "-".
+    static func text(_ path: String) throws -> String {
+        let bytes = try bytes(path)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw FileError(path: path == "-" ? "standard input" : path, operation: "read", reason: "it is not UTF-8 text")
+        }
+        return text
+    }
+
+    private static func failure(_ path: String, _ operation: String) -> FileError {
+        FileError(
+            path: path == "-" ? "standard input" : path, operation: operation, reason: unsafe String(cString: strerror(errno)))
+    }
+}
