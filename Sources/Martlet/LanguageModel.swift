@@ -1,6 +1,6 @@
-public import MartletGeneration
+import MartletGeneration
 public import MartletLayers
-public import MartletModels
+package import MartletModels
 public import MartletTensors
 public import MartletTokenizers
 

@@ -1,6 +1,7 @@
 import MartletFormats
 import MartletJSON
 package import MartletModels
+import MartletTensors
 package import MartletTokenizers
 
 #if canImport(Glibc)
@@ -17,13 +18,19 @@ package enum ModelText {
     package static func tokenizer(of file: ModelFile) throws -> Tokenizer {
         switch file.container {
         case .gguf(let gguf): try tokenizer(of: gguf)
-        case .directory(let path): try Tokenizer(contentsOf: path + "/tokenizer.json")
+        case .directory(let path): try tokenizer(path: path + "/tokenizer.json")
         }
     }
 
     /// The tokenizer in a GGUF file, or of a file of its own.
     package static func tokenizer(path: String) throws -> Tokenizer {
-        path.hasSuffix(".gguf") ? try tokenizer(of: GGUF(contentsOf: path)) : try Tokenizer(contentsOf: path)
+        if path.hasSuffix(".gguf") { return try tokenizer(of: GGUF(contentsOf: path)) }
+        let file = try Storage(mapping: path)
+        do {
+            return try Tokenizer(json: file.contents)
+        } catch {
+            throw ModelError("\(path): \(error)")
+        }
     }
 
     /// What a GGUF holds under `tokenizer.ggml`. Source: the GGUF specification.
@@ -32,7 +39,8 @@ package enum ModelText {
         func key(_ name: String) -> String { "tokenizer.ggml." + name }
         func id(_ name: String) throws -> Int32? { try metadata.integer(key(name)).flatMap { Int32(exactly: $0) } }
         guard let model = try metadata.string(key("model")), let tokens = try metadata.byteStrings(key("tokens")) else {
-            throw ModelError("\(gguf.path): the file has no vocabulary (tokenizer.ggml.model and tokenizer.ggml.tokens)")
+            throw ModelError(
+                "\(gguf.path): the file has no vocabulary (tokenizer.ggml.model and tokenizer.ggml.tokens)")
         }
         var vocabulary = GGUFVocabulary(model: model, pre: try metadata.string(key("pre")), tokens: tokens)
         vocabulary.scores = try metadata.floats(key("scores")) ?? []
@@ -61,7 +69,9 @@ package enum ModelText {
     package static func endOfTextTokens(_ file: ModelFile, _ tokenizer: Tokenizer) throws -> Set<Int32> {
         guard case .directory(let path) = file.container else { return Set(tokenizer.specialTokens.ends) }
         let generation = path + "/generation_config.json"
-        if unsafe access(generation, F_OK) == 0, let ids = try ids(JSON(contentsOf: generation)["eos_token_id"], generation) {
+        if unsafe access(generation, F_OK) == 0,
+            let ids = try ids(JSON(contentsOf: generation)["eos_token_id"], generation)
+        {
             return ids
         }
         return try ids(ModelFile.config(in: path)["eos_token_id"], path + "/config.json") ?? []

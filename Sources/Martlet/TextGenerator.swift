@@ -18,7 +18,8 @@ struct TextGenerator {
         tokens = try TokenGenerator(
             model.decoder, prompt: prompt,
             .init(
-                maximumTokens: options.maximumTokens, sampling: options.sampling, stopTokens: options.stopTokens.union(ends)),
+                maximumTokens: options.maximumTokens, sampling: options.sampling,
+                stopTokens: options.stopTokens.union(ends)),
             on: model.device)
         stream = TextStream(model.tokenizer)
         stops = StopTexts(options.stopTexts)

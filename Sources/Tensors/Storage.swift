@@ -75,6 +75,9 @@
 
     package var pointer: UnsafeRawPointer { unsafe UnsafeRawPointer(base) }
 
+    /// A copy of the bytes.
+    package var contents: [UInt8] { unsafe Array(UnsafeRawBufferPointer(start: pointer, count: bytes)) }
+
     /// For the one writer that the rule above allows.
     package var mutablePointer: UnsafeMutableRawPointer {
         precondition(kind == .owned, "Storage: \(kind) memory is read-only")

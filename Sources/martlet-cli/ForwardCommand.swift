@@ -32,7 +32,9 @@ struct ForwardCommand: AsyncParsableCommand {
 
     static func ids(_ text: String) throws -> [Int32] {
         try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
-            guard let id = Int32(part.filter { $0 != " " }) else { throw UsageError("--tokens: \"\(part)\" is not a token id") }
+            guard let id = Int32(part.filter { $0 != " " }) else {
+                throw UsageError("--tokens: \"\(part)\" is not a token id")
+            }
             return id
         }
     }

@@ -63,7 +63,8 @@ private struct Contents {
     var json: JSON {
         var document = JSONObject()
         document["model_type"] = modelType.map { .string($0) } ?? .null
-        document["architecture"] = architecture.map { .array($0.summary.split(separator: "\n").map { .string(String($0)) }) } ?? .null
+        document["architecture"] =
+            architecture.map { .array($0.summary.split(separator: "\n").map { .string(String($0)) }) } ?? .null
         document["obstacle"] = obstacle.map { .string($0) } ?? .null
         document["parameters"] = .integer(tensors.all.reduce(0) { $0 + $1.elements })
         document["bytes"] = .integer(tensors.bytes)

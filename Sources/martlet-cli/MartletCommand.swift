@@ -18,14 +18,15 @@ struct MartletCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
         version: "0.1.0",
         subcommands: [
-            GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self, InspectCommand.self,
+            GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
+            InspectCommand.self,
             DoctorCommand.self,
         ])
 
     static func main() async {
         // A reader that goes away is no reason to die: the failing write says so.
-        unsafe signal(SIGPIPE, SIG_IGN)
-        exit(await status(of: Array(CommandLine.arguments.dropFirst())))
+        signal(SIGPIPE, SIG_IGN)
+        Output.end(await status(of: Array(CommandLine.arguments.dropFirst())))
     }
 
     /// Runs the command line `arguments` and returns the exit code.

@@ -36,7 +36,8 @@ struct ModelOptions: ParsableArguments {
     static func path(of name: String) throws(ModelError) -> String {
         if unsafe access(name, F_OK) == 0 { return name }
         if let cached = HubCache.snapshot(of: name) { return cached }
-        throw ModelError("\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
+        throw ModelError(
+            "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
     }
 }
 

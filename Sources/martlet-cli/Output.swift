@@ -16,17 +16,28 @@ enum Output {
     static func note(_ text: String) { write(Array((text + "\n").utf8), to: 2) }
 
     /// One machine-readable document, on standard output.
-    static func document(_ json: JSON) { write(json.text(.pretty) + "\n") }
+    static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
+
+    /// Ends the process.
+    static func end(_ status: Int32) -> Never { exit(status) }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            let written = unsafe rest.withUnsafeBytes { unsafe send(descriptor, $0.baseAddress, $0.count) }
             if written < 0 && errno == EINTR { continue }
             // Nobody reads any more: there is nobody to tell.
             guard written > 0 else { exit(1) }
             rest = rest.dropFirst(written)
         }
+    }
+
+    private static func send(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+        #if canImport(Glibc)
+            unsafe Glibc.write(descriptor, bytes, count)
+        #elseif canImport(Musl)
+            unsafe Musl.write(descriptor, bytes, count)
+        #endif
     }
 }
 
@@ -52,13 +63,15 @@ enum Input {
     static func text(_ path: String) throws -> String {
         let bytes = try bytes(path)
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw FileError(path: path == "-" ? "standard input" : path, operation: "read", reason: "it is not UTF-8 text")
+            throw FileError(
+                path: path == "-" ? "standard input" : path, operation: "read", reason: "it is not UTF-8 text")
         }
         return text
     }
 
     private static func failure(_ path: String, _ operation: String) -> FileError {
         FileError(
-            path: path == "-" ? "standard input" : path, operation: operation, reason: unsafe String(cString: strerror(errno)))
+            path: path == "-" ? "standard input" : path, operation: operation,
+            reason: unsafe String(cString: strerror(errno)))
     }
 }

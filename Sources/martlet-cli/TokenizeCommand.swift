@@ -98,7 +98,9 @@ struct DetokenizeCommand: ParsableCommand {
         let tokenizer = try tokenizer.load()
         for (number, line) in TokenizeCommand.split(try Input.text(file)).enumerated() {
             let ids = try line.split(separator: " ").map { part in
-                guard let id = Int32(part) else { throw UsageError("line \(number + 1): \"\(part)\" is not a token id") }
+                guard let id = Int32(part) else {
+                    throw UsageError("line \(number + 1): \"\(part)\" is not a token id")
+                }
                 return id
             }
             Output.write(try tokenizer.decode(ids, skipSpecialTokens: true) + "\n")
