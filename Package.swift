@@ -53,7 +53,7 @@ let package = Package(
         tests("JSON"),
         tests("Tensors", ["CMartletKernels"]),
         tests("Formats", ["MartletTensors", "MartletJSON"]),
-        tests("Tokenizers", ["MartletJSON"]),
+        tests("Tokenizers", ["MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
