@@ -34,6 +34,7 @@ INLINE void dense_one_row(martlet_type type, const uint8_t *panel, size_t inputs
     size_t k = 0;
     for (; k + 2 <= inputs; k += 2) {
         const f32x16 even = splat(x[k]), odd = splat(x[k + 1]);
+        fetch(panel + STREAM_AHEAD + k * PANEL * block_bytes(type), 2 * PANEL * block_bytes(type));
         UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
             total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, 0, g),
                              even, total[g]);
@@ -60,8 +61,12 @@ INLINE void dense_many_rows(martlet_type type, const uint8_t *panel, size_t inpu
     for (size_t first = 0; first < inputs; first += SLICE_INPUTS) {
         const size_t end = inputs - first < SLICE_INPUTS ? inputs : first + SLICE_INPUTS;
         const float *columns = dense_slice(type, panel, first, end, slice);
-        for (size_t r = 0; r < rows; r += TILE_ROWS)
+        const fetch_plan next = plan_fetch(panel + end * PANEL * block_bytes(type), SLICE_INPUTS * PANEL * block_bytes(type), rows);
+        for (size_t r = 0; r < rows; r += TILE_ROWS) {
+            fetch_share(next, r / TILE_ROWS);
+            fetch_rows((const uint8_t *)(x + (r + TILE_ROWS) * inputs + first), inputs * sizeof(float), SLICE_INPUTS * sizeof(float));
             FOR_TILE_ROWS(rows - r, dense_rows, columns, end - first, x + r * inputs + first, inputs, sums + r * PANEL)
+        }
     }
 }
 

@@ -44,12 +44,16 @@ INLINE f32x16 add_block(martlet_type type, const uint8_t *block, int b, int g, a
 INLINE void quantized_one_row(martlet_type type, const uint8_t *panel, size_t inputs, const void *activations, float *sums) {
     const activation_row row = activation_parts(activations, inputs);
     const size_t elements = block_elements(type), bytes = block_bytes(type) * PANEL;
+    const size_t step = bytes / (elements / BLOCK * PANEL_GROUPS);  // what one group of columns advances by, on average
     f32x16 total[PANEL_GROUPS];
     UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[g] = splat(0);
     for (size_t s = 0; s < inputs / elements; s++, panel += bytes)
         UNROLL for (int b = 0; b < (int)(elements / BLOCK); b++)
-            UNROLL for (int g = 0; g < PANEL_GROUPS; g++)
+            UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
+                fetch(panel + STREAM_AHEAD + ((size_t)b * PANEL_GROUPS + (size_t)g) * step, step);
                 total[g] = add_block(type, panel, b, g, row, s * (elements / BLOCK) + (size_t)b, total[g]);
+                KEEP_ORDER;
+            }
     UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + g * LANES, total[g]);
 }
 
@@ -129,8 +133,13 @@ INLINE void quantized_many_rows(martlet_type type, const uint8_t *panel, size_t 
     const size_t bytes = martlet_activation_bytes(type, inputs);
     for (size_t first = 0; first < inputs / BLOCK; first += SLICE_BLOCKS) {
         const size_t count = unpack_slice(type, panel, inputs, first, slice);
-        for (size_t r = 0; r < rows; r += TILE_ROWS)
+        const size_t slice_bytes = SUPERBLOCK / block_elements(type) * block_bytes(type) * PANEL;
+        const fetch_plan next = plan_fetch(panel + (first / SLICE_BLOCKS + 1) * slice_bytes, slice_bytes, rows);
+        for (size_t r = 0; r < rows; r += TILE_ROWS) {
+            fetch_share(next, r / TILE_ROWS);
+            fetch_rows(activations + (r + TILE_ROWS) * bytes + first * BLOCK, bytes, SUPERBLOCK);
             FOR_TILE_ROWS(rows - r, quantized_rows, type, slice, count, activations + r * bytes, inputs, first, sums + r * PANEL)
+        }
     }
 }
 

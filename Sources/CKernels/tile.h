@@ -39,6 +39,22 @@ INLINE void dense_panel(int rows, const float *const *a, const float *b, size_t 
     }
 }
 
+/// Memory that the next slice of a panel will read, asked for in equal shares while the tiles of this one compute.
+typedef struct { const uint8_t *from; size_t share; } fetch_plan;
+
+INLINE fetch_plan plan_fetch(const uint8_t *from, size_t bytes, size_t rows) {
+    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (fetch_plan){from, (bytes / 64 + tiles - 1) / tiles * 64};
+}
+INLINE void fetch_share(fetch_plan plan, size_t tile) {
+    for (size_t i = 0; i < plan.share; i += 64) __builtin_prefetch(plan.from + tile * plan.share + i, 0, 2);
+}
+
+/// The part of the next tile's rows that this slice will multiply: too short a run for the hardware to foresee.
+INLINE void fetch_rows(const uint8_t *from, size_t stride, size_t bytes) {
+    UNROLL for (int r = 0; r < TILE_ROWS; r++) fetch(from + (size_t)r * stride, bytes);
+}
+
 /// Calls `operation` with the row count (1 to TILE_ROWS) as a constant.
 #define FOR_TILE_ROWS(rows, operation, ...) \
     switch (rows) { \

@@ -52,6 +52,17 @@ INLINE u16x16 load_halves(const void *p) {
 }
 INLINE void store(float *p, f32x16 v) { memcpy(p, &v, sizeof v); }
 
+/// Keeps the compiler from moving loads across, which in long unrolled code it does until registers spill.
+#define KEEP_ORDER __asm__ volatile("" ::: "memory")
+
+/// Asks for the cache lines of `bytes` from p on. Asking for memory that does not exist is harmless.
+INLINE void fetch(const void *p, size_t bytes) {
+    UNROLL for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const uint8_t *)p + i, 0, 3);
+}
+
+/// How far a one-row product asks ahead in its stream of weights: one core alone keeps too few misses in flight when it also computes.
+enum { STREAM_AHEAD = 4096 };
+
 /// The lanes below `count`, which may be 16 or more.
 INLINE i32x16 lanes_below(size_t count) { return lane_numbers() < splat_int(count < LANES ? (int32_t)count : LANES); }
 
