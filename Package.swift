@@ -58,6 +58,12 @@ let package = Package(
         tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         .testTarget(
+            name: "MartletTests",
+            dependencies: [
+                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels", "MartletTensors",
+                "MartletTokenizers", "TestSupport",
+            ]),
+        .testTarget(
             name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "TestSupport"],
             path: "Tests/CommandTests"),
     ]

@@ -1,15 +1,15 @@
 /// Ends a text where one of a few stop texts begins, although it may arrive in pieces.
 ///
 /// Works on UTF-8 bytes. What could still become a stop text is held back until the next piece decides.
-struct StopTexts: Sendable {
+package struct StopTexts: Sendable {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
-    private(set) var found = false
+    package private(set) var found = false
 
-    init(_ texts: [String]) { stops = texts.map { Array($0.utf8) }.filter { !$0.isEmpty } }
+    package init(_ texts: [String]) { stops = texts.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
     /// The part of the text so far that is certain to be wanted.
-    mutating func append(_ piece: String) -> String {
+    package mutating func append(_ piece: String) -> String {
         guard !stops.isEmpty else { return piece }
         guard !found else { return "" }
         held += Array(piece.utf8)
@@ -21,7 +21,7 @@ struct StopTexts: Sendable {
     }
 
     /// What was held back, at the end of the text.
-    mutating func finish() -> String { found ? "" : take(held.count) }
+    package mutating func finish() -> String { found ? "" : take(held.count) }
 
     private mutating func take(_ count: Int) -> String {
         defer { held.removeFirst(count) }

@@ -144,6 +144,8 @@ package final class CheckpointSource: ParameterSource {
     private let device: Device
     /// The first tensor that the file would not give, after all: layers do not throw, so the loader asks when it is done.
     package private(set) var failure: FormatError?
+    /// Bytes of all packed matrices: what one decode step reads of the weights.
+    package private(set) var packedBytes = 0
 
     package init(_ checkpoint: Checkpoint, device: Device) { (self.checkpoint, self.device) = (checkpoint, device) }
 
@@ -159,6 +161,7 @@ package final class CheckpointSource: ParameterSource {
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
         guard let value = parameter.value else { return nil }
         let packed = PackedMatrix(value, on: device)
+        packedBytes += packed.bytes
         value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
         return packed
     }

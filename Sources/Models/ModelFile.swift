@@ -74,10 +74,16 @@ public struct ModelFile: Sendable {
     ///
     /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
     package func decoder(on device: Device) throws -> Decoder {
-        let checkpoint = try checkpoint()
-        let source = CheckpointSource(checkpoint, device: device)
+        var packedBytes = 0
+        return try decoder(on: device, packedBytes: &packedBytes)
+    }
+
+    /// The same, and what one decode step reads of its weights.
+    package func decoder(on device: Device, packedBytes: inout Int) throws -> Decoder {
+        let source = CheckpointSource(try checkpoint(), device: device)
         let decoder = try Decoder(architecture, Scope(source))
         if let failure = source.failure { throw failure }
+        packedBytes = source.packedBytes
         return decoder
     }
 

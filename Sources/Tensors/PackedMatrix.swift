@@ -25,6 +25,8 @@ public struct PackedMatrix: Sendable {
 
     var panels: Int { (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) }
 
+    public var bytes: Int { storage.bytes }
+
     /// What packing a matrix takes.
     public static func bytes(outputs: Int, inputs: Int, type: ElementType) -> Int {
         (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) * martlet_panel_bytes(type.kernelType, inputs)

@@ -20,7 +20,7 @@ struct MartletCommand: AsyncParsableCommand {
         subcommands: [
             GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             InspectCommand.self,
-            DoctorCommand.self,
+            BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() async {

@@ -30,6 +30,11 @@ package enum Fixtures {
         return names.sorted()
     }
 
+    /// A path for a file that this process alone uses.
+    package static func temporaryFile(_ name: String) -> String {
+        "/tmp/martlet-\(getpid())-\(UInt64.random(in: 0 ... .max))-\(name)"
+    }
+
     private static func parent(_ path: String) -> String {
         path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
     }

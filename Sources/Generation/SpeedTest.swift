@@ -1,0 +1,67 @@
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+
+/// How fast a decoder reads prompts and continues them here: the work of generation without sampling.
+package struct SpeedTest {
+    package struct Result: Sendable {
+        /// Seconds of each repetition.
+        package var prefill: [Double] = []
+        package var decode: [Double] = []
+    }
+
+    private let decoder: Decoder
+    private let stack: Architecture.Stack
+    private let device: Device
+
+    /// - Throws: ``GenerationError`` for a model that does not continue texts.
+    package init(_ decoder: Decoder, on device: Device) throws(GenerationError) {
+        guard case .decoder(let stack) = decoder.architecture.body else {
+            throw GenerationError("this model does not continue texts: it is not a decoder")
+        }
+        (self.decoder, self.stack, self.device) = (decoder, stack, device)
+    }
+
+    /// Reads `prompt` tokens and continues `batch` such sequences by `generate` tokens each, `repeats` times after one warm-up.
+    package func run(prompt: Int, generate: Int, batch: Int, repeats: Int, chunk: Int = 512) throws(GenerationError)
+        -> Result
+    {
+        if let context = decoder.architecture.context, prompt + generate > context {
+            throw GenerationError("\(prompt) + \(generate) tokens do not fit the model's context of \(context)")
+        }
+        var result = Result()
+        for round in 0...repeats {
+            var cache = KeyValueCache(stack, sequences: batch, on: device)
+            let prefill = measure { read(prompt, batch, chunk, &cache) }
+            let decode = measure { for step in 0..<generate { pass(1, from: prompt + step, batch, &cache) } }
+            guard round > 0 else { continue }
+            result.prefill.append(prefill)
+            result.decode.append(decode)
+        }
+        return result
+    }
+
+    private func read(_ prompt: Int, _ batch: Int, _ chunk: Int, _ cache: inout KeyValueCache) {
+        for start in stride(from: 0, to: prompt, by: chunk) {
+            pass(min(chunk, prompt - start), from: start, batch, &cache)
+        }
+    }
+
+    /// `count` rows of every sequence, and the logits of each last one.
+    private func pass(_ count: Int, from start: Int, _ batch: Int, _ cache: inout KeyValueCache) {
+        var rows = Rows()
+        for sequence in 0..<batch { rows.append(tokens(count, start + sequence), from: start) }
+        let hidden = decoder.hidden(rows, &cache, on: device)
+        _ = decoder.logits(hidden.selecting(rows: rows.lastRows)).argmax()
+    }
+
+    /// Tokens spread over the vocabulary.
+    private func tokens(_ count: Int, _ start: Int) -> [Int32] {
+        (0..<count).map { Int32((start + $0) * 7_919 % decoder.architecture.vocabulary) }
+    }
+
+    private func measure(_ work: () -> Void) -> Double {
+        let duration = ContinuousClock().measure(work)
+        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+}

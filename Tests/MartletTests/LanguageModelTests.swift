@@ -1,0 +1,75 @@
+import Martlet
+import MartletGeneration
+import MartletTokenizers
+import TestSupport
+import Testing
+
+/// The library as a user sees it, on a fixture with random weights.
+@Suite struct LanguageModelTests {
+    static let path = Fixtures.folder + "/gguf/llama-f16.gguf"
+
+    func text(_ model: LanguageModel, _ options: GenerationOptions) async throws -> (String, GenerationSummary?) {
+        var text = ""
+        var summary: GenerationSummary?
+        for try await piece in model.generate("one two", options) {
+            text += piece.text
+            summary = piece.summary ?? summary
+        }
+        return (text, summary)
+    }
+
+    @Test func piecesAreTheDecodedTokens() async throws {
+        let model = try await LanguageModel.load(path: Self.path, threads: 2)
+        var tokens: [Int32] = []
+        var text = ""
+        for try await piece in model.generate("one two", GenerationOptions(maximumTokens: 20, endOfText: .ignored)) {
+            tokens += piece.tokens
+            text += piece.text
+        }
+        #expect(tokens.count == 20)
+        #expect(text == (try model.tokenizer.decode(tokens)))
+    }
+
+    @Test func threadsChangeNothingAndSeedsRepeat() async throws {
+        let options = GenerationOptions(
+            maximumTokens: 20, sampling: Sampling(temperature: 1, seed: 4), endOfText: .ignored)
+        let one = try await text(LanguageModel.load(path: Self.path, threads: 1), options).0
+        let model = try await LanguageModel.load(path: Self.path, threads: 2)
+        #expect(try await text(model, options).0 == one)
+        // Several at once on one model do not disturb each other.
+        try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<4 { group.addTask { try await self.text(model, options).0 } }
+            for try await other in group { #expect(other == one) }
+        }
+    }
+
+    @Test func stopTextsAndLimitsEndIt() async throws {
+        let model = try await LanguageModel.load(path: Self.path)
+        let (whole, summary) = try await text(model, GenerationOptions(maximumTokens: 20, endOfText: .ignored))
+        #expect(summary?.finish == .length && summary?.generatedTokens == 20)
+        let stop = String(decoding: Array(whole.utf8).dropFirst(6).prefix(3), as: UTF8.self)
+        let (cut, stopped) = try await text(
+            model, GenerationOptions(maximumTokens: 20, stopTexts: [stop], endOfText: .ignored))
+        #expect(stopped?.finish == .stop)
+        #expect(whole.hasPrefix(cut) && !cut.contains(stop))
+    }
+
+    @Test func endingTheLoopEndsTheGeneration() async throws {
+        let model = try await LanguageModel.load(path: Self.path)
+        var pieces = 0
+        for try await _ in model.generate("one", GenerationOptions(maximumTokens: 30)) {
+            pieces += 1
+            if pieces == 3 { break }
+        }
+        #expect(pieces == 3)
+        // The model is free for the next one.
+        #expect(try await text(model, GenerationOptions(maximumTokens: 2)).1 != nil)
+    }
+
+    @Test func whatIsWrongIsThrown() async throws {
+        await #expect(throws: (any Error).self) { try await LanguageModel.load(path: Fixtures.folder + "/nothing") }
+        let model = try await LanguageModel.load(path: Self.path)
+        await #expect(throws: GenerationError.self) { for try await _ in model.generate(tokens: [1, 1_000_000]) {} }
+        await #expect(throws: GenerationError.self) { for try await _ in model.generate(tokens: []) {} }
+    }
+}
