@@ -3,7 +3,7 @@
 // For one query head and one segment of keys, blocks follow in ascending order:
 //   scores = scale · q·k (one fma per element of the head, ascending), then cap, slope, bias; hidden keys −∞
 //   maximum' = max(maximum, max scores);  f = e^(maximum − maximum');  p = e^(scores − maximum')
-//   total = fma(total, f, Σ p);  sums = fma(p[key], value[key], … sums · f), keys ascending
+//   total = total · f + Σ p;  sums = fma(p[key], value[key], … sums · f), keys ascending
 // Blocks and segments without a visible key are left out, so they change no bit.
 
 #ifndef MARTLET_ATTENTION_H
@@ -63,6 +63,7 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
         const float *bias = work->bias + head * work->bias_head_stride + row * work->bias_row_stride + block * KEYS;
         scores += visible_bias(bias, first, range);
     }
+    if (range.high - range.low == KEYS) return scores;
     const i32x16 visible = (keys >= splat_int((int32_t)range.low)) & (keys < splat_int((int32_t)range.high));
     return choose(visible, scores, splat(-__builtin_inff()));
 }
@@ -76,16 +77,20 @@ INLINE void soften(head_tile *tile, size_t h, size_t block, key_range range, flo
         scores[g] = finish_scores(work, row, head, block, (size_t)g * LANES, range, load(products + g * LANES));
         best = larger(scores[g], best);
     }
-    const float highest = largest_lane(best), before = tile->maximum[h], maximum = highest > before ? highest : before;
-    const float base = maximum == -__builtin_inff() ? 0 : maximum, factor = exponential_of(before - base);
+    const float highest = largest_lane(best), before = tile->maximum[h];
+    if (highest > before) {  // otherwise the factor is e^0 = 1
+        const float factor = exponential_of(before - highest);
+        float *sums = tile->sums + h * tile->padded;
+        for (size_t i = 0; i < tile->padded; i += LANES) store(sums + i, load(sums + i) * splat(factor));
+        tile->maximum[h] = highest;
+        tile->total[h] *= factor;
+    }
+    const float base = tile->maximum[h] == -__builtin_inff() ? 0 : tile->maximum[h];
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
         sum[g] = exponential(scores[g] - splat(base));
         store(products + g * LANES, sum[g]);
     }
-    tile->maximum[h] = maximum;
-    tile->total[h] = __builtin_fmaf(tile->total[h], factor, sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])));
-    float *sums = tile->sums + h * tile->padded;
-    for (size_t i = 0; i < tile->padded; i += LANES) store(sums + i, load(sums + i) * splat(factor));
+    tile->total[h] += sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 /// sums[r] += probabilities[r] · values, sixty-four columns at a time, then sixteen, then a padded copy of the rest.

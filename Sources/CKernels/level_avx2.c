@@ -7,6 +7,8 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
+#define LEVEL_AVX2
+
 #include "vector.h"
 
 #define TILE_GROUPS 1

@@ -1,90 +1,59 @@
-// Row-major weights to panels.
+// Row-major weights to panels: a transposition of words, in runs short enough that both sides stay in the first-level cache.
 
 #include "panel.h"
+
+enum { RUN = 32 };
 
 size_t martlet_panel_bytes(martlet_type type, size_t inputs) {
     switch (type) {
     case MARTLET_F32: case MARTLET_F16: return inputs * PANEL * block_bytes(type);
-    case MARTLET_BF16: return (inputs + 1) / 2 * PANEL * 4;
+    case MARTLET_BF16: return (inputs + 1) / 2 * WORD_ROW;
     case MARTLET_I32: return 0;
     default: return inputs / block_elements(type) * block_bytes(type) * PANEL;
     }
 }
 
-static void pack_f32(const uint8_t *row, size_t inputs, uint8_t *panel, size_t column) {
-    for (size_t k = 0; k < inputs; k++) memcpy(panel + 4 * (k * PANEL + column), row + 4 * k, 4);
+static inline void copy_words(const uint8_t *source, size_t count, uint32_t flip, uint8_t *target) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, source + 4 * i, 4);
+        word ^= flip;
+        memcpy(target + i * WORD_ROW, &word, 4);
+    }
 }
 
-static void pack_f16(const uint8_t *row, size_t inputs, uint8_t *panel, size_t column) {
-    for (size_t k = 0; k < inputs; k++) memcpy(panel + 2 * (k * PANEL + column), row + 2 * k, 2);
+static void pack_words(const uint8_t *rows, size_t row_bytes, size_t columns, size_t words, uint8_t *panel) {
+    for (size_t first = 0; first < words; first += RUN)
+        for (size_t c = 0; c < columns; c++)
+            copy_words(rows + c * row_bytes + 4 * first, words - first < RUN ? words - first : RUN, 0, panel + first * WORD_ROW + 4 * c);
 }
 
-static void pack_bf16(const uint8_t *row, size_t inputs, uint8_t *panel, size_t column) {
-    for (size_t k = 0; k + 1 < inputs; k += 2) memcpy(panel + 2 * (k * PANEL + 2 * column), row + 2 * k, 4);
-    if (inputs % 2) memcpy(panel + 2 * ((inputs - 1) * PANEL + 2 * column), row + 2 * (inputs - 1), 2);
+static void pack_halves(const uint8_t *rows, size_t row_bytes, size_t columns, size_t inputs, uint8_t *panel) {
+    for (size_t first = 0; first < inputs; first += RUN)
+        for (size_t c = 0; c < columns; c++)
+            for (size_t k = first; k < inputs && k < first + RUN; k++)
+                memcpy(panel + k * HALF_ROW + 2 * c, rows + c * row_bytes + 2 * k, 2);
 }
 
-static void pack_quads(const uint8_t *q, uint8_t *quads, size_t column) {
-    for (int i = 0; i < QUADS; i++) memcpy(quads + i * QUAD_ROW + 4 * column, q + 4 * i, 4);
+static void pack_bf16(const uint8_t *rows, size_t row_bytes, size_t columns, size_t inputs, uint8_t *panel) {
+    pack_words(rows, row_bytes, columns, inputs / 2, panel);
+    if (inputs % 2 == 0) return;
+    uint8_t *last = panel + inputs / 2 * WORD_ROW;
+    memset(last, 0, WORD_ROW);
+    for (size_t c = 0; c < columns; c++) memcpy(last + 4 * c, rows + c * row_bytes + 2 * (inputs - 1), 2);
 }
 
-/// The low nibbles of 32 values: quad i with quad i + 4 above it.
-static void pack_quad_pairs(const uint8_t *q, uint8_t *quads, size_t column) {
-    for (int i = 0; i < BLOCK / 2; i++)
-        quads[i / 4 * QUAD_ROW + 4 * (int)column + i % 4] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4);
-}
-
-/// The upper two bits of q6_K's values: four quads of two successive 32 share a byte.
-static void pack_high_pairs(const uint8_t *q, uint8_t *high, size_t column) {
-    for (int pair = 0; pair < 4; pair++)
-        for (int i = 0; i < 16; i++) {
-            const uint8_t *first = q + 64 * pair + i;
-            high[(4 * pair + i / 4) * QUAD_ROW + 4 * (int)column + i % 4] =
-                (uint8_t)(first[0] >> 4 | first[16] >> 4 << 2 | first[32] >> 4 << 4 | first[48] >> 4 << 6);
+static void pack_blocks(martlet_type type, const uint8_t *rows, size_t row_bytes, size_t columns, size_t inputs, uint8_t *panel) {
+    const word_range words = block_words(type);
+    const size_t size = block_bytes(type), scale_at = type == MARTLET_Q6_K ? offsetof(block_q6_K, scale) : 0;
+    const uint32_t flip = type == MARTLET_Q8_0 ? 0x80808080 : 0;  // adds 128 to each signed byte
+    for (size_t b = 0; b < inputs / block_elements(type); b++, rows += size, panel += size * PANEL)
+        for (size_t c = 0; c < columns; c++) {
+            const uint8_t *block = rows + c * row_bytes;
+            copy_words(block + words.at, words.count, flip, panel + 4 * c);
+            memcpy(panel + scales_at(type) + 2 * c, block + scale_at, 2);
+            if (has_minima(type)) memcpy(panel + scales_at(type) + HALF_ROW + 2 * c, block + offsetof(block_q4_K, minimum), 2);
         }
-}
-
-static void pack_words(const void *source, int words, uint8_t *target, size_t column) {
-    for (int i = 0; i < words; i++) memcpy(target + i * WORD_ROW + 4 * column, (const uint8_t *)source + 4 * i, 4);
-}
-
-static void pack_half(const uint8_t half[2], uint8_t *target, size_t column) { memcpy(target + 2 * column, half, 2); }
-
-static void pack_block(martlet_type type, const uint8_t *block, uint8_t *target, size_t column) {
-    uint8_t q[SUPERBLOCK];
-    martlet_unpack_block(type, block, q);
-    if (type == MARTLET_Q8_0) pack_quads(q, target, column);
-    else
-        for (size_t b = 0; b < block_elements(type) / BLOCK; b++) pack_quad_pairs(q + b * BLOCK, target + b * NIBBLE_BLOCK, column);
-    uint8_t *scales = target + scales_at(type), *sub_scales = target + sub_scales_at(type);
-    switch (type) {
-    case MARTLET_Q5_K: pack_words(((const block_q5_K *)block)->high, 8, target + NIBBLES, column);  // and as q4_K
-    // fall through
-    case MARTLET_Q4_K:
-        pack_words(((const block_q4_K *)block)->scales, 3, sub_scales, column);
-        pack_half(block, scales, column);
-        pack_half(block + 2, scales + HALF_ROW, column);
-        break;
-    case MARTLET_Q6_K:
-        pack_high_pairs(q, target + NIBBLES, column);
-        pack_words(((const block_q6_K *)block)->scales, 4, sub_scales, column);
-        pack_half(((const block_q6_K *)block)->scale, scales, column);
-        break;
-    default: pack_half(block, scales, column);
-    }
-}
-
-static void pack_row(martlet_type type, const uint8_t *row, size_t inputs, uint8_t *panel, size_t column) {
-    switch (type) {
-    case MARTLET_F32: pack_f32(row, inputs, panel, column); break;
-    case MARTLET_F16: pack_f16(row, inputs, panel, column); break;
-    case MARTLET_BF16: pack_bf16(row, inputs, panel, column); break;
-    case MARTLET_I32: break;
-    default: {
-        const size_t elements = block_elements(type), size = block_bytes(type);
-        for (size_t b = 0; b < inputs / elements; b++) pack_block(type, row + b * size, panel + b * size * PANEL, column);
-    }
-    }
 }
 
 void martlet_pack(martlet_type type, const void *stored, size_t row_bytes, size_t outputs, size_t inputs, void *packed,
@@ -93,8 +62,14 @@ void martlet_pack(martlet_type type, const void *stored, size_t row_bytes, size_
     for (size_t p = first_panel; p < end_panel; p++) {
         uint8_t *panel = (uint8_t *)packed + p * bytes;
         const size_t first = p * PANEL, columns = outputs - first < PANEL ? outputs - first : PANEL;
-        if (columns < PANEL || (type == MARTLET_BF16 && inputs % 2)) memset(panel, 0, bytes);
-        for (size_t column = 0; column < columns; column++)
-            pack_row(type, (const uint8_t *)stored + (first + column) * row_bytes, inputs, panel, column);
+        const uint8_t *rows = (const uint8_t *)stored + first * row_bytes;
+        if (columns < PANEL) memset(panel, 0, bytes);
+        switch (type) {
+        case MARTLET_F32: pack_words(rows, row_bytes, columns, inputs, panel); break;
+        case MARTLET_F16: pack_halves(rows, row_bytes, columns, inputs, panel); break;
+        case MARTLET_BF16: pack_bf16(rows, row_bytes, columns, inputs, panel); break;
+        case MARTLET_I32: break;
+        default: pack_blocks(type, rows, row_bytes, columns, inputs, panel);
+        }
     }
 }

@@ -1,16 +1,17 @@
 // How a panel of MARTLET_PANEL = 64 output columns lies in memory.
 //
-// "Quad": four consecutive inputs of one column, four bytes, the unit of an integer dot product. [columns] is always 64.
-//   f32     [inputs][columns]
-//   f16     [inputs][columns]
-//   bf16    [inputs / 2][columns][2]                  (an odd last input is paired with zero)
-//   q8_0    per 32: quads [8][columns] of value + 128, f16 scale [columns]
-//   q4_0    per 32: quad pairs [4][columns] (quad i in the low nibbles, i + 4 in the high), f16 scale [columns]
-//   q4_K    per 256: quad pairs [8 sub-blocks][4][columns], 12 scale bytes as 3 words [3][columns], f16 scale, f16 minimum
-//   q5_K    q4_K, and fifth bits [8][columns][4]: bit s of quad i belongs to sub-block s
-//   q6_K    per 256: quad pairs [8 × 32][4][columns], upper two bits [4][4][columns][4] (of quads i and i + 4 of two successive 32),
-//           16 sub-scales as 4 words [4][columns], f16 scale
-// Every panel takes exactly the bytes of the stored rows, so a packed weight is no larger than the file's.
+// A stored block is cut into 4-byte words, in the order of the file, and its f16 scales; word w of all columns stands together, then word
+// w + 1, … then the scales:
+//   f32     word [inputs][columns]
+//   bf16    word [inputs / 2][columns], each two inputs (an odd last input is paired with zero)
+//   f16     half [inputs][columns]
+//   q8_0    per 32:  8 words of value + 128; scale
+//   q4_0    per 32:  4 words, inputs 4i … 4i + 3 in the low nibbles of word i, 16 + 4i … in the high ones; scale
+//   q4_K    per 256: 3 words of six-bit scales, 4 × 8 words (sub-block 2p low, 2p + 1 high); scale, minimum
+//   q5_K    q4_K, and before the nibbles 8 words of fifth bits: bit s of word i for inputs 4i … of sub-block s
+//   q6_K    per 256: 2 × 16 words of low nibbles, 2 × 8 words of upper pairs of bits, 4 words of 16 int8 scales; scale
+// A panel takes exactly the bytes of its stored rows, so a packed weight is no larger than the file's, and four consecutive inputs of one
+// column make a word, as the integer dot product wants them.
 
 #ifndef MARTLET_PANEL_H
 #define MARTLET_PANEL_H
@@ -19,27 +20,32 @@
 
 enum {
     PANEL = MARTLET_PANEL,
-    QUADS = BLOCK / 4,
-    QUAD_ROW = 4 * PANEL,                      // bytes of one quad (or quad pair) of every column
-    NIBBLE_BLOCK = QUADS / 2 * QUAD_ROW,       // bytes of 32 inputs in quad pairs
-    NIBBLES = SUPERBLOCK / BLOCK * NIBBLE_BLOCK,
-    K_HIGH = QUADS * QUAD_ROW,                 // q5_K's fifth bits
-    Q6_HIGH = 16 * QUAD_ROW,
-    HALF_ROW = 2 * PANEL,                      // bytes of one f16 of every column
-    WORD_ROW = 4 * PANEL
+    QUADS = BLOCK / 4,     // words of four bytes that 32 inputs make
+    WORD_ROW = 4 * PANEL,  // bytes of one word of every column
+    HALF_ROW = 2 * PANEL   // bytes of one f16 of every column
 };
 
-/// Where the parts of q4_K, q5_K and q6_K stand within a packed superblock.
-static inline size_t sub_scales_at(martlet_type type) {
-    return NIBBLES + (type == MARTLET_Q5_K ? K_HIGH : type == MARTLET_Q6_K ? Q6_HIGH : 0);
-}
-static inline size_t scales_at(martlet_type type) {
+/// Where the words of a stored block begin and how many there are; the f16 scales follow them in the panel.
+typedef struct { size_t at, count; } word_range;
+
+static inline word_range block_words(martlet_type type) {
     switch (type) {
-    case MARTLET_Q8_0: return QUADS * QUAD_ROW;
-    case MARTLET_Q4_0: return NIBBLE_BLOCK;
-    default: return sub_scales_at(type) + (type == MARTLET_Q6_K ? 4 : 3) * WORD_ROW;
+    case MARTLET_Q8_0: return (word_range){2, 8};
+    case MARTLET_Q4_0: return (word_range){2, 4};
+    case MARTLET_Q4_K: return (word_range){4, 35};
+    case MARTLET_Q5_K: return (word_range){4, 43};
+    case MARTLET_Q6_K: return (word_range){0, 52};
+    default: return (word_range){0, 0};
     }
 }
+
+/// Byte offsets within a packed block.
+static inline size_t scales_at(martlet_type type) { return block_words(type).count * WORD_ROW; }
+static inline size_t sub_scales_at(martlet_type type) { return type == MARTLET_Q6_K ? 48 * WORD_ROW : 0; }
+static inline size_t nibbles_at(martlet_type type) {
+    return type == MARTLET_Q4_K ? 3 * WORD_ROW : type == MARTLET_Q5_K ? 11 * WORD_ROW : 0;
+}
+static inline size_t high_bits_at(martlet_type type) { return type == MARTLET_Q5_K ? 3 * WORD_ROW : 32 * WORD_ROW; }
 
 /// One prepared activation row for quantized weights, of K inputs: int8 values [K], f32 scales [K / 32], and [K / 16] words of
 /// corrections: what the integer sums start at (−offset · Σ q, once per 32, for q6_K per 16), or −scale · Σ q for formats with minima.

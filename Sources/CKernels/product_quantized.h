@@ -59,7 +59,7 @@ INLINE void quantized_one_row(martlet_type type, const uint8_t *panel, size_t in
 
 /// Thirty-two inputs of a panel, unpacked for many rows.
 typedef struct {
-    uint8_t quads[QUADS * QUAD_ROW];
+    uint8_t quads[QUADS * WORD_ROW];
     float scales[2][PANEL];
     float minima[PANEL];
 } slice_block __attribute__((aligned(64)));
@@ -70,7 +70,7 @@ INLINE void unpack_slice_block(martlet_type type, const uint8_t *block, int b, s
     UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
         UNROLL for (int i = 0; i < QUADS; i++) {
             const u32x16 q = quad(type, block, b, i, g);
-            memcpy(target->quads + i * QUAD_ROW + g * 64, &q, sizeof q);
+            memcpy(target->quads + i * WORD_ROW + g * 64, &q, sizeof q);
         }
         UNROLL for (int half = 0; half < halves_of(type); half++)
             store(target->scales[half] + g * LANES, column_scales(type, block, b, half, g));
@@ -98,7 +98,7 @@ INLINE void quantized_tile(martlet_type type, int rows, int groups, const slice_
         UNROLL for (int i = half * quads; i < (half + 1) * quads; i++) {
             u32x16 columns[PANEL_GROUPS];
             UNROLL for (int g = 0; g < groups; g++)
-                columns[g] = load_words(block->quads + i * QUAD_ROW + (first_group + g) * 64);
+                columns[g] = load_words(block->quads + i * WORD_ROW + (first_group + g) * 64);
             UNROLL for (int r = 0; r < rows; r++) {
                 const int32_t v = word_at(a[r].values + index * BLOCK + (size_t)i * 4);
                 UNROLL for (int g = 0; g < groups; g++) dots[r][g] = dot4(type, dots[r][g], columns[g], v);

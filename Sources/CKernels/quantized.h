@@ -9,21 +9,22 @@
 /// Sums of four unsigned weights times four signed activations per lane, added to `sums`. No intermediate saturates.
 INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activations);
 
-/// Quad i (0 to 7) of the 32 inputs number b of a packed block, for the sixteen columns of group g, as unsigned bytes.
+/// Inputs 4i … 4i + 3 (i from 0 to 7) of the 32 inputs number b of a packed block, for the columns of group g, as unsigned bytes.
 INLINE u32x16 quad(martlet_type type, const uint8_t *block, int b, int i, int g) {
-    if (type == MARTLET_Q8_0) return load_words(block + i * QUAD_ROW + g * 64);
-    const u32x16 pair = load_words(block + b * NIBBLE_BLOCK + i % 4 * QUAD_ROW + g * 64);
-    const u32x16 low = (i < 4 ? pair : pair >> 4) & 0x0f0f0f0f;
-    if (type == MARTLET_Q5_K) {
-        const u32x16 high = load_words(block + NIBBLES + i * QUAD_ROW + g * 64);
-        return low | ((b <= 4 ? high << (4 - b) : high >> (b - 4)) & 0x10101010);
+    if (type == MARTLET_Q8_0) return load_words(block + i * WORD_ROW + g * 64);
+    int word, upper;  // which word holds the low four bits, and whether in its upper nibbles
+    switch (type) {
+    case MARTLET_Q4_0: word = i % 4, upper = i / 4; break;
+    case MARTLET_Q6_K: word = b / 4 * 16 + b % 2 * 8 + i, upper = b / 2 % 2; break;
+    default: word = b / 2 * 8 + i, upper = b % 2;
     }
-    if (type == MARTLET_Q6_K) {
-        const u32x16 high = load_words(block + NIBBLES + (b / 2 * 4 + i % 4) * QUAD_ROW + g * 64);
-        const int shift = b % 2 * 4 + i / 4 * 2 - 4;  // to bits 4 and 5
-        return low | ((shift <= 0 ? high << -shift : high >> shift) & 0x30303030);
-    }
-    return low;
+    const u32x16 words = load_words(block + nibbles_at(type) + (size_t)word * WORD_ROW + g * 64);
+    const u32x16 low = (upper ? words >> 4 : words) & 0x0f0f0f0f;
+    if (type != MARTLET_Q5_K && type != MARTLET_Q6_K) return low;
+    const int high_word = type == MARTLET_Q5_K ? i : b / 4 * 8 + i, bit = type == MARTLET_Q5_K ? b : b % 4 * 2;
+    const u32x16 high = load_words(block + high_bits_at(type) + (size_t)high_word * WORD_ROW + g * 64);
+    const uint32_t mask = type == MARTLET_Q5_K ? 0x10101010 : 0x30303030;
+    return low | ((bit <= 4 ? high << (4 - bit) : high >> (bit - 4)) & mask);
 }
 
 INLINE f32x16 half_row(const uint8_t *row, int g) { return widen_f16(load_halves(row + g * 32)); }

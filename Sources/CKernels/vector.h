@@ -66,7 +66,41 @@ enum { STREAM_AHEAD = 4096 };
 /// The lanes below `count`, which may be 16 or more.
 INLINE i32x16 lanes_below(size_t count) { return lane_numbers() < splat_int(count < LANES ? (int32_t)count : LANES); }
 
-/// The first `count` (1 to 16) floats; the other lanes are zero.
+/// The first `count` floats, or all sixteen when there are more; the other lanes are zero.
+#if defined(LEVEL_AVX512)
+INLINE __mmask16 mask_below(size_t count) { return (__mmask16)((1u << count) - 1); }
+INLINE f32x16 load_some(const float *p, size_t count) {
+    return count >= LANES ? load(p) : (f32x16)_mm512_maskz_loadu_ps(mask_below(count), p);
+}
+INLINE void store_some(float *p, f32x16 v, size_t count) {
+    if (count >= LANES) return store(p, v);
+    _mm512_mask_storeu_ps(p, mask_below(count), (__m512)v);
+}
+#elif defined(LEVEL_AVX2)
+typedef struct { __m256i low, high; } lane_masks;
+INLINE lane_masks masks_below(size_t count) {
+    const i32x16 lanes = lanes_below(count);
+    lane_masks masks;
+    memcpy(&masks, &lanes, sizeof masks);
+    return masks;
+}
+INLINE f32x16 load_some(const float *p, size_t count) {
+    if (count >= LANES) return load(p);
+    const lane_masks masks = masks_below(count);
+    const __m256 halves[2] = {_mm256_maskload_ps(p, masks.low), _mm256_maskload_ps(p + 8, masks.high)};
+    f32x16 v;
+    memcpy(&v, halves, sizeof v);
+    return v;
+}
+INLINE void store_some(float *p, f32x16 v, size_t count) {
+    if (count >= LANES) return store(p, v);
+    const lane_masks masks = masks_below(count);
+    __m256 halves[2];
+    memcpy(halves, &v, sizeof v);
+    _mm256_maskstore_ps(p, masks.low, halves[0]);
+    _mm256_maskstore_ps(p + 8, masks.high, halves[1]);
+}
+#else
 INLINE f32x16 load_some(const float *p, size_t count) {
     if (count >= LANES) return load(p);
     float lanes[LANES] __attribute__((aligned(64))) = {0};
@@ -79,6 +113,7 @@ INLINE void store_some(float *p, f32x16 v, size_t count) {
     store(lanes, v);
     memcpy(p, lanes, count * sizeof(float));
 }
+#endif
 
 #if defined(LEVEL_PORTABLE)
 /// Without the instruction, sixteen calls of the C library's.
@@ -101,21 +136,21 @@ INLINE f32x16 with_sign_of(f32x16 x, f32x16 sign) {
     return (f32x16)(((i32x16)x & splat_int(0x7fffffff)) | ((i32x16)sign & splat_int((int32_t)0x80000000)));
 }
 
-/// The sum of the lanes, always by the same tree: i with i + 8, then i + 4, i + 2, i + 1.
-INLINE float sum_lanes(f32x16 v) {
-    float l[LANES] __attribute__((aligned(64)));
-    store(l, v);
-    for (int width = 8; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) l[i] += l[i + width];
-    return l[0];
-}
+/// Lane i beside lane i + 8, i + 4, i + 2 and i + 1 in turn: the one order in which lanes are ever combined.
+#define FOLD_LANES(v, combine) \
+    v = combine(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    v = combine(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    v = combine(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    v = combine(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
 
+INLINE f32x16 sum_of(f32x16 a, f32x16 b) { return a + b; }
+INLINE float sum_lanes(f32x16 v) {
+    FOLD_LANES(v, sum_of);
+    return v[0];
+}
 INLINE float largest_lane(f32x16 v) {
-    float l[LANES] __attribute__((aligned(64)));
-    store(l, v);
-    for (int width = 8; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) l[i] = l[i] > l[i + width] ? l[i] : l[i + width];
-    return l[0];
+    FOLD_LANES(v, larger);
+    return v[0];
 }
 
 /// bf16 is the upper half of an f32.
@@ -123,6 +158,14 @@ INLINE f32x16 widen_bf16(u16x16 halves) { return (f32x16)(__builtin_convertvecto
 
 #if defined(LEVEL_AVX512)
 INLINE f32x16 widen_f16(u16x16 halves) { return (f32x16)_mm512_cvtph_ps((__m256i)halves); }
+#elif defined(LEVEL_AVX2)
+INLINE f32x16 widen_f16(u16x16 halves) {
+    const __m256i both = (__m256i)halves;
+    const __m256 parts[2] = {_mm256_cvtph_ps(_mm256_castsi256_si128(both)), _mm256_cvtph_ps(_mm256_extracti128_si256(both, 1))};
+    f32x16 wide;
+    memcpy(&wide, parts, sizeof wide);
+    return wide;
+}
 #else
 /// Shifting a half's exponent and mantissa into place and scaling by 2^112 is exact for normals and subnormals; infinities and NaNs keep
 /// the largest exponent.
