@@ -19,13 +19,14 @@ enum {
     HEAD_TILE = 48  // query heads that pass over a block while it is in cache
 };
 
-/// A tile of query heads: number h is head h % group of row h / group.
+/// A tile of query heads; number h is head head[h] of row row[h].
 typedef struct {
     const martlet_attention *work;
-    size_t first, count;
+    size_t count;
     float *sums;       // [HEAD_TILE + 1][padded value width]; the last row takes what must not be kept
     size_t padded;
     float maximum[HEAD_TILE], total[HEAD_TILE];
+    uint32_t row[HEAD_TILE], head[HEAD_TILE];
 } head_tile;
 
 INLINE size_t padded_to_lanes(size_t width) { return (width + LANES - 1) / LANES * LANES; }
@@ -71,7 +72,7 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
 /// Turns one head's raw products with a block into probabilities, and rescales what was summed before.
 INLINE void soften(head_tile *tile, size_t h, size_t block, key_range range, float *products) {
     const martlet_attention *work = tile->work;
-    const size_t row = (tile->first + h) / work->group, head = (tile->first + h) % work->group;
+    const size_t row = tile->row[h], head = tile->head[h];
     f32x16 scores[KEY_GROUPS], best = splat(-__builtin_inff()), sum[KEY_GROUPS];
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
         scores[g] = finish_scores(work, row, head, block, (size_t)g * LANES, range, load(products + g * LANES));
@@ -124,7 +125,7 @@ INLINE void attend_heads(int rows, head_tile *tile, size_t h, size_t block) {
     key_range ranges[TILE_ROWS];
     bool any = false;
     for (int r = 0; r < rows; r++) {
-        const size_t row = (tile->first + h + (size_t)r) / work->group, head = (tile->first + h + (size_t)r) % work->group;
+        const size_t row = tile->row[h + (size_t)r], head = tile->head[h + (size_t)r];
         queries[r] = work->queries + row * work->query_stride + head * work->head_width;
         probabilities[r] = scores[r] = products[r];
         ranges[r] = visible_keys(work, row, block);
@@ -143,7 +144,7 @@ INLINE void attend_heads(int rows, head_tile *tile, size_t h, size_t block) {
 INLINE key_range tile_blocks(const head_tile *tile) {
     const martlet_attention *work = tile->work;
     int32_t lower = INT32_MAX, upper = 0;
-    for (size_t row = tile->first / work->group; row <= (tile->first + tile->count - 1) / work->group; row++) {
+    for (size_t row = tile->row[0]; row <= tile->row[tile->count - 1]; row++) {
         if (work->lower[row] >= work->upper[row]) continue;
         lower = work->lower[row] < lower ? work->lower[row] : lower;
         upper = work->upper[row] > upper ? work->upper[row] : upper;
@@ -189,7 +190,12 @@ static size_t attend_scratch(const martlet_attention *work) { return (HEAD_TILE 
 
 INLINE head_tile tile_at(const martlet_attention *work, size_t first, size_t end, float *scratch) {
     const size_t count = end - first < HEAD_TILE ? end - first : HEAD_TILE;
-    return (head_tile){.work = work, .first = first, .count = count, .sums = scratch, .padded = padded_to_lanes(work->value_width)};
+    head_tile tile = {.work = work, .count = count, .sums = scratch, .padded = padded_to_lanes(work->value_width)};
+    for (size_t h = 0; h < count; h++) {
+        tile.row[h] = (uint32_t)((first + h) / work->group);
+        tile.head[h] = (uint32_t)((first + h) % work->group);
+    }
+    return tile;
 }
 
 static void attend(const martlet_attention *work, size_t first_row, size_t end_row, float *scratch) {
