@@ -40,6 +40,8 @@ package struct TokenGenerator {
     private var cache: KeyValueCache
     private var sampler: Sampler
     private let promptCount: Int
+    /// How far the text is known to reach whose keys are in the cache.
+    private var extent: Int
 
     /// The prompt and what has been generated.
     package private(set) var tokens: [Int32]
@@ -52,7 +54,7 @@ package struct TokenGenerator {
         }
         try TokenGenerator.check(decoder.architecture, prompt, options)
         (self.decoder, self.device, self.options) = (decoder, device, options)
-        (tokens, promptCount) = (prompt, prompt.count)
+        (tokens, promptCount, extent) = (prompt, prompt.count, prompt.count)
         cache = KeyValueCache(stack, on: device)
         sampler = Sampler(options.sampling)
         if options.maximumTokens == 0 { finish = .length }
@@ -76,7 +78,7 @@ package struct TokenGenerator {
     }
 
     /// Whether what is left of the prompt fits the pass that gives the next token.
-    package var isPromptRead: Bool { promptCount - cache.length() <= options.chunk }
+    package var isPromptRead: Bool { tokens.count - cache.length() <= options.chunk }
 
     /// Reads the next chunk of a long prompt.
     package mutating func readPrompt() {
@@ -89,6 +91,8 @@ package struct TokenGenerator {
     package mutating func next() -> Int32? {
         while !isPromptRead { readPrompt() }
         guard finish == nil else { return nil }
+        forgetOutgrownKeys()
+        while !isPromptRead { readPrompt() }
         let start = cache.length()
         let hidden = pass(Array(tokens[start...]), from: start)
         let logits = decoder.logits(hidden.rows(hidden.shape[0] - 1..<hidden.shape[0]))
@@ -103,9 +107,18 @@ package struct TokenGenerator {
         return token
     }
 
+    /// A text that has just outgrown the length after which all of its positions turn otherwise is read anew.
+    private mutating func forgetOutgrownKeys() {
+        guard let trained = decoder.architecture.rereadsBeyond, extent <= trained, tokens.count > trained else {
+            return
+        }
+        cache.truncate(to: 0)
+        extent = tokens.count
+    }
+
     private mutating func pass(_ tokens: [Int32], from start: Int) -> Tensor {
         var rows = Rows()
-        rows.append(tokens, from: start, extent: promptCount)
+        rows.append(tokens, from: start, extent: extent)
         return decoder.hidden(rows, &cache, on: device)
     }
 }

@@ -39,6 +39,7 @@ extension Architecture {
     private static func words(_ norm: Norm) -> String {
         switch norm {
         case .layer(let epsilon): "layer norm, epsilon \(epsilon)"
+        case .unweighted(let epsilon): "layer norm without weights, epsilon \(epsilon)"
         case .rms(let epsilon, let offset): "RMS norm, epsilon \(epsilon)" + (offset == 0 ? "" : ", weight + \(offset)")
         }
     }
@@ -55,7 +56,7 @@ extension Architecture {
         case .none: break
         case .rotary(let rotary):
             words.append("rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)")
-        case .linearBias: words.append("linear bias")
+        case .linearBias(let order): words.append("linear bias \(order)")
         case .buckets(let count, let farthest): words.append("\(count) buckets up to \(farthest)")
         }
         if attention.bias != .none { words.append("bias \(attention.bias)") }
@@ -72,6 +73,7 @@ extension Architecture {
             "\(hidden) gated \(activation)" + (bias == .present ? ", biases" : "")
         case .experts(let experts):
             "\(experts.active) of \(experts.count) experts of \(experts.hidden) gated \(experts.activation), \(experts.routing)"
+                + (experts.shared.map { ", and a shared one of \($0.hidden)" } ?? "")
         }
     }
 

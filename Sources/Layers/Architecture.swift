@@ -45,9 +45,19 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
 
         public struct Factorised: Sendable, Hashable, Codable {
+            /// Where the input norm and the positions stand.
+            public enum Order: String, Sendable, Hashable, Codable {
+                /// Positions, norm, projection: ALBERT, ELECTRA.
+                case normThenProjection
+                /// Projection, positions, norm: OPT.
+                case projectionThenPositions
+            }
             public var width: Int
             public var bias: Presence
-            public init(width: Int, bias: Presence) { (self.width, self.bias) = (width, bias) }
+            public var order: Order
+            public init(width: Int, bias: Presence, order: Order = .normThenProjection) {
+                (self.width, self.bias, self.order) = (width, bias, order)
+            }
         }
     }
 
@@ -93,6 +103,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case after
         /// x + norm(f(norm(x))): Gemma 2 and 3.
         case both
+        /// n + f(n) with n = norm(x): BLOOM with `apply_residual_connection_post_layernorm`.
+        case normedResidual
         /// x + attention(norm(x)) + feedForward(norm(x)) with one norm: GPT-J, Phi, Falcon-7B.
         case parallelShared
         /// The same with a norm for each: GPT-NeoX, Falcon-40B.
@@ -145,17 +157,26 @@ public struct Architecture: Sendable, Hashable, Codable {
         case experts(Experts)
     }
 
-    /// A router that sends each row to `active` of `count` gated feed-forwards.
+    /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where there is one.
     public struct Experts: Sendable, Hashable, Codable {
         public var count: Int
         public var active: Int
         public var hidden: Int
         public var activation: Activation
         public var routing: Routing
+        public var shared: Shared?
 
-        public init(count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing) {
+        public init(
+            count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing, shared: Shared? = nil
+        ) {
             (self.count, self.active, self.hidden) = (count, active, hidden)
-            (self.activation, self.routing) = (activation, routing)
+            (self.activation, self.routing, self.shared) = (activation, routing, shared)
+        }
+
+        /// A gated feed-forward for every row, times σ(w · x): Qwen2-MoE (arXiv:2407.10671).
+        public struct Shared: Sendable, Hashable, Codable {
+            public var hidden: Int
+            public init(hidden: Int) { self.hidden = hidden }
         }
     }
 
@@ -170,6 +191,8 @@ public struct Architecture: Sendable, Hashable, Codable {
     public enum Norm: Sendable, Hashable, Codable {
         /// (x − mean) / √(variance + epsilon) · weight + bias.
         case layer(epsilon: Float)
+        /// (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838), OPT without `layer_norm_elementwise_affine`.
+        case unweighted(epsilon: Float)
         /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
         case rms(epsilon: Float, weightOffset: Float = 0)
     }
@@ -215,15 +238,32 @@ public struct Architecture: Sendable, Hashable, Codable {
     public enum ScorePositions: Sendable, Hashable, Codable {
         case none
         case rotary(Rotary)
-        /// A slope per head times the distance (arXiv:2108.12409): BLOOM, Falcon-RW.
-        case linearBias
+        /// A slope per head times the distance (arXiv:2108.12409).
+        case linearBias(LinearBias)
         /// A learned number per head and bucket of the distance, one table per stack: T5.
         case buckets(Int, farthest: Int)
+
+        /// The length of text beyond which all of its positions turn otherwise, also those whose keys were computed before.
+        package var rereadsBeyond: Int? {
+            if case .rotary(let rotary) = self, case .long(_, _, let trained, _) = rotary.scaling {
+                trained
+            } else {
+                nil
+            }
+        }
 
         /// Whether these positions grow with the text, so that the length the model was trained on is no limit.
         public var isUnbounded: Bool {
             if case .rotary(let rotary) = self, case .dynamic = rotary.scaling { true } else { false }
         }
+    }
+
+    /// When a slope's product with the distance is added to the scores, and how exact it is.
+    public enum LinearBias: String, Sendable, Hashable, Codable {
+        /// After the scores are scaled: the paper, BLOOM.
+        case afterScaling
+        /// Before, with slope and product rounded to bf16: Falcon-RW.
+        case beforeScaling
     }
 
     public enum Presence: String, Sendable, Hashable, Codable { case absent, present }

@@ -51,7 +51,10 @@ public struct Uncached: AttentionState {
 extension Architecture.Attention {
     package func scoreRule() -> ScoreRule {
         var rule = ScoreRule(scale: scale, cap: scoreCap)
-        if case .linearBias = positions { rule.slopes = Architecture.Attention.slopes(heads: queryHeads) }
+        if case .linearBias(let kind) = positions {
+            let slopes = Architecture.Attention.slopes(heads: queryHeads)
+            rule.slopes = kind == .afterScaling ? slopes : slopes.map { $0.roundedToBFloat16 * scale }
+        }
         return rule
     }
 
@@ -66,6 +69,13 @@ extension Architecture.Attention {
         guard lower < heads else { return geometric(heads) }
         let between = geometric(lower * 2).enumerated().filter { $0.offset.isMultiple(of: 2) }.map(\.element)
         return geometric(lower) + between.prefix(heads - lower)
+    }
+}
+
+extension Float {
+    /// The nearest number of eight significant bits, ties to even. - Precondition: finite.
+    fileprivate var roundedToBFloat16: Float {
+        Float(bitPattern: (bitPattern + 0x7fff + (bitPattern >> 16 & 1)) & 0xffff_0000)
     }
 }
 

@@ -14,7 +14,7 @@ package struct Block: Sendable {
         init(_ form: Architecture.Layer, owner: Bool, width: Int, _ scope: Scope) {
             func norm(_ name: String) -> NormLayer { NormLayer(form.norm, width: width, scope[name]) }
             switch form.arrangement {
-            case .before, .parallelSeparate: (before, after) = (norm("normBefore"), nil)
+            case .before, .parallelSeparate, .normedResidual: (before, after) = (norm("normBefore"), nil)
             case .after: (before, after) = (nil, norm("normAfter"))
             case .both: (before, after) = (norm("normBefore"), norm("normAfter"))
             case .parallelShared: (before, after) = (owner ? norm("normBefore") : nil, nil)
@@ -44,6 +44,10 @@ package struct Block: Sendable {
         case .before, .both:
             let x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
             return x + feedForwardNorms.after(feedForward(feedForwardNorms.before(x)))
+        case .normedResidual:
+            let normed = attentionNorms.before(x)
+            let again = feedForwardNorms.before(normed + attend(normed, &state))
+            return again + feedForward(again)
         case .after:
             let x = attentionNorms.after(x + attend(x, &state))
             return feedForwardNorms.after(x + feedForward(x))

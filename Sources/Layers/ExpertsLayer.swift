@@ -3,28 +3,43 @@ package import MartletTensors
 /// A mixture of experts: a router sends each row to its `active` best of `count` gated feed-forwards, whose results are summed
 /// by the router's weights (arXiv:1701.06538, arXiv:2401.04088).
 ///
-/// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert.
+/// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert, to that of the
+/// shared one where there is one.
 package struct ExpertsLayer: Sendable {
     private let form: Architecture.Experts
     private let router: Linear
     private let experts: [FeedForwardLayer]
+    private let shared: (gate: Linear, expert: FeedForwardLayer)?
 
     init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
         self.form = form
+        func expert(_ hidden: Int, _ scope: Scope) -> FeedForwardLayer {
+            FeedForwardLayer(.gated(hidden: hidden, form.activation, bias: .absent), width: width, scope)
+        }
         router = Linear(width, form.count, bias: .absent, scope["router"])
-        experts = (0..<form.count).map {
-            FeedForwardLayer(
-                .gated(hidden: form.hidden, form.activation, bias: .absent), width: width, scope["experts"][$0])
+        experts = (0..<form.count).map { expert(form.hidden, scope["experts"][$0]) }
+        shared = form.shared.map {
+            (Linear(width, 1, bias: .absent, scope["sharedGate"]), expert($0.hidden, scope["shared"]))
         }
     }
 
     /// `[rows, width]` to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         let routes = routes(of: router(x).softmax())
-        let result = x * 0
+        let result = withoutRouter(x)
         for (expert, routed) in routes.enumerated() where !routed.isEmpty {
             let output = experts[expert](x.selecting(rows: routed.map(\.row)))
             result.add(rows: routed.map(\.row), of: output, weights: routed.map(\.weight))
+        }
+        return result
+    }
+
+    /// What every row gets, wherever it is sent: the shared expert's result times σ(gate), or zeros.
+    private func withoutRouter(_ x: Tensor) -> Tensor {
+        let result = x * 0
+        if let shared {
+            let weights = shared.gate(x).activated(.sigmoid).values
+            result.add(rows: Array(weights.indices), of: shared.expert(x), weights: weights)
         }
         return result
     }

@@ -4,7 +4,7 @@ package import MartletTensors
 package enum FeedForwardLayer: Sendable {
     case plain(up: Linear, Activation, down: Linear)
     case gated(gate: Linear, Activation, up: Linear, down: Linear)
-    case experts(ExpertsLayer)
+    indirect case experts(ExpertsLayer)
 
     package init(_ form: Architecture.FeedForward, width: Int, _ scope: Scope) {
         switch form {

@@ -50,28 +50,30 @@ package struct TokenTable: Sendable {
 }
 
 /// The norm that an `Architecture.Norm` describes, with its weights.
-package struct NormLayer: Sendable {
-    private let form: Architecture.Norm
-    private let weight: Parameter
-    private let bias: Parameter?
+package enum NormLayer: Sendable {
+    case layer(weight: Parameter?, bias: Parameter?, epsilon: Float)
+    case rms(weight: Parameter, offset: Float, epsilon: Float)
 
     package init(_ form: Architecture.Norm, width: Int, _ scope: Scope) {
-        self.form = form
         switch form {
-        case .layer:
-            weight = scope.vector("weight", [width], .ones)
-            bias = scope.vector("bias", [width], .zeros)
-        case .rms(_, let offset):
-            weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros)
-            bias = nil
+        case .layer(let epsilon):
+            self = .layer(
+                weight: scope.vector("weight", [width], .ones), bias: scope.vector("bias", [width], .zeros),
+                epsilon: epsilon)
+        case .unweighted(let epsilon): self = .layer(weight: nil, bias: nil, epsilon: epsilon)
+        case .rms(let epsilon, let offset):
+            let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros)
+            self = .rms(weight: weight, offset: offset, epsilon: epsilon)
         }
     }
 
     /// `[…, width]` to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
-        switch form {
-        case .layer(let epsilon): x.layerNorm(weight: weight.tensor, bias: bias?.tensor, epsilon: epsilon)
-        case .rms(let epsilon, let offset): x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
+        switch self {
+        case .layer(let weight, let bias, let epsilon):
+            x.layerNorm(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms(let weight, let offset, let epsilon):
+            x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
         }
     }
 }

@@ -27,7 +27,7 @@ package struct RotaryFrequencies: Sendable {
                 (plain.map { RotaryFrequencies.llama3($0, factor: factor, low: low, high: high, trained: trained) }, 1)
             case .yarn(let yarn): (RotaryFrequencies.yarn(yarn, rotary), yarn.attention)
             case .divided(let divisors): (RotaryFrequencies.divided(plain, by: divisors), 1)
-            case .long(let short, _, _, let attention): (RotaryFrequencies.divided(plain, by: short), attention)
+            case .long(let short, _, _, let attention): (RotaryFrequencies.long(rotary, divisors: short), attention)
             }
     }
 
@@ -65,8 +65,7 @@ package struct RotaryFrequencies: Sendable {
             return RotaryFrequencies.plain(
                 width: rotary.width, base: Double(rotary.base) * pow(growth, width / (width - 2)))
         case .long(_, let long, let trained, _) where extent > trained:
-            return RotaryFrequencies.divided(
-                RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), by: long)
+            return RotaryFrequencies.long(rotary, divisors: long)
         default:
             return frequencies
         }
@@ -81,6 +80,15 @@ package struct RotaryFrequencies: Sendable {
             divisors.count == frequencies.count,
             "rotary: \(divisors.count) divisors for \(frequencies.count) frequencies")
         return zip(frequencies, divisors).map { $0 / $1 }
+    }
+
+    /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise turn visibly.
+    private static func long(_ rotary: Architecture.Rotary, divisors: [Float]) -> [Float] {
+        precondition(
+            divisors.count * 2 == rotary.width, "rotary: \(divisors.count) divisors for \(rotary.width) elements")
+        return divisors.enumerated().map { index, divisor in
+            1 / (divisor * Float(pow(Double(rotary.base), Double(Float(2 * index) / Float(rotary.width)))))
+        }
     }
 
     private static func llama3(_ frequency: Float, factor: Float, low: Float, high: Float, trained: Int) -> Float {

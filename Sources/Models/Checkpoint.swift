@@ -7,8 +7,8 @@ package struct Checkpoint: Sendable {
     private struct Place: Sendable {
         let stored: StoredTensor
         let layout: WeightName.Layout
-        /// The first of our rows among those that a fused tensor holds.
-        let firstRow: Int
+        /// Our rows among those that a fused tensor holds.
+        let rows: Range<Int>
     }
 
     private let places: [String: Place]
@@ -40,13 +40,13 @@ package struct Checkpoint: Sendable {
                 continue
             }
             used.insert(full)
-            let (expected, firstRow) = Checkpoint.stored(entry, name.layout, shapes)
-            if stored.extents != expected {
+            let (expected, rows) = Checkpoint.stored(entry, name.layout, shapes)
+            if stored.extents.drop(while: { $0 == 1 }) != expected.drop(while: { $0 == 1 }) {
                 error.misshapen.append("\(full) is \(stored.extents), but the configuration asks for \(expected)")
             } else if !Checkpoint.canRead(stored.type, name.layout) {
                 error.misshapen.append("\(full) has the type \(stored.type.name), which cannot be computed with here")
             } else {
-                places[entry.name] = Place(stored: stored, layout: name.layout, firstRow: firstRow)
+                places[entry.name] = Place(stored: stored, layout: name.layout, rows: rows)
             }
         }
         let allowed = ignoring.map { (prefix ?? "") + $0 } + ignoring
@@ -62,31 +62,29 @@ package struct Checkpoint: Sendable {
         guard let type = type.elementType, type != .i32 else { return false }
         return switch layout {
         case .transposed, .transposedRows: !type.isBlockQuantized
-        case .asStored, .rows, .rotaryPairs: true
+        case .asStored, .rows, .rotaryPairs, .stacked, .plus: true
         }
     }
 
     /// The shape that the checkpoint should have for one of our parameters, and where ours begins in it.
     private static func stored(
         _ entry: Inventory.Entry, _ layout: WeightName.Layout, _ shapes: [String: Shape]
-    ) -> ([Int], firstRow: Int) {
-        func fused(_ parts: [String]) -> (rows: Int, first: Int) {
+    ) -> ([Int], rows: Range<Int>) {
+        func fused(_ parts: [String]) -> (extents: [Int], rows: Range<Int>) {
             let rows = parts.map { shapes[$0].map { $0[0] } ?? 0 }
-            let position = parts.firstIndex(of: entry.name) ?? 0
-            return (rows.reduce(0, +), rows.prefix(position).reduce(0, +))
+            let first = rows.prefix(parts.firstIndex(of: entry.name) ?? 0).reduce(0, +)
+            let extents = [rows.reduce(0, +)] + entry.shape.array.dropFirst()
+            return (extents, first..<first + entry.shape[0])
         }
-        var extents = entry.shape.array
+        let extents = entry.shape.array
         switch layout {
-        case .asStored, .rotaryPairs: return (extents, 0)
-        case .transposed: return (extents.reversed(), 0)
-        case .rows(let parts):
-            let (rows, first) = fused(parts)
-            extents[0] = rows
-            return (extents, first)
+        case .asStored, .rotaryPairs, .plus: return (extents, 0..<entry.shape[0])
+        case .transposed: return (extents.reversed(), 0..<entry.shape[0])
+        case .stacked(let count, let index): return ([count] + extents, index..<index + 1)
+        case .rows(let parts, _): return fused(parts)
         case .transposedRows(let parts):
-            let (rows, first) = fused(parts)
-            extents[0] = rows
-            return (extents.reversed(), first)
+            let (extents, rows) = fused(parts)
+            return (extents.reversed(), rows)
         }
     }
 
@@ -102,12 +100,14 @@ package struct Checkpoint: Sendable {
         guard let place = places[name] else { return nil }
         let stored = try place.stored.tensor()
         switch place.layout {
-        case .asStored: return stored
-        case .rows: return stored.rows(place.firstRow..<place.firstRow + shape[0])
+        case .asStored: return stored.reshaped(shape)
+        case .rows(_, let groups): return stored.rows(place.rows, groups: groups, on: device)
+        case .stacked: return stored.rows(place.rows).reshaped(shape)
         case .transposed, .transposedRows:
-            let range = place.firstRow..<place.firstRow + shape[0]
-            return shape.rank == 1 ? stored.rows(range) : stored.transposed(columns: range, on: device)
+            return shape.rank == 1 ? stored.rows(place.rows) : stored.transposed(columns: place.rows, on: device)
         case .rotaryPairs(let headWidth): return stored.unpairedRows(headWidth: headWidth, on: device)
+        case .plus(let addend):
+            return Tensor(stored.decoded(on: device).values.map { $0 - addend }, shape: shape)
         }
     }
 }

@@ -9,6 +9,8 @@ package struct Decoder: Sendable {
     package let architecture: Architecture
     private let input: InputLayer
     private let stack: BlockStack
+    /// From the hidden states to the width of a narrower token table.
+    private let narrowing: Linear?
     private let head: TokenHeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than this assembly runs.
@@ -19,16 +21,28 @@ package struct Decoder: Sendable {
         self.architecture = architecture
         input = InputLayer(architecture, stack, scope["tokens"], scope["decoder"])
         self.stack = BlockStack(stack, width: architecture.width, scope["decoder"])
+        narrowing = architecture.embedding.factorised.map {
+            Linear(architecture.width, $0.width, bias: .absent, scope["head"]["narrowing"])
+        }
         self.head = TokenHeadLayer(head, architecture, table: input.tokens, scope["head"])
     }
 
-    /// The last hidden state of every row, after the final norm: `[rows, width]`.
+    /// The last hidden state of every row, after the final norm: `[rows, width]`, or of the token table's width where that is narrower.
     package func hidden(_ rows: Rows, _ state: inout some AttentionState, on device: Device) -> Tensor {
-        stack(input(rows, on: device), rows, &state)
+        let hidden = stack(input(rows, on: device), rows, &state)
+        return narrowing?(hidden) ?? hidden
     }
 
-    /// `[rows, width]` to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when generating.
+    /// Hidden states to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when generating.
     package func logits(_ hidden: Tensor) -> Tensor { head(hidden) }
+}
+
+extension Architecture {
+    /// The length beyond which keys that a cache holds are no longer those of an uncached pass, and the text must be read anew.
+    package var rereadsBeyond: Int? {
+        guard case .decoder(let stack) = body else { return nil }
+        return stack.layers.compactMap { $0.attention.positions.rereadsBeyond }.min()
+    }
 }
 
 /// A description that may be planned but not run, and why.
@@ -48,20 +62,23 @@ package struct InputLayer: Sendable {
 
     package init(_ architecture: Architecture, _ stack: Architecture.Stack, _ tokenScope: Scope, _ scope: Scope) {
         form = architecture.embedding
-        let width = form.factorised?.width ?? architecture.width
-        tokens = TokenTable(architecture.vocabulary, width, tokenScope)
+        let tokenWidth = form.factorised?.width ?? architecture.width
+        let width = form.factorised?.order == .normThenProjection ? tokenWidth : architecture.width
+        tokens = TokenTable(architecture.vocabulary, tokenWidth, tokenScope)
         positions = PositionTable(stack.positions, width: width, scope["positions"])
         segments = form.segments > 0 ? TokenTable(form.segments, width, scope["segments"]) : nil
         norm = stack.inputNorm.map { NormLayer($0, width: width, scope["inputNorm"]) }
-        projection = form.factorised.map { Linear(width, architecture.width, bias: $0.bias, scope["projection"]) }
+        projection = form.factorised.map { Linear(tokenWidth, architecture.width, bias: $0.bias, scope["projection"]) }
     }
 
     package func callAsFunction(_ rows: Rows, on device: Device) -> Tensor {
         var x = tokens(rows.tokens, scale: form.scale, on: device)
+        if let projection, form.factorised?.order == .projectionThenPositions { x = projection(x) }
         if let segments { x = x + segments(rows.segments, on: device) }
         if let positions { x = x + positions(rows.positions, on: device) }
         if let norm { x = norm(x) }
-        return projection?(x) ?? x
+        if let projection, form.factorised?.order == .normThenProjection { x = projection(x) }
+        return x
     }
 }
 
@@ -106,14 +123,10 @@ package struct BlockStack: Sendable {
 package struct TokenHeadLayer: Sendable {
     private let form: Architecture.TokenHead
     private let projection: Linear
-    private let narrowing: Linear?
 
     package init(_ form: Architecture.TokenHead, _ architecture: Architecture, table: TokenTable, _ scope: Scope) {
         self.form = form
         let tokenWidth = architecture.embedding.factorised?.width ?? architecture.width
-        narrowing = architecture.embedding.factorised.map { _ in
-            Linear(architecture.width, tokenWidth, bias: .absent, scope["narrowing"])
-        }
         projection =
             switch form.weights {
             case .tied: Linear(tiedTo: table, bias: form.bias, scope)
@@ -121,9 +134,9 @@ package struct TokenHeadLayer: Sendable {
             }
     }
 
-    /// `[rows, width]` to `[rows, vocabulary]`.
+    /// Hidden states to logits `[rows, vocabulary]`.
     package func callAsFunction(_ hidden: Tensor) -> Tensor {
-        var logits = projection(narrowing?(hidden) ?? hidden)
+        var logits = projection(hidden)
         if form.scale != 1 { logits = logits * form.scale }
         if let cap = form.cap { logits = logits.softCapped(cap) }
         return logits

@@ -63,6 +63,7 @@ public struct ModelFile: Sendable {
         }
         let reader = ConfigReader(config, path: path)
         let architecture = family.architecture(reader)
+        for contradiction in architecture.contradictions { reader.reject(contradiction) }
         try reader.finish(ignoring: family.harmlessKeys)
         return (modelType, family, architecture)
     }

@@ -6,12 +6,18 @@ public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
         case asStored
         /// The checkpoint keeps `[inputs, outputs]`: GPT-2.
         case transposed
-        /// Rows of a tensor that holds several of ours one after the other, in this order of our names.
-        case rows(of: [String])
+        /// Rows of a tensor that holds several of ours, in this order of our names. With `groups`, it holds the first share of each, then
+        /// the second share of each, and so on: GPT-NeoX keeps query, key and value head by head.
+        case rows(of: [String], groups: Int = 1)
         /// The same, in a checkpoint that keeps `[inputs, outputs]`.
         case transposedRows(of: [String])
         /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys so.
         case rotaryPairs(headWidth: Int)
+        /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name, ours is the one at
+        /// `index`, the last number of our path.
+        case stacked(count: Int, index: Int = 0)
+        /// The checkpoint keeps our numbers plus this: GGUF has Gemma's norm weights plus 1.
+        case plus(Float)
     }
 
     public let name: String
@@ -57,16 +63,15 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     }
 
     private static func fill(_ entry: WeightName, _ numbers: [String], suffix: String?) -> WeightName {
-        let name = WeightNames.fill(entry.name, numbers) + (suffix.map { "." + $0 } ?? "")
+        func full(_ name: String) -> String { WeightNames.fill(name, numbers) + (suffix.map { "." + $0 } ?? "") }
         let layout: WeightName.Layout =
             switch entry.layout {
-            case .rows(let parts):
-                .rows(of: parts.map { WeightNames.fill($0, numbers) + (suffix.map { "." + $0 } ?? "") })
-            case .transposedRows(let parts):
-                .transposedRows(of: parts.map { WeightNames.fill($0, numbers) + (suffix.map { "." + $0 } ?? "") })
-            case .asStored, .transposed, .rotaryPairs: entry.layout
+            case .rows(let parts, let groups): .rows(of: parts.map(full), groups: groups)
+            case .transposedRows(let parts): .transposedRows(of: parts.map(full))
+            case .stacked(let count, _): .stacked(count: count, index: numbers.last.flatMap { Int($0) } ?? 0)
+            case .asStored, .transposed, .rotaryPairs, .plus: entry.layout
             }
-        return WeightName(name, layout)
+        return WeightName(full(entry.name), layout)
     }
 
     private static func fill(_ name: String, _ numbers: [String]) -> String {

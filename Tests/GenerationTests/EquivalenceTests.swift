@@ -10,7 +10,7 @@ import Testing
     static let variants: [Architecture] = [
         TinyArchitectures.decoder(),
         TinyArchitectures.decoder(queryHeads: 6, keyHeads: 1, reach: .window(7)),
-        TinyArchitectures.decoder(positions: .linearBias, arrangement: .parallelShared),
+        TinyArchitectures.decoder(positions: .linearBias(.afterScaling), arrangement: .parallelShared),
         TinyArchitectures.decoder(arrangement: .both, feedForward: .plain(hidden: 33, .geluTanh, bias: .present)),
         TinyArchitectures.decoder(
             arrangement: .parallelSeparate,

@@ -22,6 +22,21 @@ extension ConfigReader {
             ], default: value)
     }
 
+    /// A size where absence means `absent` and null means none.
+    func integer(orNull key: String, absent: Int?, in range: ClosedRange<Int> = sizes) -> Int? {
+        optionalInteger(key, in: range) ?? (keys.contains(key) ? nil : absent)
+    }
+
+    /// A bias that is there or not.
+    func presence(_ key: String, default absent: Bool) -> Architecture.Presence {
+        bool(key, default: absent) ? .present : .absent
+    }
+
+    /// The head over the vocabulary.
+    func tokenHead(tied: Bool) -> Architecture.TokenHead {
+        .init(weights: bool("tie_word_embeddings", default: tied) ? .tied : .own)
+    }
+
     /// For each layer whether `layer_types` says that its attention slides, where a configuration has this key.
     func slidingLayers(_ layers: Int) -> [Bool]? {
         guard let types = optionalChoices("layer_types", of: ["full_attention": false, "sliding_attention": true])
@@ -38,37 +53,60 @@ extension ConfigReader {
     /// Rotary positions in either spelling: `rope_theta` and `rope_scaling`, or `rope_parameters`.
     ///
     /// - Parameters:
-    ///   - headWidth: of which `partial_rotary_factor` is rotated.
+    ///   - headWidth: of which a share is rotated.
     ///   - context: `max_position_embeddings`, where a stretching does not say its own.
-    func rotary(headWidth: Int, context: Int, base: Double = 10_000) -> Architecture.Rotary {
-        let parameters = optionalObject("rope_parameters", "rope_scaling")
-        let base = parameters?.optionalNumber("rope_theta", in: ConfigReader.bases) ?? base
-        let share =
-            parameters?.optionalNumber("partial_rotary_factor", in: 0...1)
-            ?? number("partial_rotary_factor", default: 1, in: 0...1)
+    ///   - trained: the length before stretching, where the configuration says it outside.
+    ///   - base, share: what absence of their keys means.
+    func rotary(
+        headWidth: Int, context: Int, trained: Int? = nil, base: Double = 10_000, baseKey: String = "rope_theta",
+        share: Double = 1, shareKey: String = "partial_rotary_factor"
+    ) -> Architecture.Rotary {
+        let outer = (
+            base: number(baseKey, default: base, in: ConfigReader.bases),
+            share: number(shareKey, default: share, in: 0...1)
+        )
+        guard let parameters = optionalObject("rope_parameters", "rope_scaling") else {
+            return Architecture.Rotary(width: rotated(headWidth, outer.share), base: Float(outer.base))
+        }
+        return parameters.nestedRotary(
+            headWidth: headWidth, context: context, trained: trained, base: outer.base, share: outer.share)
+    }
+
+    /// Rotary positions from an object of their own.
+    func nestedRotary(
+        headWidth: Int, context: Int, trained: Int? = nil, base: Double, share: Double = 1
+    ) -> Architecture.Rotary {
+        let width = rotated(headWidth, number("partial_rotary_factor", default: share, in: 0...1))
+        let base = number("rope_theta", default: base, in: ConfigReader.bases)
+        return Architecture.Rotary(
+            width: width, base: Float(base),
+            scaling: rotaryScaling(context: context, trained: trained, pairs: width / 2))
+    }
+
+    /// How many of a head's elements are turned, when it is `share` of them.
+    private func rotated(_ headWidth: Int, _ share: Double) -> Int {
         let width = Int(Double(headWidth) * share)
         if width % 2 != 0 || width == 0 {
             reject("\(width) elements of each head would be rotated, but they are turned in pairs")
         }
-        return Architecture.Rotary(
-            width: max(2, width / 2 * 2), base: Float(number("rope_theta", default: base, in: ConfigReader.bases)),
-            scaling: parameters?.rotaryScaling(context: context, pairs: width / 2) ?? .none)
+        return max(2, width / 2 * 2)
     }
 
     private static let bases = 1...1e30
     private static let factors = 1...1e9
 
-    private enum Stretching { case none, linear, dynamic, llama3, yarn, divided }
+    private enum Stretching { case none, linear, dynamic, llama3, yarn, divided, long }
 
-    private func rotaryScaling(context: Int, pairs: Int) -> Architecture.Rotary.Scaling {
+    private func rotaryScaling(context: Int, trained outer: Int?, pairs: Int) -> Architecture.Rotary.Scaling {
         let kind: Stretching = choice(
             "rope_type", "type",
             of: [
                 "default": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3, "yarn": .yarn,
-                "divided": .divided,
+                "divided": .divided, "longrope": .long, "su": .long,
             ], default: .none)
         // "Trained" is written beside kinds that do not use it.
-        let trained = integer("original_max_position_embeddings", default: context)
+        let inner = integer("original_max_position_embeddings", default: context)
+        let trained = outer ?? inner
         switch kind {
         case .none: return .none
         case .linear: return .linear(factor())
@@ -78,11 +116,29 @@ extension ConfigReader {
                 factor: factor(), low: Float(number("low_freq_factor")), high: Float(number("high_freq_factor")),
                 trained: trained)
         case .yarn: return .yarn(yarn(context: context, trained: trained))
-        case .divided:
-            let divisors = optionalNumbers("divisors", in: 1e-6...1e9) ?? []
-            if divisors.count != pairs { reject("there are \(divisors.count) divisors for \(pairs) rotated pairs") }
-            return divisors.count == pairs ? .divided(by: divisors.map { Float($0) }) : .none
+        case .divided: return divisors("divisors", pairs: pairs).map { .divided(by: $0) } ?? .none
+        case .long: return long(context: context, trained: trained, pairs: pairs)
         }
+    }
+
+    private func divisors(_ key: String, pairs: Int) -> [Float]? {
+        let divisors = optionalNumbers(key, in: 1e-6...1e9) ?? []
+        guard divisors.count == pairs else {
+            reject("\(key) has \(divisors.count) numbers for \(pairs) rotated pairs")
+            return nil
+        }
+        return divisors.map { Float($0) }
+    }
+
+    /// LongRoPE (arXiv:2402.13753): cosines and sines grow by √(1 + ln factor / ln trained).
+    private func long(context: Int, trained: Int, pairs: Int) -> Architecture.Rotary.Scaling {
+        let (short, long) = (divisors("short_factor", pairs: pairs), divisors("long_factor", pairs: pairs))
+        let factor = optionalNumber("factor", in: ConfigReader.factors) ?? Double(context) / Double(trained)
+        let attention = factor <= 1 ? 1 : (1 + log(factor) / log(Double(trained))).squareRoot()
+        guard let short, let long else { return .none }
+        return .long(
+            short: short, long: long, trained: trained,
+            attention: Float(optionalNumber("attention_factor") ?? attention))
     }
 
     private func factor() -> Float { Float(number("factor", in: ConfigReader.factors)) }

@@ -34,7 +34,10 @@ extension Family {
 
 /// The whole registry: add a family by adding a line.
 package enum Families {
-    package static let all: [any Family.Type] = [Llama.self, GPT2.self]
+    package static let all: [any Family.Type] = [
+        Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Phi3.self,
+        GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
+    ]
 
     package static func reading(_ modelType: String) -> (any Family.Type)? {
         all.first { $0.modelTypes.contains(modelType) }

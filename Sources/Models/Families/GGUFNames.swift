@@ -1,4 +1,6 @@
-/// What GGUF calls the weights that most decoders share. Source: the tensor names of the GGUF specification.
+import MartletLayers
+
+/// What GGUF calls the weights that decoders share. Source: the tensor names of the GGUF specification.
 enum GGUFNames {
     static let decoder: WeightNames = [
         "tokens": "token_embd",
@@ -16,4 +18,34 @@ enum GGUFNames {
         "decoder.outputNorm": "output_norm",
         "head": "output",
     ]
+
+    /// With query, key and value one after the other in one tensor.
+    static let fusedDecoder: WeightNames = {
+        let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
+        let fused = WeightName("blk.#.attn_qkv", .rows(of: parts))
+        return decoder.adding([
+            "decoder.#.attention.query": fused,
+            "decoder.#.attention.key": fused,
+            "decoder.#.attention.value": fused,
+        ])
+    }()
+
+    /// Mixtures of experts: each kind of matrix stacked in one tensor.
+    static func experts(_ architecture: Architecture) -> WeightNames {
+        guard case .decoder(let stack) = architecture.body else { return [:] }
+        let counts = stack.layers.compactMap { layer in
+            if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+        }
+        let layout = WeightName.Layout.stacked(count: counts.first ?? 0)
+        return [
+            "decoder.#.feedForward.router": "blk.#.ffn_gate_inp",
+            "decoder.#.feedForward.experts.##.gate": WeightName("blk.#.ffn_gate_exps", layout),
+            "decoder.#.feedForward.experts.##.up": WeightName("blk.#.ffn_up_exps", layout),
+            "decoder.#.feedForward.experts.##.down": WeightName("blk.#.ffn_down_exps", layout),
+            "decoder.#.feedForward.sharedGate": "blk.#.ffn_gate_inp_shexp",
+            "decoder.#.feedForward.shared.gate": "blk.#.ffn_gate_shexp",
+            "decoder.#.feedForward.shared.up": "blk.#.ffn_up_shexp",
+            "decoder.#.feedForward.shared.down": "blk.#.ffn_down_shexp",
+        ]
+    }
 }

@@ -70,13 +70,6 @@ enum GPT2: Family {
     static let unused = ["h.#.attn.bias", "h.#.attn.masked_bias"]
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
-        let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
-        let fused = WeightName("blk.#.attn_qkv", .rows(of: parts))
-        return GGUFNames.decoder.adding([
-            "decoder.positions": "position_embd",
-            "decoder.#.attention.query": fused,
-            "decoder.#.attention.key": fused,
-            "decoder.#.attention.value": fused,
-        ])
+        GGUFNames.fusedDecoder.adding(["decoder.positions": "position_embd"])
     }
 }

@@ -30,6 +30,28 @@ extension Tensor {
         return result
     }
 
+    /// Rows `range` of a matrix or vector as they would lie if it were not kept in `groups`: group g of the stored rows holds the g-th
+    /// share of every part.
+    package func rows(_ range: Range<Int>, groups: Int, on device: Device) -> Tensor {
+        guard groups > 1 else { return rows(range) }
+        precondition(
+            groups <= range.count && shape[0] % groups == 0 && range.lowerBound % groups == 0
+                && range.count % groups == 0,
+            "rows \(range) of \(shape) in \(groups) groups")
+        let (share, whole, first) = (range.count / groups, shape[0] / groups, range.lowerBound / groups)
+        var extents = shape.array
+        extents[0] = range.count
+        let each = bytes / shape[0]
+        let result = Tensor(storage: Storage(bytes: range.count * each), shape: Shape(extents), type: type)
+        device.parallel(groups, cost: share * each) { range in
+            for group in range {
+                unsafe (result.storage.mutablePointer + group * share * each).copyMemory(
+                    from: pointer + (group * whole + first) * each, byteCount: share * each)
+            }
+        }
+        return result
+    }
+
     /// Undoes the order in which GGUF keeps rotary heads: stored row 2i + j of a head is our row i + j · headWidth/2.
     ///
     /// Rows move whole, so block-quantized types stay as they are.
