@@ -37,14 +37,14 @@ public struct KeyValueCache: AttentionState, Sendable {
             rows.sequences.count == memories[layer].count,
             "KeyValueCache: \(rows.sequences.count) sequences in the pass, \(memories[layer].count) in the cache")
         let result = device.make(query.shape)
-        let rule = form.scoreRule()
         for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == memories[layer][index].length,
                 "KeyValueCache: rows from \(sequence.start), but \(memories[layer][index].length) positions are cached")
             memories[layer][index].append(keys: key, values: value, rows: sequence.rows, on: device)
-            let span = form.reach.span(of: sequence, length: memories[layer][index].length)
-            query.attend(to: memories[layer][index], span, rule, into: result)
+            let keys = memories[layer][index].length
+            let span = form.reach.span(of: sequence, length: keys)
+            query.attend(to: memories[layer][index], span, form.scoreRule(keys: keys), into: result)
         }
         return result
     }

@@ -32,13 +32,13 @@ public struct Uncached: AttentionState {
     ) -> Tensor {
         let device = query.device(for: "attend")
         let result = device.make(query.shape)
-        let rule = form.scoreRule()
         for sequence in rows.sequences where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
             var memory = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
             memory.append(keys: key, values: value, rows: sequence.rows, on: device)
             let span = form.reach.span(of: sequence, length: memory.length)
+            let rule = form.scoreRule(keys: memory.length)
             query.attend(to: memory, span, rule, into: result)
             if recording == .weights {
                 weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
@@ -49,13 +49,25 @@ public struct Uncached: AttentionState {
 }
 
 extension Architecture.Attention {
-    package func scoreRule() -> ScoreRule {
+    /// The rule for scores of `keys` keys, from the first position on.
+    package func scoreRule(keys: Int) -> ScoreRule {
         var rule = ScoreRule(scale: scale, cap: scoreCap)
         if case .linearBias(let kind) = positions {
             let slopes = Architecture.Attention.slopes(heads: queryHeads)
-            rule.slopes = kind == .afterScaling ? slopes : slopes.map { $0.roundedToBFloat16 * scale }
+            switch kind {
+            case .afterScaling: rule.slopes = slopes
+            case .beforeScaling: rule.bias = roundedBias(slopes, keys: keys)
+            }
         }
         return rule
+    }
+
+    /// slope · key · scale, with slope and product rounded to bf16, so that they are no longer alike for equal distances: `[heads, 1, keys]`.
+    private func roundedBias(_ slopes: [Float], keys: Int) -> Tensor {
+        let values = slopes.flatMap { slope in
+            (0..<keys).map { (slope.roundedToBFloat16 * Float($0)).roundedToBFloat16 * scale }
+        }
+        return Tensor(values, shape: [slopes.count, 1, keys])
     }
 
     /// ALiBi's slopes (arXiv:2108.12409): 2^(−8 i / n) for a power of two n; otherwise those of the next lower power, then every

@@ -11,10 +11,17 @@ import Testing
         TinyArchitectures.decoder(),
         TinyArchitectures.decoder(queryHeads: 6, keyHeads: 1, reach: .window(7)),
         TinyArchitectures.decoder(positions: .linearBias(.afterScaling), arrangement: .parallelShared),
+        TinyArchitectures.decoder(positions: .linearBias(.beforeScaling), arrangement: .normedResidual),
         TinyArchitectures.decoder(arrangement: .both, feedForward: .plain(hidden: 33, .geluTanh, bias: .present)),
         TinyArchitectures.decoder(
             arrangement: .parallelSeparate,
             feedForward: .experts(.init(count: 5, active: 2, hidden: 20, activation: .silu, routing: .renormalised))),
+        TinyArchitectures.decoder(
+            positions: .rotary(.init(width: 4, base: 100, pairing: .neighbours)),
+            feedForward: .experts(
+                .init(
+                    count: 7, active: 3, hidden: 9, activation: .geluTanh, routing: .asTheyAre,
+                    shared: .init(hidden: 13)))),
     ]
 
     static func decoder(_ architecture: Architecture, threads: Int) throws -> (Decoder, Device) {

@@ -8,7 +8,7 @@ package struct ScoreRule: Sendable {
     package var cap: Float?
     /// Then a slope per query head times (key position − query position) is added (arXiv:2108.12409).
     package var slopes: [Float]?
-    /// Then `bias[head, row, key]` is added.
+    /// Then `bias[head, row, key]` is added; with a second extent of 1 it is the same for all rows.
     package var bias: Tensor?
 
     package init(scale: Float, cap: Float? = nil, slopes: [Float]? = nil, bias: Tensor? = nil) {

@@ -27,7 +27,13 @@ import CMartletKernels
         segments = (keys + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)
         let numbers = device.scratch(bytes: (rows * 3 + shape[1]) * 4)
         let pointers = device.scratch(bytes: memory.blocks.count * MemoryLayout<Int>.stride)
-        held = [numbers, pointers, query.storage, result.storage] + memory.blocks
+        if let bias = rule.bias?.shape {
+            precondition(
+                bias.rank == 3 && bias[0] == shape[1] && (bias[1] == 1 || bias[1] == span.rows.count)
+                    && bias[2] >= keys, "attention: bias of \(bias) for \(shape[1]) heads and \(keys) keys")
+        }
+        held =
+            [numbers, pointers, query.storage, result.storage] + memory.blocks + [rule.bias?.storage].compactMap { $0 }
         let integers = unsafe numbers.mutablePointer.assumingMemoryBound(to: Int32.self)
         for row in 0..<rows {
             unsafe integers[row] = span.lower[row]
@@ -51,7 +57,7 @@ import CMartletKernels
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: rule.bias?.floats,
             bias_head_stride: rule.bias.map { $0.shape[1] * $0.shape[2] } ?? 0,
-            bias_row_stride: rule.bias.map { $0.shape[2] } ?? 0)
+            bias_row_stride: rule.bias.map { $0.shape[1] == 1 ? 0 : $0.shape[2] } ?? 0)
     }
 
     /// The work of one key head.
