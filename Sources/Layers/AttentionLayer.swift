@@ -22,9 +22,10 @@ package struct AttentionLayer: Sendable {
     package func callAsFunction(
         _ x: Tensor, _ rows: Rows, layer: Int, rotation: RotationTable?, _ state: inout some AttentionState
     ) -> Tensor {
-        var q = query(x).reshaped([rows.count, form.queryHeads, form.headWidth])
-        var k = key(x).reshaped([rows.count, form.keyHeads, form.headWidth])
-        let v = value(x).reshaped([rows.count, form.keyHeads, form.headWidth])
+        let projected = Linear.together([query, key, value], x)
+        var q = projected[0].reshaped([rows.count, form.queryHeads, form.headWidth])
+        var k = projected[1].reshaped([rows.count, form.keyHeads, form.headWidth])
+        let v = projected[2].reshaped([rows.count, form.keyHeads, form.headWidth])
         if let queryNorm, let keyNorm { (q, k) = (queryNorm(q), keyNorm(k)) }
         if case .rotary(let rotary) = form.positions, let rotation {
             let neighbours = rotary.pairing == .neighbours

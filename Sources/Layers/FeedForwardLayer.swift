@@ -25,9 +25,13 @@ package enum FeedForwardLayer: Sendable {
     /// `[rows, width]` to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         switch self {
-        case .plain(let up, let activation, let down): down(up(x).activated(activation))
-        case .gated(let gate, let activation, let up, let down): down(gate(x).gating(up(x), activation))
-        case .experts(let experts): experts(x)
+        case .plain(let up, let activation, let down):
+            return down(up(x).activated(activation))
+        case .gated(let gate, let activation, let up, let down):
+            let projected = Linear.together([gate, up], x)
+            return down(projected[0].gating(projected[1], activation))
+        case .experts(let experts):
+            return experts(x)
         }
     }
 }

@@ -27,10 +27,19 @@ package struct Linear: Sendable {
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
+        x.multiplied(by: matrix(on: x.device(for: "linear")), bias: bias?.tensor)
+    }
+
+    /// Several projections of the same rows, in one pass over them: the same bits as one by one.
+    package static func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
+        let device = x.device(for: "linear")
+        return x.multiplied(byEach: projections.map { $0.matrix(on: device) }, biases: projections.map { $0.bias?.tensor })
+    }
+
+    private func matrix(on device: Device) -> PackedMatrix {
         switch weight {
-        case .packed(let matrix): x.multiplied(by: matrix, bias: bias?.tensor)
-        case .stored(let parameter):
-            x.multiplied(by: PackedMatrix(parameter.tensor, on: x.device(for: "linear")), bias: bias?.tensor)
+        case .packed(let matrix): matrix
+        case .stored(let parameter): PackedMatrix(parameter.tensor, on: device)
         }
     }
 }

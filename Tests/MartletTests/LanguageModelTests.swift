@@ -47,7 +47,7 @@ import Testing
         let model = try await LanguageModel.load(path: Self.path)
         let (whole, summary) = try await text(model, GenerationOptions(maximumTokens: 20, endOfText: .ignored))
         #expect(summary?.finish == .length && summary?.generatedTokens == 20)
-        let stop = String(decoding: Array(whole.utf8).dropFirst(6).prefix(3), as: UTF8.self)
+        let stop = String(String.UnicodeScalarView(whole.unicodeScalars.dropFirst(4).prefix(2)))
         let (cut, stopped) = try await text(
             model, GenerationOptions(maximumTokens: 20, stopTexts: [stop], endOfText: .ignored))
         #expect(stopped?.finish == .stop)
