@@ -27,7 +27,7 @@ static inline size_t block_elements(martlet_type type) {
 static inline size_t block_bytes(martlet_type type) {
     switch (type) {
     case MARTLET_F32: case MARTLET_I32: return 4;
-    case MARTLET_F16: case MARTLET_BF16: return 2;
+    case MARTLET_F16: case MARTLET_BF16: case MARTLET_BF16_PAIRS: return 2;
     case MARTLET_Q8_0: return sizeof(block_q8_0);
     case MARTLET_Q4_0: return sizeof(block_q4_0);
     case MARTLET_Q4_K: return sizeof(block_q4_K);

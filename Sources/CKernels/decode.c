@@ -86,7 +86,7 @@ void martlet_decode(martlet_type type, const void *stored, float *values, size_t
     case MARTLET_F16:
         for (size_t i = 0; i < count; i++) values[i] = martlet_half_to_float(bytes + 2 * i);
         break;
-    case MARTLET_BF16:
+    case MARTLET_BF16: case MARTLET_BF16_PAIRS:
         for (size_t i = 0; i < count; i++) {
             const uint32_t bits = (uint32_t)bytes[2 * i] << 16 | (uint32_t)bytes[2 * i + 1] << 24;
             memcpy(values + i, &bits, sizeof bits);

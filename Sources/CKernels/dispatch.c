@@ -68,6 +68,7 @@ martlet_level martlet_kernel_level(void) {
 }
 
 size_t martlet_activation_bytes(martlet_type type, size_t inputs) {
+    if (type == MARTLET_BF16_PAIRS) return (inputs * sizeof(uint16_t) + 63) / 64 * 64;
     if (!is_quantized(type)) return inputs * sizeof(float);
     const size_t bytes = inputs + inputs / BLOCK * sizeof(float) + inputs / BLOCK * 8;
     return (bytes + 63) / 64 * 64;

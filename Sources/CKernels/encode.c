@@ -37,7 +37,7 @@ static void encode_q4_0(const float *values, block_q4_0 *block) {
 static void encode_block(martlet_type type, const float *values, uint8_t *stored) {
     switch (type) {
     case MARTLET_F16: martlet_float_to_half(*values, stored); break;
-    case MARTLET_BF16: encode_bf16(*values, stored); break;
+    case MARTLET_BF16: case MARTLET_BF16_PAIRS: encode_bf16(*values, stored); break;
     case MARTLET_Q8_0: encode_q8_0(values, (block_q8_0 *)stored); break;
     case MARTLET_Q4_0: encode_q4_0(values, (block_q4_0 *)stored); break;
     case MARTLET_Q4_K: martlet_encode_q4_K(values, (block_q4_K *)stored); break;

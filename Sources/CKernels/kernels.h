@@ -9,7 +9,7 @@ typedef void martlet_product(const uint8_t *packed, size_t outputs, size_t input
                              const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
 
 typedef struct {
-    martlet_product *products[MARTLET_Q6_K + 1];  // NULL for types that are no weights
+    martlet_product *products[MARTLET_BF16_PAIRS + 1];  // NULL for types that are no weights
     void (*prepare)(martlet_type, const float *, size_t, size_t, void *);
     void (*rms_norm)(const float *, const float *, float, float, float *, size_t, size_t);
     void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t, size_t);

@@ -44,11 +44,9 @@ INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activ
     return sums;
 }
 
-INLINE f32x16 dot2(f32x16 sums, u32x16 a, u32x16 b) {
-    const u32x16 odd = (u32x16)splat_int((int32_t)0xffff0000);
-    sums = fused((f32x16)(a & odd), (f32x16)(b & odd), sums);
-    return fused((f32x16)(a << 16), (f32x16)(b << 16), sums);
-}
+#include "product_pairs.h"
+
+INLINE f32x16 dot2(f32x16 sums, u32x16 weights, u32x16 activations) { return dot2_by_parts(sums, weights, activations); }
 
 #include "kernels.h"
 #include "level.h"

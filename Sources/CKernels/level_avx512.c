@@ -23,8 +23,10 @@ INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activ
     return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(activations));
 }
 
-INLINE f32x16 dot2(f32x16 sums, u32x16 a, u32x16 b) {
-    return (f32x16)_mm512_dpbf16_ps((__m512)sums, (__m512bh)a, (__m512bh)b);
+#include "product_pairs.h"
+
+INLINE f32x16 dot2(f32x16 sums, u32x16 weights, u32x16 activations) {
+    return (f32x16)_mm512_dpbf16_ps((__m512)sums, (__m512bh)weights, (__m512bh)activations);
 }
 
 #include "kernels.h"

@@ -7,7 +7,7 @@ enum { RUN = 32 };
 size_t martlet_panel_bytes(martlet_type type, size_t inputs) {
     switch (type) {
     case MARTLET_F32: case MARTLET_F16: return inputs * PANEL * block_bytes(type);
-    case MARTLET_BF16: return (inputs + 1) / 2 * WORD_ROW;
+    case MARTLET_BF16: case MARTLET_BF16_PAIRS: return (inputs + 1) / 2 * WORD_ROW;
     case MARTLET_I32: return 0;
     default: return inputs / block_elements(type) * block_bytes(type) * PANEL;
     }
@@ -67,7 +67,7 @@ void martlet_pack(martlet_type type, const void *stored, size_t row_bytes, size_
         switch (type) {
         case MARTLET_F32: pack_words(rows, row_bytes, columns, inputs, panel); break;
         case MARTLET_F16: pack_halves(rows, row_bytes, columns, inputs, panel); break;
-        case MARTLET_BF16: pack_bf16(rows, row_bytes, columns, inputs, panel); break;
+        case MARTLET_BF16: case MARTLET_BF16_PAIRS: pack_bf16(rows, row_bytes, columns, inputs, panel); break;
         case MARTLET_I32: break;
         default: pack_blocks(type, rows, row_bytes, columns, inputs, panel);
         }

@@ -4,6 +4,7 @@
 #define MARTLET_PRODUCT_H
 
 #include "product_dense.h"
+#include "product_pairs.h"
 #include "product_quantized.h"
 
 /// Rows that pass over one slice of a panel; their sums stay in the second-level cache.
@@ -25,6 +26,7 @@ INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs
         if (rows == 1) return quantized_one_row(type, panel, inputs, activations, sums);
         return quantized_many_rows(type, panel, inputs, activations, rows, sums);
     }
+    if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
     if (rows == 1) return dense_one_row(type, panel, inputs, (const float *)activations, sums);
     dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
 }
@@ -60,5 +62,17 @@ PRODUCT_OF(product_q4_0, MARTLET_Q4_0)
 PRODUCT_OF(product_q4_K, MARTLET_Q4_K)
 PRODUCT_OF(product_q5_K, MARTLET_Q5_K)
 PRODUCT_OF(product_q6_K, MARTLET_Q6_K)
+PRODUCT_OF(product_bf16_pairs, MARTLET_BF16_PAIRS)
+
+static void prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
+    switch (type) {
+    case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, rows, inputs, activations); break;
+    case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, rows, inputs, activations); break;
+    case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
+    case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, rows, inputs, activations); break;
+    case MARTLET_BF16_PAIRS: prepare_pairs(x, rows, inputs, activations); break;
+    default: memcpy(activations, x, rows * inputs * sizeof(float));
+    }
+}
 
 #endif

@@ -106,14 +106,4 @@ INLINE void prepare_quantized(martlet_type type, const float *x, size_t rows, si
     }
 }
 
-static void prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
-    switch (type) {
-    case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, rows, inputs, activations); break;
-    case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, rows, inputs, activations); break;
-    case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
-    case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, rows, inputs, activations); break;
-    default: memcpy(activations, x, rows * inputs * sizeof(float));
-    }
-}
-
 #endif

@@ -27,6 +27,30 @@ extension KernelTests {
             product.expectClose(sameAtEachLevel("\(type)") { product.multiply() }, "\(type)")
         }
 
+        /// bf16 weights times activations rounded to bf16, as vdpbf16ps defines them.
+        @Test func roundedPairs() {
+            for (outputs, length, rows) in [(1, 1, 1), (65, 301, 9), (130, 64, 1), (3, 2, 7)] {
+                var product = Product(.bf16, outputs, length, rows, seed: 9)
+                product.kind = MARTLET_BF16_PAIRS
+                let y = sameAtEachLevel("pairs") { product.multiply() }
+                product.expectClose(y, "pairs of \(length)")
+                for row in 0..<rows {
+                    let alone = product.rowAlone(row).multiply()
+                    #expect(bits(alone) == bits(Array(y[row * outputs..<(row + 1) * outputs])))
+                }
+            }
+        }
+
+        /// The instruction takes numbers below 2^−126 for zero; so must its imitations.
+        @Test func roundedPairsFlushTinyNumbers() {
+            var product = Product(.bf16, 64, 40, 3, seed: 10)
+            product.kind = MARTLET_BF16_PAIRS
+            product.x = product.x.map { $0 * 0x1p-63 }
+            product.stored = encoded(.bf16, decoded(.bf16, product.stored).map { $0 * 0x1p-63 })
+            let y = sameAtEachLevel("tiny pairs") { product.multiply() }
+            #expect(y.allSatisfy { $0 == 0 || abs($0) >= 0x1p-126 })
+        }
+
         /// More rows than one block of rows.
         @Test func manyRows() {
             for type in [ElementType.f32, .q4_0] {
@@ -113,6 +137,7 @@ extension KernelTests {
 /// One product: stored weights `[outputs, inputs]`, activations `[rows, inputs]`.
 private struct Product {
     let type: ElementType
+    var kind: martlet_type
     let outputs, inputs, rows: Int
     var stored: [UInt8]
     var x: [Float]
@@ -120,6 +145,7 @@ private struct Product {
     init(_ type: ElementType, _ outputs: Int, _ length: Int, _ rows: Int, seed: UInt64) {
         var random = TestRandom(seed)
         (self.type, self.outputs, self.rows) = (type, outputs, rows)
+        kind = type.kernelType
         inputs = length * type.blockElements
         stored = encoded(type, random.floats(outputs * inputs))
         x = random.floats(rows * inputs)
@@ -127,12 +153,14 @@ private struct Product {
 
     func rowAlone(_ row: Int) -> Product {
         var alone = Product(type, 0, inputs / type.blockElements, 1, seed: 0, outputs: outputs, stored: stored)
+        alone.kind = kind
         alone.x = Array(x[row * inputs..<(row + 1) * inputs])
         return alone
     }
 
     private init(_ type: ElementType, _: Int, _ length: Int, _ rows: Int, seed: UInt64, outputs: Int, stored: [UInt8]) {
         (self.type, self.outputs, self.rows, self.stored) = (type, outputs, rows, stored)
+        kind = type.kernelType
         inputs = length * type.blockElements
         x = []
     }
@@ -149,7 +177,6 @@ private struct Product {
         into y: inout [Float], stride: Int? = nil, bias: [Float]? = nil, accumulate: Bool = false,
         panels range: Range<Int>? = nil
     ) {
-        let kind = type.kernelType
         let rowBytes = inputs / type.blockElements * type.blockBytes
         let packed = UnsafeMutableRawBufferPointer.allocate(
             byteCount: panels * martlet_panel_bytes(kind, inputs) + 1, alignment: 64)
@@ -187,8 +214,9 @@ private struct Product {
                     squares += Double(weights[output * inputs + k]) * Double(weights[output * inputs + k])
                 }
                 // Each activation is off by at most 1/254 of 2; the errors are independent, so six standard deviations are plenty.
-                let tolerance =
-                    type.isBlockQuantized ? 6 * (2 / 254.0 / 3.0.squareRoot()) * squares.squareRoot() : 3e-7 * size
+                let exact = kind == MARTLET_BF16_PAIRS ? 0x1p-8 * size : 3e-7 * size
+                let rounded = 6 * (2 / 254.0 / 3.0.squareRoot()) * squares.squareRoot()
+                let tolerance = type.isBlockQuantized ? rounded : exact
                 let difference = abs(Double(y[row * outputs + output]) - sum)
                 #expect(difference <= tolerance + 1e-6, "\(what) row \(row) output \(output)")
             }

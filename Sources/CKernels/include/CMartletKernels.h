@@ -35,7 +35,11 @@ void martlet_spin_hint(void);
 /// Numbered as `ElementType.allCases`.
 typedef enum {
     MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_I32,
-    MARTLET_Q8_0, MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K
+    MARTLET_Q8_0, MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
+    /// Products only: bf16 weights, stored and packed as MARTLET_BF16, with activations rounded to bf16 too. Twice the speed of exact
+    /// products where the processor's bf16 units have the full rate (Zen 4 and 5), half of it where not (Sapphire Rapids):
+    /// compare martlet_burn_bf16 with martlet_burn_f32.
+    MARTLET_BF16_PAIRS
 } martlet_type;
 
 /// `count` stored elements (whole blocks) to f32, exactly as ggml decodes them.

@@ -125,9 +125,11 @@ static double time_product(martlet_type type, size_t outputs, size_t inputs, siz
     return seconds;
 }
 
-static const struct { martlet_type type; const char *name; int integer; } types[] = {
+/// `limit`: the peak to compare with, in the order of `peaks`.
+static const struct { martlet_type type; const char *name; int limit; } types[] = {
     {MARTLET_F32, "f32", 0}, {MARTLET_F16, "f16", 0}, {MARTLET_BF16, "bf16", 0}, {MARTLET_Q8_0, "q8_0", 1},
     {MARTLET_Q4_0, "q4_0", 1}, {MARTLET_Q4_K, "q4_K", 1}, {MARTLET_Q5_K, "q5_K", 1}, {MARTLET_Q6_K, "q6_K", 1},
+    {MARTLET_BF16_PAIRS, "pairs", 2},
 };
 
 static void one_row(int threads, double bandwidth) {
@@ -142,15 +144,15 @@ static void one_row(int threads, double bandwidth) {
     }
 }
 
-static void many_rows(int threads, double f32_peak, double int8_peak) {
+static void many_rows(int threads, const double *peaks) {
+    static const char *const names[] = {"f32", "int8", "bf16"};
     static const struct { size_t outputs, inputs, rows; } shapes[] = {{128, 512, 252}, {4864, 1024, 512}, {2048, 8192, 512}, {2048, 2048, 8}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             const double seconds = time_product(types[i].type, shapes[s].outputs, shapes[s].inputs, shapes[s].rows, threads);
             const double operations = 2e-9 * (double)shapes[s].outputs * (double)shapes[s].inputs * (double)shapes[s].rows / seconds;
             printf("%zu x %zu, %zu rows  %-5s %7.1f GOP/s  %5.1f %% of %s peak\n", shapes[s].outputs, shapes[s].inputs, shapes[s].rows,
-                   types[i].name, operations, 100 * operations / (types[i].integer ? int8_peak : f32_peak),
-                   types[i].integer ? "int8" : "f32");
+                   types[i].name, operations, 100 * operations / peaks[types[i].limit], names[types[i].limit]);
         }
 }
 
@@ -204,7 +206,7 @@ int main(int count, char **arguments) {
     const double f32_peak = rate(threads, burn_f32), int8_peak = rate(threads, burn_int8), bf16_peak = rate(threads, burn_bf16);
     printf("limits: read %.1f GB/s, f32 %.1f GFLOP/s, int8 %.1f GOP/s, bf16 %.1f GFLOP/s\n", bandwidth, f32_peak, int8_peak, bf16_peak);
     if (!*filter || !strcmp(filter, "one")) one_row(threads, bandwidth);
-    if (!*filter || !strcmp(filter, "many")) many_rows(threads, f32_peak, int8_peak);
+    if (!*filter || !strcmp(filter, "many")) many_rows(threads, (double[]){f32_peak, int8_peak, bf16_peak});
     if (!*filter || !strcmp(filter, "attention")) {
         attention(threads, 1, 8192, 8, 4, 64, bandwidth, f32_peak);
         attention(threads, 1, 8192, 8, 1, 128, bandwidth, f32_peak);
