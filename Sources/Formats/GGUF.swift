@@ -29,10 +29,9 @@ public struct GGUF: Sendable {
             var reader = unsafe GGUFReader(bytes, file)
             return try reader.read()
         }
-        try file.checkUnchanged()
         self.path = path
         (version, alignment, metadata) = (header.version, header.alignment, header.metadata)
-        tensors = StoredTensors(unique: header.tensors, path: path)
+        tensors = try StoredTensors(unique: header.tensors, path: path, files: [file])
     }
 
     static let magic: [UInt8] = Array("GGUF".utf8)

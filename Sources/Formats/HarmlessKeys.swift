@@ -22,7 +22,8 @@ public enum HarmlessKeys {
     private static let origin = [
         "architectures", "model_type", "auto_map", "transformers_version", "torch_dtype", "dtype", "_name_or_path",
         "name_or_path",
-        "_commit_hash", "tokenizer_class", "processor_class", "transformers.js_config", "unsloth_fixed",
+        "_commit_hash", "_from_model_config", "tokenizer_class", "processor_class", "transformers.js_config",
+        "unsloth_fixed",
         "unsloth_version",
     ]
 
@@ -58,15 +59,21 @@ public enum HarmlessKeys {
 
     /// Leftovers of `generate`; what counts today stands in `generation_config.json`.
     private static let generation = [
-        "max_length", "max_new_tokens", "min_length", "min_new_tokens", "early_stopping", "do_sample", "num_beams",
-        "num_beam_groups",
-        "diversity_penalty", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+        "assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight", "assistant_lookbehind",
+        "bad_words_ids", "begin_suppress_tokens", "cache_config", "cache_implementation", "compile_config",
+        "constraints",
+        "disable_compile", "diversity_penalty", "do_sample", "dola_layers", "early_stopping",
+        "encoder_no_repeat_ngram_size",
+        "encoder_repetition_penalty", "epsilon_cutoff", "eta_cutoff", "exponential_decay_length_penalty",
+        "force_words_ids",
+        "guidance_scale", "is_assistant", "length_penalty", "low_memory", "max_cache_len", "max_length",
+        "max_matching_ngram_size",
+        "max_new_tokens", "max_time", "min_length", "min_new_tokens", "min_p", "no_repeat_ngram_size",
+        "num_assistant_tokens",
+        "num_assistant_tokens_schedule", "num_beam_groups", "num_beams", "num_return_sequences", "penalty_alpha",
+        "prefill_chunk_size", "prompt_lookup_num_tokens", "remove_invalid_values", "renormalize_logits",
         "repetition_penalty",
-        "encoder_repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
-        "bad_words_ids",
-        "force_words_ids", "constraints", "num_return_sequences", "remove_invalid_values", "renormalize_logits",
-        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "sequence_bias",
-        "guidance_scale",
-        "penalty_alpha", "cache_implementation",
+        "sequence_bias", "speculation_type", "stop_strings", "suppress_tokens", "target_lookbehind", "temperature",
+        "token_healing", "top_h", "top_k", "top_p", "typical_p", "use_mtp", "watermarking_config",
     ]
 }

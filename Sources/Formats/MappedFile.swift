@@ -9,8 +9,8 @@ internal import MartletTensors
 /// A file mapped for reading, and how it stood when it was mapped.
 ///
 /// A mapping shows later changes of the file, and reading past a new end kills the process. So a format checks after it has read the
-/// header that the file is still the one that it mapped; a file that shrinks later cannot be caught here.
-struct MappedFile {
+/// header that the file is still the one that it mapped, and a loader may check again.
+struct MappedFile: Sendable {
     let path: String
     let storage: Storage
     private let stamp: Stamp
@@ -37,7 +37,7 @@ struct MappedFile {
         do { now = try Stamp(path) } catch { throw FormatError(error) }
         guard now == stamp, stamp.bytes == storage.bytes else {
             throw FormatError(
-                path: path, problem: "changed while it was opened",
+                path: path, problem: "changed since it was opened",
                 offences: ["it had \(stamp.bytes) bytes, now \(now.bytes)"],
                 remedy: "Wait until it is written, then load it again")
         }
@@ -47,7 +47,7 @@ struct MappedFile {
 func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
 /// What the system says of a file; any change of its content changes it.
-private struct Stamp: Equatable {
+private struct Stamp: Equatable, Sendable {
     let device: UInt64
     let node: UInt64
     let bytes: Int

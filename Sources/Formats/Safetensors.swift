@@ -50,13 +50,13 @@ public struct Safetensors: Sendable {
         let header = try unsafe file.withBytes { bytes throws(FormatError) in
             try unsafe SafetensorsHeader(bytes, path: path)
         }
-        try file.checkUnchanged()
         let all = header.entries.map {
             StoredTensor(
                 name: $0.name, type: $0.type, extents: $0.extents, byteOffset: header.dataOffset + $0.range.lowerBound,
                 bytes: $0.range.count, storage: file.storage, path: path)
         }
-        self.init(path: path, tensors: StoredTensors(unique: all, path: path), metadata: header.metadata)
+        let tensors = try StoredTensors(unique: all, path: path, files: [file])
+        self.init(path: path, tensors: tensors, metadata: header.metadata)
     }
 
     static let problem = "not a valid safetensors file"

@@ -29,8 +29,10 @@ extension Safetensors {
             }
         }
         try offences.check(path, Safetensors.indexProblem, remedy: Safetensors.indexRemedy)
-        let metadata = places.first.flatMap { files[ExactKey($0.file)]?.metadata } ?? []
-        self.init(path: path, tensors: StoredTensors(unique: all, path: path), metadata: metadata)
+        let mapped = files.values.flatMap(\.tensors.files)
+        self.init(
+            path: path, tensors: try StoredTensors(unique: all, path: path, files: mapped),
+            metadata: places.first.flatMap { files[ExactKey($0.file)]?.metadata } ?? [])
     }
 
     /// The `weight_map`: which file, a plain name beside the index, holds each tensor.

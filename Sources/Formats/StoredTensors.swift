@@ -7,12 +7,23 @@ public struct StoredTensors: Sendable {
     public let all: [StoredTensor]
     /// What to name in messages: the file, the index or the folder.
     public let path: String
+    let files: [MappedFile]
     private let positions: [ExactKey: Int]
 
+    /// The tensors of `files`, which must still be as they were mapped.
+    ///
     /// - Precondition: no name twice; whoever reads the file has made sure.
-    init(unique all: [StoredTensor], path: String) {
+    init(unique all: [StoredTensor], path: String, files: [MappedFile]) throws(FormatError) {
         positions = Dictionary(uniqueKeysWithValues: all.enumerated().map { (ExactKey($1.name), $0) })
-        (self.all, self.path) = (all, path)
+        (self.all, self.path, self.files) = (all, path, files)
+        try checkUnchanged()
+    }
+
+    /// A loader that has copied the elements asks once more whether they were still those of the file that was opened.
+    ///
+    /// - Throws: ``FormatError`` when a file was replaced, written or cut since.
+    public func checkUnchanged() throws(FormatError) {
+        for file in files { try file.checkUnchanged() }
     }
 
     public var count: Int { all.count }

@@ -243,6 +243,24 @@ struct SafetensorsRefusalTests {
         #expect(tensor.values == [1, 2])
     }
 
+    @Test("a file that is written again, replaced or removed after it was opened is noticed")
+    func changed() throws {
+        let folder = try TemporaryFolder()
+        let bytes = file("{\"a\":\(Self.one)}", data: 4)
+        for name in ["longer", "replaced", "removed"] {
+            let path = try folder.file(name, bytes)
+            let opened = try Safetensors(contentsOf: path)
+            try opened.tensors.checkUnchanged()
+            switch name {
+            case "longer": _ = try folder.append(name, [0])
+            case "replaced": _ = try folder.file(name, bytes)
+            default: folder.remove(name)
+            }
+            #expect(throws: FormatError.self, "\(name)") { try opened.tensors.checkUnchanged() }
+            #expect(try opened.tensors.tensor("a").values == [0], "what was mapped stays")
+        }
+    }
+
     @Test("a file of another kind, a folder, and none")
     func otherFiles() throws {
         for path in ["/", "/nowhere/model.safetensors", fixtures + "formats/reference.gguf"] {

@@ -54,15 +54,21 @@ final class TemporaryFolder {
     ///
     /// As a new file: some file systems wait for the disk when an old one is cut and written again.
     func file(_ name: String, _ bytes: [UInt8]) throws -> String {
+        remove(name)
+        return try append(name, bytes)
+    }
+
+    func append(_ name: String, _ bytes: [UInt8]) throws -> String {
         let path = path + "/" + name
-        unsafe unlink(path)
-        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         try #require(descriptor >= 0)
         defer { close(descriptor) }
         let written = unsafe write(descriptor, bytes, bytes.count)
         try #require(written == bytes.count)
         return path
     }
+
+    func remove(_ name: String) { unsafe unlink(path + "/" + name) }
 }
 
 func readFile(_ path: String) throws -> [UInt8] {
