@@ -26,9 +26,9 @@ extension Architecture {
         if attention.queryHeads % max(attention.keyHeads, 1) != 0 {
             found.append("\(attention.queryHeads) query heads cannot share \(attention.keyHeads) key heads evenly")
         }
-        if case .rotary(let rotary) = attention.positions, rotary.width > attention.headWidth {
+        if case .rotary(let rotary) = attention.positions, rotary.pairs * 2 > attention.headWidth {
             found.append(
-                "\(rotary.width) elements of each head would be rotated, but heads are \(attention.headWidth) wide")
+                "\(rotary.pairs * 2) elements of each head would be rotated, but heads are \(attention.headWidth) wide")
         }
         return found
     }

@@ -33,7 +33,8 @@ package struct Linear: Sendable {
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
     package static func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
         let device = x.device(for: "linear")
-        return x.multiplied(byEach: projections.map { $0.matrix(on: device) }, biases: projections.map { $0.bias?.tensor })
+        return x.multiplied(
+            byEach: projections.map { $0.matrix(on: device) }, biases: projections.map { $0.bias?.tensor })
     }
 
     private func matrix(on device: Device) -> PackedMatrix {

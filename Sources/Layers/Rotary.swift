@@ -1,7 +1,7 @@
 extension Architecture {
     /// Rotary positions (arXiv:2104.09864): pairs of a head's elements are turned by position · frequency.
     public struct Rotary: Sendable, Hashable, Codable {
-        /// The rotated part of each head.
+        /// The rotated part of each head. An odd width turns one element more, while exponents still divide by the odd number.
         public var width: Int
         /// frequency(i) = base^(−2i / width).
         public var base: Float
@@ -11,6 +11,9 @@ extension Architecture {
         public init(width: Int, base: Float, pairing: Pairing = .halves, scaling: Scaling = .none) {
             (self.width, self.base, self.pairing, self.scaling) = (width, base, pairing, scaling)
         }
+
+        /// How many pairs of a head's elements are turned.
+        public var pairs: Int { (width + 1) / 2 }
 
         public enum Pairing: String, Sendable, Hashable, Codable {
             /// (i, i + width/2): Hugging Face's layout.

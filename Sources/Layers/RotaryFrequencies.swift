@@ -11,7 +11,7 @@ package import MartletTensors
 /// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions turn by the same angle there and here.
 package struct RotaryFrequencies: Sendable {
     private let rotary: Architecture.Rotary
-    /// `[width / 2]`, for sequences no longer than the model was trained on.
+    /// `[pairs]`, for sequences no longer than the model was trained on.
     private let frequencies: [Float]
     /// Cosines and sines are multiplied by this.
     private let attention: Float
@@ -31,11 +31,16 @@ package struct RotaryFrequencies: Sendable {
             }
     }
 
+    /// What the unstretched frequencies are divided by, `[pairs]`, for sequences no longer than the model was trained on.
+    package var divisors: [Float] {
+        zip(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), frequencies).map { $0 / $1 }
+    }
+
     /// The angles' cosines and sines for rows at `positions` of sequences that reach `extents` (one per row).
     ///
-    /// - Returns: two `[rows, width / 2]`.
+    /// - Returns: two `[rows, pairs]`.
     package func table(positions: [Int32], extents: [Int32], on device: Device) -> RotationTable {
-        let half = rotary.width / 2
+        let half = rotary.pairs
         let (cosines, sines) = (device.make([positions.count, half]), device.make([positions.count, half]))
         device.parallel(positions.count, cost: half * 40) { range in
             var extent: Int32 = -1
@@ -85,7 +90,7 @@ package struct RotaryFrequencies: Sendable {
     /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise turn visibly.
     private static func long(_ rotary: Architecture.Rotary, divisors: [Float]) -> [Float] {
         precondition(
-            divisors.count * 2 == rotary.width, "rotary: \(divisors.count) divisors for \(rotary.width) elements")
+            divisors.count == rotary.pairs, "rotary: \(divisors.count) divisors for \(rotary.width) elements")
         return divisors.enumerated().map { index, divisor in
             1 / (divisor * Float(pow(Double(rotary.base), Double(Float(2 * index) / Float(rotary.width)))))
         }

@@ -41,7 +41,7 @@ package struct Checkpoint: Sendable {
             }
             used.insert(full)
             let (expected, rows) = Checkpoint.stored(entry, name.layout, shapes)
-            if stored.extents.drop(while: { $0 == 1 }) != expected.drop(while: { $0 == 1 }) {
+            if !Checkpoint.fits(stored.extents, expected, name.layout) {
                 error.misshapen.append("\(full) is \(stored.extents), but the configuration asks for \(expected)")
             } else if !Checkpoint.canRead(stored.type, name.layout) {
                 error.misshapen.append("\(full) has the type \(stored.type.name), which cannot be computed with here")
@@ -55,6 +55,12 @@ package struct Checkpoint: Sendable {
         }
         guard error.isEmpty else { throw error }
         self.places = places
+    }
+
+    /// A matrix of one row may be kept as a vector: some converters of Qwen2-MoE's gate do.
+    private static func fits(_ extents: [Int], _ expected: [Int], _ layout: WeightName.Layout) -> Bool {
+        if layout == .asStored { return extents.drop { $0 == 1 } == expected.drop { $0 == 1 } }
+        return extents == expected
     }
 
     /// Blocks of quantized elements lie along a row, so that only whole rows can be moved.
@@ -91,6 +97,16 @@ package struct Checkpoint: Sendable {
     private static func matches(_ name: String, _ pattern: String) -> Bool {
         let (parts, wanted) = (name.split(separator: "."), pattern.split(separator: "."))
         return parts.count == wanted.count && zip(parts, wanted).allSatisfy { $1 == "#" ? Int($0) != nil : $0 == $1 }
+    }
+
+    /// What the file calls the tensor that holds the parameter `name`.
+    package func storedName(_ name: String) -> String? { places[name]?.stored.name }
+
+    /// The type in which `tensor(_:shape:on:)` gives the parameter `name`.
+    package func type(_ name: String) -> ElementType? {
+        guard let place = places[name] else { return nil }
+        if case .plus = place.layout { return .f32 }
+        return place.stored.type.elementType
     }
 
     /// The parameter `name` in our layout: a view of the file wherever the layouts agree.

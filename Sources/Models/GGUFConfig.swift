@@ -2,92 +2,197 @@ import MartletFormats
 import MartletJSON
 import MartletTensors
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// A GGUF's metadata in the words of `config.json`, so that one family file reads both.
 ///
 /// Source: the key names of the GGUF specification. Keys that say something this table does not know are refused by name.
-enum GGUFConfig {
-    /// `<architecture>.` key to config key.
-    private static let keys: [String: String] = [
-        "context_length": "max_position_embeddings",
-        "embedding_length": "hidden_size",
-        "block_count": "num_hidden_layers",
-        "attention.head_count": "num_attention_heads",
-        "attention.head_count_kv": "num_key_value_heads",
-        "attention.key_length": "head_dim",
-        "attention.layer_norm_rms_epsilon": "rms_norm_eps",
-        "attention.layer_norm_epsilon": "layer_norm_epsilon",
-        "rope.freq_base": "rope_theta",
-    ]
+struct GGUFConfig {
+    /// What a GGUF says by its tensors: which there are, with their extents, and the numbers of small ones.
+    struct Tensors {
+        let extents: (String) -> [Int]?
+        let numbers: (String) throws -> [Float]
+    }
+
+    private let path: String
+    private let tensors: Tensors
+    private let dialect: GGUFDialect
+    /// The settings of the architecture, without its name before the keys.
+    private let metadata: JSONObject
+    private var config = JSONObject()
 
     /// Keys that are read elsewhere, or repeat what another one says.
     private static let readElsewhere: Set<String> = [
-        "vocab_size", "feed_forward_length", "attention.value_length", "rope.dimension_count", "rope.scaling.type",
-        "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.attn_factor",
-        "rope.scaling.finetuned", "rope.scale_linear", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow",
-        "rope.scaling.yarn_log_multiplier", "tensor_data_layout",
+        "vocab_size", "attention.value_length", "attention.scale", "attention.sliding_window_pattern",
+        "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length",
+        "rope.scaling.attn_factor", "rope.scaling.finetuned", "rope.scale_linear", "rope.scaling.yarn_beta_fast",
+        "rope.scaling.yarn_beta_slow", "rope.scaling.yarn_log_multiplier", "tensor_data_layout",
     ]
 
     /// - Throws: ``FormatError`` or ``ModelError`` naming every key that cannot be translated.
     static func translate(_ file: GGUF) throws -> JSONObject {
-        guard let architecture = try file.metadata.string("general.architecture") else {
-            throw ModelError("\(file.path): general.architecture is missing, which says what kind of model it is")
+        let tensors = Tensors(
+            extents: { file.tensors[$0]?.extents },
+            numbers: { name in
+                let tensor = try file.tensors.tensor(name)
+                guard tensor.type == .f32 else { throw ModelError("\(file.path): \(name) is \(tensor.type), not f32") }
+                return tensor.values
+            })
+        return try translate(file.metadata, tensors: tensors, path: file.path)
+    }
+
+    static func translate(_ metadata: GGUFMetadata, tensors: Tensors, path: String) throws -> JSONObject {
+        guard let architecture = try metadata.string("general.architecture") else {
+            throw ModelError("\(path): general.architecture is missing, which says what kind of model it is")
         }
-        let metadata = file.metadata.json(prefix: architecture + ".")
-        var config = JSONObject()
-        config["model_type"] = .string(architecture)
+        let settings = metadata.json(prefix: architecture + ".")
+        let candidates = GGUFDialect.all.filter { $0.architecture == architecture }
+        func applies(_ dialect: GGUFDialect) -> Bool {
+            dialect.marker.map { settings[$0]?.integerValue ?? 0 > 0 } ?? true
+        }
+        guard let dialect = candidates.first(where: applies) else {
+            let known = Set(GGUFDialect.all.map(\.architecture)).sorted().joined(separator: ", ")
+            throw ModelError("\(path): the architecture \(architecture) is not supported. Known are \(known)")
+        }
+        var config = GGUFConfig(path: path, tensors: tensors, dialect: dialect, metadata: settings)
+        try config.readKeys()
+        config.readFromTensors()
+        try config.readWidths()
+        try config.readReach()
+        if let scaling = try config.scaling() { config.config["rope_scaling"] = scaling }
+        return config.config
+    }
+
+    private init(path: String, tensors: Tensors, dialect: GGUFDialect, metadata: JSONObject) {
+        (self.path, self.tensors, self.dialect, self.metadata) = (path, tensors, dialect, metadata)
+        config["model_type"] = .string(dialect.modelType)
+    }
+
+    private mutating func readKeys() throws {
         var unknown: [String] = []
-        for (key, value) in metadata.members where !value.isNull {
-            if let name = keys[key] {
-                config[name] = value
-            } else if !readElsewhere.contains(key) {
-                unknown.append("\(architecture).\(key)")
+        for (key, value) in metadata.members where !value.isNull && value.integerValue != 0 {
+            if let name = dialect.configKey(key) {
+                config[name] = GGUFConfig.tidy(value)
+            } else if !GGUFConfig.readElsewhere.contains(key) && !dialect.otherKeys.keys.contains(key) {
+                unknown.append("\(dialect.architecture).\(key)")
             }
         }
         guard unknown.isEmpty else {
             throw ModelError(
-                "\(file.path): unknown settings: \(unknown.joined(separator: ", ")). They may change what the model computes"
+                "\(path): unknown settings: \(unknown.joined(separator: ", ")). They may change what the model computes"
             )
         }
-        config[architecture == "gpt2" ? "n_inner" : "intermediate_size"] = metadata["feed_forward_length"]
-        if let rows = file.tensors["token_embd.weight"]?.extents.first { config["vocab_size"] = .integer(rows) }
-        readFromTensors(file, architecture, &config)
-        try checkWidths(file, metadata, config)
-        config["rope_scaling"] = try scaling(file, metadata)
-        return config
+        if let rows = tensors.extents("token_embd.weight")?.first { config["vocab_size"] = .integer(rows) }
+        // What ggml takes the base for where nothing is said; some families would take another.
+        if dialect.positions == .rotary, let key = dialect.configKey("rope.freq_base"), config[key] == nil {
+            config[key] = 10_000
+        }
+    }
+
+    /// A float32 as its shortest decimal spelling, which reads back as the same float32.
+    private static func tidy(_ value: JSON) -> JSON {
+        guard value.integerValue == nil, let number = value.doubleValue, Double(Float(number)) == number else {
+            return value
+        }
+        return Double("\(Float(number))").map { .number($0) } ?? value
     }
 
     /// What a GGUF says only by which tensors it has.
-    private static func readFromTensors(_ file: GGUF, _ architecture: String, _ config: inout JSONObject) {
-        func has(_ name: String) -> Bool { file.tensors[name] != nil }
+    private mutating func readFromTensors() {
+        func has(_ name: String) -> Bool { tensors.extents(name) != nil }
         config["tie_word_embeddings"] = .bool(!has("output.weight"))
-        if has("blk.0.attn_output.bias") && architecture != "gpt2" { config["attention_bias"] = true }
-        if has("blk.0.ffn_gate.bias") { config["mlp_bias"] = true }
+        switch dialect.modelType {
+        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text":
+            if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
+            if has("blk.0.ffn_gate.bias") { config["mlp_bias"] = true }
+        case "gpt_neox": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "qwen2_moe": config["qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "falcon":
+            let isGrouped = (config["num_kv_heads"]?.integerValue ?? 1) > 1 || has("blk.0.attn_norm_2.weight")
+            config["new_decoder_architecture"] = .bool(isGrouped)
+            config["num_ln_in_parallel_attn"] = has("blk.0.attn_norm_2.weight") ? 2 : 1
+            config["bias"] = .bool(has("blk.0.attn_qkv.bias"))
+        default: break
+        }
+        // ggml renormalises the chosen experts of Qwen3-MoE always, those of Qwen2-MoE never.
+        if dialect.modelType == "qwen3_moe" { config["norm_topk_prob"] = true }
     }
 
-    /// Values as wide as keys, and whole heads rotated: nothing else is known here.
-    private static func checkWidths(_ file: GGUF, _ metadata: JSONObject, _ config: JSONObject) throws {
+    /// Values as wide as keys; of each head a share rotated.
+    private mutating func readWidths() throws {
         guard let heads = config["num_attention_heads"]?.integerValue, heads > 0 else { return }
         let width = config["head_dim"]?.integerValue ?? (config["hidden_size"]?.integerValue ?? 0) / heads
-        for key in ["attention.value_length", "rope.dimension_count"] {
-            if let value = metadata[key]?.integerValue, value != width {
-                throw ModelError(
-                    "\(file.path): \(key) is \(value), but heads are \(width) wide, and nothing else is supported")
-            }
+        if let value = metadata["attention.value_length"]?.integerValue, value != width {
+            throw ModelError(
+                "\(path): attention.value_length is \(value), but keys are \(width) wide, and nothing else is supported"
+            )
+        }
+        let rotated = metadata["rope.dimension_count"]?.integerValue ?? width
+        guard dialect.positions == .rotary, width > 0, rotated > 0, rotated <= width else { return }
+        // Families that rotate a part by default must be told.
+        if let key = dialect.shareKey, rotated != width || dialect.modelType == "gpt_neox" || dialect.modelType == "phi"
+        {
+            config[key] = .number(GGUFConfig.share(rotated, of: width))
+        } else if rotated != width {
+            throw ModelError(
+                "\(path): \(rotated) of \(width) elements of each head are rotated, which is not supported here")
         }
     }
 
-    private static func scaling(_ file: GGUF, _ metadata: JSONObject) throws -> JSON? {
+    /// The share whose product with the width, rounded down, is the part again.
+    private static func share(_ part: Int, of width: Int) -> Double {
+        let share = Double(part) / Double(width)
+        return Int(Double(width) * share) == part ? share : share.nextUp
+    }
+
+    /// Windows and scales that GGUF leaves to the reader's knowledge of Gemma.
+    private mutating func readReach() throws {
+        guard dialect.modelType == "gemma2" || dialect.modelType == "gemma3_text" else { return }
+        let (layers, heads) = (
+            config["num_hidden_layers"]?.integerValue ?? 0, config["num_attention_heads"]?.integerValue ?? 1
+        )
+        let largest = dialect.modelType == "gemma2" ? 46 : 62
+        if let scale = metadata["attention.scale"]?.doubleValue, scale > 0 {
+            let scalar = 1 / (scale * scale)
+            // Written as a whole number, which it is in every published model: transformers takes nothing else.
+            let whole = Int(exactly: scalar.rounded()).flatMap { abs(scalar - Double($0)) < 1e-5 * scalar ? $0 : nil }
+            config["query_pre_attn_scalar"] = whole.map { .integer($0) } ?? .number(scalar)
+        } else if layers == largest, heads > 0 {
+            config["query_pre_attn_scalar"] = .integer((config["hidden_size"]?.integerValue ?? 0) / heads)
+        } else {
+            config["query_pre_attn_scalar"] = config["head_dim"]
+        }
+        if let pattern = metadata["attention.sliding_window_pattern"]?.arrayValue?.compactMap(\.boolValue) {
+            config["layer_types"] = .array(pattern.map { $0 ? "sliding_attention" : "full_attention" })
+        } else if let period = metadata["attention.sliding_window_pattern"]?.integerValue {
+            config["sliding_window_pattern"] = .integer(period)
+        }
+        if dialect.modelType == "gemma3_text", config["sliding_window"] == nil { config["sliding_window"] = .null }
+    }
+
+    private func scaling() throws -> JSON? {
         var scaling = JSONObject()
         func set(_ key: String, _ name: String) {
             if let value = metadata[name] { scaling[key] = value }
         }
-        if let divisors = file.tensors["rope_freqs.weight"] {
-            let values = try divisors.tensor()
-            guard values.type == .f32 else {
-                throw ModelError("\(file.path): rope_freqs.weight is \(values.type), not f32")
-            }
+        func numbers(_ name: String) throws -> JSON? {
+            guard tensors.extents(name) != nil else { return nil }
+            return .array(try tensors.numbers(name).map { .number(Double($0)) })
+        }
+        if let short = try numbers("rope_factors_short.weight"), let long = try numbers("rope_factors_long.weight") {
+            scaling["rope_type"] = "longrope"
+            scaling["short_factor"] = short
+            scaling["long_factor"] = long
+            set("attention_factor", "rope.scaling.attn_factor")
+            return .object(scaling)
+        }
+        if let divisors = try numbers("rope_freqs.weight") {
             scaling["rope_type"] = "divided"
-            scaling["divisors"] = .array(values.values.map { .number(Double($0)) })
+            scaling["divisors"] = divisors
             return .object(scaling)
         }
         if let factor = metadata["rope.scale_linear"], factor.doubleValue != 1 {
@@ -100,7 +205,12 @@ enum GGUFConfig {
         set("factor", "rope.scaling.factor")
         if type == "yarn" {
             set("original_max_position_embeddings", "rope.scaling.original_context_length")
-            set("attention_factor", "rope.scaling.attn_factor")
+            // ggml multiplies what it computes from the factor itself.
+            if let own = metadata["rope.scaling.attn_factor"]?.doubleValue, own != 1,
+                let factor = scaling["factor"]?.doubleValue, factor > 1
+            {
+                scaling["attention_factor"] = .number(own * (1 + 0.1 * log(factor)))
+            }
             set("beta_fast", "rope.scaling.yarn_beta_fast")
             set("beta_slow", "rope.scaling.yarn_beta_slow")
         }

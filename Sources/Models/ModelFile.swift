@@ -88,7 +88,8 @@ public struct ModelFile: Sendable {
         return decoder
     }
 
-    private func checkpoint() throws -> Checkpoint {
+    /// What the model needs, matched with what the file holds.
+    package func checkpoint() throws -> Checkpoint {
         switch container {
         case .directory:
             try Checkpoint(
@@ -97,7 +98,7 @@ public struct ModelFile: Sendable {
         case .gguf:
             try Checkpoint(
                 tensors, family.ggufNames(architecture, modelType: modelType), prefixes: [""], inventory: inventory(),
-                ignoring: ["rope_freqs.weight", "output.weight"])
+                ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"])
         }
     }
 }

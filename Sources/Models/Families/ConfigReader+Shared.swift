@@ -80,16 +80,14 @@ extension ConfigReader {
         let base = number("rope_theta", default: base, in: ConfigReader.bases)
         return Architecture.Rotary(
             width: width, base: Float(base),
-            scaling: rotaryScaling(context: context, trained: trained, pairs: width / 2))
+            scaling: rotaryScaling(context: context, trained: trained, pairs: (width + 1) / 2))
     }
 
     /// How many of a head's elements are turned, when it is `share` of them.
     private func rotated(_ headWidth: Int, _ share: Double) -> Int {
         let width = Int(Double(headWidth) * share)
-        if width % 2 != 0 || width == 0 {
-            reject("\(width) elements of each head would be rotated, but they are turned in pairs")
-        }
-        return max(2, width / 2 * 2)
+        if width == 0 { reject("none of the \(headWidth) elements of each head would be rotated") }
+        return max(1, width)
     }
 
     private static let bases = 1...1e30

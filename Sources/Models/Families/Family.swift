@@ -18,6 +18,9 @@ package protocol Family: Sendable {
     /// What may stand before every name: the first that fits a checkpoint is taken.
     static var prefixes: [String] { get }
 
+    /// Our modules that stand beside the part of the model that has the prefix.
+    static var unprefixed: [String] { get }
+
     /// Tensors that some checkpoints carry and the model does not need.
     static var unused: [String] { get }
 
@@ -28,6 +31,7 @@ package protocol Family: Sendable {
 extension Family {
     package static var harmlessKeys: [String] { [] }
     package static var prefixes: [String] { [""] }
+    package static var unprefixed: [String] { ["head"] }
     package static var unused: [String] { [] }
     package static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames { GGUFNames.decoder }
 }

@@ -113,7 +113,9 @@ enum Llama: Family {
     static let unused = ["model.layers.#.self_attn.rotary_emb.inv_freq"]
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
-        guard modelType == "llama", case .decoder(let stack) = architecture.body, let layer = stack.layers.first else {
+        guard modelType == "llama" || modelType == "mistral", case .decoder(let stack) = architecture.body,
+            let layer = stack.layers.first
+        else {
             return GGUFNames.decoder
         }
         let layout = WeightName.Layout.rotaryPairs(headWidth: layer.attention.headWidth)

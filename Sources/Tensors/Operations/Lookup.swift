@@ -35,6 +35,27 @@ extension Tensor {
         return result
     }
 
+    /// The same numbers in another type, rounded to it; the tensor itself when it has this type. Lives in memory of its own.
+    ///
+    /// - Precondition: rows fill whole blocks of `type`, which is not i32.
+    package func converted(to type: ElementType, on device: Device) -> Tensor {
+        guard type != self.type else { return self }
+        precondition(
+            shape.width % type.blockElements == 0 && type != .i32, "converted: \(shape) \(self.type) to \(type)")
+        let values = decoded(on: device)
+        let width = shape.width
+        let rowBytes = width / type.blockElements * type.blockBytes
+        let result = Tensor(storage: Storage(bytes: shape.rows * rowBytes), shape: shape, type: type)
+        device.parallel(shape.rows, cost: width * 4) { range in
+            for row in range {
+                let isKnown = unsafe martlet_encode(
+                    type.kernelType, values.floats + row * width, result.storage.mutablePointer + row * rowBytes, width)
+                precondition(isKnown, "converted: \(type) cannot be written")
+            }
+        }
+        return result
+    }
+
     /// Rows `indices` of `self` `[rows, width]`, in their order.
     package func selecting(rows indices: [Int]) -> Tensor {
         let device = device(for: "selecting")

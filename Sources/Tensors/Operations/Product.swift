@@ -16,8 +16,10 @@ extension Tensor {
         precondition(biases.count == matrices.count, "product: \(matrices.count) matrices, \(biases.count) biases")
         for (matrix, bias) in zip(matrices, biases) {
             precondition(
-                shape.rank == 2 && shape[1] == matrix.inputs && (bias?.shape.elements ?? matrix.outputs) == matrix.outputs,
-                "product: \(shape) with a matrix of [\(matrix.outputs), \(matrix.inputs)] and a bias of \(bias?.shape ?? [])")
+                shape.rank == 2 && shape[1] == matrix.inputs
+                    && (bias?.shape.elements ?? matrix.outputs) == matrix.outputs,
+                "product: \(shape) with a matrix of [\(matrix.outputs), \(matrix.inputs)] and a bias of \(bias?.shape ?? [])"
+            )
         }
         let device = device(for: "product")
         let rows = shape[0]
@@ -30,7 +32,8 @@ extension Tensor {
                 let part = range.clamped(to: first..<first + matrix.panels)
                 if !part.isEmpty {
                     unsafe martlet_matmul(
-                        matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs, activations[index].pointer,
+                        matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs,
+                        activations[index].pointer,
                         rows, biases[index]?.floats, results[index].mutableFloats, matrix.outputs, false,
                         part.lowerBound - first, part.upperBound - first)
                 }

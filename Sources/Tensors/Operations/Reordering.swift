@@ -52,6 +52,33 @@ extension Tensor {
         return result
     }
 
+    /// Parts that share all extents but the first, row by row in one tensor; with `groups`, the first share of each, then the second share of
+    /// each, and so on: the inverse of `rows(_:groups:on:)`.
+    ///
+    /// - Precondition: the parts have one type, and `groups` divides the rows of each.
+    package static func joined(rowsOf parts: [Tensor], groups: Int = 1) -> Tensor {
+        guard let first = parts.first else { preconditionFailure("joined: no parts") }
+        precondition(
+            parts.allSatisfy { part in
+                part.type == first.type && part.shape.array.dropFirst() == first.shape.array.dropFirst()
+                    && part.shape[0] % groups == 0
+            }, "joined: \(parts.map(\.shape)) in \(groups) groups")
+        var extents = first.shape.array
+        extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
+        let result = Tensor(
+            storage: Storage(bytes: parts.reduce(0) { $0 + $1.bytes }), shape: Shape(extents), type: first.type)
+        var offset = 0
+        for group in 0..<groups {
+            for part in parts {
+                let share = part.bytes / groups
+                unsafe (result.storage.mutablePointer + offset).copyMemory(
+                    from: part.pointer + group * share, byteCount: share)
+                offset += share
+            }
+        }
+        return result
+    }
+
     /// Undoes the order in which GGUF keeps rotary heads: stored row 2i + j of a head is our row i + j · headWidth/2.
     ///
     /// Rows move whole, so block-quantized types stay as they are.

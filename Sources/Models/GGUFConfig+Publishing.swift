@@ -1,0 +1,51 @@
+import MartletFormats
+package import MartletJSON
+import MartletLayers
+
+extension ModelFile {
+    /// Whether GGUF has a name for models of this type.
+    package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
+
+    /// A `config.json` that transformers reads: a directory's own, or what a GGUF says in those words.
+    ///
+    /// - Parameters:
+    ///   - dataType: of the weights, in words of config.json; nil leaves what stands there.
+    /// - Throws: ``ModelError`` for a GGUF that says what config.json has no words for.
+    package func publishedConfig(dataType: String?) throws -> JSONObject {
+        var config: JSONObject
+        switch container {
+        case .directory(let path): config = try ModelFile.config(in: path)
+        case .gguf(let file):
+            config = try GGUFConfig.translate(file)
+            if let dialect = GGUFDialect.writing(modelType) { config["architectures"] = [.string(dialect.className)] }
+            for name in ["bos", "eos"] {
+                if let id = try file.metadata.integer("tokenizer.ggml.\(name)_token_id") {
+                    config["\(name)_token_id"] = .integer(id)
+                }
+            }
+            if config["rope_scaling"]?["rope_type"]?.stringValue == "divided" {
+                config["rope_scaling"] = try publishedScaling(file.path)
+            }
+        }
+        if let dataType { config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(dataType) }
+        return config
+    }
+
+    /// The settings whose divisors a GGUF holds. They are not stored; all published models share them but for the factor.
+    private func publishedScaling(_ path: String) throws -> JSON {
+        guard case .decoder(let stack) = architecture.body,
+            case .rotary(var rotary)? = stack.layers.first?.attention.positions,
+            case .divided(let divisors) = rotary.scaling, let factor = divisors.max()
+        else { return .null }
+        let (low, high, trained): (Float, Float, Int) = (1, 4, 8_192)
+        rotary.scaling = .llama3(factor: factor, low: low, high: high, trained: trained)
+        let expected = RotaryFrequencies(rotary).divisors
+        guard zip(divisors, expected).allSatisfy({ abs($0 - $1) <= 1e-4 * abs($1) }) else {
+            throw ModelError("\(path): config.json has no words for the divisors in rope_freqs.weight")
+        }
+        return [
+            "rope_type": "llama3", "factor": .number(Double(factor)), "low_freq_factor": .number(Double(low)),
+            "high_freq_factor": .number(Double(high)), "original_max_position_embeddings": .integer(trained),
+        ]
+    }
+}

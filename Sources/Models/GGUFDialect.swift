@@ -1,0 +1,89 @@
+/// How GGUF spells one model type: its `general.architecture`, and where its words for `config.json` keys differ from the common ones.
+///
+/// Source: the key names of the GGUF specification; what absent keys mean, as llama.cpp's loaders have it.
+struct GGUFDialect: Sendable {
+    /// The value of `general.architecture`; the prefix of the model's keys.
+    let architecture: String
+    /// The `model_type` of config.json.
+    let modelType: String
+    /// What transformers calls the class with a head over the vocabulary.
+    let className: String
+    /// A key that tells this model from others of the same architecture, by being there and not 0.
+    var marker: String?
+    /// Words of config.json in place of the common ones; nil for what it does not say.
+    var otherKeys: [String: String?] = [:]
+    /// Where config.json has the rotated share of a head; nil where it does not say it.
+    var shareKey: String? = "partial_rotary_factor"
+    var positions = Positions.rotary
+
+    enum Positions { case rotary, others }
+
+    /// What most architectures call their settings.
+    static let keys: [String: String] = [
+        "context_length": "max_position_embeddings",
+        "embedding_length": "hidden_size",
+        "block_count": "num_hidden_layers",
+        "feed_forward_length": "intermediate_size",
+        "attention.head_count": "num_attention_heads",
+        "attention.head_count_kv": "num_key_value_heads",
+        "attention.key_length": "head_dim",
+        "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+        "attention.layer_norm_epsilon": "layer_norm_epsilon",
+        "attention.sliding_window": "sliding_window",
+        "attn_logit_softcapping": "attn_logit_softcapping",
+        "final_logit_softcapping": "final_logit_softcapping",
+        "expert_count": "num_experts",
+        "expert_used_count": "num_experts_per_tok",
+        "expert_feed_forward_length": "moe_intermediate_size",
+        "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+        "rope.freq_base": "rope_theta",
+        "rope.freq_base_swa": "rope_local_base_freq",
+        "use_parallel_residual": "use_parallel_residual",
+    ]
+
+    static let all: [GGUFDialect] = [
+        .init(
+            architecture: "llama", modelType: "mixtral", className: "MixtralForCausalLM", marker: "expert_count",
+            otherKeys: ["expert_count": "num_local_experts"]),
+        .init(
+            architecture: "llama", modelType: "mistral", className: "MistralForCausalLM",
+            marker: "attention.sliding_window"),
+        .init(architecture: "llama", modelType: "llama", className: "LlamaForCausalLM"),
+        .init(architecture: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM"),
+        .init(architecture: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM"),
+        .init(architecture: "qwen2moe", modelType: "qwen2_moe", className: "Qwen2MoeForCausalLM"),
+        .init(architecture: "qwen3moe", modelType: "qwen3_moe", className: "Qwen3MoeForCausalLM"),
+        .init(architecture: "gemma", modelType: "gemma", className: "GemmaForCausalLM"),
+        .init(architecture: "gemma2", modelType: "gemma2", className: "Gemma2ForCausalLM"),
+        .init(
+            architecture: "gemma3", modelType: "gemma3_text", className: "Gemma3ForCausalLM", shareKey: nil),
+        .init(
+            architecture: "phi3", modelType: "phi3", className: "Phi3ForCausalLM",
+            otherKeys: ["rope.scaling.original_context_length": "original_max_position_embeddings"]),
+        .init(
+            architecture: "phi2", modelType: "phi", className: "PhiForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps"]),
+        .init(
+            architecture: "gptneox", modelType: "gpt_neox", className: "GPTNeoXForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps", "rope.freq_base": "rotary_emb_base"],
+            shareKey: "rotary_pct"),
+        .init(
+            architecture: "falcon", modelType: "falcon", className: "FalconForCausalLM",
+            otherKeys: ["feed_forward_length": "ffn_hidden_size", "attention.head_count_kv": "num_kv_heads"]),
+        .init(
+            architecture: "bloom", modelType: "bloom", className: "BloomForCausalLM",
+            otherKeys: ["context_length": nil, "feed_forward_length": nil, "attention.head_count_kv": nil],
+            positions: .others),
+        .init(
+            architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
+            otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
+    ]
+
+    /// The word of config.json for a setting; nil when it has none.
+    func configKey(_ key: String) -> String? {
+        if let other = otherKeys[key] { return other }
+        return GGUFDialect.keys[key]
+    }
+
+    static func writing(_ modelType: String) -> GGUFDialect? { all.first { $0.modelType == modelType } }
+}

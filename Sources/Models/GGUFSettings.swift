@@ -1,0 +1,148 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A model's description as GGUF metadata: the inverse of ``GGUFConfig``.
+///
+/// Not everything can be said; whoever writes the file reads the settings back and compares.
+struct GGUFSettings {
+    private(set) var metadata: GGUFMetadata = [:]
+    /// Small tensors that are settings: divisors of rotary frequencies.
+    private(set) var tensors: [(name: String, tensor: Tensor)] = []
+    private let architecture: Architecture
+    private let dialect: GGUFDialect
+    private let stack: Architecture.Stack
+    private let layer: Architecture.Layer
+
+    /// - Throws: ``ModelError`` for a model that is no decoder.
+    init(_ architecture: Architecture, _ dialect: GGUFDialect) throws(ModelError) {
+        guard case .decoder(let stack) = architecture.body, let layer = stack.layers.first else {
+            throw ModelError("only decoders are written as GGUF")
+        }
+        (self.architecture, self.dialect, self.stack, self.layer) = (architecture, dialect, stack, layer)
+        metadata["general.architecture"] = .string(dialect.architecture)
+        metadata["general.type"] = .string("model")
+        addSizes()
+        addAttention()
+        addRotary()
+        addFeedForward()
+    }
+
+    private mutating func set(_ key: String, _ value: Int) {
+        metadata["\(dialect.architecture).\(key)"] = .uint32(UInt32(clamping: value))
+    }
+
+    private mutating func set(_ key: String, _ value: Float) {
+        metadata["\(dialect.architecture).\(key)"] = .float32(value)
+    }
+
+    private mutating func addSizes() {
+        // ggml wants a number even where positions have no limit.
+        set("context_length", architecture.context ?? 2_048)
+        set("embedding_length", architecture.width)
+        set("block_count", stack.layers.count)
+        set("vocab_size", architecture.vocabulary)
+        switch layer.norm {
+        case .layer(let epsilon), .unweighted(let epsilon): set("attention.layer_norm_epsilon", epsilon)
+        case .rms(let epsilon, _): set("attention.layer_norm_rms_epsilon", epsilon)
+        }
+        if dialect.architecture == "gptneox" {
+            metadata["gptneox.use_parallel_residual"] = .bool(layer.arrangement == .parallelSeparate)
+        }
+        if dialect.architecture == "falcon" { metadata["falcon.tensor_data_layout"] = .string("jploski") }
+        if case .tokens(let head) = architecture.head, let cap = head.cap { set("final_logit_softcapping", cap) }
+    }
+
+    private mutating func addAttention() {
+        let attention = layer.attention
+        set("attention.head_count", attention.queryHeads)
+        if !["gpt2", "gptneox"].contains(dialect.architecture) {
+            set("attention.head_count_kv", attention.keyHeads)
+        }
+        let hasOwnDefault = ["gemma", "gemma2", "gemma3", "qwen3"].contains(dialect.architecture)
+        if attention.queryWidth != architecture.width || hasOwnDefault {
+            set("attention.key_length", attention.headWidth)
+            set("attention.value_length", attention.headWidth)
+        }
+        if let cap = attention.scoreCap { set("attn_logit_softcapping", cap) }
+        let windows = stack.layers.map { layer -> Int? in
+            if case .window(let size) = layer.attention.reach { size } else { nil }
+        }
+        if let window = windows.compactMap({ $0 }).first { set("attention.sliding_window", window) }
+        guard dialect.architecture == "gemma2" || dialect.architecture == "gemma3" else { return }
+        let period = dialect.architecture == "gemma2" ? 2 : 6
+        if windows.indices.contains(where: { (windows[$0] != nil) != (($0 + 1) % period != 0) }) {
+            metadata["\(dialect.architecture).attention.sliding_window_pattern"] = .array(
+                GGUFArray(windows.map { $0 != nil }))
+        }
+        let largest = dialect.architecture == "gemma2" ? 46 : 62
+        let usual = stack.layers.count == largest ? architecture.width / attention.queryHeads : attention.headWidth
+        if attention.scale != Float(1 / Double(usual).squareRoot()) { set("attention.scale", attention.scale) }
+    }
+
+    private mutating func addRotary() {
+        let all = stack.layers.compactMap { layer -> (isWhole: Bool, rotary: Architecture.Rotary)? in
+            guard case .rotary(let rotary) = layer.attention.positions else { return nil }
+            return (layer.attention.reach == .past, rotary)
+        }
+        guard let rotary = (all.first { $0.isWhole } ?? all.first)?.rotary else { return }
+        // ggml turns pairs only: said of an odd width, nothing is, and the file is then refused.
+        if rotary.width.isMultiple(of: 2) { set("rope.dimension_count", rotary.width) }
+        set("rope.freq_base", rotary.base)
+        if let other = all.first(where: { !$0.isWhole })?.rotary, other != rotary {
+            set("rope.freq_base_swa", other.base)
+        }
+        switch rotary.scaling {
+        case .none, .dynamic: break
+        case .linear(let factor): setScaling("linear", factor)
+        case .llama3: add(RotaryFrequencies(rotary).divisors, "rope_freqs.weight")
+        case .divided(let divisors): add(divisors, "rope_freqs.weight")
+        case .long(let short, let long, let trained, let attention):
+            set("rope.scaling.original_context_length", trained)
+            set("rope.scaling.attn_factor", attention)
+            add(short, "rope_factors_short.weight")
+            add(long, "rope_factors_long.weight")
+        case .yarn(let yarn):
+            setScaling("yarn", yarn.factor)
+            set("rope.scaling.original_context_length", yarn.trained)
+            set("rope.scaling.yarn_beta_fast", yarn.fast)
+            set("rope.scaling.yarn_beta_slow", yarn.slow)
+            let usual = 1 + 0.1 * log(max(1, Double(yarn.factor)))
+            if yarn.attention != Float(usual) { set("rope.scaling.attn_factor", Float(Double(yarn.attention) / usual)) }
+        }
+    }
+
+    private mutating func setScaling(_ type: String, _ factor: Float) {
+        metadata["\(dialect.architecture).rope.scaling.type"] = .string(type)
+        set("rope.scaling.factor", factor)
+    }
+
+    private mutating func add(_ divisors: [Float], _ name: String) {
+        tensors.append((name, Tensor(divisors, shape: [divisors.count])))
+    }
+
+    private mutating func addFeedForward() {
+        for layer in stack.layers {
+            switch layer.feedForward {
+            case .plain(let hidden, _, _), .gated(let hidden, _, _): set("feed_forward_length", hidden)
+            case .experts(let experts):
+                set("expert_count", experts.count)
+                set("expert_used_count", experts.active)
+                if dialect.architecture == "llama" {
+                    set("feed_forward_length", experts.hidden)
+                } else {
+                    set("expert_feed_forward_length", experts.hidden)
+                    // No layer needs it, but ggml asks for it.
+                    set("feed_forward_length", experts.hidden * experts.active)
+                }
+                if let shared = experts.shared { set("expert_shared_feed_forward_length", shared.hidden) }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+package import MartletFormats
+package import MartletLayers
+package import MartletTensors
+
+/// Writes models: as a Hugging Face directory, and decoders as GGUF.
+///
+/// Knows no tokenizer; what a file says about text is handed in.
+package struct ModelExport {
+    package let modelType: String
+    package let architecture: Architecture
+    package let weights: WeightSource
+    private let family: any Family.Type
+    private let device: Device
+
+    /// - Throws: ``ModelError`` for a model type that no family reads.
+    package init(
+        modelType: String, _ architecture: Architecture, _ weights: WeightSource, on device: Device
+    ) throws(ModelError) {
+        guard let family = Families.reading(modelType) else {
+            throw ModelError("model type \(modelType) is not supported")
+        }
+        (self.modelType, self.architecture, self.weights) = (modelType, architecture, weights)
+        (self.family, self.device) = (family, device)
+    }
+
+    /// The model of a file, whatever its format.
+    package init(_ file: ModelFile, on device: Device) throws {
+        let inventory = try file.inventory()
+        var isDirectory = false
+        if case .directory = file.container { isDirectory = true }
+        let weights = WeightSource(try file.checkpoint(), inventory, keepsNames: isDirectory, on: device)
+        try self.init(modelType: file.modelType, file.architecture, weights, on: device)
+    }
+
+    // MARK: - Hugging Face
+
+    /// Writes `model.safetensors` into `folder`, which exists, under the names of transformers.
+    ///
+    /// - Parameter type: of all tensors; nil for the types they have. Blocks become f32 then, and vectors return to the type of the
+    ///   matrices where that loses nothing: GGUF keeps them in f32.
+    /// - Returns: the type that most elements have, in words of config.json.
+    @discardableResult
+    package func writeSafetensors(in folder: String, type: ElementType? = nil) throws -> String {
+        let common = try commonType()
+        let narrowed = try type == nil ? vectorsThatFit(common) : []
+        let prefix = family.prefixes.first ?? ""
+        let export = try WeightExport(
+            weights, family.names(architecture), on: device,
+            fullName: { entry, name in weights.storedName(entry.name) ?? self.prefixed(entry, name, prefix) },
+            type: { parts, own in
+                if let type { return type }
+                return narrowed.contains(parts[0].name) ? common : own.isBlockQuantized ? .f32 : own
+            })
+        let path = folder + "/model.safetensors"
+        try export.write(to: Safetensors.writer(for: export.plan, metadata: [("format", "pt")], to: path))
+        return switch type ?? common {
+        case .f16: "float16"
+        case .bf16: "bfloat16"
+        default: "float32"
+        }
+    }
+
+    private func prefixed(_ entry: Inventory.Entry, _ name: String, _ prefix: String) -> String {
+        let module = entry.name.split(separator: ".").dropLast().joined(separator: ".")
+        return family.unprefixed.contains(module) ? name : prefix + name
+    }
+
+    /// The plain type of most elements; blocks count as f32.
+    private func commonType() throws -> ElementType {
+        var elements: [ElementType: Int] = [:]
+        for entry in weights.inventory.entries {
+            let type = weights.type(entry.name)
+            elements[type.isBlockQuantized ? .f32 : type, default: 0] += entry.shape.elements
+        }
+        return elements.max { $0.value < $1.value }?.key ?? .f32
+    }
+
+    /// The f32 vectors and small tables whose numbers all have `type` already.
+    private func vectorsThatFit(_ type: ElementType) throws -> Set<String> {
+        guard type != .f32 else { return [] }
+        var names: Set<String> = []
+        for entry in weights.inventory.entries where weights.type(entry.name) == .f32 {
+            let tensor = try weights.tensor(entry)
+            if tensor.converted(to: type, on: device).decoded(on: device).values == tensor.values {
+                names.insert(entry.name)
+            }
+        }
+        return names
+    }
+
+    // MARK: - GGUF
+
+    /// Writes a GGUF.
+    ///
+    /// - Parameters:
+    ///   - text: what the file says about its tokenizer.
+    ///   - type: of the matrices; nil for the types they have. Vectors, routers and positions are f32, as ggml wants them.
+    /// - Throws: ``ModelError`` for a model that the format has no words for.
+    package func writeGGUF(to path: String, name: String, text: GGUFMetadata = [:], type: ElementType? = nil) throws {
+        guard let dialect = GGUFDialect.writing(modelType) else {
+            let known = GGUFDialect.all.map(\.modelType).sorted().joined(separator: ", ")
+            throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
+        }
+        let settings = try GGUFSettings(architecture, dialect)
+        let export = try WeightExport(
+            weights, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
+            type: { parts, own in
+                let isSmall =
+                    parts[0].shape.rank == 1
+                    || ["router", "sharedGate", "positions"].contains { parts[0].name.contains($0) }
+                guard !isSmall else { return .f32 }
+                let type = type ?? own
+                return parts[0].shape.width % type.blockElements == 0 ? type : .f16
+            })
+        try check(settings, export, dialect, path: path)
+        var metadata = settings.metadata
+        metadata["general.name"] = .string(name)
+        let stored = type ?? export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
+        metadata["general.file_type"] = .uint32(ModelExport.fileType(stored))
+        if stored.isBlockQuantized { metadata["general.quantization_version"] = .uint32(2) }
+        for (key, value) in text.entries { metadata[key] = value }
+        let plan =
+            settings.tensors.map { PlannedTensor(name: $0.name, type: .f32, shape: $0.tensor.shape) } + export.plan
+        try export.write(
+            settings.tensors.map(\.tensor), to: GGUF.writer(for: plan, metadata: metadata, to: path))
+    }
+
+    /// A file that would say something else than the model is refused: what it says is read back before anything is written.
+    private func check(_ settings: GGUFSettings, _ export: WeightExport, _ dialect: GGUFDialect, path: String) throws {
+        var extents = Dictionary(export.plan.map { ($0.name, $0.shape.array) }) { first, _ in first }
+        for (name, tensor) in settings.tensors { extents[name] = tensor.shape.array }
+        let tensors = GGUFConfig.Tensors(
+            extents: { extents[$0] },
+            numbers: { name in settings.tensors.first { $0.name == name }?.tensor.values ?? [] })
+        let config = try GGUFConfig.translate(settings.metadata, tensors: tensors, path: path)
+        let (_, _, understood) = try ModelFile.describe(config, path: path)
+        if understood == architecture.withDivisors { return }
+        let (wanted, said) = (architecture.summary.split(separator: "\n"), understood.summary.split(separator: "\n"))
+        let differences = zip(wanted, said).filter { $0 != $1 }.prefix(3).map { "\"\($0)\" would become \"\($1)\"" }
+        throw ModelError(
+            "\(path): GGUF's \(dialect.architecture) cannot say what this model is: "
+                + (differences.isEmpty ? "its context or layers differ" : differences.joined(separator: "; ")))
+    }
+
+    /// `general.file_type`, as llama.cpp numbers them.
+    private static func fileType(_ type: ElementType) -> UInt32 {
+        switch type {
+        case .f32, .i32: 0
+        case .f16: 1
+        case .q4_0: 2
+        case .q8_0: 7
+        case .q4_K: 15
+        case .q5_K: 17
+        case .q6_K: 18
+        case .bf16: 32
+        }
+    }
+}
+
+extension Architecture {
+    /// The same model with Llama 3's stretching written out as divisors, the only way in which GGUF has it.
+    var withDivisors: Architecture {
+        guard case .decoder(var stack) = body else { return self }
+        for index in stack.layers.indices {
+            guard case .rotary(var rotary) = stack.layers[index].attention.positions, case .llama3 = rotary.scaling
+            else {
+                continue
+            }
+            rotary.scaling = .divided(by: RotaryFrequencies(rotary).divisors)
+            stack.layers[index].attention.positions = .rotary(rotary)
+        }
+        var result = self
+        result.body = .decoder(stack)
+        return result
+    }
+}

@@ -1,0 +1,144 @@
+package import MartletFormats
+package import MartletLayers
+package import MartletTensors
+
+/// Where the weights of a model come from when it is saved: a checkpoint, or a model that was trained.
+package struct WeightSource {
+    package let inventory: Inventory
+    /// What the file it came from calls the tensor of a parameter; nil for a model that comes from none.
+    package let storedName: (String) -> String?
+    package let type: (String) -> ElementType
+    package let tensor: (Inventory.Entry) throws -> Tensor
+
+    /// - Parameter keepsNames: whether the file to be written calls its tensors as the checkpoint does.
+    package init(_ checkpoint: Checkpoint, _ inventory: Inventory, keepsNames: Bool, on device: Device) {
+        self.inventory = inventory
+        storedName = { keepsNames ? checkpoint.storedName($0) : nil }
+        type = { checkpoint.type($0) ?? .f32 }
+        tensor = { entry in
+            guard let tensor = try checkpoint.tensor(entry.name, shape: entry.shape, on: device) else {
+                throw ModelError("the checkpoint has no \(entry.name)")
+            }
+            return tensor
+        }
+    }
+
+    /// - Parameter values: by our names, as `Inventory` lists them.
+    package init(_ inventory: Inventory, values: [String: Tensor]) {
+        self.inventory = inventory
+        storedName = { _ in nil }
+        type = { values[$0]?.type ?? .f32 }
+        tensor = { entry in
+            guard let tensor = values[entry.name] else { throw ModelError("there is no value of \(entry.name)") }
+            return tensor
+        }
+    }
+}
+
+/// The tensors of a file that is going to be written, and how each is made of ours: the inverse of what a ``Checkpoint`` reads.
+package struct WeightExport {
+    struct Item {
+        let planned: PlannedTensor
+        let layout: WeightName.Layout
+        /// Ours, in the order in which the file holds them.
+        var parts: [Inventory.Entry]
+    }
+
+    private let items: [Item]
+    private let source: WeightSource
+    private let device: Device
+
+    /// - Parameters:
+    ///   - fullName: the name in the file of a parameter for which the table has this.
+    ///   - type: the type in the file of a tensor with these parts, the first of which has the type `own`.
+    /// - Throws: ``ModelError`` for parameters that the table does not list, or that cannot be stored as it says.
+    package init(
+        _ source: WeightSource, _ names: WeightNames, on device: Device, fullName: (Inventory.Entry, String) -> String,
+        type: (_ parts: [Inventory.Entry], _ own: ElementType) -> ElementType
+    ) throws(ModelError) {
+        (self.source, self.device) = (source, device)
+        var order: [String] = []
+        var groups: [String: (layout: WeightName.Layout, parts: [Inventory.Entry])] = [:]
+        for entry in source.inventory.entries {
+            guard let name = names.resolve(entry.name) else {
+                throw ModelError("the names of this format have none for \(entry.name)")
+            }
+            let full = fullName(entry, name.name)
+            if groups[full] == nil { order.append(full) }
+            groups[full, default: (name.layout, [])].parts.append(entry)
+        }
+        items = order.compactMap { name in
+            groups[name].map { layout, parts in
+                let parts = WeightExport.sorted(parts, layout)
+                let shape = WeightExport.shape(parts, layout)
+                let own = source.type(parts[0].name)
+                return Item(
+                    planned: PlannedTensor(name: name, type: type(parts, own), shape: shape), layout: layout,
+                    parts: parts)
+            }
+        }
+    }
+
+    package var plan: [PlannedTensor] { items.map(\.planned) }
+
+    private static func sorted(_ parts: [Inventory.Entry], _ layout: WeightName.Layout) -> [Inventory.Entry] {
+        switch layout {
+        case .rows(let names, _), .transposedRows(let names):
+            names.compactMap { name in parts.first { $0.name == name } }
+        case .asStored, .transposed, .rotaryPairs, .stacked, .plus: parts  // experts come in the order of their numbers
+        }
+    }
+
+    private static func shape(_ parts: [Inventory.Entry], _ layout: WeightName.Layout) -> Shape {
+        var extents = parts[0].shape.array
+        switch layout {
+        case .asStored, .rotaryPairs, .plus: break
+        case .stacked: extents = [parts.count] + extents
+        case .transposed: extents.reverse()
+        case .rows: extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
+        case .transposedRows:
+            extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
+            extents.reverse()
+        }
+        return Shape(extents)
+    }
+
+    /// Writes all tensors, one after another; `first` are those that the writer's plan has before them.
+    package func write(_ first: [Tensor] = [], to writer: consuming TensorFileWriter) throws {
+        for tensor in first { try writer.write(tensor) }
+        let byName = Dictionary(items.map { ($0.planned.name, $0) }) { first, _ in first }
+        for planned in writer.plan.dropFirst(first.count) {
+            guard let item = byName[planned.name] else { continue }
+            try writer.write(try tensor(item))
+        }
+        try writer.finish()
+    }
+
+    private func tensor(_ item: Item) throws -> Tensor {
+        let parts = try item.parts.map { try source.tensor($0) }
+        let type = item.planned.type
+        let tensor =
+            switch item.layout {
+            case .asStored: parts[0]
+            case .rotaryPairs(let headWidth): parts[0].pairedRows(headWidth: headWidth, on: device)
+            case .plus(let addend):
+                Tensor(parts[0].decoded(on: device).values.map { $0 + addend }, shape: parts[0].shape)
+            case .stacked: Tensor.joined(rowsOf: uniform(parts)).reshaped(item.planned.shape)
+            case .rows(_, let groups): Tensor.joined(rowsOf: uniform(parts), groups: groups)
+            case .transposed, .transposedRows:
+                transposed(
+                    Tensor.joined(rowsOf: uniform(parts.map { $0.type.isBlockQuantized ? $0.decoded(on: device) : $0 }))
+                )
+            }
+        return tensor.converted(to: type, on: device)
+    }
+
+    /// Parts of one tensor may have been kept apart, in types of their own.
+    private func uniform(_ parts: [Tensor]) -> [Tensor] {
+        parts.allSatisfy { $0.type == parts[0].type } ? parts : parts.map { $0.decoded(on: device) }
+    }
+
+    private func transposed(_ tensor: Tensor) -> Tensor {
+        tensor.shape.rank == 1 ? tensor : tensor.transposed(columns: 0..<tensor.shape[1], on: device)
+    }
+}

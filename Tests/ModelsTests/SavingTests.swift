@@ -1,0 +1,118 @@
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+import TestSupport
+import Testing
+
+/// What is written is what was read: every family back to its Hugging Face directory, decoders to GGUF and back.
+@Suite struct SavingTests {
+    static let folder = FamilyTests.folder
+    static let device = Device(threads: 2)
+
+    /// Saves `file` as a Hugging Face directory.
+    static func save(_ file: ModelFile, in path: String, type: ElementType? = nil) throws {
+        let dataType = try ModelExport(file, on: device).writeSafetensors(in: path, type: type)
+        let config = try file.publishedConfig(dataType: dataType)
+        try writeFile(JSON.object(config).serialized(), to: path + "/config.json")
+    }
+
+    /// Compares the tensors of two directories by the bytes.
+    static func compareTensors(_ saved: String, _ original: String, exceptNormsOf modelType: String = "") throws {
+        let (saved, original) = try (Safetensors(directory: saved).tensors, Safetensors(directory: original).tensors)
+        for tensor in saved.all {
+            // Published GPT-2 has no prefix; what comes from a GGUF has the one that transformers writes.
+            let bare = tensor.name.split(separator: ".").dropFirst().joined(separator: ".")
+            let wanted = try #require(original[tensor.name] ?? original[bare], "\(tensor.name) is not in the original")
+            #expect(tensor.type == wanted.type && tensor.extents == wanted.extents, "\(tensor.name)")
+            if modelType.hasPrefix("gemma") && tensor.name.hasSuffix("norm.weight") {
+                // A GGUF holds them plus 1, which rounds.
+                let comparison = try Comparison(tensor.tensor().values, wanted.tensor().values, absolute: 1.2e-7)
+                #expect(comparison.withinTolerance, "\(tensor.name): \(comparison)")
+            } else {
+                #expect(try bytes(of: tensor) == bytes(of: wanted), "\(tensor.name)")
+            }
+        }
+    }
+
+    private static func bytes(of stored: StoredTensor) throws -> [UInt8] {
+        let tensor = try stored.tensor()
+        return unsafe Array(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.bytes))
+    }
+
+    @Test(arguments: FamilyTests.supported) func directoriesReturnAsTheyWere(name: String) throws {
+        let original = Self.folder + "/" + name
+        let file = try ModelFile(path: original)
+        try TemporaryFolder.use { path in
+            try Self.save(file, in: path)
+            try Self.compareTensors(path, original)
+            let saved = try ModelFile(path: path)
+            #expect(saved.architecture == file.architecture)
+            // Nothing that the model needs is left out.
+            _ = try saved.checkpoint()
+        }
+    }
+
+    /// Settings that ggml's graphs do not know, and that are therefore refused.
+    static let inexpressible: Set<String> = [
+        "bloom-post-residual", "falcon-alibi", "falcon-sequential", "gemma2-uncapped", "gpt-neox-odd-rotary",
+        "gpt2-inverse-layer", "gpt2-saved", "gpt2-unscaled", "llama-rope-dynamic", "llama-rope-yarn-untruncated",
+        "llama-saved", "llama-tied", "phi-normed", "qwen2-layer-types", "qwen2-moe-normalised", "qwen2-moe-window",
+        "qwen2-window", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window", "qwen3-window",
+    ]
+
+    static let decoders = FamilyTests.supported.filter { name in
+        (try? ModelFile(path: folder + "/" + name)).map { ModelFile.hasGGUFName($0.modelType) } ?? false
+    }
+
+    @Test(arguments: decoders) func decodersGoThroughGGUF(name: String) throws {
+        let original = Self.folder + "/" + name
+        let file = try ModelFile(path: original)
+        try TemporaryFolder.use { path in
+            let gguf = path + "/model.gguf"
+            let export = try ModelExport(file, on: Self.device)
+            guard !Self.inexpressible.contains(name) else {
+                #expect(throws: ModelError.self) { try export.writeGGUF(to: gguf, name: name) }
+                return
+            }
+            try export.writeGGUF(to: gguf, name: name)
+            let converted = try ModelFile(path: gguf)
+            let isRounded = file.modelType.hasPrefix("gemma") || name.hasPrefix("llama-rope-llama3")
+            try Self.compareLogits(converted, file, tolerance: isRounded ? 1e-5 : 0)
+            guard !name.hasPrefix("llama-rope-llama3") else { return }
+            try Self.save(converted, in: path)
+            try Self.compareTensors(path, original, exceptNormsOf: file.modelType)
+            #expect(try ModelFile(path: path).architecture == file.architecture)
+        }
+    }
+
+    private static func compareLogits(_ converted: ModelFile, _ original: ModelFile, tolerance: Float) throws {
+        let tokens: [[Int32]] = [(0..<40).map { Int32($0 * 37 % 61) }]
+        func logits(_ file: ModelFile) throws -> [Float] {
+            try ForwardPass.run(file, tokens, recording: .nothing, on: device)[0].tensor.values
+        }
+        let (ours, wanted) = try (logits(converted), logits(original))
+        if tolerance == 0 {
+            #expect(ours == wanted)
+        } else {
+            let comparison = Comparison(ours, wanted, absolute: tolerance * 10)
+            #expect(comparison.withinTolerance, "\(comparison)")
+        }
+    }
+
+    /// The matrices of a directory in another type; ggml keeps vectors in f32.
+    @Test func matricesChangeTheirType() throws {
+        let file = try ModelFile(path: Self.folder + "/llama")
+        try TemporaryFolder.use { path in
+            let gguf = path + "/model.gguf"
+            try ModelExport(file, on: Self.device).writeGGUF(to: gguf, name: "llama", type: .bf16)
+            let tensors = try GGUF(contentsOf: gguf).tensors
+            #expect(tensors["blk.0.attn_q.weight"]?.type.elementType == .bf16)
+            #expect(tensors["blk.0.attn_norm.weight"]?.type.elementType == .f32)
+            try Self.save(file, in: path, type: .f16)
+            #expect(try Safetensors(directory: path).tensors.all.allSatisfy { $0.type.elementType == .f16 })
+            #expect(try ModelFile.config(in: path)["torch_dtype"]?.stringValue == "float16")
+        }
+    }
+}
