@@ -33,8 +33,12 @@ package enum ModelText {
         }
     }
 
-    /// What a GGUF holds under `tokenizer.ggml`. Source: the GGUF specification.
     private static func tokenizer(of gguf: GGUF) throws -> Tokenizer {
+        try Tokenizer(gguf: vocabulary(of: gguf))
+    }
+
+    /// What a GGUF holds under `tokenizer.ggml`. Source: the GGUF specification.
+    static func vocabulary(of gguf: GGUF) throws -> GGUFVocabulary {
         let metadata = gguf.metadata
         func key(_ name: String) -> String { "tokenizer.ggml." + name }
         func id(_ name: String) throws -> Int32? { try metadata.integer(key(name)).flatMap { Int32(exactly: $0) } }
@@ -62,7 +66,7 @@ package enum ModelText {
         vocabulary.precompiledCharsmap =
             try (metadata.integers(key("precompiled_charsmap")) ?? []).map { UInt8(truncatingIfNeeded: $0) }
         vocabulary.chatTemplate = try metadata.string("tokenizer.chat_template")
-        return try Tokenizer(gguf: vocabulary)
+        return vocabulary
     }
 
     /// The tokens that end a text: those of generation_config.json, else of config.json; of a GGUF's metadata.

@@ -15,7 +15,7 @@ struct GGUFPreTokenizer: Sendable {
 }
 
 enum GGUFPreTokenizers {
-    private static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+    static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
     private static let llama3 =
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
     private static let qwen2 =
@@ -42,6 +42,16 @@ enum GGUFPreTokenizers {
     ]
 
     static var names: [String] { table.flatMap(\.names) }
+
+    /// The name of what splits by these patterns.
+    static func name(_ patterns: [String], matchesWholeWords: Bool) -> String? {
+        let known = table.first { entry in
+            entry.tokenizer.matchesWholeWords == matchesWholeWords && entry.tokenizer.patterns.count == patterns.count
+                && zip(entry.tokenizer.patterns, patterns).allSatisfy { $0.utf8.elementsEqual($1.utf8) }
+        }
+        // "default" is what readers take for a file that says nothing.
+        return known?.names.first { $0 != "default" }
+    }
 
     static func find(_ name: String) -> GGUFPreTokenizer? {
         table.first { $0.names.contains { $0.utf8.elementsEqual(name.utf8) } }?.tokenizer

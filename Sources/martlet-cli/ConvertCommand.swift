@@ -1,0 +1,88 @@
+import ArgumentParser
+import Martlet
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// `martlet convert`: the same model as a Hugging Face directory or as a GGUF file.
+struct ConvertCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert", abstract: "Write a model as a Hugging Face directory or as a GGUF file.",
+        discussion: """
+            Example: martlet convert -m path/to/model -o model.gguf
+
+            An output that ends in .gguf is a GGUF file, any other a directory. The tokenizer goes along.
+            """)
+
+    /// What the weights can be written as.
+    enum WeightType: String, ExpressibleByArgument, CaseIterable {
+        case f32, f16, bf16
+
+        var elementType: ElementType {
+            switch self {
+            case .f32: .f32
+            case .f16: .f16
+            case .bf16: .bf16
+            }
+        }
+    }
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(name: [.customShort("o"), .long], help: "The .gguf file or the directory to write.")
+    var output: String
+
+    @Option(help: "The weights' type (default: as they are).")
+    var type: WeightType?
+
+    @Flag(help: "Leave the tokenizer out.")
+    var withoutTokenizer = false
+
+    func run() throws {
+        let path = try model.path()
+        let file = try ModelFile(path: path)
+        let export = try ModelExport(file, on: Device(threads: model.threads))
+        if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+            let name = path.split(separator: "/").last.map(String.init) ?? path
+            try export.writeGGUF(to: output, name: name, text: try text(of: file), type: type?.elementType)
+        } else {
+            try writeDirectory(file, export)
+        }
+        Output.note("\(output): \(file.modelType), \(export.weights.inventory.total) parameters")
+    }
+
+    private func text(of file: ModelFile) throws -> GGUFMetadata {
+        if withoutTokenizer { return [:] }
+        return switch file.container {
+        case .gguf(let gguf): TokenizerConversion.metadata(of: gguf)
+        case .directory(let path):
+            try TokenizerConversion.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
+        }
+    }
+
+    private func writeDirectory(_ file: ModelFile, _ export: ModelExport) throws {
+        guard unsafe mkdir(output, 0o777) == 0 || errno == EEXIST else {
+            throw ModelError("\(output): cannot make this directory: \(unsafe String(cString: strerror(errno)))")
+        }
+        var isConverted = type != nil
+        switch file.container {
+        case .directory(let path): if !withoutTokenizer { try TokenizerConversion.copyFiles(from: path, to: output) }
+        case .gguf(let gguf):
+            isConverted = true
+            if !withoutTokenizer { try TokenizerConversion.write(gguf, to: output) }
+        }
+        let config = try file.publishedConfig(dataType: nil)
+        let dataType = try export.writeSafetensors(in: output, type: type?.elementType)
+        // A configuration whose weights stay as they were stays as it was.
+        let written = isConverted ? try file.publishedConfig(dataType: dataType) : config
+        try writeFile(JSON.object(written).serialized(.pretty(indent: 2)), to: output + "/config.json")
+    }
+}
