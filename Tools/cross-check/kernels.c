@@ -1,0 +1,57 @@
+// Prints a hash of what the kernels compute from seeded inputs: the same lines on every processor, or something is wrong.
+
+#include "CMartletKernels.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { OUTPUTS = 131, INPUTS = 512, ROWS = 7, TYPES = 8 };
+
+static uint64_t hash(const void *data, size_t bytes) {
+    const uint8_t *p = data;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < bytes; i++) h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
+
+static void *memory(size_t bytes) { return aligned_alloc(64, (bytes + 16384) / 64 * 64); }
+
+static float *numbers(uint64_t key, size_t count) {
+    float *values = memory(count * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t words[4];
+        martlet_philox(key, i, 0, words);
+        values[i] = (float)(int32_t)words[0] * 0x1p-31f;
+    }
+    return values;
+}
+
+static void products(martlet_type type, size_t block_bytes, size_t block_elements, const float *weights, const float *x) {
+    const size_t row_bytes = INPUTS / block_elements * block_bytes, panels = (OUTPUTS + MARTLET_PANEL - 1) / MARTLET_PANEL;
+    void *stored = memory(OUTPUTS * row_bytes), *packed = memory(panels * martlet_panel_bytes(type, INPUTS));
+    void *activations = memory(ROWS * martlet_activation_bytes(type, INPUTS));
+    float *y = memory(ROWS * OUTPUTS * sizeof(float));
+    martlet_encode(type, weights, stored, OUTPUTS * INPUTS);
+    martlet_pack(type, stored, row_bytes, OUTPUTS, INPUTS, packed, 0, panels);
+    martlet_prepare(type, x, ROWS, INPUTS, activations);
+    martlet_matmul(type, packed, OUTPUTS, INPUTS, activations, ROWS, NULL, y, OUTPUTS, false, 0, panels);
+    printf("product %d %016llx\n", (int)type, (unsigned long long)hash(y, ROWS * OUTPUTS * sizeof(float)));
+}
+
+int main(void) {
+    static const martlet_type types[TYPES] = {MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_Q8_0,
+                                              MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K};
+    static const size_t bytes[TYPES] = {4, 2, 2, 34, 18, 144, 176, 210}, elements[TYPES] = {1, 1, 1, 32, 32, 256, 256, 256};
+    float *weights = numbers(1, OUTPUTS * INPUTS), *x = numbers(2, ROWS * INPUTS);
+    for (int t = 0; t < TYPES; t++) products(types[t], bytes[t], elements[t], weights, x);
+    martlet_rms_norm(x, weights, 0, 1e-5f, x, ROWS, INPUTS);
+    martlet_layer_norm(x, weights, weights + INPUTS, 1e-5f, x, ROWS, INPUTS);
+    printf("norms %016llx\n", (unsigned long long)hash(x, ROWS * INPUTS * sizeof(float)));
+    martlet_softmax(x, x, ROWS, INPUTS);
+    printf("softmax %016llx\n", (unsigned long long)hash(x, ROWS * INPUTS * sizeof(float)));
+    for (int f = MARTLET_RELU; f <= MARTLET_SIGMOID; f++) {
+        float *y = memory(OUTPUTS * INPUTS * sizeof(float));
+        martlet_activate((martlet_activation)f, weights, y, OUTPUTS * INPUTS);
+        printf("activation %d %016llx\n", f, (unsigned long long)hash(y, OUTPUTS * INPUTS * sizeof(float)));
+    }
+    return 0;
+}
