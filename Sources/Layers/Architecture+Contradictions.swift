@@ -1,7 +1,7 @@
 extension Architecture {
     /// What no model can be: sizes that contradict each other. Empty for a description that can be built.
     package var contradictions: [String] {
-        var found: [String] = []
+        var found = oversized.map { [$0] } ?? []
         let stacks: [Stack] =
             switch body {
             case .decoder(let stack), .encoder(let stack): [stack]
@@ -18,6 +18,40 @@ extension Architecture {
             }
         }
         return found
+    }
+
+    /// Elements of one matrix, width of one head and experts of all layers that are more than any model has; beyond them sizes could not be
+    /// computed with, nor held.
+    private static let (mostElements, widestHead, mostExperts) = (1 << 44, 1 << 16, 1 << 20)
+
+    /// The first size that no memory holds.
+    private var oversized: String? {
+        let stacks: [Stack] =
+            switch body {
+            case .decoder(let stack), .encoder(let stack): [stack]
+            case .encoderDecoder(let encoder, let decoder): [encoder, decoder]
+            }
+        var experts = 0
+        var sizes = [("the token table", vocabulary, width)]
+        for stack in stacks {
+            if case .learned(let count, _) = stack.positions { sizes.append(("the positions", count, width)) }
+            for layer in stack.layers {
+                let attention = layer.attention
+                sizes.append(("a head", attention.headWidth, Architecture.mostElements / Architecture.widestHead))
+                sizes.append(
+                    ("the queries", max(attention.queryHeads, attention.keyHeads) * attention.headWidth, width))
+                switch layer.feedForward {
+                case .plain(let hidden, _, _), .gated(let hidden, _, _):
+                    sizes.append(("the feed-forward", hidden, width))
+                case .experts(let form):
+                    sizes.append(("an expert", max(form.hidden, form.shared?.hidden ?? 0), width))
+                    experts += form.count
+                }
+            }
+        }
+        if experts > Architecture.mostExperts { return "there would be \(experts) experts" }
+        let tooLarge = sizes.first { $0.1 > Architecture.mostElements / max($0.2, 1) }
+        return tooLarge.map { "\($0.0) would have \($0.1) × \($0.2) elements, more than any memory holds" }
     }
 
     private static func contradictions(_ attention: Attention) -> [String] {

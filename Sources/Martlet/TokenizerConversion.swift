@@ -103,7 +103,8 @@ package enum TokenizerConversion {
 
     /// Writes a GGUF's tokenizer into a directory: `tokenizer.json` and `tokenizer_config.json`. Nothing when the file has none.
     package static func write(_ gguf: GGUF, to directory: String) throws {
-        guard gguf.metadata["tokenizer.ggml.model"] != nil else { return }
+        let model = try gguf.metadata.string("tokenizer.ggml.model")
+        guard let model, model != "none", model != "no_vocab" else { return }
         let vocabulary = try ModelText.vocabulary(of: gguf)
         try writeFile(vocabulary.tokenizerJSON().serialized(), to: directory + "/tokenizer.json")
         try writeFile(JSON.object(config(vocabulary)).serialized(), to: directory + "/tokenizer_config.json")

@@ -27,7 +27,7 @@ struct GGUFConfig {
 
     /// Keys that are read elsewhere, or repeat what another one says.
     private static let readElsewhere: Set<String> = [
-        "vocab_size", "attention.value_length", "attention.scale", "attention.sliding_window_pattern",
+        "vocab_size", "attention.value_length", "attention.sliding_window_pattern",
         "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length",
         "rope.scaling.attn_factor", "rope.scaling.finetuned", "rope.scale_linear", "rope.scaling.yarn_beta_fast",
         "rope.scaling.yarn_beta_slow", "rope.scaling.yarn_log_multiplier", "tensor_data_layout",
@@ -156,12 +156,7 @@ struct GGUFConfig {
             config["num_hidden_layers"]?.integerValue ?? 0, config["num_attention_heads"]?.integerValue ?? 1
         )
         let largest = dialect.modelType == "gemma2" ? 46 : 62
-        if let scale = metadata["attention.scale"]?.doubleValue, scale > 0 {
-            let scalar = 1 / (scale * scale)
-            // Written as a whole number, which it is in every published model: transformers takes nothing else.
-            let whole = Int(exactly: scalar.rounded()).flatMap { abs(scalar - Double($0)) < 1e-5 * scalar ? $0 : nil }
-            config["query_pre_attn_scalar"] = whole.map { .integer($0) } ?? .number(scalar)
-        } else if layers == largest, heads > 0 {
+        if layers == largest, heads > 0 {
             config["query_pre_attn_scalar"] = .integer((config["hidden_size"]?.integerValue ?? 0) / heads)
         } else {
             config["query_pre_attn_scalar"] = config["head_dim"]

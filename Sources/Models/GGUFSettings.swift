@@ -81,9 +81,6 @@ struct GGUFSettings {
             metadata["\(dialect.architecture).attention.sliding_window_pattern"] = .array(
                 GGUFArray(windows.map { $0 != nil }))
         }
-        let largest = dialect.architecture == "gemma2" ? 46 : 62
-        let usual = stack.layers.count == largest ? architecture.width / attention.queryHeads : attention.headWidth
-        if attention.scale != Float(1 / Double(usual).squareRoot()) { set("attention.scale", attention.scale) }
     }
 
     private mutating func addRotary() {

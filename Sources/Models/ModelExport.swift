@@ -118,6 +118,8 @@ package struct ModelExport {
         let stored = type ?? export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
         metadata["general.file_type"] = .uint32(ModelExport.fileType(stored))
         if stored.isBlockQuantized { metadata["general.quantization_version"] = .uint32(2) }
+        // How llama.cpp spells that there is no vocabulary; without the key it refuses the file.
+        metadata["tokenizer.ggml.model"] = .string("none")
         for (key, value) in text.entries { metadata[key] = value }
         let plan =
             settings.tensors.map { PlannedTensor(name: $0.name, type: .f32, shape: $0.tensor.shape) } + export.plan

@@ -56,7 +56,9 @@ import Testing
 
     /// Settings that ggml's graphs do not know, and that are therefore refused.
     static let inexpressible: Set<String> = [
-        "bloom-post-residual", "falcon-alibi", "falcon-sequential", "gemma2-uncapped", "gpt-neox-odd-rotary",
+        "bloom-post-residual", "falcon-alibi", "falcon-sequential", "gemma2", "gemma2-saved", "gemma2-uncapped",
+        "gemma3", "gemma3-saved",
+        "gpt-neox-odd-rotary",
         "gpt2-inverse-layer", "gpt2-saved", "gpt2-unscaled", "llama-rope-dynamic", "llama-rope-yarn-untruncated",
         "llama-saved", "llama-tied", "phi-normed", "qwen2-layer-types", "qwen2-moe-normalised", "qwen2-moe-window",
         "qwen2-window", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window", "qwen3-window",

@@ -11,7 +11,7 @@ enum Bloom: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("n_embed", "hidden_size", default: 64)
         let heads = config.integer("n_head", "num_attention_heads", default: 8)
-        let layers = config.integer("n_layer", "num_hidden_layers", default: 2)
+        let layers = config.integer("n_layer", "num_hidden_layers", default: 2, in: ConfigReader.layers)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let fromNorm = config.bool("apply_residual_connection_post_layernorm", default: false)
         let layer = Architecture.Layer(

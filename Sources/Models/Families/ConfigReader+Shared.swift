@@ -10,6 +10,10 @@ import MartletTensors
 #endif
 
 extension ConfigReader {
+    /// Far more than any model has: what a file says must not exhaust memory.
+    static let layers = 1...4_096
+    static let experts = 1...65_536
+
     /// An activation by any of the names that configurations use.
     func activation(_ key: String, default value: Architecture.Activation) -> Architecture.Activation {
         choice(

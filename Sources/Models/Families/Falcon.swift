@@ -26,7 +26,9 @@ enum Falcon: Family {
             vocabulary: config.integer("vocab_size", default: 65_024), width: width, context: isLimited ? context : nil,
             body: .decoder(
                 .init(
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", "n_layer", default: 32)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", "n_layer", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
             head: .tokens(config.tokenHead(tied: true)))
     }
@@ -50,17 +52,18 @@ enum Falcon: Family {
         let isNew = config.bool("new_decoder_architecture", default: false)
         let isParallel = config.bool("parallel_attn", default: true)
         let norms = config.integer("num_ln_in_parallel_attn", default: isNew ? 2 : 1, in: 1...2)
-        if isNew != (norms == 2) && !(isNew && norms == 1) || isNew && !isParallel {
+        guard isNew ? isParallel : norms == 1 else {
             config.reject(
                 "there is no model with new_decoder_architecture \(isNew), parallel_attn \(isParallel) and "
                     + "num_ln_in_parallel_attn \(norms)")
+            return .before
         }
         guard isParallel else { return .before }
         return norms == 2 ? .parallelSeparate : .parallelShared
     }
 
-    /// The reference never looks at it.
-    static let harmlessKeys = ["apply_residual_connection_post_layernorm"]
+    /// The reference never looks at them.
+    static let harmlessKeys = ["apply_residual_connection_post_layernorm", "ff_factor"]
 
     static let prefixes = ["transformer.", ""]
 

@@ -12,7 +12,7 @@ enum GPT2: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("n_embd", "hidden_size", default: 768)
         let heads = config.integer("n_head", "num_attention_heads", default: 12)
-        let layers = config.integer("n_layer", "num_hidden_layers", default: 12)
+        let layers = config.integer("n_layer", "num_hidden_layers", default: 12, in: ConfigReader.layers)
         let context = config.integer("n_positions", "max_position_embeddings", default: 1_024)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let headWidth = width / heads

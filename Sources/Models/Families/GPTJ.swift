@@ -11,7 +11,7 @@ enum GPTJ: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("n_embd", "hidden_size", default: 4_096)
         let heads = config.integer("n_head", "num_attention_heads", default: 16)
-        let layers = config.integer("n_layer", "num_hidden_layers", default: 28)
+        let layers = config.integer("n_layer", "num_hidden_layers", default: 28, in: ConfigReader.layers)
         let context = config.integer("n_positions", "max_position_embeddings", default: 2_048)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let rotated = config.integer("rotary_dim", default: 64)

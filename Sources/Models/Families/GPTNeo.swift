@@ -12,7 +12,7 @@ enum GPTNeo: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("hidden_size", default: 2_048)
         let heads = config.integer("num_heads", "num_attention_heads", default: 16)
-        let layers = config.integer("num_layers", "num_hidden_layers", default: 24)
+        let layers = config.integer("num_layers", "num_hidden_layers", default: 24, in: ConfigReader.layers)
         let context = config.integer("max_position_embeddings", default: 2_048)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let window = config.integer("window_size", default: 256)

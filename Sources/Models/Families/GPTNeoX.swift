@@ -30,7 +30,9 @@ enum GPTNeoX: Family {
             context: attention.positions.isUnbounded ? nil : context,
             body: .decoder(
                 .init(
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", default: 44)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", default: 44, in: ConfigReader.layers)),
                     outputNorm: norm)),
             head: .tokens(config.tokenHead(tied: false)))
     }

@@ -40,7 +40,8 @@ enum Gemma: Family {
         let feedForward = Architecture.FeedForward.gated(
             hidden: config.integer("intermediate_size", default: defaults.hidden), activation(config, modelType),
             bias: .absent)
-        let reaches = reaches(config, modelType, config.integer("num_hidden_layers", default: defaults.layers))
+        let reaches = reaches(
+            config, modelType, config.integer("num_hidden_layers", default: defaults.layers, in: ConfigReader.layers))
         var attention = attention(config, modelType, defaults)
         if modelType == "gemma3_text" { attention.queryKeyNorm = norm }
         let rotaries = rotaries(config, modelType, headWidth: attention.headWidth, context: context)
@@ -123,7 +124,7 @@ enum Gemma: Family {
     }
 
     /// Gemma 1 states a second activation that nobody reads; Gemma 2 and 3 say theirs twice; `layer_types` says what the pattern repeats.
-    static let harmlessKeys = ["hidden_act", "hidden_activation", "_sliding_window_pattern"]
+    static let harmlessKeys = ["hidden_act", "hidden_activation", "_sliding_window_pattern", "sliding_window_size"]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         guard case .decoder(let stack) = architecture.body, stack.layers.first?.arrangement == .both else {

@@ -73,7 +73,7 @@ enum Llama: Family {
     private static func reaches(
         _ config: ConfigReader, _ modelType: String, _ defaults: Defaults
     ) -> [Architecture.Reach] {
-        let layers = config.integer("num_hidden_layers", default: 32)
+        let layers = config.integer("num_hidden_layers", default: 32, in: ConfigReader.layers)
         guard modelType != "llama" else { return Array(repeating: .past, count: layers) }
         // Absent means the default, null means none.
         let window =

@@ -20,7 +20,7 @@ enum Mixtral: Family {
             reach: config.optionalInteger("sliding_window").map { .window($0) } ?? .past,
             positions: .rotary(config.rotary(headWidth: headWidth, context: context, base: 1e6)))
         let experts = Architecture.Experts(
-            count: config.integer("num_local_experts", default: 8),
+            count: config.integer("num_local_experts", default: 8, in: ConfigReader.experts),
             active: config.integer("num_experts_per_tok", default: 2),
             hidden: config.integer("intermediate_size", default: 14_336),
             activation: config.activation("hidden_act", default: .silu), routing: .renormalised)
@@ -31,7 +31,9 @@ enum Mixtral: Family {
             context: attention.positions.isUnbounded ? nil : context,
             body: .decoder(
                 .init(
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", default: 32)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
             head: .tokens(config.tokenHead(tied: false)))
     }

@@ -34,7 +34,9 @@ enum OPT: Family {
             body: .decoder(
                 .init(
                     positions: .learned(context, offset: 2),
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", default: 12)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", default: 12, in: ConfigReader.layers)),
                     outputNorm: isFirst && !endsWithoutNorm ? norm : nil)),
             head: .tokens(config.tokenHead(tied: true)))
     }

@@ -31,7 +31,9 @@ enum Phi: Family {
             context: attention.positions.isUnbounded ? nil : context,
             body: .decoder(
                 .init(
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", default: 24)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", default: 24, in: ConfigReader.layers)),
                     outputNorm: norm)),
             head: .tokens(head))
     }

@@ -29,10 +29,15 @@ enum Phi3: Family {
             vocabulary: config.integer("vocab_size", default: 32_064), width: width, context: context,
             body: .decoder(
                 .init(
-                    layers: Array(repeating: layer, count: config.integer("num_hidden_layers", default: 32)),
+                    layers: Array(
+                        repeating: layer,
+                        count: config.integer("num_hidden_layers", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
             head: .tokens(config.tokenHead(tied: false)))
     }
+
+    /// Published configurations say more than the reference reads.
+    static let harmlessKeys = ["attention_bias", "full_attn_mod", "interpolate_factor", "lm_head_bias", "mlp_bias"]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         Llama.names(architecture).adding(

@@ -25,7 +25,8 @@ enum QwenExperts: Family {
         let width = config.integer("hidden_size", default: 2_048)
         let context = config.integer("max_position_embeddings", default: 32_768)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("rms_norm_eps", default: 1e-6)))
-        let reaches = reaches(config, modelType, config.integer("num_hidden_layers", default: 24))
+        let reaches = reaches(
+            config, modelType, config.integer("num_hidden_layers", default: 24, in: ConfigReader.layers))
         let feedForwards = feedForwards(config, modelType, defaults, layers: reaches.count)
         var attention = attention(config, modelType, defaults, width: width, context: context)
         if modelType == "qwen3_moe" { attention.queryKeyNorm = norm }
@@ -76,7 +77,7 @@ enum QwenExperts: Family {
         let activation = config.activation("hidden_act", default: .silu)
         var experts = Architecture.Experts(
             count: config.integer(
-                "num_experts", "num_local_experts", default: defaults.experts, in: 0...Int(Int32.max)),
+                "num_experts", "num_local_experts", default: defaults.experts, in: 0...ConfigReader.experts.upperBound),
             active: config.integer("num_experts_per_tok", default: defaults.active),
             hidden: config.integer("moe_intermediate_size", default: defaults.expertHidden), activation: activation,
             routing: config.bool("norm_topk_prob", default: false) ? .renormalised : .asTheyAre)
