@@ -60,7 +60,8 @@ let package = Package(
         .testTarget(
             name: "MartletTests",
             dependencies: [
-                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels", "MartletTensors",
+                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels",
+                "MartletTensors",
                 "MartletTokenizers", "TestSupport",
             ]),
         .testTarget(

@@ -15,19 +15,20 @@ package final class ThreadPool: Sendable {
     /// The caller and its workers.
     package let threads: Int
     private let board: Board
-    private let workers: [pthread_t]
+    private let workers: [SystemThread]
 
     package init(threads: Int) {
         precondition(threads >= 1, "ThreadPool: \(threads) threads")
         self.threads = threads
         let board = Board()
         self.board = board
-        workers = (1..<threads).compactMap { _ in ThreadPool.start(board) }
+        // A system that grants no more threads leaves the pool smaller; the caller does the work.
+        workers = (1..<threads).compactMap { _ in SystemThread { board.work() } }
     }
 
     deinit {
         board.stop()
-        for worker in workers { pthread_join(worker, nil) }
+        for worker in workers { worker.join() }
     }
 
     /// Calls `body` once for each of `0 ..< chunks`, on several threads at once; returns when all are done.
@@ -44,24 +45,6 @@ package final class ThreadPool: Sendable {
             unsafe withUnsafeMutablePointer(to: &job) { unsafe board.share($0, chunks: chunks) }
         }
     }
-
-    private static func start(_ board: Board) -> pthread_t? {
-        var thread = pthread_t()
-        let argument = unsafe Unmanaged.passRetained(board)
-        let code = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<Board>.fromOpaque(argument).takeRetainedValue().work()
-                return nil
-            }, argument.toOpaque())
-        // A system that grants no more threads leaves the pool smaller; the caller does the work.
-        guard code == 0 else {
-            unsafe argument.release()
-            return nil
-        }
-        return thread
-    }
 }
 
 private struct Job {
@@ -70,7 +53,7 @@ private struct Job {
 
 /// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two threads that
 /// each write one word and then read the other's.
-@safe private final class Board: Sendable {
+private final class Board: Sendable {
     private let busy = Atomic<Bool>(false)
     private let stopped = Atomic<Bool>(false)
     private let generation = Atomic<Int>(0)
@@ -80,23 +63,10 @@ private struct Job {
     private let chunks = Atomic<Int>(0)
     private let job = Atomic<UInt>(0)
     private let parked = Atomic<Int>(0)
-    private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private nonisolated(unsafe) let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let signal = Signal()
 
     /// About 50 µs: longer than the gap between two loops of one token, shorter than anybody notices.
     private static let spins = 2_000
-
-    init() {
-        unsafe pthread_mutex_init(mutex, nil)
-        unsafe pthread_cond_init(wake, nil)
-    }
-
-    deinit {
-        unsafe pthread_cond_destroy(wake)
-        unsafe pthread_mutex_destroy(mutex)
-        unsafe wake.deallocate()
-        unsafe mutex.deallocate()
-    }
 
     func acquire() -> Bool {
         busy.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
@@ -109,7 +79,7 @@ private struct Job {
         next.store(0, ordering: .sequentiallyConsistent)
         open.store(true, ordering: .sequentiallyConsistent)
         generation.add(1, ordering: .sequentiallyConsistent)
-        if parked.load(ordering: .sequentiallyConsistent) > 0 { broadcast() }
+        if parked.load(ordering: .sequentiallyConsistent) > 0 { signal.wakeAll() }
         takeChunks(unsafe pointer.pointee.body)
         open.store(false, ordering: .sequentiallyConsistent)
         var waited = 0
@@ -122,7 +92,7 @@ private struct Job {
     func stop() {
         stopped.store(true, ordering: .sequentiallyConsistent)
         generation.add(1, ordering: .sequentiallyConsistent)
-        broadcast()
+        signal.wakeAll()
     }
 
     func work() {
@@ -156,17 +126,11 @@ private struct Job {
             if now != seen { return now }
             martlet_spin_hint()
         }
-        unsafe pthread_mutex_lock(mutex)
-        defer { unsafe pthread_mutex_unlock(mutex) }
-        parked.add(1, ordering: .sequentiallyConsistent)
-        defer { parked.subtract(1, ordering: .sequentiallyConsistent) }
-        while generation.load(ordering: .sequentiallyConsistent) == seen { unsafe pthread_cond_wait(wake, mutex) }
-        return generation.load(ordering: .sequentiallyConsistent)
-    }
-
-    private func broadcast() {
-        unsafe pthread_mutex_lock(mutex)
-        unsafe pthread_cond_broadcast(wake)
-        unsafe pthread_mutex_unlock(mutex)
+        return signal.withLock {
+            parked.add(1, ordering: .sequentiallyConsistent)
+            defer { parked.subtract(1, ordering: .sequentiallyConsistent) }
+            while generation.load(ordering: .sequentiallyConsistent) == seen { signal.sleep() }
+            return generation.load(ordering: .sequentiallyConsistent)
+        }
     }
 }
