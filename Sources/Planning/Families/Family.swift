@@ -1,0 +1,57 @@
+public import MartletJSON
+
+/// A description read from a configuration, with what was assumed on the way.
+public struct DescribedModel: Sendable, Hashable {
+    public var blueprint: Blueprint
+    /// Fields the configuration left out, with the default of the model type that was taken.
+    public var defaulted: [String]
+    /// Fields of the configuration that had no part in the plan.
+    public var ignored: [String]
+
+    public init(blueprint: Blueprint, defaulted: [String] = [], ignored: [String] = []) {
+        (self.blueprint, self.defaulted, self.ignored) = (blueprint, defaulted, ignored)
+    }
+}
+
+/// Model types by name, each with the translation of its configuration.
+package struct Family: Sendable {
+    package typealias Translation = @Sendable (inout ConfigurationFields) -> Blueprint
+
+    let modelTypes: [String]
+    let translate: Translation
+
+    init(_ modelTypes: String..., translate: @escaping Translation) {
+        (self.modelTypes, self.translate) = (modelTypes, translate)
+    }
+
+    static let all: [Family] =
+        gptFamilies + llamaFamilies + mixtureFamilies + encoderFamilies + encoderDecoderFamilies + pictureFamilies
+
+    /// Every model type that can be planned, in alphabetical order.
+    static var knownModelTypes: [String] { all.flatMap(\.modelTypes).sorted() }
+}
+
+extension DescribedModel {
+    /// Every model type that can be planned.
+    public static var knownModelTypes: [String] { Family.knownModelTypes }
+
+    /// Reads the contents of a `config.json`.
+    ///
+    /// - Throws: ``PlanningError/unknownModelType(_:known:)``, or ``PlanningError/configuration(modelType:problems:)`` with
+    ///   everything that is wrong.
+    public init(configuration: JSON) throws(PlanningError) {
+        guard let object = configuration.objectValue else {
+            throw .configuration(modelType: "?", problems: ["a configuration is a JSON object, and this is \(configuration.kind)"])
+        }
+        guard let modelType = object["model_type"]?.stringValue else {
+            throw .configuration(modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
+        }
+        guard let family = Family.all.first(where: { $0.modelTypes.contains(modelType) }) else {
+            throw .unknownModelType(modelType, known: Family.knownModelTypes)
+        }
+        var fields = ConfigurationFields(object, modelType: modelType)
+        let blueprint = family.translate(&fields)
+        guard fields.problems.isEmpty else { throw .configuration(modelType: modelType, problems: fields.problems) }
+        self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: fields.ignored)
+    }
+}

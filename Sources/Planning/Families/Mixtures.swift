@@ -1,0 +1,138 @@
+internal import MartletLayers
+
+/// Models of experts.
+let mixtureFamilies: [Family] = [
+    Family("mixtral") { fields in
+        var model = mixtureShape(
+            &fields, width: 4096, layers: 32, heads: 32, keyHeads: 8, vocabulary: 32000, context: 131072)
+        if let window = fields.optionalInteger("sliding_window") { model.attention.reach = .window(window) }
+        model.feedForward = .experts(
+            .init(
+                count: fields.integer("num_local_experts", standard: 8),
+                active: fields.integer("num_experts_per_tok", standard: 2),
+                hidden: fields.integer("intermediate_size", standard: 14336)))
+        return model.blueprint(fields.modelType)
+    },
+    Family("qwen2_moe") { fields in
+        var model = mixtureShape(
+            &fields, width: 2048, layers: 24, heads: 16, keyHeads: 16, vocabulary: 151936, context: 32768)
+        if fields.flag("qkv_bias", standard: true) { model.attention.biases = .queryKeyValue }
+        model.feedForward = .experts(
+            .init(
+                count: fields.integer("num_experts", standard: 60),
+                active: fields.integer("num_experts_per_tok", standard: 4),
+                hidden: fields.integer("moe_intermediate_size", standard: 1408),
+                sharedHidden: fields.integer("shared_expert_intermediate_size", standard: 5632), sharedGate: .present))
+        return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 5632))
+    },
+    Family("qwen3_moe") { fields in
+        var model = mixtureShape(
+            &fields, width: 2048, layers: 24, heads: 32, keyHeads: 4, vocabulary: 151936, context: 32768)
+        if fields.flag("attention_bias", standard: false) { model.attention.biases = .all }
+        model.attention.norms = headNorms(model.attention)
+        model.feedForward = .experts(
+            .init(
+                count: fields.integer("num_experts", "num_local_experts", standard: 128),
+                active: fields.integer("num_experts_per_tok", standard: 8),
+                hidden: fields.integer("moe_intermediate_size", standard: 768)))
+        return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 6144))
+    },
+    Family("olmoe") { fields in
+        var model = mixtureShape(
+            &fields, width: 2048, layers: 16, heads: 16, keyHeads: 16, vocabulary: 50304, context: 4096)
+        if fields.flag("attention_bias", standard: false) { model.attention.biases = .all }
+        model.attention.norms = wideNorms(model.attention)
+        model.feedForward = .experts(
+            .init(
+                count: fields.integer("num_experts", standard: 64), active: fields.integer("num_experts_per_tok", standard: 8),
+                hidden: fields.integer("intermediate_size", standard: 2048)))
+        return model.blueprint(fields.modelType)
+    },
+    Family("gpt_oss") { fields in
+        var model = mixtureShape(
+            &fields, width: 2880, layers: 36, heads: 64, keyHeads: 8, headWidth: 64, vocabulary: 201088, context: 131072)
+        if fields.flag("attention_bias", standard: true) { model.attention.biases = .all }
+        let heads = model.attention.queryHeads
+        let window = fields.integer("sliding_window", standard: 128)
+        let kinds = fields.list("layer_types")?.map { $0.stringValue == "sliding_attention" }
+        model.feedForward = .experts(
+            .init(
+                count: fields.integer("num_local_experts", standard: 128),
+                active: fields.integer("num_experts_per_tok", standard: 4),
+                hidden: fields.integer("intermediate_size", standard: 2880), bias: .present))
+        if let kinds, kinds.count != model.layers { fields.problem("layer_types does not describe every layer") }
+        return model.blueprint(fields.modelType) { index, layer in
+            let windowed = kinds.map { index < $0.count && $0[index] } ?? (index % 2 == 0)
+            if windowed { layer.attention.reach = .window(window) }
+            layer.others = [ParameterTensor(layer.name + ".attention.sinks", [heads], .other, .elementwise)]
+        }
+    },
+    Family("deepseek_v2", "deepseek_v3") { fields in deepSeek(&fields) },
+]
+
+private func mixtureShape(
+    _ fields: inout ConfigurationFields, width: Int, layers: Int, heads: Int, keyHeads: Int, headWidth: Int? = nil,
+    vocabulary: Int, context: Int
+) -> Causal {
+    let width = fields.integer("hidden_size", standard: width)
+    let heads = fields.integer("num_attention_heads", standard: heads)
+    let headWidth =
+        fields.optionalInteger("head_dim") ?? headWidth
+        ?? fields.quotient(width, heads, "hidden_size over num_attention_heads")
+    return Causal(
+        width: width, layers: fields.integer("num_hidden_layers", standard: layers),
+        vocabulary: fields.integer("vocab_size", standard: vocabulary),
+        context: fields.integer("max_position_embeddings", standard: context),
+        attention: .init(
+            queryHeads: heads, keyHeads: fields.integer("num_key_value_heads", standard: min(heads, keyHeads)),
+            headWidth: headWidth, reach: .past),
+        feedForward: .plain(hidden: 1, bias: .absent), normVectors: .weight,
+        head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false)))
+}
+
+/// Qwen's layout: experts in every `decoder_sparse_step`-th layer but those of `mlp_only_layers`.
+private func sparse(_ fields: inout ConfigurationFields, _ model: Causal, dense: Int) -> Blueprint {
+    let step = fields.integer("decoder_sparse_step", standard: 1)
+    let without = (fields.list("mlp_only_layers") ?? []).compactMap(\.integerValue)
+    if fields.flag("use_sliding_window", standard: false) { fields.problem("use_sliding_window = true is not described") }
+    return model.blueprint(fields.modelType) { index, layer in
+        if without.contains(index) || (index + 1) % step != 0 {
+            layer.feedForward = .gated(hidden: dense, bias: .absent, fused: .absent)
+        }
+    }
+}
+
+/// DeepSeek-V2 and V3: latent attention; the first layers dense, the rest of experts with shared ones (arXiv:2405.04434, 2412.19437).
+private func deepSeek(_ fields: inout ConfigurationFields) -> Blueprint {
+    let third = fields.modelType == "deepseek_v3"
+    let width = fields.integer("hidden_size", standard: third ? 7168 : 4096)
+    let heads = fields.integer("num_attention_heads", standard: third ? 128 : 32)
+    let rotary = fields.integer("qk_rope_head_dim", standard: 64)
+    let unrotated = fields.integer("qk_nope_head_dim", standard: 128)
+    let dense = fields.integer("intermediate_size", standard: third ? 18432 : 11008)
+    let firstSparse = fields.optionalInteger("first_k_dense_replace") ?? (third ? 3 : 0)
+    let hidden = fields.integer("moe_intermediate_size", standard: third ? 2048 : 1407)
+    let shared = fields.integer("n_shared_experts", standard: third ? 1 : 2) * hidden
+    let active = third ? fields.integer("num_experts_per_tok", standard: 8) : fields.required("num_experts_per_tok")
+    let experts = Blueprint.FeedForward.Experts(
+        count: fields.integer("n_routed_experts", standard: third ? 256 : 64), active: active, hidden: hidden,
+        sharedHidden: shared)
+    let biased = fields.flag("attention_bias", standard: false)
+    _ = fields.optionalInteger("num_key_value_heads")
+    return Causal(
+        width: width, layers: fields.integer("num_hidden_layers", standard: third ? 61 : 32),
+        vocabulary: fields.integer("vocab_size", standard: third ? 129280 : 102400),
+        context: fields.integer("max_position_embeddings", standard: third ? 4096 : 2048),
+        attention: .init(
+            queryHeads: heads, keyHeads: heads, headWidth: unrotated + rotary,
+            valueWidth: fields.integer("v_head_dim", standard: 128), reach: .past,
+            biases: biased ? [.query, .output] : .none,
+            projections: .latent(
+                queryRank: fields.optionalInteger("q_lora_rank"),
+                keyValueRank: fields.integer("kv_lora_rank", standard: 512), rotaryWidth: rotary)),
+        feedForward: .experts(experts), normVectors: .weight,
+        head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false))
+    ).blueprint(fields.modelType) { index, layer in
+        if index < firstSparse { layer.feedForward = .gated(hidden: dense, bias: .absent, fused: .absent) }
+    }
+}

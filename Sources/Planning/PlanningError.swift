@@ -1,0 +1,28 @@
+/// What keeps a plan from being made. Every message names the cause and the remedy.
+public enum PlanningError: Error, Equatable, CustomStringConvertible {
+    /// The configuration names no model type, or one that no description exists for.
+    case unknownModelType(String, known: [String])
+    /// Everything that is wrong with a configuration, at once.
+    case configuration(modelType: String, problems: [String])
+    case unknownHardware(String, known: [String])
+    case unknownPreset(String, known: [String])
+    /// A table of hardware or presets that does not read.
+    case table(name: String, problems: [String])
+    /// A question that has no answer, and why.
+    case impossible(String)
+
+    public var description: String {
+        switch self {
+        case .unknownModelType(let name, let known):
+            "model type \"\(name)\" is not known to the planner, and it does not guess; known are \(known.joined(separator: ", "))"
+        case .configuration(let type, let problems):
+            "the configuration of this \(type) model cannot be planned: \(problems.joined(separator: "; "))"
+        case .unknownHardware(let name, let known):
+            "no hardware is called \"\(name)\"; known are \(known.joined(separator: ", ")), and --hardware-file adds others"
+        case .unknownPreset(let name, let known):
+            "no preset is called \"\(name)\"; known are \(known.joined(separator: ", "))"
+        case .table(let name, let problems): "\(name): \(problems.joined(separator: "; "))"
+        case .impossible(let reason): reason
+        }
+    }
+}
