@@ -1,3 +1,4 @@
+internal import MartletJSON
 internal import MartletLayers
 
 /// BERT and what came from it.

@@ -1,3 +1,4 @@
+internal import MartletJSON
 internal import MartletLayers
 
 /// GPT-2 and what came from it: LayerNorm, plain feed-forwards, learned positions or early rotary ones.
@@ -8,16 +9,14 @@ let gptFamilies: [Family] = [
         let context = fields.integer("n_positions", "max_position_embeddings", standard: 1024)
         let hidden = fields.optionalInteger("n_inner") ?? 4 * width
         let single = fields.modelType == "gpt_bigcode" && fields.flag("multi_query", standard: true)
-        let biased = fields.modelType != "gpt2" || fields.flag("bias", standard: true)
         let headWidth = fields.quotient(width, heads, "n_embd over n_head")
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("n_layer", "num_hidden_layers", standard: 12),
             vocabulary: fields.integer("vocab_size", standard: 50257), context: context,
             attention: .init(
                 queryHeads: heads, keyHeads: single ? 1 : heads, headWidth: headWidth, reach: .past,
-                biases: biased ? .all : .none, projections: .fused),
-            feedForward: .plain(hidden: hidden, bias: fields.presence(biased)),
-            normVectors: biased ? .weightAndBias : .weight,
+                biases: .all, projections: .fused),
+            feedForward: .plain(hidden: hidden, bias: .present), normVectors: .weightAndBias,
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true)), positions: context
         ).blueprint(fields.modelType)
     },
@@ -28,7 +27,7 @@ let gptFamilies: [Family] = [
         let layers = fields.integer("num_layers", standard: 24)
         let window = fields.integer("window_size", standard: 256)
         let kinds = fields.attentionKinds(layers: layers)
-        return Causal(
+        return DecoderShape(
             width: width, layers: layers, vocabulary: fields.integer("vocab_size", standard: 50257), context: context,
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "hidden_size over num_heads"),
@@ -44,7 +43,7 @@ let gptFamilies: [Family] = [
         let width = fields.integer("n_embd", standard: 4096)
         let heads = fields.integer("n_head", standard: 16)
         _ = fields.optionalInteger("rotary_dim")
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("n_layer", standard: 28),
             vocabulary: fields.integer("vocab_size", standard: 50400), context: fields.integer("n_positions", standard: 2048),
             attention: .init(
@@ -59,7 +58,7 @@ let gptFamilies: [Family] = [
         let width = fields.integer("hidden_size", standard: 6144)
         let heads = fields.integer("num_attention_heads", standard: 64)
         let biased = fields.flag("attention_bias", standard: true)
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("num_hidden_layers", standard: 44),
             vocabulary: fields.integer("vocab_size", standard: 50432),
             context: fields.integer("max_position_embeddings", standard: 2048),
@@ -75,7 +74,7 @@ let gptFamilies: [Family] = [
     Family("bloom") { fields in
         let width = fields.integer("hidden_size", "n_embed", standard: 64)
         let heads = fields.integer("n_head", "num_attention_heads", standard: 8)
-        var blueprint = Causal(
+        var blueprint = DecoderShape(
             width: width, layers: fields.integer("n_layer", "num_hidden_layers", standard: 2),
             vocabulary: fields.integer("vocab_size", standard: 250880), context: nil,
             attention: .init(
@@ -95,7 +94,7 @@ let gptFamilies: [Family] = [
         let biased = fields.flag("enable_bias", standard: true)
         let affine = fields.flag("layer_norm_elementwise_affine", standard: true)
         let finalNorm = fields.flag("do_layer_norm_before", standard: true) && !fields.flag("_remove_final_layer_norm", standard: false)
-        var blueprint = Causal(
+        var blueprint = DecoderShape(
             width: width, layers: fields.integer("num_hidden_layers", standard: 12),
             vocabulary: fields.integer("vocab_size", standard: 50272), context: context,
             attention: .init(
@@ -118,7 +117,7 @@ let gptFamilies: [Family] = [
         let width = fields.integer("d_model", standard: 2048)
         let heads = fields.integer("n_heads", standard: 16)
         if !fields.flag("no_bias", standard: true) { fields.problem("no_bias = false is not described") }
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("n_layers", standard: 24),
             vocabulary: fields.integer("vocab_size", standard: 50368), context: fields.integer("max_seq_len", standard: 2048),
             attention: .init(
@@ -134,7 +133,7 @@ let gptFamilies: [Family] = [
         let heads = fields.integer("num_attention_heads", standard: 32)
         let headWidth = fields.quotient(width, heads, "hidden_size over num_attention_heads")
         let normed = fields.flag("qk_layernorm", standard: false)
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("num_hidden_layers", standard: 24),
             vocabulary: fields.integer("vocab_size", standard: 51200),
             context: fields.integer("max_position_embeddings", standard: 2048),
@@ -152,7 +151,7 @@ let gptFamilies: [Family] = [
         let heads = fields.integer("num_attention_heads", standard: 24)
         let biased = fields.flag("use_bias", standard: true)
         let window = fields.optionalInteger("sliding_window")
-        return Causal(
+        return DecoderShape(
             width: width, layers: fields.integer("num_hidden_layers", standard: 30),
             vocabulary: fields.integer("vocab_size", standard: 49152),
             context: fields.integer("max_position_embeddings", standard: 4096),
@@ -198,7 +197,7 @@ private func falcon(_ fields: inout ConfigurationFields) -> Blueprint {
         grouped
         ? (fields.optionalInteger("num_ln_in_parallel_attn") ?? 2 == 2 ? ["attention_norm", "feed_forward_norm"] : ["norm"])
         : parallel ? ["norm"] : ["attention_norm", "feed_forward_norm"]
-    return Causal(
+    return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", "n_layer", standard: 32),
         vocabulary: fields.integer("vocab_size", standard: 65024),
         context: fields.integer("max_position_embeddings", standard: 2048),

@@ -1,3 +1,4 @@
+internal import MartletJSON
 internal import MartletLayers
 
 /// What a Llama-like model type takes where its configuration is silent, and in what it differs.
@@ -97,7 +98,7 @@ func wideNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {
 /// A family of Llama's shape; `change` adds what is its own.
 private func llama(
     _ modelType: String, _ defaults: Defaults,
-    change: @escaping @Sendable (inout ConfigurationFields, inout Causal) -> Void = { _, _ in }
+    change: @escaping @Sendable (inout ConfigurationFields, inout DecoderShape) -> Void = { _, _ in }
 ) -> Family {
     Family(modelType) { fields in
         var model = llamaShape(&fields, defaults)
@@ -109,7 +110,7 @@ private func llama(
     }
 }
 
-private func llamaShape(_ fields: inout ConfigurationFields, _ defaults: Defaults) -> Causal {
+private func llamaShape(_ fields: inout ConfigurationFields, _ defaults: Defaults) -> DecoderShape {
     let width = fields.integer("hidden_size", standard: defaults.width)
     let heads = fields.integer("num_attention_heads", standard: defaults.heads)
     let keyHeads = fields.integer("num_key_value_heads", standard: min(heads, defaults.keyHeads ?? heads))
@@ -119,7 +120,7 @@ private func llamaShape(_ fields: inout ConfigurationFields, _ defaults: Default
     let window = fields.optionalInteger("sliding_window") ?? defaults.window
     let attentionBias = fields.flag("attention_bias", standard: false)
     let bias = fields.presence(fields.flag("mlp_bias", standard: false))
-    return Causal(
+    return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", standard: defaults.layers),
         vocabulary: fields.integer("vocab_size", standard: defaults.vocabulary),
         context: fields.integer("max_position_embeddings", standard: defaults.context),

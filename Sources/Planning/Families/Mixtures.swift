@@ -1,3 +1,4 @@
+internal import MartletJSON
 internal import MartletLayers
 
 /// Models of experts.
@@ -73,13 +74,13 @@ let mixtureFamilies: [Family] = [
 private func mixtureShape(
     _ fields: inout ConfigurationFields, width: Int, layers: Int, heads: Int, keyHeads: Int, headWidth: Int? = nil,
     vocabulary: Int, context: Int
-) -> Causal {
+) -> DecoderShape {
     let width = fields.integer("hidden_size", standard: width)
     let heads = fields.integer("num_attention_heads", standard: heads)
     let headWidth =
         fields.optionalInteger("head_dim") ?? headWidth
         ?? fields.quotient(width, heads, "hidden_size over num_attention_heads")
-    return Causal(
+    return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", standard: layers),
         vocabulary: fields.integer("vocab_size", standard: vocabulary),
         context: fields.integer("max_position_embeddings", standard: context),
@@ -91,7 +92,7 @@ private func mixtureShape(
 }
 
 /// Qwen's layout: experts in every `decoder_sparse_step`-th layer but those of `mlp_only_layers`.
-private func sparse(_ fields: inout ConfigurationFields, _ model: Causal, dense: Int) -> Blueprint {
+private func sparse(_ fields: inout ConfigurationFields, _ model: DecoderShape, dense: Int) -> Blueprint {
     let step = fields.integer("decoder_sparse_step", standard: 1)
     let without = (fields.list("mlp_only_layers") ?? []).compactMap(\.integerValue)
     if fields.flag("use_sliding_window", standard: false) { fields.problem("use_sliding_window = true is not described") }
@@ -119,7 +120,7 @@ private func deepSeek(_ fields: inout ConfigurationFields) -> Blueprint {
         sharedHidden: shared)
     let biased = fields.flag("attention_bias", standard: false)
     _ = fields.optionalInteger("num_key_value_heads")
-    return Causal(
+    return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", standard: third ? 61 : 32),
         vocabulary: fields.integer("vocab_size", standard: third ? 129280 : 102400),
         context: fields.integer("max_position_embeddings", standard: third ? 4096 : 2048),

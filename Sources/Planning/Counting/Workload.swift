@@ -1,0 +1,32 @@
+/// What is asked of a model at once: so many sequences of so many tokens.
+public struct Workload: Sendable, Hashable {
+    public var sequences: Int
+    /// Tokens of one sequence: of the decoder's, where there is one, otherwise of the encoder's.
+    public var tokens: Int
+    /// Tokens of one source sequence of an encoder-decoder.
+    public var sourceTokens: Int
+
+    public init(sequences: Int = 1, tokens: Int, sourceTokens: Int? = nil) {
+        (self.sequences, self.tokens, self.sourceTokens) = (sequences, tokens, sourceTokens ?? tokens)
+    }
+}
+
+extension Blueprint {
+    /// Rows of one sequence in the stack at `index`.
+    func rows(ofStack index: Int, _ workload: Workload) -> Int {
+        switch stacks[index].length {
+        case .fixed(let rows): rows
+        case .tokens:
+            stacks[index].role == .encoder && hasDecoder ? workload.sourceTokens : workload.tokens
+        }
+    }
+
+    /// Rows of one sequence that cross-attention reads.
+    func sourceRows(_ workload: Workload) -> Int {
+        guard let encoder = stacks.firstIndex(where: { $0.role == .encoder }) else { return 0 }
+        return rows(ofStack: encoder, workload)
+    }
+
+    var hasDecoder: Bool { stacks.contains { $0.role == .decoder } }
+    var hasEncoder: Bool { stacks.contains { $0.role == .encoder } }
+}

@@ -1,0 +1,119 @@
+/// The parameters of a model, summed by how a layout treats them, with the bytes of their states: what a search over layouts
+/// needs of a model, computed once.
+struct ParameterGroups: Sendable {
+    enum Splitting: Int, Sendable, CaseIterable {
+        /// On every device: vectors, routers, position tables.
+        case everywhere
+        /// Over the tensor-parallel devices.
+        case tensor
+        /// Over the expert-parallel ones too.
+        case experts
+    }
+
+    struct Group: Sendable {
+        var parameters = 0.0
+        var trained = 0.0
+        var weights = 0.0
+        var gradients = 0.0
+        var optimizer = 0.0
+    }
+
+    /// Tables, stems and last norms; on the first stage.
+    private(set) var outside: [Group]
+    /// The head; on the last stage.
+    private(set) var head: [Group]
+    /// All layers together.
+    private(set) var layers: [Group]
+    let layerCount: Int
+
+    init(_ blueprint: Blueprint, recipe: TrainingMemory.Recipe) {
+        let empty = Array(repeating: Group(), count: Splitting.allCases.count)
+        (outside, head, layers) = (empty, empty, empty)
+        layerCount = blueprint.stacks.reduce(0) { $0 + $1.layers.count }
+        for tensor in blueprint.embeddings + blueprint.stacks.flatMap(\.own) {
+            outside[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
+        }
+        for tensor in blueprint.head.tensors(vocabulary: blueprint.vocabulary) {
+            head[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
+        }
+        for stack in blueprint.stacks {
+            for layer in stack.layers where layer.sharesParametersOf == nil {
+                for tensor in layer.tensors(width: stack.width) {
+                    layers[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
+                }
+            }
+        }
+    }
+
+    private static func splitting(_ tensor: ParameterTensor) -> Splitting {
+        switch tensor.use {
+        case .elementwise: .everywhere
+        case .routed: .experts
+        case .lookedUp: tensor.part == .tokenTable ? .tensor : .everywhere
+        case .multiplied: tensor.part == .router ? .everywhere : .tensor
+        }
+    }
+}
+
+extension ParameterGroups.Group {
+    mutating func add(_ tensor: ParameterTensor, _ recipe: TrainingMemory.Recipe) {
+        let elements = Double(tensor.elements)
+        parameters += elements
+        guard let adapters = recipe.adapters else {
+            trained += elements
+            weights += elements * Double(recipe.precision.weights)
+            gradients += elements * Double(recipe.precision.gradients)
+            optimizer += elements * Double(recipe.precision.master) + Double(recipe.optimizer.stateBytes(tensor))
+            return
+        }
+        weights += Double(Blueprint.storageType(of: tensor, wanted: adapters.base).bytes(tensor.elements))
+        guard adapters.parts.contains(tensor.part), tensor.isMatrix else { return }
+        let added = Double(adapters.parameters(of: tensor))
+        trained += added
+        weights += added * Double(recipe.precision.weights)
+        gradients += added * Double(recipe.precision.gradients)
+        optimizer += added * (Double(recipe.precision.master) + 8)
+    }
+}
+
+/// The parameters that the fullest device of a layout holds, and the bytes of their states.
+struct DeviceShare: Sendable {
+    private(set) var parameters = 0.0
+    private(set) var trained = 0.0
+    private(set) var weights = 0.0
+    private(set) var gradients = 0.0
+    private(set) var optimizer = 0.0
+
+    var bytes: Double { weights + gradients + optimizer }
+
+    init(_ groups: ParameterGroups, layout: ParallelLayout) {
+        let stageLayers = (groups.layerCount + layout.pipeline - 1) / layout.pipeline
+        let scale = groups.layerCount == 0 ? 0 : Double(stageLayers) / Double(groups.layerCount)
+        for splitting in ParameterGroups.Splitting.allCases {
+            let index = splitting.rawValue
+            add(groups.outside[index], 1, splitting, layout)
+            if layout.pipeline == 1 { add(groups.head[index], 1, splitting, layout) }
+            add(groups.layers[index], scale, splitting, layout)
+        }
+    }
+
+    private mutating func add(
+        _ group: ParameterGroups.Group, _ scale: Double, _ splitting: ParameterGroups.Splitting, _ layout: ParallelLayout
+    ) {
+        var replicas = Double(layout.data * layout.context)
+        var part = scale
+        switch splitting {
+        case .everywhere: break
+        case .tensor: part /= Double(layout.tensor)
+        case .experts:
+            part /= Double(layout.tensor * layout.expert)
+            replicas = max(1, replicas / Double(layout.expert))
+        }
+        func share(_ from: ShardingStage) -> Double { layout.sharding.rawValue >= from.rawValue ? replicas : 1 }
+        parameters += group.parameters * part
+        trained += group.trained * part
+        weights += group.weights * part / share(.weights)
+        gradients += group.gradients * part / share(.gradients)
+        optimizer += group.optimizer * part / share(.optimizer)
+    }
+}

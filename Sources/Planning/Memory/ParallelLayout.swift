@@ -1,0 +1,71 @@
+public import MartletLayers
+
+/// What is computed twice instead of kept.
+public enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
+    case none
+    /// The scores and what follows from them up to the values (arXiv:2205.05198 §5).
+    case selective
+    /// Every layer from its input.
+    case full
+}
+
+/// How the stages of a pipeline take turns.
+public enum PipelineSchedule: Sendable, Hashable {
+    /// All forward, then all backward: every microbatch is in flight at once (arXiv:1811.06965).
+    case allForwardFirst
+    /// One forward, one backward, with so many groups of layers per device (arXiv:2104.04473); 1 is the plain schedule.
+    case alternating(interleave: Int)
+
+    public var interleave: Int { if case .alternating(let interleave) = self { max(interleave, 1) } else { 1 } }
+}
+
+/// How a training run is spread over devices.
+///
+/// `tensor · pipeline · context · data` devices take part; experts are spread over `expert` of the data-parallel ones.
+public struct ParallelLayout: Sendable, Hashable {
+    public var tensor: Int
+    public var pipeline: Int
+    public var data: Int
+    public var context: Int
+    public var expert: Int
+    /// Whether the rows between tensor-parallel regions are split too (arXiv:2205.05198 §4.2.2).
+    public var sequenceParallel: Architecture.Presence
+    public var schedule: PipelineSchedule
+    public var sharding: ShardingStage
+    public var recomputation: Recomputation
+    /// Sequences that one device group takes at once.
+    public var microBatch: Int
+
+    public init(
+        tensor: Int = 1, pipeline: Int = 1, data: Int = 1, context: Int = 1, expert: Int = 1,
+        sequenceParallel: Architecture.Presence = .absent, schedule: PipelineSchedule = .alternating(interleave: 1),
+        sharding: ShardingStage = .none, recomputation: Recomputation = .none, microBatch: Int = 1
+    ) {
+        (self.tensor, self.pipeline, self.data) = (max(tensor, 1), max(pipeline, 1), max(data, 1))
+        (self.context, self.expert, self.microBatch) = (max(context, 1), max(expert, 1), max(microBatch, 1))
+        (self.sequenceParallel, self.schedule) = (sequenceParallel, schedule)
+        (self.sharding, self.recomputation) = (sharding, recomputation)
+    }
+
+    public var devices: Int { tensor * pipeline * data * context }
+
+    /// Microbatches that a pipeline takes for its share of the batch; nil when they do not come out even.
+    public func microBatches(globalBatch: Int) -> Int? {
+        let share = data * microBatch
+        return globalBatch % share == 0 ? globalBatch / share : nil
+    }
+
+    /// "tensor 8, pipeline 4, data 16, …", without the ones.
+    public var text: String {
+        var parts: [String] = []
+        for (name, count) in [
+            ("tensor", tensor), ("pipeline", pipeline), ("data", data), ("context", context), ("expert", expert),
+        ] where count > 1 { parts.append("\(name) \(count)") }
+        if schedule.interleave > 1 { parts.append("interleave \(schedule.interleave)") }
+        if sequenceParallel == .present { parts.append("sequence parallel") }
+        parts.append("microbatch \(microBatch)")
+        if sharding != .none { parts.append("ZeRO \(sharding.rawValue)") }
+        parts.append("recompute \(recomputation.rawValue)")
+        return parts.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,114 @@
+/// Low-rank adapters beside frozen matrices (LoRA, arXiv:2106.09685).
+public struct Adapters: Sendable, Hashable {
+    public var rank: Int
+    /// The parts of the model that get them.
+    public var parts: Set<ParameterTensor.Part>
+    /// How the frozen weights are stored: nf4 for QLoRA.
+    public var base: StorageType
+
+    public init(
+        rank: Int, parts: Set<ParameterTensor.Part> = [.query, .key, .value, .queryKeyValue, .attentionOutput],
+        base: StorageType = .bf16
+    ) { (self.rank, self.parts, self.base) = (rank, parts, base) }
+
+    /// rank · (inputs + outputs), for each expert.
+    func parameters(of tensor: ParameterTensor) -> Count {
+        let copies = tensor.shape.count == 3 ? tensor.shape[0] : 1
+        return Count(rank) * Count(copies) * tensor.shape.suffix(2).reduce(0) { $0 + Count($1) }
+    }
+
+    /// rank · (inputs + outputs) of every matrix that gets them.
+    public func parameters(_ blueprint: Blueprint) -> Quantity {
+        var total: Count = 0
+        for tensor in blueprint.tensors where parts.contains(tensor.part) && tensor.isMatrix {
+            total += parameters(of: tensor)
+        }
+        return Quantity(
+            total, .parameters,
+            Formula(
+                "parameters.adapters", "Σ rank · (inputs + outputs)",
+                convention: parts.map(\.rawValue).sorted().joined(separator: ", "), source: "arXiv:2106.09685"),
+            [.init("rank", rank)])
+    }
+}
+
+/// What a device keeps during training.
+public struct TrainingMemory: Sendable {
+    public let weights: Quantity
+    public let gradients: Quantity
+    public let optimizer: Quantity
+    public let activations: Quantity
+    /// Logits and their gradient, and the head's input, where the head is on the device.
+    public let logits: Quantity
+    /// The activations of the one layer that is computed again under full recomputation.
+    public let recomputed: Quantity
+
+    /// The recipe of a training run, as far as memory depends on it.
+    public struct Recipe: Sendable, Hashable {
+        public var precision: TrainingPrecision
+        public var optimizer: Optimizer
+        public var activations: Activations
+        public var adapters: Adapters?
+
+        public init(
+            precision: TrainingPrecision = .mixed, optimizer: Optimizer = .adam, activations: Activations = Activations(),
+            adapters: Adapters? = nil
+        ) {
+            (self.precision, self.optimizer) = (precision, optimizer)
+            (self.activations, self.adapters) = (activations, adapters)
+        }
+    }
+
+    public init(
+        _ blueprint: Blueprint, recipe: Recipe, layout: ParallelLayout, tokens: Int, sourceTokens: Int? = nil,
+        microBatches: Int
+    ) {
+        let workload = Workload(tokens: tokens, sourceTokens: sourceTokens)
+        let share = DeviceShare(ParameterGroups(blueprint, recipe: recipe), layout: layout)
+        func quantity(_ bytes: Double, _ name: String, _ text: String, _ inputs: [Quantity.Input]) -> Quantity {
+            Quantity(
+                bytes, .bytes,
+                Formula("memory.\(name)", text, convention: recipe.precision.name, source: "arXiv:1910.02054"), inputs)
+        }
+        weights = quantity(
+            share.weights, "training_weights", "parameters here · bytes / shards", [.init("parameters here", share.parameters)])
+        gradients = quantity(
+            share.gradients, "gradients", "trained parameters here · bytes / shards",
+            [.init("trained parameters here", share.trained)])
+        optimizer = quantity(
+            share.optimizer, "optimizer", "(master copy + states) / shards",
+            [.init("trained parameters here", share.trained), .init("optimizer", recipe.optimizer.rawValue)])
+        activations = recipe.activations.firstStage(blueprint, workload, layout: layout, microBatches: microBatches)
+        logits = TrainingMemory.logits(blueprint, recipe, layout, tokens)
+        recomputed = Quantity(
+            recipe.activations.profile(blueprint, workload).recomputedLayer(layout), .bytes,
+            Formula(
+                "memory.recomputed_layer", "the activations of the largest layer", convention: "full recomputation only",
+                source: "arXiv:2205.05198"))
+    }
+
+    public var total: Quantity {
+        let parts = [weights, gradients, optimizer, activations, logits, recomputed]
+        let names = ["weights", "gradients", "optimizer", "activations", "logits", "recomputed layer"]
+        return Quantity(
+            parts.reduce(0) { $0 + $1.amount }, .bytes,
+            Formula(
+                "memory.training", "weights + gradients + optimizer + activations + logits + recomputed layer",
+                convention: "the fullest device, without fragmentation and communication buffers", source: "the parts"),
+            zip(names, parts).map { .init($0, $1.amount) })
+    }
+
+    /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's input.
+    private static func logits(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int) -> Quantity {
+        let rows = Double(tokens * layout.microBatch) / Double(layout.context)
+        let e = Double(recipe.activations.elementBytes)
+        let vocabulary = blueprint.headIsAbsent || layout.pipeline > 1 ? 0 : Double(blueprint.vocabulary)
+        return Quantity(
+            rows * ((4 + e) * vocabulary / Double(layout.tensor) + e * Double(blueprint.width)), .bytes,
+            Formula(
+                "memory.training_logits", "rows · ((4 + e) · vocabulary / t + e · width)",
+                convention: "32-bit logits and a gradient in the element type; the first stage has none when there are several",
+                source: "arXiv:2205.05198 §4.3"),
+            [.init("rows", rows), .init("vocabulary", blueprint.vocabulary), .init("e", e)])
+    }
+}

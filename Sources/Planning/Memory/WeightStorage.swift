@@ -1,0 +1,66 @@
+/// How the weights of a model are stored.
+public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
+    /// Every tensor in one type. A block format applies to matrices and token tables whose rows it divides; the rest is f32.
+    case uniform(StorageType)
+    /// llama.cpp's mixture of that name.
+    case mixed(FileType)
+
+    public var description: String {
+        switch self {
+        case .uniform(let type): type.rawValue
+        case .mixed(let type): type.rawValue
+        }
+    }
+
+    /// A name as `--weights` takes it: a storage type first (`bf16`, `q8_0`, `q4_K`), or one of llama.cpp's mixtures (`Q4_K_M`).
+    ///
+    /// `q4_K` is every matrix in that format, `Q4_K_M` is a mixture; the names of plain and simple formats mean the same both ways
+    /// except that mixtures keep the head in q6_K.
+    public init?(named name: String) {
+        if let type = StorageType(named: name) {
+            self = .uniform(type)
+        } else if let type = FileType(named: name) {
+            self = .mixed(type)
+        } else {
+            return nil
+        }
+    }
+
+    /// Every name that ``init(named:)`` takes.
+    public static var names: [String] {
+        StorageType.allCases.map(\.rawValue) + FileType.allCases.map(\.rawValue).filter { StorageType(named: $0) == nil }
+    }
+}
+
+extension Blueprint {
+    /// The bytes of all weights.
+    ///
+    /// - Throws: ``PlanningError/impossible(_:)`` for a mixture of a model type that has no GGUF layout.
+    public func weightBytes(_ storage: WeightStorage) throws(PlanningError) -> Quantity {
+        switch storage {
+        case .mixed(let type): return try QuantizedFile(self, fileType: type).tensorBytes
+        case .uniform(let type):
+            let tensors = tensors
+            let bytes = tensors.reduce(Count(0)) { $0 + Blueprint.storageType(of: $1, wanted: type).bytes($1.elements) }
+            return Quantity(
+                bytes, .bytes,
+                Formula(
+                    "memory.weights", "Σ bytes of each tensor",
+                    convention: type.blockElements == 1
+                        ? "every tensor in \(type.rawValue)" : "matrices and tables in \(type.rawValue), the rest f32",
+                    source: "the list of tensors"),
+                [
+                    .init("elements", tensors.reduce(Count(0)) { $0 + $1.elements }),
+                    .init("bits per element", type.bitsPerElement),
+                ])
+        }
+    }
+
+    /// The type a tensor is kept in when `wanted` is asked for.
+    static func storageType(of tensor: ParameterTensor, wanted: StorageType) -> StorageType {
+        guard wanted.blockElements > 1 else { return wanted }
+        let isTable = tensor.part == .tokenTable
+        let divides = (tensor.shape.last ?? 1) % wanted.blockElements == 0 || wanted == .nf4
+        return (tensor.isMatrix || isTable) && divides ? wanted : .f32
+    }
+}
