@@ -32,7 +32,11 @@ let package = Package(
         library("Tokenizers", ["MartletJSON"]),
         library("Layers", ["MartletTensors"]),
         library("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
-        library("Planning", ["MartletModels", "MartletLayers", "MartletFormats", "MartletJSON"]),
+        .target(
+            name: "CMartletPlanningData", path: "Sources/CPlanningData", exclude: ["hardware.json", "presets.json"]),
+        library(
+            "Planning",
+            ["CMartletPlanningData", "MartletModels", "MartletLayers", "MartletFormats", "MartletJSON"]),
         library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         .target(
             name: "Martlet",

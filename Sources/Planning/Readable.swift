@@ -27,7 +27,8 @@ package func fixed(_ value: Double, _ places: Int) -> String {
     let sign = value < 0 && whole != 0 ? "-" : ""
     guard places > 0 else { return sign + grouped(Count(whole)) }
     let fraction = String(whole % divisor)
-    return sign + grouped(Count(whole / divisor)) + "." + String(repeating: "0", count: places - fraction.utf8.count) + fraction
+    return sign + grouped(Count(whole / divisor)) + "." + String(repeating: "0", count: places - fraction.utf8.count)
+        + fraction
 }
 
 /// Four significant digits; powers of ten from a million up and a thousandth down.
@@ -77,7 +78,8 @@ extension Quantity {
             }
         }
         switch value {
-        case .count(let count): return unit == .bytes ? readableBytes(Double(count)) : "\(grouped(count)) \(unit.rawValue)"
+        case .count(let count):
+            return unit == .bytes ? readableBytes(Double(count)) : "\(grouped(count)) \(unit.rawValue)"
         case .measure(let measure): return one(measure)
         case .range(let low, let middle, let high): return "\(one(middle)) (\(one(low)) to \(one(high)))"
         }

@@ -90,7 +90,9 @@ public struct OperationCount: Sendable {
 
     private func workloadInputs(_ workload: Workload) -> [Quantity.Input] {
         var inputs: [Quantity.Input] = [.init("sequences", workload.sequences), .init("tokens each", workload.tokens)]
-        if blueprint.hasEncoder, blueprint.hasDecoder { inputs.append(.init("source tokens each", workload.sourceTokens)) }
+        if blueprint.hasEncoder, blueprint.hasDecoder {
+            inputs.append(.init("source tokens each", workload.sourceTokens))
+        }
         return inputs
     }
 
@@ -180,10 +182,12 @@ extension Architecture.Reach {
 extension Formula {
     static func forward(_ convention: OperationConvention) -> Formula {
         Formula(
-            "flops.forward", "Σ 2·elements·rows over matrices + Σ 2·pairs·heads·(key width + value width) over attentions",
+            "flops.forward",
+            "Σ 2·elements·rows over matrices + Σ 2·pairs·heads·(key width + value width) over attentions",
             convention: convention.text, source: "matrix products of the description")
     }
     static func backward(_ convention: OperationConvention) -> Formula {
-        Formula("flops.backward", "2 · forward", convention: convention.text, source: "two products for each one forward")
+        Formula(
+            "flops.backward", "2 · forward", convention: convention.text, source: "two products for each one forward")
     }
 }

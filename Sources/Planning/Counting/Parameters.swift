@@ -76,13 +76,15 @@ extension Formula {
         convention: "router, shared experts, tables and head count", source: "arXiv:2401.04088")
     static let parametersActiveWithoutTable = Formula(
         "parameters.active_without_token_table", "active − token table",
-        convention: "a tied table stays, since the head multiplies by it", source: "gpt-oss model card, arXiv:2508.10925")
+        convention: "a tied table stays, since the head multiplies by it",
+        source: "gpt-oss model card, arXiv:2508.10925")
     static let parametersNonEmbedding = Formula(
         "parameters.non_embedding", "total − token table − output projection", convention: "positions stay in",
         source: "Pythia, arXiv:2304.01373")
     static let parametersMatrices = Formula(
         "parameters.matrices", "total − norms − biases", convention: "matrices only", source: "PaLM, arXiv:2204.02311")
     static let parametersTied = Formula(
-        "parameters.tied", "vocabulary · width when the head is the token table", convention: "counted once in the total",
+        "parameters.tied", "vocabulary · width when the head is the token table",
+        convention: "counted once in the total",
         source: "the description's head")
 }

@@ -4,7 +4,8 @@ public enum TrainingOperations {
     public static func sixND(parameters: Double, tokens: Double) -> Quantity {
         Quantity(
             6 * parameters * tokens, .flop,
-            Formula("flops.6ND", "6·N·D", convention: "no attention scores, no recomputation", source: "arXiv:2001.08361"),
+            Formula(
+                "flops.6ND", "6·N·D", convention: "no attention scores, no recomputation", source: "arXiv:2001.08361"),
             [.init("N", parameters), .init("D", tokens)])
     }
 
@@ -17,7 +18,8 @@ public enum TrainingOperations {
     }
 
     /// (6·N + 12·L·H·Q·T) per token (PaLM, arXiv:2204.02311, appendix B): the full square of scores.
-    public static func palmPerToken(parameters: Count, layers: Int, heads: Int, headWidth: Int, tokens: Int) -> Quantity {
+    public static func palmPerToken(parameters: Count, layers: Int, heads: Int, headWidth: Int, tokens: Int) -> Quantity
+    {
         let value = 6 * parameters + 12 * Count(layers) * Count(heads) * Count(headWidth) * Count(tokens)
         return Quantity(
             value, .flop,
@@ -25,7 +27,8 @@ public enum TrainingOperations {
                 "flops.palm", "6·N + 12·L·H·Q·T per token", convention: "full square of scores, no recomputation",
                 source: "arXiv:2204.02311 appendix B"),
             [
-                .init("N", parameters), .init("L", layers), .init("H", heads), .init("Q", headWidth), .init("T", tokens),
+                .init("N", parameters), .init("L", layers), .init("H", heads), .init("Q", headWidth),
+                .init("T", tokens),
             ])
     }
 
@@ -33,7 +36,8 @@ public enum TrainingOperations {
     public static func petaflopDays(_ operations: Double) -> Quantity {
         Quantity(
             operations / 8.64e19, .petaflopDays,
-            Formula("flops.petaflop_days", "C / 8.64e19", convention: "10^15 FLOP/s for a day", source: "arXiv:2005.14165"),
+            Formula(
+                "flops.petaflop_days", "C / 8.64e19", convention: "10^15 FLOP/s for a day", source: "arXiv:2005.14165"),
             [.init("C", operations)])
     }
 }
@@ -65,7 +69,8 @@ public struct MegatronShape: Sendable, Hashable {
         return Quantity(
             value, .flop,
             Formula(
-                "flops.megatron96", "96·B·s·l·h²·(1 + s/(6h) + V/(16·l·h))", convention: "full recomputation, full square",
+                "flops.megatron96", "96·B·s·l·h²·(1 + s/(6h) + V/(16·l·h))",
+                convention: "full recomputation, full square",
                 source: "arXiv:2104.04473"), inputs(batch))
     }
 
@@ -75,7 +80,8 @@ public struct MegatronShape: Sendable, Hashable {
         return Quantity(
             value, .flop,
             Formula(
-                "flops.megatron72", "72·B·l·s·h²·(1 + s/(6h) + V/(12·h·l))", convention: "no recomputation, full square",
+                "flops.megatron72", "72·B·l·s·h²·(1 + s/(6h) + V/(12·h·l))",
+                convention: "no recomputation, full square",
                 source: "arXiv:2205.05198 eq. 7"), inputs(batch))
     }
 

@@ -65,7 +65,8 @@ public struct Blueprint: Sendable, Hashable {
         public var others: [ParameterTensor]
 
         public init(
-            name: String, attention: Attention, crossAttention: Attention? = nil, feedForward: FeedForward, norms: [Norm],
+            name: String, attention: Attention, crossAttention: Attention? = nil, feedForward: FeedForward,
+            norms: [Norm],
             sharesParametersOf: Int? = nil, others: [ParameterTensor] = []
         ) {
             (self.name, self.attention, self.crossAttention) = (name, attention, crossAttention)

@@ -108,7 +108,8 @@ extension Blueprint.FeedForward {
 
 extension Blueprint.FeedForward.Experts {
     func tensors(_ name: String, width: Int) -> [ParameterTensor] {
-        func routed(_ matrix: String, _ outputs: Int, _ inputs: Int, _ part: ParameterTensor.Part) -> [ParameterTensor] {
+        func routed(_ matrix: String, _ outputs: Int, _ inputs: Int, _ part: ParameterTensor.Part) -> [ParameterTensor]
+        {
             let use = ParameterTensor.Use.routed(active: active)
             let weight = ParameterTensor("\(name).experts.\(matrix).weight", [count, outputs, inputs], part, use)
             let vector = ParameterTensor("\(name).experts.\(matrix).bias", [count, outputs], part, use)
@@ -135,7 +136,8 @@ extension Blueprint.Head {
         switch projection {
         case .none: return before
         case .own(let bias):
-            return before + [ParameterTensor("head.weight", [vocabulary, width], .head, .multiplied(.own))] + vector(bias)
+            return before + [ParameterTensor("head.weight", [vocabulary, width], .head, .multiplied(.own))]
+                + vector(bias)
         case .tied(let bias): return before + vector(bias)
         }
     }

@@ -20,14 +20,17 @@ package struct ConfigurationFields {
     /// Keys that say nothing about what a model costs.
     private static let irrelevant = [
         "_name_or_path", "_attn_implementation", "activation_function", "add_cross_attention", "architectures",
-        "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "auto_map", "bos_token_id", "classifier_dropout",
+        "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "auto_map", "bos_token_id",
+        "classifier_dropout",
         "dropout", "dtype", "embd_pdrop", "eos_token_id", "gradient_checkpointing", "hidden_act", "hidden_activation",
         "hidden_dropout", "hidden_dropout_prob", "id2label", "initializer_factor", "initializer_range", "is_decoder",
-        "is_encoder_decoder", "label2id", "layer_norm_eps", "layer_norm_epsilon", "layerdrop", "model_type", "pad_token_id",
+        "is_encoder_decoder", "label2id", "layer_norm_eps", "layer_norm_epsilon", "layerdrop", "model_type",
+        "pad_token_id",
         "problem_type", "resid_pdrop", "rms_norm_eps", "rope_scaling", "rope_parameters", "rope_theta", "sep_token_id",
         "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
         "task_specific_params", "tokenizer_class", "torch_dtype", "transformers_version", "unk_token_id", "use_cache",
-        "decoder_start_token_id", "forced_eos_token_id", "forced_bos_token_id", "decoder_start_token_id", "quantization_config",
+        "decoder_start_token_id", "forced_eos_token_id", "forced_bos_token_id", "decoder_start_token_id",
+        "quantization_config",
     ]
 
     /// Keys of the file that had no part in the plan.

@@ -40,7 +40,8 @@ public struct DecoderShape: Sendable {
         }
         var embeddings = [ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)]
         if positions > 0 {
-            embeddings.append(ParameterTensor("embedding.positions.weight", [positions, width], .positionTable, .lookedUp))
+            embeddings.append(
+                ParameterTensor("embedding.positions.weight", [positions, width], .positionTable, .lookedUp))
         }
         let own = finalNorm.flatMap { Blueprint.Norm($0, width, normVectors).tensors("decoder") }
         return Blueprint(
@@ -53,7 +54,9 @@ extension ConfigurationFields {
     /// The head that a causal model of the class the checkpoint was written by has.
     mutating func causalHead(tied: Bool, bias: Architecture.Presence = .absent) -> Blueprint.Head.Projection {
         let name = className(standard: "ForCausalLM")
-        if name.hasSuffix("ForCausalLM") || name.hasSuffix("LMHeadModel") { return tied ? .tied(bias: bias) : .own(bias: bias) }
+        if name.hasSuffix("ForCausalLM") || name.hasSuffix("LMHeadModel") {
+            return tied ? .tied(bias: bias) : .own(bias: bias)
+        }
         if !name.hasSuffix("Model") { problem("architectures: the head of \(name) is not described") }
         return .none
     }

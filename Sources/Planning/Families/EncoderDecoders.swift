@@ -21,7 +21,8 @@ private func layers(
         var cross = attention
         cross.reach = .all
         return Blueprint.Layer(
-            name: "\(role.rawValue).layers.\(index)", attention: attention, crossAttention: role == .decoder ? cross : nil,
+            name: "\(role.rawValue).layers.\(index)", attention: attention,
+            crossAttention: role == .decoder ? cross : nil,
             feedForward: feedForward, norms: names.map { .init($0, width, vectors) })
     }
 }
@@ -30,7 +31,9 @@ private func layers(
 private func sequenceHead(_ fields: inout ConfigurationFields, width: Int, tied: Bool) -> Blueprint.Head {
     let name = fields.className(standard: "ForConditionalGeneration")
     if name.hasSuffix("Model") { return .init(.none, width: width) }
-    if !name.hasSuffix("ForConditionalGeneration") { fields.problem("architectures: the head of \(name) is not described") }
+    if !name.hasSuffix("ForConditionalGeneration") {
+        fields.problem("architectures: the head of \(name) is not described")
+    }
     return .init(tied ? .tied(bias: .absent) : .own(bias: .absent), width: width)
 }
 
@@ -45,7 +48,8 @@ private func t5(_ fields: inout ConfigurationFields) -> Blueprint {
     let attention = Blueprint.Attention(
         queryHeads: heads, keyHeads: heads, headWidth: fields.integer("d_kv", standard: 64), reach: .all)
     let feedForward: Blueprint.FeedForward =
-        form.hasPrefix("gated-") ? .gated(hidden: hidden, bias: .absent, fused: .absent) : .plain(hidden: hidden, bias: .absent)
+        form.hasPrefix("gated-")
+        ? .gated(hidden: hidden, bias: .absent, fused: .absent) : .plain(hidden: hidden, bias: .absent)
     func stack(_ role: Blueprint.Stack.Role, _ count: Int) -> Blueprint.Stack {
         let table = ParameterTensor(
             "\(role.rawValue).position_buckets.weight", [buckets, heads], .relativePositions, .lookedUp)
@@ -70,7 +74,8 @@ private func bart(_ fields: inout ConfigurationFields) -> Blueprint {
     func stack(_ role: Blueprint.Stack.Role) -> Blueprint.Stack {
         let heads = fields.integer("\(role.rawValue)_attention_heads", standard: 16)
         let attention = Blueprint.Attention(
-            queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over heads"), reach: .all,
+            queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over heads"),
+            reach: .all,
             biases: .all)
         let table = ParameterTensor(
             "\(role.rawValue).positions.weight", [positions + 2, width], .positionTable, .lookedUp)
@@ -96,13 +101,17 @@ private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
     let positions = fields.integer("max_target_positions", standard: 448)
     let bands = fields.integer("num_mel_bins", standard: 80)
     let vocabulary = fields.integer("vocab_size", standard: 51865)
-    func stack(_ role: Blueprint.Stack.Role, own: [ParameterTensor], _ length: Blueprint.Stack.Length) -> Blueprint.Stack {
+    func stack(_ role: Blueprint.Stack.Role, own: [ParameterTensor], _ length: Blueprint.Stack.Length)
+        -> Blueprint.Stack
+    {
         let heads = fields.integer("\(role.rawValue)_attention_heads", standard: 6)
         let attention = Blueprint.Attention(
-            queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over heads"), reach: .all,
+            queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over heads"),
+            reach: .all,
             biases: [.query, .value, .output])
         return .init(
-            role, length: length, own: own + Blueprint.Norm("output_norm", width, .weightAndBias).tensors(role.rawValue),
+            role, length: length,
+            own: own + Blueprint.Norm("output_norm", width, .weightAndBias).tensors(role.rawValue),
             layers: layers(
                 role, fields.integer("\(role.rawValue)_layers", standard: 4), width: width, attention: attention,
                 feedForward: .plain(hidden: fields.integer("\(role.rawValue)_ffn_dim", standard: 1536), bias: .present),

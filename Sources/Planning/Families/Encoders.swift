@@ -17,7 +17,9 @@ let encoderFamilies: [Family] = [
         var model = EncoderShape(&fields, width: 4096, layers: 12, heads: 64, hidden: 16384, vocabulary: 30000)
         model.table = fields.integer("embedding_size", standard: 128)
         let groups = fields.integer("num_hidden_groups", standard: 1)
-        if fields.integer("inner_group_num", standard: 1) != 1 { fields.problem("inner_group_num above 1 is not described") }
+        if fields.integer("inner_group_num", standard: 1) != 1 {
+            fields.problem("inner_group_num above 1 is not described")
+        }
         var blueprint = model.blueprint(&fields)
         let layers = model.layers
         for index in 0..<layers {
@@ -74,7 +76,8 @@ struct EncoderShape {
         }
         var embeddings =
             rows("tokens", vocabulary, .tokenTable) + rows("positions", positions, .positionTable)
-            + rows("segments", segments, .segmentTable) + Blueprint.Norm("norm", table, .weightAndBias).tensors("embedding")
+            + rows("segments", segments, .segmentTable)
+            + Blueprint.Norm("norm", table, .weightAndBias).tensors("embedding")
         if table != width { embeddings += projection("embedding.projection", width, table, .stem, bias: .present) }
         return Blueprint(
             modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions > 0 ? positions : nil,
@@ -133,7 +136,9 @@ private func deberta(_ fields: inout ConfigurationFields) -> Blueprint {
     model.hasPooler = false
     let longest = model.positions
     if !fields.flag("position_biased_input", standard: true) { model.positions = 0 }
-    if fields.optionalInteger("conv_kernel_size") ?? 0 > 0 { fields.problem("conv_kernel_size above 0 is not described") }
+    if fields.optionalInteger("conv_kernel_size") ?? 0 > 0 {
+        fields.problem("conv_kernel_size above 0 is not described")
+    }
     var blueprint = model.blueprint(&fields)
     blueprint.context = longest
     guard fields.flag("relative_attention", standard: false) else { return blueprint }
@@ -151,7 +156,8 @@ private func deberta(_ fields: inout ConfigurationFields) -> Blueprint {
         }
         if kinds.contains("p2c"), !shared {
             others += projection(
-                name + ".position_query", model.width, model.width, .relativePositions, bias: .present, rows: .fixed(rows))
+                name + ".position_query", model.width, model.width, .relativePositions, bias: .present,
+                rows: .fixed(rows))
         }
         if !second {
             blueprint.stacks[0].layers[index].attention.biases = .output
@@ -200,14 +206,17 @@ private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
                 reach: index % every == 0 ? .all : .around(window / 2, global: 0), projections: .fused),
             feedForward: .gated(hidden: hidden, bias: .absent, fused: .present),
             norms: [
-                .init("attention_norm", width, index == 0 ? .none : .weight), .init("feed_forward_norm", width, .weight),
+                .init("attention_norm", width, index == 0 ? .none : .weight),
+                .init("feed_forward_norm", width, .weight),
             ])
     }
     let name = fields.className(standard: "Model")
     var head = Blueprint.Head(.none, width: width)
     if name.hasSuffix("ForMaskedLM") {
         head.projection = .tied(bias: fields.presence(fields.flag("decoder_bias", standard: true)))
-        head.before = projection("head.transform", width, width, .headTransform) + Blueprint.Norm("norm", width, .weight).tensors("head")
+        head.before =
+            projection("head.transform", width, width, .headTransform)
+            + Blueprint.Norm("norm", width, .weight).tensors("head")
     } else if !name.hasSuffix("Model") {
         fields.problem("architectures: the head of \(name) is not described")
     }

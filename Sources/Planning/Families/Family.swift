@@ -41,10 +41,12 @@ extension DescribedModel {
     ///   everything that is wrong.
     public init(configuration: JSON) throws(PlanningError) {
         guard let object = configuration.objectValue else {
-            throw .configuration(modelType: "?", problems: ["a configuration is a JSON object, and this is \(configuration.kind)"])
+            throw .configuration(
+                modelType: "?", problems: ["a configuration is a JSON object, and this is \(configuration.kind)"])
         }
         guard let modelType = object["model_type"]?.stringValue else {
-            throw .configuration(modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
+            throw .configuration(
+                modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
         }
         guard let family = Family.all.first(where: { $0.modelTypes.contains(modelType) }) else {
             throw .unknownModelType(modelType, known: Family.knownModelTypes)

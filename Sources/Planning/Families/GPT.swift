@@ -30,7 +30,8 @@ let gptFamilies: [Family] = [
         return DecoderShape(
             width: width, layers: layers, vocabulary: fields.integer("vocab_size", standard: 50257), context: context,
             attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "hidden_size over num_heads"),
+                queryHeads: heads, keyHeads: heads,
+                headWidth: fields.quotient(width, heads, "hidden_size over num_heads"),
                 reach: .past, biases: .output),
             feedForward: .plain(hidden: fields.optionalInteger("intermediate_size") ?? 4 * width, bias: .present),
             normVectors: .weightAndBias,
@@ -45,7 +46,8 @@ let gptFamilies: [Family] = [
         _ = fields.optionalInteger("rotary_dim")
         return DecoderShape(
             width: width, layers: fields.integer("n_layer", standard: 28),
-            vocabulary: fields.integer("vocab_size", standard: 50400), context: fields.integer("n_positions", standard: 2048),
+            vocabulary: fields.integer("vocab_size", standard: 50400),
+            context: fields.integer("n_positions", standard: 2048),
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "n_embd over n_head"),
                 reach: .past),
@@ -93,7 +95,9 @@ let gptFamilies: [Family] = [
         let context = fields.integer("max_position_embeddings", standard: 2048)
         let biased = fields.flag("enable_bias", standard: true)
         let affine = fields.flag("layer_norm_elementwise_affine", standard: true)
-        let finalNorm = fields.flag("do_layer_norm_before", standard: true) && !fields.flag("_remove_final_layer_norm", standard: false)
+        let finalNorm =
+            fields.flag("do_layer_norm_before", standard: true)
+            && !fields.flag("_remove_final_layer_norm", standard: false)
         var blueprint = DecoderShape(
             width: width, layers: fields.integer("num_hidden_layers", standard: 12),
             vocabulary: fields.integer("vocab_size", standard: 50272), context: context,
@@ -119,7 +123,8 @@ let gptFamilies: [Family] = [
         if !fields.flag("no_bias", standard: true) { fields.problem("no_bias = false is not described") }
         return DecoderShape(
             width: width, layers: fields.integer("n_layers", standard: 24),
-            vocabulary: fields.integer("vocab_size", standard: 50368), context: fields.integer("max_seq_len", standard: 2048),
+            vocabulary: fields.integer("vocab_size", standard: 50368),
+            context: fields.integer("max_seq_len", standard: 2048),
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over n_heads"),
                 reach: .past, projections: .fused),
@@ -138,7 +143,8 @@ let gptFamilies: [Family] = [
             vocabulary: fields.integer("vocab_size", standard: 51200),
             context: fields.integer("max_position_embeddings", standard: 2048),
             attention: .init(
-                queryHeads: heads, keyHeads: fields.optionalInteger("num_key_value_heads") ?? heads, headWidth: headWidth,
+                queryHeads: heads, keyHeads: fields.optionalInteger("num_key_value_heads") ?? heads,
+                headWidth: headWidth,
                 reach: .past, biases: .all,
                 norms: normed ? ["query_norm", "key_norm"].map { .init($0, headWidth, .weightAndBias) } : []),
             feedForward: .plain(hidden: fields.integer("intermediate_size", standard: 8192), bias: .present),
@@ -159,7 +165,8 @@ let gptFamilies: [Family] = [
                 queryHeads: heads, keyHeads: fields.integer("num_key_value_heads", standard: 2),
                 headWidth: fields.quotient(width, heads, "hidden_size over num_attention_heads"),
                 reach: window.map { .window($0) } ?? .past, biases: biased ? .all : .none),
-            feedForward: .plain(hidden: fields.integer("intermediate_size", standard: 12288), bias: fields.presence(biased)),
+            feedForward: .plain(
+                hidden: fields.integer("intermediate_size", standard: 12288), bias: fields.presence(biased)),
             normVectors: .weightAndBias,
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true))
         ).blueprint(fields.modelType)
@@ -195,7 +202,8 @@ private func falcon(_ fields: inout ConfigurationFields) -> Blueprint {
     let keyHeads = grouped ? fields.integer("num_kv_heads", "n_head_kv", standard: heads) : single ? 1 : heads
     let norms =
         grouped
-        ? (fields.optionalInteger("num_ln_in_parallel_attn") ?? 2 == 2 ? ["attention_norm", "feed_forward_norm"] : ["norm"])
+        ? (fields.optionalInteger("num_ln_in_parallel_attn") ?? 2 == 2
+            ? ["attention_norm", "feed_forward_norm"] : ["norm"])
         : parallel ? ["norm"] : ["attention_norm", "feed_forward_norm"]
     return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", "n_layer", standard: 32),

@@ -25,11 +25,14 @@ let llamaFamilies: [Family] = [
     llama("granite", Defaults()),
     llama(
         "mistral", Defaults(keyHeads: 8, hidden: 14336, context: 131072, window: 4096)),
-    llama("smollm3", Defaults(width: 2048, layers: 36, heads: 16, keyHeads: 4, vocabulary: 128256, context: 32768, tied: true)),
+    llama(
+        "smollm3",
+        Defaults(width: 2048, layers: 36, heads: 16, keyHeads: 4, vocabulary: 128256, context: 32768, tied: true)),
     llama("qwen2", Defaults(keyHeads: 32, hidden: 22016, vocabulary: 151936, context: 32768)) { _, model in
         model.attention.biases = .queryKeyValue
     },
-    llama("qwen3", Defaults(keyHeads: 32, headWidth: 128, hidden: 22016, vocabulary: 151936, context: 32768)) { _, model in
+    llama("qwen3", Defaults(keyHeads: 32, headWidth: 128, hidden: 22016, vocabulary: 151936, context: 32768)) {
+        _, model in
         model.attention.norms = headNorms(model.attention)
     },
     llama(
@@ -64,7 +67,8 @@ let llamaFamilies: [Family] = [
         model.attention.norms = wideNorms(model.attention)
     },
     llama(
-        "cohere", Defaults(width: 8192, layers: 40, heads: 64, hidden: 22528, vocabulary: 256000, context: 8192, tied: true)
+        "cohere",
+        Defaults(width: 8192, layers: 40, heads: 64, hidden: 22528, vocabulary: 256000, context: 8192, tied: true)
     ) { fields, model in
         model.norms = ["norm"]
         if fields.flag("use_qk_norm", standard: false) { model.attention.norms = wideNorms(model.attention) }
@@ -129,7 +133,8 @@ private func llamaShape(_ fields: inout ConfigurationFields, _ defaults: Default
             biases: attentionBias ? .all : .none),
         feedForward: .gated(
             hidden: fields.integer("intermediate_size", standard: defaults.hidden), bias: bias, fused: .absent),
-        normVectors: .weight, head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: defaults.tied)))
+        normVectors: .weight, head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: defaults.tied))
+    )
 }
 
 /// Which layers see everything, whatever the window: by `layer_types`, by the pattern of the model type, or, in Qwen, those
@@ -147,7 +152,8 @@ private func fullLayers(_ fields: inout ConfigurationFields, layers: Int, _ defa
         let windows = fields.flag("use_sliding_window", standard: false)
         return (0..<layers).map { !windows || $0 < below }
     }
-    guard let every = fields.optionalInteger("sliding_window_pattern", "_sliding_window_pattern") ?? defaults.everyFull, every > 0
+    guard let every = fields.optionalInteger("sliding_window_pattern", "_sliding_window_pattern") ?? defaults.everyFull,
+        every > 0
     else { return Array(repeating: false, count: layers) }
     return (0..<layers).map { ($0 + 1) % every == 0 }
 }

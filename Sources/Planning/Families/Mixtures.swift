@@ -45,13 +45,15 @@ let mixtureFamilies: [Family] = [
         model.attention.norms = wideNorms(model.attention)
         model.feedForward = .experts(
             .init(
-                count: fields.integer("num_experts", standard: 64), active: fields.integer("num_experts_per_tok", standard: 8),
+                count: fields.integer("num_experts", standard: 64),
+                active: fields.integer("num_experts_per_tok", standard: 8),
                 hidden: fields.integer("intermediate_size", standard: 2048)))
         return model.blueprint(fields.modelType)
     },
     Family("gpt_oss") { fields in
         var model = mixtureShape(
-            &fields, width: 2880, layers: 36, heads: 64, keyHeads: 8, headWidth: 64, vocabulary: 201088, context: 131072)
+            &fields, width: 2880, layers: 36, heads: 64, keyHeads: 8, headWidth: 64, vocabulary: 201088, context: 131072
+        )
         if fields.flag("attention_bias", standard: true) { model.attention.biases = .all }
         let heads = model.attention.queryHeads
         let window = fields.integer("sliding_window", standard: 128)
@@ -95,7 +97,9 @@ private func mixtureShape(
 private func sparse(_ fields: inout ConfigurationFields, _ model: DecoderShape, dense: Int) -> Blueprint {
     let step = fields.integer("decoder_sparse_step", standard: 1)
     let without = (fields.list("mlp_only_layers") ?? []).compactMap(\.integerValue)
-    if fields.flag("use_sliding_window", standard: false) { fields.problem("use_sliding_window = true is not described") }
+    if fields.flag("use_sliding_window", standard: false) {
+        fields.problem("use_sliding_window = true is not described")
+    }
     return model.blueprint(fields.modelType) { index, layer in
         if without.contains(index) || (index + 1) % step != 0 {
             layer.feedForward = .gated(hidden: dense, bias: .absent, fused: .absent)

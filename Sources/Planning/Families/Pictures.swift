@@ -36,7 +36,8 @@ private struct PictureTower {
         hidden = fields.integer("intermediate_size", standard: 3072)
         self.patch = fields.integer("patch_size", standard: patch)
         channels = fields.integer("num_channels", standard: 3)
-        let side = fields.quotient(fields.integer("image_size", standard: 224), self.patch, "image_size over patch_size")
+        let side = fields.quotient(
+            fields.integer("image_size", standard: 224), self.patch, "image_size over patch_size")
         patches = side * side
         let heads = fields.integer("num_attention_heads", standard: 12)
         attention = .init(

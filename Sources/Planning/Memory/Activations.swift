@@ -96,7 +96,9 @@ public struct Activations: Sendable, Hashable {
     }
 
     /// What every microbatch in flight keeps on the first stage, which holds the most of them.
-    public func firstStage(_ blueprint: Blueprint, _ workload: Workload, layout: ParallelLayout, microBatches: Int) -> Quantity {
+    public func firstStage(_ blueprint: Blueprint, _ workload: Workload, layout: ParallelLayout, microBatches: Int)
+        -> Quantity
+    {
         let whole = profile(blueprint, workload).bytes(layout)
         let factor = Activations.inFlight(layout, microBatches: microBatches)
         return Quantity(
@@ -144,7 +146,9 @@ struct ActivationProfile: Sendable, Hashable {
         layout.recomputation == .full ? ActivationProfile.bytes(largest, layout, .none) : 0
     }
 
-    private static func bytes(_ part: Activations.RowBytes, _ layout: ParallelLayout, _ recomputation: Recomputation) -> Double {
+    private static func bytes(_ part: Activations.RowBytes, _ layout: ParallelLayout, _ recomputation: Recomputation)
+        -> Double
+    {
         let tensor = Double(layout.tensor)
         let spread = layout.sequenceParallel == .present ? tensor : 1
         let sequences = Double(layout.microBatch) / Double(layout.context)

@@ -35,7 +35,8 @@ public struct CacheLayout: Sendable, Hashable {
 
     var text: String {
         "\(type.rawValue), windows \(windows == .rolling ? "hold min(tokens, window)" : "hold all tokens")"
-            + (latent == .expanded ? ", latent attention expanded" : "") + (block > 1 ? ", blocks of \(block) tokens" : "")
+            + (latent == .expanded ? ", latent attention expanded" : "")
+            + (block > 1 ? ", blocks of \(block) tokens" : "")
     }
 }
 
@@ -93,7 +94,8 @@ public struct KeyValueCache: Sendable {
         if case .latent(_, let rank, let rotary) = attention.projections, layout.latent == .compressed {
             return layout.type.bytes(Count(rank + rotary))
         }
-        return layout.type.bytes(Count(heads * attention.headWidth)) + layout.type.bytes(Count(heads * attention.valueWidth))
+        return layout.type.bytes(Count(heads * attention.headWidth))
+            + layout.type.bytes(Count(heads * attention.valueWidth))
     }
 
     private var inputs: [Quantity.Input] {

@@ -98,7 +98,8 @@ struct DeviceShare: Sendable {
     }
 
     private mutating func add(
-        _ group: ParameterGroups.Group, _ scale: Double, _ splitting: ParameterGroups.Splitting, _ layout: ParallelLayout
+        _ group: ParameterGroups.Group, _ scale: Double, _ splitting: ParameterGroups.Splitting,
+        _ layout: ParallelLayout
     ) {
         var replicas = Double(layout.data * layout.context)
         var part = scale

@@ -7,7 +7,8 @@ public struct InferenceLimits: Sendable {
     let program: Count
 
     public init(
-        _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout = CacheLayout(), budget: Count, program: Count = 0
+        _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout = CacheLayout(), budget: Count,
+        program: Count = 0
     ) {
         (self.blueprint, self.weights, layout, self.budget, self.program) = (blueprint, weights, cache, budget, program)
     }
@@ -35,8 +36,11 @@ public struct InferenceLimits: Sendable {
 
     /// The file type with the most bits per weight that fits beside the cache, from `candidates`.
     public static func bestQuantization(
-        _ blueprint: Blueprint, workload: Workload, cache: CacheLayout = CacheLayout(), budget: Count, program: Count = 0,
-        candidates: [FileType] = [.f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K]
+        _ blueprint: Blueprint, workload: Workload, cache: CacheLayout = CacheLayout(), budget: Count,
+        program: Count = 0,
+        candidates: [FileType] = [
+            .f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K,
+        ]
     ) throws(PlanningError) -> (type: FileType, memory: InferenceMemory)? {
         for type in candidates {
             let memory = try InferenceMemory(
@@ -47,14 +51,16 @@ public struct InferenceLimits: Sendable {
     }
 
     private func total(_ workload: Workload) throws(PlanningError) -> Count {
-        try InferenceMemory(blueprint, weights: weights, cache: layout, workload: workload, program: program).total.count ?? .max
+        try InferenceMemory(blueprint, weights: weights, cache: layout, workload: workload, program: program).total
+            .count ?? .max
     }
 
     private func quantity(_ value: Int, _ unit: Unit, _ name: String, _ other: String, _ count: Int) -> Quantity {
         Quantity(
             Count(value), unit,
             Formula(
-                name, "the most for which weights + cache + buffers + logits + program ≤ budget", convention: layout.text,
+                name, "the most for which weights + cache + buffers + logits + program ≤ budget",
+                convention: layout.text,
                 source: "bisection over memory.inference"),
             [.init("budget", budget), .init(other, count), .init("weights", weights.description)])
     }

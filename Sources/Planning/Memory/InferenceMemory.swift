@@ -15,7 +15,8 @@ public struct InferenceMemory: Sendable {
     ///   - rowsAtOnce: rows of one pass: the chunk in which prompts are read.
     ///   - program: bytes that the running program takes by itself; 0 when it is left to the reader.
     public init(
-        _ blueprint: Blueprint, weights: WeightStorage, cache layout: CacheLayout, workload: Workload, rowsAtOnce: Int? = nil,
+        _ blueprint: Blueprint, weights: WeightStorage, cache layout: CacheLayout, workload: Workload,
+        rowsAtOnce: Int? = nil,
         program: Count = 0
     ) throws(PlanningError) {
         let rows = max(1, rowsAtOnce ?? min(workload.tokens * workload.sequences, 512))
@@ -26,12 +27,14 @@ public struct InferenceMemory: Sendable {
         logits = Quantity(
             blueprint.headIsAbsent ? 0 : 4 * Count(blueprint.vocabulary) * logitRows, .bytes,
             Formula(
-                "memory.logits", "4 · vocabulary · sequences", convention: "32 bits, last positions", source: "this engine"),
+                "memory.logits", "4 · vocabulary · sequences", convention: "32 bits, last positions",
+                source: "this engine"),
             [.init("vocabulary", blueprint.vocabulary), .init("sequences", workload.sequences)])
         self.program = Quantity(
             program, .bytes,
             Formula(
-                "memory.program", "a constant of the runtime", convention: "stated, not computed", source: "the caller"))
+                "memory.program", "a constant of the runtime", convention: "stated, not computed", source: "the caller")
+        )
     }
 
     public var total: Quantity {
@@ -46,21 +49,23 @@ public struct InferenceMemory: Sendable {
 
     /// 4 bytes · rows · (2 residual streams + the widest layer's queries, keys, values and hidden elements).
     private static func buffers(_ blueprint: Blueprint, rows: Int) -> Quantity {
-        let widest = blueprint.stacks.flatMap(\.layers).map { layer -> Int in
-            let attention = layer.attention
-            let hidden: Int
-            switch layer.feedForward {
-            case .plain(let width, _): hidden = width
-            case .gated(let width, _, _): hidden = 2 * width
-            case .experts(let experts): hidden = 2 * (experts.active * experts.hidden + experts.sharedHidden)
-            }
-            return max(
-                attention.queryWidth + attention.keyWidth + attention.valuesWidth + attention.outputWidth, hidden)
-        }.max() ?? 0
+        let widest =
+            blueprint.stacks.flatMap(\.layers).map { layer -> Int in
+                let attention = layer.attention
+                let hidden: Int
+                switch layer.feedForward {
+                case .plain(let width, _): hidden = width
+                case .gated(let width, _, _): hidden = 2 * width
+                case .experts(let experts): hidden = 2 * (experts.active * experts.hidden + experts.sharedHidden)
+                }
+                return max(
+                    attention.queryWidth + attention.keyWidth + attention.valuesWidth + attention.outputWidth, hidden)
+            }.max() ?? 0
         return Quantity(
             4 * Count(rows) * Count(2 * blueprint.width + widest), .bytes,
             Formula(
-                "memory.buffers", "4 · rows · (2 · width + widest layer)", convention: "f32, one layer's buffers reused",
+                "memory.buffers", "4 · rows · (2 · width + widest layer)",
+                convention: "f32, one layer's buffers reused",
                 source: "this engine"),
             [.init("rows", rows), .init("width", blueprint.width), .init("widest layer", widest)])
     }

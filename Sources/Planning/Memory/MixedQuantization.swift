@@ -21,9 +21,10 @@ struct MixedQuantization {
         isFalcon = blueprint.modelType == "falcon"
         groups = attention.map { $0.queryHeads / max($0.keyHeads, 1) } ?? 1
         isSeventyBillion = layers.count == 80 && (groups > 1 || blueprint.modelType == "qwen2")
-        experts = layers.lazy.compactMap { layer in
-            if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
-        }.first ?? 0
+        experts =
+            layers.lazy.compactMap { layer in
+                if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+            }.first ?? 0
         if case .tied = blueprint.head.projection { headIsTied = true } else { headIsTied = false }
     }
 
@@ -129,7 +130,8 @@ struct MixedQuantization {
     private var attentionOutputType: StorageType {
         if fileType.isVerySmall {
             if experts == 8 { return .q5_K }
-            return [.iq2_S, .iq2_M].contains(fileType) ? .iq3_S : [.iq1_S, .iq1_M].contains(fileType) ? .iq2_XXS : fileType.base
+            return [.iq2_S, .iq2_M].contains(fileType)
+                ? .iq3_S : [.iq1_S, .iq1_M].contains(fileType) ? .iq2_XXS : fileType.base
         }
         if isFalcon { return fileType == .q3_K_L ? .q4_K : fileType.base }
         let raised: [FileType] = [
@@ -147,7 +149,9 @@ struct MixedQuantization {
 
     private func downType(_ layer: Int) -> StorageType {
         let first = layer < layers / 8
-        if fileType.isVerySmall { return first ? ([.iq2_S, .iq2_M].contains(fileType) ? .iq3_S : .q2_K) : fileType.base }
+        if fileType.isVerySmall {
+            return first ? ([.iq2_S, .iq2_M].contains(fileType) ? .iq3_S : .q2_K) : fileType.base
+        }
         switch fileType {
         case .q2_K: return .q3_K
         case .q2_K_S where first: return .q4_K

@@ -82,7 +82,8 @@ public struct ModelStates: Sendable, Hashable {
             bytes, .bytes,
             Formula(
                 "memory.states", "weights + gradients + optimizer, each over its shards",
-                convention: "ZeRO stage 1 shards optimizer, 2 also gradients, 3 also weights", source: "arXiv:1910.02054"),
+                convention: "ZeRO stage 1 shards optimizer, 2 also gradients, 3 also weights",
+                source: "arXiv:1910.02054"),
             [.init("weights", weights), .init("gradients", gradients), .init("optimizer", optimizer)])
     }
 }

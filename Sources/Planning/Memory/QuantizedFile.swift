@@ -12,7 +12,8 @@ public struct QuantizedFile: Sendable {
     /// - Throws: ``PlanningError/impossible(_:)`` for model types that llama.cpp's rules do not cover.
     public init(_ blueprint: Blueprint, fileType: FileType) throws(PlanningError) {
         guard !blueprint.stacks.contains(where: { $0.length != .tokens }) else {
-            throw .impossible("\(blueprint.modelType) has no GGUF layout that the planner knows: it reads pictures or sound")
+            throw .impossible(
+                "\(blueprint.modelType) has no GGUF layout that the planner knows: it reads pictures or sound")
         }
         let rules = MixedQuantization(blueprint, fileType)
         var seen: [ParameterTensor.Part: Int] = [:]
@@ -44,7 +45,8 @@ public struct QuantizedFile: Sendable {
 }
 
 private enum FormulaConvention {
-    static let mixed = "tensor data without metadata and padding; default mix without importance matrix; norms and biases F32"
+    static let mixed =
+        "tensor data without metadata and padding; default mix without importance matrix; norms and biases F32"
 }
 
 extension Formula {

@@ -51,7 +51,8 @@ public struct TrainingMemory: Sendable {
         public var adapters: Adapters?
 
         public init(
-            precision: TrainingPrecision = .mixed, optimizer: Optimizer = .adam, activations: Activations = Activations(),
+            precision: TrainingPrecision = .mixed, optimizer: Optimizer = .adam,
+            activations: Activations = Activations(),
             adapters: Adapters? = nil
         ) {
             (self.precision, self.optimizer) = (precision, optimizer)
@@ -71,7 +72,8 @@ public struct TrainingMemory: Sendable {
                 Formula("memory.\(name)", text, convention: recipe.precision.name, source: "arXiv:1910.02054"), inputs)
         }
         weights = quantity(
-            share.weights, "training_weights", "parameters here · bytes / shards", [.init("parameters here", share.parameters)])
+            share.weights, "training_weights", "parameters here · bytes / shards",
+            [.init("parameters here", share.parameters)])
         gradients = quantity(
             share.gradients, "gradients", "trained parameters here · bytes / shards",
             [.init("trained parameters here", share.trained)])
@@ -83,7 +85,8 @@ public struct TrainingMemory: Sendable {
         recomputed = Quantity(
             recipe.activations.profile(blueprint, workload).recomputedLayer(layout), .bytes,
             Formula(
-                "memory.recomputed_layer", "the activations of the largest layer", convention: "full recomputation only",
+                "memory.recomputed_layer", "the activations of the largest layer",
+                convention: "full recomputation only",
                 source: "arXiv:2205.05198"))
     }
 
@@ -99,7 +102,9 @@ public struct TrainingMemory: Sendable {
     }
 
     /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's input.
-    private static func logits(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int) -> Quantity {
+    private static func logits(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int)
+        -> Quantity
+    {
         let rows = Double(tokens * layout.microBatch) / Double(layout.context)
         let e = Double(recipe.activations.elementBytes)
         let vocabulary = blueprint.headIsAbsent || layout.pipeline > 1 ? 0 : Double(blueprint.vocabulary)
@@ -107,7 +112,8 @@ public struct TrainingMemory: Sendable {
             rows * ((4 + e) * vocabulary / Double(layout.tensor) + e * Double(blueprint.width)), .bytes,
             Formula(
                 "memory.training_logits", "rows · ((4 + e) · vocabulary / t + e · width)",
-                convention: "32-bit logits and a gradient in the element type; the first stage has none when there are several",
+                convention:
+                    "32-bit logits and a gradient in the element type; the first stage has none when there are several",
                 source: "arXiv:2205.05198 §4.3"),
             [.init("rows", rows), .init("vocabulary", blueprint.vocabulary), .init("e", e)])
     }

@@ -28,7 +28,8 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
 
     /// Every name that ``init(named:)`` takes.
     public static var names: [String] {
-        StorageType.allCases.map(\.rawValue) + FileType.allCases.map(\.rawValue).filter { StorageType(named: $0) == nil }
+        StorageType.allCases.map(\.rawValue)
+            + FileType.allCases.map(\.rawValue).filter { StorageType(named: $0) == nil }
     }
 }
 

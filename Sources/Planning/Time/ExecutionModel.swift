@@ -1,0 +1,88 @@
+/// How fast a device does the operations of a model: a roofline per operation, with what published measurements show is reached.
+///
+/// A matrix product takes max(operations / (peak · reached), bytes / (bandwidth · reached)) and a launch; its output is dealt in
+/// tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants are the same for
+/// every model and layout. `productShare` and the two others were chosen once, jointly over the eight iterations of
+/// arXiv:2205.05198, table 5, where the model is then within 10 %.
+public struct ExecutionModel: Sendable {
+    public let hardware: Hardware
+    public let type: StorageType
+    /// Operations per second that large products reach.
+    let productRate: Double
+    /// Bytes per second that elementwise passes reach.
+    let memoryRate: Double
+    let processors: Double?
+    let launch = 6e-6
+
+    /// The part of the best measured products' speed that a training step's products reach.
+    static let productShare = 0.9
+    /// The part of the peak that the best products reach, where nobody measured it.
+    static let assumedCeiling = 0.8
+    static let memoryShare = 0.75
+    /// The part of a link's one-way peak that rings reach.
+    static let linkShare = 0.78
+    /// One way to devices beyond the link: 200 Gb/s each, the usual network of the clusters in the table.
+    static let assumedNetwork = 25e9
+    private static let tile = (rows: 256, columns: 128)
+
+    /// - Throws: ``PlanningError/impossible(_:)`` when the device's peak or bandwidth is not known.
+    public init(_ hardware: Hardware, type: StorageType = .bf16) throws(PlanningError) {
+        guard let peak = hardware.peak(for: type) else {
+            throw .impossible("\(hardware.name): no peak for \(type.rawValue) is known; give it in a hardware file")
+        }
+        (self.hardware, self.type) = (hardware, type)
+        productRate = peak * (hardware[.matmulCeiling] ?? ExecutionModel.assumedCeiling) * ExecutionModel.productShare
+        memoryRate = try hardware.require(.bandwidth) * ExecutionModel.memoryShare
+        processors = hardware[.processors]
+    }
+
+    /// Seconds for `count` products [rows, inner] × [inner, columns].
+    func product(rows: Double, inner: Double, columns: Double, count: Double = 1) -> Double {
+        guard rows > 0, inner > 0, columns > 0, count > 0 else { return 0 }
+        let bytes = type.bitsPerElement / 8
+        let moved = bytes * count * (rows * inner + inner * columns + rows * columns)
+        let operations = 2 * rows * inner * columns * count
+        return max(operations * rounds(rows, columns, count) / productRate, moved / memoryRate) + launch
+    }
+
+    /// How much longer whole rounds of tiles take than the tiles themselves; 1 once there are many rounds.
+    private func rounds(_ rows: Double, _ columns: Double, _ count: Double) -> Double {
+        guard let processors else { return 1 }
+        let tiles =
+            (rows / Double(ExecutionModel.tile.rows)).rounded(.up)
+            * (columns / Double(ExecutionModel.tile.columns)).rounded(.up) * count
+        let rounds = tiles / processors
+        return rounds < 40 ? rounds.rounded(.up) / rounds : 1
+    }
+
+    /// Seconds for an elementwise pass over so many bytes.
+    func pass(bytes: Double) -> Double { bytes > 0 ? bytes / memoryRate + launch : 0 }
+
+    /// The link for a group of `devices`: the fast one where it joins them all, the network otherwise.
+    func link(for devices: Int) -> Link {
+        if let link = hardware[.link], Double(devices) <= hardware[.linkDomain] ?? 1 {
+            return Link(bandwidth: link / 2 * ExecutionModel.linkShare)
+        }
+        return network
+    }
+
+    var network: Link {
+        Link(bandwidth: (hardware[.network] ?? ExecutionModel.assumedNetwork) * ExecutionModel.linkShare)
+    }
+
+    /// What was assumed because the table does not say.
+    public var assumptions: [String] {
+        var list = [
+            "products reach \(shortened(ExecutionModel.productShare)) of the best measured speed, elementwise passes \(shortened(ExecutionModel.memoryShare)) and rings \(shortened(ExecutionModel.linkShare)) of the peak bandwidth"
+        ]
+        if hardware[.matmulCeiling] == nil {
+            list.append(
+                "nobody's measurement of the best products is in the table: \(shortened(ExecutionModel.assumedCeiling)) of the peak"
+            )
+        }
+        if hardware[.network] == nil {
+            list.append("\(shortened(ExecutionModel.assumedNetwork)) bytes/s per device between groups")
+        }
+        return list
+    }
+}

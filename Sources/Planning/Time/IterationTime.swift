@@ -1,0 +1,155 @@
+internal import MartletLayers
+
+/// One training iteration of a layout, by what takes the time. Seconds.
+public struct IterationTime: Sendable, Hashable {
+    /// Work of the fullest stage: forward, backward, and what is computed again.
+    public let work: Double
+    public let head: Double
+    public let bubble: Double
+    /// Of `work`, what tensor and expert parallelism exchange.
+    public let exchange: Double
+    /// Stage to stage.
+    public let sends: Double
+    /// Gradients over data-parallel devices, and weights under ZeRO, as far as nothing hides them.
+    public let gradients: Double
+    public let optimizer: Double
+
+    public var seconds: Double { work + head + bubble + sends + gradients + optimizer }
+
+    /// The model's worst error on the published iterations it was checked against.
+    public static let error = 0.10
+
+    public func quantity(_ inputs: [Quantity.Input] = []) -> Quantity {
+        let parts: [Quantity.Input] = [
+            .init("work", readableSeconds(work)), .init("head", readableSeconds(head)),
+            .init("bubble", readableSeconds(bubble)), .init("sends", readableSeconds(sends)),
+            .init("gradients", readableSeconds(gradients)), .init("optimizer", readableSeconds(optimizer)),
+        ]
+        return Quantity(
+            .range(
+                low: seconds * (1 - IterationTime.error), middle: seconds, high: seconds * (1 + IterationTime.error)),
+            .seconds, .iteration, inputs + parts)
+    }
+}
+
+extension Formula {
+    static let iteration = Formula(
+        "time.iteration",
+        "microbatches · (forward + backward + recomputation) · (1 + bubble) + head + gradients + optimizer",
+        convention: "a roofline per operation; ±10 %, the worst error on eight published iterations",
+        source: "arXiv:2205.05198 table 5, checked against")
+}
+
+/// Times layouts of one model on one kind of device. Layers that are alike are timed once.
+public struct IterationModel: Sendable {
+    private struct Kind: Sendable {
+        var layer: Blueprint.Layer
+        var width: Int
+        var tokens: Int
+        var count: Int
+    }
+
+    let blueprint: Blueprint
+    let model: ExecutionModel
+    let recipe: TrainingMemory.Recipe
+    let workload: Workload
+    let groups: ParameterGroups
+    let profile: ActivationProfile
+    private let kinds: [Kind]
+
+    /// For sequences of `tokens` each.
+    public init(
+        _ blueprint: Blueprint, model: ExecutionModel, recipe: TrainingMemory.Recipe, tokens: Int,
+        sourceTokens: Int? = nil
+    ) {
+        let workload = Workload(tokens: tokens, sourceTokens: sourceTokens)
+        (self.blueprint, self.model, self.recipe, self.workload) = (blueprint, model, recipe, workload)
+        groups = ParameterGroups(blueprint, recipe: recipe)
+        profile = recipe.activations.profile(blueprint, workload)
+        var kinds: [Kind] = []
+        for (index, stack) in blueprint.stacks.enumerated() {
+            let rows = blueprint.rows(ofStack: index, workload)
+            for layer in stack.layers {
+                var nameless = layer
+                nameless.name = ""
+                (nameless.sharesParametersOf, nameless.others) = (nil, [])
+                if let last = kinds.firstIndex(where: {
+                    $0.layer == nameless && $0.width == stack.width && $0.tokens == rows
+                }) {
+                    kinds[last].count += 1
+                } else {
+                    kinds.append(Kind(layer: nameless, width: stack.width, tokens: rows, count: 1))
+                }
+            }
+        }
+        self.kinds = kinds
+    }
+
+    /// Seconds of one microbatch in all layers: forward and backward with what is computed again, and the exchanges in it.
+    private func layers(_ layout: ParallelLayout) -> (work: Double, exchange: Double) {
+        var (work, exchange) = (0.0, 0.0)
+        for kind in kinds {
+            let time = LayerTime(
+                kind.layer, width: kind.width, sequences: Double(layout.microBatch), tokens: Double(kind.tokens),
+                sourceTokens: Double(blueprint.sourceRows(workload)), layout: layout, activations: recipe.activations,
+                model: model)
+            var again = (work: 0.0, exchange: 0.0)
+            switch layout.recomputation {
+            case .none: break
+            case .selective: again.work = recipe.activations.kernel == .plain ? time.scores : 0
+            case .full: again = (time.forward, time.exchange)
+            }
+            work += Double(kind.count) * (time.forward + time.backward + again.work)
+            exchange += Double(kind.count) * (2 * time.exchange + again.exchange)
+        }
+        return (work, exchange)
+    }
+
+    /// The time of an iteration over `globalBatch` sequences; nil when the batch does not divide.
+    public func time(_ layout: ParallelLayout, globalBatch: Int) -> IterationTime? {
+        guard let microBatches = layout.microBatches(globalBatch: globalBatch), microBatches > 0 else { return nil }
+        let m = Double(microBatches)
+        let stages = Double(layout.pipeline)
+        let layerCount = Double(groups.layerCount)
+        // The fullest stage has the layers that do not come out even.
+        let uneven = layerCount > 0 ? (layerCount / stages).rounded(.up) / (layerCount / stages) : 1
+        let all = layers(layout)
+        let work = m * all.work / stages * uneven
+        let bubble = work * (stages - 1) / (m * Double(layout.schedule.interleave))
+        let rows = Double(layout.microBatch * workload.tokens) / Double(layout.context)
+        let share = DeviceShare(groups, layout: layout)
+        return IterationTime(
+            work: work, head: m * head(rows: rows, layout), bubble: bubble,
+            exchange: m * all.exchange / stages * uneven,
+            sends: sends(rows: rows, layout), gradients: gradients(share, layout, hidden: work / m),
+            optimizer: model.pass(bytes: 2 * share.optimizer + share.gradients + share.weights))
+    }
+
+    private func head(rows: Double, _ layout: ParallelLayout) -> Double {
+        guard !blueprint.headIsAbsent else { return 0 }
+        let columns = Double(blueprint.vocabulary) / Double(layout.tensor)
+        let product = model.product(rows: rows, inner: Double(blueprint.head.width), columns: columns)
+        return 3 * product + model.pass(bytes: 16 * rows * columns)
+    }
+
+    /// One microbatch to the next stage and its gradient back, once for the last one: the others hide behind work.
+    private func sends(rows: Double, _ layout: ParallelLayout) -> Double {
+        guard layout.pipeline > 1 else { return 0 }
+        let bytes = Double(recipe.activations.elementBytes) * rows * Double(blueprint.width) / Double(layout.tensor)
+        return 2 * Double(layout.pipeline - 1) * model.network.send(bytes)
+    }
+
+    /// What ZeRO and data parallelism move, less what hides behind the work of the last microbatch's pass back.
+    private func gradients(_ share: DeviceShare, _ layout: ParallelLayout, hidden microBatch: Double) -> Double {
+        let replicas = layout.data * layout.context
+        guard replicas > 1 else { return 0 }
+        let link = model.link(for: layout.tensor * layout.pipeline * replicas)
+        let parameters = share.trained
+        var seconds = link.allReduce(parameters * Double(recipe.precision.gradients), devices: replicas)
+        if layout.sharding == .weights {
+            // Weights are gathered for each pass of a microbatch, forward and back.
+            seconds = 1.5 * link.allReduce(parameters * Double(recipe.precision.weights), devices: replicas)
+        }
+        return max(0, seconds - 2.0 / 3 * microBatch)
+    }
+}

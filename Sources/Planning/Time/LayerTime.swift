@@ -1,0 +1,157 @@
+internal import MartletLayers
+
+/// Seconds of one microbatch in one layer on one device of a layout.
+struct LayerTime: Sendable {
+    var forward = 0.0
+    var backward = 0.0
+    /// What selective recomputation does again: the scores.
+    var scores = 0.0
+    /// Of `forward` and of `backward` each, what tensor parallelism exchanges.
+    var exchange = 0.0
+
+    /// With `kernel`, dropout and element size from the recipe; `rows` are those of the microbatch on this device.
+    init(
+        _ layer: Blueprint.Layer, width: Int, sequences: Double, tokens: Double, sourceTokens: Double,
+        layout: ParallelLayout, activations: Activations, model: ExecutionModel
+    ) {
+        let tensor = Double(layout.tensor)
+        let rows = sequences * tokens / Double(layout.context)
+        let spread = layout.sequenceParallel == .present ? tensor : 1
+        addMatrices(layer, width: width, rows: rows, sourceRows: sequences * sourceTokens, layout, model)
+        var sublayers = 1.0
+        addScores(layer.attention, sequences, tokens, keys: tokens, layout, activations, model)
+        sublayers += 1
+        if let cross = layer.crossAttention {
+            addScores(cross, sequences, tokens, keys: sourceTokens, layout, activations, model)
+            sublayers += 1
+        }
+        addElementwise(
+            layer, width: Double(width), rows: rows, spread: spread, sublayers: sublayers, tensor, activations, model)
+        // An all-reduce after each sublayer, forward and backward; with rows split, the same bytes as a gather and a scatter.
+        let bytes = Double(activations.elementBytes) * rows * Double(width)
+        exchange = sublayers * model.link(for: layout.tensor).allReduce(bytes, devices: layout.tensor)
+        if case .experts(let experts) = layer.feedForward, layout.expert > 1 {
+            let link = model.link(for: layout.tensor * layout.expert)
+            exchange += 2 * link.allToAll(bytes * Double(experts.active), devices: layout.expert)
+        }
+        forward += exchange
+        backward += exchange
+    }
+
+    private mutating func addMatrices(
+        _ layer: Blueprint.Layer, width: Int, rows: Double, sourceRows: Double, _ layout: ParallelLayout,
+        _ model: ExecutionModel
+    ) {
+        for part in MatrixGroup.of(layer, width: width) {
+            let split = part.splits ? Double(layout.tensor) : 1
+            let (inner, columns) =
+                part.splitsInner ? (part.inner / split, part.columns) : (part.inner, part.columns / split)
+            let rows = part.fromSource ? sourceRows : rows * part.rowShare
+            let count = part.count
+            forward += model.product(rows: rows, inner: inner, columns: columns, count: count)
+            backward += model.product(rows: rows, inner: columns, columns: inner, count: count)
+            backward += model.product(rows: inner, inner: rows, columns: columns, count: count)
+        }
+    }
+
+    private mutating func addScores(
+        _ attention: Blueprint.Attention, _ sequences: Double, _ tokens: Double, keys: Double, _ layout: ParallelLayout,
+        _ activations: Activations, _ model: ExecutionModel
+    ) {
+        let count = sequences * Double(attention.queryHeads) / Double(layout.tensor)
+        let rows = tokens / Double(layout.context)
+        // Flash kernels skip what a query may not see; plain products do not.
+        let seen = Double(attention.reach.seenPairs(rows: Int(tokens))) / max(tokens * tokens, 1)
+        let share = activations.kernel == .flash && keys == tokens ? seen : 1
+        let products =
+            share
+            * (model.product(rows: rows, inner: Double(attention.headWidth), columns: keys, count: count)
+                + model.product(rows: rows, inner: keys, columns: Double(attention.valueWidth), count: count))
+        var passes = (forward: 0.0, backward: 0.0)
+        if activations.kernel == .plain {
+            let bytes = Double(activations.elementBytes) * count * rows * keys
+            let dropped = activations.dropout == .present ? model.pass(bytes: 2.5 * bytes) : 0
+            passes = (model.pass(bytes: 2 * bytes) + dropped, model.pass(bytes: 3 * bytes) + dropped)
+        }
+        scores += products + passes.forward
+        forward += products + passes.forward
+        // A flash kernel computes the scores once more on the way back: 5 products for 4.
+        backward += (activations.kernel == .flash ? 2.5 : 2) * products + passes.backward
+    }
+
+    private mutating func addElementwise(
+        _ layer: Blueprint.Layer, width: Double, rows: Double, spread: Double, sublayers: Double, _ tensor: Double,
+        _ activations: Activations, _ model: ExecutionModel
+    ) {
+        let e = Double(activations.elementBytes)
+        let stream = e * rows * width / spread
+        let mask = activations.dropout == .present ? 0.5 : 0
+        for _ in layer.norms {
+            forward += model.pass(bytes: 2 * stream)
+            backward += model.pass(bytes: 4 * stream)
+        }
+        forward += sublayers * model.pass(bytes: (3 + mask) * stream)
+        backward += sublayers * model.pass(bytes: (2 + mask) * stream)
+        let hidden: Double
+        switch layer.feedForward {
+        case .plain(let width, _): hidden = 2 * Double(width)
+        case .gated(let width, _, _): hidden = 3 * Double(width)
+        case .experts(let experts): hidden = 3 * Double(experts.active * experts.hidden + experts.sharedHidden)
+        }
+        forward += model.pass(bytes: e * rows * hidden / tensor)
+        backward += model.pass(bytes: 1.5 * e * rows * hidden / tensor)
+    }
+}
+
+/// The matrices of a layer, fused as engines fuse them: queries, keys and values in one product, gate and up in another.
+struct MatrixGroup: Sendable {
+    var inner: Double
+    var columns: Double
+    /// Tensor parallelism splits the inner side of output and down projections, the columns of the others.
+    var splitsInner = false
+    var splits = true
+    var fromSource = false
+    /// Products of the same shape side by side: experts.
+    var count = 1.0
+    /// The part of the rows that goes through each of them.
+    var rowShare = 1.0
+
+    static func of(_ layer: Blueprint.Layer, width: Int) -> [MatrixGroup] {
+        var groups: [String: MatrixGroup] = [:]
+        var order: [String] = []
+        for tensor in layer.tensors(width: width) where tensor.isMatrix {
+            let (key, group) = group(tensor)
+            if groups[key] != nil {
+                groups[key]?.columns += group.columns
+            } else {
+                groups[key] = group
+                order.append(key)
+            }
+        }
+        return order.compactMap { groups[$0] }
+    }
+
+    private static func group(_ tensor: ParameterTensor) -> (String, MatrixGroup) {
+        let sides = tensor.shape.suffix(2).map(Double.init)
+        let columns = sides.first ?? 0
+        var group = MatrixGroup(inner: sides.last ?? 0, columns: columns)
+        var key: String
+        switch tensor.part {
+        case .query, .key, .value, .queryKeyValue: key = "qkv"
+        case .gate, .up, .gateUp: key = "up"
+        case .attentionOutput, .down: (key, group.splitsInner) = (tensor.part.rawValue, true)
+        case .router: (key, group.splits) = ("router", false)
+        default: key = tensor.name
+        }
+        if case .multiplied(.source) = tensor.use { (key, group.fromSource) = (key + ".source", true) }
+        if tensor.name.contains(".cross_attention.") { key += ".cross" }
+        if case .routed(let active) = tensor.use {
+            key += ".experts"
+            group.count = Double(tensor.shape[0])
+            group.rowShare = Double(active) / Double(tensor.shape[0])
+        }
+        if tensor.name.contains(".shared_expert.") { key += ".shared" }
+        key += ".\(Int(group.splitsInner ? columns : group.inner))"
+        return (key, group)
+    }
+}
