@@ -62,6 +62,11 @@ public final class ConfigReader {
     /// All keys, in the order of the file.
     public var keys: [String] { node.object.keys }
 
+    /// Keys that were asked for and are not there: what was taken instead is the default of the model type. In alphabetical order.
+    public var absentKeys: [String] {
+        node.readKeys.map(\.string).filter { !has($0) }.sorted()
+    }
+
     /// Whether `key` is there and not null. Does not count as reading it.
     public func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
 
