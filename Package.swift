@@ -36,7 +36,9 @@ let package = Package(
             name: "CMartletPlanningData", path: "Sources/CPlanningData", exclude: ["hardware.json", "presets.json"]),
         library(
             "Planning",
-            ["CMartletPlanningData", "MartletModels", "MartletLayers", "MartletFormats", "MartletJSON"]),
+            [
+                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
+            ]),
         library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         .target(
             name: "Martlet",

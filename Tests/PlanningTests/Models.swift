@@ -29,7 +29,7 @@ extension GroundTruth {
                 queryHeads: integer("n_heads"), keyHeads: integer("n_kv_heads"), headWidth: integer("head_dim"),
                 reach: .past),
             feedForward: .gated(hidden: integer("d_ff"), bias: .absent, fused: .absent), normVectors: .weight,
-            norms: ["norm"], head: .tied(bias: .absent)
+            norms: ["attention.normBefore"], head: .tied(bias: .absent)
         ).blueprint("palm")
     }
 

@@ -26,8 +26,8 @@ extension Blueprint.Layer {
     /// The parameters that a row of `width` elements passes.
     func tensors(width: Int) -> [ParameterTensor] {
         attention.tensors(name + ".attention", width: width, source: .own)
-            + (crossAttention?.tensors(name + ".cross_attention", width: width, source: .source) ?? [])
-            + feedForward.tensors(name + ".feed_forward", width: width)
+            + (crossAttention?.tensors(name + ".crossAttention", width: width, source: .source) ?? [])
+            + feedForward.tensors(name + ".feedForward", width: width)
             + norms.flatMap { $0.tensors(name) } + others
     }
 }
@@ -62,7 +62,7 @@ extension Blueprint.Attention {
                 + projection(name + ".value", valuesWidth, width, .value, bias: bias(.value), rows: source)
         case .fused:
             tensors = projection(
-                name + ".query_key_value", queryWidth + keyWidth + valuesWidth, width, .queryKeyValue,
+                name + ".queryKeyValue", queryWidth + keyWidth + valuesWidth, width, .queryKeyValue,
                 bias: bias(.queryKeyValue))
         case .latent(let queryRank, let rank, let rotary):
             tensors = latentTensors(name, width, queryRank: queryRank, rank: rank, rotary: rotary, bias(.query))
@@ -76,15 +76,15 @@ extension Blueprint.Attention {
     ) -> [ParameterTensor] {
         let query =
             queryRank.map { queryRank in
-                projection(name + ".query_down", queryRank, width, .latentQuery, bias: bias)
-                    + Blueprint.Norm("query_norm", queryRank, .weight).tensors(name)
-                    + projection(name + ".query_up", queryWidth, queryRank, .latentQuery)
+                projection(name + ".queryDown", queryRank, width, .latentQuery, bias: bias)
+                    + Blueprint.Norm("queryNorm", queryRank, .weight).tensors(name)
+                    + projection(name + ".queryUp", queryWidth, queryRank, .latentQuery)
             } ?? projection(name + ".query", queryWidth, width, .query)
         let unrotated = headWidth - rotary
         return query
-            + projection(name + ".key_value_down", rank + rotary, width, .latentKeyValue, bias: bias)
-            + Blueprint.Norm("key_value_norm", rank, .weight).tensors(name)
-            + projection(name + ".key_value_up", queryHeads * (unrotated + valueWidth), rank, .latentKeyValue)
+            + projection(name + ".keyValueDown", rank + rotary, width, .latentKeyValue, bias: bias)
+            + Blueprint.Norm("keyValueNorm", rank, .weight).tensors(name)
+            + projection(name + ".keyValueUp", queryHeads * (unrotated + valueWidth), rank, .latentKeyValue)
     }
 }
 
@@ -95,7 +95,7 @@ extension Blueprint.FeedForward {
             projection(name + ".up", hidden, width, .up, bias: bias)
                 + projection(name + ".down", width, hidden, .down, bias: bias)
         case .gated(let hidden, let bias, fused: .present):
-            projection(name + ".gate_up", 2 * hidden, width, .gateUp, bias: bias)
+            projection(name + ".gateUp", 2 * hidden, width, .gateUp, bias: bias)
                 + projection(name + ".down", width, hidden, .down, bias: bias)
         case .gated(let hidden, let bias, fused: .absent):
             projection(name + ".gate", hidden, width, .gate, bias: bias)
@@ -121,9 +121,9 @@ extension Blueprint.FeedForward.Experts {
             + routed("down", width, hidden, .down)
         if sharedHidden > 0 {
             tensors += Blueprint.FeedForward.gated(hidden: sharedHidden, bias: .absent, fused: .absent)
-                .tensors(name + ".shared_expert", width: width)
+                .tensors(name + ".sharedExpert", width: width)
         }
-        if sharedGate == .present { tensors += projection(name + ".shared_expert_gate", 1, width, .router) }
+        if sharedGate == .present { tensors += projection(name + ".sharedExpertGate", 1, width, .router) }
         return tensors
     }
 }

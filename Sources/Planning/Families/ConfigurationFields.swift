@@ -14,6 +14,8 @@ package struct ConfigurationFields {
 
     /// Sizes beyond this are mistakes, and would let products overflow.
     private static let largest = 1 << 28
+    /// Layers are described one by one.
+    static let mostLayers = 1 << 14
 
     package init(_ object: JSONObject, modelType: String) { (self.object, self.modelType) = (object, modelType) }
 
@@ -54,8 +56,9 @@ package struct ConfigurationFields {
 
     private mutating func optionalInteger(_ keys: [String]) -> Int? {
         guard let (key, value) = value(keys) else { return nil }
-        guard let number = value.integerValue, (0...ConfigurationFields.largest).contains(number) else {
-            problem("\(key) must be a whole number from 0 to \(ConfigurationFields.largest), and is \(value.text())")
+        let most = key.contains("layers") ? ConfigurationFields.mostLayers : ConfigurationFields.largest
+        guard let number = value.integerValue, (0...most).contains(number) else {
+            problem("\(key) must be a whole number from 0 to \(most), and is \(value.text())")
             return nil
         }
         return number

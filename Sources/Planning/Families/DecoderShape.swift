@@ -10,8 +10,8 @@ public struct DecoderShape: Sendable {
     public var feedForward: Blueprint.FeedForward
     public var normVectors: Blueprint.Norm.Vectors
     /// The norms of each layer; one name where attention and feed-forward run side by side behind one norm.
-    public var norms = ["attention_norm", "feed_forward_norm"]
-    public var finalNorm = ["output_norm"]
+    public var norms = ["attention.normBefore", "feedForward.normBefore"]
+    public var finalNorm = ["outputNorm"]
     public var head: Blueprint.Head.Projection
     /// Rows of a learned table of positions; 0 when there is none.
     public var positions = 0
@@ -19,7 +19,7 @@ public struct DecoderShape: Sendable {
     public init(
         width: Int, layers: Int, vocabulary: Int, context: Int?, attention: Blueprint.Attention,
         feedForward: Blueprint.FeedForward, normVectors: Blueprint.Norm.Vectors,
-        norms: [String] = ["attention_norm", "feed_forward_norm"], finalNorm: [String] = ["output_norm"],
+        norms: [String] = ["attention.normBefore", "feedForward.normBefore"], finalNorm: [String] = ["outputNorm"],
         head: Blueprint.Head.Projection, positions: Int = 0
     ) {
         (self.width, self.layers, self.vocabulary, self.context) = (width, layers, vocabulary, context)
@@ -33,15 +33,15 @@ public struct DecoderShape: Sendable {
     ) -> Blueprint {
         let layers = (0..<layers).map { index in
             var layer = Blueprint.Layer(
-                name: "decoder.layers.\(index)", attention: attention, feedForward: feedForward,
+                name: "decoder.\(index)", attention: attention, feedForward: feedForward,
                 norms: norms.map { Blueprint.Norm($0, width, normVectors) })
             vary(index, &layer)
             return layer
         }
-        var embeddings = [ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)]
+        var embeddings = [ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)]
         if positions > 0 {
             embeddings.append(
-                ParameterTensor("embedding.positions.weight", [positions, width], .positionTable, .lookedUp))
+                ParameterTensor("decoder.positions.weight", [positions, width], .positionTable, .lookedUp))
         }
         let own = finalNorm.flatMap { Blueprint.Norm($0, width, normVectors).tensors("decoder") }
         return Blueprint(

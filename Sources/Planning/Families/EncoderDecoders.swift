@@ -14,14 +14,15 @@ private func layers(
 ) -> [Blueprint.Layer] {
     let names =
         role == .decoder
-        ? ["attention_norm", "cross_attention_norm", "feed_forward_norm"] : ["attention_norm", "feed_forward_norm"]
+        ? ["attention.normBefore", "crossAttention.normBefore", "feedForward.normBefore"]
+        : ["attention.normBefore", "feedForward.normBefore"]
     return (0..<count).map { index in
         var attention = attention
         attention.reach = role == .decoder ? .past : .all
         var cross = attention
         cross.reach = .all
         return Blueprint.Layer(
-            name: "\(role.rawValue).layers.\(index)", attention: attention,
+            name: "\(role.rawValue).\(index)", attention: attention,
             crossAttention: role == .decoder ? cross : nil,
             feedForward: feedForward, norms: names.map { .init($0, width, vectors) })
     }
@@ -52,14 +53,14 @@ private func t5(_ fields: inout ConfigurationFields) -> Blueprint {
         ? .gated(hidden: hidden, bias: .absent, fused: .absent) : .plain(hidden: hidden, bias: .absent)
     func stack(_ role: Blueprint.Stack.Role, _ count: Int) -> Blueprint.Stack {
         let table = ParameterTensor(
-            "\(role.rawValue).position_buckets.weight", [buckets, heads], .relativePositions, .lookedUp)
+            "\(role.rawValue).positionBuckets.weight", [buckets, heads], .relativePositions, .lookedUp)
         return .init(
-            role, own: [table] + Blueprint.Norm("output_norm", width, .weight).tensors(role.rawValue),
+            role, own: [table] + Blueprint.Norm("outputNorm", width, .weight).tensors(role.rawValue),
             layers: layers(role, count, width: width, attention: attention, feedForward: feedForward, vectors: .weight))
     }
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: nil,
-        embeddings: [ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
+        embeddings: [ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
         stacks: [
             stack(.encoder, depth), stack(.decoder, fields.optionalInteger("num_decoder_layers") ?? depth),
         ],
@@ -79,7 +80,7 @@ private func bart(_ fields: inout ConfigurationFields) -> Blueprint {
             biases: .all)
         let table = ParameterTensor(
             "\(role.rawValue).positions.weight", [positions + 2, width], .positionTable, .lookedUp)
-        let norms = ["embedding_norm"] + (finalNorm ? ["output_norm"] : [])
+        let norms = ["inputNorm"] + (finalNorm ? ["outputNorm"] : [])
         return .init(
             role, own: [table] + norms.flatMap { Blueprint.Norm($0, width, .weightAndBias).tensors(role.rawValue) },
             layers: layers(
@@ -89,7 +90,7 @@ private func bart(_ fields: inout ConfigurationFields) -> Blueprint {
     }
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
-        embeddings: [ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
+        embeddings: [ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
         stacks: [stack(.encoder), stack(.decoder)],
         head: sequenceHead(&fields, width: width, tied: fields.flag("tie_word_embeddings", standard: true)))
 }
@@ -111,7 +112,7 @@ private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
             biases: [.query, .value, .output])
         return .init(
             role, length: length,
-            own: own + Blueprint.Norm("output_norm", width, .weightAndBias).tensors(role.rawValue),
+            own: own + Blueprint.Norm("outputNorm", width, .weightAndBias).tensors(role.rawValue),
             layers: layers(
                 role, fields.integer("\(role.rawValue)_layers", standard: 4), width: width, attention: attention,
                 feedForward: .plain(hidden: fields.integer("\(role.rawValue)_ffn_dim", standard: 1536), bias: .present),
@@ -129,7 +130,7 @@ private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
     let text = [ParameterTensor("decoder.positions.weight", [positions, width], .positionTable, .lookedUp)]
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
-        embeddings: [ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
+        embeddings: [ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
         stacks: [stack(.encoder, own: sound, .fixed(frames)), stack(.decoder, own: text, .tokens)],
         head: sequenceHead(&fields, width: width, tied: true))
 }

@@ -66,10 +66,10 @@ struct EncoderShape {
         let table = table ?? width
         let layers = (0..<layers).map { index in
             Blueprint.Layer(
-                name: "encoder.layers.\(index)",
+                name: "encoder.\(index)",
                 attention: .init(queryHeads: heads, keyHeads: heads, headWidth: headWidth, reach: .all, biases: .all),
                 feedForward: .plain(hidden: hidden, bias: .present),
-                norms: ["attention_norm", "feed_forward_norm"].map { .init($0, width, .weightAndBias) })
+                norms: ["attention.normBefore", "feedForward.normBefore"].map { .init($0, width, .weightAndBias) })
         }
         func rows(_ name: String, _ count: Int, _ part: ParameterTensor.Part) -> [ParameterTensor] {
             count > 0 ? [ParameterTensor("embedding.\(name).weight", [count, table], part, .lookedUp)] : []
@@ -151,28 +151,28 @@ private func deberta(_ fields: inout ConfigurationFields) -> Blueprint {
         var others: [ParameterTensor] = []
         if kinds.contains("c2p"), !shared {
             others += projection(
-                name + ".position_key", model.width, model.width, .relativePositions, bias: fields.presence(second),
+                name + ".positionKey", model.width, model.width, .relativePositions, bias: fields.presence(second),
                 rows: .fixed(rows))
         }
         if kinds.contains("p2c"), !shared {
             others += projection(
-                name + ".position_query", model.width, model.width, .relativePositions, bias: .present,
+                name + ".positionQuery", model.width, model.width, .relativePositions, bias: .present,
                 rows: .fixed(rows))
         }
         if !second {
             blueprint.stacks[0].layers[index].attention.biases = .output
             blueprint.stacks[0].layers[index].attention.projections = .fused
-            for vector in ["query_bias", "value_bias"] {
+            for vector in ["queryBias", "valueBias"] {
                 others.append(ParameterTensor("\(name).\(vector)", [model.width], .queryKeyValue, .elementwise))
             }
         }
         blueprint.stacks[0].layers[index].attention.others = others
     }
     var own = [
-        ParameterTensor("encoder.relative_positions.weight", [rows, model.width], .relativePositions, .lookedUp)
+        ParameterTensor("encoder.relativePositions.weight", [rows, model.width], .relativePositions, .lookedUp)
     ]
     if second, fields.text("norm_rel_ebd", standard: "none") == "layer_norm" {
-        own += Blueprint.Norm("relative_norm", model.width, .weightAndBias).tensors("encoder")
+        own += Blueprint.Norm("relativeNorm", model.width, .weightAndBias).tensors("encoder")
     }
     blueprint.stacks[0].own = own
     return blueprint
@@ -200,14 +200,14 @@ private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
     }
     let layers = (0..<fields.integer("num_hidden_layers", standard: 22)).map { index in
         Blueprint.Layer(
-            name: "encoder.layers.\(index)",
+            name: "encoder.\(index)",
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: headWidth,
                 reach: index % every == 0 ? .all : .around(window / 2, global: 0), projections: .fused),
             feedForward: .gated(hidden: hidden, bias: .absent, fused: .present),
             norms: [
-                .init("attention_norm", width, index == 0 ? .none : .weight),
-                .init("feed_forward_norm", width, .weight),
+                .init("attention.normBefore", width, index == 0 ? .none : .weight),
+                .init("feedForward.normBefore", width, .weight),
             ])
     }
     let name = fields.className(standard: "Model")
@@ -220,12 +220,12 @@ private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
     } else if !name.hasSuffix("Model") {
         fields.problem("architectures: the head of \(name) is not described")
     }
-    let table = ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)
+    let table = ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary,
         context: fields.integer("max_position_embeddings", standard: 8192),
         embeddings: [table] + Blueprint.Norm("norm", width, .weight).tensors("embedding"),
         stacks: [
-            .init(.encoder, own: Blueprint.Norm("output_norm", width, .weight).tensors("encoder"), layers: layers)
+            .init(.encoder, own: Blueprint.Norm("outputNorm", width, .weight).tensors("encoder"), layers: layers)
         ], head: head)
 }

@@ -1,4 +1,7 @@
+internal import MartletFormats
 public import MartletJSON
+internal import MartletLayers
+internal import MartletModels
 
 /// A description read from a configuration, with what was assumed on the way.
 public struct DescribedModel: Sendable, Hashable {
@@ -27,8 +30,11 @@ package struct Family: Sendable {
     static let all: [Family] =
         gptFamilies + llamaFamilies + mixtureFamilies + encoderFamilies + encoderDecoderFamilies + pictureFamilies
 
+    /// Model types whose description is the one that runs, so that its parameters are those of the model itself.
+    static let runnable = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
+
     /// Every model type that can be planned, in alphabetical order.
-    static var knownModelTypes: [String] { all.flatMap(\.modelTypes).sorted() }
+    static var knownModelTypes: [String] { (all.flatMap(\.modelTypes) + runnable).sorted() }
 }
 
 extension DescribedModel {
@@ -48,6 +54,10 @@ extension DescribedModel {
             throw .configuration(
                 modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
         }
+        if Family.runnable.contains(modelType) {
+            self = try DescribedModel(runnable: object, modelType: modelType)
+            return
+        }
         guard let family = Family.all.first(where: { $0.modelTypes.contains(modelType) }) else {
             throw .unknownModelType(modelType, known: Family.knownModelTypes)
         }
@@ -55,5 +65,33 @@ extension DescribedModel {
         let blueprint = family.translate(&fields)
         guard fields.problems.isEmpty else { throw .configuration(modelType: modelType, problems: fields.problems) }
         self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: fields.ignored)
+    }
+
+    /// Reads a configuration by the family that would run it.
+    private init(runnable object: JSONObject, modelType: String) throws(PlanningError) {
+        guard let family = Families.reading(modelType) else {
+            throw .unknownModelType(modelType, known: Family.knownModelTypes)
+        }
+        let layers = ["num_hidden_layers", "n_layer"].compactMap { object[$0]?.integerValue }.max() ?? 0
+        guard layers <= ConfigurationFields.mostLayers else {
+            throw .configuration(modelType: modelType, problems: ["\(layers) layers are more than any model has"])
+        }
+        let reader = ConfigReader(object, path: "config.json")
+        let architecture = family.architecture(reader)
+        do { try reader.finish(ignoring: family.harmlessKeys) } catch {
+            throw .configuration(modelType: modelType, problems: error.offences)
+        }
+        var blueprint = Blueprint(architecture, modelType: modelType)
+        blueprint.restrict(toClass: object["architectures"]?[0]?.stringValue)
+        self.init(blueprint: blueprint, defaulted: reader.absentKeys)
+    }
+}
+
+extension Blueprint {
+    /// Leaves the head out when the checkpoint was written by a class without one.
+    mutating func restrict(toClass name: String?) {
+        guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel") else { return }
+        head = Head(.none, width: head.width)
+        inventory = inventory?.filter { $0.part != .head }
     }
 }

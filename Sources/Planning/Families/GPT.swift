@@ -1,14 +1,14 @@
 internal import MartletJSON
 internal import MartletLayers
 
-/// GPT-2 and what came from it: LayerNorm, plain feed-forwards, learned positions or early rotary ones.
+/// What came from GPT-2: LayerNorm, plain feed-forwards, learned positions or early rotary ones.
 let gptFamilies: [Family] = [
-    Family("gpt2", "gpt_bigcode") { fields in
+    Family("gpt_bigcode") { fields in
         let width = fields.integer("n_embd", "hidden_size", standard: 768)
         let heads = fields.integer("n_head", "num_attention_heads", standard: 12)
         let context = fields.integer("n_positions", "max_position_embeddings", standard: 1024)
         let hidden = fields.optionalInteger("n_inner") ?? 4 * width
-        let single = fields.modelType == "gpt_bigcode" && fields.flag("multi_query", standard: true)
+        let single = fields.flag("multi_query", standard: true)
         let headWidth = fields.quotient(width, heads, "n_embd over n_head")
         return DecoderShape(
             width: width, layers: fields.integer("n_layer", "num_hidden_layers", standard: 12),
@@ -52,7 +52,7 @@ let gptFamilies: [Family] = [
                 queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "n_embd over n_head"),
                 reach: .past),
             feedForward: .plain(hidden: fields.optionalInteger("n_inner") ?? 4 * width, bias: .present),
-            normVectors: .weightAndBias, norms: ["norm"],
+            normVectors: .weightAndBias, norms: ["attention.normBefore"],
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false), bias: .present)
         ).blueprint(fields.modelType)
     },
@@ -106,7 +106,7 @@ let gptFamilies: [Family] = [
                 headWidth: fields.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .past,
                 biases: biased ? .all : .none),
             feedForward: .plain(hidden: fields.integer("ffn_dim", standard: 3072), bias: fields.presence(biased)),
-            normVectors: affine ? .weightAndBias : .none, finalNorm: finalNorm ? ["output_norm"] : [],
+            normVectors: affine ? .weightAndBias : .none, finalNorm: finalNorm ? ["outputNorm"] : [],
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true)), positions: context + 2
         ).blueprint(fields.modelType)
         if table != width {
@@ -146,9 +146,9 @@ let gptFamilies: [Family] = [
                 queryHeads: heads, keyHeads: fields.optionalInteger("num_key_value_heads") ?? heads,
                 headWidth: headWidth,
                 reach: .past, biases: .all,
-                norms: normed ? ["query_norm", "key_norm"].map { .init($0, headWidth, .weightAndBias) } : []),
+                norms: normed ? ["queryNorm", "keyNorm"].map { .init($0, headWidth, .weightAndBias) } : []),
             feedForward: .plain(hidden: fields.integer("intermediate_size", standard: 8192), bias: .present),
-            normVectors: .weightAndBias, norms: ["norm"],
+            normVectors: .weightAndBias, norms: ["attention.normBefore"],
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false), bias: .present)
         ).blueprint(fields.modelType)
     },
@@ -203,8 +203,8 @@ private func falcon(_ fields: inout ConfigurationFields) -> Blueprint {
     let norms =
         grouped
         ? (fields.optionalInteger("num_ln_in_parallel_attn") ?? 2 == 2
-            ? ["attention_norm", "feed_forward_norm"] : ["norm"])
-        : parallel ? ["norm"] : ["attention_norm", "feed_forward_norm"]
+            ? ["attention.normBefore", "feedForward.normBefore"] : ["attention.normBefore"])
+        : parallel ? ["attention.normBefore"] : ["attention.normBefore", "feedForward.normBefore"]
     return DecoderShape(
         width: width, layers: fields.integer("num_hidden_layers", "n_layer", standard: 32),
         vocabulary: fields.integer("vocab_size", standard: 65024),

@@ -19,22 +19,12 @@ private struct Defaults: Sendable {
     var everyFull: Int?
 }
 
-/// Llama and its like: RMSNorm, gated feed-forwards, rotary positions.
+/// What is like Llama and cannot be run yet: RMSNorm, gated feed-forwards, rotary positions.
 let llamaFamilies: [Family] = [
-    llama("llama", Defaults()),
     llama("granite", Defaults()),
-    llama(
-        "mistral", Defaults(keyHeads: 8, hidden: 14336, context: 131072, window: 4096)),
     llama(
         "smollm3",
         Defaults(width: 2048, layers: 36, heads: 16, keyHeads: 4, vocabulary: 128256, context: 32768, tied: true)),
-    llama("qwen2", Defaults(keyHeads: 32, hidden: 22016, vocabulary: 151936, context: 32768)) { _, model in
-        model.attention.biases = .queryKeyValue
-    },
-    llama("qwen3", Defaults(keyHeads: 32, headWidth: 128, hidden: 22016, vocabulary: 151936, context: 32768)) {
-        _, model in
-        model.attention.norms = headNorms(model.attention)
-    },
     llama(
         "gemma",
         Defaults(
@@ -70,7 +60,7 @@ let llamaFamilies: [Family] = [
         "cohere",
         Defaults(width: 8192, layers: 40, heads: 64, hidden: 22528, vocabulary: 256000, context: 8192, tied: true)
     ) { fields, model in
-        model.norms = ["norm"]
+        model.norms = ["attention.normBefore"]
         if fields.flag("use_qk_norm", standard: false) { model.attention.norms = wideNorms(model.attention) }
     },
     llama(
@@ -78,25 +68,25 @@ let llamaFamilies: [Family] = [
         Defaults(
             width: 8192, layers: 40, heads: 64, headWidth: 128, hidden: 22528, vocabulary: 256000, context: 8192,
             tied: true, window: 4096, everyFull: 4)
-    ) { _, model in model.norms = ["norm"] },
+    ) { _, model in model.norms = ["attention.normBefore"] },
     llama("stablelm", Defaults(width: 2560, hidden: 6912, vocabulary: 50304, context: 4096)) { fields, model in
         model.normVectors = .weightAndBias
         if fields.flag("use_qkv_bias", standard: false) { model.attention.biases = .queryKeyValue }
-        if fields.flag("use_parallel_residual", standard: false) { model.norms = ["norm"] }
+        if fields.flag("use_parallel_residual", standard: false) { model.norms = ["attention.normBefore"] }
         if fields.flag("qk_layernorm", standard: false) { model.attention.norms = wideNorms(model.attention) }
     },
 ]
 
-let fourNorms = ["attention_norm", "attention_output_norm", "feed_forward_norm", "feed_forward_output_norm"]
+let fourNorms = ["attention.normBefore", "attention.normAfter", "feedForward.normBefore", "feedForward.normAfter"]
 
 /// One norm per head over queries and keys: Qwen3, Gemma 3.
 func headNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {
-    ["query_norm", "key_norm"].map { Blueprint.Norm($0, attention.headWidth, .weight) }
+    ["queryNorm", "keyNorm"].map { Blueprint.Norm($0, attention.headWidth, .weight) }
 }
 
 /// A norm over all heads of queries and of keys: OLMo 2.
 func wideNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {
-    [.init("query_norm", attention.queryWidth, .weight), .init("key_norm", attention.keyWidth, .weight)]
+    [.init("queryNorm", attention.queryWidth, .weight), .init("keyNorm", attention.keyWidth, .weight)]
 }
 
 /// A family of Llama's shape; `change` adds what is its own.
@@ -137,8 +127,7 @@ private func llamaShape(_ fields: inout ConfigurationFields, _ defaults: Default
     )
 }
 
-/// Which layers see everything, whatever the window: by `layer_types`, by the pattern of the model type, or, in Qwen, those
-/// below `max_window_layers` when windows are on at all.
+/// Which layers see everything, whatever the window: by `layer_types`, or by the pattern of the model type.
 private func fullLayers(_ fields: inout ConfigurationFields, layers: Int, _ defaults: Defaults) -> [Bool] {
     if let kinds = fields.list("layer_types") {
         guard kinds.count == layers else {
@@ -146,11 +135,6 @@ private func fullLayers(_ fields: inout ConfigurationFields, layers: Int, _ defa
             return Array(repeating: true, count: layers)
         }
         return kinds.map { $0.stringValue == "full_attention" }
-    }
-    if fields.modelType == "qwen2" || fields.modelType == "qwen3" {
-        let below = fields.integer("max_window_layers", standard: 28)
-        let windows = fields.flag("use_sliding_window", standard: false)
-        return (0..<layers).map { !windows || $0 < below }
     }
     guard let every = fields.optionalInteger("sliding_window_pattern", "_sliding_window_pattern") ?? defaults.everyFull,
         every > 0

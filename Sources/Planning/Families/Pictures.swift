@@ -15,7 +15,7 @@ let pictureFamilies: [Family] = [
         }
         return Blueprint(
             modelType: fields.modelType, width: width, vocabulary: 0, context: nil, embeddings: [],
-            stacks: [tower.stack(patchBias: .present, norms: ["output_norm"])], head: head)
+            stacks: [tower.stack(patchBias: .present, norms: ["outputNorm"])], head: head)
     },
     Family("clip") { fields in clip(&fields) },
 ]
@@ -66,8 +66,8 @@ private func pictureLayers(
 ) -> [Blueprint.Layer] {
     (0..<count).map { index in
         Blueprint.Layer(
-            name: "\(tower).layers.\(index)", attention: attention, feedForward: .plain(hidden: hidden, bias: .present),
-            norms: ["attention_norm", "feed_forward_norm"].map { .init($0, width, .weightAndBias) })
+            name: "\(tower).\(index)", attention: attention, feedForward: .plain(hidden: hidden, bias: .present),
+            norms: ["attention.normBefore", "feedForward.normBefore"].map { .init($0, width, .weightAndBias) })
     }
 }
 
@@ -98,12 +98,12 @@ private func clip(_ fields: inout ConfigurationFields) -> Blueprint {
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
         embeddings: [
-            ParameterTensor("embedding.tokens.weight", [vocabulary, width], .tokenTable, .lookedUp),
-            ParameterTensor("embedding.positions.weight", [positions, width], .positionTable, .lookedUp),
+            ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp),
+            ParameterTensor("decoder.positions.weight", [positions, width], .positionTable, .lookedUp),
         ],
         stacks: [
             .init(
-                .encoder, own: Blueprint.Norm("output_norm", width, .weightAndBias).tensors("text"), layers: layers),
-            tower.stack(patchBias: .absent, norms: ["input_norm", "output_norm"]),
+                .encoder, own: Blueprint.Norm("outputNorm", width, .weightAndBias).tensors("text"), layers: layers),
+            tower.stack(patchBias: .absent, norms: ["inputNorm", "outputNorm"]),
         ], head: .init(.none, width: width, before: head))
 }

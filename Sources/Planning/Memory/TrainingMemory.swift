@@ -102,19 +102,27 @@ public struct TrainingMemory: Sendable {
     }
 
     /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's input.
-    private static func logits(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int)
-        -> Quantity
+    static func logitBytes(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int) -> Double
     {
         let rows = Double(tokens * layout.microBatch) / Double(layout.context)
         let e = Double(recipe.activations.elementBytes)
         let vocabulary = blueprint.headIsAbsent || layout.pipeline > 1 ? 0 : Double(blueprint.vocabulary)
-        return Quantity(
-            rows * ((4 + e) * vocabulary / Double(layout.tensor) + e * Double(blueprint.width)), .bytes,
+        return rows * ((4 + e) * vocabulary / Double(layout.tensor) + e * Double(blueprint.width))
+    }
+
+    private static func logits(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int)
+        -> Quantity
+    {
+        Quantity(
+            logitBytes(blueprint, recipe, layout, tokens), .bytes,
             Formula(
                 "memory.training_logits", "rows · ((4 + e) · vocabulary / t + e · width)",
                 convention:
                     "32-bit logits and a gradient in the element type; the first stage has none when there are several",
                 source: "arXiv:2205.05198 §4.3"),
-            [.init("rows", rows), .init("vocabulary", blueprint.vocabulary), .init("e", e)])
+            [
+                .init("rows", tokens * layout.microBatch / layout.context), .init("vocabulary", blueprint.vocabulary),
+                .init("e", recipe.activations.elementBytes), .init("t", layout.tensor),
+            ])
     }
 }

@@ -144,13 +144,13 @@ struct MatrixGroup: Sendable {
         default: key = tensor.name
         }
         if case .multiplied(.source) = tensor.use { (key, group.fromSource) = (key + ".source", true) }
-        if tensor.name.contains(".cross_attention.") { key += ".cross" }
+        if tensor.name.contains(".crossAttention.") { key += ".cross" }
         if case .routed(let active) = tensor.use {
             key += ".experts"
             group.count = Double(tensor.shape[0])
             group.rowShare = Double(active) / Double(tensor.shape[0])
         }
-        if tensor.name.contains(".shared_expert.") { key += ".shared" }
+        if tensor.name.contains(".sharedExpert.") { key += ".shared" }
         key += ".\(Int(group.splitsInner ? columns : group.inner))"
         return (key, group)
     }
