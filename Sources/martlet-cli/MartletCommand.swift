@@ -19,7 +19,7 @@ struct MartletCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
-            InspectCommand.self, ConvertCommand.self,
+            InspectCommand.self, ConvertCommand.self, PlanCommand.self,
             BenchCommand.self, DoctorCommand.self,
         ])
 

@@ -89,7 +89,7 @@ extension Blueprint.Layer {
         let cross = layer.crossAttention == nil ? [] : ["crossAttention"]
         let sublayers = ["attention"] + cross + ["feedForward"]
         switch layer.arrangement {
-        case .before, .parallelSeparate: norms = sublayers.map { "\($0).normBefore" }
+        case .before, .parallelSeparate, .normedResidual: norms = sublayers.map { "\($0).normBefore" }
         case .after: norms = sublayers.map { "\($0).normAfter" }
         case .both: norms = sublayers.flatMap { ["\($0).normBefore", "\($0).normAfter"] }
         case .parallelShared: norms = ["attention.normBefore"]
@@ -127,7 +127,10 @@ extension Blueprint.FeedForward {
         case .plain(let hidden, _, let bias): self = .plain(hidden: hidden, bias: bias)
         case .gated(let hidden, _, let bias): self = .gated(hidden: hidden, bias: bias, fused: .absent)
         case .experts(let experts):
-            self = .experts(.init(count: experts.count, active: experts.active, hidden: experts.hidden))
+            self = .experts(
+                .init(
+                    count: experts.count, active: experts.active, hidden: experts.hidden,
+                    sharedHidden: experts.shared?.hidden ?? 0, sharedGate: experts.shared == nil ? .absent : .present))
         }
     }
 }
@@ -150,6 +153,7 @@ extension Architecture.Norm {
     fileprivate var vectors: Blueprint.Norm.Vectors {
         switch self {
         case .layer: .weightAndBias
+        case .unweighted: .none
         case .rms: .weight
         }
     }

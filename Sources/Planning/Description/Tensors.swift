@@ -121,9 +121,9 @@ extension Blueprint.FeedForward.Experts {
             + routed("down", width, hidden, .down)
         if sharedHidden > 0 {
             tensors += Blueprint.FeedForward.gated(hidden: sharedHidden, bias: .absent, fused: .absent)
-                .tensors(name + ".sharedExpert", width: width)
+                .tensors(name + ".shared", width: width)
         }
-        if sharedGate == .present { tensors += projection(name + ".sharedExpertGate", 1, width, .router) }
+        if sharedGate == .present { tensors += projection(name + ".sharedGate", 1, width, .router) }
         return tensors
     }
 }

@@ -1,10 +1,10 @@
 internal import MartletLayers
 
 /// T5, BART, Whisper.
-let encoderDecoderFamilies: [Family] = [
-    Family("t5", "mt5") { fields in t5(&fields) },
-    Family("bart", "mbart") { fields in bart(&fields) },
-    Family("whisper") { fields in whisper(&fields) },
+let encoderDecoderFamilies: [PlannedFamily] = [
+    PlannedFamily("t5", "mt5") { fields in t5(&fields) },
+    PlannedFamily("bart", "mbart") { fields in bart(&fields) },
+    PlannedFamily("whisper") { fields in whisper(&fields) },
 ]
 
 /// One layer per index, with cross-attention in decoders.

@@ -2,9 +2,9 @@ internal import MartletJSON
 internal import MartletLayers
 
 /// BERT and what came from it.
-let encoderFamilies: [Family] = [
-    Family("bert", "roberta", "xlm-roberta", "camembert", "electra") { fields in bert(&fields) },
-    Family("distilbert") { fields in
+let encoderFamilies: [PlannedFamily] = [
+    PlannedFamily("bert", "roberta", "xlm-roberta", "camembert", "electra") { fields in bert(&fields) },
+    PlannedFamily("distilbert") { fields in
         var model = EncoderShape(
             width: fields.integer("dim", standard: 768), layers: fields.integer("n_layers", standard: 6),
             heads: fields.integer("n_heads", standard: 12), hidden: fields.integer("hidden_dim", standard: 3072),
@@ -13,7 +13,7 @@ let encoderFamilies: [Family] = [
         model.hasPooler = false
         return model.blueprint(&fields)
     },
-    Family("albert") { fields in
+    PlannedFamily("albert") { fields in
         var model = EncoderShape(&fields, width: 4096, layers: 12, heads: 64, hidden: 16384, vocabulary: 30000)
         model.table = fields.integer("embedding_size", standard: 128)
         let groups = fields.integer("num_hidden_groups", standard: 1)
@@ -28,8 +28,8 @@ let encoderFamilies: [Family] = [
         }
         return blueprint
     },
-    Family("deberta", "deberta-v2") { fields in deberta(&fields) },
-    Family("modernbert") { fields in modernBert(&fields) },
+    PlannedFamily("deberta", "deberta-v2") { fields in deberta(&fields) },
+    PlannedFamily("modernbert") { fields in modernBert(&fields) },
 ]
 
 /// A BERT-like encoder by its sizes.

@@ -2,8 +2,8 @@ internal import MartletJSON
 internal import MartletLayers
 
 /// What came from GPT-2: LayerNorm, plain feed-forwards, learned positions or early rotary ones.
-let gptFamilies: [Family] = [
-    Family("gpt_bigcode") { fields in
+let gptFamilies: [PlannedFamily] = [
+    PlannedFamily("gpt_bigcode") { fields in
         let width = fields.integer("n_embd", "hidden_size", standard: 768)
         let heads = fields.integer("n_head", "num_attention_heads", standard: 12)
         let context = fields.integer("n_positions", "max_position_embeddings", standard: 1024)
@@ -20,7 +20,7 @@ let gptFamilies: [Family] = [
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true)), positions: context
         ).blueprint(fields.modelType)
     },
-    Family("gpt_neo") { fields in
+    PlannedFamily("gpt_neo") { fields in
         let width = fields.integer("hidden_size", standard: 2048)
         let heads = fields.integer("num_heads", standard: 16)
         let context = fields.integer("max_position_embeddings", standard: 2048)
@@ -40,7 +40,7 @@ let gptFamilies: [Family] = [
             if kinds[index % kinds.count] == "local" { layer.attention.reach = .window(window) }
         }
     },
-    Family("gptj") { fields in
+    PlannedFamily("gptj") { fields in
         let width = fields.integer("n_embd", standard: 4096)
         let heads = fields.integer("n_head", standard: 16)
         _ = fields.optionalInteger("rotary_dim")
@@ -56,7 +56,7 @@ let gptFamilies: [Family] = [
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false), bias: .present)
         ).blueprint(fields.modelType)
     },
-    Family("gpt_neox") { fields in
+    PlannedFamily("gpt_neox") { fields in
         let width = fields.integer("hidden_size", standard: 6144)
         let heads = fields.integer("num_attention_heads", standard: 64)
         let biased = fields.flag("attention_bias", standard: true)
@@ -73,7 +73,7 @@ let gptFamilies: [Family] = [
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false))
         ).blueprint(fields.modelType)
     },
-    Family("bloom") { fields in
+    PlannedFamily("bloom") { fields in
         let width = fields.integer("hidden_size", "n_embed", standard: 64)
         let heads = fields.integer("n_head", "num_attention_heads", standard: 8)
         var blueprint = DecoderShape(
@@ -88,7 +88,7 @@ let gptFamilies: [Family] = [
         blueprint.embeddings += Blueprint.Norm("norm", width, .weightAndBias).tensors("embedding")
         return blueprint
     },
-    Family("opt") { fields in
+    PlannedFamily("opt") { fields in
         let width = fields.integer("hidden_size", standard: 768)
         let table = fields.integer("word_embed_proj_dim", standard: width)
         let heads = fields.integer("num_attention_heads", standard: 12)
@@ -117,7 +117,7 @@ let gptFamilies: [Family] = [
         }
         return blueprint
     },
-    Family("mpt") { fields in
+    PlannedFamily("mpt") { fields in
         let width = fields.integer("d_model", standard: 2048)
         let heads = fields.integer("n_heads", standard: 16)
         if !fields.flag("no_bias", standard: true) { fields.problem("no_bias = false is not described") }
@@ -132,8 +132,8 @@ let gptFamilies: [Family] = [
             normVectors: .weight, head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true))
         ).blueprint(fields.modelType)
     },
-    Family("falcon") { fields in falcon(&fields) },
-    Family("phi") { fields in
+    PlannedFamily("falcon") { fields in falcon(&fields) },
+    PlannedFamily("phi") { fields in
         let width = fields.integer("hidden_size", standard: 2048)
         let heads = fields.integer("num_attention_heads", standard: 32)
         let headWidth = fields.quotient(width, heads, "hidden_size over num_attention_heads")
@@ -152,7 +152,7 @@ let gptFamilies: [Family] = [
             head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false), bias: .present)
         ).blueprint(fields.modelType)
     },
-    Family("starcoder2") { fields in
+    PlannedFamily("starcoder2") { fields in
         let width = fields.integer("hidden_size", standard: 3072)
         let heads = fields.integer("num_attention_heads", standard: 24)
         let biased = fields.flag("use_bias", standard: true)

@@ -20,7 +20,7 @@ private struct Defaults: Sendable {
 }
 
 /// What is like Llama and cannot be run yet: RMSNorm, gated feed-forwards, rotary positions.
-let llamaFamilies: [Family] = [
+let llamaFamilies: [PlannedFamily] = [
     llama("granite", Defaults()),
     llama(
         "smollm3",
@@ -93,8 +93,8 @@ func wideNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {
 private func llama(
     _ modelType: String, _ defaults: Defaults,
     change: @escaping @Sendable (inout ConfigurationFields, inout DecoderShape) -> Void = { _, _ in }
-) -> Family {
-    Family(modelType) { fields in
+) -> PlannedFamily {
+    PlannedFamily(modelType) { fields in
         var model = llamaShape(&fields, defaults)
         change(&fields, &model)
         let full = fullLayers(&fields, layers: model.layers, defaults)

@@ -2,8 +2,8 @@ internal import MartletJSON
 internal import MartletLayers
 
 /// Models of experts.
-let mixtureFamilies: [Family] = [
-    Family("mixtral") { fields in
+let mixtureFamilies: [PlannedFamily] = [
+    PlannedFamily("mixtral") { fields in
         var model = mixtureShape(
             &fields, width: 4096, layers: 32, heads: 32, keyHeads: 8, vocabulary: 32000, context: 131072)
         if let window = fields.optionalInteger("sliding_window") { model.attention.reach = .window(window) }
@@ -14,7 +14,7 @@ let mixtureFamilies: [Family] = [
                 hidden: fields.integer("intermediate_size", standard: 14336)))
         return model.blueprint(fields.modelType)
     },
-    Family("qwen2_moe") { fields in
+    PlannedFamily("qwen2_moe") { fields in
         var model = mixtureShape(
             &fields, width: 2048, layers: 24, heads: 16, keyHeads: 16, vocabulary: 151936, context: 32768)
         if fields.flag("qkv_bias", standard: true) { model.attention.biases = .queryKeyValue }
@@ -26,7 +26,7 @@ let mixtureFamilies: [Family] = [
                 sharedHidden: fields.integer("shared_expert_intermediate_size", standard: 5632), sharedGate: .present))
         return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 5632))
     },
-    Family("qwen3_moe") { fields in
+    PlannedFamily("qwen3_moe") { fields in
         var model = mixtureShape(
             &fields, width: 2048, layers: 24, heads: 32, keyHeads: 4, vocabulary: 151936, context: 32768)
         if fields.flag("attention_bias", standard: false) { model.attention.biases = .all }
@@ -38,7 +38,7 @@ let mixtureFamilies: [Family] = [
                 hidden: fields.integer("moe_intermediate_size", standard: 768)))
         return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 6144))
     },
-    Family("olmoe") { fields in
+    PlannedFamily("olmoe") { fields in
         var model = mixtureShape(
             &fields, width: 2048, layers: 16, heads: 16, keyHeads: 16, vocabulary: 50304, context: 4096)
         if fields.flag("attention_bias", standard: false) { model.attention.biases = .all }
@@ -50,7 +50,7 @@ let mixtureFamilies: [Family] = [
                 hidden: fields.integer("intermediate_size", standard: 2048)))
         return model.blueprint(fields.modelType)
     },
-    Family("gpt_oss") { fields in
+    PlannedFamily("gpt_oss") { fields in
         var model = mixtureShape(
             &fields, width: 2880, layers: 36, heads: 64, keyHeads: 8, headWidth: 64, vocabulary: 201088, context: 131072
         )
@@ -70,7 +70,7 @@ let mixtureFamilies: [Family] = [
             layer.others = [ParameterTensor(layer.name + ".attention.sinks", [heads], .other, .elementwise)]
         }
     },
-    Family("deepseek_v2", "deepseek_v3") { fields in deepSeek(&fields) },
+    PlannedFamily("deepseek_v2", "deepseek_v3") { fields in deepSeek(&fields) },
 ]
 
 private func mixtureShape(

@@ -1,8 +1,8 @@
 internal import MartletLayers
 
 /// ViT and CLIP: a picture cut into patches, each a row.
-let pictureFamilies: [Family] = [
-    Family("vit") { fields in
+let pictureFamilies: [PlannedFamily] = [
+    PlannedFamily("vit") { fields in
         let tower = PictureTower(&fields, patch: 16)
         let width = tower.width
         let name = fields.className(standard: "Model")
@@ -17,7 +17,7 @@ let pictureFamilies: [Family] = [
             modelType: fields.modelType, width: width, vocabulary: 0, context: nil, embeddings: [],
             stacks: [tower.stack(patchBias: .present, norms: ["outputNorm"])], head: head)
     },
-    Family("clip") { fields in clip(&fields) },
+    PlannedFamily("clip") { fields in clip(&fields) },
 ]
 
 /// The layers over the patches of one picture and a vector for the whole.

@@ -9,6 +9,8 @@ public struct QuantizedFile: Sendable {
     public let fileType: FileType
     public let entries: [Entry]
 
+    /// Tensors are those that files hold, which may keep together what the model keeps apart.
+    ///
     /// - Throws: ``PlanningError/impossible(_:)`` for model types that llama.cpp's rules do not cover.
     public init(_ blueprint: Blueprint, fileType: FileType) throws(PlanningError) {
         guard !blueprint.stacks.contains(where: { $0.length != .tokens }) else {
@@ -18,7 +20,7 @@ public struct QuantizedFile: Sendable {
         let rules = MixedQuantization(blueprint, fileType)
         var seen: [ParameterTensor.Part: Int] = [:]
         self.fileType = fileType
-        entries = blueprint.tensors.map { tensor in
+        entries = blueprint.derivedTensors.map { tensor in
             let layer = seen[tensor.part, default: 0]
             if tensor.isMatrix { seen[tensor.part] = layer + 1 }
             let type = rules.type(of: tensor, layer: layer)

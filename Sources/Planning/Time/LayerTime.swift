@@ -150,7 +150,7 @@ struct MatrixGroup: Sendable {
             group.count = Double(tensor.shape[0])
             group.rowShare = Double(active) / Double(tensor.shape[0])
         }
-        if tensor.name.contains(".sharedExpert.") { key += ".shared" }
+        if tensor.name.contains(".shared.") { key += ".shared" }
         key += ".\(Int(group.splitsInner ? columns : group.inner))"
         return (key, group)
     }

@@ -17,8 +17,8 @@ public struct DescribedModel: Sendable, Hashable {
 }
 
 /// Model types by name, each with the translation of its configuration.
-package struct Family: Sendable {
-    package typealias Translation = @Sendable (inout ConfigurationFields) -> Blueprint
+struct PlannedFamily: Sendable {
+    typealias Translation = @Sendable (inout ConfigurationFields) -> Blueprint
 
     let modelTypes: [String]
     let translate: Translation
@@ -27,11 +27,18 @@ package struct Family: Sendable {
         (self.modelTypes, self.translate) = (modelTypes, translate)
     }
 
-    static let all: [Family] =
+    static let all: [PlannedFamily] =
         gptFamilies + llamaFamilies + mixtureFamilies + encoderFamilies + encoderDecoderFamilies + pictureFamilies
 
     /// Model types whose description is the one that runs, so that its parameters are those of the model itself.
-    static let runnable = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
+    static let runnable = [
+        "bloom", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "mistral",
+        "mixtral",
+        "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
+    ]
+
+    /// Of those, the ones whose files keep queries, keys and values in one tensor.
+    static let fused = ["bloom", "falcon", "gpt2", "gpt_neox", "phi3"]
 
     /// Every model type that can be planned, in alphabetical order.
     static var knownModelTypes: [String] { (all.flatMap(\.modelTypes) + runnable).sorted() }
@@ -39,7 +46,7 @@ package struct Family: Sendable {
 
 extension DescribedModel {
     /// Every model type that can be planned.
-    public static var knownModelTypes: [String] { Family.knownModelTypes }
+    public static var knownModelTypes: [String] { PlannedFamily.knownModelTypes }
 
     /// Reads the contents of a `config.json`.
     ///
@@ -54,12 +61,12 @@ extension DescribedModel {
             throw .configuration(
                 modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
         }
-        if Family.runnable.contains(modelType) {
+        if PlannedFamily.runnable.contains(modelType) {
             self = try DescribedModel(runnable: object, modelType: modelType)
             return
         }
-        guard let family = Family.all.first(where: { $0.modelTypes.contains(modelType) }) else {
-            throw .unknownModelType(modelType, known: Family.knownModelTypes)
+        guard let family = PlannedFamily.all.first(where: { $0.modelTypes.contains(modelType) }) else {
+            throw .unknownModelType(modelType, known: PlannedFamily.knownModelTypes)
         }
         var fields = ConfigurationFields(object, modelType: modelType)
         let blueprint = family.translate(&fields)
@@ -70,7 +77,7 @@ extension DescribedModel {
     /// Reads a configuration by the family that would run it.
     private init(runnable object: JSONObject, modelType: String) throws(PlanningError) {
         guard let family = Families.reading(modelType) else {
-            throw .unknownModelType(modelType, known: Family.knownModelTypes)
+            throw .unknownModelType(modelType, known: PlannedFamily.knownModelTypes)
         }
         let layers = ["num_hidden_layers", "n_layer"].compactMap { object[$0]?.integerValue }.max() ?? 0
         guard layers <= ConfigurationFields.mostLayers else {
@@ -82,12 +89,20 @@ extension DescribedModel {
             throw .configuration(modelType: modelType, problems: error.offences)
         }
         var blueprint = Blueprint(architecture, modelType: modelType)
+        if PlannedFamily.fused.contains(modelType) { blueprint.fuseProjections() }
         blueprint.restrict(toClass: object["architectures"]?[0]?.stringValue)
         self.init(blueprint: blueprint, defaulted: reader.absentKeys)
     }
 }
 
 extension Blueprint {
+    /// Has files keep queries, keys and values in one tensor; the inventory stays the model's own.
+    mutating func fuseProjections() {
+        for stack in stacks.indices {
+            for layer in stacks[stack].layers.indices { stacks[stack].layers[layer].attention.projections = .fused }
+        }
+    }
+
     /// Leaves the head out when the checkpoint was written by a class without one.
     mutating func restrict(toClass name: String?) {
         guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel") else { return }

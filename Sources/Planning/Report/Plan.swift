@@ -1,0 +1,158 @@
+/// Everything the planner has to say about one model: named quantities in sections, and what was assumed.
+///
+///     let model = try Preset.model(named: "llama-3-8b")
+///     let plan = try Plan(model, PlanRequest())
+///     print(plan["parameters", "total"]?.readable ?? "")
+public struct Plan: Sendable {
+    /// A group of quantities under one heading.
+    public struct Section: Sendable {
+        public let name: String
+        public internal(set) var entries: [(key: String, quantity: Quantity)]
+    }
+
+    public let model: DescribedModel
+    public let request: PlanRequest
+    public internal(set) var sections: [Section] = []
+    /// What was assumed, defaulted, ignored or left out, in words.
+    public internal(set) var notes: [String] = []
+    /// The layouts of the training run, where one was asked for.
+    public internal(set) var layouts: LayoutSearch.Result?
+    /// Operations of a pass by term.
+    public internal(set) var terms: [OperationTerm: Count] = [:]
+    let workload: Workload
+
+    var blueprint: Blueprint { model.blueprint }
+
+    /// - Throws: ``PlanningError`` for a question that has no answer.
+    public init(_ model: DescribedModel, _ request: PlanRequest) throws(PlanningError) {
+        (self.model, self.request) = (model, request)
+        let tokens = request.context ?? min(model.blueprint.context ?? 4096, 4096)
+        guard tokens > 0, request.sequences > 0, Count(tokens) * Count(request.sequences) <= 1 << 32 else {
+            throw .impossible("context and batch must be positive, and at most 2³² tokens together")
+        }
+        workload = Workload(sequences: request.sequences, tokens: tokens, sourceTokens: request.sourceTokens)
+        noteAssumptions()
+        addParameters()
+        addOperations()
+        try addMemory()
+        if let hardware = request.hardware { try addTime(hardware) }
+        if request.budget != nil || request.hardware?[.memory] != nil { try addLimits() }
+        if let training = request.training { try addTraining(training) }
+    }
+
+    /// The quantity under `key` of a section.
+    public subscript(_ section: String, _ key: String) -> Quantity? {
+        sections.first { $0.name == section }?.entries.first { $0.key == key }?.quantity
+    }
+
+    mutating func add(_ section: String, _ entries: [(String, Quantity)]) {
+        let named = entries.map { (key: $0.0, quantity: $0.1) }
+        if let known = sections.firstIndex(where: { $0.name == section }) {
+            sections[known].entries += named
+        } else {
+            sections.append(Section(name: section, entries: named))
+        }
+    }
+
+    private mutating func noteAssumptions() {
+        if request.context == nil {
+            notes.append("context not given: \(workload.tokens) tokens, the model's own up to 4,096")
+        }
+        if let longest = blueprint.context, workload.tokens > longest {
+            notes.append(
+                "the model was made for \(grouped(Count(longest))) tokens, and \(grouped(Count(workload.tokens))) are asked for"
+            )
+        }
+        if !model.defaulted.isEmpty {
+            notes.append(
+                "not in the configuration, so the documented default of \(blueprint.modelType): \(model.defaulted.joined(separator: ", "))"
+            )
+        }
+        if !model.ignored.isEmpty {
+            notes.append(
+                "in the configuration and without a part in the plan: \(model.ignored.joined(separator: ", "))")
+        }
+        notes.append(
+            blueprint.inventory == nil
+                ? "Martlet describes \(blueprint.modelType) for planning and does not run it: parameters follow from the description"
+                : "parameters are the list of the model that Martlet would run")
+    }
+
+    private mutating func addParameters() {
+        let count = ParameterCount(blueprint)
+        add(
+            "parameters",
+            [
+                ("total", count.total), ("active", count.active), ("non_embedding", count.nonEmbedding),
+                ("tied", count.tied),
+                ("active_without_token_table", count.activeWithoutTokenTable),
+            ])
+    }
+
+    private mutating func addOperations() {
+        let operations = OperationCount(blueprint)
+        terms = operations.forwardTerms(workload)
+        add("flops", [("forward", operations.forward(workload)), ("backward", operations.backward(workload))])
+        guard blueprint.hasDecoder else { return }
+        let seen = OperationCount(blueprint, convention: .init(attention: .seen)).forward(workload)
+        add(
+            "flops",
+            [
+                ("prefill", operations.prefill(workload)),
+                (
+                    "decode_token",
+                    operations.decode(
+                        context: workload.tokens, sequences: workload.sequences,
+                        sourceTokens: blueprint.sourceRows(workload))
+                ),
+                ("forward_causal", seen),
+            ])
+    }
+
+    private mutating func addMemory() throws(PlanningError) {
+        let memory = try InferenceMemory(blueprint, weights: request.weights, cache: request.cache, workload: workload)
+        add(
+            "memory",
+            [
+                ("weights_bytes", memory.weights), ("kv_cache_bytes", memory.cache),
+                ("kv_cache_bytes_per_token", KeyValueCache(blueprint, layout: request.cache).bytesPerToken),
+                ("buffers_bytes", memory.buffers), ("logits_bytes", memory.logits), ("total_bytes", memory.total),
+            ])
+        for type in [FileType.q8_0, .q6_K, .q5_K_M, .q4_K_M, .q3_K_M, .q2_K] {
+            guard blueprint.hasDecoder, let file = try? QuantizedFile(blueprint, fileType: type) else { continue }
+            add(
+                "gguf",
+                [
+                    ("\(type.rawValue)_bytes", file.tensorBytes),
+                    ("\(type.rawValue)_bits_per_weight", file.bitsPerWeight),
+                ])
+        }
+    }
+
+    private mutating func addLimits() throws(PlanningError) {
+        let budget = request.budget ?? Count(request.hardware?[.memory] ?? 0)
+        let limits = InferenceLimits(blueprint, weights: request.weights, cache: request.cache, budget: budget)
+        let room = Quantity(
+            budget, .bytes,
+            Formula(
+                "limits.budget", "what everything must fit in", convention: "as given or as the device has",
+                source: "the request"))
+        add("limits", [("budget_bytes", room)])
+        guard blueprint.hasDecoder else { return }
+        if let longest = try limits.longestContext(sequences: workload.sequences) {
+            add("limits", [("longest_context", longest)])
+        } else {
+            notes.append("the weights alone do not fit \(readableBytes(Double(budget)))")
+        }
+        if let batch = try limits.largestBatch(tokens: workload.tokens) { add("limits", [("largest_batch", batch)]) }
+        if let best = try? InferenceLimits.bestQuantization(
+            blueprint, workload: workload, cache: request.cache, budget: budget)
+        {
+            let bits = try QuantizedFile(blueprint, fileType: best.type).bitsPerWeight
+            notes.append(
+                "best of llama.cpp's file types that fits: \(best.type.rawValue), \(best.memory.total.readable)")
+            add(
+                "limits", [("best_quantization_bits_per_weight", bits), ("best_quantization_bytes", best.memory.total)])
+        }
+    }
+}

@@ -1,0 +1,84 @@
+public import MartletJSON
+
+extension Quantity {
+    /// Value, unit, formula, convention, source and inputs. A range also has its ends.
+    public var json: JSON {
+        var object = JSONObject()
+        switch value {
+        case .count(let count): object["value"] = JSON(count)
+        case .measure(let measure): object["value"] = .number(measure)
+        case .range(let low, let middle, let high):
+            object["value"] = .number(middle)
+            object["low"] = .number(low)
+            object["high"] = .number(high)
+        }
+        object["unit"] = .string(unit.rawValue)
+        object["formula"] = .string(formula.name)
+        object["convention"] = .string(formula.convention)
+        object["source"] = .string(formula.source)
+        object["derivation"] = .string(derivation)
+        return .object(object)
+    }
+}
+
+extension JSON {
+    /// A whole number; one that does not fit 64 bits is rounded to a floating-point number.
+    fileprivate init(_ count: Count) {
+        if let small = Int(exactly: count) { self = .integer(small) } else { self = .number(Double(count)) }
+    }
+}
+
+extension Plan {
+    /// The whole plan: one object per section, the tensors, the notes and the layouts.
+    public var json: JSON {
+        var object = JSONObject()
+        object["model_type"] = .string(blueprint.modelType)
+        object["context"] = .integer(workload.tokens)
+        object["batch"] = .integer(workload.sequences)
+        object["weights"] = .string(request.weights.description)
+        object["cache"] = .string(request.cache.type.rawValue)
+        for section in sections {
+            var members = JSONObject()
+            for entry in section.entries { members[entry.key] = entry.quantity.json }
+            object[section.name] = .object(members)
+        }
+        var byTerm = JSONObject()
+        for term in OperationTerm.allCases { if let count = terms[term] { byTerm[term.rawValue] = JSON(count) } }
+        object["flops_by_term"] = .object(byTerm)
+        object["tensors"] = .array(
+            blueprint.tensors.map { tensor in
+                var entry: JSONObject = JSONObject()
+                entry["name"] = .string(tensor.name)
+                entry["shape"] = .array(tensor.shape.map { .integer($0) })
+                entry["parameters"] = JSON(tensor.elements)
+                entry["part"] = .string(tensor.part.rawValue)
+                return .object(entry)
+            })
+        if let layouts { object["layouts"] = layouts.json }
+        object["defaulted"] = .array(model.defaulted.map { .string($0) })
+        object["ignored"] = .array(model.ignored.map { .string($0) })
+        object["notes"] = .array(notes.map { .string($0) })
+        return .object(object)
+    }
+}
+
+extension LayoutSearch.Result {
+    var json: JSON {
+        func candidate(_ candidate: LayoutSearch.Candidate) -> JSON {
+            [
+                "layout": .string(candidate.layout.text), "tensor": .integer(candidate.layout.tensor),
+                "pipeline": .integer(candidate.layout.pipeline), "data": .integer(candidate.layout.data),
+                "expert": .integer(candidate.layout.expert), "micro_batch": .integer(candidate.layout.microBatch),
+                "interleave": .integer(candidate.layout.schedule.interleave),
+                "zero": .integer(candidate.layout.sharding.rawValue),
+                "recompute": .string(candidate.layout.recomputation.rawValue),
+                "iteration_seconds": .number(candidate.time.seconds), "device_bytes": .number(candidate.bytes),
+            ]
+        }
+        return [
+            "tried": .integer(tried), "too_large": .integer(tooLarge), "fitting": .integer(fitting.count),
+            "best": .array(fitting.prefix(10).map(candidate)), "pareto": .array(pareto.map(candidate)),
+            "neighbours": .array(neighbours.map { ["layout": .string($0.layout.text), "reason": .string($0.reason)] }),
+        ]
+    }
+}

@@ -1,0 +1,35 @@
+/// What a plan is asked for beside the model.
+public struct PlanRequest: Sendable {
+    /// Tokens of one sequence; nil: the model's context, at most 4,096.
+    public var context: Int?
+    public var sequences = 1
+    /// Tokens of one source sequence of an encoder-decoder; nil: as many as `context`.
+    public var sourceTokens: Int?
+    public var weights: WeightStorage = .uniform(.bf16)
+    public var cache = CacheLayout()
+    public var hardware: Hardware?
+    /// Bytes to fit in; nil: the hardware's memory.
+    public var budget: Count?
+    /// What speculation gains is shown for this acceptance and number of guesses.
+    public var speculation: Speculation?
+    public var training: Training?
+
+    public init() {}
+
+    /// A training run to be planned.
+    public struct Training: Sendable {
+        public var tokens: Double
+        public var devices: Int
+        /// Sequences of one step.
+        public var globalBatch: Int
+        public var recipe = TrainingMemory.Recipe()
+        /// USD per device hour; nil: the hardware's, where it is known.
+        public var price: Double?
+        /// kg CO2e per kWh; nil: from the lowest to the highest published one.
+        public var carbonIntensity: Double?
+
+        public init(tokens: Double, devices: Int, globalBatch: Int) {
+            (self.tokens, self.devices, self.globalBatch) = (tokens, devices, globalBatch)
+        }
+    }
+}

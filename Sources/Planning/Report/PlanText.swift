@@ -1,0 +1,58 @@
+extension Plan {
+    /// The plan as a table for people; with `explained`, the derivation of every number below it.
+    public func text(explained: Bool = false) -> String {
+        var lines = [
+            "\(blueprint.modelType): \(grouped(Count(workload.tokens))) tokens × \(workload.sequences), weights \(request.weights), cache \(request.cache.type.rawValue)",
+            "",
+        ]
+        let width = sections.flatMap(\.entries).map { $0.key.utf8.count }.max() ?? 0
+        for section in sections {
+            lines.append(section.name)
+            for entry in section.entries {
+                let key = entry.key.replacing("_", with: " ")
+                lines.append(
+                    "  \(key)\(String(repeating: " ", count: width + 2 - key.utf8.count))\(entry.quantity.readable)")
+                if explained { lines.append("    \(entry.quantity.derivation)") }
+            }
+            lines.append("")
+        }
+        lines += partLines + layoutLines
+        lines.append("notes")
+        lines += notes.map { "  \($0)" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private var partLines: [String] {
+        let count = ParameterCount(blueprint)
+        let total = Double(count.total.count ?? 1)
+        let rows = count.byPart.map { part, elements in
+            "  \(part.rawValue): \(grouped(elements)), \(fixed(100 * Double(elements) / total, 2)) %"
+        }
+        return ["parameters by part"] + rows + [""]
+    }
+
+    private var layoutLines: [String] {
+        guard let layouts, !layouts.fitting.isEmpty else { return [] }
+        func line(_ candidate: LayoutSearch.Candidate) -> String {
+            "  \(readableSeconds(candidate.time.seconds)), \(readableBytes(candidate.bytes)): \(candidate.layout.text)"
+        }
+        return ["layouts: \(layouts.fitting.count) of \(layouts.tried) fit; the fastest"]
+            + layouts.fitting.prefix(5).map(line)
+            + ["not dominated in time and memory"] + layouts.pareto.prefix(8).map(line)
+            + ["one step from the best"] + layouts.neighbours.map { "  \($0.layout.text): \($0.reason)" } + [""]
+    }
+
+    /// Every tensor: name, shape, parameters, and bytes as the weights are asked to be stored.
+    public var tensorTable: String {
+        let type: StorageType? = if case .uniform(let type) = request.weights { type } else { nil }
+        let mixed: QuantizedFile? =
+            if case .mixed(let type) = request.weights { try? QuantizedFile(blueprint, fileType: type) } else { nil }
+        let rows =
+            mixed?.entries.map { ($0.tensor, $0.type) }
+            ?? blueprint.tensors.map { ($0, Blueprint.storageType(of: $0, wanted: type ?? .bf16)) }
+        return rows.map { tensor, type in
+            let shape = "[" + tensor.shape.map(String.init).joined(separator: ", ") + "]"
+            return "\(tensor.name)\t\(shape)\t\(tensor.elements)\t\(type.rawValue)\t\(type.bytes(tensor.elements))"
+        }.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,243 @@
+import ArgumentParser
+import MartletJSON
+import MartletPlanning
+
+/// `martlet plan`: what a model takes, before anything is run.
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Parameters, bytes, FLOPs, time, energy, money and layouts of a model, with every formula.",
+        discussion: """
+            Examples:
+              martlet plan path/to/model --context 8192
+              martlet plan --preset llama-3-8b --hardware H100 --batch 16 --json
+              martlet plan --preset gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11 --global-batch 1536
+              martlet plan --compute 5.88e23
+            """)
+
+    @Argument(help: "A config.json, a Hugging Face directory, a .gguf file, or org/name in the hub cache.")
+    var model: String?
+
+    @Option(help: "A published model by name; --list shows the names.")
+    var preset: String?
+
+    @Option(help: "Tokens of one sequence (default: the model's, at most 4,096).")
+    var context: Int?
+
+    @Option(help: "Sequences at once.")
+    var batch = 1
+
+    @Option(help: "Tokens of one source sequence of an encoder-decoder (default: the context).")
+    var source: Int?
+
+    @Option(help: "How weights are stored: f32, bf16, q8_0, q4_K, … or a mixture of llama.cpp's, Q4_K_M, ….")
+    var weights = "bf16"
+
+    @Option(help: "How keys and values are stored: f32, f16, bf16, q8_0, q4_0, ….")
+    var cache = "f16"
+
+    @Option(help: "The cache is kept in blocks of so many tokens.")
+    var cacheBlock = 1
+
+    @Option(help: "A device by name, or none (default: this machine, measured).")
+    var hardware: String?
+
+    @Option(help: "A file with more devices, in the form of hardware.json.")
+    var hardwareFile: String?
+
+    @Option(help: "What everything must fit in, as 24GB or 16GiB (default: the device's memory).")
+    var memory: String?
+
+    @OptionGroup(title: "Training") var training: PlanTrainingOptions
+
+    @Option(help: "Speculation: the chance that a guessed token is accepted.")
+    var acceptance: Double?
+
+    @Option(help: "Speculation: tokens guessed at a time.")
+    var guesses = 4
+
+    @Option(help: "Speculation: time of a small step over a large one.")
+    var draftCost = 0.05
+
+    @Option(help: "Best sizes for so many operations, by every scaling law; needs no model.")
+    var compute: Double?
+
+    @Option(help: "Fit a scaling law to runs in a CSV of parameters, tokens and loss; needs no model.")
+    var runs: String?
+
+    @Flag(help: "Show the derivation of every number.")
+    var explain = false
+
+    @Flag(help: "Every tensor with shape, parameters, type and bytes.")
+    var tensors = false
+
+    @Flag(help: "Run the model and set prediction beside measurement.")
+    var measure = false
+
+    @Flag(help: "The names of presets, devices and model types.")
+    var list = false
+
+    @Option(help: "Also write a report with charts, one file that opens anywhere.")
+    var html: String?
+
+    @Flag(help: "One JSON document.")
+    var json = false
+
+    func validate() throws {
+        for (name, value) in [("context", context), ("batch", batch), ("source", source), ("cache-block", cacheBlock)] {
+            if let value, !(1...1 << 30).contains(value) {
+                throw ValidationError("--\(name) is \(value), but lies between 1 and \(1 << 30).")
+            }
+        }
+        if let acceptance, !(0...1).contains(acceptance) { throw ValidationError("--acceptance lies between 0 and 1.") }
+        if let compute, !(compute > 0 && compute.isFinite) { throw ValidationError("--compute must be positive.") }
+        if model != nil && preset != nil { throw ValidationError("Give a model or --preset, not both.") }
+    }
+
+    func run() throws {
+        if list { return try writeNames() }
+        if let compute {
+            return write(PlanScaling.answers(compute: compute), heading: "best for \(compute) operations")
+        }
+        if let runs { return try PlanScaling.fit(path: runs, json: json) }
+        let described = try describe()
+        if measure {
+            return try PlanMeasurement(path: try modelPath(), described, request: request()).write(json: json)
+        }
+        let plan = try Plan(described, request())
+        if let html { try PlanFile.write(plan.page, to: html) }
+        if tensors { return Output.write(plan.tensorTable) }
+        if json { Output.document(plan.json) } else { Output.write(plan.text(explained: explain)) }
+    }
+
+    // MARK: - What is asked
+
+    private func request() throws -> PlanRequest {
+        var request = PlanRequest()
+        guard let storage = WeightStorage(named: weights) else {
+            throw UsageError(
+                "--weights \(weights) is not known; known are \(WeightStorage.names.joined(separator: ", "))")
+        }
+        guard let type = StorageType(named: cache) else {
+            throw UsageError(
+                "--cache \(cache) is not known; known are \(StorageType.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
+        (request.context, request.sequences, request.sourceTokens) = (context, batch, source)
+        (request.weights, request.cache) = (storage, CacheLayout(type: type, block: cacheBlock))
+        request.hardware = try device()
+        request.budget = try memory.map(PlanFile.bytes)
+        request.speculation = acceptance.map { Speculation(acceptance: $0, guesses: guesses, costRatio: draftCost) }
+        request.training = try training.request()
+        return request
+    }
+
+    private func device() throws -> Hardware? {
+        if hardware == "none" { return nil }
+        var table = try HardwareTable.standard()
+        if let hardwareFile { table.add(try HardwareTable(reading: try Input.bytes(hardwareFile), name: hardwareFile)) }
+        guard let hardware else { return Hardware.thisMachine() }
+        return try table.device(named: hardware)
+    }
+
+    private func modelPath() throws -> String {
+        guard let model else {
+            throw UsageError("a model is needed: give a config.json, a directory, a .gguf file or --preset")
+        }
+        return try ModelOptions.path(of: model)
+    }
+
+    private func describe() throws -> DescribedModel {
+        if let preset { return try Preset.model(named: preset) }
+        return try PlanFile.model(at: modelPath())
+    }
+
+    // MARK: - Short answers
+
+    private func writeNames() throws {
+        let lists: [(String, [String])] = [
+            ("presets", try Preset.names()), ("hardware", try HardwareTable.standard().devices.map(\.name)),
+            ("model_types", DescribedModel.knownModelTypes),
+        ]
+        if json {
+            var object = JSONObject()
+            for (name, values) in lists { object[name] = .array(values.map { .string($0) }) }
+            return Output.document(.object(object))
+        }
+        for (name, values) in lists { Output.write("\(name): \(values.joined(separator: ", "))\n") }
+    }
+
+    private func write(_ answers: [(name: String, quantity: Quantity)], heading: String) {
+        if json {
+            var object = JSONObject()
+            for answer in answers { object[answer.name] = answer.quantity.json }
+            return Output.document(.object(object))
+        }
+        Output.write(heading + "\n")
+        for answer in answers {
+            Output.write("  \(answer.name): \(answer.quantity.readable)\n")
+            if explain { Output.write("    \(answer.quantity.derivation)\n") }
+        }
+    }
+}
+
+/// A training run on many devices, as far as `plan` asks about it.
+struct PlanTrainingOptions: ParsableArguments {
+    @Option(help: "Plan a training run over so many tokens, as 3e11.")
+    var trainTokens: Double?
+
+    @Option(help: "Devices of the run.")
+    var devices = 1
+
+    @Option(help: "Sequences of one step (default: one per device).")
+    var globalBatch: Int?
+
+    @Option(help: "adam, adam8bit, sgd, momentum, lion, adafactor or muon.")
+    var optimizer = "adam"
+
+    @Option(help: "single (4+4), mixed (2+2 and a 32-bit copy), megatron (2+4 and a copy) or both (2+6 and a copy).")
+    var precision = "mixed"
+
+    @Option(help: "flash or plain: what attention keeps for the pass back.")
+    var attention = "flash"
+
+    @Option(help: "Train low-rank adapters of this rank beside frozen weights.")
+    var loraRank: Int?
+
+    @Option(help: "How the frozen weights are stored: bf16, or nf4 for QLoRA.")
+    var loraBase = "bf16"
+
+    @Option(help: "USD per device hour (default: the device's, where it is known).")
+    var price: Double?
+
+    @Option(help: "kg CO2e per kWh (default: from the lowest to the highest published one).")
+    var carbon: Double?
+
+    func request() throws -> PlanRequest.Training? {
+        guard let trainTokens else { return nil }
+        let batch = globalBatch ?? devices
+        guard (1...1 << 24).contains(devices), (1...1 << 24).contains(batch), trainTokens > 0, trainTokens.isFinite
+        else {
+            throw UsageError(
+                "--devices and --global-batch lie between 1 and \(1 << 24), and --train-tokens is positive")
+        }
+        var training = PlanRequest.Training(tokens: trainTokens, devices: devices, globalBatch: batch)
+        let precisions = [
+            "single": TrainingPrecision.single, "mixed": .mixed, "megatron": .megatron, "both": .both,
+        ]
+        guard let optimizer = Optimizer(rawValue: optimizer) else {
+            throw UsageError(
+                "--optimizer \(self.optimizer) is not known; known are \(Optimizer.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
+        guard let precision = precisions[precision], let kernel = AttentionKernel(rawValue: attention),
+            let base = StorageType(named: loraBase)
+        else { throw UsageError("--precision, --attention or --lora-base is none of the names that --help shows") }
+        training.recipe = .init(
+            precision: precision, optimizer: optimizer,
+            activations: Activations(elementBytes: precision.weights, kernel: kernel),
+            adapters: loraRank.map { Adapters(rank: max(1, $0), base: base) })
+        (training.price, training.carbonIntensity) = (price, carbon)
+        return training
+    }
+}
