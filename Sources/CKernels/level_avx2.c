@@ -12,6 +12,7 @@
 #include "vector.h"
 
 #define TILE_GROUPS 1
+#define FEW_ROWS 1
 #define BURN_CHAINS 6
 #define DOT4_SIGNED_Q8 1
 

@@ -13,6 +13,7 @@
 #include "vector.h"
 
 #define TILE_GROUPS 4
+#define FEW_ROWS 6
 #define BURN_CHAINS 12
 #define DOT4_SIGNED_Q8 0
 

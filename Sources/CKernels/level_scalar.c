@@ -8,6 +8,7 @@
 #include "vector.h"
 
 #define TILE_GROUPS 1
+#define FEW_ROWS 1
 #define BURN_CHAINS 4
 #define DOT4_SIGNED_Q8 0
 

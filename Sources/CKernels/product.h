@@ -20,15 +20,23 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
     }
 }
 
+/// How many rows may share one pass over a panel without unpacking it: what the registers hold.
+#if FEW_ROWS == 1
+#define FOR_FEW_ROWS(rows, operation, ...) operation(1, __VA_ARGS__);
+#else
+#define FOR_FEW_ROWS FOR_TILE_ROWS
+#endif
+
 /// sums[r] = one panel's product with rows of activations.
 INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
-    if (is_quantized(type)) {
-        if (rows == 1) return quantized_one_row(type, panel, inputs, activations, sums);
-        return quantized_many_rows(type, panel, inputs, activations, rows, sums);
-    }
     if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
-    if (rows == 1) return dense_one_row(type, panel, inputs, (const float *)activations, sums);
-    dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
+    if (is_quantized(type)) {
+        if (rows > FEW_ROWS) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
+        FOR_FEW_ROWS(rows, quantized_few_rows, type, panel, inputs, activations, sums)
+    } else {
+        if (rows > FEW_ROWS) return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
+        FOR_FEW_ROWS(rows, dense_few_rows, type, panel, inputs, (const float *)activations, sums)
+    }
 }
 
 INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,

@@ -28,25 +28,30 @@ INLINE const float *dense_slice(martlet_type type, const uint8_t *panel, size_t 
     return slice;
 }
 
-INLINE void dense_one_row(martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
-    f32x16 total[PANEL_GROUPS];
-    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[g] = splat(0);
-    size_t k = 0;
-    for (; k + 2 <= inputs; k += 2) {
-        const f32x16 even = splat(x[k]), odd = splat(x[k + 1]);
+/// Sixteen columns of input k (`odd`: k is odd) as f32, of any dense type.
+INLINE f32x16 dense_columns(martlet_type type, const uint8_t *panel, size_t k, int odd, int g) {
+    return type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, odd, g);
+}
+
+/// At most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
+INLINE void dense_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
+    f32x16 total[TILE_ROWS][PANEL_GROUPS];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = splat(0);
+    for (size_t k = 0; k < inputs; k += 2) {
         fetch(panel + STREAM_AHEAD + k * PANEL * block_bytes(type), 2 * PANEL * block_bytes(type));
-        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
-            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, 0, g),
-                             even, total[g]);
-            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + (k + 1) * PANEL + g * LANES)
-                                                 : widened(type, panel, k + 1, 1, g), odd, total[g]);
+        UNROLL for (int odd = 0; odd < 2; odd++) {
+            if (k + (size_t)odd == inputs) break;
+            f32x16 columns[PANEL_GROUPS];
+            UNROLL for (int g = 0; g < PANEL_GROUPS; g++) columns[g] = dense_columns(type, panel, k + (size_t)odd, odd, g);
+            UNROLL for (int r = 0; r < rows; r++) {
+                const f32x16 v = splat(x[(size_t)r * inputs + k + (size_t)odd]);
+                UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = fused(columns[g], v, total[r][g]);
+            }
         }
     }
-    if (k < inputs)
-        UNROLL for (int g = 0; g < PANEL_GROUPS; g++)
-            total[g] = fused(type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, 0, g),
-                             splat(x[k]), total[g]);
-    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + g * LANES, total[g]);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + r * PANEL + g * LANES, total[r][g]);
 }
 
 INLINE void dense_rows(int rows, const float *b, size_t steps, const float *x, size_t inputs, float *sums) {

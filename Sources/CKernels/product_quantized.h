@@ -28,33 +28,49 @@ INLINE i32x16 start_of(martlet_type type, activation_row row, size_t index, int 
     return splat_int(word_at(row.corrections + 8 * index + 4 * (size_t)half));
 }
 
-INLINE f32x16 add_block(martlet_type type, const uint8_t *block, int b, int g, activation_row row, size_t index, f32x16 total) {
-    const f32x16 scale = splat(row.scales[index]);
+/// Adds the products of 32 inputs and sixteen columns to the totals of a few rows.
+INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, int g, const activation_row *a, size_t index,
+                      f32x16 total[TILE_ROWS][PANEL_GROUPS]) {
     const int halves = halves_of(type), quads = QUADS / halves;
     UNROLL for (int half = 0; half < halves; half++) {
-        i32x16 sums = start_of(type, row, index, half);
-        UNROLL for (int i = half * quads; i < (half + 1) * quads; i++)
-            sums = dot4(type, sums, quad(type, block, b, i, g), word_at(row.values + index * BLOCK + (size_t)i * 4));
-        total = fused(__builtin_convertvector(sums, f32x16) * column_scales(type, block, b, half, g), scale, total);
+        i32x16 sums[TILE_ROWS];
+        UNROLL for (int r = 0; r < rows; r++) sums[r] = start_of(type, a[r], index, half);
+        UNROLL for (int i = half * quads; i < (half + 1) * quads; i++) {
+            const u32x16 columns = quad(type, block, b, i, g);
+            UNROLL for (int r = 0; r < rows; r++)
+                sums[r] = dot4(type, sums[r], columns, word_at(a[r].values + index * BLOCK + (size_t)i * 4));
+        }
+        const f32x16 scales = column_scales(type, block, b, half, g);
+        UNROLL for (int r = 0; r < rows; r++)
+            total[r][g] = fused(__builtin_convertvector(sums[r], f32x16) * scales, splat(a[r].scales[index]), total[r][g]);
     }
-    if (has_minima(type)) total = fused(column_minima(type, block, b, g), splat(float_at(row.corrections + 8 * index)), total);
-    return total;
+    if (!has_minima(type)) return;
+    const f32x16 minima = column_minima(type, block, b, g);
+    UNROLL for (int r = 0; r < rows; r++)
+        total[r][g] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r][g]);
 }
 
-INLINE void quantized_one_row(martlet_type type, const uint8_t *panel, size_t inputs, const void *activations, float *sums) {
-    const activation_row row = activation_parts(activations, inputs);
-    const size_t elements = block_elements(type), bytes = block_bytes(type) * PANEL;
-    const size_t step = bytes / (elements / BLOCK * PANEL_GROUPS);  // what one group of columns advances by, on average
-    f32x16 total[PANEL_GROUPS];
-    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[g] = splat(0);
-    for (size_t s = 0; s < inputs / elements; s++, panel += bytes)
-        UNROLL for (int b = 0; b < (int)(elements / BLOCK); b++)
+/// At most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
+INLINE void quantized_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations,
+                               float *sums) {
+    const int per = (int)(block_elements(type) / BLOCK);
+    const size_t bytes = block_bytes(type) * PANEL, row_bytes = martlet_activation_bytes(type, inputs);
+    const size_t step = bytes / (size_t)(per * PANEL_GROUPS);  // what one group of columns advances by, on average
+    activation_row a[TILE_ROWS];
+    f32x16 total[TILE_ROWS][PANEL_GROUPS];
+    UNROLL for (int r = 0; r < rows; r++) {
+        a[r] = activation_parts(activations + (size_t)r * row_bytes, inputs);
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = splat(0);
+    }
+    for (size_t index = 0; index < inputs / BLOCK; index += (size_t)per, panel += bytes)
+        UNROLL for (int b = 0; b < per; b++)
             UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
-                fetch(panel + STREAM_AHEAD + ((size_t)b * PANEL_GROUPS + (size_t)g) * step, step);
-                total[g] = add_block(type, panel, b, g, row, s * (elements / BLOCK) + (size_t)b, total[g]);
+                fetch(panel + STREAM_AHEAD + (size_t)(b * PANEL_GROUPS + g) * step, step);
+                add_block(rows, type, panel, b, g, a, index + (size_t)b, total);
                 KEEP_ORDER;
             }
-    UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + g * LANES, total[g]);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + r * PANEL + g * LANES, total[r][g]);
 }
 
 /// Thirty-two inputs of a panel, unpacked for many rows.

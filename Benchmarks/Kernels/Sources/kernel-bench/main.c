@@ -146,7 +146,7 @@ static void one_row(int threads, double bandwidth) {
 
 static void many_rows(int threads, const double *peaks) {
     static const char *const names[] = {"f32", "int8", "bf16"};
-    static const struct { size_t outputs, inputs, rows; } shapes[] = {{128, 512, 252}, {4864, 1024, 512}, {2048, 8192, 512}, {2048, 2048, 8}};
+    static const struct { size_t outputs, inputs, rows; } shapes[] = {{128, 512, 252}, {4864, 1024, 512}, {2048, 8192, 512}, {2048, 2048, 8}, {65536, 2048, 2}, {65536, 2048, 4}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             const double seconds = time_product(types[i].type, shapes[s].outputs, shapes[s].inputs, shapes[s].rows, threads);
