@@ -69,29 +69,44 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
     return choose(visible, scores, splat(-__builtin_inff()));
 }
 
-/// Turns one head's raw products with a block into probabilities, and rescales what was summed before.
-INLINE void soften(head_tile *tile, size_t h, size_t block, key_range range, float *products) {
-    const martlet_attention *work = tile->work;
-    const size_t row = tile->row[h], head = tile->head[h];
-    f32x16 scores[KEY_GROUPS], best = splat(-__builtin_inff()), sum[KEY_GROUPS];
+/// One block for a tile: what each head sees of it, and its raw products, then scores, then probabilities.
+typedef struct {
+    size_t number;
+    const float *keys, *values;
+    key_range ranges[HEAD_TILE];
+    float scores[HEAD_TILE][KEYS] __attribute__((aligned(64)));
+} tile_block;
+
+INLINE bool sees(const tile_block *block, size_t h) { return block->ranges[h].low < block->ranges[h].high; }
+
+/// Raw products to scores; where the maximum grows, what was summed before is scaled down to it.
+INLINE void raise_maximum(head_tile *tile, tile_block *block, size_t h) {
+    f32x16 best = splat(-__builtin_inff());
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
-        scores[g] = finish_scores(work, row, head, block, (size_t)g * LANES, range, load(products + g * LANES));
-        best = larger(scores[g], best);
+        float *place = block->scores[h] + g * LANES;
+        const f32x16 scores = finish_scores(tile->work, tile->row[h], tile->head[h], block->number, (size_t)g * LANES, block->ranges[h],
+                                            load(place));
+        store(place, scores);
+        best = larger(scores, best);
     }
     const float highest = largest_lane(best), before = tile->maximum[h];
-    if (highest > before) {  // otherwise the factor is e^0 = 1
-        const float factor = exponential_of(before - highest);
-        float *sums = tile->sums + h * tile->padded;
-        for (size_t i = 0; i < tile->padded; i += LANES) store(sums + i, load(sums + i) * splat(factor));
-        tile->maximum[h] = highest;
-        tile->total[h] *= factor;
-    }
-    const float base = tile->maximum[h] == -__builtin_inff() ? 0 : tile->maximum[h];
+    if (!(highest > before)) return;
+    const float factor = exponential_of(before - highest);
+    float *sums = tile->sums + h * tile->padded;
+    for (size_t i = 0; i < tile->padded; i += LANES) store(sums + i, load(sums + i) * splat(factor));
+    tile->maximum[h] = highest;
+    tile->total[h] *= factor;
+}
+
+/// Scores to e^(score − maximum), added to the total.
+INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
+    const f32x16 base = splat(tile->maximum[h] == -__builtin_inff() ? 0 : tile->maximum[h]);
+    f32x16 e[KEY_GROUPS];
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
-        sum[g] = exponential(scores[g] - splat(base));
-        store(products + g * LANES, sum[g]);
+        e[g] = exponential(load(block->scores[h] + g * LANES) - base);
+        store(block->scores[h] + g * LANES, e[g]);
     }
-    tile->total[h] += sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    tile->total[h] += sum_lanes((e[0] + e[1]) + (e[2] + e[3]));
 }
 
 /// sums[r] += probabilities[r] · values, sixty-four columns at a time, then sixteen, then a padded copy of the rest.
@@ -113,31 +128,54 @@ INLINE void add_values(int rows, const float *const *probabilities, const float 
     dense_tile(rows, 1, probabilities, rest, LANES, LANES, KEYS, targets);
 }
 
-/// `rows` heads of the tile from head h on against one block.
-INLINE void attend_heads(int rows, head_tile *tile, size_t h, size_t block) {
+/// Raw products of `rows` heads from head h on with the block's keys.
+INLINE void multiply_keys(int rows, const head_tile *tile, tile_block *block, size_t h) {
     const martlet_attention *work = tile->work;
-    const float *base = work->blocks[block];
-    const float *keys = base + work->key_head * work->head_width * KEYS;
-    const float *values = base + work->key_heads * work->head_width * KEYS + work->key_head * work->value_width * KEYS;
-    float products[TILE_ROWS][KEYS] __attribute__((aligned(64))) = {{0}};
-    const float *queries[TILE_ROWS], *probabilities[TILE_ROWS];
-    float *scores[TILE_ROWS], *sums[TILE_ROWS];
-    key_range ranges[TILE_ROWS];
-    bool any = false;
-    for (int r = 0; r < rows; r++) {
+    const float *queries[TILE_ROWS];
+    float *scores[TILE_ROWS];
+    UNROLL for (int r = 0; r < rows; r++) {
         const size_t row = tile->row[h + (size_t)r], head = tile->head[h + (size_t)r];
         queries[r] = work->queries + row * work->query_stride + head * work->head_width;
-        probabilities[r] = scores[r] = products[r];
-        ranges[r] = visible_keys(work, row, block);
-        const bool sees = ranges[r].low < ranges[r].high;
-        sums[r] = tile->sums + (sees ? h + (size_t)r : HEAD_TILE) * tile->padded;
-        any |= sees;
+        scores[r] = block->scores[h + (size_t)r];
+        memset(scores[r], 0, sizeof block->scores[0]);
     }
-    if (!any) return;
-    dense_panel(rows, queries, keys, LANES, work->head_width * LANES, work->head_width, scores);
-    for (int r = 0; r < rows; r++)
-        if (ranges[r].low < ranges[r].high) soften(tile, h + (size_t)r, block, ranges[r], products[r]);
-    add_values(rows, probabilities, values, work->value_width, sums);
+    dense_panel(rows, queries, block->keys, LANES, work->head_width * LANES, work->head_width, scores);
+}
+
+/// The sums of `rows` heads from head h on; a head that does not see the block adds to a row that nobody reads.
+INLINE void multiply_values(int rows, head_tile *tile, const tile_block *block, size_t h) {
+    const float *probabilities[TILE_ROWS];
+    float *sums[TILE_ROWS];
+    UNROLL for (int r = 0; r < rows; r++) {
+        probabilities[r] = block->scores[h + (size_t)r];
+        sums[r] = tile->sums + (sees(block, h + (size_t)r) ? h + (size_t)r : HEAD_TILE) * tile->padded;
+    }
+    add_values(rows, probabilities, block->values, tile->work->value_width, sums);
+}
+
+/// Whether any of the heads that make one micro-kernel tile sees the block.
+INLINE bool any_sees(const tile_block *block, size_t h, size_t count) {
+    for (size_t end = h + TILE_ROWS < count ? h + TILE_ROWS : count; h < end; h++)
+        if (sees(block, h)) return true;
+    return false;
+}
+
+/// Keys first for all heads, then values for all, so that each part stays in the first-level cache.
+static void attend_block(head_tile *tile, size_t number) {
+    const martlet_attention *work = tile->work;
+    tile_block block;
+    block.number = number;
+    block.keys = work->blocks[number] + work->key_head * work->head_width * KEYS;
+    block.values = work->blocks[number] + work->key_heads * work->head_width * KEYS + work->key_head * work->value_width * KEYS;
+    for (size_t h = 0; h < tile->count; h++) block.ranges[h] = visible_keys(work, tile->row[h], number);
+    for (size_t h = 0; h < tile->count; h += TILE_ROWS)
+        if (any_sees(&block, h, tile->count)) FOR_TILE_ROWS(tile->count - h, multiply_keys, tile, &block, h)
+    for (size_t h = 0; h < tile->count; h++)
+        if (sees(&block, h)) raise_maximum(tile, &block, h);
+    for (size_t h = 0; h < tile->count; h++)
+        if (sees(&block, h)) soften(tile, &block, h);
+    for (size_t h = 0; h < tile->count; h += TILE_ROWS)
+        if (any_sees(&block, h, tile->count)) FOR_TILE_ROWS(tile->count - h, multiply_values, tile, &block, h)
 }
 
 /// The blocks that any row of the tile sees.
@@ -161,9 +199,7 @@ static void attend_tile(head_tile *tile, size_t segment) {
     if (blocks.high > end) blocks.high = end;
     for (size_t h = 0; h < tile->count; h++) tile->maximum[h] = -__builtin_inff(), tile->total[h] = 0;
     memset(tile->sums, 0, tile->count * tile->padded * sizeof(float));
-    for (size_t block = blocks.low; block < blocks.high; block++)
-        for (size_t h = 0; h < tile->count; h += TILE_ROWS)
-            FOR_TILE_ROWS(tile->count - h, attend_heads, tile, h, block)
+    for (size_t block = blocks.low; block < blocks.high; block++) attend_block(tile, block);
 }
 
 /// (sums, maximum, total) ← merged with a later segment's. An empty segment changes nothing.

@@ -2,11 +2,29 @@
 
 #include "kernels.h"
 #include "panel.h"
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 static _Atomic(const martlet_kernels *) chosen;
 static _Atomic(int) chosen_level = -1;
+
+#if defined(__x86_64__)
+static martlet_kernels mixed;
+
+static void mix(void) {
+    mixed = martlet_kernels_avx512;
+    mixed.products[MARTLET_BF16_PAIRS] = martlet_kernels_avx2.products[MARTLET_BF16_PAIRS];
+    mixed.burn_bf16 = martlet_kernels_avx2.burn_bf16;
+}
+
+/// Ice Lake has everything but the bf16 dot product, which only these two functions use.
+static const martlet_kernels *avx512_without_bf16(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, mix);
+    return &mixed;
+}
+#endif
 
 static const martlet_kernels *table_of(martlet_level level) {
     switch (level) {
@@ -21,8 +39,8 @@ static const martlet_kernels *table_of(martlet_level level) {
         return NULL;
     case MARTLET_AVX512:
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16"))
-            return &martlet_kernels_avx512;
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+            return __builtin_cpu_supports("avx512bf16") ? &martlet_kernels_avx512 : avx512_without_bf16();
         return NULL;
 #endif
     default: return NULL;
