@@ -5,6 +5,8 @@
 // Order of reduction. Every output element is reduced in an order that depends on the reduction length alone: never on the
 // number of rows, the tile, the range of work asked for, or the instruction set. The scalar version of each kernel is the
 // definition; wider versions must return the same bits.
+//
+// Stack: up to 128 KiB in a product of an optimized build (700 KiB in a debug build); threads need room for that.
 
 #ifndef CMARTLET_KERNELS_H
 #define CMARTLET_KERNELS_H
