@@ -92,7 +92,7 @@ struct GGUFSettings {
         // ggml turns pairs only: said of an odd width, nothing is, and the file is then refused.
         if rotary.width.isMultiple(of: 2) { set("rope.dimension_count", rotary.width) }
         set("rope.freq_base", rotary.base)
-        if let other = all.first(where: { !$0.isWhole })?.rotary, other != rotary {
+        if dialect.architecture == "gemma3", let other = all.first(where: { !$0.isWhole })?.rotary {
             set("rope.freq_base_swa", other.base)
         }
         switch rotary.scaling {

@@ -127,6 +127,19 @@ package struct ModelExport {
             settings.tensors.map(\.tensor), to: GGUF.writer(for: plan, metadata: metadata, to: path))
     }
 
+    /// What llama.cpp will do otherwise with a GGUF of this model.
+    package var caveats: [String] {
+        guard case .decoder(let stack) = architecture.body, let dialect = GGUFDialect.writing(modelType),
+            ["llama", "phi3"].contains(dialect.architecture)
+        else { return [] }
+        let windows = stack.layers.compactMap { layer in
+            if case .window(let size) = layer.attention.reach { size } else { nil }
+        }
+        return windows.min().map {
+            ["llama.cpp reads no window for \(dialect.architecture): texts of more than \($0) tokens will differ there"]
+        } ?? []
+    }
+
     /// A file that would say something else than the model is refused: what it says is read back before anything is written.
     private func check(_ settings: GGUFSettings, _ export: WeightExport, _ dialect: GGUFDialect, path: String) throws {
         var extents = Dictionary(export.plan.map { ($0.name, $0.shape.array) }) { first, _ in first }

@@ -36,7 +36,9 @@ public struct ModelFile: Sendable {
             container = .directory(path)
             config = try ModelFile.config(in: path)
         }
-        (modelType, family, architecture) = try ModelFile.describe(config, path: path)
+        let described = try ModelFile.describe(config, path: path)
+        (modelType, family) = (described.modelType, described.family)
+        architecture = described.architecture.separatingHead(family, tensors)
     }
 
     /// The contents of a folder's config.json.

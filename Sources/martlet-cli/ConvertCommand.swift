@@ -53,6 +53,7 @@ struct ConvertCommand: ParsableCommand {
         if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
             let name = path.split(separator: "/").last.map(String.init) ?? path
             try export.writeGGUF(to: output, name: name, text: try text(of: file), type: type?.elementType)
+            for caveat in export.caveats { Output.note(caveat) }
         } else {
             try writeDirectory(file, export)
         }

@@ -50,6 +50,17 @@ import Testing
         }
     }
 
+    /// A configuration that says nothing but its type, by transformers' own defaults.
+    @Test(arguments: [
+        ("llama", 6_738_415_616), ("mistral", 7_241_732_096), ("qwen2", 12_049_846_272), ("qwen3", 12_049_461_248),
+        ("mixtral", 46_702_792_704), ("qwen2_moe", 14_315_784_192), ("qwen3_moe", 15_350_731_776),
+        ("gemma", 8_537_680_896), ("gemma2", 2_614_341_888), ("gemma3_text", 2_628_658_432), ("phi3", 3_821_079_552),
+        ("phi", 1_418_270_720), ("gpt_neox", 20_554_567_680), ("gptj", 6_050_882_784), ("gpt_neo", 1_315_575_808),
+        ("gpt2", 124_439_808), ("opt", 125_239_296), ("bloom", 16_156_544), ("falcon", 6_921_720_704),
+    ]) func absentKeysHaveTheReferencesDefaults(type: String, parameters: Int) throws {
+        #expect(try Self.describe(type, []).inventory().total == parameters)
+    }
+
     @Test func contradictionsAreNamed() {
         #expect(throws: ConfigError.self) { try Self.describe("llama", [("num_key_value_heads", 7)]) }
         #expect(throws: ConfigError.self) { try Self.describe("mixtral", [("num_experts_per_tok", 9)]) }

@@ -118,3 +118,36 @@ import Testing
         }
     }
 }
+
+/// Heads that a checkpoint keeps beside the table they are said to be tied to.
+@Suite struct TiedHeadTests {
+    /// Writes `gpt2`, whose head is tied, with a head beside it.
+    private static func model(in path: String, head: (Tensor) -> Tensor) throws -> ModelFile {
+        let original = SavingTests.folder + "/gpt2"
+        let stored = try Safetensors(directory: original).tensors
+        var tensors = try stored.all.map { (name: $0.name, tensor: try $0.tensor()) }
+        let table = try stored.tensor("transformer.wte.weight")
+        tensors.append((name: "lm_head.weight", tensor: head(table)))
+        try Safetensors.write(tensors, to: path + "/model.safetensors")
+        try writeFile(JSON.object(ModelFile.config(in: original)).serialized(), to: path + "/config.json")
+        return try ModelFile(path: path)
+    }
+
+    @Test func aHeadWithTheTablesNumbersStaysTied() throws {
+        try TemporaryFolder.use { path in
+            let file = try Self.model(in: path) { $0 }
+            #expect(try file.inventory().total == ModelFile(path: SavingTests.folder + "/gpt2").inventory().total)
+        }
+    }
+
+    @Test func aHeadWithOtherNumbersIsItsOwn() throws {
+        try TemporaryFolder.use { path in
+            let file = try Self.model(in: path) { Tensor($0.values.map { -$0 }, shape: $0.shape) }
+            func logits(_ file: ModelFile) throws -> [Float] {
+                try ForwardPass.run(file, [[1, 2, 3]], recording: .nothing, on: SavingTests.device)[0].tensor.values
+            }
+            let tied = try logits(ModelFile(path: SavingTests.folder + "/gpt2"))
+            #expect(try logits(file) == tied.map { -$0 })
+        }
+    }
+}

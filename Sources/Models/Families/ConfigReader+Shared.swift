@@ -100,8 +100,10 @@ extension ConfigReader {
     private enum Stretching { case none, linear, dynamic, llama3, yarn, divided, long }
 
     private func rotaryScaling(context: Int, trained outer: Int?, pairs: Int) -> Architecture.Rotary.Scaling {
+        // "type" is the older spelling; who writes both means the newer one.
+        if has("rope_type") { ignore("type") }
         let kind: Stretching = choice(
-            "rope_type", "type",
+            has("rope_type") ? "rope_type" : "type",
             of: [
                 "default": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3, "yarn": .yarn,
                 "divided": .divided, "longrope": .long, "su": .long,
