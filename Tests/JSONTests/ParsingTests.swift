@@ -63,7 +63,7 @@ struct ParsingTests {
 
     @Test("nesting up to the limit")
     func depth() throws {
-        let limit = JSON.maximumDepth
+        let limit = 512
         var value = try JSON(parsing: String(repeating: "[", count: limit) + String(repeating: "]", count: limit))
         for _ in 1..<limit { value = try #require(value[0]) }
         #expect(value == [])
