@@ -12,11 +12,10 @@ extension Encoding {
 
     /// Appends the tokens of one word.
     mutating func append(_ output: TokenOutput, of staged: StagedText, _ piece: Piece, word: Int32, sequence: Int32) {
-        var start = Int(piece.start)
-        for (id, wordEnd) in zip(output.ids, output.ends) {
-            let end = min(Int(piece.start) + Int(wordEnd), staged.bytes.count)
+        for (id, span) in zip(output.ids, output.spans) {
+            let start = min(Int(piece.start + span.start), staged.bytes.count)
+            let end = min(Int(piece.start + span.end), staged.bytes.count)
             append(id, staged.origin(of: start..<max(start, end)), word: word, sequence: sequence)
-            start = max(start, end)
         }
     }
 

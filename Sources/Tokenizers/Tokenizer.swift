@@ -105,8 +105,7 @@ public struct Tokenizer: Sendable {
         }
         if addSpecialTokens { workspace.output.ids += frame.after }
         ids = workspace.output.ids
-        workspace.output.ids = []
-        workspace.output.ends.removeAll(keepingCapacity: true)
+        workspace.output.removeAll()
     }
 
     private func appendIDs(of staged: StagedText, _ workspace: inout Workspace) throws(TokenizerError) {
@@ -154,8 +153,7 @@ public struct Tokenizer: Sendable {
                 word += 1
             case .text(let staged):
                 for piece in staged.pieces {
-                    workspace.output.ids.removeAll(keepingCapacity: true)
-                    workspace.output.ends.removeAll(keepingCapacity: true)
+                    workspace.output.removeAll()
                     try model.tokenize(
                         staged.bytes.span.extracting(piece.range), &workspace.model, into: &workspace.output)
                     encoding.append(workspace.output, of: staged, piece, word: word, sequence: index)
@@ -163,8 +161,7 @@ public struct Tokenizer: Sendable {
                 }
             }
         }
-        workspace.output.ids.removeAll(keepingCapacity: true)
-        workspace.output.ends.removeAll(keepingCapacity: true)
+        workspace.output.removeAll()
         return encoding
     }
 

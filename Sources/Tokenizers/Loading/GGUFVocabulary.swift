@@ -88,6 +88,8 @@ struct GGUFReader {
         switch file.model {
         case "gpt2": try bytePair()
         case "llama": try sentencePieceBytePair()
+        case "bert": wordPiece()
+        case "t5": try unigram()
         default:
             throw .unsupported(
                 source: GGUFReader.source, feature: "tokenizer.ggml.model '\(file.model)'",
@@ -175,6 +177,63 @@ struct GGUFReader {
         return parts
     }
 
+    /// BERT's: GGUF marks the beginning of a word by U+2581 where the vocabulary marks its continuation by `##`.
+    private func wordPiece() -> Tokenizer.Parts {
+        let sign = Array("▁".utf8)
+        let tokens = file.tokens.indices.map { index -> [UInt8] in
+            let token = file.tokens[index]
+            if token.starts(with: sign) { return Array(token.dropFirst(sign.count)) }
+            return type(index) == .normal ? Array("##".utf8) + token : token
+        }
+        let unknown = id(file.unknownID).map { tokens[Int($0)] } ?? Array("[UNK]".utf8)
+        var parts = Tokenizer.Parts(
+            model: WordPieceModel(
+                vocabulary: Vocabulary(tokens), unknownToken: unknown, continuingPrefix: Array("##".utf8),
+                longestWord: .max))
+        parts.normalizer = BertNormalizer(
+            cleansText: true, spacesIdeographs: true, stripsAccents: nil, lowercases: true)
+        parts.preTokenizer = BertPreTokenizer()
+        parts.decoder = WordPieceDecoder(prefix: Array("##".utf8), cleansUp: true)
+        parts.addedTokens = addedTokens()
+        let classifier = id(file.classifierID) ?? id(file.beginningID)
+        let separator = id(file.separatorID) ?? id(file.endID)
+        if let classifier, let separator {
+            func content(_ id: Int32) -> String { String(decoding: tokens[Int(id)], as: UTF8.self) }
+            parts.postProcessor = BertProcessor(
+                separator: (content(separator), separator), classifier: (content(classifier), classifier), roberta: nil)
+        }
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+
+    private func unigram() throws(TokenizerError) -> Tokenizer.Parts {
+        guard file.scores.count == file.tokens.count else {
+            throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
+        }
+        let types = file.tokens.indices.map(type)
+        let model = UnigramModel(
+            vocabulary: Vocabulary(file.tokens), scores: file.scores.map(Double.init), unknown: id(file.unknownID),
+            fallsBackToBytes: false,
+            isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
+            rules: UnigramModel.SentencePieceRules(
+                isUserDefined: types.map { $0 == .userDefined }, isUnused: types.map { $0 == .unused }))
+        var parts = Tokenizer.Parts(model: model)
+        let charsmap =
+            file.precompiledCharsmap.isEmpty ? nil : try Charsmap(file.precompiledCharsmap, source: GGUFReader.source)
+        let addsPrefix = file.addsSpacePrefix ?? true
+        parts.normalizer = SentencePieceNormalizer(
+            charsmap: charsmap, addsDummyPrefix: addsPrefix,
+            removesExtraBlanks: file.removesExtraWhitespace ?? true, escapesBlanks: true, blankIsSuffix: false,
+            userDefined: ByteTrie([]))
+        parts.decoder = SentencePieceDecoding.decoder(stripsFirstBlank: addsPrefix)
+        parts.addedTokens = addedTokens()
+        parts.postProcessor = frame(addsBeginning: file.addsBeginning ?? false, addsEnd: file.addsEnd ?? true)
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+
     private func sentencePieceBytePair() throws(TokenizerError) -> Tokenizer.Parts {
         guard file.scores.count == file.tokens.count else {
             throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
@@ -185,17 +244,13 @@ struct GGUFReader {
             isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
             unknown: id(file.unknownID) ?? 0, fallsBackToBytes: true)
         var parts = Tokenizer.Parts(model: model)
+        let addsPrefix = file.addsSpacePrefix ?? true
         let sign = Array("▁".utf8)
         var normalizers: [any Normalizer] = []
-        if file.addsSpacePrefix ?? true { normalizers.append(PrependNormalizer(content: sign)) }
+        if addsPrefix { normalizers.append(PrependNormalizer(content: sign)) }
         normalizers.append(ReplaceNormalizer(pattern: FilePattern(literal: [0x20]), content: sign))
         parts.normalizer = NormalizerSequence(parts: normalizers)
-        var decoders: [any Decoder] = [
-            ReplaceDecoder(pattern: FilePattern(literal: sign), content: [0x20]),
-            ByteFallbackDecoder(decodesEagerly: true), FuseDecoder(),
-        ]
-        if file.addsSpacePrefix ?? true { decoders.append(StripDecoder(content: 0x20, start: 1, stop: 0)) }
-        parts.decoder = DecoderSequence(parts: decoders)
+        parts.decoder = SentencePieceDecoding.decoder(stripsFirstBlank: addsPrefix)
         parts.addedTokens = addedTokens()
         parts.postProcessor = frame(addsBeginning: file.addsBeginning ?? true, addsEnd: file.addsEnd ?? false)
         parts.specialTokens = specialTokens

@@ -8,11 +8,51 @@ enum ModelReader {
     static func read(_ json: JSON, namesBytes: Bool) throws(TokenizerError) -> any TokenModel {
         let reader = try StageReader(json, path: "model")
         // Files of old have no type; what they have tells.
-        let type = reader.type ?? (reader.object["merges"] != nil ? "BPE" : "unknown")
+        let type = reader.type ?? guessedType(reader)
         switch type {
         case "BPE": return try bytePair(reader, namesBytes: namesBytes)
+        case "WordPiece":
+            return WordPieceModel(
+                vocabulary: Vocabulary(try vocabulary(reader)), unknownToken: try reader.bytes("unk_token"),
+                continuingPrefix: try reader.bytes("continuing_subword_prefix"),
+                longestWord: try reader.count("max_input_chars_per_word", limit: .max))
+        case "WordLevel":
+            return WordLevelModel(vocabulary: Vocabulary(try vocabulary(reader)), unknownToken: try reader.bytes("unk_token"))
+        case "Unigram": return try unigram(reader)
         default: throw reader.unsupported("the model \(reader.type ?? "without a type")")
         }
+    }
+
+    private static func guessedType(_ reader: StageReader) -> String {
+        if reader.object["merges"] != nil { return "BPE" }
+        if reader.object["vocab"]?.arrayValue != nil { return "Unigram" }
+        return reader.object["max_input_chars_per_word"] != nil ? "WordPiece" : "unknown"
+    }
+
+    /// `[["piece", score], …]`.
+    private static func unigram(_ reader: StageReader) throws(TokenizerError) -> UnigramModel {
+        let elements = try reader.array("vocab")
+        guard elements.count <= Vocabulary.maximumCount else {
+            throw reader.malformed("has \(elements.count) pieces, over \(Vocabulary.maximumCount)")
+        }
+        var tokens: [[UInt8]?] = []
+        var scores: [Double] = []
+        for (index, element) in elements.enumerated() {
+            guard let pair = element.arrayValue, pair.count == 2, let piece = pair[0].stringValue,
+                let score = pair[1].doubleValue
+            else { throw reader.malformed("has the piece \(index) that is not a text and a number") }
+            tokens.append(Array(piece.utf8))
+            scores.append(score)
+        }
+        var unknown: Int32?
+        if let value = reader.object["unk_id"], !value.isNull {
+            let id = try reader.id("unk_id")
+            guard Int(id) < tokens.count else { throw reader.malformed("has the unk_id \(id) of \(tokens.count) pieces") }
+            unknown = id
+        }
+        return UnigramModel(
+            vocabulary: Vocabulary(tokens), scores: scores, unknown: unknown,
+            fallsBackToBytes: try reader.bool("byte_fallback", default: false))
     }
 
     /// `{"token": id}`, by id.

@@ -14,6 +14,21 @@ enum NormalizerReader {
         case "NFD": return UnicodeForm.nfd
         case "NFKC": return UnicodeForm.nfkc
         case "NFKD": return UnicodeForm.nfkd
+        case "Lowercase": return LowercaseNormalizer()
+        case "StripAccents": return StripAccentsNormalizer()
+        case "Nmt": return NMTNormalizer()
+        case "ByteLevel": return ByteLevelNormalizer()
+        case "Strip":
+            return StripNormalizer(left: try reader.bool("strip_left"), right: try reader.bool("strip_right"))
+        case "BertNormalizer":
+            return BertNormalizer(
+                cleansText: try reader.bool("clean_text"), spacesIdeographs: try reader.bool("handle_chinese_chars"),
+                stripsAccents: try reader.optionalBool("strip_accents"), lowercases: try reader.bool("lowercase"))
+        case "Precompiled":
+            guard let blob = Base64.decode(try reader.bytes("precompiled_charsmap")) else {
+                throw reader.malformed("has a precompiled_charsmap that is not base 64")
+            }
+            return PrecompiledNormalizer(try Charsmap(blob, source: "tokenizer.json"))
         default: throw reader.unsupported("the normalizer \(reader.type ?? "without a type")")
         }
     }

@@ -14,6 +14,18 @@ enum PreTokenizerReader {
         case "Split":
             return SplitPreTokenizer(
                 pattern: try reader.pattern("pattern"), behavior: try behavior(reader), inverted: try reader.bool("invert"))
+        case "WhitespaceSplit": return ScalarSplit(.whitespaceSplit)
+        case "Whitespace": return WhitespacePreTokenizer()
+        case "BertPreTokenizer": return BertPreTokenizer()
+        case "Digits": return ScalarSplit(.digits(individual: try reader.bool("individual_digits")))
+        case "Punctuation":
+            return ScalarSplit(.punctuation(reader.object["behavior"] == nil ? .isolated : try behavior(reader)))
+        case "CharDelimiterSplit": return ScalarSplit(.delimiter(try reader.scalar("delimiter")))
+        case "UnicodeScripts": return UnicodeScriptsPreTokenizer()
+        case "FixedLength":
+            let length = reader.object["length"] == nil ? 5 : try reader.count("length")
+            guard length > 0 else { throw reader.malformed("has the length 0") }
+            return FixedLengthPreTokenizer(length: length)
         case "Metaspace":
             let (scheme, splits) = try metaspace(reader)
             return MetaspacePreTokenizer(replacement: try reader.scalar("replacement"), scheme: scheme, splits: splits)

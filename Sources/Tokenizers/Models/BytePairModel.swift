@@ -40,7 +40,7 @@ struct BytePairModel: TokenModel {
     ) throws(TokenizerError) {
         if matchesWholeWords, word.count <= matching.longest {
             let id = matching.find(word)
-            if id >= 0 { return output.append(id, end: word.count) }
+            if id >= 0 { return output.append(id, 0, word.count) }
         }
         workspace.merger.reset()
         switch symbols {
@@ -54,8 +54,7 @@ struct BytePairModel: TokenModel {
         } else {
             workspace.merger.run(merges)
         }
-        output.ids.append(contentsOf: workspace.merger.ids)
-        output.ends.append(contentsOf: workspace.merger.ends)
+        workspace.merger.take(into: &output)
     }
 
     /// The symbols of a word as `BPE` of the reference finds them; an unknown scalar without an unknown token is left out.

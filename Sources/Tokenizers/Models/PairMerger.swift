@@ -33,6 +33,16 @@ struct PairMerger {
         ends.append(Int32(truncatingIfNeeded: end))
     }
 
+    /// Appends the symbols that are left as tokens.
+    func take(into output: inout TokenOutput) {
+        output.ids.append(contentsOf: ids)
+        var start = 0
+        for end in ends {
+            output.spans.append(Piece(start, Int(end)))
+            start = Int(end)
+        }
+    }
+
     /// Merges what was appended since ``reset()``.
     mutating func run(_ table: MergeTable) {
         if ids.count <= PairMerger.shortWord { mergeShort(table) } else { mergeLong(table) }

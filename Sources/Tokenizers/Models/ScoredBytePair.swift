@@ -82,7 +82,7 @@ struct ScoredBytePairModel: TokenModel {
         var start = 0
         for (id, wordEnd) in zip(workspace.merger.ids, workspace.merger.ends) {
             let end = Int(wordEnd)
-            if Int(id) < vocabulary.count { output.append(id, end: end) } else { spell(word, start..<end, &output) }
+            if Int(id) < vocabulary.count { output.append(id, start, end) } else { spell(word, start..<end, &output) }
             start = end
         }
     }
@@ -90,8 +90,8 @@ struct ScoredBytePairModel: TokenModel {
     /// A scalar without a piece: its bytes, or the unknown token.
     private func spell(_ word: Span<UInt8>, _ range: Range<Int>, _ output: inout TokenOutput) {
         guard let byteTokens, range.allSatisfy({ byteTokens[Int(word[$0])] >= 0 }) else {
-            return output.append(unknown, end: range.upperBound)
+            return output.append(unknown, range.lowerBound, range.upperBound)
         }
-        for index in range { output.append(byteTokens[Int(word[index])], end: index + 1) }
+        for index in range { output.append(byteTokens[Int(word[index])], index, index + 1) }
     }
 }

@@ -1,13 +1,18 @@
 /// The tokens of a text as a model appends them: ids, and where each token ends in the bytes of its word.
 struct TokenOutput {
     var ids: [Int32] = []
-    /// The end of each token, counted from the beginning of its word; tokens of a word lie end to end.
-    var ends: [Int32] = []
+    /// Where each token lies in the bytes of its word.
+    var spans: [Piece] = []
 
     @inline(__always)
-    mutating func append(_ id: Int32, end: Int) {
+    mutating func append(_ id: Int32, _ start: Int, _ end: Int) {
         ids.append(id)
-        ends.append(Int32(truncatingIfNeeded: end))
+        spans.append(Piece(start, end))
+    }
+
+    mutating func removeAll() {
+        ids.removeAll(keepingCapacity: true)
+        spans.removeAll(keepingCapacity: true)
     }
 }
 
@@ -27,6 +32,7 @@ protocol TokenModel: Sendable {
 /// Memory that models reuse from word to word; one per thread at a time.
 struct ModelWorkspace {
     var merger = PairMerger()
+    var lattice = UnigramLattice()
     /// Draws for subword regularisation, when the caller asked for it.
     var sampling: SubwordSampling?
 }

@@ -29,6 +29,7 @@ enum KnownPatterns {
         add(
             #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
             CL100KPattern(digits: 3))
+        add(O200KPattern.spelling, O200KPattern())
         return table
     }()
 }

@@ -98,6 +98,12 @@ struct ScalarSet: Sendable {
         case "r": ranges.append(13...13)
         case "t": ranges.append(9...9)
         case "p": return readProperty(pattern, &index)
+        case "x":
+            guard index < pattern.count, pattern[index] == 0x7B, let close = pattern[index...].firstIndex(of: 0x7D),
+                let value = UInt32(ScalarSet.text(pattern[(index + 1)..<close]), radix: 16), value <= 0x10FFFF
+            else { return false }
+            ranges.append(value...value)
+            index = close + 1
         case let sign where sign.isASCII && !sign.properties.isAlphabetic && !("0"..."9").contains(sign):
             ranges.append(sign.value...sign.value)
         default: return false
@@ -109,11 +115,14 @@ struct ScalarSet: Sendable {
         guard index < pattern.count, pattern[index] == 0x7B,
             let close = pattern[index...].firstIndex(of: 0x7D)
         else { return false }
-        let name = String(String.UnicodeScalarView(pattern[(index + 1)..<close].compactMap(Unicode.Scalar.init)))
-        guard let mask = ScalarSet.categoryMask(name) else { return false }
+        guard let mask = ScalarSet.categoryMask(ScalarSet.text(pattern[(index + 1)..<close])) else { return false }
         categories |= mask
         index = close + 1
         return true
+    }
+
+    private static func text(_ scalars: ArraySlice<UInt32>) -> String {
+        String(String.UnicodeScalarView(scalars.compactMap(Unicode.Scalar.init)))
     }
 
     private static let categoryNames = [

@@ -1,0 +1,159 @@
+/// What a SentencePiece `.model` file holds (`sentencepiece_model.proto`), as far as encoding needs it.
+struct SentencePieceFile {
+    enum PieceType: UInt64 {
+        case normal = 1
+        case unknown = 2
+        case control = 3
+        case userDefined = 4
+        case unused = 5
+        case byte = 6
+    }
+
+    enum ModelType: UInt64 {
+        case unigram = 1
+        case bytePair = 2
+        case word = 3
+        case character = 4
+    }
+
+    private(set) var pieces: [[UInt8]] = []
+    private(set) var scores: [Float] = []
+    private(set) var types: [PieceType] = []
+    private(set) var modelType = ModelType.unigram
+    private(set) var blankIsSuffix = false
+    private(set) var fallsBackToBytes = false
+    private(set) var charsmap: [UInt8] = []
+    private(set) var addsDummyPrefix = true
+    private(set) var removesExtraBlanks = true
+    private(set) var escapesBlanks = true
+    private(set) var unknownSurface = Array(" \u{2047} ".utf8)
+
+    static let source = "SentencePiece model"
+
+    init(_ bytes: [UInt8]) throws(TokenizerError) {
+        var reader = ProtobufReader(bytes, 0..<bytes.count)
+        while let (field, value) = try reader.next() {
+            guard case .bytes(let range) = value else { continue }
+            switch field {
+            case 1: try readPiece(ProtobufReader(bytes, range))
+            case 2: try readTrainer(ProtobufReader(bytes, range))
+            case 3: try readNormalizer(ProtobufReader(bytes, range))
+            default: continue
+            }
+        }
+        var offences: [String] = []
+        if pieces.isEmpty { offences.append("there are no pieces") }
+        if pieces.count > Vocabulary.maximumCount { offences.append("there are \(pieces.count) pieces, over \(Vocabulary.maximumCount)") }
+        if types.filter({ $0 == .unknown }).count != 1 { offences.append("not exactly one piece is the unknown one") }
+        if let empty = pieces.firstIndex(where: \.isEmpty) { offences.append("piece \(empty) is empty") }
+        if let bad = scores.firstIndex(where: { !$0.isFinite }) { offences.append("the score of piece \(bad) is not finite") }
+        guard offences.isEmpty else { throw .malformed(source: SentencePieceFile.source, offences: offences) }
+    }
+
+    private mutating func readPiece(_ message: ProtobufReader) throws(TokenizerError) {
+        var reader = message
+        var (piece, score, type): ([UInt8], Float, PieceType) = ([], 0, .normal)
+        while let (field, value) = try reader.next() {
+            switch (field, value) {
+            case (1, .bytes(let range)): piece = Array(reader.bytes[range])
+            case (2, .fixed32(let bits)): score = Float(bitPattern: bits)
+            case (3, .varint(let number)):
+                guard let known = PieceType(rawValue: number) else {
+                    throw .malformed(source: SentencePieceFile.source, offences: ["piece \(pieces.count) has the type \(number)"])
+                }
+                type = known
+            default: continue
+            }
+        }
+        pieces.append(piece)
+        scores.append(score)
+        types.append(type)
+    }
+
+    private mutating func readTrainer(_ message: ProtobufReader) throws(TokenizerError) {
+        var reader = message
+        while let (field, value) = try reader.next() {
+            switch (field, value) {
+            case (3, .varint(let number)):
+                guard let known = ModelType(rawValue: number) else {
+                    throw .malformed(source: SentencePieceFile.source, offences: ["the model type is \(number)"])
+                }
+                modelType = known
+            case (24, .varint(let number)): blankIsSuffix = number != 0
+            case (35, .varint(let number)): fallsBackToBytes = number != 0
+            case (44, .bytes(let range)): unknownSurface = Array(reader.bytes[range])
+            default: continue
+            }
+        }
+    }
+
+    private mutating func readNormalizer(_ message: ProtobufReader) throws(TokenizerError) {
+        var reader = message
+        while let (field, value) = try reader.next() {
+            switch (field, value) {
+            case (2, .bytes(let range)): charsmap = Array(reader.bytes[range])
+            case (3, .varint(let number)): addsDummyPrefix = number != 0
+            case (4, .varint(let number)): removesExtraBlanks = number != 0
+            case (5, .varint(let number)): escapesBlanks = number != 0
+            default: continue
+            }
+        }
+    }
+}
+
+extension Tokenizer {
+    /// Reads a SentencePiece `.model` file, of kind Unigram or BPE.
+    ///
+    /// Matches SentencePiece: no special tokens are added, and none is found in text. An unknown piece decodes to U+2047 between
+    /// spaces, as there.
+    ///
+    /// - Throws: ``TokenizerError/malformed(source:offences:)``; ``TokenizerError/unsupported(source:feature:remedy:)`` for word
+    ///   and character models.
+    public init(sentencePiece bytes: [UInt8]) throws(TokenizerError) {
+        self.init(try SentencePieceAssembly.parts(SentencePieceFile(bytes)))
+    }
+}
+
+enum SentencePieceAssembly {
+    static func parts(_ file: SentencePieceFile) throws(TokenizerError) -> Tokenizer.Parts {
+        func isPiece(_ id: Int) -> Bool {
+            file.types[id] == .normal || file.types[id] == .userDefined || file.types[id] == .unused
+        }
+        let unknown = Int32(file.types.firstIndex(of: .unknown) ?? 0)
+        let model: any TokenModel
+        switch file.modelType {
+        case .unigram:
+            model = UnigramModel(
+                vocabulary: Vocabulary(file.pieces), scores: file.scores.map(Double.init), unknown: unknown,
+                fallsBackToBytes: file.fallsBackToBytes, isPiece: isPiece,
+                rules: UnigramModel.SentencePieceRules(
+                    isUserDefined: file.types.map { $0 == .userDefined }, isUnused: file.types.map { $0 == .unused }))
+        case .bytePair:
+            model = ScoredBytePair.build(
+                tokens: file.pieces, scores: file.scores, isPiece: isPiece, unknown: unknown,
+                fallsBackToBytes: file.fallsBackToBytes)
+        case .word, .character:
+            throw .unsupported(
+                source: SentencePieceFile.source, feature: "a \(file.modelType) model", remedy: "unigram and BPE models are")
+        }
+        var parts = Tokenizer.Parts(model: model)
+        let userDefined = file.types.indices.filter { file.types[$0] == .userDefined }
+        parts.normalizer = SentencePieceNormalizer(
+            charsmap: file.charsmap.isEmpty ? nil : try Charsmap(file.charsmap, source: SentencePieceFile.source),
+            addsDummyPrefix: file.addsDummyPrefix, removesExtraBlanks: file.removesExtraBlanks,
+            escapesBlanks: file.escapesBlanks, blankIsSuffix: file.blankIsSuffix,
+            userDefined: ByteTrie(userDefined.map { (file.pieces[$0], Int32($0)) }))
+        parts.decoder = SentencePieceDecoder(
+            unknown: file.pieces[Int(unknown)], unknownSurface: file.unknownSurface,
+            control: Set(file.types.indices.filter { file.types[$0] == .control }.map { file.pieces[$0] }),
+            stripsFirstBlank: file.addsDummyPrefix || file.removesExtraBlanks, blankIsSuffix: file.blankIsSuffix)
+        func find(_ names: [String]) -> Int32? {
+            names.lazy.compactMap { name in file.pieces.firstIndex { $0.elementsEqual(name.utf8) } }.first.map(Int32.init)
+        }
+        parts.specialTokens.beginning = find(["<s>"])
+        parts.specialTokens.ends = find(["</s>"]).map { [$0] } ?? []
+        parts.specialTokens.padding = find(["<pad>"])
+        parts.specialTokens.unknown = unknown
+        return parts
+    }
+}

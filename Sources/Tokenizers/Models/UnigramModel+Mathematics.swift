@@ -1,0 +1,10 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+extension UnigramModel {
+    static func exponential(_ x: Double) -> Double { exp(x) }
+    static func logOnePlus(_ x: Double) -> Double { log1p(x) }
+}

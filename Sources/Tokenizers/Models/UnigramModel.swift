@@ -1,0 +1,243 @@
+/// Unigram: the cut of a text into pieces whose log-probabilities sum highest (Kudo 2018), found left to right.
+///
+/// Two references, two roundings: Hugging Face sums doubles, SentencePiece rounds each sum to a float; ties go to the piece that
+/// was found first, which is the one that begins further left.
+struct UnigramModel: TokenModel {
+    /// What is peculiar to SentencePiece's own files.
+    struct SentencePieceRules: Sendable {
+        /// Pieces that win wherever they stand, with the highest score of all pieces.
+        let isUserDefined: [Bool]
+        let isUnused: [Bool]
+    }
+
+    static let unknownPenalty = 10.0
+
+    let vocabulary: Vocabulary
+    let scores: FrozenArray<Double>
+    let unknown: Int32?
+    let fallsBackToBytes: Bool
+    let rules: SentencePieceRules?
+    private let trie: ByteTrie
+    private let byteTokens: [Int32]
+    private let unknownScore: Double
+    private let pieceScores: FrozenArray<Double>
+
+    /// - Parameters:
+    ///   - isPiece: Whether an id can be found in text.
+    ///   - rules: For a file of SentencePiece's; nil for Hugging Face's rules.
+    init(
+        vocabulary: Vocabulary, scores: [Double], unknown: Int32?, fallsBackToBytes: Bool,
+        isPiece: (Int) -> Bool = { _ in true }, rules: SentencePieceRules? = nil
+    ) {
+        self.vocabulary = vocabulary
+        self.scores = FrozenArray(scores)
+        self.unknown = unknown
+        self.fallsBackToBytes = fallsBackToBytes
+        self.rules = rules
+        byteTokens = ByteTokens.ids(in: vocabulary)
+        let entries = vocabulary.tokens.enumerated().compactMap { id, token -> (key: [UInt8], value: Int32)? in
+            guard let token, isPiece(id), !(rules?.isUnused[id] ?? false) else { return nil }
+            return (token, Int32(id))
+        }
+        // Of two equal pieces the later one stands, as in the reference's map.
+        var last: [[UInt8]: Int32] = [:]
+        for entry in entries { last[entry.key] = entry.value }
+        trie = ByteTrie(last.map { (key: $0.key, value: $0.value) })
+        let known = scores.indices.filter { id in
+            guard let rules else { return true }
+            return isPiece(id) && !rules.isUserDefined[id] && !rules.isUnused[id]
+        }
+        let lowest = known.map { scores[$0] }.min() ?? 0
+        let highest = known.map { scores[$0] }.max() ?? 0
+        unknownScore = rules == nil
+            ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
+        pieceScores = FrozenArray(
+            scores.indices.map { id in
+                guard let rules, rules.isUserDefined[id] else { return scores[id] }
+                return Double(Float(vocabulary.token(id).count) * Float(highest)) - 0.1
+            })
+    }
+
+    func tokenize(
+        _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
+    ) throws(TokenizerError) {
+        workspace.lattice.reset(word.count)
+        if workspace.sampling != nil {
+            sample(word, &workspace)
+        } else if rules == nil {
+            search(word, &workspace.lattice, rounds: false)
+        } else {
+            search(word, &workspace.lattice, rounds: true)
+        }
+        try emit(word, workspace.lattice.path(), into: &output)
+    }
+
+    /// Viterbi's search: the best way to each place, from left to right.
+    @inline(__always)
+    private func search(_ word: Span<UInt8>, _ lattice: inout UnigramLattice, rounds: Bool) {
+        let unknownID = unknown ?? -1
+        var start = 0
+        while start < word.count {
+            let length = word.scalar(at: start).length
+            let before = lattice.score(at: start)
+            var node = ByteTrie.root
+            var index = start
+            var hasSingle = false
+            while index < word.count {
+                node = trie.step(node, word[index])
+                guard node >= 0 else { break }
+                index += 1
+                let id = trie.value(node)
+                guard id >= 0 else { continue }
+                lattice.offer(pieceScores[Int(id)] + before, id, from: start, to: index, rounds: rounds)
+                if index == start + length { hasSingle = true }
+            }
+            if !hasSingle {
+                lattice.offer(unknownScore + before, unknownID, from: start, to: start + length, rounds: rounds)
+            }
+            start += length
+        }
+    }
+
+    /// Draws a cut with probability ∝ exp(smoothing · score): sums of the ways to each place forward, then a walk back.
+    private func sample(_ word: Span<UInt8>, _ workspace: inout ModelWorkspace) {
+        guard var sampling = workspace.sampling else { return }
+        var edges = [[(start: Int, id: Int32, score: Double)]](repeating: [], count: word.count + 1)
+        var totals = [Double](repeating: -.infinity, count: word.count + 1)
+        totals[0] = 0
+        var start = 0
+        while start < word.count {
+            let length = word.scalar(at: start).length
+            var node = ByteTrie.root
+            var index = start
+            var hasSingle = false
+            func add(_ id: Int32, _ end: Int, _ score: Double) {
+                let score = totals[start] + sampling.smoothing * score
+                edges[end].append((start, id, score))
+                let (low, high) = (min(totals[end], score), max(totals[end], score))
+                totals[end] = high == -.infinity ? high : high + UnigramModel.logOnePlus(UnigramModel.exponential(low - high))
+            }
+            while index < word.count {
+                node = trie.step(node, word[index])
+                guard node >= 0 else { break }
+                index += 1
+                let id = trie.value(node)
+                guard id >= 0 else { continue }
+                add(id, index, pieceScores[Int(id)])
+                if index == start + length { hasSingle = true }
+            }
+            if !hasSingle { add(unknown ?? -1, start + length, unknownScore) }
+            start += length
+        }
+        var end = word.count
+        while end > 0 {
+            var left = sampling.uniform()
+            var chosen = edges[end][edges[end].count - 1]
+            for edge in edges[end] {
+                left -= UnigramModel.exponential(edge.score - totals[end])
+                if left < 0 {
+                    chosen = edge
+                    break
+                }
+            }
+            workspace.lattice.set(chosen.id, from: chosen.start, to: end)
+            end = chosen.start
+        }
+        workspace.sampling = sampling
+    }
+
+    /// Appends the tokens of the path. Unknown pieces next to each other are one; they are spelled in bytes where that is allowed.
+    private func emit(
+        _ word: Span<UInt8>, _ path: [UnigramLattice.Step], into output: inout TokenOutput
+    ) throws(TokenizerError) {
+        var index = 0
+        let unknownID = unknown ?? -1
+        while index < path.count {
+            let step = path[index]
+            index += 1
+            guard step.id == unknownID else {
+                output.append(step.id, step.start, step.end)
+                continue
+            }
+            var end = step.end
+            while index < path.count, path[index].id == unknownID {
+                end = path[index].end
+                index += 1
+            }
+            try emitUnknown(word, step.start, end, into: &output)
+        }
+    }
+
+    private func emitUnknown(
+        _ word: Span<UInt8>, _ start: Int, _ end: Int, into output: inout TokenOutput
+    ) throws(TokenizerError) {
+        // The reference looks the joined text up: it may spell a piece, of which it then takes the id.
+        if rules == nil, let id = UnigramModel.lookUp(vocabulary, word.extracting(start..<end)) {
+            return output.append(id, start, end)
+        }
+        if fallsBackToBytes, (start..<end).allSatisfy({ byteTokens[Int(word[$0])] >= 0 }) {
+            for index in start..<end { output.append(byteTokens[Int(word[index])], start, end) }
+            return
+        }
+        guard let unknown else {
+            throw .unknownText(
+                unsafe word.extracting(start..<end).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) },
+                remedy: "the model has no unk_id; give it one")
+        }
+        output.append(unknown, start, end)
+    }
+
+    private static func lookUp(_ vocabulary: Vocabulary, _ piece: Span<UInt8>) -> Int32? {
+        let id = vocabulary.find(piece)
+        return id < 0 ? nil : id
+    }
+}
+
+/// For each place in a text, the best piece that ends there.
+struct UnigramLattice {
+    struct Step {
+        let id: Int32
+        let start: Int
+        let end: Int
+    }
+
+    private struct Node: BitwiseCopyable {
+        var score: Double
+        var id: Int32
+        var start: Int32
+    }
+
+    private var nodes: [Node] = []
+
+    /// Prepares for a text of `count` bytes.
+    mutating func reset(_ count: Int) {
+        nodes.removeAll(keepingCapacity: true)
+        nodes.append(contentsOf: repeatElement(Node(score: 0, id: -1, start: -1), count: count + 1))
+    }
+
+    @inline(__always)
+    func score(at place: Int) -> Double { nodes[place].score }
+
+    @inline(__always)
+    mutating func offer(_ score: Double, _ id: Int32, from start: Int, to end: Int, rounds: Bool) {
+        guard nodes[end].start < 0 || score > nodes[end].score else { return }
+        nodes[end] = Node(score: rounds ? Double(Float(score)) : score, id: id, start: Int32(truncatingIfNeeded: start))
+    }
+
+    mutating func set(_ id: Int32, from start: Int, to end: Int) {
+        nodes[end] = Node(score: 0, id: id, start: Int32(truncatingIfNeeded: start))
+    }
+
+    /// The pieces of the best way to the end, in order.
+    func path() -> [Step] {
+        var steps: [Step] = []
+        var end = nodes.count - 1
+        while end > 0 {
+            let node = nodes[end]
+            steps.append(Step(id: node.id, start: Int(node.start), end: end))
+            end = Int(node.start)
+        }
+        steps.reverse()
+        return steps
+    }
+}

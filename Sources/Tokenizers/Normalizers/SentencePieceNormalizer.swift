@@ -1,0 +1,87 @@
+/// SentencePiece's own normalization: the compiled map on the longest match, blanks trimmed and joined, the visible blank.
+struct SentencePieceNormalizer: Normalizer {
+    let charsmap: Charsmap?
+    let addsDummyPrefix: Bool
+    let removesExtraBlanks: Bool
+    let escapesBlanks: Bool
+    /// The blank goes behind the text instead of before it.
+    let blankIsSuffix: Bool
+    /// Pieces given by the user, which no rule touches.
+    let userDefined: ByteTrie
+
+    private static let sign: UInt32 = 0x2581
+    private var blank: UInt32 { escapesBlanks ? SentencePieceNormalizer.sign : 0x20 }
+
+    func normalize(_ text: inout StagedText) {
+        let source = text.bytes
+        let bytes = source.span
+        var rewriter = Rewriter(text)
+        var index = 0
+        if removesExtraBlanks {
+            while index < bytes.count {
+                let (end, replacement) = normalizedPrefix(bytes, index)
+                guard replacement.elementsEqual(CollectionOfOne(0x20)) else { break }
+                index = end
+            }
+        }
+        guard index < bytes.count else {
+            rewriter.finish(&text)
+            return
+        }
+        if addsDummyPrefix && !blankIsSuffix { rewriter.append(blank, from: index) }
+        var afterBlank = removesExtraBlanks
+        while index < bytes.count {
+            let (end, replacement) = normalizedPrefix(bytes, index)
+            var at = 0
+            while afterBlank, removesExtraBlanks, at < replacement.count, replacement[at] == 0x20 { at += 1 }
+            if at < replacement.count {
+                let rest = replacement.span
+                while at < rest.count {
+                    let scalar = rest.scalar(at: at)
+                    rewriter.append(scalar.value == 0x20 ? blank : scalar.value, from: index)
+                    at += scalar.length
+                }
+                afterBlank = replacement.last == 0x20
+            }
+            index = end
+            if !removesExtraBlanks { afterBlank = false }
+        }
+        rewriter.finish(&text)
+        if removesExtraBlanks { dropTrailingBlanks(&text) }
+        if addsDummyPrefix && blankIsSuffix { appendBlank(&text) }
+        text.joinPieces()
+    }
+
+    /// What the text at `start` begins with, and what that becomes.
+    private func normalizedPrefix(_ bytes: Span<UInt8>, _ start: Int) -> (end: Int, replacement: [UInt8]) {
+        var node = ByteTrie.root
+        var index = start
+        var end = start
+        while index < bytes.count {
+            node = userDefined.step(node, bytes[index])
+            guard node >= 0 else { break }
+            index += 1
+            if userDefined.value(node) >= 0 { end = index }
+        }
+        if end > start { return (end, (start..<end).map { bytes[$0] }) }
+        if let charsmap, let found = charsmap.longest(bytes, from: start) { return found }
+        let length = bytes.scalar(at: start).length
+        return (start + length, (start..<(start + length)).map { bytes[$0] })
+    }
+
+    private func dropTrailingBlanks(_ text: inout StagedText) {
+        var sign: [UInt8] = []
+        sign.appendScalar(blank)
+        while text.bytes.suffix(sign.count).elementsEqual(sign) {
+            text.bytes.removeLast(sign.count)
+            if text.tracksOrigins { text.origins.removeLast(sign.count) }
+        }
+    }
+
+    private func appendBlank(_ text: inout StagedText) {
+        let last = text.origins.last ?? SourceRange(start: 0, end: 0)
+        let count = text.bytes.count
+        text.bytes.appendScalar(blank)
+        if text.tracksOrigins { text.origins += repeatElement(last, count: text.bytes.count - count) }
+    }
+}
