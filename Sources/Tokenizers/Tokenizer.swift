@@ -66,7 +66,8 @@ public struct Tokenizer: Sendable {
         _ text: String, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true
     ) throws(TokenizerError) -> [Int32] {
         var ids: [Int32] = []
-        try encode(text.utf8Span.span, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens, into: &ids)
+        try encode(
+            text.utf8Span.span, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens, into: &ids)
         return ids
     }
 
@@ -127,7 +128,9 @@ public struct Tokenizer: Sendable {
         truncation: Truncation? = nil
     ) throws(TokenizerError) -> Encoding {
         var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens: parseSpecialTokens)]
-        if let pair { encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens: parseSpecialTokens)) }
+        if let pair {
+            encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens: parseSpecialTokens))
+        }
         if let truncation {
             let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
             try truncation.apply(to: &encodings, reserving: reserved)
@@ -177,7 +180,8 @@ public struct Tokenizer: Sendable {
     ) throws(TokenizerError) {
         guard text.count <= Int(Int32.max) else { throw .textTooLong(bytes: text.count) }
         func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
-        let parts = added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+        let parts =
+            added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
         for part in parts {
             switch part {
             case .token(let token, let range):

@@ -5,7 +5,7 @@ import Testing
 /// The vocabularies, texts and ids that llama.cpp tests itself with.
 @Suite(.enabled(if: RealData.isPresent, "needs the real data"))
 struct GGUFGoldenTests {
-    @Test(arguments: ["gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "llama-spm", "phi-3"])
+    @Test(arguments: ["gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "llama-spm", "phi-3", "bert-bge"])
     func idsAreLlamaCpps(_ name: String) throws {
         let path = "tokenizers/llama.cpp-vocab/ggml-vocab-\(name).gguf"
         let tokenizer = try Tokenizer(gguf: RealData.gguf(path))

@@ -20,7 +20,9 @@ struct ReferenceGoldenTests {
                 "\(name): \(text.debugDescription)")
             if index < decoded.count {
                 let text = try tokenizer.decode(expected, skipSpecialTokens: false)
-                #expect(text.utf8.elementsEqual(decoded[index].utf8), "\(name): \(text.debugDescription) for \(decoded[index].debugDescription)")
+                #expect(
+                    text.utf8.elementsEqual(decoded[index].utf8),
+                    "\(name): \(text.debugDescription) for \(decoded[index].debugDescription)")
             }
         }
     }
@@ -28,6 +30,29 @@ struct ReferenceGoldenTests {
     @Test func roberta() throws {
         let tokenizer = try Tokenizer(json: RealData.bytes("tokenizers/hf/roberta-base/tokenizer.json"))
         try check("hf/roberta-base", tokenizer, addSpecialTokens: true)
+    }
+
+    @Test func t5() throws {
+        let tokenizer = try Tokenizer(json: RealData.bytes("tokenizers/hf/t5-small/tokenizer.json"))
+        try check("hf/t5-small", tokenizer, addSpecialTokens: true)
+    }
+
+    @Test func miniLM() throws {
+        let tokenizer = try Tokenizer(json: RealData.bytes("weights/all-MiniLM-L6-v2/tokenizer.json"))
+        try check("weights/all-MiniLM-L6-v2", tokenizer, addSpecialTokens: true)
+    }
+
+    @Test(arguments: ["albert-spiece", "llama2-tokenizer", "test_model"])
+    func sentencePiece(_ name: String) throws {
+        let tokenizer = try Tokenizer(sentencePiece: RealData.bytes("tokenizers/sentencepiece/\(name).model"))
+        try check("sentencepiece/\(name).model", tokenizer, addSpecialTokens: false)
+    }
+
+    @Test(arguments: [TiktokenEncoding.r50k, .cl100k])
+    func tiktoken(_ encoding: TiktokenEncoding) throws {
+        let bytes = try RealData.bytes("tokenizers/tiktoken/\(encoding.rawValue).tiktoken")
+        let tokenizer = try Tokenizer(tiktoken: bytes, encoding: encoding)
+        try check("tiktoken/\(encoding.rawValue)", tokenizer, addSpecialTokens: false)
     }
 
     @Test func stories() throws {

@@ -8,7 +8,8 @@ struct GGUFPreTokenizer: Sendable {
     func splits() throws(TokenizerError) -> [any PreTokenizer] {
         var splits: [any PreTokenizer] = []
         for pattern in patterns {
-            splits.append(SplitPreTokenizer(pattern: try FilePattern(regex: pattern), behavior: .isolated, inverted: false))
+            splits.append(
+                SplitPreTokenizer(pattern: try FilePattern(regex: pattern), behavior: .isolated, inverted: false))
         }
         return splits
     }
@@ -39,21 +40,34 @@ enum GGUFPreTokenizers {
         """#
 
     private static let table: [(names: [String], tokenizer: GGUFPreTokenizer)] = [
-        (["default", "gpt-2", "gpt2", "phi-2", "roberta-bpe", "jina-es", "jina-de", "mpt", "olmo", "gigachat", "exaone4"],
-            GGUFPreTokenizer(patterns: [gpt2])),
-        (["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
-            GGUFPreTokenizer(patterns: [llama3], matchesWholeWords: true, addsBeginning: true)),
+        (
+            [
+                "default", "gpt-2", "gpt2", "phi-2", "roberta-bpe", "jina-es", "jina-de", "mpt", "olmo", "gigachat",
+                "exaone4",
+            ],
+            GGUFPreTokenizer(patterns: [gpt2])
+        ),
+        (
+            ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+            GGUFPreTokenizer(patterns: [llama3], matchesWholeWords: true, addsBeginning: true)
+        ),
         (["dbrx", "smaug-bpe"], GGUFPreTokenizer(patterns: [llama3])),
         (["qwen2", "deepseek-r1-qwen", "kormo", "stablelm2", "hunyuan"], GGUFPreTokenizer(patterns: [qwen2])),
-        (["deepseek-llm"],
+        (
+            ["deepseek-llm"],
             GGUFPreTokenizer(patterns: [
                 #"[\r\n]"#, deepSeekLetters, #"\s?[!-/:-~！-／：-～‘-‟　-。]+"#, #"\s+$"#, #"[一-龥ࠀ-一가-퟿]+"#, #"\p{N}+"#,
-            ])),
-        (["deepseek-coder"],
-            GGUFPreTokenizer(patterns: [#"[\r\n]"#, #"\s?\p{L}+"#, #"\s?\p{P}+"#, #"[一-龥ࠀ-一가-퟿]+"#, #"\p{N}"#])),
+            ])
+        ),
+        (
+            ["deepseek-coder"],
+            GGUFPreTokenizer(patterns: [#"[\r\n]"#, #"\s?\p{L}+"#, #"\s?\p{P}+"#, #"[一-龥ࠀ-一가-퟿]+"#, #"\p{N}"#])
+        ),
         (["starcoder", "refact", "command-r", "smollm", "codeshell"], GGUFPreTokenizer(patterns: [#"\p{N}"#, gpt2])),
-        (["falcon"],
-            GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|`]+"#, gpt2, #"[0-9][0-9][0-9]"#])),
+        (
+            ["falcon"],
+            GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|`]+"#, gpt2, #"[0-9][0-9][0-9]"#])
+        ),
     ]
 
     static var names: [String] { table.flatMap(\.names) }

@@ -72,7 +72,8 @@ struct GGUFReader {
             offences.append("tokenizer.ggml.scores has \(file.scores.count) elements for \(count) tokens")
         }
         let ids: [(String, Int32?)] = [
-            ("bos", file.beginningID), ("eos", file.endID), ("unknown", file.unknownID), ("seperator", file.separatorID),
+            ("bos", file.beginningID), ("eos", file.endID), ("unknown", file.unknownID),
+            ("seperator", file.separatorID),
             ("padding", file.paddingID), ("cls", file.classifierID), ("mask", file.maskID),
         ]
         for (name, id) in ids {
@@ -119,7 +120,9 @@ struct GGUFReader {
     private func addedTokens() -> [AddedToken] {
         file.tokens.indices.compactMap { index in
             let type = type(index)
-            guard type == .control || type == .userDefined || type == .unknown, !file.tokens[index].isEmpty else { return nil }
+            guard type == .control || type == .userDefined || type == .unknown, !file.tokens[index].isEmpty else {
+                return nil
+            }
             return AddedToken(content: file.tokens[index], id: Int32(index), isSpecial: type != .userDefined)
         }
     }
@@ -165,7 +168,8 @@ struct GGUFReader {
             file.tokens, merges: usable, rules, namesBytes: true, source: GGUFReader.source)
         var parts = Tokenizer.Parts(model: model)
         let splits = try known.splits()
-        var byteLevel = ByteLevelPreTokenizer(addsPrefixSpace: file.addsSpacePrefix ?? false, splitsByPattern: false, trimsOffsets: false)
+        var byteLevel = ByteLevelPreTokenizer(
+            addsPrefixSpace: file.addsSpacePrefix ?? false, splitsByPattern: false, trimsOffsets: false)
         if case .bytes = model.symbols { byteLevel.namesBytes = false }
         parts.preTokenizer = PreTokenizerSequence(parts: splits + [byteLevel])
         parts.decoder = ByteLevelDecoder()

@@ -17,7 +17,8 @@ enum ModelReader {
                 continuingPrefix: try reader.bytes("continuing_subword_prefix"),
                 longestWord: try reader.count("max_input_chars_per_word", limit: .max))
         case "WordLevel":
-            return WordLevelModel(vocabulary: Vocabulary(try vocabulary(reader)), unknownToken: try reader.bytes("unk_token"))
+            return WordLevelModel(
+                vocabulary: Vocabulary(try vocabulary(reader)), unknownToken: try reader.bytes("unk_token"))
         case "Unigram": return try unigram(reader)
         default: throw reader.unsupported("the model \(reader.type ?? "without a type")")
         }
@@ -47,7 +48,9 @@ enum ModelReader {
         var unknown: Int32?
         if let value = reader.object["unk_id"], !value.isNull {
             let id = try reader.id("unk_id")
-            guard Int(id) < tokens.count else { throw reader.malformed("has the unk_id \(id) of \(tokens.count) pieces") }
+            guard Int(id) < tokens.count else {
+                throw reader.malformed("has the unk_id \(id) of \(tokens.count) pieces")
+            }
             unknown = id
         }
         return UnigramModel(
@@ -70,7 +73,9 @@ enum ModelReader {
         let limit = min(Vocabulary.maximumCount, members.count * 4 + 65_536)
         for (token, value) in members {
             guard let id = value.integerValue, (0..<limit).contains(id) else {
-                if offences.count < 8 { offences.append("\(path) gives '\(token)' an id that is not from 0 to \(limit - 1)") }
+                if offences.count < 8 {
+                    offences.append("\(path) gives '\(token)' an id that is not from 0 to \(limit - 1)")
+                }
                 continue
             }
             if id >= tokens.count { tokens += [[UInt8]?](repeating: nil, count: id + 1 - tokens.count) }
@@ -97,7 +102,8 @@ enum ModelReader {
             guard value >= 0, value <= 1 else { throw reader.malformed("has a dropout of \(value), not from 0 to 1") }
             rules.dropout = value
         }
-        return try BytePairBuilder.build(tokens, merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
+        return try BytePairBuilder.build(
+            tokens, merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
     }
 
     /// `["a b", …]` or `[["a", "b"], …]`.

@@ -25,7 +25,9 @@ enum PostProcessorReader {
     }
 
     /// `["</s>", 2]`.
-    private static func token(_ reader: StageReader, _ key: String) throws(TokenizerError) -> (content: String, id: Int32) {
+    private static func token(_ reader: StageReader, _ key: String) throws(TokenizerError) -> (
+        content: String, id: Int32
+    ) {
         let pair = try reader.array(key)
         guard pair.count == 2, let content = pair[0].stringValue, let id = pair[1].integerValue,
             (0..<Vocabulary.maximumCount).contains(id)
@@ -34,7 +36,8 @@ enum PostProcessorReader {
     }
 
     private static func template(_ reader: StageReader) throws(TokenizerError) -> TemplateProcessor {
-        let tokens = try StageReader(reader.object["special_tokens"] ?? .object(JSONObject()), path: "\(reader.path).special_tokens")
+        let tokens = try StageReader(
+            reader.object["special_tokens"] ?? .object(JSONObject()), path: "\(reader.path).special_tokens")
         let single = try items(reader, "single", tokens)
         let pair = try items(reader, "pair", tokens)
         return TemplateProcessor(single: single, pair: pair)

@@ -13,7 +13,8 @@ enum PreTokenizerReader {
                 trimsOffsets: try reader.bool("trim_offsets"))
         case "Split":
             return SplitPreTokenizer(
-                pattern: try reader.pattern("pattern"), behavior: try behavior(reader), inverted: try reader.bool("invert"))
+                pattern: try reader.pattern("pattern"), behavior: try behavior(reader),
+                inverted: try reader.bool("invert"))
         case "WhitespaceSplit": return ScalarSplit(.whitespaceSplit)
         case "Whitespace": return WhitespacePreTokenizer()
         case "BertPreTokenizer": return BertPreTokenizer()
@@ -42,7 +43,9 @@ enum PreTokenizerReader {
     /// `prepend_scheme` and `split`, with the older `add_prefix_space` that they replace.
     static func metaspace(_ reader: StageReader) throws(TokenizerError) -> (MetaspaceScheme, splits: Bool) {
         let name = try reader.optionalString("prepend_scheme") ?? "always"
-        guard var scheme = MetaspaceScheme(rawValue: name) else { throw reader.unsupported("the prepend_scheme \(name)") }
+        guard var scheme = MetaspaceScheme(rawValue: name) else {
+            throw reader.unsupported("the prepend_scheme \(name)")
+        }
         if try reader.optionalBool("add_prefix_space") == false {
             guard scheme == .never || reader.object["prepend_scheme"] == nil else {
                 throw reader.malformed("has add_prefix_space false beside prepend_scheme \(name)")

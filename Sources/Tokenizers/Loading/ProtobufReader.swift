@@ -29,7 +29,9 @@ struct ProtobufReader {
         case 1: return (field, .fixed64(try fixed(8)))
         case 2:
             let length = try varint()
-            guard length <= UInt64(end - position) else { throw broken("a field of \(length) bytes where \(end - position) are left") }
+            guard length <= UInt64(end - position) else {
+                throw broken("a field of \(length) bytes where \(end - position) are left")
+            }
             let range = position..<(position + Int(length))
             position = range.upperBound
             return (field, .bytes(range))

@@ -43,10 +43,14 @@ struct SentencePieceFile {
         }
         var offences: [String] = []
         if pieces.isEmpty { offences.append("there are no pieces") }
-        if pieces.count > Vocabulary.maximumCount { offences.append("there are \(pieces.count) pieces, over \(Vocabulary.maximumCount)") }
+        if pieces.count > Vocabulary.maximumCount {
+            offences.append("there are \(pieces.count) pieces, over \(Vocabulary.maximumCount)")
+        }
         if types.filter({ $0 == .unknown }).count != 1 { offences.append("not exactly one piece is the unknown one") }
         if let empty = pieces.firstIndex(where: \.isEmpty) { offences.append("piece \(empty) is empty") }
-        if let bad = scores.firstIndex(where: { !$0.isFinite }) { offences.append("the score of piece \(bad) is not finite") }
+        if let bad = scores.firstIndex(where: { !$0.isFinite }) {
+            offences.append("the score of piece \(bad) is not finite")
+        }
         guard offences.isEmpty else { throw .malformed(source: SentencePieceFile.source, offences: offences) }
     }
 
@@ -59,7 +63,8 @@ struct SentencePieceFile {
             case (2, .fixed32(let bits)): score = Float(bitPattern: bits)
             case (3, .varint(let number)):
                 guard let known = PieceType(rawValue: number) else {
-                    throw .malformed(source: SentencePieceFile.source, offences: ["piece \(pieces.count) has the type \(number)"])
+                    throw .malformed(
+                        source: SentencePieceFile.source, offences: ["piece \(pieces.count) has the type \(number)"])
                 }
                 type = known
             default: continue
@@ -134,7 +139,8 @@ enum SentencePieceAssembly {
                 fallsBackToBytes: file.fallsBackToBytes)
         case .word, .character:
             throw .unsupported(
-                source: SentencePieceFile.source, feature: "a \(file.modelType) model", remedy: "unigram and BPE models are")
+                source: SentencePieceFile.source, feature: "a \(file.modelType) model",
+                remedy: "unigram and BPE models are")
         }
         var parts = Tokenizer.Parts(model: model)
         let userDefined = file.types.indices.filter { file.types[$0] == .userDefined }
@@ -148,7 +154,8 @@ enum SentencePieceAssembly {
             control: Set(file.types.indices.filter { file.types[$0] == .control }.map { file.pieces[$0] }),
             stripsFirstBlank: file.addsDummyPrefix || file.removesExtraBlanks, blankIsSuffix: file.blankIsSuffix)
         func find(_ names: [String]) -> Int32? {
-            names.lazy.compactMap { name in file.pieces.firstIndex { $0.elementsEqual(name.utf8) } }.first.map(Int32.init)
+            names.lazy.compactMap { name in file.pieces.firstIndex { $0.elementsEqual(name.utf8) } }.first.map(
+                Int32.init)
         }
         parts.specialTokens.beginning = find(["<s>"])
         parts.specialTokens.ends = find(["</s>"]).map { [$0] } ?? []

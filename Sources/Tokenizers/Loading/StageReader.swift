@@ -107,7 +107,9 @@ struct StageReader {
     func parts<Part>(
         _ key: String, _ depth: Int, _ read: (JSON, String, Int) throws(TokenizerError) -> Part
     ) throws(TokenizerError) -> [Part] {
-        guard depth < StageReader.maximumDepth else { throw malformed("lies in more than \(StageReader.maximumDepth) sequences") }
+        guard depth < StageReader.maximumDepth else {
+            throw malformed("lies in more than \(StageReader.maximumDepth) sequences")
+        }
         var result: [Part] = []
         for (index, part) in try array(key).enumerated() {
             result.append(try read(part, "\(path).\(key)[\(index)]", depth + 1))

@@ -61,7 +61,8 @@ enum TiktokenReader {
             throw .malformed(source: source, offences: ["a byte from 0 to 255 has no token of its own"])
         }
         var parts = Tokenizer.Parts(model: model)
-        parts.preTokenizer = SplitPreTokenizer(pattern: try FilePattern(regex: pattern), behavior: .isolated, inverted: false)
+        parts.preTokenizer = SplitPreTokenizer(
+            pattern: try FilePattern(regex: pattern), behavior: .isolated, inverted: false)
         parts.decoder = BytesDecoder()
         parts.addedTokens = specialTokens.map { AddedToken(content: Array($0.0.utf8), id: $0.1, isSpecial: true) }
         parts.specialTokens = SpecialTokens(guessedFrom: parts.addedTokens)
@@ -108,7 +109,9 @@ extension BytePairBuilder {
             guard let token, vocabulary.id(of: token) == Int32(id) else { continue }
             let bytes = token.span
             for cut in stride(from: 1, to: bytes.count, by: 1) {
-                let (left, right) = (vocabulary.find(bytes.extracting(0..<cut)), vocabulary.find(bytes.extracting(cut..<bytes.count)))
+                let (left, right) = (
+                    vocabulary.find(bytes.extracting(0..<cut)), vocabulary.find(bytes.extracting(cut..<bytes.count))
+                )
                 if left >= 0, right >= 0 {
                     entries.append((left, right, MergeTable.Merge(rank: UInt32(id), id: Int32(id))))
                 }

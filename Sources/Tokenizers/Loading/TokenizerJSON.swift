@@ -26,7 +26,9 @@ enum TokenizerJSON {
         let reader = try StageReader(root, path: "the file")
         var problems = Problems()
         let normalizer = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "normalizer") { json, path throws(TokenizerError) in try NormalizerReader.read(json, path: path) }
+            try stage(reader, "normalizer") { json, path throws(TokenizerError) in
+                try NormalizerReader.read(json, path: path)
+            }
         }
         var preTokenizer = problems.collect { () throws(TokenizerError) in
             try stage(reader, "pre_tokenizer") { json, path throws(TokenizerError) in
@@ -39,7 +41,8 @@ enum TokenizerJSON {
             }
         }
         let decoder = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "decoder") { json, path throws(TokenizerError) in try DecoderReader.read(json, path: path) }
+            try stage(reader, "decoder") { json, path throws(TokenizerError) in try DecoderReader.read(json, path: path)
+            }
         }
         let namesBytes = preTokenizer?.endsInByteNames ?? false
         let model = problems.collect { () throws(TokenizerError) in
@@ -78,7 +81,9 @@ enum TokenizerJSON {
         _ reader: StageReader, model: (any TokenModel)?
     ) throws(TokenizerError) -> [AddedToken] {
         guard let list = reader.object["added_tokens"], !list.isNull else { return [] }
-        guard let elements = list.arrayValue else { throw StageReader.malformed("added_tokens", "is \(list.kind), not an array") }
+        guard let elements = list.arrayValue else {
+            throw StageReader.malformed("added_tokens", "is \(list.kind), not an array")
+        }
         var tokens: [AddedToken] = []
         for (index, element) in elements.enumerated() {
             let token = try StageReader(element, path: "added_tokens[\(index)]")
@@ -102,7 +107,9 @@ enum TokenizerJSON {
         guard let json = reader.object["truncation"], !json.isNull else { return nil }
         let inner = try StageReader(json, path: "truncation")
         let name = try inner.optionalString("strategy") ?? "LongestFirst"
-        guard let strategy = Truncation.Strategy(rawValue: name) else { throw inner.unsupported("the strategy \(name)") }
+        guard let strategy = Truncation.Strategy(rawValue: name) else {
+            throw inner.unsupported("the strategy \(name)")
+        }
         return Truncation(
             maximumLength: try inner.count("max_length", limit: .max), strategy: strategy,
             direction: try direction(inner), stride: try inner.count("stride", limit: .max))
@@ -110,7 +117,9 @@ enum TokenizerJSON {
 
     private static func direction(_ reader: StageReader) throws(TokenizerError) -> Truncation.Direction {
         let name = try reader.optionalString("direction") ?? "Right"
-        guard let direction = Truncation.Direction(rawValue: name) else { throw reader.unsupported("the direction \(name)") }
+        guard let direction = Truncation.Direction(rawValue: name) else {
+            throw reader.unsupported("the direction \(name)")
+        }
         return direction
     }
 
@@ -126,7 +135,8 @@ enum TokenizerJSON {
         } else if let name = inner.object["strategy"]?.stringValue, !name.utf8.elementsEqual("BatchLongest".utf8) {
             throw inner.unsupported("the strategy \(name)")
         }
-        let multiple = inner.object["pad_to_multiple_of"].map(\.isNull) ?? true ? nil : try inner.count("pad_to_multiple_of")
+        let multiple =
+            inner.object["pad_to_multiple_of"].map(\.isNull) ?? true ? nil : try inner.count("pad_to_multiple_of")
         return Padding(
             length: length, direction: try direction(inner), multiple: multiple, id: try inner.id("pad_id"),
             typeID: Int32(try inner.count("pad_type_id")), token: try inner.string("pad_token"))
@@ -165,7 +175,9 @@ extension SpecialTokens {
         self.init()
         func find(_ names: [String]) -> Int32? {
             for name in names {
-                if let token = tokens.first(where: { $0.isSpecial && $0.content.elementsEqual(name.utf8) }) { return token.id }
+                if let token = tokens.first(where: { $0.isSpecial && $0.content.elementsEqual(name.utf8) }) {
+                    return token.id
+                }
             }
             return nil
         }

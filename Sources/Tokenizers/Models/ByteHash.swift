@@ -16,7 +16,8 @@ enum ByteHash {
             guard let base = raw.baseAddress else { return seed }
             var (state, index) = (seed ^ UInt64(raw.count) &* 0x9E37_79B9_7F4A_7C15, 0)
             while index + 8 <= raw.count {
-                state = unsafe fold(state ^ base.loadUnaligned(fromByteOffset: index, as: UInt64.self), 0xA076_1D64_78BD_642F)
+                state = unsafe fold(
+                    state ^ base.loadUnaligned(fromByteOffset: index, as: UInt64.self), 0xA076_1D64_78BD_642F)
                 index += 8
             }
             var tail: UInt64 = 0

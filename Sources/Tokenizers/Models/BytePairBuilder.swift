@@ -36,7 +36,8 @@ enum BytePairBuilder {
             }
         }
         guard offences.isEmpty else { throw .malformed(source: source, offences: offences) }
-        let bytes = namesBytes && rules.continuingPrefix.isEmpty && rules.endSuffix.isEmpty ? byteMatching(vocabulary) : nil
+        let bytes =
+            namesBytes && rules.continuingPrefix.isEmpty && rules.endSuffix.isEmpty ? byteMatching(vocabulary) : nil
         return BytePairModel(
             vocabulary: vocabulary, matching: bytes?.matching ?? vocabulary, merges: MergeTable(entries),
             symbols: bytes.map { .bytes(ids: $0.ids) } ?? .scalars(scalarSymbols(vocabulary, rules)),
@@ -46,7 +47,8 @@ enum BytePairBuilder {
     private static func scalarSymbols(_ vocabulary: Vocabulary, _ rules: Rules) -> BytePairModel.ScalarSymbols {
         BytePairModel.ScalarSymbols(
             unknown: rules.unknownToken.flatMap(vocabulary.id),
-            lacksUnknown: rules.unknownToken.map { vocabulary.id(of: $0) == nil } ?? false, fusesUnknown: rules.fusesUnknown,
+            lacksUnknown: rules.unknownToken.map { vocabulary.id(of: $0) == nil } ?? false,
+            fusesUnknown: rules.fusesUnknown,
             byteTokens: rules.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil,
             continuingPrefix: rules.continuingPrefix, endSuffix: rules.endSuffix)
     }

@@ -97,7 +97,8 @@ struct BytePairModel: TokenModel {
     static func unknownText(_ word: Span<UInt8>, _ start: Int, _ length: Int) -> TokenizerError {
         let bytes = (start..<(start + length)).map { word[$0] }
         return .unknownText(
-            String(decoding: bytes, as: UTF8.self), remedy: "add the unknown token that the file names to its vocabulary")
+            String(decoding: bytes, as: UTF8.self),
+            remedy: "add the unknown token that the file names to its vocabulary")
     }
 
     private func flush(_ length: inout Int?, _ end: inout Int, _ rules: ScalarSymbols, to merger: inout PairMerger) {

@@ -55,7 +55,9 @@ struct ByteTrie: Sendable {
                     }
                     let byte = key[depth]
                     var end = index + 1
-                    while end < range.upperBound, entries[end].key.count > depth, entries[end].key[depth] == byte { end += 1 }
+                    while end < range.upperBound, entries[end].key.count > depth, entries[end].key[depth] == byte {
+                        end += 1
+                    }
                     children.append((byte, index..<end))
                     index = end
                 }

@@ -67,7 +67,9 @@ struct ScoredBytePairModel: TokenModel {
             let scalar = word.extracting(index..<(index + length))
             var id = pieces.find(scalar)
             if id < 0 {
-                id = strays.isEmpty ? ScoredBytePairModel.noSymbol
+                id =
+                    strays.isEmpty
+                    ? ScoredBytePairModel.noSymbol
                     : strays[(0..<length).map { scalar[$0] }] ?? ScoredBytePairModel.noSymbol
             }
             index += length

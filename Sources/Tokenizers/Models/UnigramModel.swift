@@ -49,7 +49,8 @@ struct UnigramModel: TokenModel {
         }
         let lowest = known.map { scores[$0] }.min() ?? 0
         let highest = known.map { scores[$0] }.max() ?? 0
-        unknownScore = rules == nil
+        unknownScore =
+            rules == nil
             ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
         pieceScores = FrozenArray(
             scores.indices.map { id in
@@ -115,7 +116,8 @@ struct UnigramModel: TokenModel {
                 let score = totals[start] + sampling.smoothing * score
                 edges[end].append((start, id, score))
                 let (low, high) = (min(totals[end], score), max(totals[end], score))
-                totals[end] = high == -.infinity ? high : high + UnigramModel.logOnePlus(UnigramModel.exponential(low - high))
+                totals[end] =
+                    high == -.infinity ? high : high + UnigramModel.logOnePlus(UnigramModel.exponential(low - high))
             }
             while index < word.count {
                 node = trie.step(node, word[index])
@@ -181,7 +183,9 @@ struct UnigramModel: TokenModel {
         }
         guard let unknown else {
             throw .unknownText(
-                unsafe word.extracting(start..<end).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) },
+                unsafe word.extracting(start..<end).withUnsafeBufferPointer {
+                    unsafe String(decoding: $0, as: UTF8.self)
+                },
                 remedy: "the model has no unk_id; give it one")
         }
         output.append(unknown, start, end)
@@ -220,8 +224,9 @@ struct UnigramLattice {
 
     @inline(__always)
     mutating func offer(_ score: Double, _ id: Int32, from start: Int, to end: Int, rounds: Bool) {
+        let score = rounds ? Double(Float(score)) : score
         guard nodes[end].start < 0 || score > nodes[end].score else { return }
-        nodes[end] = Node(score: rounds ? Double(Float(score)) : score, id: id, start: Int32(truncatingIfNeeded: start))
+        nodes[end] = Node(score: score, id: id, start: Int32(truncatingIfNeeded: start))
     }
 
     mutating func set(_ id: Int32, from start: Int, to end: Int) {

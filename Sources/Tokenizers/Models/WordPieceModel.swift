@@ -20,7 +20,8 @@ struct WordPieceModel: TokenModel {
             token.flatMap { vocabulary.id(of: $0) == Int32(id) ? (key: $0, value: Int32(id)) : nil }
         }
         initial = ByteTrie(entries)
-        continuing = continuingPrefix.isEmpty
+        continuing =
+            continuingPrefix.isEmpty
             ? initial
             : ByteTrie(
                 entries.compactMap { entry in

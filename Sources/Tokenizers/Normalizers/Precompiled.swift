@@ -119,7 +119,9 @@ struct PrecompiledNormalizer: Normalizer {
                 var at = index
                 while at < end {
                     let length = bytes.scalar(at: at).length
-                    if let replacement = charsmap.shortest(bytes, at..<(at + length)) { replace(at..<(at + length), replacement) }
+                    if let replacement = charsmap.shortest(bytes, at..<(at + length)) {
+                        replace(at..<(at + length), replacement)
+                    }
                     at += length
                 }
             }
@@ -131,7 +133,9 @@ struct PrecompiledNormalizer: Normalizer {
     }
 
     /// New scalars stand for the old ones one by one; those too many for the last of them.
-    private static func append(_ replacement: [UInt8], for bytes: Span<UInt8>, _ range: Range<Int>, to rewriter: inout Rewriter) {
+    private static func append(
+        _ replacement: [UInt8], for bytes: Span<UInt8>, _ range: Range<Int>, to rewriter: inout Rewriter
+    ) {
         var source = range.lowerBound
         for scalar in replacement.scalars {
             rewriter.append(scalar, from: source)

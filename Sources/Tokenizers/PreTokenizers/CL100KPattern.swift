@@ -25,7 +25,8 @@ struct CL100KPattern: CoveringPattern {
         let (kind, length) = classes.at(start, text)
         if kind & letters != 0 { return classes.endOfRun(letters, text, from: start + length) }
         if kind & ScalarClasses.number != 0 {
-            return digits == 1 ? start + length
+            return digits == 1
+                ? start + length
                 : classes.endOfRun(ScalarClasses.number, limit: digits - 1, text, from: start + length)
         }
         let second = start + length

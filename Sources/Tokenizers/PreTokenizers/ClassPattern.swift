@@ -12,7 +12,7 @@ struct ClassPattern: Pattern {
         let pattern = regex.unicodeScalars.map(\.value)
         var index = 0
         guard var first = ScalarSet(pattern, at: &index) else { return nil }
-        if index < pattern.count, pattern[index] == 0x3F { // ?
+        if index < pattern.count, pattern[index] == 0x3F {  // ?
             index += 1
             lead = ScalarClass(first)
             guard let second = ScalarSet(pattern, at: &index) else { return nil }
@@ -21,7 +21,7 @@ struct ClassPattern: Pattern {
         body = ScalarClass(first)
         guard let limit = ClassPattern.readQuantifier(pattern, &index) else { return nil }
         self.limit = limit
-        if index < pattern.count, pattern[index] == 0x24, limit == .max { // $
+        if index < pattern.count, pattern[index] == 0x24, limit == .max {  // $
             endsLine = true
             index += 1
         }

@@ -23,7 +23,8 @@ extension PreTokenizer {
             byteLevel.namesBytes = false
             return byteLevel
         case let sequence as PreTokenizerSequence:
-            return PreTokenizerSequence(parts: sequence.parts.dropLast() + sequence.parts.suffix(1).map { $0.withoutByteNames() })
+            return PreTokenizerSequence(
+                parts: sequence.parts.dropLast() + sequence.parts.suffix(1).map { $0.withoutByteNames() })
         default: return self
         }
     }

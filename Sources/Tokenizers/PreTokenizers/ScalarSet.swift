@@ -41,12 +41,12 @@ struct ScalarSet: Sendable {
         let start = index
         while index < pattern.count {
             let scalar = pattern[index]
-            if scalar == 0x5D { // ]
+            if scalar == 0x5D {  // ]
                 guard index > start else { return false }
                 index += 1
                 return true
             }
-            if scalar == 0x5B { // [
+            if scalar == 0x5B {  // [
                 guard index + 1 < pattern.count, pattern[index + 1] != 0x3A,
                     let part = ScalarSet(pattern, at: &index, depth: depth + 1)
                 else { return false }

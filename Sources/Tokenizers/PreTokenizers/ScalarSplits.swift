@@ -31,7 +31,9 @@ struct ScalarSplit: PreTokenizer {
         case .whitespaceSplit:
             (pattern, behavior) = (ScalarPattern { ScalarProperties($0).isSpace }, .removed)
         case .digits(let individual):
-            (pattern, behavior) = (ScalarPattern { ScalarProperties($0).isNumericInRust }, individual ? .isolated : .contiguous)
+            (pattern, behavior) = (
+                ScalarPattern { ScalarProperties($0).isNumericInRust }, individual ? .isolated : .contiguous
+            )
         case .punctuation(let behavior):
             (pattern, self.behavior) = (ScalarPattern { ScalarProperties($0).isPunctuation }, behavior)
         case .delimiter(let delimiter):

@@ -5,7 +5,9 @@ struct GraphemeBreaks: Sendable {
 
     // The classes as `Tools/unicode_tables.py` numbers them.
     private static let (carriageReturn, lineFeed, control): (UInt16, UInt16, UInt16) = (1, 2, 3)
-    private static let (extend, joiner, regional, prepend, spacing): (UInt16, UInt16, UInt16, UInt16, UInt16) = (4, 5, 6, 7, 8)
+    private static let (extend, joiner, regional, prepend, spacing): (UInt16, UInt16, UInt16, UInt16, UInt16) = (
+        4, 5, 6, 7, 8
+    )
     private static let (leading, vowel, trailing, syllableLV, syllableLVT): (UInt16, UInt16, UInt16, UInt16, UInt16) =
         (9, 10, 11, 12, 13)
     private static let pictograph: UInt16 = 14
@@ -27,8 +29,11 @@ struct GraphemeBreaks: Sendable {
             let joinsPictograph =
                 afterPictograph && left == GraphemeBreaks.joiner && right == GraphemeBreaks.pictograph
             let joinsConjunct = inConjunct && hasLinker && next & 48 == 16
-            let joinsRegional = left == GraphemeBreaks.regional && right == GraphemeBreaks.regional && regionals % 2 == 1
-            guard joinsPictograph || joinsConjunct || joinsRegional || GraphemeBreaks.joins(left, right) else { return index }
+            let joinsRegional =
+                left == GraphemeBreaks.regional && right == GraphemeBreaks.regional && regionals % 2 == 1
+            guard joinsPictograph || joinsConjunct || joinsRegional || GraphemeBreaks.joins(left, right) else {
+                return index
+            }
             regionals = right == GraphemeBreaks.regional ? regionals + 1 : 0
             if right != GraphemeBreaks.extend && right != GraphemeBreaks.joiner {
                 afterPictograph = right == GraphemeBreaks.pictograph

@@ -14,7 +14,9 @@ struct NormalizationData: Sendable {
 
     private init() {
         let classes = ScalarTable(runs: packedCombiningClasses)
-        var (canonical, compatibility) = ([UInt16](repeating: 0, count: 0x110000), [UInt16](repeating: 0, count: 0x110000))
+        var (canonical, compatibility) = (
+            [UInt16](repeating: 0, count: 0x110000), [UInt16](repeating: 0, count: 0x110000)
+        )
         var expansions: [[UInt32]] = []
         NormalizationData.readMappings(packedCanonical) { scalar, target in
             expansions.append(target)

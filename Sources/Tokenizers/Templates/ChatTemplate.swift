@@ -1,0 +1,78 @@
+public import MartletJSON
+
+/// A conversation to the text that a model was trained on, by the Jinja2 template that came with the model.
+///
+/// Renders as transformers does: Jinja2 3.1.6 in its immutable sandbox, with `trim_blocks`, `lstrip_blocks`, loop controls,
+/// `tojson`, `raise_exception`, `strftime_now`. Written here from the language's documentation; nothing of the host can be reached,
+/// and steps, output and depth are limited.
+public struct ChatTemplate: Sendable {
+    /// What a rendering may use.
+    public struct Limits: Sendable {
+        /// Nodes evaluated; every 16 bytes of text made count as one more.
+        public var steps = 5_000_000
+        public var outputBytes = 1 << 24
+
+        public init() {}
+    }
+
+    /// Longest template that is read.
+    public static let maximumBytes = 1 << 20
+
+    private let nodes: [TemplateNode]
+
+    /// - Throws: ``TemplateError`` for what Jinja2 would not compile.
+    public init(_ source: String) throws(TemplateError) {
+        guard source.utf8.count <= ChatTemplate.maximumBytes else {
+            throw TemplateError(.limit, "a template of \(source.utf8.count) bytes, over \(ChatTemplate.maximumBytes)")
+        }
+        nodes = try TemplateParser.parse(source)
+    }
+
+    /// The text of a conversation.
+    ///
+    /// - Parameters:
+    ///   - messages: An array of objects with `role` and `content`, and what else the template reads.
+    ///   - tools: The tools that the model may call, as JSON schemas.
+    ///   - addGenerationPrompt: Ends with what begins the model's answer.
+    ///   - variables: More names that the template may read, such as `bos_token`.
+    /// - Throws: ``TemplateError``, kind ``TemplateError/Kind/raised`` when the template refuses the conversation.
+    public func render(
+        messages: JSON, tools: JSON? = nil, addGenerationPrompt: Bool = true, variables: JSONObject = JSONObject(),
+        limits: Limits = Limits(), now: ((_ format: String) -> String)? = nil
+    ) throws(TemplateError) -> String {
+        var all = variables
+        all["messages"] = messages
+        if let tools { all["tools"] = tools }
+        all["add_generation_prompt"] = .bool(addGenerationPrompt)
+        return try render(all, limits: limits, now: now)
+    }
+
+    /// The text for exactly these names.
+    ///
+    /// - Parameter now: What `strftime_now` gives for a format; by default the local time.
+    public func render(
+        _ variables: JSONObject, limits: Limits = Limits(), now: ((_ format: String) -> String)? = nil
+    ) throws(TemplateError) -> String {
+        var names = TemplateDictionary()
+        for (key, value) in variables.members { names.set(.string(key), TemplateValue(value)) }
+        let renderer = TemplateRenderer(limits: limits, now: now ?? CFormat.time)
+        return try renderer.render(nodes, names)
+    }
+}
+
+extension TemplateValue {
+    init(_ json: JSON) {
+        switch json {
+        case .null: self = .none
+        case .bool(let value): self = .bool(value)
+        case .integer(let value): self = .integer(value)
+        case .number(let value): self = .float(value)
+        case .string(let text): self = .string(text)
+        case .array(let elements): self = .list(elements.map(TemplateValue.init))
+        case .object(let object):
+            var dictionary = TemplateDictionary()
+            for (key, value) in object.members { dictionary.set(.string(key), TemplateValue(value)) }
+            self = .dictionary(dictionary)
+        }
+    }
+}

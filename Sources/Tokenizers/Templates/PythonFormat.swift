@@ -1,0 +1,255 @@
+/// Python's two ways to format: `%` and `str.format`.
+enum PythonFormat {
+    /// What stands after the colon of `{:…}`.
+    struct Specification {
+        var fill: Unicode.Scalar = " "
+        var alignment: Unicode.Scalar?
+        var sign: Unicode.Scalar = "-"
+        var width = 0
+        var groups = false
+        var precision: Int?
+        var type: Unicode.Scalar?
+
+        init() {}
+
+        init(_ text: String) throws(TemplateError) {
+            var rest = Array(text.unicodeScalars)[...]
+            let alignments: [Unicode.Scalar] = ["<", ">", "^", "="]
+            if rest.count > 1, alignments.contains(rest[rest.startIndex + 1]) {
+                fill = rest.removeFirst()
+                alignment = rest.removeFirst()
+            } else if let first = rest.first, alignments.contains(first) {
+                alignment = rest.removeFirst()
+            }
+            if let first = rest.first, ["+", "-", " "].contains(first) { sign = rest.removeFirst() }
+            if rest.first == "#" { rest.removeFirst() }
+            if rest.first == "0" {
+                if alignment == nil { (fill, alignment) = ("0", "=") }
+                rest.removeFirst()
+            }
+            width = try PythonFormat.number(&rest) ?? 0
+            if rest.first == "," {
+                groups = true
+                rest.removeFirst()
+            }
+            if rest.first == "." {
+                rest.removeFirst()
+                precision = try PythonFormat.number(&rest)
+            }
+            type = rest.popFirst()
+            guard rest.isEmpty else { throw TemplateError(.value, "Invalid format specifier '\(text)'") }
+        }
+    }
+
+    private static func number(_ rest: inout ArraySlice<Unicode.Scalar>) throws(TemplateError) -> Int? {
+        var digits = ""
+        while let first = rest.first, ("0"..."9").contains(first) { digits.unicodeScalars.append(rest.removeFirst()) }
+        if digits.isEmpty { return nil }
+        guard let value = Int(digits), value <= 4096 else {
+            throw TemplateError(.value, "a width beyond 4096 in a format")
+        }
+        return value
+    }
+
+    /// `format(value, specification)`.
+    static func format(_ value: TemplateValue, _ form: Specification) throws(TemplateError) -> String {
+        var isNumber = true
+        var text: String
+        switch (value, form.type) {
+        case (.integer, nil), (.integer, "d"), (.bool, "d"): text = String(value.whole ?? 0)
+        case (.integer(let whole), "x"): text = String(whole, radix: 16)
+        case (.integer(let whole), "X"): text = String(whole, radix: 16, uppercase: true)
+        case (.integer(let whole), "o"): text = String(whole, radix: 8)
+        case (.integer(let whole), "b"): text = String(whole, radix: 2)
+        case (.float, "f"), (.integer, "f"), (.float, "F"), (.integer, "F"):
+            text = fixed(value.number ?? 0, form.precision ?? 6)
+        case (.float, "%"), (.integer, "%"): text = fixed((value.number ?? 0) * 100, form.precision ?? 2) + "%"
+        case (.float, nil): text = PythonText.float(value.number ?? 0)
+        default:
+            guard form.type == nil || form.type == "s" else {
+                throw TemplateError(
+                    .value,
+                    "Unknown format code '\(form.type.map(String.init) ?? "")' for object of type '\(value.kind)'")
+            }
+            isNumber = false
+            text = PythonText.string(value)
+            if let precision = form.precision {
+                text = String(String.UnicodeScalarView(text.unicodeScalars.prefix(precision)))
+            }
+        }
+        if isNumber, form.groups { text = grouped(text) }
+        if isNumber, form.sign != "-", !text.hasPrefix("-") { text = String(form.sign) + text }
+        return try aligned(text, form, isNumber)
+    }
+
+    private static func aligned(_ text: String, _ form: Specification, _ isNumber: Bool) throws(TemplateError) -> String
+    {
+        let fill = String(form.fill)
+        switch form.alignment ?? (isNumber ? ">" : "<") {
+        case "<": return try PythonStrings.pad(text, form.width, fill, left: false, right: true)
+        case "^": return try PythonStrings.pad(text, form.width, fill, left: true, right: true)
+        case "=":
+            let sign = text.hasPrefix("-") || text.hasPrefix("+") ? String(text.unicodeScalars.prefix(1)) : ""
+            let digits = String(String.UnicodeScalarView(text.unicodeScalars.dropFirst(sign.utf8.count)))
+            return sign + (try PythonStrings.pad(digits, form.width - sign.utf8.count, fill, left: true, right: false))
+        default: return try PythonStrings.pad(text, form.width, fill, left: true, right: false)
+        }
+    }
+
+    private static func grouped(_ text: String) -> String {
+        let (head, tail) =
+            text.utf8.firstIndex(of: UInt8(ascii: ".")).map { (String(text[..<$0]), String(text[$0...])) } ?? (text, "")
+        var digits = Array(head.unicodeScalars)
+        var place = digits.count - 3
+        while place > 0, digits[place - 1] != "-" {
+            digits.insert(",", at: place)
+            place -= 3
+        }
+        return String(String.UnicodeScalarView(digits)) + tail
+    }
+
+    /// `places` digits behind the point, halves to even, exactly as the double's decimal expansion rounds.
+    static func fixed(_ value: Double, _ places: Int) -> String {
+        guard value.isFinite else { return PythonText.float(value) }
+        return CFormat.fixed(value, places)
+    }
+
+    /// `format % arguments`.
+    static func percent(_ format: String, _ argument: TemplateValue) throws(TemplateError) -> String {
+        var values: ArraySlice<TemplateValue> = [argument]
+        if case .tuple(let elements) = argument { values = elements[...] }
+        var result = String.UnicodeScalarView()
+        var rest = Array(format.unicodeScalars)[...]
+        while let scalar = rest.popFirst() {
+            guard scalar == "%" else {
+                result.append(scalar)
+                continue
+            }
+            if rest.first == "%" {
+                result.append(rest.removeFirst())
+                continue
+            }
+            var form = Specification()
+            form.alignment = ">"
+            var value: TemplateValue?
+            if rest.first == "(", let close = rest.firstIndex(of: ")") {
+                guard case .dictionary(let dictionary) = argument else {
+                    throw TemplateError(.type, "format requires a mapping")
+                }
+                let key = String(String.UnicodeScalarView(rest[(rest.startIndex + 1)..<close]))
+                guard let found = dictionary[.string(key)] else { throw TemplateError(.key, PythonText.quoted(key)) }
+                value = found
+                rest = rest[(close + 1)...]
+            }
+            while let flag = rest.first, ["-", "0", "+", " ", "#"].contains(flag) {
+                rest.removeFirst()
+                if flag == "-" { form.alignment = "<" }
+                if flag == "0" { (form.fill, form.alignment) = ("0", "=") }
+                if flag == "+" || flag == " " { form.sign = flag }
+            }
+            form.width = try number(&rest) ?? 0
+            if rest.first == "." {
+                rest.removeFirst()
+                form.precision = try number(&rest) ?? 0
+            }
+            guard let type = rest.popFirst() else { throw TemplateError(.value, "incomplete format") }
+            guard let value = value ?? values.popFirst() else {
+                throw TemplateError(.type, "not enough arguments for format string")
+            }
+            try TemplateRenderer.refuseUndefined(value)
+            result.append(contentsOf: try percent(value, type, form).unicodeScalars)
+        }
+        if case .dictionary = argument { return String(result) }
+        guard values.isEmpty else { throw TemplateError(.type, "not all arguments converted during string formatting") }
+        return String(result)
+    }
+
+    private static func percent(_ value: TemplateValue, _ type: Unicode.Scalar, _ form: Specification)
+        throws(TemplateError) -> String
+    {
+        var form = form
+        switch type {
+        case "s": return try format(.string(PythonText.string(value)), form)
+        case "r": return try format(.string(PythonText.representation(value)), form)
+        case "d", "i", "u":
+            guard let number = value.number else {
+                throw TemplateError(.type, "%\(type) format: a real number is required, not \(value.kind)")
+            }
+            guard let whole = value.whole ?? Int(exactly: number.rounded(.towardZero)) else {
+                throw TemplateError(.overflow, "a number beyond 64 bits")
+            }
+            form.precision = nil
+            return try format(.integer(whole), form)
+        case "x", "X", "o":
+            form.type = type
+            return try format(value, form)
+        case "f", "F":
+            guard let number = value.number else {
+                throw TemplateError(.type, "must be real number, not \(value.kind)")
+            }
+            form.type = "f"
+            return try format(.float(number), form)
+        default: throw TemplateError(.value, "unsupported format character '\(type)'")
+        }
+    }
+
+    /// `format.format(*arguments)`.
+    static func braces(_ format: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer)
+        throws(TemplateError) -> String
+    {
+        var result = String.UnicodeScalarView()
+        var rest = Array(format.unicodeScalars)[...]
+        var next = 0
+        while let scalar = rest.popFirst() {
+            if scalar == "{" || scalar == "}", rest.first == scalar {
+                result.append(rest.removeFirst())
+                continue
+            }
+            guard scalar == "{" else {
+                guard scalar != "}" else { throw TemplateError(.value, "Single '}' encountered in format string") }
+                result.append(scalar)
+                continue
+            }
+            guard let close = rest.firstIndex(of: "}") else {
+                throw TemplateError(.value, "Single '{' encountered in format string")
+            }
+            let field = String(String.UnicodeScalarView(rest[..<close]))
+            rest = rest[(close + 1)...]
+            let parts = PythonStrings.split(field, ":", 1)
+            let (name, conversion) = split(parts[0])
+            let value = try self.field(name, arguments, &next, renderer)
+            let text: TemplateValue = conversion == "r" ? .string(PythonText.representation(value)) : value
+            result.append(
+                contentsOf: try self.format(text, Specification(parts.count > 1 ? parts[1] : "")).unicodeScalars)
+        }
+        return String(result)
+    }
+
+    private static func split(_ field: String) -> (name: String, conversion: String) {
+        let parts = PythonStrings.split(field, "!", 1)
+        return (parts[0], parts.count > 1 ? parts[1] : "")
+    }
+
+    private static func field(
+        _ name: String, _ arguments: TemplateArguments, _ next: inout Int, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        let path = PythonStrings.split(name, ".")
+        var value: TemplateValue
+        if path[0].isEmpty || Int(path[0]) != nil {
+            let index = Int(path[0]) ?? next
+            next += 1
+            guard arguments.positional.indices.contains(index) else {
+                throw TemplateError(.value, "Replacement index \(index) out of range for positional args tuple")
+            }
+            value = arguments.positional[index]
+        } else {
+            guard let found = arguments.value(-1, path[0]) else {
+                throw TemplateError(.key, PythonText.quoted(path[0]))
+            }
+            value = found
+        }
+        for attribute in path.dropFirst() { value = try renderer.attribute(attribute, of: value) }
+        try TemplateRenderer.refuseUndefined(value)
+        return value
+    }
+}

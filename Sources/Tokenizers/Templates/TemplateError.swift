@@ -1,0 +1,33 @@
+/// Why a template could not be read or rendered, in Jinja2's words where it has any.
+public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+    public enum Kind: String, Sendable {
+        /// The template itself is wrong.
+        case syntax = "TemplateSyntaxError"
+        /// The template called `raise_exception`: the conversation is not one it knows.
+        case raised = "TemplateError"
+        /// It asks for what a sandbox does not give.
+        case security = "SecurityError"
+        case undefined = "UndefinedError"
+        case type = "TypeError"
+        case value = "ValueError"
+        case key = "KeyError"
+        case zeroDivision = "ZeroDivisionError"
+        case overflow = "OverflowError"
+        case runtime = "TemplateRuntimeError"
+        /// It took more steps, text or nesting than allowed.
+        case limit = "LimitError"
+    }
+
+    public let kind: Kind
+    public let message: String
+    /// The line of the template, from 1, where known.
+    public var line: Int?
+
+    public init(_ kind: Kind, _ message: String, line: Int? = nil) {
+        (self.kind, self.message, self.line) = (kind, message, line)
+    }
+
+    public var description: String {
+        "\(kind.rawValue): \(message)" + (line.map { " (line \($0) of the template)" } ?? "")
+    }
+}

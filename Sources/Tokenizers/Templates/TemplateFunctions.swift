@@ -1,0 +1,68 @@
+/// The functions of the environment.
+enum TemplateFunctions {
+    private static let names = ["range", "dict", "namespace", "raise_exception", "strftime_now"]
+
+    /// Jinja2's sandbox makes no longer ranges.
+    private static let longestRange = 100_000
+
+    static func isKnown(_ name: String) -> Bool { names.contains { $0.utf8.elementsEqual(name.utf8) } }
+
+    static func call(
+        _ name: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        switch name {
+        case "range": return try range(arguments, renderer)
+        case "dict": return .dictionary(try dictionary(arguments, renderer))
+        case "namespace":
+            let namespace = TemplateNamespace()
+            namespace.attributes = try dictionary(arguments, renderer)
+            return .namespace(namespace)
+        case "raise_exception":
+            throw TemplateError(.raised, PythonText.string(arguments.value(0, "message") ?? .string("")))
+        default: return .string(renderer.now(try arguments.text(0, "format") ?? "%c"))
+        }
+    }
+
+    private static func dictionary(_ arguments: TemplateArguments, _ renderer: TemplateRenderer) throws(TemplateError)
+        -> TemplateDictionary
+    {
+        var result = TemplateDictionary()
+        for argument in arguments.positional {
+            if case .dictionary(let dictionary) = argument {
+                for (key, value) in dictionary.entries { result.set(key, value) }
+                continue
+            }
+            for element in try renderer.iterate(argument) {
+                let pair = try renderer.iterate(element)
+                guard pair.count == 2 else {
+                    throw TemplateError(
+                        .value, "dictionary update sequence element has length \(pair.count); 2 is required")
+                }
+                result.set(pair[0], pair[1])
+            }
+        }
+        for (name, value) in arguments.named { result.set(.string(name), value) }
+        return result
+    }
+
+    private static func range(_ arguments: TemplateArguments, _ renderer: TemplateRenderer) throws(TemplateError)
+        -> TemplateValue
+    {
+        var bounds: [Int] = []
+        for index in arguments.positional.indices { bounds.append(try arguments.whole(index, "range") ?? 0) }
+        guard (1...3).contains(bounds.count) else {
+            throw TemplateError(.type, "range expected 1 to 3 arguments, got \(bounds.count)")
+        }
+        let (start, stop) = bounds.count == 1 ? (0, bounds[0]) : (bounds[0], bounds[1])
+        let step = bounds.count == 3 ? bounds[2] : 1
+        guard step != 0 else { throw TemplateError(.value, "range() arg 3 must not be zero") }
+        let distance = Double(stop) - Double(start)
+        guard distance / Double(step) <= Double(longestRange) else {
+            throw TemplateError(
+                .overflow, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (\(longestRange)).")
+        }
+        let values = stride(from: start, to: stop, by: step).map { TemplateValue.integer($0) }
+        try renderer.charge(values.count)
+        return .list(values)
+    }
+}

@@ -1,0 +1,222 @@
+/// Walks a template's tree and writes its text. Every node costs a step, every text made costs by its length, so that no template
+/// runs, grows or nests without end.
+final class TemplateRenderer {
+    /// Most evaluations inside one another; Python stops macros that call themselves at about the same depth.
+    static let maximumDepth = 600
+
+    let now: (String) -> String
+    private var stepsLeft: Int
+    private var outputLeft: Int
+    private var depth = 0
+    private(set) var generations: [Range<Int>] = []
+
+    private enum Flow {
+        case next
+        case `break`
+        case `continue`
+    }
+
+    init(limits: ChatTemplate.Limits, now: @escaping (String) -> String) {
+        (stepsLeft, outputLeft, self.now) = (limits.steps, limits.outputBytes, now)
+    }
+
+    func render(_ nodes: [TemplateNode], _ variables: TemplateDictionary) throws(TemplateError) -> String {
+        let scope = TemplateScope(nil)
+        for (key, value) in variables.entries {
+            if case .string(let name) = key { scope.set(name, value) }
+        }
+        var output = ""
+        _ = try run(nodes, TemplateScope(scope), &output)
+        return output
+    }
+
+    func charge(_ steps: Int) throws(TemplateError) {
+        stepsLeft -= 1 + max(0, steps)
+        guard stepsLeft >= 0 else { throw TemplateError(.limit, "the template takes more steps than allowed") }
+    }
+
+    /// Runs `body` one level deeper.
+    func nested<Value>(_ body: () throws(TemplateError) -> Value) throws(TemplateError) -> Value {
+        guard depth < TemplateRenderer.maximumDepth else {
+            throw TemplateError(
+                .limit, "the template nests evaluations more than \(TemplateRenderer.maximumDepth) deep")
+        }
+        depth += 1
+        defer { depth -= 1 }
+        return try body()
+    }
+
+    private func write(_ text: String, to output: inout String) throws(TemplateError) {
+        outputLeft -= text.utf8.count
+        guard outputLeft >= 0 else { throw TemplateError(.limit, "the template writes more text than allowed") }
+        output += text
+    }
+
+    private func run(_ nodes: [TemplateNode], _ scope: TemplateScope, _ output: inout String) throws(TemplateError)
+        -> Flow
+    {
+        for node in nodes {
+            try charge(0)
+            let flow = try run(node, scope, &output)
+            if flow != .next { return flow }
+        }
+        return .next
+    }
+
+    /// The text of a body on its own.
+    private func text(of nodes: [TemplateNode], _ scope: TemplateScope) throws(TemplateError) -> String {
+        var text = ""
+        try nested { () throws(TemplateError) in _ = try run(nodes, scope, &text) }
+        return text
+    }
+
+    private func run(_ node: TemplateNode, _ scope: TemplateScope, _ output: inout String) throws(TemplateError) -> Flow
+    {
+        switch node {
+        case .text(let text): try write(text, to: &output)
+        case .output(let expression): try write(PythonText.string(try evaluate(expression, scope)), to: &output)
+        case .conditional(let branches):
+            for (condition, body) in branches {
+                guard let condition else { return try run(body, scope, &output) }
+                if try evaluate(condition, scope).isTrue { return try run(body, scope, &output) }
+            }
+        case .loop(let loop): try self.loop(loop, try evaluate(loop.elements, scope), scope, 0, &output)
+        case .set(let target, let value): try assign(try evaluate(value, scope), to: target, scope)
+        case .setBlock(let target, let filters, let body):
+            let text = try text(of: body, TemplateScope(scope))
+            try assign(try apply(filters, to: .string(text), scope), to: target, scope)
+        case .macro(let macro): scope.set(macro.name, .macro(TemplateMacro(macro, scope)))
+        case .call(let expression, let caller):
+            guard case .call(let function, let arguments) = expression else { return .next }
+            let value = try call(function, arguments, scope, caller: TemplateMacro(caller, scope))
+            try write(PythonText.string(value), to: &output)
+        case .filterBlock(let filters, let body):
+            let text = try text(of: body, TemplateScope(scope))
+            try write(PythonText.string(try apply(filters, to: .string(text), scope)), to: &output)
+        case .with(let bindings, let body):
+            let inner = TemplateScope(scope)
+            for (target, value) in bindings { try assign(try evaluate(value, scope), to: target, inner) }
+            return try run(body, inner, &output)
+        case .break: return .break
+        case .continue: return .continue
+        case .group(let body):
+            let start = output.utf8.count
+            let flow = try run(body, TemplateScope(scope), &output)
+            generations.append(start..<output.utf8.count)
+            return flow
+        }
+        return .next
+    }
+
+    private func apply(
+        _ filters: [TemplateExpression.Call], to value: TemplateValue, _ scope: TemplateScope
+    ) throws(TemplateError) -> TemplateValue {
+        var value = value
+        for filter in filters { value = try self.filter(value, filter, scope) }
+        return value
+    }
+
+    private func assign(
+        _ value: TemplateValue, to target: TemplateNode.Target, _ scope: TemplateScope
+    ) throws(TemplateError) {
+        switch target {
+        case .name(let name): scope.set(name, value)
+        case .attribute(let name, let attribute):
+            guard case .namespace(let namespace)? = scope.find(name) else {
+                throw TemplateError(.runtime, "cannot assign attribute on non-namespace object")
+            }
+            namespace.attributes.set(.string(attribute), value)
+        case .tuple(let targets):
+            let elements = try iterate(value)
+            guard elements.count == targets.count else {
+                throw TemplateError(
+                    .value,
+                    elements.count < targets.count
+                        ? "not enough values to unpack (expected \(targets.count), got \(elements.count))"
+                        : "too many values to unpack (expected \(targets.count))")
+            }
+            for (target, element) in zip(targets, elements) { try assign(element, to: target, scope) }
+        }
+    }
+
+    private func loop(
+        _ loop: TemplateNode.Loop, _ value: TemplateValue, _ scope: TemplateScope, _ level: Int, _ output: inout String
+    ) throws(TemplateError) {
+        var elements = try iterate(value)
+        if let filter = loop.filter {
+            var kept: [TemplateValue] = []
+            for element in elements {
+                let inner = TemplateScope(scope)
+                try assign(element, to: loop.target, inner)
+                if try evaluate(filter, inner).isTrue { kept.append(element) }
+            }
+            elements = kept
+        }
+        guard !elements.isEmpty else {
+            _ = try run(loop.otherwise, TemplateScope(scope), &output)
+            return
+        }
+        for index in elements.indices {
+            try charge(0)
+            let inner = TemplateScope(scope)
+            inner.set("loop", .loop(TemplateLoop(index: index, elements: elements, depth: level)))
+            try assign(elements[index], to: loop.target, inner)
+            if try run(loop.body, inner, &output) == .break { break }
+        }
+    }
+
+    /// The text of a macro called with `arguments`.
+    func call(
+        _ macro: TemplateMacro, _ arguments: TemplateArguments, caller: TemplateMacro?
+    ) throws(TemplateError) -> TemplateValue {
+        let scope = TemplateScope(macro.scope)
+        let definition = macro.definition
+        var positional = arguments.positional[...]
+        var named = arguments.named
+        for (name, value) in definition.parameters {
+            if let argument = positional.popFirst() {
+                scope.set(name, argument)
+            } else if let index = named.firstIndex(where: { $0.name.utf8.elementsEqual(name.utf8) }) {
+                scope.set(name, named.remove(at: index).value)
+            } else if let value {
+                scope.set(name, try evaluate(value, scope))
+            } else {
+                scope.set(name, .undefined("parameter '\(name)' was not provided"))
+            }
+        }
+        if let caller { scope.set("caller", .macro(caller)) }
+        scope.set("varargs", .tuple(Array(positional)))
+        var rest = TemplateDictionary()
+        for (name, value) in named { rest.set(.string(name), value) }
+        scope.set("kwargs", .dictionary(rest))
+        return .string(try text(of: definition.body, scope))
+    }
+}
+
+/// The arguments of a call, evaluated.
+struct TemplateArguments {
+    var positional: [TemplateValue] = []
+    var named: [(name: String, value: TemplateValue)] = []
+
+    /// The argument at `index` or of the name `name`.
+    func value(_ index: Int, _ name: String) -> TemplateValue? {
+        if index >= 0, index < positional.count { return positional[index] }
+        return named.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
+    }
+
+    func text(_ index: Int, _ name: String) throws(TemplateError) -> String? {
+        guard let value = value(index, name) else { return nil }
+        if case .none = value { return nil }
+        guard let text = value.text else { throw TemplateError(.type, "\(name) must be str, not \(value.kind)") }
+        return text
+    }
+
+    func whole(_ index: Int, _ name: String) throws(TemplateError) -> Int? {
+        guard let value = value(index, name) else { return nil }
+        if case .none = value { return nil }
+        guard let whole = value.whole else {
+            throw TemplateError(.type, "'\(value.kind)' object cannot be interpreted as an integer")
+        }
+        return whole
+    }
+}
