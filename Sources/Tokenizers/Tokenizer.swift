@@ -19,6 +19,7 @@ public struct Tokenizer: Sendable {
 
     private let workspaces = WorkspacePool()
     private let frame: SpecialFrame?
+    private let direct: DirectPattern?
 
     /// What the readers of files put together.
     struct Parts {
@@ -46,6 +47,7 @@ public struct Tokenizer: Sendable {
         specialTokens = parts.specialTokens
         chatTemplate = parts.chatTemplate
         frame = SpecialFrame(parts.postProcessor)
+        direct = DirectPattern(parts.normalizer, parts.preTokenizer)
     }
 
     /// One more than the largest id, added tokens included.
@@ -97,11 +99,15 @@ public struct Tokenizer: Sendable {
         workspace.output.ids = ids
         ids = []
         if addSpecialTokens { workspace.output.ids += frame.before }
-        try forEachSegment(of: text, parseSpecialTokens: parseSpecialTokens, tracksOrigins: false) {
-            segment throws(TokenizerError) in
-            switch segment {
-            case .token(let token, _): workspace.output.ids.append(token.id)
-            case .text(let staged): try appendIDs(of: staged, &workspace)
+        if let direct, text.count <= Int(Int32.max) {
+            try encodeDirectly(text, direct, parseSpecialTokens, &workspace)
+        } else {
+            try forEachSegment(of: text, parseSpecialTokens: parseSpecialTokens, tracksOrigins: false) {
+                segment throws(TokenizerError) in
+                switch segment {
+                case .token(let token, _): workspace.output.ids.append(token.id)
+                case .text(let staged): try workspace.append(staged, model)
+                }
             }
         }
         if addSpecialTokens { workspace.output.ids += frame.after }
@@ -109,10 +115,29 @@ public struct Tokenizer: Sendable {
         workspace.output.removeAll()
     }
 
-    private func appendIDs(of staged: StagedText, _ workspace: inout Workspace) throws(TokenizerError) {
-        let bytes = staged.bytes.span
-        for piece in staged.pieces {
-            try model.tokenize(bytes.extracting(piece.range), &workspace.model, into: &workspace.output)
+    /// Cuts the text by the one pattern that there is, without a copy of it.
+    private func encodeDirectly(
+        _ text: Span<UInt8>, _ direct: DirectPattern, _ parseSpecialTokens: Bool, _ workspace: inout Workspace
+    ) throws(TokenizerError) {
+        func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
+        let parts = added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+        for part in parts {
+            guard case .text(let range) = part else {
+                if case .token(let token, _) = part { workspace.output.ids.append(token.id) }
+                continue
+            }
+            let stretch = text.extracting(range)
+            guard added.hasTokensInNormalizedText else {
+                try direct.pattern.encodeWords(stretch, model, &workspace)
+                continue
+            }
+            // Without a normalizer the normalized text is the text.
+            for inner in added.parts(ofNormalized: stretch, where: takes) {
+                switch inner {
+                case .token(let token, _): workspace.output.ids.append(token.id)
+                case .text(let range): try direct.pattern.encodeWords(stretch.extracting(range), model, &workspace)
+                }
+            }
         }
     }
 
@@ -267,12 +292,6 @@ private struct SpecialFrame: Sendable {
         before = Array(ids[..<place])
         after = Array(ids[(place + 1)...])
     }
-}
-
-/// What one thread needs to encode.
-struct Workspace {
-    var model = ModelWorkspace()
-    var output = TokenOutput()
 }
 
 /// Workspaces that wait for the next text.

@@ -121,6 +121,7 @@ extension BytePairBuilder {
         rules.matchesWholeWords = true
         return BytePairModel(
             vocabulary: vocabulary, matching: vocabulary, merges: MergeTable(entries),
-            symbols: .bytes(ids: FrozenArray(ids)), matchesWholeWords: true, rules: rules)
+            symbols: .bytes(ids: FrozenArray(ids)), matchesWholeWords: true, rules: rules,
+            wordsBeginAtBlankSign: false)
     }
 }

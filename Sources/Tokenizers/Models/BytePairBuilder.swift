@@ -41,7 +41,9 @@ enum BytePairBuilder {
         return BytePairModel(
             vocabulary: vocabulary, matching: bytes?.matching ?? vocabulary, merges: MergeTable(entries),
             symbols: bytes.map { .bytes(ids: $0.ids) } ?? .scalars(scalarSymbols(vocabulary, rules)),
-            matchesWholeWords: rules.matchesWholeWords, rules: rules)
+            matchesWholeWords: rules.matchesWholeWords, rules: rules,
+            wordsBeginAtBlankSign: bytes == nil && !rules.matchesWholeWords && rules.continuingPrefix.isEmpty
+                && rules.endSuffix.isEmpty && vocabulary.hasBlankSignAtBeginningsOnly)
     }
 
     private static func scalarSymbols(_ vocabulary: Vocabulary, _ rules: Rules) -> BytePairModel.ScalarSymbols {

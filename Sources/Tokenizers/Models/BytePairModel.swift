@@ -34,6 +34,7 @@ struct BytePairModel: TokenModel {
     let matchesWholeWords: Bool
     /// The settings as the file has them.
     let rules: BytePairBuilder.Rules
+    let wordsBeginAtBlankSign: Bool
 
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput

@@ -8,8 +8,6 @@ struct PairMerger {
     /// The symbols of the word, and where each ends in its bytes.
     private(set) var ids: [Int32] = []
     private(set) var ends: [Int32] = []
-    private var ranks: [UInt32] = []
-    private var merged: [Int32] = []
     private var previous: [Int32] = []
     private var next: [Int32] = []
     private var heap: [Candidate] = []
@@ -66,43 +64,46 @@ struct PairMerger {
     }
 
     private mutating func mergeShort(_ table: MergeTable) {
-        let none = UInt32.max
-        ranks.removeAll(keepingCapacity: true)
-        merged.removeAll(keepingCapacity: true)
         var count = ids.count
         guard count > 1 else { return }
+        // On the stack: no look at a reference count in the loops.
+        var symbols = InlineArray<40, Int32>(repeating: 0)
+        var places = InlineArray<40, Int32>(repeating: 0)
+        var ranks = InlineArray<40, UInt32>(repeating: .max)
+        var merged = InlineArray<40, Int32>(repeating: 0)
+        for position in 0..<count {
+            symbols[position] = ids[position]
+            places[position] = ends[position]
+        }
         for position in 0..<(count - 1) {
-            let merge = table.find(ids[position], ids[position + 1])
-            ranks.append(merge?.rank ?? none)
-            merged.append(merge?.id ?? 0)
+            guard let merge = table.find(symbols[position], symbols[position + 1]) else { continue }
+            (ranks[position], merged[position]) = (merge.rank, merge.id)
         }
         while count > 1 {
-            var (best, at) = (none, 0)
+            var (best, at) = (UInt32.max, 0)
             for position in 0..<(count - 1) where ranks[position] < best { (best, at) = (ranks[position], position) }
-            guard best != none else { break }
-            ids[at] = merged[at]
-            ends[at] = ends[at + 1]
+            guard best != .max else { break }
+            symbols[at] = merged[at]
+            places[at] = places[at + 1]
             for position in stride(from: at + 1, to: count - 1, by: 1) {
-                ids[position] = ids[position + 1]
-                ends[position] = ends[position + 1]
-            }
-            for position in stride(from: at + 1, to: count - 2, by: 1) {
+                symbols[position] = symbols[position + 1]
+                places[position] = places[position + 1]
                 ranks[position] = ranks[position + 1]
                 merged[position] = merged[position + 1]
             }
             count -= 1
-            if at > 0 { update(at - 1, table) }
-            if at < count - 1 { update(at, table) }
+            ranks[count - 1] = .max
+            if at > 0 {
+                let merge = table.find(symbols[at - 1], symbols[at])
+                (ranks[at - 1], merged[at - 1]) = (merge?.rank ?? .max, merge?.id ?? 0)
+            }
+            if at < count - 1 {
+                let merge = table.find(symbols[at], symbols[at + 1])
+                (ranks[at], merged[at]) = (merge?.rank ?? .max, merge?.id ?? 0)
+            }
         }
-        ids.removeLast(ids.count - count)
-        ends.removeLast(ends.count - count)
-    }
-
-    @inline(__always)
-    private mutating func update(_ position: Int, _ table: MergeTable) {
-        let merge = table.find(ids[position], ids[position + 1])
-        ranks[position] = merge?.rank ?? .max
-        merged[position] = merge?.id ?? 0
+        reset()
+        for position in 0..<count { append(symbols[position], end: Int(places[position])) }
     }
 
     private mutating func mergeLong(_ table: MergeTable) {

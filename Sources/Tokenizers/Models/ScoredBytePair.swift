@@ -40,7 +40,8 @@ enum ScoredBytePair {
         let vocabulary = Vocabulary(tokens.map { $0 })
         return ScoredBytePairModel(
             vocabulary: vocabulary, pieces: pieces, merges: MergeTable(entries), strays: strays, unknown: unknown,
-            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
+            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil,
+            wordsBeginAtBlankSign: pieces.hasBlankSignAtBeginningsOnly)
     }
 }
 
@@ -54,6 +55,7 @@ struct ScoredBytePairModel: TokenModel {
     let unknown: Int32
     /// The ids of `<0x00>`…`<0xFF>`, -1 for a missing one.
     let byteTokens: [Int32]?
+    let wordsBeginAtBlankSign: Bool
 
     private static let noSymbol: Int32 = .max
 

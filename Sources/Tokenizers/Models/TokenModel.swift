@@ -21,12 +21,34 @@ protocol TokenModel: Sendable {
     /// The tokens as the file spells them.
     var vocabulary: Vocabulary { get }
 
+    /// Whether no token reaches over the beginning of a word that U+2581 marks, so that a text may be cut there.
+    var wordsBeginAtBlankSign: Bool { get }
+
     /// Appends the tokens of `word`, which is not empty.
     ///
     /// - Throws: ``TokenizerError/unknownText(_:remedy:)`` where the vocabulary cannot spell the word and has no unknown token.
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
     ) throws(TokenizerError)
+}
+
+extension TokenModel {
+    var wordsBeginAtBlankSign: Bool { false }
+}
+
+extension Vocabulary {
+    /// Whether the sign for a space stands in every token at the beginning only, and is a token itself.
+    var hasBlankSignAtBeginningsOnly: Bool {
+        let sign = Array("▁".utf8)
+        guard id(of: sign) != nil else { return false }
+        for token in tokens {
+            guard let token, token.count > sign.count else { continue }
+            var found: [Piece] = []
+            LiteralPattern(content: sign).matches(in: token.span, into: &found)
+            for (index, match) in found.enumerated() where Int(match.start) != index * sign.count { return false }
+        }
+        return true
+    }
 }
 
 /// Memory that models reuse from word to word; one per thread at a time.

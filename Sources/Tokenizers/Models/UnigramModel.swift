@@ -20,7 +20,8 @@ struct UnigramModel: TokenModel {
     private let trie: ByteTrie
     private let byteTokens: [Int32]
     private let unknownScore: Double
-    private let pieceScores: FrozenArray<Double>
+    let pieceScores: FrozenArray<Double>
+    let wordsBeginAtBlankSign: Bool
 
     /// - Parameters:
     ///   - isPiece: Whether an id can be found in text.
@@ -52,6 +53,7 @@ struct UnigramModel: TokenModel {
         unknownScore =
             rules == nil
             ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
+        wordsBeginAtBlankSign = vocabulary.hasBlankSignAtBeginningsOnly && rules.map { !$0.isUserDefined.contains(true) } ?? true
         pieceScores = FrozenArray(
             scores.indices.map { id in
                 guard let rules, rules.isUserDefined[id] else { return scores[id] }
@@ -75,7 +77,7 @@ struct UnigramModel: TokenModel {
 
     /// Viterbi's search: the best way to each place, from left to right.
     @inline(__always)
-    private func search(_ word: Span<UInt8>, _ lattice: inout UnigramLattice, rounds: Bool) {
+    func search(_ word: Span<UInt8>, _ lattice: inout UnigramLattice, rounds: Bool) {
         let unknownID = unknown ?? -1
         var start = 0
         while start < word.count {
@@ -149,7 +151,7 @@ struct UnigramModel: TokenModel {
     }
 
     /// Appends the tokens of the path. Unknown pieces next to each other are one; they are spelled in bytes where that is allowed.
-    private func emit(
+    func emit(
         _ word: Span<UInt8>, _ path: [UnigramLattice.Step], into output: inout TokenOutput
     ) throws(TokenizerError) {
         var index = 0
@@ -207,16 +209,21 @@ struct UnigramLattice {
 
     private struct Node: BitwiseCopyable {
         var score: Double
+        /// The best score that lost here.
+        var runnerUp: Double
         var id: Int32
         var start: Int32
     }
 
     private var nodes: [Node] = []
 
-    /// Prepares for a text of `count` bytes.
-    mutating func reset(_ count: Int) {
+    private static let empty = Node(score: 0, runnerUp: -.infinity, id: -1, start: -1)
+
+    /// Prepares for a text of `count` bytes that comes after others with the sum `score`.
+    mutating func reset(_ count: Int, _ score: Double = 0) {
         nodes.removeAll(keepingCapacity: true)
-        nodes.append(contentsOf: repeatElement(Node(score: 0, id: -1, start: -1), count: count + 1))
+        nodes.append(contentsOf: repeatElement(UnigramLattice.empty, count: count + 1))
+        nodes[0].score = score
     }
 
     @inline(__always)
@@ -225,12 +232,18 @@ struct UnigramLattice {
     @inline(__always)
     mutating func offer(_ score: Double, _ id: Int32, from start: Int, to end: Int, rounds: Bool) {
         let score = rounds ? Double(Float(score)) : score
-        guard nodes[end].start < 0 || score > nodes[end].score else { return }
-        nodes[end] = Node(score: score, id: id, start: Int32(truncatingIfNeeded: start))
+        let node = nodes[end]
+        guard node.start < 0 || score > node.score else {
+            if score > node.runnerUp { nodes[end].runnerUp = score }
+            return
+        }
+        nodes[end] = Node(
+            score: score, runnerUp: node.start < 0 ? -.infinity : node.score, id: id,
+            start: Int32(truncatingIfNeeded: start))
     }
 
     mutating func set(_ id: Int32, from start: Int, to end: Int) {
-        nodes[end] = Node(score: 0, id: id, start: Int32(truncatingIfNeeded: start))
+        nodes[end] = Node(score: 0, runnerUp: -.infinity, id: id, start: Int32(truncatingIfNeeded: start))
     }
 
     /// The pieces of the best way to the end, in order.
@@ -244,5 +257,11 @@ struct UnigramLattice {
         }
         steps.reverse()
         return steps
+    }
+
+    /// The pieces of the best way, and the least by which one of its choices was won.
+    func pathWithMargin() -> (path: [Step], margin: Double) {
+        let path = path()
+        return (path, path.reduce(.infinity) { min($0, nodes[$1.end].score - nodes[$1.end].runnerUp) })
     }
 }

@@ -7,6 +7,49 @@ struct BertNormalizer: Normalizer {
     let lowercases: Bool
 
     func normalize(_ text: inout StagedText) {
+        if text.tracksOrigins { normalizeStepwise(&text) } else { normalizeByRuns(&text) }
+    }
+
+    /// What becomes of each ASCII byte: 0 for nothing.
+    private var asciiMap: InlineArray<128, UInt8> {
+        InlineArray<128, UInt8> { index in
+            let byte = UInt8(index)
+            if lowercases, byte >= 65, byte <= 90 { return byte + 32 }
+            guard cleansText else { return byte }
+            if byte == 9 || byte == 10 || byte == 13 { return 32 }
+            return byte < 32 || byte == 127 ? 0 : byte
+        }
+    }
+
+    /// ASCII through a table, and the steps for the runs between: no step looks beyond a run, for marks are in it whole.
+    private func normalizeByRuns(_ text: inout StagedText) {
+        guard !(text.bytes.contains(0) && !cleansText) else { return normalizeStepwise(&text) }
+        let map = asciiMap
+        let source = text.bytes
+        let bytes = source.span
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count + 16)
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte < 0x80 {
+                let mapped = map[Int(byte)]
+                if mapped != 0 { result.append(mapped) }
+                index += 1
+                continue
+            }
+            var end = index + 1
+            while end < bytes.count, bytes[end] >= 0x80 { end += 1 }
+            var run = StagedText(content: Array(source[index..<end]))
+            normalizeStepwise(&run)
+            result += run.bytes
+            index = end
+        }
+        text.bytes = result
+        text.joinPieces()
+    }
+
+    private func normalizeStepwise(_ text: inout StagedText) {
         if cleansText {
             text.mapScalars { scalar in
                 if scalar == 9 || scalar == 10 || scalar == 13 { return 0x20 }

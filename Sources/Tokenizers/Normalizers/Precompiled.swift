@@ -32,8 +32,7 @@ struct Charsmap: Sendable {
     private func forEachPrefix(
         _ text: Span<UInt8>, from start: Int, to limit: Int, _ body: (_ end: Int, _ replacement: Int) -> Bool
     ) {
-        func offset(_ unit: UInt32) -> Int { Int(unit >> 10) << Int((unit & 1 << 9) >> 6) }
-        var node = offset(units[0])
+        var node = Charsmap.offset(units[0])
         var index = start
         while index < limit {
             let byte = text[index]
@@ -41,12 +40,38 @@ struct Charsmap: Sendable {
             guard byte != 0, node < units.count else { return }
             let unit = units[node]
             guard unit & 0x8000_00FF == UInt32(byte) else { return }
-            node ^= offset(unit)
+            node ^= Charsmap.offset(unit)
             guard node < units.count else { return }
             index += 1
             if unit >> 8 & 1 == 1, body(index, Int(units[node] & 0x7FFF_FFFF)) { return }
         }
     }
+
+    /// For each byte, whether it is ASCII that stays as it is wherever ASCII or the end follows.
+    var plainBytes: [Bool] {
+        (0..<256).map { byte in
+            guard byte < 128, byte > 0 else { return false }
+            let first = UInt8(byte)
+            return !leads([first], isLeaf: true) && !(UInt8(1)..<128).contains { leads([first, $0], isLeaf: false) }
+        }
+    }
+
+    /// Whether the trie has a string that begins with `prefix`, or that is `prefix`.
+    private func leads(_ prefix: [UInt8], isLeaf: Bool) -> Bool {
+        var node = Charsmap.offset(units[0])
+        var unit: UInt32 = 0
+        for byte in prefix {
+            node ^= Int(byte)
+            guard node < units.count else { return false }
+            unit = units[node]
+            guard unit & 0x8000_00FF == UInt32(byte) else { return false }
+            node ^= Charsmap.offset(unit)
+        }
+        return !isLeaf || unit >> 8 & 1 == 1
+    }
+
+    @inline(__always)
+    private static func offset(_ unit: UInt32) -> Int { Int(unit >> 10) << Int((unit & 1 << 9) >> 6) }
 
     /// The longest string that the text at `start` begins with, and its replacement.
     func longest(_ text: Span<UInt8>, from start: Int) -> (end: Int, replacement: [UInt8])? {

@@ -8,6 +8,19 @@ struct SentencePieceNormalizer: Normalizer {
     let blankIsSuffix: Bool
     /// Pieces given by the user, which no rule touches.
     let userDefined: ByteTrie
+    /// ASCII other than the space that no rule touches where ASCII follows.
+    private let isPlain: [Bool]
+
+    init(
+        charsmap: Charsmap?, addsDummyPrefix: Bool, removesExtraBlanks: Bool, escapesBlanks: Bool, blankIsSuffix: Bool,
+        userDefined: ByteTrie
+    ) {
+        self.charsmap = charsmap
+        (self.addsDummyPrefix, self.removesExtraBlanks) = (addsDummyPrefix, removesExtraBlanks)
+        (self.escapesBlanks, self.blankIsSuffix, self.userDefined) = (escapesBlanks, blankIsSuffix, userDefined)
+        let plain = charsmap?.plainBytes ?? (0..<256).map { $0 < 128 }
+        isPlain = (0..<256).map { plain[$0] && $0 != 0x20 && userDefined.step(ByteTrie.root, UInt8($0)) < 0 }
+    }
 
     private static let sign: UInt32 = 0x2581
     private var blank: UInt32 { escapesBlanks ? SentencePieceNormalizer.sign : 0x20 }
@@ -31,6 +44,11 @@ struct SentencePieceNormalizer: Normalizer {
         if addsDummyPrefix && !blankIsSuffix { rewriter.append(blank, from: index) }
         var afterBlank = removesExtraBlanks
         while index < bytes.count {
+            if let end = endOfPlain(bytes, from: index) {
+                rewriter.copy(index..<end, of: bytes)
+                (index, afterBlank) = (end, false)
+                continue
+            }
             let (end, replacement) = normalizedPrefix(bytes, index)
             var at = 0
             while afterBlank, removesExtraBlanks, at < replacement.count, replacement[at] == 0x20 { at += 1 }
@@ -50,6 +68,16 @@ struct SentencePieceNormalizer: Normalizer {
         if removesExtraBlanks { dropTrailingBlanks(&text) }
         if addsDummyPrefix && blankIsSuffix { appendBlank(&text) }
         text.joinPieces()
+    }
+
+    /// The end of the ASCII at `start` that stays as it is; nil when there is none.
+    @inline(__always)
+    private func endOfPlain(_ bytes: Span<UInt8>, from start: Int) -> Int? {
+        var index = start
+        while index < bytes.count, isPlain[Int(bytes[index])] { index += 1 }
+        // The last may belong to what follows it, a mark above all.
+        if index > start, index < bytes.count, bytes[index] >= 0x80 { index -= 1 }
+        return index > start ? index : nil
     }
 
     /// What the text at `start` begins with, and what that becomes.

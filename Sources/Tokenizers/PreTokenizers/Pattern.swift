@@ -8,6 +8,9 @@ protocol Pattern: Sendable {
 protocol CoveringPattern: Pattern {
     /// The end of the match that starts at `start`; always beyond it.
     func end(of text: Span<UInt8>, from start: Int) -> Int
+
+    /// Appends the ids of the words of `text`; a requirement, so that each pattern's loop is compiled for it.
+    func encodeWords(_ text: Span<UInt8>, _ model: any TokenModel, _ workspace: inout Workspace) throws(TokenizerError)
 }
 
 extension CoveringPattern {
