@@ -120,7 +120,8 @@ public struct Tokenizer: Sendable {
         _ text: Span<UInt8>, _ direct: DirectPattern, _ parseSpecialTokens: Bool, _ workspace: inout Workspace
     ) throws(TokenizerError) {
         func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
-        let parts = added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+        let parts =
+            added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
         for part in parts {
             guard case .text(let range) = part else {
                 if case .token(let token, _) = part { workspace.output.ids.append(token.id) }

@@ -96,7 +96,8 @@ struct DirectPattern: Sendable {
 extension CoveringPattern {
     /// Appends the ids of the words of `text`.
     @inline(__always)
-    func encodeWords(_ text: Span<UInt8>, _ model: any TokenModel, _ workspace: inout Workspace) throws(TokenizerError) {
+    func encodeWords(_ text: Span<UInt8>, _ model: any TokenModel, _ workspace: inout Workspace) throws(TokenizerError)
+    {
         var start = 0
         while start < text.count {
             let end = end(of: text, from: start)

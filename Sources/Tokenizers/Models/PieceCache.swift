@@ -48,7 +48,8 @@ final class PieceCache: @unchecked Sendable {
             return (a | b << 8 | c << 16, 0, 0)
         }
         let mixed = ByteHash.fold(
-            first ^ 0x9E37_79B9_7F4A_7C15, second ^ third &* 0xA076_1D64_78BD_642F ^ UInt64(count) ^ 0xE703_7ED1_A0B4_28DB)
+            first ^ 0x9E37_79B9_7F4A_7C15,
+            second ^ third &* 0xA076_1D64_78BD_642F ^ UInt64(count) ^ 0xE703_7ED1_A0B4_28DB)
         return Key(
             first: first, second: second, third: third, length: Int32(truncatingIfNeeded: count),
             slot: Int(truncatingIfNeeded: mixed) & (size - 1))

@@ -53,7 +53,8 @@ struct UnigramModel: TokenModel {
         unknownScore =
             rules == nil
             ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
-        wordsBeginAtBlankSign = vocabulary.hasBlankSignAtBeginningsOnly && rules.map { !$0.isUserDefined.contains(true) } ?? true
+        wordsBeginAtBlankSign =
+            vocabulary.hasBlankSignAtBeginningsOnly && rules.map { !$0.isUserDefined.contains(true) } ?? true
         pieceScores = FrozenArray(
             scores.indices.map { id in
                 guard let rules, rules.isUserDefined[id] else { return scores[id] }

@@ -10,6 +10,7 @@ struct SentencePieceNormalizer: Normalizer {
     let userDefined: ByteTrie
     /// ASCII other than the space that no rule touches where ASCII follows.
     private let isPlain: [Bool]
+    private let spaceIsPlain: Bool
 
     init(
         charsmap: Charsmap?, addsDummyPrefix: Bool, removesExtraBlanks: Bool, escapesBlanks: Bool, blankIsSuffix: Bool,
@@ -19,6 +20,7 @@ struct SentencePieceNormalizer: Normalizer {
         (self.addsDummyPrefix, self.removesExtraBlanks) = (addsDummyPrefix, removesExtraBlanks)
         (self.escapesBlanks, self.blankIsSuffix, self.userDefined) = (escapesBlanks, blankIsSuffix, userDefined)
         let plain = charsmap?.plainBytes ?? (0..<256).map { $0 < 128 }
+        spaceIsPlain = plain[0x20] && userDefined.step(ByteTrie.root, 0x20) < 0
         isPlain = (0..<256).map { plain[$0] && $0 != 0x20 && userDefined.step(ByteTrie.root, UInt8($0)) < 0 }
     }
 
@@ -47,6 +49,12 @@ struct SentencePieceNormalizer: Normalizer {
             if let end = endOfPlain(bytes, from: index) {
                 rewriter.copy(index..<end, of: bytes)
                 (index, afterBlank) = (end, false)
+                continue
+            }
+            if spaceIsPlain, bytes[index] == 0x20, index + 1 == bytes.count || bytes[index + 1] < 0x80 {
+                if !(afterBlank && removesExtraBlanks) { rewriter.append(blank, from: index) }
+                index += 1
+                afterBlank = removesExtraBlanks
                 continue
             }
             let (end, replacement) = normalizedPrefix(bytes, index)

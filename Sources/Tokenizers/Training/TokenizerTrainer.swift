@@ -1,0 +1,191 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Learns a vocabulary from text.
+///
+/// Text is read in blocks and counted by several threads; the result does not depend on their number. Counts have 64 bits.
+public struct TokenizerTrainer: Sendable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Byte pair encoding of scalars, with the sign U+2581 for spaces and an unknown token.
+        case bytePair = "bpe"
+        /// GPT-2's: byte pair encoding of bytes, which knows every text.
+        case byteLevelBytePair = "byte-bpe"
+        /// Pieces with probabilities (Kudo 2018), with the sign U+2581 for spaces.
+        case unigram
+        /// BERT's, of lower-cased text.
+        case wordPiece = "wordpiece"
+    }
+
+    public var kind: Kind
+    /// The number of tokens wanted, special ones included.
+    public var vocabularySize: Int
+    /// A pair of symbols that occurs less often is not merged.
+    public var minimumFrequency = 2
+    /// The first tokens of the vocabulary. Empty: those that the kind needs.
+    public var specialTokens: [String] = []
+    /// At most this many different scalars in the first vocabulary, the most frequent ones; nil: all.
+    public var alphabetLimit: Int?
+    /// The bytes that counted words may take. When they take more, the rarest words are forgotten, and
+    /// ``Result/forgottenBelow`` says up to which count.
+    public var memoryLimit = 4 << 30
+    /// Threads that count; nil: one per processor.
+    public var threads: Int?
+    /// Called now and then with what has been done of what there is to do; false stops the training.
+    public var progress: @Sendable (Stage, _ done: Int, _ total: Int) -> Bool = { _, _, _ in true }
+
+    /// What the training is at.
+    public enum Stage: String, Sendable {
+        case reading
+        case learning
+    }
+
+    /// What was learnt.
+    public struct Result: Sendable {
+        public let tokenizer: Tokenizer
+        /// Words counted, all together and different ones.
+        public let words: Int64
+        public let differentWords: Int
+        /// Words that occurred less often may have been forgotten for lack of memory; 0: none were.
+        public let forgottenBelow: Int64
+    }
+
+    public init(_ kind: Kind, vocabularySize: Int) {
+        (self.kind, self.vocabularySize) = (kind, vocabularySize)
+    }
+
+    /// Learns from the lines of files.
+    ///
+    /// - Throws: ``TrainingError``.
+    public func train(files: [String]) throws(TrainingError) -> Result {
+        try checkSettings()
+        var total = 0
+        for file in files { total += try TextFile.size(file) }
+        var counting = Counting(self)
+        var done = 0
+        for path in files {
+            var file = try TextFile(path)
+            while let block = try file.nextBlock() {
+                counting.count(block)
+                done += block.count
+                guard progress(.reading, done, total) else { throw .stopped }
+            }
+        }
+        return try learn(counting)
+    }
+
+    /// Learns from texts in memory, each cut into lines.
+    public func train(texts: some Sequence<String>) throws(TrainingError) -> Result {
+        try checkSettings()
+        var counting = Counting(self)
+        for text in texts { counting.count(Array(text.utf8)) }
+        return try learn(counting)
+    }
+
+    private func checkSettings() throws(TrainingError) {
+        var offences: [String] = []
+        if !(1...Vocabulary.maximumCount).contains(vocabularySize) {
+            offences.append("a vocabulary of \(vocabularySize), not from 1 to \(Vocabulary.maximumCount)")
+        }
+        if kind == .byteLevelBytePair, vocabularySize < 256 + specialTokens.count {
+            offences.append(
+                "a vocabulary of \(vocabularySize) is too small for 256 bytes and \(specialTokens.count) special tokens"
+            )
+        }
+        if memoryLimit < 1 << 20 { offences.append("a memory limit of \(memoryLimit) bytes is under 1 MiB") }
+        guard offences.isEmpty else { throw .settings(offences) }
+    }
+
+    var recipe: TrainingRecipe { TrainingRecipe(self) }
+
+    private func learn(_ counting: Counting) throws(TrainingError) -> Result {
+        let words = counting.words.sorted()
+        guard !words.isEmpty else { throw .noText }
+        let tokenizer: Tokenizer?
+        switch kind {
+        case .unigram: tokenizer = UnigramTrainer(self, words).train()
+        default: tokenizer = recipe.learnPairs(words)
+        }
+        guard let tokenizer else { throw .stopped }
+        return Result(
+            tokenizer: tokenizer, words: counting.words.counts.reduce(0, +), differentWords: words.count,
+            forgottenBelow: counting.forgottenBelow)
+    }
+}
+
+/// Why a training could not be done.
+public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+    case settings([String])
+    case unreadable(path: String, reason: String)
+    case noText
+    case stopped
+
+    public var description: String {
+        switch self {
+        case .settings(let offences): "cannot train: \(offences.joined(separator: "; ")); change the settings"
+        case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
+        case .noText: "cannot train: the text has no words; give files with text"
+        case .stopped: "the training was stopped"
+        }
+    }
+}
+
+/// Counts words block by block: the lines of a block are shared out, and the counts of the shares put together in their order.
+private struct Counting {
+    let trainer: TokenizerTrainer
+    let recipe: TrainingRecipe
+    private(set) var words = WordCounter()
+    private(set) var forgottenBelow: Int64 = 0
+
+    init(_ trainer: TokenizerTrainer) {
+        self.trainer = trainer
+        recipe = trainer.recipe
+    }
+
+    mutating func count(_ block: [UInt8]) {
+        let threads = max(1, trainer.threads ?? Threads.available)
+        if threads == 1 || block.count < 1 << 16 {
+            recipe.count(block.repairedUTF8[...], into: &words)
+        } else {
+            let shares = Shares(block.repairedUTF8, threads)
+            let recipe = recipe
+            Threads.run(threads) { index in shares.count(index, recipe) }
+            for share in shares.results { words.merge(share) }
+        }
+        var least: Int64 = 2
+        while words.memory > trainer.memoryLimit, words.count > 0 {
+            words = words.pruned(below: least)
+            forgottenBelow = max(forgottenBelow, least)
+            least *= 2
+        }
+    }
+}
+
+/// Parts of a block, each counted by a thread of its own.
+private final class Shares: @unchecked Sendable {
+    private let block: [UInt8]
+    private let cuts: [Int]
+    private(set) var results: [WordCounter]
+    private let lock = PlainMutex()
+
+    init(_ block: [UInt8], _ count: Int) {
+        self.block = block
+        var cuts = [0]
+        for index in 1..<count {
+            // Cut behind the end of a line.
+            var at = max(cuts[index - 1], block.count * index / count)
+            while at < block.count, at > 0, block[at - 1] != 10 { at += 1 }
+            cuts.append(at)
+        }
+        self.cuts = cuts + [block.count]
+        results = [WordCounter](repeating: WordCounter(), count: count)
+    }
+
+    func count(_ index: Int, _ recipe: TrainingRecipe) {
+        var words = WordCounter()
+        recipe.count(block[cuts[index]..<cuts[index + 1]], into: &words)
+        lock.withLock { results[index] = words }
+    }
+}

@@ -1,0 +1,291 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Learns a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of expectation-maximisation,
+/// each followed by dropping the pieces whose loss costs the likelihood least.
+///
+/// Sums are taken over fixed portions of the words, in a fixed order, so that the number of threads changes nothing.
+struct UnigramTrainer {
+    private static let longestPiece = 16
+    private static let seedFactor = 30
+    private static let shrinking = 0.75
+    private static let roundsOfEstimation = 2
+    private static let portions = 64
+
+    private let trainer: TokenizerTrainer
+    private let words: [(word: [UInt8], count: Int64)]
+    private var pieces: [(piece: [UInt8], score: Double)] = []
+    /// Single scalars, which are never dropped.
+    private let alphabet: Set<[UInt8]>
+
+    init(_ trainer: TokenizerTrainer, _ words: [(word: [UInt8], count: Int64)]) {
+        self.trainer = trainer
+        self.words = words
+        alphabet = Set(trainer.recipe.alphabet(words))
+    }
+
+    /// - Returns: nil when the training was stopped.
+    func train() -> Tokenizer? {
+        var learner = self
+        let specials = trainer.recipe.specialTokens
+        let wanted = max(trainer.vocabularySize - specials.count, alphabet.count)
+        learner.seed(wanted)
+        while true {
+            for _ in 0..<UnigramTrainer.roundsOfEstimation { learner.maximize(learner.expectations().counts) }
+            guard trainer.progress(.learning, wanted, learner.pieces.count) else { return nil }
+            if learner.pieces.count <= wanted * 11 / 10 { break }
+            let before = learner.pieces.count
+            learner.prune(to: max(wanted * 11 / 10, Int(Double(before) * UnigramTrainer.shrinking)))
+            if learner.pieces.count >= before { break }
+        }
+        return learner.finish(wanted, specials)
+    }
+
+    // MARK: Seeds
+
+    /// All scalars, and the substrings that cover most text.
+    private mutating func seed(_ wanted: Int) {
+        var substrings = WordCounter()
+        for (word, count) in words {
+            let bytes = word.span
+            var cuts = [0]
+            while let last = cuts.last, last < word.count { cuts.append(last + bytes.scalar(at: last).length) }
+            for first in cuts.indices {
+                for last in stride(from: first + 2, to: min(first + UnigramTrainer.longestPiece + 1, cuts.count), by: 1)
+                {
+                    substrings.add(bytes.extracting(cuts[first]..<cuts[last]), times: count)
+                }
+            }
+            if substrings.memory > trainer.memoryLimit { substrings = substrings.pruned(below: 2) }
+        }
+        var candidates = substrings.sorted().filter { $0.count >= 2 }.map { entry in
+            (piece: entry.word, weight: Double(entry.count) * Double(entry.word.scalars.count))
+        }
+        candidates.sort {
+            $0.weight != $1.weight ? $0.weight > $1.weight : $0.piece.lexicographicallyPrecedes($1.piece)
+        }
+        let kept = candidates.prefix(max(wanted * UnigramTrainer.seedFactor, 1 << 16))
+        var scalars: [[UInt8]: Double] = [:]
+        for (word, count) in words {
+            for piece in UnigramTrainer.scalars(word) where alphabet.contains(piece) {
+                scalars[piece, default: 0] += Double(count)
+            }
+        }
+        let all = scalars.map { ($0.key, $0.value) } + kept.map { ($0.piece, $0.weight) }
+        let total = all.reduce(0) { $0 + $1.1 }
+        pieces = all.sorted { $0.0.lexicographicallyPrecedes($1.0) }.map {
+            (piece: $0.0, score: log($0.1) - log(total))
+        }
+    }
+
+    private static func scalars(_ word: [UInt8]) -> [[UInt8]] {
+        word.scalars.map { scalar in
+            var bytes: [UInt8] = []
+            bytes.appendScalar(scalar)
+            return bytes
+        }
+    }
+
+    // MARK: Expectation and maximisation
+
+    private var trie: ByteTrie { ByteTrie(pieces.enumerated().map { ($1.piece, Int32($0)) }) }
+
+    /// How often each piece is expected in the words, and the log-likelihood of the words.
+    private func expectations() -> (counts: [Double], likelihood: Double) {
+        let results = PortionResults(UnigramTrainer.portions, pieces.count)
+        let (trie, scores, words) = (trie, pieces.map(\.score), words)
+        let threads = max(1, trainer.threads ?? Threads.available)
+        Threads.run(threads) { thread in
+            for portion in stride(from: thread, to: UnigramTrainer.portions, by: threads) {
+                let range =
+                    (words.count * portion / UnigramTrainer.portions)
+                    ..<(words.count * (portion + 1) / UnigramTrainer.portions)
+                var sums = [Int32: Double]()
+                var likelihood = 0.0
+                var lattice = ForwardBackward()
+                for (word, count) in words[range] {
+                    likelihood += lattice.run(word, trie, scores, Double(count), &sums)
+                }
+                results.set(portion, sums, likelihood)
+            }
+        }
+        return results.total()
+    }
+
+    /// New scores from expected counts, by the digamma rule that favours few pieces; pieces hardly ever expected go.
+    private mutating func maximize(_ counts: [Double]) {
+        var kept: [(piece: [UInt8], count: Double)] = []
+        for (index, entry) in pieces.enumerated() where counts[index] >= 0.5 || alphabet.contains(entry.piece) {
+            kept.append((entry.piece, max(counts[index], 1e-3)))
+        }
+        let total = UnigramTrainer.digamma(kept.reduce(0) { $0 + $1.count })
+        pieces = kept.map { ($0.piece, UnigramTrainer.digamma($0.count) - total) }
+    }
+
+    /// ψ(x), by recurrence to x ≥ 7 and the asymptotic series.
+    private static func digamma(_ x: Double) -> Double {
+        var (x, result) = (x, 0.0)
+        while x < 7 {
+            result -= 1 / x
+            x += 1
+        }
+        x -= 0.5
+        let inverse = 1 / (x * x)
+        return result + log(x) + inverse * (1 / 24.0 - inverse * (7 / 960.0 - inverse * 31 / 8064.0))
+    }
+
+    // MARK: Pruning
+
+    /// Keeps `size` pieces: all scalars, and those whose absence would cost most.
+    private mutating func prune(to size: Int) {
+        let trie = trie
+        let scores = pieces.map(\.score)
+        var usage = [Double](repeating: 0, count: pieces.count)
+        var lattice = ForwardBackward()
+        for (word, count) in words {
+            for piece in lattice.best(word, trie, scores, without: -1) { usage[Int(piece)] += Double(count) }
+        }
+        let total = usage.reduce(0, +)
+        var losses: [(index: Int, loss: Double)] = []
+        for (index, entry) in pieces.enumerated() where !alphabet.contains(entry.piece) {
+            guard usage[index] > 0 else { continue }
+            // The piece would be spelled by the best way without it.
+            let others = lattice.best(entry.piece, trie, scores, without: Int32(index))
+            guard !others.isEmpty else {
+                losses.append((index, .infinity))
+                continue
+            }
+            let newTotal = total + usage[index] * Double(others.count - 1)
+            let spelled = others.reduce(0.0) { $0 + log(usage[Int($1)] + usage[index]) - log(newTotal) }
+            losses.append((index, usage[index] / total * (log(usage[index]) - log(total) - spelled)))
+        }
+        losses.sort { $0.loss != $1.loss ? $0.loss > $1.loss : $0.index < $1.index }
+        let room = max(0, size - alphabet.count)
+        let kept = Set(losses.prefix(room).map(\.index))
+        pieces = pieces.enumerated().filter { kept.contains($0) || alphabet.contains($1.piece) }.map(\.element)
+    }
+
+    // MARK: The tokenizer
+
+    private func finish(_ wanted: Int, _ specials: [[UInt8]]) -> Tokenizer {
+        let required = pieces.filter { alphabet.contains($0.piece) }
+        var others = pieces.filter { !alphabet.contains($0.piece) && !specials.contains($0.piece) }
+        others.sort { $0.score != $1.score ? $0.score > $1.score : $0.piece.lexicographicallyPrecedes($1.piece) }
+        var all = required + others.prefix(max(0, wanted - required.count))
+        all.sort { $0.score != $1.score ? $0.score > $1.score : $0.piece.lexicographicallyPrecedes($1.piece) }
+        let tokens = specials + all.map(\.piece)
+        let vocabulary = Vocabulary(tokens)
+        var parts = Tokenizer.Parts(
+            model: UnigramModel(
+                vocabulary: vocabulary, scores: specials.map { _ in 0.0 } + all.map(\.score),
+                unknown: specials.isEmpty ? nil : 0, fallsBackToBytes: false))
+        parts.preTokenizer = trainer.recipe.preTokenizer
+        parts.decoder = MetaspaceDecoder(replacement: 0x2581, dropsInFirst: true, scheme: .always, splits: true)
+        parts.addedTokens = trainer.recipe.addedTokens(vocabulary)
+        parts.specialTokens = SpecialTokens(guessedFrom: parts.addedTokens)
+        return Tokenizer(parts)
+    }
+}
+
+/// The expected counts of fixed portions of the words, added in their order.
+private final class PortionResults: @unchecked Sendable {
+    private var portions: [(sums: [Int32: Double], likelihood: Double)]
+    private let pieces: Int
+    private let lock = PlainMutex()
+
+    init(_ count: Int, _ pieces: Int) {
+        portions = Array(repeating: ([:], 0), count: count)
+        self.pieces = pieces
+    }
+
+    func set(_ portion: Int, _ sums: [Int32: Double], _ likelihood: Double) {
+        lock.withLock { portions[portion] = (sums, likelihood) }
+    }
+
+    func total() -> (counts: [Double], likelihood: Double) {
+        var counts = [Double](repeating: 0, count: pieces)
+        var likelihood = 0.0
+        for portion in portions {
+            for (piece, sum) in portion.sums { counts[Int(piece)] += sum }
+            likelihood += portion.likelihood
+        }
+        return (counts, likelihood)
+    }
+}
+
+/// Sums over all cuts of a word, forward and backward, and the best cut.
+private struct ForwardBackward {
+    private var edges: [(start: Int, end: Int, piece: Int32)] = []
+    private var forward: [Double] = []
+    private var backward: [Double] = []
+
+    private mutating func findEdges(_ word: [UInt8], _ trie: ByteTrie) {
+        edges.removeAll(keepingCapacity: true)
+        let bytes = word.span
+        var start = 0
+        while start < word.count {
+            var node = ByteTrie.root
+            var index = start
+            while index < word.count {
+                node = trie.step(node, bytes[index])
+                guard node >= 0 else { break }
+                index += 1
+                if trie.value(node) >= 0 { edges.append((start, index, trie.value(node))) }
+            }
+            start += bytes.scalar(at: start).length
+        }
+    }
+
+    private static func add(_ a: Double, _ b: Double) -> Double {
+        let (low, high) = (min(a, b), max(a, b))
+        return low == -.infinity ? high : high + log1p(exp(low - high))
+    }
+
+    /// Adds the expected count of each piece in `count` times the word to `sums`.
+    ///
+    /// - Returns: the log-likelihood; 0 for a word that the pieces cannot spell.
+    mutating func run(
+        _ word: [UInt8], _ trie: ByteTrie, _ scores: [Double], _ count: Double, _ sums: inout [Int32: Double]
+    ) -> Double {
+        findEdges(word, trie)
+        forward = [Double](repeating: -.infinity, count: word.count + 1)
+        backward = forward
+        (forward[0], backward[word.count]) = (0, 0)
+        for edge in edges {
+            forward[edge.end] = ForwardBackward.add(forward[edge.end], forward[edge.start] + scores[Int(edge.piece)])
+        }
+        for edge in edges.reversed() {
+            backward[edge.start] = ForwardBackward.add(
+                backward[edge.start], backward[edge.end] + scores[Int(edge.piece)])
+        }
+        let whole = forward[word.count]
+        guard whole > -.infinity else { return 0 }
+        for edge in edges {
+            let share = exp(forward[edge.start] + scores[Int(edge.piece)] + backward[edge.end] - whole)
+            if share > 0 { sums[edge.piece, default: 0] += share * count }
+        }
+        return whole * count
+    }
+
+    /// The pieces of the best cut that does not use `excluded`; none when there is no cut.
+    mutating func best(_ word: [UInt8], _ trie: ByteTrie, _ scores: [Double], without excluded: Int32) -> [Int32] {
+        findEdges(word, trie)
+        var reached = [(score: Double, edge: Int)](repeating: (-.infinity, -1), count: word.count + 1)
+        reached[0].score = 0
+        for (index, edge) in edges.enumerated() where edge.piece != excluded {
+            let score = reached[edge.start].score + scores[Int(edge.piece)]
+            if score > reached[edge.end].score { reached[edge.end] = (score, index) }
+        }
+        var result: [Int32] = []
+        var end = word.count
+        while end > 0, reached[end].edge >= 0 {
+            let edge = edges[reached[end].edge]
+            result.append(edge.piece)
+            end = edge.start
+        }
+        return end == 0 ? result.reversed() : []
+    }
+}

@@ -1,0 +1,77 @@
+/// How often each word occurs: an open-addressed table over bytes end to end, with 64-bit counts.
+struct WordCounter: Sendable {
+    private struct Slot: BitwiseCopyable {
+        var hash: UInt64 = 0
+        var word: Int32 = -1
+    }
+
+    private(set) var bytes: [UInt8] = []
+    private var starts: [Int] = [0]
+    private(set) var counts: [Int64] = []
+    private var slots = [Slot](repeating: Slot(), count: 1 << 12)
+
+    var count: Int { counts.count }
+
+    /// The memory that the table takes.
+    var memory: Int { bytes.capacity + starts.capacity * 8 + counts.capacity * 8 + slots.count * 16 }
+
+    func range(_ word: Int) -> Range<Int> { starts[word]..<starts[word + 1] }
+
+    /// Counts `word` `times` more.
+    mutating func add(_ word: Span<UInt8>, times: Int64 = 1) {
+        let hash = ByteHash.hash(word, seed: ByteHash.seed)
+        let mask = slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot].word >= 0 {
+            if slots[slot].hash == hash, isWord(Int(slots[slot].word), word) {
+                counts[Int(slots[slot].word)] += times
+                return
+            }
+            slot = (slot + 1) & mask
+        }
+        slots[slot] = Slot(hash: hash, word: Int32(counts.count))
+        unsafe word.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        starts.append(bytes.count)
+        counts.append(times)
+        if counts.count * 2 > slots.count { grow() }
+    }
+
+    private func isWord(_ index: Int, _ word: Span<UInt8>) -> Bool {
+        let start = starts[index]
+        guard starts[index + 1] - start == word.count else { return false }
+        for offset in 0..<word.count where bytes[start + offset] != word[offset] { return false }
+        return true
+    }
+
+    private mutating func grow() {
+        let old = slots
+        slots = [Slot](repeating: Slot(), count: old.count * 2)
+        let mask = slots.count - 1
+        for entry in old where entry.word >= 0 {
+            var slot = Int(truncatingIfNeeded: entry.hash) & mask
+            while slots[slot].word >= 0 { slot = (slot + 1) & mask }
+            slots[slot] = entry
+        }
+    }
+
+    /// Takes in the counts of `other`.
+    mutating func merge(_ other: WordCounter) {
+        let span = other.bytes.span
+        for word in 0..<other.count { add(span.extracting(other.range(word)), times: other.counts[word]) }
+    }
+
+    /// The words that occur at least `least` times.
+    func pruned(below least: Int64) -> WordCounter {
+        var kept = WordCounter()
+        let span = bytes.span
+        for word in 0..<count where counts[word] >= least {
+            kept.add(span.extracting(range(word)), times: counts[word])
+        }
+        return kept
+    }
+
+    /// The words by their bytes, so that what follows does not depend on the order in which they were met.
+    func sorted() -> [(word: [UInt8], count: Int64)] {
+        (0..<count).map { (Array(bytes[range($0)]), counts[$0]) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
+    }
+}
