@@ -147,7 +147,9 @@ enum TokenizerWriter {
     static func decoder(_ stage: any Decoder) throws(TokenizerError) -> JSON {
         switch stage {
         case let stage as DecoderSequence: return object("Sequence", ("decoders", try all(stage.parts, decoder)))
-        case is ByteLevelDecoder: return object("ByteLevel")
+        case is ByteLevelDecoder:
+            // The reference's reader wants the settings that its decoder has no use for.
+            return object("ByteLevel", ("add_prefix_space", true), ("trim_offsets", true), ("use_regex", true))
         case is FuseDecoder: return object("Fuse")
         case is ByteFallbackDecoder: return object("ByteFallback")
         case let stage as ReplaceDecoder:

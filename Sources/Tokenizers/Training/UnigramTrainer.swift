@@ -100,13 +100,12 @@ struct UnigramTrainer {
         let threads = max(1, trainer.threads ?? Threads.available)
         Threads.run(threads) { thread in
             for portion in stride(from: thread, to: UnigramTrainer.portions, by: threads) {
-                let range =
-                    (words.count * portion / UnigramTrainer.portions)
-                    ..<(words.count * (portion + 1) / UnigramTrainer.portions)
+                let start = words.count * portion / UnigramTrainer.portions
+                let end = words.count * (portion + 1) / UnigramTrainer.portions
                 var sums = [Int32: Double]()
                 var likelihood = 0.0
                 var lattice = ForwardBackward()
-                for (word, count) in words[range] {
+                for (word, count) in words[start..<end] {
                     likelihood += lattice.run(word, trie, scores, Double(count), &sums)
                 }
                 results.set(portion, sums, likelihood)
