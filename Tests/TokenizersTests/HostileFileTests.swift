@@ -1,7 +1,6 @@
 import MartletJSON
+import MartletTokenizers
 import Testing
-
-@testable import MartletTokenizers
 
 /// The published crashers of other libraries, and files that ask for too much.
 struct HostileFileTests {
@@ -34,26 +33,35 @@ struct HostileFileTests {
     }
 
     /// llama.cpp #27226: only two hexadecimal digits make a byte token.
-    @Test(arguments: ["<0x-1>", "<0x+1>", "<0xG0>", "<0x1>", "<0x111>", "<0X11>", "<0x 1>"])
-    func byteTokensAreReadStrictly(_ token: String) {
-        #expect(ByteTokens.byte(Array(token.utf8)) == nil)
+    @Test func byteTokensAreReadStrictly() throws {
+        let wrong = ["<0x-1>", "<0x+1>", "<0xG0>", "<0x1>", "<0x111>", "<0X11>", "<0x 1>"]
+        var vocabulary = JSONObject()
+        for (id, token) in (wrong + ["<0x41>", "<0x4a>"]).enumerated() { vocabulary[token] = .integer(id) }
+        var root = try #require(JSON(parsing: bpe(.object(vocabulary), [])).objectValue)
+        root["decoder"] = ["type": "ByteFallback"]
+        let tokenizer = try Tokenizer(json: .object(root))
+        for (id, token) in wrong.enumerated() { #expect(try tokenizer.decode([Int32(id)]) == token) }
+        #expect(try tokenizer.decode([7, 8]) == "AJ")
     }
 
-    @Test func byteTokensAreRead() {
-        #expect(ByteTokens.byte(Array("<0xfF>".utf8)) == 0xFF)
-        for byte in UInt8.min...UInt8.max { #expect(ByteTokens.byte(ByteTokens.token(byte)) == byte) }
+    private func withCharsmap(_ base64: String) throws -> Tokenizer {
+        var root = try #require(JSON(parsing: bpe(["a": 0], [])).objectValue)
+        root["normalizer"] = ["type": "Precompiled", "precompiled_charsmap": .string(base64)]
+        return try Tokenizer(json: .object(root))
     }
 
     /// sentencepiece #1269: a trie that leads out of its bounds.
     @Test func charsmapsAreBounded() throws {
-        #expect(throws: TokenizerError.self) { try Charsmap([], source: "test") }
-        #expect(throws: TokenizerError.self) { try Charsmap([255, 255, 255, 255, 0, 0, 0, 0], source: "test") }
+        for broken in ["", "/////wAAAAA=", "!!!!", "AAAA"] {
+            #expect(throws: TokenizerError.self, "\(broken)") { try withCharsmap(broken) }
+        }
+        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
         var random = SeededRandom(seed: 5)
-        for _ in 0..<500 {
-            let blob: [UInt8] = [64, 0, 0, 0] + (0..<64).map { _ in UInt8(random.below(256)) } + Array("ab\0cd\0".utf8)
-            let normalizer = PrecompiledNormalizer(try Charsmap(blob, source: "test"))
-            var text = StagedText(content: Array("Hello, wörld \u{1F999}".utf8))
-            normalizer.normalize(&text)
+        for _ in 0..<300 {
+            // 48 bytes of trie behind their number, then the texts "ab\0c".
+            let trie = String((0..<64).map { _ in digits[random.below(64)] })
+            let tokenizer = try withCharsmap("MAAAAAAA" + trie.dropFirst(2).dropLast(2) + "YWIAYw==")
+            _ = try tokenizer.encode("Hello, wörld \u{1F999}")
         }
     }
 
@@ -76,10 +84,13 @@ struct HostileFileTests {
         #expect(throws: TokenizerError.self) { try Tokenizer(json: Array(file.utf8)) }
     }
 
-    @Test func repeatedRepetitionIsRefused() {
-        #expect(throws: TokenizerError.self) { try FilePattern(regex: "(a+)+$") }
-        #expect(throws: TokenizerError.self) { try FilePattern(regex: "((ab*)c)*") }
-        #expect(throws: TokenizerError.self) { try FilePattern(regex: "(") }
+    @Test(arguments: ["(a+)+$", "((ab*)c)*", "("])
+    func expressionsThatCannotBeRunAreRefused(_ regex: String) throws {
+        var root = try #require(JSON(parsing: bpe(["a": 0], [])).objectValue)
+        root["pre_tokenizer"] = [
+            "type": "Split", "pattern": ["Regex": .string(regex)], "behavior": "Isolated", "invert": false,
+        ]
+        #expect(throws: TokenizerError.self) { try Tokenizer(json: .object(root)) }
     }
 
     @Test func unknownPreTokenizersAreNamed() {

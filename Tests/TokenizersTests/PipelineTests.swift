@@ -1,8 +1,7 @@
 import Foundation
 import MartletJSON
+import MartletTokenizers
 import Testing
-
-@testable import MartletTokenizers
 
 /// Every stage of `tokenizer.json` over hard texts, against Hugging Face tokenizers (`Tools/fixtures/text_pipelines.py`).
 struct PipelineTests {

@@ -1,8 +1,7 @@
 import Foundation
 import MartletJSON
+import MartletTokenizers
 import Testing
-
-@testable import MartletTokenizers
 
 struct TrainingTests {
     private static let lines = [
