@@ -2,6 +2,8 @@
 struct AddedVocabulary: Sendable {
     /// In the order of the file.
     let tokens: [AddedToken]
+    /// As they are found and written: normalized tokens in their normalized form.
+    private let spellings: [[UInt8]]
     private let inText: TokenFinder
     private let inNormalizedText: TokenFinder
     private let byID: [Int32: Int]
@@ -11,12 +13,14 @@ struct AddedVocabulary: Sendable {
     init(_ tokens: [AddedToken], normalizer: (any Normalizer)?) {
         self.tokens = tokens
         inText = TokenFinder(tokens.filter { !$0.isNormalized }.map { ($0.content, $0) })
+        let spellings = tokens.map { token in
+            var content = StagedText(content: token.content)
+            if token.isNormalized { normalizer?.normalize(&content) }
+            return content.bytes
+        }
+        self.spellings = spellings
         inNormalizedText = TokenFinder(
-            tokens.filter(\.isNormalized).map { token in
-                var content = StagedText(content: token.content)
-                normalizer?.normalize(&content)
-                return (content.bytes, token)
-            })
+            tokens.indices.filter { tokens[$0].isNormalized }.map { (spellings[$0], tokens[$0]) })
         byID = Dictionary(tokens.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { $1 })
         byContent = Dictionary(tokens.map { ($0.content, $0.id) }, uniquingKeysWith: { $1 })
     }
@@ -26,6 +30,7 @@ struct AddedVocabulary: Sendable {
     var hasTokensInNormalizedText: Bool { !inNormalizedText.isEmpty }
 
     func token(_ id: Int32) -> AddedToken? { byID[id].map { tokens[$0] } }
+    func spelling(_ id: Int32) -> [UInt8]? { byID[id].map { spellings[$0] } }
     func id(of content: [UInt8]) -> Int32? { byContent[content] }
 
     func parts(of text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {

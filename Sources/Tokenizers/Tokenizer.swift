@@ -161,7 +161,8 @@ public struct Tokenizer: Sendable {
             let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
             try truncation.apply(to: &encodings, reserving: reserved)
         }
-        let context = PostProcessorContext { id in spelling(ofToken: id) ?? [] }
+        let texts = [text, pair].compactMap { $0.map { Array($0.utf8) } }
+        let context = PostProcessorContext(token: { id in spelling(ofToken: id) ?? [] }, texts: texts)
         let processed = postProcessor.process(encodings, addingSpecialTokens: addSpecialTokens, context)
         return Encoding.joined(processed)
     }
@@ -271,7 +272,7 @@ public struct Tokenizer: Sendable {
     public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
 
     func spelling(ofToken id: Int32) -> [UInt8]? {
-        if let token = added.token(id) { return token.content }
+        if let token = added.spelling(id) { return token }
         return model.vocabulary.contains(Int(id)) ? model.vocabulary.token(Int(id)) : nil
     }
 }
@@ -286,7 +287,7 @@ private struct SpecialFrame: Sendable {
     init?(_ postProcessor: any PostProcessor) {
         var text = Encoding()
         text.append(SpecialFrame.placeholder, SourceRange(start: 0, end: 0), word: 0, sequence: 0)
-        let context = PostProcessorContext { _ in [] }
+        let context = PostProcessorContext(token: { _ in [] }, texts: [])
         let ids = postProcessor.process([text], addingSpecialTokens: true, context).flatMap(\.ids)
         let places = ids.indices.filter { ids[$0] == SpecialFrame.placeholder }
         guard places.count == 1, let place = places.first else { return nil }

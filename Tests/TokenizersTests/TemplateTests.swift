@@ -61,9 +61,10 @@ struct TemplateTests {
     /// Deep nesting is an error, not the end of the stack.
     @Test func nestingIsLimited() {
         for source in [
-            "{{ " + String(repeating: "(", count: 50_000) + " }}",
+            "{{ " + String(repeating: "(", count: 50_000) + "1" + String(repeating: ")", count: 50_000) + " }}",
             "{{ " + String(repeating: "-", count: 50_000) + "1 }}",
-            String(repeating: "{% if true %}", count: 50_000), "{{ " + String(repeating: "[", count: 50_000) + " }}",
+            String(repeating: "{% if true %}", count: 50_000),
+            "{{ " + String(repeating: "[", count: 50_000) + String(repeating: "]", count: 50_000) + " }}",
         ] {
             let error = #expect(throws: TemplateError.self) { try ChatTemplate(source) }
             #expect(error?.kind == .limit)

@@ -1,7 +1,8 @@
 /// NFC, NFD, NFKC and NFKD (UAX #15), on the reference's tables.
 ///
 /// Text is read in runs that begin at a scalar which is already in the form and joins nothing before it; other text is copied.
-/// A composed scalar stands for the first of those that made it, as in the reference.
+/// Sources go by order, as in the reference: the n-th scalar that comes out stands for the n-th that went in, a composed one for as
+/// many as it took.
 enum UnicodeForm: String, Normalizer {
     case nfc = "NFC"
     case nfd = "NFD"
@@ -21,8 +22,10 @@ enum UnicodeForm: String, Normalizer {
 
     private struct Element {
         var scalar: UInt32
-        let source: Int
+        var source: Int
         let combiningClass: UInt16
+        /// How many scalars of the decomposition it stands for.
+        var taken = 1
     }
 
     func normalize(_ text: inout StagedText) {
@@ -71,8 +74,15 @@ enum UnicodeForm: String, Normalizer {
             }
             index += scalar.length
         }
+        let sources = elements.map(\.source)
         UnicodeForm.reorder(&elements)
-        return composes ? UnicodeForm.compose(elements, data) : elements
+        if composes { elements = UnicodeForm.compose(elements, data) }
+        var place = 0
+        for index in elements.indices {
+            elements[index].source = sources[place]
+            place += elements[index].taken
+        }
+        return elements
     }
 
     /// Canonical ordering: a stable sort by class of each run of scalars that are no starters.
@@ -105,6 +115,7 @@ enum UnicodeForm: String, Normalizer {
                 let composite = data.composition(result[at].scalar, element.scalar)
             {
                 result[at].scalar = composite
+                result[at].taken += 1
                 continue
             }
             if element.combiningClass == 0 { starter = result.count }

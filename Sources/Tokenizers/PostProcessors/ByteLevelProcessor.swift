@@ -9,14 +9,17 @@ struct ByteLevelProcessor: PostProcessor {
 
     func process(_ encodings: [Encoding], addingSpecialTokens: Bool, _ context: PostProcessorContext) -> [Encoding] {
         guard trimsOffsets else { return encodings }
-        return encodings.map { OffsetTrimmer.trim($0, addsPrefixSpace: addsPrefixSpace, context) }
+        return encodings.enumerated().map { OffsetTrimmer.trim($1, of: $0, addsPrefixSpace: addsPrefixSpace, context) }
     }
 }
 
 enum OffsetTrimmer {
-    /// The rule of the reference: as many bytes less as the token has blanks at that end, save a single leading blank of the first
-    /// token, which the pre-tokenizer may have put there.
-    static func trim(_ encoding: Encoding, addsPrefixSpace: Bool, _ context: PostProcessorContext) -> Encoding {
+    /// The rule of the reference: as many scalars less as the token has blanks at that end, save a single leading blank of the
+    /// first token, which the pre-tokenizer may have put there.
+    static func trim(
+        _ encoding: Encoding, of sequence: Int, addsPrefixSpace: Bool, _ context: PostProcessorContext
+    ) -> Encoding {
+        let text = sequence < context.texts.count ? context.texts[sequence] : []
         var encoding = encoding
         for index in encoding.ids.indices {
             let scalars = context.token(encoding.ids[index]).scalars
@@ -26,14 +29,16 @@ enum OffsetTrimmer {
             if leading > 0 {
                 let isFirst = index == 0 || offsets.start == 0
                 if isFirst && addsPrefixSpace && leading == 1 { leading = 0 }
-                offsets.start = min(offsets.start + leading, offsets.end)
+                for _ in 0..<leading where offsets.start < offsets.end {
+                    offsets.start += text.span.scalar(at: offsets.start).length
+                }
             }
-            if trailing > 0, offsets.end >= trailing {
-                offsets.end = max(offsets.end - trailing, offsets.start)
+            for _ in 0..<trailing where offsets.end > offsets.start {
+                offsets.end -= text.span.scalar(before: offsets.end).length
             }
             encoding.offsets[index] = offsets
         }
-        encoding.overflow = encoding.overflow.map { trim($0, addsPrefixSpace: addsPrefixSpace, context) }
+        encoding.overflow = encoding.overflow.map { trim($0, of: sequence, addsPrefixSpace: addsPrefixSpace, context) }
         return encoding
     }
 

@@ -15,6 +15,8 @@ protocol PostProcessor: Sendable {
 struct PostProcessorContext {
     /// The token of an id as the vocabulary spells it.
     let token: (Int32) -> [UInt8]
+    /// The texts, in which offsets lie.
+    let texts: [[UInt8]]
 }
 
 /// Without a post-processor the second text has type 1.

@@ -9,7 +9,7 @@ public struct ChatTemplate: Sendable {
     /// What a rendering may use.
     public struct Limits: Sendable {
         /// Nodes evaluated; every 16 bytes of text made count as one more.
-        public var steps = 5_000_000
+        public var steps = 1_000_000
         public var outputBytes = 1 << 24
 
         public init() {}
