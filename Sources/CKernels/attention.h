@@ -61,7 +61,7 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
         scores = fused(splat(work->slopes[head]), __builtin_convertvector(distance, f32x16), scores);
     }
     if (work->bias) {
-        const float *bias = work->bias + head * work->bias_head_stride + row * work->bias_row_stride + block * KEYS;
+        const float *bias = work->bias + head * work->bias_head_stride + (ptrdiff_t)row * work->bias_row_stride + block * KEYS;
         scores += visible_bias(bias, first, range);
     }
     if (range.high - range.low == KEYS) return scores;

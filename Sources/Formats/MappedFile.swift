@@ -44,7 +44,8 @@ struct MappedFile: Sendable {
     }
 }
 
-func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+/// Whether something is at `path`.
+package func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
 /// What the system says of a file; any change of its content changes it.
 private struct Stamp: Equatable, Sendable {

@@ -9,6 +9,8 @@ public import MartletTensors
 public struct KeyValueCache: AttentionState, Sendable {
     private let device: Device
     private var memories: [[KeyValueBlocks]]
+    /// Of cross-attention, for each layer and sequence; empty before the first pass.
+    private var sources: [[KeyValueBlocks]]
 
     /// - Parameters:
     ///   - stack: the decoder's layers.
@@ -19,6 +21,16 @@ public struct KeyValueCache: AttentionState, Sendable {
             let form = layer.attention
             let empty = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
             return Array(repeating: empty, count: sequences)
+        }
+        sources = stack.layers.map { _ in [] }
+    }
+
+    /// Makes sequence i continue what sequence `parents[i]` remembers; a parent may have several heirs, or none.
+    public mutating func select(_ parents: [Int]) {
+        for layer in memories.indices {
+            for parent in Set(parents) { memories[layer][parent].share() }
+            memories[layer] = parents.map { memories[layer][$0] }
+            if !sources[layer].isEmpty { sources[layer] = parents.map { sources[layer][$0] } }
         }
     }
 
@@ -31,21 +43,47 @@ public struct KeyValueCache: AttentionState, Sendable {
     }
 
     public mutating func attend(
-        layer: Int, _ form: Architecture.Attention, query: Tensor, key: Tensor, value: Tensor, rows: Rows
+        layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
-        precondition(
-            rows.sequences.count == memories[layer].count,
-            "KeyValueCache: \(rows.sequences.count) sequences in the pass, \(memories[layer].count) in the cache")
-        let result = device.make(query.shape)
+        checkCount(rows, layer)
+        precondition(inputs.global == nil, "KeyValueCache: a text with global positions is read in one pass, uncached")
+        let result = device.make(inputs.query.shape)
         for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == memories[layer][index].length,
                 "KeyValueCache: rows from \(sequence.start), but \(memories[layer][index].length) positions are cached")
-            memories[layer][index].append(keys: key, values: value, rows: sequence.rows, on: device)
+            memories[layer][index].append(keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
             let keys = memories[layer][index].length
             let span = form.reach.span(of: sequence, length: keys)
-            query.attend(to: memories[layer][index], span, form.scoreRule(keys: keys), into: result)
+            let rule = form.scoreRule(keys: keys, inputs.bias, sequence: index)
+            inputs.query.attend(to: memories[layer][index], span, rule, into: result)
         }
         return result
+    }
+
+    public mutating func attendAcross(
+        layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
+        project: (Tensor) -> (keys: Tensor, values: Tensor)
+    ) -> Tensor {
+        checkCount(rows, layer)
+        if sources[layer].isEmpty {
+            let (keys, values) = project(source.hidden)
+            sources[layer] = source.ranges.map {
+                KeyValueBlocks(form, keys: keys, values: values, rows: $0, on: device)
+            }
+        }
+        let result = device.make(query.shape)
+        let rule = form.scoreRule(keys: 0)
+        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
+            let span = Architecture.Reach.all.span(of: sequence, length: sources[layer][index].length)
+            query.attend(to: sources[layer][index], span, rule, into: result)
+        }
+        return result
+    }
+
+    private func checkCount(_ rows: Rows, _ layer: Int) {
+        precondition(
+            rows.sequences.count == memories[layer].count,
+            "KeyValueCache: \(rows.sequences.count) sequences in the pass, \(memories[layer].count) in the cache")
     }
 }

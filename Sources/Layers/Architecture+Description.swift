@@ -32,6 +32,9 @@ extension Architecture {
             lines.append("    feed-forward: \(words(stack.layers[index].feedForward))")
             first = next
         }
+        if let convolution = stack.convolution {
+            lines.append("  convolution over the first layer: \(convolution.size) rows, \(convolution.activation)")
+        }
         if let norm = stack.outputNorm { lines.append("  output norm: \(words(norm))") }
         return lines
     }
@@ -50,7 +53,9 @@ extension Architecture {
         case .all: words.append("all keys")
         case .past: words.append("past keys")
         case .window(let size): words.append("the last \(size) keys")
-        case .around(let size, let global): words.append("\(size) keys on either side and \(global) global ones")
+        case .around(let size): words.append("\(size) keys on either side")
+        case .aroundAndGlobal(let size, let first):
+            words.append("\(size) keys on either side and the global ones, by default the first \(first)")
         }
         switch attention.positions {
         case .none: break
@@ -58,6 +63,8 @@ extension Architecture {
             words.append("rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)")
         case .linearBias(let order): words.append("linear bias \(order)")
         case .buckets(let count, let farthest): words.append("\(count) buckets up to \(farthest)")
+        case .disentangled(let form):
+            words.append("disentangled, \(form.terms), \(form.projections) projections, \(form.span) distances")
         }
         if attention.bias != .none { words.append("bias \(attention.bias)") }
         if attention.queryKeyNorm != nil { words.append("query and key norms") }
@@ -79,10 +86,26 @@ extension Architecture {
 
     private static func words(_ head: Head) -> String {
         switch head {
-        case .none: return "none"
-        case .tokens(let head):
-            return "\(head.weights) projection to the vocabulary" + (head.bias == .present ? ", bias" : "")
-                + (head.scale == 1 ? "" : ", × \(head.scale)") + (head.cap.map { ", capped at \($0)" } ?? "")
+        case .none: "none"
+        case .tokens(let head): words(head)
+        case .pooled(let transform): "pooled, \(words(transform))"
+        case .nextSentence(let transform): "next sentence, \(words(transform))"
+        case .pretraining(let head, let transform): "\(words(head)); next sentence, \(words(transform))"
+        case .sequence(let transform, let labels):
+            "\(labels) labels of the sequence" + (transform.map { ", \(words($0))" } ?? "")
+        case .rows(let transform, let labels):
+            "\(labels) labels of each row" + (transform.map { ", \(words($0))" } ?? "")
+        case .answers: "start and end of an answer"
         }
+    }
+
+    private static func words(_ head: TokenHead) -> String {
+        "\(head.weights) projection to the vocabulary" + (head.bias == .absent ? "" : ", bias \(head.bias)")
+            + (head.scale == 1 ? "" : ", × \(head.scale)") + (head.cap.map { ", capped at \($0)" } ?? "")
+            + (head.transform.map { ", \(words($0))" } ?? "")
+    }
+
+    private static func words(_ transform: Transform) -> String {
+        "after \(transform.width) \(transform.activation)" + (transform.norm.map { ", \(words($0))" } ?? "")
     }
 }

@@ -39,9 +39,14 @@ public struct Architecture: Sendable, Hashable, Codable {
         public var segments: Int
         /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA, OPT-350M.
         public var factorised: Factorised?
+        /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two vocabularies.
+        public var targetVocabulary: Int?
 
-        public init(scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil) {
+        public init(
+            scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil, targetVocabulary: Int? = nil
+        ) {
             (self.scale, self.segments, self.factorised) = (scale, segments, factorised)
+            self.targetVocabulary = targetVocabulary
         }
 
         public struct Factorised: Sendable, Hashable, Codable {
@@ -51,6 +56,8 @@ public struct Architecture: Sendable, Hashable, Codable {
                 case normThenProjection
                 /// Projection, positions, norm: OPT.
                 case projectionThenPositions
+                /// Positions, projection, norm: DeBERTa v2.
+                case projectionThenNorm
             }
             public var width: Int
             public var bias: Presence
@@ -68,11 +75,25 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// One entry per layer: windows, experts, bases vary here.
         public var layers: [Layer]
         public var outputNorm: Norm?
+        /// What is added to the first layer's output, from that layer's input: DeBERTa v2.
+        public var convolution: Convolution?
 
         public init(
-            positions: InputPositions = .none, inputNorm: Norm? = nil, layers: [Layer], outputNorm: Norm? = nil
+            positions: InputPositions = .none, inputNorm: Norm? = nil, layers: [Layer], outputNorm: Norm? = nil,
+            convolution: Convolution? = nil
         ) {
             (self.positions, self.inputNorm, self.layers, self.outputNorm) = (positions, inputNorm, layers, outputNorm)
+            self.convolution = convolution
+        }
+    }
+
+    /// norm(y + f(convolution(x))) over `size` neighbouring rows of a sequence, of odd size.
+    public struct Convolution: Sendable, Hashable, Codable {
+        public var size: Int
+        public var activation: Activation
+        public var norm: Norm
+        public init(size: Int, activation: Activation, norm: Norm) {
+            (self.size, self.activation, self.norm) = (size, activation, norm)
         }
     }
 
@@ -204,8 +225,11 @@ public struct Architecture: Sendable, Hashable, Codable {
         case past
         /// p − size + 1 ... p: Mistral, Gemma 2.
         case window(Int)
-        /// p − size ... p + size, and the first `global` positions see and are seen by all: Longformer.
-        case around(Int, global: Int)
+        /// p − size ... p + size.
+        case around(Int)
+        /// The same, and some positions, the first `first` unless a pass names others, see all and are seen by all, through
+        /// projections of their own: Longformer (arXiv:2004.05150).
+        case aroundAndGlobal(Int, first: Int)
     }
 
     /// What positions add to the token vectors.
@@ -242,6 +266,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case linearBias(LinearBias)
         /// A learned number per head and bucket of the distance, one table per stack: T5.
         case buckets(Int, farthest: Int)
+        /// Products of content with positions, one table of relative positions per stack: DeBERTa (arXiv:2006.03654).
+        case disentangled(Disentangled)
 
         /// The length of text beyond which all of its positions turn otherwise, also those whose keys were computed before.
         package var rereadsBeyond: Int? {
@@ -269,25 +295,4 @@ public struct Architecture: Sendable, Hashable, Codable {
     public enum Presence: String, Sendable, Hashable, Codable { case absent, present }
 
     public typealias Activation = MartletTensors.Activation
-
-    public enum Head: Sendable, Hashable, Codable {
-        case none
-        /// A projection to the vocabulary.
-        case tokens(TokenHead)
-    }
-
-    public struct TokenHead: Sendable, Hashable, Codable {
-        /// Whether the projection is the token table itself.
-        public enum Weights: String, Sendable, Hashable, Codable { case own, tied }
-        public var weights: Weights
-        public var bias: Presence
-        /// Logits are multiplied by this: width^-½ in T5 with a tied table.
-        public var scale: Float
-        /// Logits l become cap · tanh(l / cap): Gemma 2.
-        public var cap: Float?
-
-        public init(weights: Weights, bias: Presence = .absent, scale: Float = 1, cap: Float? = nil) {
-            (self.weights, self.bias, self.scale, self.cap) = (weights, bias, scale, cap)
-        }
-    }
 }

@@ -5,6 +5,8 @@ package struct AttentionLayer: Sendable {
     private let form: Architecture.Attention
     private let query, key, value, output: Linear
     private let queryNorm, keyNorm: NormLayer?
+    private let disentangled: DisentangledAttention?
+    private let global: GlobalProjections?
 
     package init(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
         self.form = form
@@ -16,22 +18,44 @@ package struct AttentionLayer: Sendable {
         output = Linear(form.queryWidth, width, bias: outputBias, scope["output"])
         queryNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["queryNorm"]) }
         keyNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["keyNorm"]) }
+        disentangled = DisentangledAttention(form, width: width, query: query, key: key, scope)
+        global = GlobalProjections(form, width: width, scope)
     }
 
-    /// `[rows, width]` to the same shape; `rotation` is the pass's table for this layer's rotary positions.
+    /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer.
     package func callAsFunction(
-        _ x: Tensor, _ rows: Rows, layer: Int, rotation: RotationTable?, _ state: inout some AttentionState
+        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, _ state: inout some AttentionState
     ) -> Tensor {
         let projected = Linear.together([query, key, value], x)
-        var q = projected[0].reshaped([rows.count, form.queryHeads, form.headWidth])
-        var k = projected[1].reshaped([rows.count, form.keyHeads, form.headWidth])
-        let v = projected[2].reshaped([rows.count, form.keyHeads, form.headWidth])
+        var (q, k) = (heads(projected[0], form.queryHeads), heads(projected[1], form.keyHeads))
+        let v = heads(projected[2], form.keyHeads)
         if let queryNorm, let keyNorm { (q, k) = (queryNorm(q), keyNorm(k)) }
-        if case .rotary(let rotary) = form.positions, let rotation {
-            let neighbours = rotary.pairing == .neighbours
-            (q, k) = (q.rotated(by: rotation, neighbours: neighbours), k.rotated(by: rotation, neighbours: neighbours))
+        var bias: ScoreBias?
+        switch positions {
+        case .none: break
+        case .rotation(let table, let neighbours):
+            (q, k) = (q.rotated(by: table, neighbours: neighbours), k.rotated(by: table, neighbours: neighbours))
+        case .distances(let distances): bias = .distances(distances)
+        case .relative(let table): bias = disentangled.map { .pairs($0(q, k, table: table, rows)) }
         }
-        let attended = state.attend(layer: layer, form, query: q, key: k, value: v, rows: rows)
-        return output(attended.reshaped([rows.count, form.queryWidth]))
+        let inputs = AttentionInputs(query: q, key: k, value: v, bias: bias, global: global?(x, rows))
+        return joined(state.attend(layer: layer, form, inputs, rows: rows))
+    }
+
+    /// The same over the rows of each sequence's source.
+    package func across(
+        _ x: Tensor, _ rows: Rows, layer: Int, source: Source, _ state: inout some AttentionState
+    ) -> Tensor {
+        joined(
+            state.attendAcross(layer: layer, form, query: heads(query(x), form.queryHeads), rows: rows, source: source)
+            {
+                (heads(key($0), form.keyHeads), heads(value($0), form.keyHeads))
+            })
+    }
+
+    private func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }
+
+    private func joined(_ attended: Tensor) -> Tensor {
+        output(attended.reshaped([attended.shape[0], form.queryWidth]))
     }
 }

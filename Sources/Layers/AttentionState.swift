@@ -10,17 +10,27 @@ public import MartletTensors
 public protocol AttentionState {
     /// softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence remembers.
     ///
-    /// - Parameters: `query` `[rows, queryHeads, headWidth]`; `key`, `value` `[rows, keyHeads, headWidth]`.
     /// - Returns: `[rows, queryHeads, headWidth]`.
-    mutating func attend(
-        layer: Int, _ form: Architecture.Attention, query: Tensor, key: Tensor, value: Tensor, rows: Rows
+    mutating func attend(layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows) -> Tensor
+
+    /// The same over the rows of each sequence's source.
+    ///
+    /// - Parameters:
+    ///   - query: `[rows, queryHeads, headWidth]`.
+    ///   - project: from the source's rows `[sourceRows, width]` to their keys and values `[sourceRows, keyHeads, headWidth]`; a state
+    ///     that remembers asks once per source.
+    mutating func attendAcross(
+        layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
+        project: (Tensor) -> (keys: Tensor, values: Tensor)
     ) -> Tensor
 }
 
 /// Attention within the pass: nothing is remembered.
 public struct Uncached: AttentionState {
-    /// The attention weights of each layer and sequence, `[queryHeads, rows, rows]`, where they were asked for.
+    /// The attention weights of each layer and sequence, `[queryHeads, rows, keys]`, where they were asked for.
     public private(set) var weights: [Int: [Tensor]] = [:]
+    /// Those of cross-attention.
+    public private(set) var crossWeights: [Int: [Tensor]] = [:]
     private let recording: Recording
 
     public enum Recording: Sendable { case nothing, weights }
@@ -28,17 +38,28 @@ public struct Uncached: AttentionState {
     public init(recording: Recording = .nothing) { self.recording = recording }
 
     public mutating func attend(
-        layer: Int, _ form: Architecture.Attention, query: Tensor, key: Tensor, value: Tensor, rows: Rows
+        layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
+        let query = inputs.query
         let device = query.device(for: "attend")
         let result = device.make(query.shape)
-        for sequence in rows.sequences where !sequence.rows.isEmpty {
+        var globalsBefore = 0
+        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
-            var memory = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
-            memory.append(keys: key, values: value, rows: sequence.rows, on: device)
+            let globals = form.globals(of: sequence)
+            if let global = inputs.global, !globals.isEmpty {
+                let pass = GlobalPass(
+                    form: form, inputs: inputs, global: global, sequence: sequence, globals: globals,
+                    firstQuery: globalsBefore, device: device)
+                pass.attend(into: result)
+                if recording == .weights { weights[layer, default: []].append(pass.weights()) }
+                globalsBefore += globals.count
+                continue
+            }
+            let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
             let span = form.reach.span(of: sequence, length: memory.length)
-            let rule = form.scoreRule(keys: memory.length)
+            let rule = form.scoreRule(keys: memory.length, inputs.bias, sequence: index)
             query.attend(to: memory, span, rule, into: result)
             if recording == .weights {
                 weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
@@ -46,18 +67,50 @@ public struct Uncached: AttentionState {
         }
         return result
     }
+
+    public mutating func attendAcross(
+        layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
+        project: (Tensor) -> (keys: Tensor, values: Tensor)
+    ) -> Tensor {
+        let device = query.device(for: "attendAcross")
+        let result = device.make(query.shape)
+        let (keys, values) = project(source.hidden)
+        let rule = form.scoreRule(keys: 0)
+        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
+            let memory = KeyValueBlocks(form, keys: keys, values: values, rows: source.ranges[index], on: device)
+            let span = Architecture.Reach.all.span(of: sequence, length: memory.length)
+            query.attend(to: memory, span, rule, into: result)
+            if recording == .weights {
+                crossWeights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
+            }
+        }
+        return result
+    }
+}
+
+extension KeyValueBlocks {
+    /// Those of one sequence, all at once.
+    package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
+        self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+        append(keys: keys, values: values, rows: rows, on: device)
+    }
 }
 
 extension Architecture.Attention {
-    /// The rule for scores of `keys` keys, from the first position on.
-    package func scoreRule(keys: Int) -> ScoreRule {
+    /// The rule for scores of `keys` keys, from the first position on, of sequence `sequence` of a pass.
+    package func scoreRule(keys: Int, _ bias: ScoreBias? = nil, sequence: Int = 0) -> ScoreRule {
         var rule = ScoreRule(scale: scale, cap: scoreCap)
         if case .linearBias(let kind) = positions {
             let slopes = Architecture.Attention.slopes(heads: queryHeads)
             switch kind {
             case .afterScaling: rule.slopes = slopes
-            case .beforeScaling: rule.bias = roundedBias(slopes, keys: keys)
+            case .beforeScaling: rule.bias = .pairs(roundedBias(slopes, keys: keys))
             }
+        }
+        switch bias {
+        case nil: break
+        case .distances(let bias): rule.bias = .distances(bias)
+        case .pairs(let biases): rule.bias = .pairs(biases[sequence])
         }
         return rule
     }
@@ -110,7 +163,7 @@ extension Architecture.Reach {
             return AttentionSpan(
                 rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size + 1) },
                 upper: positions.map { $0 + 1 })
-        case .around(let size, _):
+        case .around(let size), .aroundAndGlobal(let size, _):
             let size = Int32(clamping: size)
             return AttentionSpan(
                 rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size) },

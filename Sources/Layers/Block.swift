@@ -1,9 +1,11 @@
 package import MartletTensors
 
-/// One layer: attention, then feed-forward, each joined to the residual stream as the arrangement says.
+/// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual stream as the
+/// arrangement says.
 package struct Block: Sendable {
     private let arrangement: Architecture.Arrangement
     private let attention: AttentionLayer
+    private let cross: (attention: AttentionLayer, norms: Norms)?
     private let feedForward: FeedForwardLayer
     private let attentionNorms, feedForwardNorms: Norms
 
@@ -29,27 +31,40 @@ package struct Block: Sendable {
         arrangement = form.arrangement
         attentionNorms = Norms(form, owner: true, width: width, scope["attention"])
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
+        cross = form.crossAttention.map { cross in
+            let scope = scope["crossAttention"]
+            let norms = Norms(form, owner: true, width: width, scope)
+            return (AttentionLayer(cross, width: width, scope), norms)
+        }
         feedForwardNorms = Norms(form, owner: false, width: width, scope["feedForward"])
         feedForward = FeedForwardLayer(form.feedForward, width: width, scope["feedForward"])
     }
 
-    /// `[rows, width]` to the same shape.
+    /// `[rows, width]` to the same shape; `source` is what cross-attention reads, where there is any.
     package func callAsFunction(
-        _ x: Tensor, _ rows: Rows, layer: Int, rotation: RotationTable?, _ state: inout some AttentionState
+        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?,
+        _ state: inout some AttentionState
     ) -> Tensor {
         func attend(_ x: Tensor, _ state: inout some AttentionState) -> Tensor {
-            attention(x, rows, layer: layer, rotation: rotation, &state)
+            attention(x, rows, layer: layer, positions: positions, &state)
         }
         switch arrangement {
         case .before, .both:
-            let x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
+            var x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
+            if let cross, let source {
+                let attended = cross.attention.across(cross.norms.before(x), rows, layer: layer, source: source, &state)
+                x = x + cross.norms.after(attended)
+            }
             return x + feedForwardNorms.after(feedForward(feedForwardNorms.before(x)))
         case .normedResidual:
             let normed = attentionNorms.before(x)
             let again = feedForwardNorms.before(normed + attend(normed, &state))
             return again + feedForward(again)
         case .after:
-            let x = attentionNorms.after(x + attend(x, &state))
+            var x = attentionNorms.after(x + attend(x, &state))
+            if let cross, let source {
+                x = cross.norms.after(x + cross.attention.across(x, rows, layer: layer, source: source, &state))
+            }
             return feedForwardNorms.after(x + feedForward(x))
         case .parallelShared:
             let normed = attentionNorms.before(x)

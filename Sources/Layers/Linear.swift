@@ -20,6 +20,14 @@ package struct Linear: Sendable {
         self.init(table.weight, bias, scope)
     }
 
+    /// A convolution over `size` rows of `width` elements, whose weight `[width, width, size]` is read as `[width, width · size]`.
+    package init(convolving width: Int, size: Int, _ scope: Scope) {
+        let stored = scope.matrix("weight", [width, width, size], .normal(deviation: 0.02))
+        let shape: Shape = [width, width * size]
+        let value = stored.value.map { $0.reshaped(shape) }
+        self.init(Parameter(name: stored.name, shape: shape, value: value), .present, scope)
+    }
+
     private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ scope: Scope) {
         weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
         self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros) : nil

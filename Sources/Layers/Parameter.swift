@@ -25,6 +25,8 @@ public final class Parameter: Sendable {
 /// How a parameter begins when a model is trained from nothing.
 public enum Fill: Sendable, Hashable {
     case zeros, ones
+    /// Zeros that are no parameter: a checkpoint may hold other numbers, training leaves them alone.
+    case constant
     case normal(deviation: Float)
 }
 
@@ -55,6 +57,9 @@ public struct Scope {
         source.parameter(self[name].path, shape: shape, fill: fill)
     }
 
+    /// Numbers that a checkpoint holds and that are no parameter, kept in f32.
+    package func constant(_ name: String, _ shape: Shape) -> Parameter { vector(name, shape, .constant) }
+
     /// A vector or small table, kept in f32.
     package func vector(_ name: String, _ shape: Shape, _ fill: Fill) -> Parameter {
         source.decoded(matrix(name, shape, fill))
@@ -66,6 +71,7 @@ public final class Inventory: ParameterSource {
     public struct Entry: Sendable, Hashable {
         public let name: String
         public let shape: Shape
+        public let fill: Fill
     }
 
     /// In the order of construction; a tied parameter stands once.
@@ -74,14 +80,15 @@ public final class Inventory: ParameterSource {
     public init() {}
 
     public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        entries.append(Entry(name: name, shape: shape))
+        entries.append(Entry(name: name, shape: shape, fill: fill))
         return Parameter(name: name, shape: shape, value: nil)
     }
 
     public func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
     public func decoded(_ parameter: Parameter) -> Parameter { parameter }
 
-    public var total: Int { entries.reduce(0) { $0 + $1.shape.elements } }
+    /// Elements of all parameters; constants do not count.
+    public var total: Int { entries.reduce(0) { $0 + ($1.fill == .constant ? 0 : $1.shape.elements) } }
 }
 
 /// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no other.
@@ -98,7 +105,7 @@ public final class SeededInitialiser: ParameterSource {
     public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
         let values: [Float] =
             switch fill {
-            case .zeros: Array(repeating: 0, count: shape.elements)
+            case .zeros, .constant: Array(repeating: 0, count: shape.elements)
             case .ones: Array(repeating: 1, count: shape.elements)
             case .normal(let deviation):
                 Random(seed: seed, stream: SeededInitialiser.stream(of: name)).normals(

@@ -11,9 +11,11 @@ public struct Rows: Sendable {
         /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed in chunks says its
         /// whole length, so that positions which depend on it come out as in one piece.
         public let extent: Int
+        /// The positions that see all and are seen by all (Longformer), ascending; the model's own choice when nil.
+        public let globals: [Int]?
 
-        package init(rows: Range<Int>, start: Int, extent: Int) {
-            (self.rows, self.start, self.extent) = (rows, start, extent)
+        package init(rows: Range<Int>, start: Int, extent: Int, globals: [Int]? = nil) {
+            (self.rows, self.start, self.extent, self.globals) = (rows, start, extent, globals)
         }
     }
 
@@ -36,11 +38,15 @@ public struct Rows: Sendable {
     ///   - start: the positions that came before.
     ///   - extent: how far the sequence is known to reach; the end of these rows when nil.
     ///   - segments: one number per token; zeros when nil.
-    public mutating func append(_ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil) {
+    ///   - globals: positions that see all and are seen by all, for models that have such.
+    public mutating func append(
+        _ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil, globals: [Int]? = nil
+    ) {
         precondition(segments.map { $0.count == tokens.count } ?? true, "Rows: \(tokens.count) tokens, other segments")
         let first = self.tokens.count
         let sequence = Sequence(
-            rows: first..<first + tokens.count, start: start, extent: max(extent ?? 0, start + tokens.count))
+            rows: first..<first + tokens.count, start: start, extent: max(extent ?? 0, start + tokens.count),
+            globals: globals.map { Set($0).sorted() })
         sequences.append(sequence)
         self.tokens += tokens
         positions += (0..<tokens.count).map { Int32(start + $0) }

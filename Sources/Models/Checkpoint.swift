@@ -33,9 +33,10 @@ package struct Checkpoint: Sendable {
                 continue
             }
             // Heads stand beside the part of the model that has the prefix.
-            let candidates = [(prefix ?? prefixes.first ?? "") + name.name, name.name]
-            let full = candidates.first { tensors[$0] != nil } ?? candidates[0]
+            let full = Checkpoint.spelling(of: name.name, prefix ?? prefixes.first ?? "", in: tensors)
             guard let stored = tensors[full] else {
+                // Constants are zeros unless a checkpoint says otherwise.
+                if entry.fill == .constant { continue }
                 error.missing.append(full)
                 continue
             }
@@ -61,6 +62,15 @@ package struct Checkpoint: Sendable {
     private static func fits(_ extents: [Int], _ expected: [Int], _ layout: WeightName.Layout) -> Bool {
         if layout == .asStored { return extents.drop { $0 == 1 } == expected.drop { $0 == 1 } }
         return extents == expected
+    }
+
+    /// The name under which the checkpoint has a tensor: with the prefix or without, with the last part as today or as TensorFlow wrote it.
+    private static func spelling(of name: String, _ prefix: String, in tensors: StoredTensors) -> String {
+        var candidates = [prefix + name, name]
+        for (ours, older) in [(".weight", ".gamma"), (".bias", ".beta")] where name.hasSuffix(ours) {
+            candidates += [prefix + name, name].map { $0.dropLast(ours.count) + older }
+        }
+        return candidates.first { tensors[$0] != nil } ?? prefix + name
     }
 
     /// Blocks of quantized elements lie along a row, so that only whole rows can be moved.
@@ -167,7 +177,10 @@ package final class CheckpointSource: ParameterSource {
 
     package func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
         do throws(FormatError) {
-            return Parameter(name: name, shape: shape, value: try checkpoint.tensor(name, shape: shape, on: device))
+            let stored = try checkpoint.tensor(name, shape: shape, on: device)
+            let value =
+                fill == .constant ? stored ?? Tensor(Array(repeating: 0, count: shape.elements), shape: shape) : stored
+            return Parameter(name: name, shape: shape, value: value)
         } catch {
             failure = failure ?? error
             return Parameter(name: name, shape: shape, value: nil)

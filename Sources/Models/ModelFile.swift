@@ -31,6 +31,10 @@ public struct ModelFile: Sendable {
             let file = try GGUF(contentsOf: path)
             (container, tensors) = (.gguf(file), file.tensors)
             config = try GGUFConfig.translate(file)
+        } else if fileExists(path + "/model.bin") && !fileExists(path + "/config.json") {
+            let file = try CTranslate2File(contentsOf: path + "/model.bin")
+            (container, tensors) = (.directory(path), file.tensors)
+            config = try CTranslate2.translate(file)
         } else {
             tensors = try Safetensors(directory: path).tensors
             container = .directory(path)
@@ -83,11 +87,26 @@ public struct ModelFile: Sendable {
 
     /// The same, and what one decode step reads of its weights.
     package func decoder(on device: Device, packedBytes: inout Int) throws -> Decoder {
+        guard case .decoder(let decoder) = try model(on: device, packedBytes: &packedBytes) else {
+            throw ModelError("\(path): this model does not continue texts; it is not a decoder")
+        }
+        return decoder
+    }
+
+    /// The model with its weights, packed for `device`.
+    ///
+    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    package func model(on device: Device) throws -> Model {
+        var packedBytes = 0
+        return try model(on: device, packedBytes: &packedBytes)
+    }
+
+    private func model(on device: Device, packedBytes: inout Int) throws -> Model {
         let source = CheckpointSource(try checkpoint(), device: device)
-        let decoder = try Decoder(architecture, Scope(source))
+        let model = try Model(architecture, Scope(source))
         if let failure = source.failure { throw failure }
         packedBytes = source.packedBytes
-        return decoder
+        return model
     }
 
     /// What the model needs, matched with what the file holds.
@@ -95,7 +114,8 @@ public struct ModelFile: Sendable {
         switch container {
         case .directory:
             try Checkpoint(
-                tensors, family.names(architecture), prefixes: family.prefixes, inventory: inventory(),
+                tensors, family.names(architecture, storedAs: tensors), prefixes: family.prefixes,
+                inventory: inventory(),
                 ignoring: family.unused + ["lm_head.weight"])
         case .gguf:
             try Checkpoint(
@@ -111,10 +131,7 @@ extension Architecture {
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than can be run.
     public func inventory() throws(UnsupportedArchitecture) -> Inventory {
         let inventory = Inventory()
-        switch body {
-        case .decoder: _ = try Decoder(self, Scope(inventory))
-        case .encoder, .encoderDecoder: throw UnsupportedArchitecture("encoders cannot be run yet")
-        }
+        _ = try Model(self, Scope(inventory))
         return inventory
     }
 }

@@ -30,16 +30,25 @@ public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
 /// Our module paths on the left, a checkpoint's on the right.
 public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     private let entries: [String: WeightName]
+    private let fallback: Fallback
+
+    /// What becomes of paths that no entry names.
+    private enum Fallback { case none, ours }
+
+    /// Checkpoints that use our own paths: models that were made here.
+    public static let ours = WeightNames(entries: [:], fallback: .ours)
 
     public init(dictionaryLiteral elements: (String, WeightName)...) {
-        entries = Dictionary(elements) { $1 }
+        self.init(entries: Dictionary(elements) { $1 }, fallback: .none)
     }
 
-    private init(entries: [String: WeightName]) { self.entries = entries }
+    private init(entries: [String: WeightName], fallback: Fallback) {
+        (self.entries, self.fallback) = (entries, fallback)
+    }
 
     /// This table with further or other entries.
     public func adding(_ others: WeightNames) -> WeightNames {
-        WeightNames(entries: entries.merging(others.entries) { $1 })
+        WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
     /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does not say.
@@ -48,9 +57,13 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         guard let suffix = parts.last else { return nil }
         let numbers = parts.filter { Int($0) != nil }
         let pattern = WeightNames.pattern(parts.dropLast())
+        // An entry for one layer goes before one for all.
+        let module = parts.dropLast().joined(separator: ".")
+        if let entry = entries[module] { return WeightNames.fill(entry, numbers, suffix: suffix) }
         // An entry for the parameter itself goes before one for its module.
         if let entry = entries[pattern + "." + suffix] { return WeightNames.fill(entry, numbers, suffix: nil) }
-        return entries[pattern].flatMap { WeightNames.fill($0, numbers, suffix: suffix) }
+        if let entry = entries[pattern] { return WeightNames.fill(entry, numbers, suffix: suffix) }
+        return fallback == .ours ? WeightName(path) : nil
     }
 
     private static func pattern(_ parts: ArraySlice<String>) -> String {

@@ -13,6 +13,8 @@ package struct KeyValueBlocks: Sendable {
     package private(set) var blocks: [Storage] = []
     /// Positions written so far.
     package private(set) var length = 0
+    /// The first blocks, this many, may also belong to copies of this value: they are copied before they are written.
+    private var shared = 0
 
     package init(keyHeads: Int, headWidth: Int, valueWidth: Int) {
         (self.keyHeads, self.headWidth, self.valueWidth) = (keyHeads, headWidth, valueWidth)
@@ -27,6 +29,7 @@ package struct KeyValueBlocks: Sendable {
             keys.shape.rank == 3 && keys.shape[1] == keyHeads && keys.shape[2] == headWidth
                 && values.shape[2] == valueWidth,
             "KeyValueBlocks: keys \(keys.shape) and values \(values.shape) for \(keyHeads) heads of \(headWidth)")
+        takeOwnership(from: length / KeyValueBlocks.positions, on: device)
         reserve(length + rows.count, on: device)
         let (start, blocks) = (length, blocks)
         let (keyRow, valueRow) = (keyHeads * headWidth, keyHeads * valueWidth)
@@ -51,6 +54,19 @@ package struct KeyValueBlocks: Sendable {
     package mutating func truncate(to length: Int) {
         precondition(length >= 0 && length <= self.length, "KeyValueBlocks: truncate \(self.length) to \(length)")
         self.length = length
+    }
+
+    /// Makes copies of this value safe: from here on, none of them writes what another one reads.
+    package mutating func share() { shared = blocks.count }
+
+    private mutating func takeOwnership(from first: Int, on device: Device) {
+        guard first < shared else { return }
+        for index in first..<shared {
+            let copy = device.scratch(bytes: blockBytes)
+            unsafe copy.mutablePointer.copyMemory(from: blocks[index].pointer, byteCount: blockBytes)
+            blocks[index] = copy
+        }
+        shared = first
     }
 
     private mutating func reserve(_ positions: Int, on device: Device) {

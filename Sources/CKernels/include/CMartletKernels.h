@@ -152,7 +152,8 @@ typedef struct {
     const float *slopes;         // then, when not NULL, slopes[g] · (key − position) is added (ALiBi)
     const int32_t *positions;    // of the query rows, for slopes
     const float *bias;           // then, when not NULL, bias[g · bias_head_stride + r · bias_row_stride + key] is added
-    size_t bias_head_stride, bias_row_stride;
+    size_t bias_head_stride;
+    ptrdiff_t bias_row_stride;   // −1 where the bias depends on key − row alone
 } martlet_attention;
 
 /// Floats of scratch that one call of martlet_attend needs.

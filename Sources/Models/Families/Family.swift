@@ -15,6 +15,9 @@ package protocol Family: Sendable {
     /// Where a Hugging Face checkpoint keeps the weights.
     static func names(_ architecture: Architecture) -> WeightNames
 
+    /// The same, where checkpoints of one configuration differ in how they spell a part.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames
+
     /// What may stand before every name: the first that fits a checkpoint is taken.
     static var prefixes: [String] { get }
 
@@ -30,6 +33,9 @@ package protocol Family: Sendable {
 
 extension Family {
     package static var harmlessKeys: [String] { [] }
+    package static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        names(architecture)
+    }
     package static var prefixes: [String] { [""] }
     package static var unprefixed: [String] { ["head"] }
     package static var unused: [String] { [] }
@@ -41,6 +47,8 @@ package enum Families {
     package static let all: [any Family.Type] = [
         Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Phi3.self,
         GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
+        BERT.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self, DeBERTa.self, Longformer.self,
+        T5.self, BART.self, Transformer.self, CTranslate2.self,
     ]
 
     package static func reading(_ modelType: String) -> (any Family.Type)? {

@@ -8,11 +8,30 @@ package struct ScoreRule: Sendable {
     package var cap: Float?
     /// Then a slope per query head times (key position − query position) is added (arXiv:2108.12409).
     package var slopes: [Float]?
-    /// Then `bias[head, row, key]` is added; with a second extent of 1 it is the same for all rows.
-    package var bias: Tensor?
+    /// Then this is added.
+    package var bias: Bias?
 
-    package init(scale: Float, cap: Float? = nil, slopes: [Float]? = nil, bias: Tensor? = nil) {
+    package enum Bias: Sendable {
+        /// `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.
+        case pairs(Tensor)
+        case distances(DistanceBias)
+    }
+
+    package init(scale: Float, cap: Float? = nil, slopes: [Float]? = nil, bias: Bias? = nil) {
         (self.scale, self.cap, self.slopes, self.bias) = (scale, cap, slopes, bias)
+    }
+}
+
+/// A number per head and distance of key and query, added to scores: linear in the length of the text where pairs would be quadratic.
+public struct DistanceBias: Sendable {
+    /// `[heads, distances]`.
+    package let values: Tensor
+    /// The column of distance 0; a key after the query lies to its right.
+    package let zero: Int
+
+    package init(values: Tensor, zero: Int) {
+        precondition(values.shape.rank == 2, "DistanceBias: \(values.shape) is not [heads, distances]")
+        (self.values, self.zero) = (values, zero)
     }
 }
 

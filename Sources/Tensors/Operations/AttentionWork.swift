@@ -7,9 +7,9 @@ import CMartletKernels
     private let keyHeads: Int
     private let rows: Int
     private let keys: Int
-    private let template: martlet_attention
+    private var template: martlet_attention
     /// What the template points into.
-    private let held: [Storage]
+    private var held: [Storage]
 
     init(
         query: Tensor, _ memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
@@ -55,9 +55,39 @@ import CMartletKernels
             group: group,
             head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
-            slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: rule.bias?.floats,
-            bias_head_stride: rule.bias.map { $0.shape[1] * $0.shape[2] } ?? 0,
-            bias_row_stride: rule.bias.map { $0.shape[1] == 1 ? 0 : $0.shape[2] } ?? 0)
+            slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,
+            bias_row_stride: 0)
+        switch rule.bias {
+        case nil: break
+        case .pairs(let bias): setBias(bias, heads: shape[1])
+        case .distances(let bias): setBias(bias, span, heads: shape[1])
+        }
+    }
+
+    private mutating func setBias(_ bias: Tensor, heads: Int) {
+        let shape = bias.shape
+        precondition(
+            shape.rank == 3 && (shape[0] == heads || shape[0] == 1) && (shape[1] == rows || shape[1] == 1)
+                && shape[2] >= keys,
+            "attention: bias of \(shape) for \(heads) heads, \(rows) rows, \(keys) keys")
+        held.append(bias.storage)
+        unsafe template.bias = bias.floats
+        unsafe template.bias_head_stride = shape[0] == 1 ? 0 : shape[1] * shape[2]
+        unsafe template.bias_row_stride = shape[1] == 1 ? 0 : shape[2]
+    }
+
+    /// Row r of consecutive positions sees key k at column zero + k − position(r): one step back for each row.
+    private mutating func setBias(_ bias: DistanceBias, _ span: AttentionSpan, heads: Int) {
+        guard let first = span.positions.first, let last = span.positions.last else { return }
+        let (columns, zero) = (bias.values.shape[1], bias.zero)
+        precondition(
+            bias.values.shape[0] == heads && Int(last - first) == rows - 1 && zero >= Int(last)
+                && zero + keys - Int(first) <= columns,
+            "attention: biases of \(bias.values.shape) around \(zero) for positions \(first)...\(last), \(keys) keys")
+        held.append(bias.values.storage)
+        unsafe template.bias = bias.values.floats + (zero - Int(first))
+        unsafe template.bias_head_stride = columns
+        unsafe template.bias_row_stride = -1
     }
 
     /// The work of one key head.
@@ -72,7 +102,21 @@ import CMartletKernels
         return unsafe part
     }
 
-    private var rowCost: Int { unsafe group * (template.head_width + template.value_width) }
+    /// The work of one key head for some of the rows.
+    func part(keyHead: Int, rows: Range<Int>) -> martlet_attention {
+        var part = unsafe part(keyHead: keyHead)
+        let first = rows.lowerBound
+        unsafe part.rows = rows.count
+        unsafe part.queries += first * part.query_stride
+        unsafe part.outputs += first * part.output_stride
+        unsafe part.lower += first
+        unsafe part.upper += first
+        unsafe part.positions += first
+        if let bias = unsafe part.bias { unsafe part.bias = bias + first * part.bias_row_stride }
+        return unsafe part
+    }
+
+    var rowCost: Int { unsafe group * (template.head_width + template.value_width) }
 
     /// Tiles of query rows and key heads are shared among the threads.
     func runByRow(on device: Device) {

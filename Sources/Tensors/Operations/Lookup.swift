@@ -67,4 +67,16 @@ extension Tensor {
         }
         return result
     }
+
+    /// Writes row i of `source` over row `indices[i]` of self `[rows, …]`, a tensor that the caller is making.
+    package func replace(rows indices: [Int], with source: Tensor) {
+        let width = shape.elements / max(shape[0], 1)
+        precondition(
+            source.shape.elements == indices.count * width,
+            "replace: \(indices.count) rows of \(shape) by \(source.shape)")
+        for (index, target) in indices.enumerated() {
+            precondition(target >= 0 && target < shape[0], "replace: row \(target) of \(shape)")
+            unsafe (mutableFloats + target * width).update(from: source.floats + index * width, count: width)
+        }
+    }
 }

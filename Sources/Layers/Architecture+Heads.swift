@@ -1,0 +1,81 @@
+extension Architecture {
+    /// What reads a model's last hidden states.
+    public enum Head: Sendable, Hashable, Codable {
+        case none
+        /// A projection to the vocabulary: the next token of a decoder, the masked one of an encoder.
+        case tokens(TokenHead)
+        /// A vector for the whole sequence, from its first row: BERT's pooler.
+        case pooled(Transform)
+        /// Whether the second sentence follows the first, from the pooled row: BERT; ALBERT asks for their order.
+        case nextSentence(Transform)
+        /// The two of BERT's pre-training together.
+        case pretraining(TokenHead, Transform)
+        /// Classes of the whole sequence, or one number (regression), from its first row.
+        case sequence(Transform?, labels: Int)
+        /// Classes of each row; a single one is ELECTRA's "was replaced".
+        case rows(Transform?, labels: Int)
+        /// Where an answer starts and ends: two numbers for each row.
+        case answers
+    }
+
+    public struct TokenHead: Sendable, Hashable, Codable {
+        /// Whether the projection is the token table itself.
+        public enum Weights: String, Sendable, Hashable, Codable { case own, tied }
+        /// What is added to the logits.
+        public enum Bias: String, Sendable, Hashable, Codable {
+            case absent, present
+            /// Numbers that the checkpoint holds and that are not learned: BART's `final_logits_bias`.
+            case constant
+        }
+        /// What comes before the projection: BERT.
+        public var transform: Transform?
+        public var weights: Weights
+        public var bias: Bias
+        /// Logits are multiplied by this: width^-½ in T5 with a tied table.
+        public var scale: Float
+        /// Logits l become cap · tanh(l / cap): Gemma 2.
+        public var cap: Float?
+
+        public init(
+            weights: Weights, bias: Bias = .absent, scale: Float = 1, cap: Float? = nil, transform: Transform? = nil
+        ) {
+            (self.weights, self.bias, self.scale, self.cap) = (weights, bias, scale, cap)
+            self.transform = transform
+        }
+    }
+
+    /// norm(f(W x + b)): a dense layer between hidden states and a head's projection.
+    public struct Transform: Sendable, Hashable, Codable {
+        public var width: Int
+        public var activation: Activation
+        public var norm: Norm?
+
+        public init(width: Int, activation: Activation, norm: Norm? = nil) {
+            (self.width, self.activation, self.norm) = (width, activation, norm)
+        }
+    }
+
+    /// Disentangled attention: to content · content it adds products with projections of relative positions, each of them scaled as the
+    /// scores are. Distances beyond half of `buckets` share buckets that widen logarithmically up to `farthest`; without `buckets` they
+    /// are cut off at `farthest`.
+    public struct Disentangled: Sendable, Hashable, Codable {
+        /// Which products are added.
+        public enum Terms: String, Sendable, Hashable, Codable { case contentToPosition, positionToContent, both }
+        /// Whether positions are projected as content is, or by matrices of their own.
+        public enum Projections: String, Sendable, Hashable, Codable { case shared, own }
+        public var buckets: Int?
+        public var farthest: Int
+        public var terms: Terms
+        public var projections: Projections
+        /// Of the table of positions.
+        public var norm: Norm?
+
+        public init(buckets: Int?, farthest: Int, terms: Terms, projections: Projections, norm: Norm?) {
+            (self.buckets, self.farthest, self.terms) = (buckets, farthest, terms)
+            (self.projections, self.norm) = (projections, norm)
+        }
+
+        /// Half the rows of the table: distances −span ..< span have one each.
+        public var span: Int { buckets ?? farthest }
+    }
+}

@@ -1,0 +1,72 @@
+import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// What relative positions add to the scores of DeBERTa (arXiv:2006.03654).
+///
+/// bias(i, j) = scale · (q(i) · keys(δ) + k(j) · queries(δ)), where keys and queries are projections `[2 · span, heads · headWidth]` of the
+/// table of relative positions, and δ its row for the distance i − j.
+package struct DisentangledAttention: Sendable {
+    private let form: Architecture.Attention
+    private let positions: Architecture.Disentangled
+    /// Of positions, into keys that content looks for and into queries that look for content.
+    private let keys, queries: Linear?
+
+    /// Nil where positions act otherwise.
+    init?(_ form: Architecture.Attention, width: Int, query: Linear, key: Linear, _ scope: Scope) {
+        guard case .disentangled(let positions) = form.positions else { return nil }
+        (self.form, self.positions) = (form, positions)
+        let (toPosition, toContent) = (positions.terms != .positionToContent, positions.terms != .contentToPosition)
+        switch positions.projections {
+        case .shared: (keys, queries) = (toPosition ? key : nil, toContent ? query : nil)
+        case .own:
+            keys = toPosition ? Linear(width, form.queryWidth, bias: .present, scope["positionKey"]) : nil
+            queries = toContent ? Linear(width, form.queryWidth, bias: .present, scope["positionQuery"]) : nil
+        }
+    }
+
+    /// - Parameters: `query`, `key` `[rows, heads, headWidth]`; `table` `[2 · span, width]`.
+    /// - Returns: for each sequence `[heads, rows, rows]`.
+    func callAsFunction(_ query: Tensor, _ key: Tensor, table: Tensor, _ rows: Rows) -> [Tensor] {
+        let (keys, queries) = (keys?(table), queries?(table))
+        return rows.sequences.map { sequence in
+            let count = sequence.rows.count
+            let bias = query.device(for: "disentangled").make([form.queryHeads, count, count])
+            for head in 0..<form.queryHeads {
+                bias.setRelativeScores(
+                    head: head, byRow: keys.map { products(query, with: $0, head: head, sequence.rows) },
+                    byKey: queries.map { products(key, with: $0, head: head, sequence.rows) }, scale: form.scale,
+                    column: column)
+            }
+            return bias
+        }
+    }
+
+    /// One head's products of rows with positions, `[rows, 2 · span]`.
+    private func products(_ content: Tensor, with positions: Tensor, head: Int, _ rows: Range<Int>) -> Tensor {
+        let device = content.device(for: "disentangled")
+        let columns = head * form.headWidth..<(head + 1) * form.headWidth
+        let own = content.rows(rows).reshaped([rows.count, form.queryWidth]).selecting(columns: columns)
+        return own.multiplied(by: PackedMatrix(positions.selecting(columns: columns), on: device))
+    }
+
+    /// The row of the table for a query `distance` after the key.
+    private func column(_ distance: Int) -> Int {
+        let span = positions.span
+        return min(max(bucket(of: distance) + span, 0), 2 * span - 1)
+    }
+
+    /// Distances up to half of the buckets keep their own; beyond, buckets widen logarithmically.
+    private func bucket(of distance: Int) -> Int {
+        guard let buckets = positions.buckets else { return distance }
+        let middle = buckets / 2
+        guard abs(distance) > middle else { return distance }
+        let share = logf(Float(abs(distance)) / Float(middle)) / logf(Float(positions.farthest - 1) / Float(middle))
+        let far = Int((share * Float(middle - 1)).rounded(.up)) + middle
+        return distance < 0 ? -far : far
+    }
+}

@@ -1,0 +1,131 @@
+package import MartletTensors
+
+/// Longformer's global positions (arXiv:2004.05150): they see every key, and every query sees them beside its window, at a cost that grows
+/// linearly with the length of the text.
+///
+/// A query at a global position uses projections of its own, and so do the keys and values that it sees; all other queries see a global
+/// position's ordinary key and value.
+public struct GlobalAttention: Sendable {
+    /// `[global rows of the pass, queryHeads, headWidth]`, in the order of the rows.
+    package let query: Tensor
+    /// `[rows, keyHeads, headWidth]`.
+    package let key, value: Tensor
+
+    package init(query: Tensor, key: Tensor, value: Tensor) {
+        (self.query, self.key, self.value) = (query, key, value)
+    }
+}
+
+extension Architecture.Attention {
+    /// The global positions of a sequence: those that the pass names, or the first ones.
+    package func globals(of sequence: Rows.Sequence) -> [Int] {
+        guard case .aroundAndGlobal(_, let first) = reach else { return [] }
+        return sequence.globals ?? Array(0..<min(first, sequence.rows.count))
+    }
+}
+
+/// The projections of global positions.
+struct GlobalProjections: Sendable {
+    private let form: Architecture.Attention
+    private let query, key, value: Linear
+
+    /// Nil where no position is global.
+    init?(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
+        guard case .aroundAndGlobal = form.reach else { return nil }
+        self.form = form
+        let bias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
+        query = Linear(width, form.queryWidth, bias: bias, scope["globalQuery"])
+        key = Linear(width, form.keyWidth, bias: bias, scope["globalKey"])
+        value = Linear(width, form.keyWidth, bias: bias, scope["globalValue"])
+    }
+
+    /// Nil where no row of the pass is global.
+    func callAsFunction(_ x: Tensor, _ rows: Rows) -> GlobalAttention? {
+        let indices = rows.sequences.flatMap { sequence in
+            form.globals(of: sequence).map { sequence.rows.lowerBound + $0 }
+        }
+        guard !indices.isEmpty else { return nil }
+        func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }
+        return GlobalAttention(
+            query: heads(query(x.selecting(rows: indices)), form.queryHeads), key: heads(key(x), form.keyHeads),
+            value: heads(value(x), form.keyHeads))
+    }
+}
+
+/// The attention of one sequence that has global positions.
+struct GlobalPass {
+    let form: Architecture.Attention
+    let inputs: AttentionInputs
+    let global: GlobalAttention
+    let sequence: Rows.Sequence
+    /// Positions in the sequence.
+    let globals: [Int]
+    /// The row of `global.query` that belongs to `globals[0]`.
+    let firstQuery: Int
+    let device: Device
+
+    private var rule: ScoreRule { form.scoreRule(keys: sequence.rows.count) }
+
+    /// Writes this sequence's rows of `result` `[rows, queryHeads, headWidth]`.
+    func attend(into result: Tensor) {
+        let count = sequence.rows.count
+        let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
+        let rows = globals.map { sequence.rows.lowerBound + $0 }
+        let chosen = KeyValueBlocks(
+            form, keys: selecting(inputs.key, rows), values: selecting(inputs.value, rows), rows: 0..<rows.count,
+            on: device)
+        let window = form.reach.span(of: sequence, length: count)
+        // Global positions inside the window count once, as part of it.
+        let before = AttentionSpan(
+            rows: sequence.rows, positions: window.positions, lower: window.lower.map { _ in 0 },
+            upper: window.lower.map { lower in Int32(firstGlobal(from: Int(lower))) })
+        let after = AttentionSpan(
+            rows: sequence.rows, positions: window.positions,
+            lower: window.upper.map { upper in Int32(firstGlobal(from: Int(upper))) },
+            upper: window.upper.map { _ in Int32(globals.count) })
+        inputs.query.attend(to: [(chosen, before), (memory, window), (chosen, after)], rule, into: result)
+        let answers = device.make(global.query.shape)
+        global.query.attend(to: globalMemory, globalSpan, rule, into: answers)
+        result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
+    }
+
+    /// `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
+    func weights() -> Tensor {
+        let count = sequence.rows.count
+        let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
+        let window = form.reach.span(of: sequence, length: count)
+        var mask = [Float](repeating: -.infinity, count: count * count)
+        for row in 0..<count {
+            for key in Int(window.lower[row])..<Int(window.upper[row]) { mask[row * count + key] = 0 }
+            for key in globals { mask[row * count + key] = 0 }
+        }
+        var rule = rule
+        rule.bias = .pairs(device.tensor(mask, shape: [1, count, count]))
+        let weights = inputs.query.attentionWeights(
+            to: memory, Architecture.Reach.all.span(of: sequence, length: count), rule)
+        let own = global.query.attentionWeights(to: globalMemory, globalSpan, self.rule)
+        let targets = (0..<form.queryHeads).flatMap { head in globals.map { head * count + $0 } }
+        weights.reshaped([form.queryHeads * count, count]).replace(
+            rows: targets, with: own.reshaped([targets.count, count]))
+        return weights
+    }
+
+    private var globalMemory: KeyValueBlocks {
+        KeyValueBlocks(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)
+    }
+
+    private var globalSpan: AttentionSpan {
+        AttentionSpan(
+            rows: firstQuery..<firstQuery + globals.count, positions: globals.map { Int32($0) },
+            lower: globals.map { _ in 0 }, upper: globals.map { _ in Int32(sequence.rows.count) })
+    }
+
+    /// How many global positions lie before `position`.
+    private func firstGlobal(from position: Int) -> Int { globals.firstIndex { $0 >= position } ?? globals.count }
+
+    private func selecting(_ x: Tensor, _ rows: [Int]) -> Tensor {
+        x.reshaped([x.shape[0], x.shape[1] * x.shape[2]]).selecting(rows: rows).reshaped([
+            rows.count, x.shape[1], x.shape[2],
+        ])
+    }
+}

@@ -1,0 +1,41 @@
+package import MartletLayers
+package import MartletTensors
+
+/// The blocks of one stack and its final norm.
+package struct BlockStack: Sendable {
+    private let blocks: [Block]
+    private let outputNorm: NormLayer?
+    private let positions: StackPositions
+    private let convolution: ConvolutionLayer?
+
+    package init(_ form: Architecture.Stack, width: Int, _ scope: Scope) {
+        var blocks: [Block] = []
+        for (index, layer) in form.layers.enumerated() {
+            blocks.append(layer.sharesParametersOf.map { blocks[$0] } ?? Block(layer, width: width, scope[index]))
+        }
+        self.blocks = blocks
+        outputNorm = form.outputNorm.map { NormLayer($0, width: width, scope["outputNorm"]) }
+        positions = StackPositions(form.layers, width: width, scope)
+        convolution = form.convolution.map { ConvolutionLayer($0, width: width, scope["convolution"]) }
+    }
+
+    /// `[rows, width]` to the same shape.
+    ///
+    /// - Parameters:
+    ///   - source: what cross-attention reads, where the stack has any.
+    ///   - observe: called with each layer's output, from layer 0 on.
+    package func callAsFunction(
+        _ x: Tensor, _ rows: Rows, source: Source? = nil, _ state: inout some AttentionState,
+        observe: (Int, Tensor) -> Void = { _, _ in }
+    ) -> Tensor {
+        let positions = positions(rows, on: x.device(for: "stack"))
+        let input = x
+        var x = x
+        for (index, block) in blocks.enumerated() {
+            x = block(x, rows, layer: index, positions: positions[index], source: source, &state)
+            if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
+            observe(index, x)
+        }
+        return outputNorm?(x) ?? x
+    }
+}

@@ -1,0 +1,56 @@
+package import MartletLayers
+package import MartletTensors
+
+/// A model that reads a source with one stack and writes with another, which looks at what the first one made of it.
+package struct EncoderDecoder: Sendable {
+    package let architecture: Architecture
+    package let decoderStack: Architecture.Stack
+    private let encoderInput, decoderInput: InputLayer
+    private let encoder, decoder: BlockStack
+    private let head: TokenHeadLayer
+
+    /// - Throws: ``UnsupportedArchitecture`` where the description says something else.
+    package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {
+        guard case .encoderDecoder(let encoder, let decoder) = architecture.body,
+            case .tokens(let head) = architecture.head
+        else {
+            throw UnsupportedArchitecture("an encoder-decoder with a projection to its vocabulary is needed here")
+        }
+        (self.architecture, decoderStack) = (architecture, decoder)
+        let width = architecture.width
+        let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
+        encoderInput = InputLayer(
+            architecture, encoder, tokens: tokens, segments: architecture.embedding.segments, scope["encoder"])
+        self.encoder = BlockStack(encoder, width: width, scope["encoder"])
+        let targets =
+            architecture.embedding.targetVocabulary.map {
+                TokenTable(architecture, vocabulary: $0, scope["targetTokens"])
+            } ?? tokens
+        decoderInput = InputLayer(architecture, decoder, tokens: targets, segments: 0, scope["decoder"])
+        self.decoder = BlockStack(decoder, width: width, scope["decoder"])
+        self.head = TokenHeadLayer(head, architecture, table: targets, scope["head"])
+    }
+
+    /// Rows of the decoder's vocabulary.
+    package var targetVocabulary: Int { architecture.embedding.targetVocabulary ?? architecture.vocabulary }
+
+    /// Reads the sources: sequence i of a later pass of the decoder sees sequence i of these rows.
+    package func encode(
+        _ rows: Rows, _ state: inout some AttentionState, on device: Device,
+        observe: (Int, Tensor) -> Void = { _, _ in }
+    ) -> Source {
+        let hidden = encoder(encoderInput(rows, on: device), rows, &state, observe: observe)
+        return Source(hidden: hidden, ranges: rows.sequences.map(\.rows))
+    }
+
+    /// The decoder's last hidden state of every row: `[rows, width]`.
+    package func hidden(
+        _ rows: Rows, source: Source, _ state: inout some AttentionState, on device: Device,
+        observe: (Int, Tensor) -> Void = { _, _ in }
+    ) -> Tensor {
+        decoder(decoderInput(rows, on: device), rows, source: source, &state, observe: observe)
+    }
+
+    /// `[rows, width]` to logits `[rows, targetVocabulary]`.
+    package func logits(_ hidden: Tensor) -> Tensor { head(hidden) }
+}

@@ -1,0 +1,124 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+/// BART, mBART, Marian and Pegasus: the 2017 Transformer with biases everywhere, in four arrangements.
+///
+/// Sources: arXiv:1910.13461 (BART), arXiv:2001.08210 (mBART), Marian's OPUS-MT models, arXiv:1912.08777 (Pegasus).
+enum BART: Family {
+    static let modelTypes = ["bart", "mbart", "marian", "pegasus"]
+
+    /// What tells the four apart.
+    private struct Kind {
+        let arrangement: Architecture.Arrangement
+        let isSinusoidal: Bool
+        /// Of embeddings.
+        let hasInputNorm: Bool
+        let vocabulary: Int
+
+        init(_ modelType: String) {
+            arrangement = modelType == "mbart" || modelType == "pegasus" ? .before : .after
+            isSinusoidal = modelType == "marian" || modelType == "pegasus"
+            hasInputNorm = modelType == "bart" || modelType == "mbart"
+            vocabulary = modelType == "marian" ? 58_101 : 50_265
+        }
+    }
+
+    static func architecture(_ config: ConfigReader) -> Architecture {
+        let kind = Kind(config.string("model_type"))
+        let width = config.integer("d_model", "hidden_size", default: 1_024)
+        let vocabulary = config.integer("vocab_size", default: kind.vocabulary)
+        let context = config.integer("max_position_embeddings", default: 1_024)
+        let shared = config.bool("share_encoder_decoder_embeddings", default: true)
+        let targets = config.integer("decoder_vocab_size", default: vocabulary)
+        if shared && targets != vocabulary {
+            config.reject("one table is shared by \(vocabulary) and \(targets) tokens")
+        }
+        let scaled = config.bool("scale_embedding", default: false)
+        func stack(_ side: String) -> Architecture.Stack {
+            Self.stack(config, kind, side, width: width, context: context)
+        }
+        return Architecture(
+            vocabulary: vocabulary, width: width, context: context,
+            embedding: .init(
+                scale: scaled ? Float(width).squareRoot() : 1, targetVocabulary: shared ? nil : targets),
+            body: .encoderDecoder(stack("encoder"), stack("decoder")),
+            head: .tokens(
+                .init(weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .constant)))
+    }
+
+    private static func stack(
+        _ config: ConfigReader, _ kind: Kind, _ side: String, width: Int, context: Int
+    ) -> Architecture.Stack {
+        let norm = Architecture.Norm.layer(epsilon: 1e-5)
+        let heads = config.integer("\(side)_attention_heads", default: 16)
+        let headWidth = config.headWidth(width, heads)
+        let isDecoder = side == "decoder"
+        let attention = Architecture.Attention(
+            queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
+            reach: .all, bias: .all)
+        var own = attention
+        own.reach = isDecoder ? .past : .all
+        let layer = Architecture.Layer(
+            norm: norm, arrangement: kind.arrangement, attention: own, crossAttention: isDecoder ? attention : nil,
+            feedForward: .plain(
+                hidden: config.integer("\(side)_ffn_dim", default: 4_096),
+                config.activation("activation_function", default: .gelu), bias: .present))
+        return .init(
+            positions: kind.isSinusoidal
+                ? .sinusoidal(.init(order: .halves, denominator: Float(width) / 2)) : .learned(context, offset: 2),
+            inputNorm: kind.hasInputNorm ? norm : nil,
+            layers: Array(repeating: layer, count: config.integer("\(side)_layers", default: 12)),
+            outputNorm: kind.arrangement == .before ? norm : nil)
+    }
+
+    /// What the kind of model says already, the encoder's depth once more, and what other heads read.
+    static let harmlessKeys = [
+        "add_bias_logits", "add_final_layer_norm", "normalize_before", "normalize_embedding",
+        "static_position_embeddings", "extra_pos_embeddings", "num_hidden_layers", "classif_dropout",
+        "is_encoder_decoder", "save_step",
+    ]
+
+    static let prefixes = ["model.", ""]
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        let separate = architecture.embedding.targetVocabulary != nil
+        var names: WeightNames = [
+            "tokens": separate ? "encoder.embed_tokens" : "shared",
+            "targetTokens": "decoder.embed_tokens",
+            "head": "lm_head",
+            "head.constant": "final_logits_bias",
+        ]
+        for stack in ["encoder", "decoder"] {
+            let layer = "\(stack).layers.#"
+            names = names.adding([
+                "\(stack).positions": WeightName("\(stack).embed_positions"),
+                "\(stack).inputNorm": WeightName("\(stack).layernorm_embedding"),
+                "\(stack).outputNorm": WeightName("\(stack).layer_norm"),
+                "\(stack).#.feedForward.up": WeightName("\(layer).fc1"),
+                "\(stack).#.feedForward.down": WeightName("\(layer).fc2"),
+            ])
+            for norm in ["normBefore", "normAfter"] {
+                names = names.adding([
+                    "\(stack).#.attention.\(norm)": WeightName("\(layer).self_attn_layer_norm"),
+                    "\(stack).#.crossAttention.\(norm)": WeightName("\(layer).encoder_attn_layer_norm"),
+                    "\(stack).#.feedForward.\(norm)": WeightName("\(layer).final_layer_norm"),
+                ])
+            }
+            for (ours, theirs) in [("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"), ("output", "out_proj")]
+            {
+                names = names.adding([
+                    "\(stack).#.attention.\(ours)": WeightName("\(layer).self_attn.\(theirs)"),
+                    "\(stack).#.crossAttention.\(ours)": WeightName("\(layer).encoder_attn.\(theirs)"),
+                ])
+            }
+        }
+        return names
+    }
+
+    /// The table once more for each stack, and sines that can be computed.
+    static let unused = [
+        "shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+        "encoder.embed_positions.weight", "decoder.embed_positions.weight",
+    ]
+}

@@ -1,0 +1,94 @@
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletTensors
+
+/// What stands on an encoder, as the last part of a class name in `architectures` says.
+enum EncoderHead {
+    case model, maskedTokens, pretraining, nextSentence, sequence, tokens, answers
+}
+
+extension ConfigReader {
+    /// The head that `architectures` names; the bare model where the key is absent.
+    func encoderHead() -> EncoderHead {
+        // Says something of the projection to the vocabulary only, and stands beside every head.
+        ignore("tie_word_embeddings")
+        guard let name = optionalStrings("architectures")?.first else { return .model }
+        let known: KeyValuePairs<String, EncoderHead> = [
+            "ForMaskedLM": .maskedTokens, "ForPreTraining": .pretraining, "ForNextSentencePrediction": .nextSentence,
+            "ForSequenceClassification": .sequence, "ForTokenClassification": .tokens,
+            "ForQuestionAnswering": .answers, "Model": .model,
+        ]
+        if let head = known.first(where: { name.hasSuffix($0.key) })?.value { return head }
+        let names = known.map(\.key).joined(separator: ", ")
+        reject("architectures names \(name), but of an encoder's heads only these are known: \(names)")
+        return .model
+    }
+
+    /// Classes that a model tells apart.
+    func labels() -> Int {
+        if let labels = json("id2label")?.objectValue, labels.count > 0 { return labels.count }
+        return integer("num_labels", default: 2)
+    }
+
+    /// Biases of the usual kind on attention and feed-forward, a norm after each sublayer: BERT's layers.
+    func bertLayers(width: Int, norm: Architecture.Norm, reach: (Int) -> Architecture.Reach = { _ in .all })
+        -> [Architecture.Layer]
+    {
+        let heads = integer("num_attention_heads", default: 12)
+        let hidden = integer("intermediate_size", default: 3_072)
+        let activation = activation("hidden_act", default: .gelu)
+        let headWidth = headWidth(width, heads)
+        return (0..<integer("num_hidden_layers", default: 12)).map { layer in
+            Architecture.Layer(
+                norm: norm, arrangement: .after,
+                attention: .init(
+                    queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
+                    reach: reach(layer), bias: .all),
+                feedForward: .plain(hidden: hidden, activation, bias: .present))
+        }
+    }
+
+    /// width / heads, which must be whole.
+    func headWidth(_ width: Int, _ heads: Int) -> Int {
+        if width % heads != 0 { reject("\(heads) heads do not divide a width of \(width)") }
+        return max(1, width / heads)
+    }
+
+    /// Refuses positions that act on the scores, which old configurations could ask for.
+    func requireAbsolutePositions() {
+        choice("position_embedding_type", of: ["absolute": ()], default: ())
+    }
+
+    /// Whether the projection to the vocabulary is the token table; in encoders it is unless they say otherwise.
+    func tokenHead(_ transform: Architecture.Transform) -> Architecture.TokenHead {
+        .init(
+            weights: bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .present, transform: transform)
+    }
+}
+
+/// What checkpoints call the weights that BERT and its relatives share.
+enum BERTNames {
+    static let encoder: WeightNames = [
+        "tokens": "embeddings.word_embeddings",
+        "encoder.positions": "embeddings.position_embeddings",
+        "encoder.segments": "embeddings.token_type_embeddings",
+        "encoder.inputNorm": "embeddings.LayerNorm",
+        "encoder.#.attention.query": "encoder.layer.#.attention.self.query",
+        "encoder.#.attention.key": "encoder.layer.#.attention.self.key",
+        "encoder.#.attention.value": "encoder.layer.#.attention.self.value",
+        "encoder.#.attention.output": "encoder.layer.#.attention.output.dense",
+        "encoder.#.attention.normAfter": "encoder.layer.#.attention.output.LayerNorm",
+        "encoder.#.feedForward.up": "encoder.layer.#.intermediate.dense",
+        "encoder.#.feedForward.down": "encoder.layer.#.output.dense",
+        "encoder.#.feedForward.normAfter": "encoder.layer.#.output.LayerNorm",
+        "pooled.transform": "pooler.dense",
+        "rows": "classifier",
+        "answers": "qa_outputs",
+    ]
+
+    /// Numbers of positions, and the pooler where nothing reads it.
+    static let unused = [
+        "embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias",
+    ]
+}

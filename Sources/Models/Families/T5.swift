@@ -1,0 +1,114 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+/// T5, its version 1.1, Flan-T5 and mT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
+///
+/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934. A tied head's logits are multiplied by width^-½; version 1.1
+/// has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells.
+enum T5: Family {
+    static let modelTypes = ["t5", "mt5"]
+
+    static func architecture(_ config: ConfigReader) -> Architecture {
+        let isMultilingual = config.string("model_type") == "mt5"
+        let width = config.integer("d_model", "hidden_size", default: 512)
+        let layers = config.integer("num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6)
+        let vocabulary = config.integer("vocab_size", default: isMultilingual ? 250_112 : 32_128)
+        let norm = Architecture.Norm.rms(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-6)))
+        let tied =
+            config.bool("tie_word_embeddings", default: !isMultilingual)
+            && config.bool("scale_decoder_outputs", default: true)
+        let encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
+        var decoder = encoder
+        decoder.attention.reach = .past
+        decoder.crossAttention = encoder.attention
+        decoder.crossAttention?.positions = .none
+        let depth = config.integer("num_decoder_layers", default: layers)
+        return Architecture(
+            vocabulary: vocabulary, width: width,
+            body: .encoderDecoder(
+                .init(layers: Array(repeating: encoder, count: layers), outputNorm: norm),
+                .init(layers: Array(repeating: decoder, count: depth), outputNorm: norm)),
+            head: .tokens(.init(weights: tied ? .tied : .own, scale: tied ? 1 / Float(width).squareRoot() : 1)))
+    }
+
+    private static func layer(
+        _ config: ConfigReader, isMultilingual: Bool, norm: Architecture.Norm
+    ) -> Architecture.Layer {
+        let heads = config.integer("num_heads", "num_attention_heads", default: isMultilingual ? 6 : 8)
+        let buckets = config.integer("relative_attention_num_buckets", default: 32)
+        let farthest = config.integer("relative_attention_max_distance", default: 128)
+        if buckets < 4 || farthest <= buckets / 2 {
+            config.reject("\(buckets) buckets cannot be spread over distances up to \(farthest)")
+        }
+        return .init(
+            norm: norm, arrangement: .before,
+            attention: .init(
+                queryHeads: heads, keyHeads: heads, headWidth: config.integer("d_kv", "head_dim", default: 64),
+                scale: 1,
+                reach: .all, positions: .buckets(buckets, farthest: farthest)),
+            feedForward: feedForward(
+                config, hidden: config.integer("d_ff", default: isMultilingual ? 1_024 : 2_048),
+                default: isMultilingual ? "gated-gelu" : "relu"))
+    }
+
+    /// "relu", or "gated-" and an activation, of which GELU means its approximation.
+    private static func feedForward(
+        _ config: ConfigReader, hidden: Int, default value: String
+    ) -> Architecture.FeedForward {
+        let form: (isGated: Bool, Architecture.Activation) = config.choice(
+            "feed_forward_proj",
+            of: [
+                "relu": (false, .relu), "gelu": (false, .gelu), "gated-gelu": (true, .geluTanh),
+                "gated-silu": (true, .silu), "gated-relu": (true, .relu),
+            ], default: value == "relu" ? (false, .relu) : (true, .geluTanh))
+        return form.isGated
+            ? .gated(hidden: hidden, form.1, bias: .absent) : .plain(hidden: hidden, form.1, bias: .absent)
+    }
+
+    /// What `feed_forward_proj` says again, the length of its training texts, and the task prefixes of its publishers.
+    static let harmlessKeys = [
+        "dense_act_fn", "is_gated_act", "n_positions", "is_encoder_decoder", "max_position_embeddings",
+    ]
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        var names: WeightNames = [
+            "tokens": "shared", "head": "lm_head",
+            "encoder.outputNorm": "encoder.final_layer_norm", "decoder.outputNorm": "decoder.final_layer_norm",
+        ]
+        for (stack, feedForward) in [("encoder", 1), ("decoder", 2)] {
+            let block = "\(stack).block.#.layer"
+            let projections = "\(block).\(feedForward).DenseReluDense"
+            names = names.adding([
+                "\(stack).distances": WeightName("\(stack).block.0.layer.0.SelfAttention.relative_attention_bias"),
+                "\(stack).#.attention.normBefore": WeightName("\(block).0.layer_norm"),
+                "\(stack).#.crossAttention.normBefore": WeightName("\(block).1.layer_norm"),
+                "\(stack).#.feedForward.normBefore": WeightName("\(block).\(feedForward).layer_norm"),
+                "\(stack).#.feedForward.gate": WeightName("\(projections).wi_0"),
+                "\(stack).#.feedForward.up": WeightName(
+                    isGated(architecture) ? "\(projections).wi_1" : "\(projections).wi"),
+                "\(stack).#.feedForward.down": WeightName("\(projections).wo"),
+            ])
+            for (ours, theirs) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
+                names = names.adding([
+                    "\(stack).#.attention.\(ours)": WeightName("\(block).0.SelfAttention.\(theirs)"),
+                    "\(stack).#.crossAttention.\(ours)": WeightName("\(block).1.EncDecAttention.\(theirs)"),
+                ])
+            }
+        }
+        return names
+    }
+
+    private static func isGated(_ architecture: Architecture) -> Bool {
+        guard case .encoderDecoder(let encoder, _) = architecture.body, let layer = encoder.layers.first,
+            case .gated = layer.feedForward
+        else { return false }
+        return true
+    }
+
+    /// The table once more for each stack, and a bias that cross-attention does not read.
+    static let unused = [
+        "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+        "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+    ]
+}

@@ -1,0 +1,77 @@
+package import MartletLayers
+package import MartletTensors
+
+/// What reads an encoder's last hidden states.
+package enum HeadLayer: Sendable {
+    case none
+    case tokens(TokenHeadLayer)
+    case pooled(TransformLayer)
+    case nextSentence(TransformLayer, Linear)
+    case pretraining(TokenHeadLayer, TransformLayer, Linear)
+    case sequence(TransformLayer?, Linear)
+    case rows(TransformLayer?, Linear)
+    case answers(Linear)
+
+    init(_ architecture: Architecture, table: TokenTable, _ scope: Scope) {
+        let width = architecture.width
+        func transform(_ form: Architecture.Transform, _ scope: Scope) -> TransformLayer {
+            TransformLayer(form, width: width, scope["transform"])
+        }
+        func labels(_ count: Int, _ form: Architecture.Transform?, _ scope: Scope) -> Linear {
+            Linear(form?.width ?? width, count, bias: .present, scope)
+        }
+        func tokens(_ form: Architecture.TokenHead) -> TokenHeadLayer {
+            TokenHeadLayer(form, architecture, table: table, scope["head"])
+        }
+        let (next, sequence, rows) = (scope["nextSentence"], scope["sequence"], scope["rows"])
+        switch architecture.head {
+        case .none: self = .none
+        case .tokens(let form): self = .tokens(tokens(form))
+        case .pooled(let form): self = .pooled(transform(form, scope["pooled"]))
+        case .nextSentence(let form): self = .nextSentence(transform(form, next), labels(2, form, next))
+        case .pretraining(let head, let form):
+            self = .pretraining(tokens(head), transform(form, next), labels(2, form, next))
+        case .sequence(let form, let count):
+            self = .sequence(form.map { transform($0, sequence) }, labels(count, form, sequence))
+        case .rows(let form, let count): self = .rows(form.map { transform($0, rows) }, labels(count, form, rows))
+        case .answers: self = .answers(labels(2, nil, scope["answers"]))
+        }
+    }
+
+    /// Everything the head computes from `[rows, width]`, by name; with one entry per sequence.
+    ///
+    /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`; `pooled`
+    /// `[width]`; `start_logits` and `end_logits` `[rows]`.
+    package func callAsFunction(_ hidden: Tensor, _ rows: Rows) -> [(name: String, tensors: [Tensor])] {
+        func firstRows() -> Tensor { hidden.selecting(rows: rows.sequences.map { $0.rows.lowerBound }) }
+        func bySequence(_ values: Tensor) -> [Tensor] {
+            rows.sequences.indices.map { values.rows($0..<$0 + 1).reshaped([values.shape[1]]) }
+        }
+        func byRow(_ values: Tensor) -> [Tensor] { rows.sequences.map { values.rows($0.rows) } }
+        switch self {
+        case .none: return []
+        case .tokens(let head): return [("logits", byRow(head(hidden)))]
+        case .pooled(let transform): return [("pooled", bySequence(transform(firstRows())))]
+        case .nextSentence(let transform, let projection):
+            let pooled = transform(firstRows())
+            return [("logits", bySequence(projection(pooled))), ("pooled", bySequence(pooled))]
+        case .pretraining(let head, let transform, let projection):
+            let pooled = transform(firstRows())
+            return [
+                ("logits", byRow(head(hidden))), ("next_sentence", bySequence(projection(pooled))),
+                ("pooled", bySequence(pooled)),
+            ]
+        case .sequence(let transform, let projection):
+            let first = firstRows()
+            return [("logits", bySequence(projection(transform?(first) ?? first)))]
+        case .rows(let transform, let projection):
+            return [("logits", byRow(projection(transform?(hidden) ?? hidden)))]
+        case .answers(let projection):
+            let ends = projection(hidden)
+            return (0..<2).map { index in
+                let values = ends.selecting(columns: index..<index + 1)
+                return (["start_logits", "end_logits"][index], byRow(values.reshaped([values.shape[0]])))
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package import MartletLayers
+package import MartletTensors
+
+/// Token vectors plus what positions and segments add: `[rows, width]`.
+package struct InputLayer: Sendable {
+    package let tokens: TokenTable
+    private let form: Architecture.Embedding
+    private let positions: PositionTable?
+    private let segments: TokenTable?
+    private let projection: Linear?
+    private let norm: NormLayer?
+
+    /// - Parameter tokens: the table that this stack shares with another one, if it does.
+    package init(
+        _ architecture: Architecture, _ stack: Architecture.Stack, tokens: TokenTable, segments: Int, _ scope: Scope
+    ) {
+        form = architecture.embedding
+        let tokenWidth = form.factorised?.width ?? architecture.width
+        let positionWidth = form.factorised?.order == .projectionThenPositions ? architecture.width : tokenWidth
+        let normWidth = form.factorised?.order == .normThenProjection ? tokenWidth : architecture.width
+        self.tokens = tokens
+        positions = PositionTable(stack.positions, width: positionWidth, scope["positions"])
+        self.segments = segments > 0 ? TokenTable(segments, positionWidth, scope["segments"]) : nil
+        norm = stack.inputNorm.map { NormLayer($0, width: normWidth, scope["inputNorm"]) }
+        projection = form.factorised.map { Linear(tokenWidth, architecture.width, bias: $0.bias, scope["projection"]) }
+    }
+
+    package func callAsFunction(_ rows: Rows, on device: Device) -> Tensor {
+        let x = tokens(rows.tokens, scale: form.scale, on: device)
+        switch form.factorised?.order {
+        case nil: return normed(placed(x, rows, on: device))
+        case .normThenProjection: return projected(normed(placed(x, rows, on: device)))
+        case .projectionThenNorm: return normed(projected(placed(x, rows, on: device)))
+        case .projectionThenPositions: return normed(placed(projected(x), rows, on: device))
+        }
+    }
+
+    private func placed(_ x: Tensor, _ rows: Rows, on device: Device) -> Tensor {
+        var x = x
+        if let segments { x = x + segments(rows.segments, on: device) }
+        if let positions { x = x + positions(rows.positions, on: device) }
+        return x
+    }
+
+    private func normed(_ x: Tensor) -> Tensor { norm?(x) ?? x }
+    private func projected(_ x: Tensor) -> Tensor { projection?(x) ?? x }
+}
+
+extension TokenTable {
+    /// The table of an architecture's tokens, of the width that it has for them.
+    package init(_ architecture: Architecture, vocabulary: Int, _ scope: Scope) {
+        self.init(vocabulary, architecture.embedding.factorised?.width ?? architecture.width, scope)
+    }
+}

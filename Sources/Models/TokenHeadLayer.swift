@@ -1,0 +1,53 @@
+package import MartletLayers
+package import MartletTensors
+
+/// The projection to the vocabulary, with what a family does to its logits.
+package struct TokenHeadLayer: Sendable {
+    private let form: Architecture.TokenHead
+    private let projection: Linear
+    /// From hidden states to the width of the token table.
+    private let transform: TransformLayer?
+    private let constant: Parameter?
+
+    package init(_ form: Architecture.TokenHead, _ architecture: Architecture, table: TokenTable, _ scope: Scope) {
+        self.form = form
+        let (vocabulary, tokenWidth) = (table.weight.shape[0], table.weight.shape[1])
+        transform = form.transform.map { TransformLayer($0, width: architecture.width, scope["transform"]) }
+        let bias: Architecture.Presence = form.bias == .present ? .present : .absent
+        projection =
+            switch form.weights {
+            case .tied: Linear(tiedTo: table, bias: bias, scope)
+            case .own: Linear(form.transform?.width ?? tokenWidth, vocabulary, bias: bias, scope)
+            }
+        constant = form.bias == .constant ? scope.constant("constant", [1, vocabulary]) : nil
+    }
+
+    /// `[rows, width]` to `[rows, vocabulary]`.
+    package func callAsFunction(_ hidden: Tensor) -> Tensor {
+        let hidden = transform?(hidden) ?? hidden
+        var logits = projection(hidden)
+        if form.scale != 1 { logits = logits * form.scale }
+        if let constant { logits = logits.adding(toEachRow: constant.tensor) }
+        if let cap = form.cap { logits = logits.softCapped(cap) }
+        return logits
+    }
+}
+
+/// norm(f(W x + b)).
+package struct TransformLayer: Sendable {
+    private let form: Architecture.Transform
+    private let dense: Linear
+    private let norm: NormLayer?
+
+    package init(_ form: Architecture.Transform, width: Int, _ scope: Scope) {
+        self.form = form
+        dense = Linear(width, form.width, bias: .present, scope)
+        norm = form.norm.map { NormLayer($0, width: form.width, scope["norm"]) }
+    }
+
+    /// `[rows, width]` to `[rows, form.width]`.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        let y = dense(x).activated(form.activation)
+        return norm?(y) ?? y
+    }
+}
