@@ -1,4 +1,4 @@
-public import MartletTensors
+import MartletTensors
 
 /// The `model.bin` of CTranslate2, binary version 2, as that library's converters of 2019 and 2020 wrote it.
 ///

@@ -56,12 +56,11 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         let parts = path.split(separator: ".").map(String.init)
         guard let suffix = parts.last else { return nil }
         let numbers = parts.filter { Int($0) != nil }
-        let pattern = WeightNames.pattern(parts.dropLast())
-        // An entry for one layer goes before one for all.
         let module = parts.dropLast().joined(separator: ".")
-        if let entry = entries[module] { return WeightNames.fill(entry, numbers, suffix: suffix) }
-        // An entry for the parameter itself goes before one for its module.
+        let pattern = WeightNames.pattern(parts.dropLast())
+        // An entry for the parameter itself goes before one for its module, one for a single layer before one for all.
         if let entry = entries[pattern + "." + suffix] { return WeightNames.fill(entry, numbers, suffix: nil) }
+        if let entry = entries[module] { return WeightNames.fill(entry, numbers, suffix: suffix) }
         if let entry = entries[pattern] { return WeightNames.fill(entry, numbers, suffix: suffix) }
         return fallback == .ours ? WeightName(path) : nil
     }

@@ -79,6 +79,8 @@ import Testing
                 continue
             }
             compared.insert(stored)
+            // The reference's bare Longformer has no global row; with its classifier the first one is.
+            if model.hasSuffix("longformer-classification") && name.hasPrefix("hidden") { continue }
             let largest = wanted.values.reduce(0) { max($0, abs($1)) }
             let comparison = Comparison(tensor.values, wanted.values, absolute: tolerance * max(largest, 1))
             #expect(comparison.withinTolerance, "\(name): \(comparison)")

@@ -1,0 +1,137 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The beams of one prompt: running and finished ones, in the arithmetic of the reference, where "never" is a score of −10⁹.
+struct BeamItem {
+    /// A continuation and what its tokens cost.
+    private struct Beam {
+        var tokens: [Int32]
+        var logProbabilities: [Float]
+        var score: Float
+    }
+
+    /// A beam with one more token, not yet copied.
+    private struct Candidate {
+        let parent: Int
+        let token: Int32
+        let step: Float
+        let score: Float
+    }
+
+    let prompt: [Int32]
+    private let options: BeamSearch.Options
+    private let maximumTokens: Int
+    private var beams: [Beam]
+    /// At most `options.beams`, best first.
+    private var finished: [Beam] = []
+    private var canImprove = true
+    private(set) var isDone = false
+
+    init(prompt: [Int32], _ options: BeamSearch.Options, context: Int?) {
+        (self.prompt, self.options) = (prompt, options)
+        maximumTokens = context.map { min(options.maximumTokens, $0 - prompt.count) } ?? options.maximumTokens
+        // All but the first beam begin as good as impossible, so that beams part at the first token.
+        beams = (0..<options.beams).map { Beam(tokens: prompt, logProbabilities: [], score: $0 == 0 ? 0 : -1e9) }
+    }
+
+    /// The prompt and what each beam added.
+    var sequences: [[Int32]] { beams.map(\.tokens) }
+
+    /// The best finished continuations.
+    func best(_ count: Int) -> [BeamSearch.Hypothesis] {
+        finished.prefix(count).map {
+            .init(tokens: Array($0.tokens[prompt.count...]), logProbabilities: $0.logProbabilities, score: $0.score)
+        }
+    }
+
+    /// One token more.
+    ///
+    /// - Parameter logits: those of a beam.
+    /// - Returns: for each of the next beams, which one it continues.
+    mutating func step(_ logits: (Int) -> [Float]) -> [Int] {
+        let length = beams[0].tokens.count + 1 - prompt.count
+        let kept = candidates(logits)
+        let ends = kept.map { options.stopTokens.contains($0.token) || length >= maximumTokens }
+        finish(kept, ends, length: length)
+        let next = chooseRunning(kept, ends)
+        isDone = !continues(ends, length: length)
+        return next
+    }
+
+    /// The best extensions of all beams, best first.
+    private func candidates(_ logits: (Int) -> [Float]) -> [Candidate] {
+        let count = options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
+        var kept: [Candidate] = []
+        for (parent, beam) in beams.enumerated() {
+            var scores = BeamItem.logSoftmax(logits(parent))
+            options.rules.apply(
+                to: &scores,
+                .init(
+                    tokens: beam.tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
+                    stopTokens: options.stopTokens))
+            for (token, step) in scores.enumerated() {
+                let score = step + beam.score
+                if kept.count == count, let last = kept.last, score <= last.score { continue }
+                // Among equals, what came first stays first.
+                var place = kept.count
+                while place > 0, kept[place - 1].score < score { place -= 1 }
+                kept.insert(Candidate(parent: parent, token: Int32(token), step: step, score: score), at: place)
+                if kept.count > count { kept.removeLast() }
+            }
+        }
+        return kept
+    }
+
+    /// Takes those of the best that end among the finished, if they are good enough.
+    private mutating func finish(_ kept: [Candidate], _ ends: [Bool], length: Int) {
+        let isFull = finished.count == options.beams && options.earlyStopping == .whenFull
+        guard canImprove, !isFull else { return }
+        let divisor = Float(pow(Double(length), Double(options.lengthPenalty)))
+        for (candidate, ends) in zip(kept, ends).prefix(options.beams) where ends {
+            var beam = extended(candidate)
+            beam.score = candidate.score / divisor
+            let place = finished.firstIndex { $0.score < beam.score } ?? finished.count
+            finished.insert(beam, at: place)
+        }
+        if finished.count > options.beams { finished.removeLast(finished.count - options.beams) }
+    }
+
+    private mutating func chooseRunning(_ kept: [Candidate], _ ends: [Bool]) -> [Int] {
+        let ranked = zip(kept, ends).map { ($0, $0.score + ($1 ? -1e9 : 0)) }.enumerated()
+            .sorted { $0.element.1 == $1.element.1 ? $0.offset < $1.offset : $0.element.1 > $1.element.1 }
+            .prefix(options.beams).map(\.element)
+        beams = ranked.map { candidate, score in
+            var beam = extended(candidate)
+            beam.score = score
+            return beam
+        }
+        return ranked.map { $0.0.parent }
+    }
+
+    private func extended(_ candidate: Candidate) -> Beam {
+        var beam = beams[candidate.parent]
+        beam.tokens.append(candidate.token)
+        beam.logProbabilities.append(candidate.step)
+        return beam
+    }
+
+    /// Whether a running beam may still become one of the best.
+    private mutating func continues(_ ends: [Bool], length: Int) -> Bool {
+        let longest = options.earlyStopping == .never && options.lengthPenalty > 0 ? maximumTokens : length
+        let best = beams[0].score / Float(pow(Double(longest), Double(options.lengthPenalty)))
+        let isFull = finished.count == options.beams
+        let worst = isFull ? finished[finished.count - 1].score : -1e9
+        canImprove = canImprove && best > worst
+        return canImprove && !(isFull && options.earlyStopping == .whenFull) && ends.contains(false)
+    }
+
+    private static func logSoftmax(_ logits: [Float]) -> [Float] {
+        let largest = logits.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
+        let total = logits.reduce(0.0) { $0 + exp(Double($1 - largest)) }
+        let logarithm = Float(log(total))
+        return logits.map { $0 - largest - logarithm }
+    }
+}

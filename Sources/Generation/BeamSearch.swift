@@ -1,0 +1,120 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The most probable continuations that `beams` running ones lead to.
+///
+/// The semantics are those of transformers' `generate`: each step keeps max(2, 1 + stop tokens) · beams candidates; those among the best
+/// `beams` that end are finished, with their log-probability divided by length^penalty; the best that do not end run on. One beam is
+/// greedy decoding.
+package struct BeamSearch: Sendable {
+    /// When the search is over, besides at the longest length.
+    public enum EarlyStopping: String, Sendable, Hashable, Codable {
+        /// As soon as there are as many finished ones as beams.
+        case whenFull
+        /// When the best running one, at its present length, is no better than the worst finished one.
+        case whenUnlikely
+        /// When it could not be better at any length.
+        case never
+    }
+
+    public struct Options: Sendable, Hashable {
+        public var beams: Int
+        /// How many continuations are returned, best first.
+        public var results: Int
+        public var maximumTokens: Int
+        public var lengthPenalty: Float
+        public var earlyStopping: EarlyStopping
+        public var stopTokens: Set<Int32>
+        public var rules: TokenRules
+
+        public init(
+            beams: Int, results: Int = 1, maximumTokens: Int, lengthPenalty: Float = 1,
+            earlyStopping: EarlyStopping = .whenUnlikely, stopTokens: Set<Int32> = [], rules: TokenRules = TokenRules()
+        ) {
+            (self.beams, self.results, self.maximumTokens) = (beams, results, maximumTokens)
+            (self.lengthPenalty, self.earlyStopping) = (lengthPenalty, earlyStopping)
+            (self.stopTokens, self.rules) = (stopTokens, rules)
+        }
+
+        func offences(vocabulary: Int) -> [String] {
+            var offences = rules.offences(vocabulary: vocabulary)
+            if !(1...1_000).contains(beams) { offences.append("\(beams) beams: give between 1 and 1000") }
+            if !(1...max(1, beams)).contains(results) { offences.append("\(results) results of \(beams) beams") }
+            if maximumTokens < 1 { offences.append("\(maximumTokens) tokens cannot be generated; give at least 1") }
+            if !lengthPenalty.isFinite { offences.append("a length penalty of \(lengthPenalty)") }
+            return offences
+        }
+    }
+
+    /// A continuation that is finished.
+    public struct Hypothesis: Sendable, Hashable {
+        /// What follows the prompt; a stop token included.
+        public let tokens: [Int32]
+        /// Of each token, after the rules.
+        public let logProbabilities: [Float]
+        /// The sum of log-probabilities divided by length^penalty.
+        public let score: Float
+    }
+
+    private let options: Options
+
+    /// - Throws: ``GenerationError`` naming everything that is wrong with the options.
+    package init(_ options: Options, vocabulary: Int) throws(GenerationError) {
+        let offences = options.offences(vocabulary: vocabulary)
+        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
+        self.options = options
+    }
+
+    /// Searches on for every prompt, in common passes without padding; for each the best continuations.
+    ///
+    /// - Throws: ``GenerationError`` for a prompt that is empty or does not fit the model.
+    package func run(
+        _ prompts: [[Int32]], on continuation: consuming Continuation
+    ) throws(GenerationError) -> [[Hypothesis]] {
+        try check(prompts, continuation)
+        var continuation = continuation
+        var items = prompts.map { BeamItem(prompt: $0, options, context: continuation.context) }
+        var running = Array(items.indices)
+        var isFirst = true
+        while !running.isEmpty {
+            let sequences = running.flatMap { isFirst ? [items[$0].prompt] : items[$0].sequences }
+            let logits = continuation.logits(sequences).values
+            // The prompt is computed once; from then on, every item has all of its beams.
+            var parents: [Int] = []
+            var stillRunning: [Int] = []
+            var first = 0
+            for index in running {
+                let beams = isFirst ? 1 : options.beams
+                let rows = (0..<options.beams).map { first + ($0 < beams ? $0 : 0) }
+                let chosen = items[index].step { beam in
+                    let row = rows[beam]
+                    return Array(logits[row * continuation.vocabulary..<(row + 1) * continuation.vocabulary])
+                }
+                if !items[index].isDone {
+                    parents += chosen.map { rows[$0] }
+                    stillRunning.append(index)
+                }
+                first += beams
+            }
+            (running, isFirst) = (stillRunning, false)
+            continuation.select(parents)
+        }
+        return items.map { $0.best(options.results) }
+    }
+
+    private func check(_ prompts: [[Int32]], _ continuation: borrowing Continuation) throws(GenerationError) {
+        let (vocabulary, context) = (continuation.vocabulary, continuation.context)
+        for prompt in prompts {
+            if prompt.isEmpty { throw GenerationError("the prompt has no tokens; give at least one") }
+            if let wrong = prompt.first(where: { $0 < 0 || $0 >= vocabulary }) {
+                throw GenerationError("token \(wrong) is not in the vocabulary of \(vocabulary)")
+            }
+            if let context, prompt.count >= context {
+                throw GenerationError("the prompt has \(prompt.count) tokens, but the model's context is \(context)")
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Which tokens may not, or must, come next. They act on log-probabilities in the reference's order, and nothing is rescaled.
+public struct TokenRules: Sendable, Hashable {
+    /// No run of this many tokens occurs twice; 0 lets all.
+    public var noRepeatNGram = 0
+    /// Tokens, or runs of tokens, that never occur.
+    public var badWords: [[Int32]] = []
+    /// A stop token does not come before this many new tokens.
+    public var minimumNewTokens = 0
+    /// The first token after a start token that stands alone.
+    public var forcedFirst: Int32?
+    /// The token at the longest length.
+    public var forcedLast: Int32?
+    /// Tokens that never come.
+    public var suppressed: [Int32] = []
+    /// Tokens that do not come first.
+    public var suppressedFirst: [Int32] = []
+
+    public init() {}
+
+    /// What a step of a search looks like to the rules.
+    struct Step {
+        /// The prompt (an encoder-decoder's start token) and what followed.
+        let tokens: [Int32]
+        let promptCount: Int
+        /// New tokens at most.
+        let maximumNewTokens: Int
+        let stopTokens: Set<Int32>
+
+        var newTokens: Int { tokens.count - promptCount }
+    }
+
+    /// Sets what may not come to −∞.
+    func apply(to scores: inout [Float], _ step: Step) {
+        func forbid(_ token: Int32) { if scores.indices.contains(Int(token)) { scores[Int(token)] = -.infinity } }
+        for token in repeating(step.tokens) { forbid(token) }
+        for word in badWords where ends(step.tokens, as: word, stops: step.stopTokens) { word.last.map(forbid) }
+        if step.newTokens < minimumNewTokens { step.stopTokens.forEach(forbid) }
+        if let forcedFirst, step.tokens.count == 1 { TokenRules.force(forcedFirst, &scores) }
+        if let forcedLast, step.newTokens == step.maximumNewTokens - 1 { TokenRules.force(forcedLast, &scores) }
+        suppressed.forEach(forbid)
+        if step.newTokens == 0 { suppressedFirst.forEach(forbid) }
+    }
+
+    private static func force(_ token: Int32, _ scores: inout [Float]) {
+        for index in scores.indices { scores[index] = index == Int(token) ? 0 : -.infinity }
+    }
+
+    /// The tokens that would complete a run of `noRepeatNGram` that has occurred.
+    private func repeating(_ tokens: [Int32]) -> [Int32] {
+        let size = noRepeatNGram
+        guard size > 0, tokens.count >= size else { return [] }
+        let last = tokens.suffix(size - 1)
+        return (0...tokens.count - size).compactMap { start in
+            tokens[start..<start + size - 1].elementsEqual(last) ? tokens[start + size - 1] : nil
+        }
+    }
+
+    /// Whether `tokens` end in all of `word` but its last token. A word that is a stop token alone is no bad word.
+    private func ends(_ tokens: [Int32], as word: [Int32], stops: Set<Int32>) -> Bool {
+        guard let last = word.last, word.count > 1 || !stops.contains(last), word.count <= tokens.count else {
+            return false
+        }
+        return tokens.suffix(word.count - 1).elementsEqual(word.dropLast())
+    }
+
+    /// What is wrong with these rules for a vocabulary of this many tokens.
+    func offences(vocabulary: Int) -> [String] {
+        let named =
+            badWords.flatMap { $0 } + suppressed + suppressedFirst + [forcedFirst, forcedLast].compactMap { $0 }
+        var offences: [String] = []
+        if let wrong = named.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            offences.append("token \(wrong) of the rules is not in the vocabulary of \(vocabulary)")
+        }
+        if noRepeatNGram < 0 { offences.append("runs of \(noRepeatNGram) tokens cannot be forbidden to repeat") }
+        if minimumNewTokens < 0 { offences.append("\(minimumNewTokens) new tokens cannot be the least") }
+        return offences
+    }
+}
