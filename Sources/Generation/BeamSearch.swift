@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletTensors
 
 /// The most probable continuations that `beams` running ones lead to.
 ///

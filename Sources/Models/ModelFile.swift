@@ -45,6 +45,12 @@ public struct ModelFile: Sendable {
         architecture = described.architecture.separatingHead(family, tensors)
     }
 
+    /// What the model's configuration holds, where there is a config.json; empty otherwise.
+    package func config() throws -> JSONObject {
+        guard case .directory(let path) = container, fileExists(path + "/config.json") else { return JSONObject() }
+        return try ModelFile.config(in: path)
+    }
+
     /// The contents of a folder's config.json.
     package static func config(in directory: String) throws -> JSONObject {
         let path = directory + "/config.json"

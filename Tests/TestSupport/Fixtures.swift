@@ -35,18 +35,22 @@ package enum Fixtures {
         "/tmp/martlet-\(getpid())-\(UInt64.random(in: 0 ... .max))-\(name)"
     }
 
-    /// The lines of a text file; none where it cannot be read.
-    package static func lines(_ path: String) -> [String] {
+    /// The bytes of a file; none where it cannot be read.
+    package static func bytes(_ path: String) -> [UInt8] {
         guard let file = unsafe fopen(path, "r") else { return [] }
         defer { unsafe fclose(file) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
             let count = unsafe fread(&chunk, 1, chunk.count, file)
-            guard count > 0 else { break }
+            guard count > 0 else { return bytes }
             bytes += chunk[..<count]
         }
-        return bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    }
+
+    /// The lines of a text file; none where it cannot be read.
+    package static func lines(_ path: String) -> [String] {
+        bytes(path).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
     }
 

@@ -27,13 +27,7 @@ import CMartletKernels
         segments = (keys + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)
         let numbers = device.scratch(bytes: (rows * 3 + shape[1]) * 4)
         let pointers = device.scratch(bytes: memory.blocks.count * MemoryLayout<Int>.stride)
-        if let bias = rule.bias?.shape {
-            precondition(
-                bias.rank == 3 && bias[0] == shape[1] && (bias[1] == 1 || bias[1] == span.rows.count)
-                    && bias[2] >= keys, "attention: bias of \(bias) for \(shape[1]) heads and \(keys) keys")
-        }
-        held =
-            [numbers, pointers, query.storage, result.storage] + memory.blocks + [rule.bias?.storage].compactMap { $0 }
+        held = [numbers, pointers, query.storage, result.storage] + memory.blocks
         let integers = unsafe numbers.mutablePointer.assumingMemoryBound(to: Int32.self)
         for row in 0..<rows {
             unsafe integers[row] = span.lower[row]
