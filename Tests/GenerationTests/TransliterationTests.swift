@@ -9,9 +9,9 @@ import Testing
 @Suite(.enabled(if: Fixtures.data != nil, "needs the real models beside the package")) struct TransliterationTests {
     static let folder = (Fixtures.data ?? "") + "/weights/aren-transliteration"
 
-    /// CTranslate2's scores of a padded batch differ from its own per-token scores of the same words by up to 5.8e-4; ours are those
-    /// of the tokens, to four digits.
-    static let tolerance = 6e-4
+    /// CTranslate2's scores of a whole batch differ from its own per-token scores of the same words by up to 6e-4; ours are those of the
+    /// tokens, to four digits.
+    static let tolerance = 1e-3
 
     struct Answers {
         let sources: [String]
