@@ -20,8 +20,8 @@ public struct CTranslate2File: Sendable {
             return CTranslate2File.read(&cursor, file, &offences)
         }
         try offences.check(path, "not a CTranslate2 model of binary version 2 with f32 weights")
-        try file.checkUnchanged()
-        (specification, tensors) = (name, StoredTensors(unique: variables, path: path))
+        specification = name
+        tensors = try StoredTensors(unique: variables, path: path, files: [file])
     }
 
     private static func read(
