@@ -40,6 +40,12 @@ let package = Package(
                 "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
             ]),
         library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
+        library(
+            "Tasks",
+            [
+                "MartletGeneration", "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletFormats", "MartletJSON",
+            ]),
         .target(
             name: "Martlet",
             dependencies: [
@@ -50,7 +56,7 @@ let package = Package(
             name: "martlet-cli",
             dependencies: [
                 "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
-                "MartletGeneration", "MartletPlanning", "MartletJSON",
+                "MartletGeneration", "MartletPlanning", "MartletTasks", "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -62,7 +68,13 @@ let package = Package(
         tests("Tokenizers", ["MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
-        tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
+        tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        tests(
+            "Tasks",
+            [
+                "MartletModels", "MartletTensors", "MartletTokenizers", "MartletFormats", "MartletJSON", "MartletLayers",
+                "MartletGeneration",
+            ]),
         .testTarget(
             name: "MartletTests",
             dependencies: [

@@ -16,6 +16,9 @@ package struct WeightSource {
         storedName = { keepsNames ? checkpoint.storedName($0) : nil }
         type = { checkpoint.type($0) ?? .f32 }
         tensor = { entry in
+            if entry.fill == .constant && checkpoint.storedName(entry.name) == nil {
+                return Tensor(Array(repeating: 0, count: entry.shape.elements), shape: entry.shape)
+            }
             guard let tensor = try checkpoint.tensor(entry.name, shape: entry.shape, on: device) else {
                 throw ModelError("the checkpoint has no \(entry.name)")
             }

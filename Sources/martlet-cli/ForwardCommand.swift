@@ -15,6 +15,18 @@ struct ForwardCommand: AsyncParsableCommand {
     @Option(help: "Token ids of one sequence, separated by commas (repeat for several sequences).")
     var tokens: [String]
 
+    @Option(help: "What the decoder of an encoder-decoder reads, one for each --tokens.")
+    var decoderTokens: [String] = []
+
+    @Option(help: "The sentence that each token belongs to (BERT), one list for each --tokens.")
+    var segments: [String] = []
+
+    @Option(help: "Positions that see all and are seen by all (Longformer), one list for each --tokens.")
+    var globals: [String] = []
+
+    @Flag(help: "Also write every layer's output.")
+    var layers = false
+
     @Flag(help: "Also write the attention weights of every layer.")
     var attentions = false
 
@@ -22,18 +34,36 @@ struct ForwardCommand: AsyncParsableCommand {
     var output: String
 
     func run() async throws {
-        let sequences = try tokens.map { try ForwardCommand.ids($0) }
+        let sequences = try tokens.map { try ForwardCommand.ids($0, "--tokens") }
+        let decoder = try lists(decoderTokens, "--decoder-tokens")
+        let segments = try lists(segments, "--segments")
+        let globals = try lists(globals, "--globals")
+        let inputs = sequences.indices.map { index in
+            ForwardPass.Input(
+                sequences[index], segments: segments?[index], decoderTokens: decoder?[index],
+                globals: globals?[index].map { Int($0) })
+        }
         let file = try ModelFile(path: try model.path())
         let results = try ForwardPass.run(
-            file, sequences, recording: attentions ? .weights : .nothing, on: Device(threads: model.threads))
+            file, inputs, recording: attentions ? .weights : .nothing, layers: layers ? .all : .last,
+            on: Device(threads: model.threads))
         try Safetensors.write(results, to: output)
         Output.note("\(output): \(results.count) tensors of \(sequences.count) sequences")
     }
 
-    static func ids(_ text: String) throws -> [Int32] {
+    /// As many lists as there are sequences, or none.
+    private func lists(_ texts: [String], _ name: String) throws -> [[Int32]]? {
+        guard !texts.isEmpty else { return nil }
+        guard texts.count == tokens.count else {
+            throw UsageError("\(name) is given \(texts.count) times, --tokens \(tokens.count) times")
+        }
+        return try texts.map { try ForwardCommand.ids($0, name) }
+    }
+
+    static func ids(_ text: String, _ name: String) throws -> [Int32] {
         try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             guard let id = Int32(part.filter { $0 != " " }) else {
-                throw UsageError("--tokens: \"\(part)\" is not a token id")
+                throw UsageError("\(name): \"\(part)\" is not a token id")
             }
             return id
         }

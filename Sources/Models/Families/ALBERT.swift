@@ -81,6 +81,9 @@ enum ALBERT: Family {
     static let harmlessKeys = ["down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"]
 
     static let prefixes = ["albert.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "nextSentence", "sequence", "rows", "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames { names(architecture, inner: nil) }
 

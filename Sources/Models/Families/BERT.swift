@@ -39,6 +39,9 @@ enum BERT: Family {
     }
 
     static let prefixes = ["bert.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "nextSentence", "sequence", "rows", "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         BERTNames.encoder.adding([

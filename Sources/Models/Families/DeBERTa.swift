@@ -115,6 +115,9 @@ enum DeBERTa: Family {
     static let harmlessKeys = ["legacy", "pooler_dropout", "pooler_size", "cls_dropout"]
 
     static let prefixes = ["deberta.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "sequence", "sequence.transform", "rows", "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         BERTNames.encoder.adding([

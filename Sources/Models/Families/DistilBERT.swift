@@ -48,6 +48,9 @@ enum DistilBERT: Family {
     static let harmlessKeys = ["sinusoidal_pos_embds", "tie_weights_", "qa_dropout", "seq_classif_dropout"]
 
     static let prefixes = ["distilbert.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "sequence", "sequence.transform", "rows", "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         [

@@ -48,6 +48,10 @@ enum ELECTRA: Family {
     static let harmlessKeys = ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"]
 
     static let prefixes = ["electra.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "sequence", "sequence.transform", "rows", "rows.transform",
+        "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames {
         let names = BERTNames.encoder.adding([

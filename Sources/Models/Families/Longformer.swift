@@ -25,6 +25,7 @@ enum Longformer: Family {
     static let harmlessKeys = ["ignore_attention_mask", "attention_mode", "onnx_export", "sep_token_id"]
 
     static let prefixes = ["longformer.", ""]
+    static let unprefixed = RoBERTa.unprefixed
 
     static func names(_ architecture: Architecture) -> WeightNames {
         BERTNames.encoder.adding(RoBERTa.heads).adding([

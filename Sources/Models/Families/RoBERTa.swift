@@ -46,6 +46,9 @@ enum RoBERTa: Family {
     }
 
     static let prefixes = ["roberta.", ""]
+    static let unprefixed = [
+        "head", "head.transform", "head.transform.norm", "sequence", "sequence.transform", "rows", "answers",
+    ]
 
     static func names(_ architecture: Architecture) -> WeightNames { BERTNames.encoder.adding(heads) }
 

@@ -1,0 +1,134 @@
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// Finds the answer to a question in a text (extractive question answering).
+///
+/// A long text is read in overlapping windows. In each, the probability of a span is that of its start times that of its end, and the
+/// probability that there is no answer is that of the first row for both: the semantics of transformers' pipeline.
+public struct Answerer: Sendable {
+    public struct Options: Sendable {
+        /// Most tokens of a window, question and special tokens included; the model's limit when that is smaller.
+        public var window = 384
+        /// How many tokens neighbouring windows share.
+        public var overlap = 128
+        /// The longest answer in tokens.
+        public var longestAnswer = 15
+        /// How many answers are returned, best first.
+        public var results = 1
+        /// Whether "there is none" competes with the others.
+        public var noAnswer = NoAnswer.excluded
+
+        public init() {}
+    }
+
+    public enum NoAnswer: String, Sendable { case excluded, possible }
+
+    public struct Answer: Sendable, Equatable {
+        /// Empty when the text holds no answer.
+        public let text: String
+        public let score: Float
+        /// Where it lies, in Unicode scalars of the text.
+        public let start: Int
+        public let end: Int
+    }
+
+    private let model: TextEncoder
+
+    /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        guard case .answers = file.architecture.head else {
+            throw TaskError("\(file.path): this model has no head that finds answers (…ForQuestionAnswering)")
+        }
+        model = try TextEncoder(file, tokenizer, on: device)
+    }
+
+    /// The best answers to each question in its text.
+    public func answer(
+        _ questions: [(question: String, context: String)], _ options: Options = Options()
+    ) throws -> [[Answer]] {
+        let windows = try questions.map { try self.windows($0.question, $0.context, options) }
+        let flat = windows.enumerated().flatMap { question, windows in windows.map { (question, $0) } }
+        var found: [[Candidate]] = questions.map { _ in [] }
+        var none: [Float] = questions.map { _ in 1 }
+        model.run(flat.map(\.1), globals: flat.map { Answerer.questionRows($0.1) }) { index, result in
+            let (question, window) = flat[index]
+            guard let starts = result.outputs["start_logits"]?.values, let ends = result.outputs["end_logits"]?.values
+            else { return }
+            let (candidates, null) = spans(window, starts, ends, options)
+            found[question] += candidates
+            none[question] = min(none[question], null)
+        }
+        return questions.indices.map { index in
+            answers(questions[index].context, found[index], none: none[index], options)
+        }
+    }
+
+    private struct Candidate {
+        let start, end: Int
+        let score: Float
+    }
+
+    private func windows(_ question: String, _ context: String, _ options: Options) throws -> [Encoding] {
+        let length = min(options.window, model.limit ?? Int.max)
+        let asked = try model.tokenizer.encode(question, addSpecialTokens: false).count
+        // Question and special tokens take their part; every window must move on.
+        let room = length - asked - 4
+        guard room > 0 else {
+            throw TaskError("the question has \(asked) tokens, which leaves no room in a window of \(length)")
+        }
+        let first = try model.tokenizer.encoding(
+            of: question, pair: context,
+            truncation: Truncation(
+                maximumLength: length, strategy: .onlySecond, stride: min(options.overlap, room / 2)))
+        return [first] + first.overflow
+    }
+
+    /// What sees all in models whose attention is local: everything before the first separator.
+    private static func questionRows(_ window: Encoding) -> [Int] {
+        let separator = window.isSpecial.indices.dropFirst().first { window.isSpecial[$0] } ?? 0
+        return Array(0..<separator)
+    }
+
+    /// The best spans of a window, and the probability that it has none.
+    private func spans(
+        _ window: Encoding, _ startLogits: [Float], _ endLogits: [Float], _ options: Options
+    ) -> ([Candidate], none: Float) {
+        // The first row stands for "no answer"; the rest of what is not the text takes no part.
+        let rows = window.ids.indices.filter { window.sequences[$0] == 1 }
+        let taking = [0] + rows
+        let starts = softmax(taking.map { startLogits[$0] })
+        let ends = softmax(taking.map { endLogits[$0] })
+        var candidates: [Candidate] = []
+        for (i, start) in rows.enumerated() {
+            for j in i..<min(i + options.longestAnswer, rows.count) {
+                let score = starts[i + 1] * ends[j + 1]
+                if candidates.count >= options.results, let last = candidates.last, score <= last.score { continue }
+                let place = candidates.firstIndex { $0.score < score } ?? candidates.count
+                let span = Candidate(
+                    start: window.offsets[start].start, end: window.offsets[rows[j]].end, score: score)
+                candidates.insert(span, at: place)
+                if candidates.count > max(options.results, 1) { candidates.removeLast() }
+            }
+        }
+        return (candidates, starts[0] * ends[0])
+    }
+
+    private func answers(_ context: String, _ found: [Candidate], none: Float, _ options: Options) -> [Answer] {
+        let bytes = Array(context.utf8)
+        let scalars = ScalarOffsets(context)
+        var answers: [Answer] = []
+        for candidate in found.sorted(by: { $0.score > $1.score }) {
+            let (start, end) = (scalars[candidate.start], scalars[candidate.end])
+            // Windows overlap, so that a span may be found twice.
+            if answers.contains(where: { $0.start == start && $0.end == end }) { continue }
+            answers.append(
+                Answer(
+                    text: String(decoding: bytes[candidate.start..<candidate.end], as: UTF8.self),
+                    score: candidate.score, start: start, end: end))
+        }
+        if options.noAnswer == .possible { answers.append(Answer(text: "", score: none, start: 0, end: 0)) }
+        return Array(answers.sorted { $0.score > $1.score }.prefix(options.results))
+    }
+}

@@ -1,0 +1,62 @@
+import MartletJSON
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// Classes of a whole text, or a number that it is given.
+public struct Classifier: Sendable {
+    /// What the head's numbers mean.
+    public enum Kind: String, Sendable {
+        /// One class of several: probabilities that sum to 1.
+        case oneOfMany
+        /// Any number of classes: a probability for each.
+        case anyOfMany
+        /// The numbers themselves.
+        case regression
+    }
+
+    /// A class and its probability; in a regression, a number.
+    public struct Score: Sendable, Equatable {
+        public let label: String
+        public let score: Float
+    }
+
+    public let kind: Kind
+    public let labels: [String]
+    private let model: TextEncoder
+
+    /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        guard case .sequence(_, let count) = file.architecture.head else {
+            throw TaskError("\(file.path): this model has no head that classifies texts (…ForSequenceClassification)")
+        }
+        model = try TextEncoder(file, tokenizer, on: device)
+        labels = model.labels(count)
+        kind =
+            switch model.config["problem_type"]?.stringValue {
+            case "regression": .regression
+            case "multi_label_classification": .anyOfMany
+            default: count == 1 ? .anyOfMany : .oneOfMany
+            }
+    }
+
+    /// The classes of each text, or pair of texts, the most probable first (a regression's in their own order).
+    public func classify(_ texts: [(text: String, pair: String?)]) throws -> [[Score]] {
+        let encodings = try texts.map { try model.encoding($0.text, pair: $0.pair) }
+        var results: [[Score]] = []
+        model.run(encodings) { _, result in results.append(scores(result.outputs["logits"]?.values ?? [])) }
+        return results
+    }
+
+    private func scores(_ logits: [Float]) -> [Score] {
+        let values =
+            switch kind {
+            case .oneOfMany: softmax(logits)
+            case .anyOfMany: logits.map(logistic)
+            case .regression: logits
+            }
+        let scores = zip(labels, values).map { Score(label: $0, score: $1) }
+        return kind == .regression ? scores : scores.sorted { $0.score > $1.score }
+    }
+}

@@ -1,0 +1,58 @@
+import MartletJSON
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// What may stand where a text has a mask.
+public struct MaskFiller: Sendable {
+    public struct Filling: Sendable, Equatable {
+        public let token: Int32
+        /// The token as text.
+        public let text: String
+        public let probability: Float
+    }
+
+    /// The mask as it is written in a text: `[MASK]`, `<mask>`.
+    public let mask: String
+    private let maskToken: Int32
+    private let model: TextEncoder
+
+    /// - Throws: what loading throws, and ``TaskError`` for a model without such a head or a vocabulary without a mask.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        switch file.architecture.head {
+        case .tokens, .pretraining: break
+        default: throw TaskError("\(file.path): this model has no head that fills masks (…ForMaskedLM)")
+        }
+        let known = ["[MASK]", "<mask>"]
+        let named = tokenizer.specialTokens.mask
+        guard let token = named ?? known.compactMap({ tokenizer.id(ofToken: $0) }).first,
+            let mask = tokenizer.token(token)
+        else { throw TaskError("\(file.path): the vocabulary has no mask (\(known.joined(separator: ", ")))") }
+        (maskToken, self.mask) = (token, mask)
+        model = try TextEncoder(file, tokenizer, on: device)
+    }
+
+    /// For each text and each mask in it, the `count` most probable tokens, best first.
+    public func fill(_ texts: [String], count: Int = 5) throws -> [[[Filling]]] {
+        let encodings = try texts.map { try model.encoding($0) }
+        for (text, encoding) in zip(texts, encodings) where !encoding.ids.contains(maskToken) {
+            throw TaskError("there is no \(mask) in \"\(text)\"")
+        }
+        var results: [[[Filling]]] = []
+        try model.run(encodings) { index, result in
+            guard let logits = result.outputs["logits"] else { return }
+            let rows = encodings[index].ids.indices.filter { encodings[index].ids[$0] == maskToken }
+            results.append(try rows.map { try best(logits.rows($0..<$0 + 1).values, count) })
+        }
+        return results
+    }
+
+    private func best(_ logits: [Float], _ count: Int) throws -> [Filling] {
+        let probabilities = softmax(logits)
+        return try probabilities.indices.sorted { probabilities[$0] > probabilities[$1] }.prefix(count).map { token in
+            let text = try model.tokenizer.decode([Int32(token)], skipSpecialTokens: false)
+            return Filling(token: Int32(token), text: text, probability: probabilities[token])
+        }
+    }
+}

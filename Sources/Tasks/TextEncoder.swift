@@ -1,0 +1,100 @@
+// MartletTasks: text in, answers out: embed, classify, tag, answer, fill, translate, summarize. Knows no command line and no server.
+
+import MartletFormats
+package import MartletJSON
+public import MartletLayers
+package import MartletModels
+public import MartletTensors
+public import MartletTokenizers
+
+/// An encoder with its tokenizer: what every task on an encoder runs on.
+///
+/// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend on the others.
+public struct TextEncoder: Sendable {
+    public let architecture: Architecture
+    public let tokenizer: Tokenizer
+    public let device: Device
+    /// The most tokens of one pass, unless a single text has more.
+    private static let rowsPerPass = 4_096
+
+    package let encoder: Encoder
+    /// The model's config.json.
+    package let config: JSONObject
+
+    /// - Throws: ``TaskError`` for a model that is no encoder, and what loading throws.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        guard case .encoder(let encoder) = try file.model(on: device) else {
+            throw TaskError("\(file.path): this task needs an encoder, such as BERT; this is \(file.modelType)")
+        }
+        architecture = file.architecture
+        config = try file.config()
+        (self.encoder, self.tokenizer, self.device) = (encoder, tokenizer, device)
+    }
+
+    /// The longest input in tokens, special ones included; nil when nothing limits it.
+    public var limit: Int? { architecture.context }
+
+    /// What the model computed for one text.
+    package struct Result {
+        /// `[rows, width]`.
+        package let hidden: Tensor
+        /// What the head computes, by name.
+        package let outputs: [String: Tensor]
+    }
+
+    /// Runs the encodings, in order.
+    ///
+    /// - Parameter globals: for each encoding the positions that see all, where the model has such.
+    package func run(_ encodings: [Encoding], globals: [[Int]]? = nil, _ body: (Int, Result) throws -> Void) rethrows {
+        var first = 0
+        while first < encodings.count {
+            var (end, rowCount) = (first, 0)
+            while end < encodings.count, end == first || rowCount + encodings[end].count <= TextEncoder.rowsPerPass {
+                rowCount += encodings[end].count
+                end += 1
+            }
+            var rows = Rows()
+            for index in first..<end {
+                let segments = architecture.embedding.segments > 1 ? encodings[index].typeIDs : nil
+                rows.append(encodings[index].ids, segments: segments, globals: globals?[index])
+            }
+            var state = Uncached()
+            let hidden = encoder.hidden(rows, &state, on: device)
+            let outputs = encoder.head(hidden, rows)
+            for index in first..<end {
+                let own = Dictionary(uniqueKeysWithValues: outputs.map { ($0.name, $0.tensors[index - first]) })
+                try body(index, Result(hidden: hidden.rows(rows.sequences[index - first].rows), outputs: own))
+            }
+            first = end
+        }
+    }
+
+    /// The tokens of a text, or of two, cut to the longest input.
+    package func encoding(_ text: String, pair: String? = nil, limit: Int? = nil) throws -> Encoding {
+        let most = [limit, self.limit].compactMap { $0 }.min()
+        let encoding = try tokenizer.encoding(
+            of: text, pair: pair, truncation: most.map { Truncation(maximumLength: $0) })
+        guard encoding.count > 0 else { throw TaskError("a text without a token: \"\(text)\"") }
+        return encoding
+    }
+
+    /// The names of the head's classes, as config.json has them.
+    package func labels(_ count: Int) -> [String] {
+        let names = config["id2label"]?.objectValue
+        return (0..<count).map { names?["\($0)"]?.stringValue ?? "LABEL_\($0)" }
+    }
+}
+
+/// A task that cannot be done, with cause and remedy.
+public struct TaskError: Error, CustomStringConvertible, Equatable {
+    public let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// exp(x) / Σ exp(x).
+func softmax(_ values: [Float]) -> [Float] {
+    let largest = values.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
+    let powers = values.map { exponential(Double($0 - largest)) }
+    let total = powers.reduce(0, +)
+    return powers.map { Float($0 / total) }
+}

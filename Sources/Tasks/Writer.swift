@@ -1,0 +1,67 @@
+import MartletGeneration
+import MartletJSON
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// Writes one text about another with an encoder-decoder: translations, summaries.
+///
+/// How it searches, and what stands before the text, is what the model's files say, unless told otherwise.
+public struct Writer: Sendable {
+    public enum Task: String, Sendable { case translation, summarization }
+
+    /// A text that was written, with its score: the sum of log-probabilities over length^penalty.
+    public struct Written: Sendable, Equatable {
+        public let text: String
+        public let score: Float
+    }
+
+    public var settings: WriterSettings
+    private let model: EncoderDecoder
+    private let tokenizer: Tokenizer
+    private let device: Device
+    /// Texts that are searched for in one pass.
+    private static let textsPerPass = 16
+
+    /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder-decoder, or whose files do not name a start token.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, task: Task?, on device: Device) throws {
+        guard case .encoderDecoder(let model) = try file.model(on: device) else {
+            throw TaskError("\(file.path): this task needs an encoder-decoder, such as T5; this is \(file.modelType)")
+        }
+        (self.model, self.tokenizer, self.device) = (model, tokenizer, device)
+        settings = try WriterSettings(directory: file.path, config: file.config(), task: task)
+    }
+
+    /// For each text the best of what may be written about it.
+    ///
+    /// - Throws: ``TaskError`` for a text longer than the model reads, ``GenerationError``, ``TokenizerError``.
+    public func write(_ texts: [String]) throws -> [[Written]] {
+        let sources = try texts.map { try source($0) }
+        let search = try BeamSearch(settings.search, vocabulary: model.targetVocabulary)
+        var results: [[Written]] = []
+        for first in stride(from: 0, to: sources.count, by: Writer.textsPerPass) {
+            let part = Array(sources[first..<min(first + Writer.textsPerPass, sources.count)])
+            let found = try search.run(
+                part.map { _ in [settings.startToken] }, on: Continuation(model, sources: part, on: device))
+            for hypotheses in found {
+                results.append(
+                    try hypotheses.map { Written(text: try tokenizer.decode($0.tokens), score: $0.score) })
+            }
+        }
+        return results
+    }
+
+    private func source(_ text: String) throws -> [Int32] {
+        let tokens = try tokenizer.encode(settings.prefix + text)
+        guard !tokens.isEmpty else { throw TaskError("a text without a token: \"\(text)\"") }
+        if let context = model.architecture.context, tokens.count > context {
+            throw TaskError("the text has \(tokens.count) tokens, but the model reads \(context); shorten it")
+        }
+        if let wrong = tokens.first(where: { $0 < 0 || $0 >= model.architecture.vocabulary }) {
+            throw TaskError(
+                "the tokenizer gives token \(wrong), but the model's vocabulary has \(model.architecture.vocabulary)")
+        }
+        return tokens
+    }
+}

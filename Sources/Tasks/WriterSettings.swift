@@ -1,0 +1,59 @@
+import MartletFormats
+public import MartletGeneration
+package import MartletJSON
+
+/// How an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`, whose `task_specific_params` go first.
+public struct WriterSettings: Sendable {
+    /// What stands before every text: "translate English to German: ".
+    public var prefix = ""
+    public var search: BeamSearch.Options
+    /// What the decoder reads first.
+    public var startToken: Int32
+
+    /// - Throws: ``TaskError`` when no start token is named, and what reading throws.
+    package init(directory: String, config: JSONObject, task: Writer.Task?) throws {
+        let path = directory + "/generation_config.json"
+        let generation = fileExists(path) ? try JSON(contentsOf: path).objectValue : nil
+        let special = WriterSettings.parameters(of: task, config)
+        func value(_ key: String) -> JSON? {
+            for source in [special, generation, config] {
+                if let value = source?[key], !value.isNull { return value }
+            }
+            return nil
+        }
+        func token(_ key: String) -> Int32? { value(key)?.integerValue.flatMap { Int32(exactly: $0) } }
+        func tokens(_ json: JSON?) -> [Int32] {
+            (json?.arrayValue ?? [json].compactMap { $0 }).compactMap { $0.integerValue.flatMap { Int32(exactly: $0) } }
+        }
+        func integer(_ key: String) -> Int? { value(key)?.integerValue }
+        guard let start = token("decoder_start_token_id") ?? token("bos_token_id") else {
+            throw TaskError("\(directory): no file names the decoder's start token (decoder_start_token_id)")
+        }
+        startToken = start
+        // Lengths in these files count the start token.
+        let longest = integer("max_new_tokens") ?? integer("max_length").map { $0 - 1 }
+        search = BeamSearch.Options(
+            beams: integer("num_beams") ?? 1, results: 1, maximumTokens: longest ?? 256,
+            lengthPenalty: Float(value("length_penalty")?.doubleValue ?? 1))
+        switch value("early_stopping") {
+        case .bool(true)?: search.earlyStopping = .whenFull
+        case .string?: search.earlyStopping = .never
+        default: search.earlyStopping = .whenUnlikely
+        }
+        search.stopTokens = Set(tokens(value("eos_token_id")))
+        search.rules.noRepeatNGram = integer("no_repeat_ngram_size") ?? 0
+        search.rules.minimumNewTokens = integer("min_new_tokens") ?? max(0, (integer("min_length") ?? 0) - 1)
+        search.rules.forcedFirst = token("forced_bos_token_id")
+        search.rules.forcedLast = token("forced_eos_token_id")
+        search.rules.badWords = (value("bad_words_ids")?.arrayValue ?? []).map { tokens($0) }
+        search.rules.suppressed = tokens(value("suppress_tokens"))
+        search.rules.suppressedFirst = tokens(value("begin_suppress_tokens"))
+        prefix = value("prefix")?.stringValue ?? ""
+    }
+
+    /// What config.json says of one task: "summarization", or the first of its translations.
+    private static func parameters(of task: Writer.Task?, _ config: JSONObject) -> JSONObject? {
+        guard let task, let all = config["task_specific_params"]?.objectValue else { return nil }
+        return all.members.first { $0.key.hasPrefix(task.rawValue) }?.value.objectValue
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import MartletJSON
+import MartletTasks
+
+/// `martlet answer`: the answer to a question, as it stands in a text.
+struct AnswerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "answer", abstract: "Find the answer to a question in a text.",
+        discussion: "Example: martlet answer -m path/to/model --context article.txt \"Who wrote it?\"")
+
+    @OptionGroup var model: ModelOptions
+
+    @Argument(help: "The question.")
+    var question: String
+
+    @Option(help: "The file with the text; standard input with -.")
+    var context: String
+
+    @Option(help: "How many answers, best first.")
+    var results = 1
+
+    @Option(help: "The longest answer in tokens.")
+    var longest = 15
+
+    @Option(help: "Tokens of a window, question included.")
+    var window = 384
+
+    @Option(help: "Tokens that neighbouring windows share.")
+    var overlap = 128
+
+    @Flag(help: "\"There is no answer\" competes with the others.")
+    var noAnswer = false
+
+    @Flag(help: "One JSON object: the best answer, and all in \"answers\".")
+    var json = false
+
+    func validate() throws {
+        if results < 1 || longest < 1 || window < 1 || overlap < 0 {
+            throw ValidationError("--results, --longest and --window are at least 1, --overlap at least 0.")
+        }
+    }
+
+    func run() async throws {
+        var input = TaskInput()
+        input.model = model
+        let text = try Input.text(context)
+        let (file, tokenizer, device) = try input.load()
+        var options = Answerer.Options()
+        (options.results, options.longestAnswer) = (results, longest)
+        (options.window, options.overlap) = (window, overlap)
+        options.noAnswer = noAnswer ? .possible : .excluded
+        let answers = try Answerer(file, tokenizer, on: device).answer([(question, text)], options)[0]
+        let objects = answers.map { answer -> JSON in
+            [
+                "text": .string(answer.text), "score": .score(answer.score), "start": .integer(answer.start),
+                "end": .integer(answer.end),
+            ]
+        }
+        guard json else {
+            for answer in answers { Output.write("\(answer.text)\n") }
+            return
+        }
+        guard var document = objects.first?.objectValue else { return Output.write("{\"answers\":[]}\n") }
+        document["answers"] = .array(objects)
+        Output.write(JSON.object(document).text(.compact) + "\n")
+    }
+}

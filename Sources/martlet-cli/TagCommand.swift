@@ -1,0 +1,33 @@
+import ArgumentParser
+import MartletJSON
+import MartletTasks
+
+/// `martlet tag`: named spans of each line.
+struct TagCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tag", abstract: "Find named spans in each line, with their places in characters.",
+        discussion: "Example: echo \"Ada lived in London\" | martlet tag -m path/to/model --json")
+
+    @OptionGroup var input: TaskInput
+
+    @Option(help: "words: a word takes its first token's tag; tokens: every token its own.")
+    var aggregation: Aggregation = .words
+
+    enum Aggregation: String, ExpressibleByArgument, CaseIterable { case words, tokens }
+
+    func run() async throws {
+        let lines = try input.lines()
+        let (file, tokenizer, device) = try input.load()
+        let tagger = try Tagger(file, tokenizer, on: device)
+        for spans in try tagger.tag(lines, aggregation == .words ? .words : .tokens) {
+            let objects = spans.map { span -> JSON in
+                [
+                    "label": .string(span.label), "text": .string(span.text), "start": .integer(span.start),
+                    "end": .integer(span.end), "score": .score(span.score),
+                ]
+            }
+            let words = spans.map { "\($0.label)\t\($0.start)\t\($0.end)\t\($0.text)" }.joined(separator: "\n")
+            input.write(["spans": .array(objects)], words)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import Martlet
+import MartletJSON
+import MartletModels
+import MartletTensors
+import MartletTokenizers
+
+/// What the verbs that answer line by line have in common: the model, the lines, how results are written.
+struct TaskInput: ParsableArguments {
+    @OptionGroup var model: ModelOptions
+
+    @Argument(help: "A file with one text per line; standard input when absent or -.")
+    var file = "-"
+
+    @Flag(help: "One JSON object per line.")
+    var json = false
+
+    /// The lines, without empty ones at the end.
+    func lines() throws -> [String] {
+        let lines = TokenizeCommand.split(try Input.text(file))
+        guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
+        return lines
+    }
+
+    /// The model's files, its tokenizer, and the device to compute on.
+    func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
+        let file = try ModelFile(path: try model.path())
+        return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
+    }
+
+    /// Writes a line: a JSON object, or the words that a person reads.
+    func write(_ object: JSON, _ words: String) {
+        Output.write((json ? object.text(.compact) : words) + "\n")
+    }
+}
+
+extension JSON {
+    /// A score as it was computed, no longer than needed to read it back.
+    static func score(_ value: Float) -> JSON { .number(Double("\(value)") ?? Double(value)) }
+}

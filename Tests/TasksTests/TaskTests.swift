@@ -1,0 +1,134 @@
+import MartletFormats
+import MartletGeneration
+import MartletJSON
+import MartletModels
+import MartletTasks
+import MartletTensors
+import MartletTokenizers
+import TestSupport
+import Testing
+
+/// The tasks on the fixtures' random models: what must hold whatever the numbers are.
+@Suite struct TaskTests {
+    static let folder = Fixtures.folder + "/families"
+
+    /// A vocabulary of words for the fixtures' 64 tokens: `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]`, then w4 … w63.
+    static func tokenizer() throws -> Tokenizer {
+        var vocabulary = JSONObject()
+        let special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"]
+        for (id, word) in (special + (4..<64).map { "w\($0)" }).enumerated() { vocabulary[word] = .integer(id) }
+        let added = JSON.array(
+            special.enumerated().map { id, word in
+                [
+                    "id": .integer(id), "content": .string(word), "special": true, "single_word": false,
+                    "lstrip": false, "rstrip": false, "normalized": false,
+                ]
+            })
+        let document: JSON = [
+            "version": "1.0", "added_tokens": added, "normalizer": nil,
+            "pre_tokenizer": ["type": "WhitespaceSplit"],
+            "post_processor": ["type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]],
+            "decoder": nil, "model": ["type": "WordLevel", "vocab": .object(vocabulary), "unk_token": "[PAD]"],
+        ]
+        return try Tokenizer(json: Array(document.text(.compact).utf8))
+    }
+
+    static func open(_ fixture: String) throws -> (ModelFile, Tokenizer, Device) {
+        (try ModelFile(path: folder + "/" + fixture), try tokenizer(), Device(threads: 2))
+    }
+
+    @Test(arguments: [
+        "bert-classification", "roberta-classification", "deberta-v3-classification", "longformer-classification",
+    ])
+    func classesSumToOneAndAreNamed(fixture: String) throws {
+        let (file, tokenizer, device) = try Self.open(fixture)
+        let classifier = try Classifier(file, tokenizer, on: device)
+        let texts: [(text: String, pair: String?)] = [("w5 w9 w30", nil), ("w8", "w11 w12"), ("w60 w61", nil)]
+        let together = try classifier.classify(texts)
+        #expect(Set(together[0].map(\.label)) == ["sad", "calm", "glad"])
+        for (scores, text) in zip(together, texts) {
+            #expect(abs(scores.reduce(0) { $0 + $1.score } - 1) < 1e-6)
+            #expect(scores.map(\.score) == scores.map(\.score).sorted(by: >))
+            #expect(try scores == classifier.classify([text])[0])
+        }
+    }
+
+    @Test func aRegressionIsTheHeadsNumber() throws {
+        let (file, tokenizer, device) = try Self.open("bert-regression")
+        let score = try Classifier(file, tokenizer, on: device).classify([("w5 w9 w30", nil)])[0][0].score
+        let results = try ForwardPass.run(file, [.init([1, 5, 9, 30, 2])], on: device)
+        #expect(results.first { $0.name == "logits.0" }?.tensor.values == [score])
+    }
+
+    /// Spans carry the words they cover, by their places in scalars, also where the text is longer than the model's input.
+    @Test(arguments: Tagger.Aggregation.allCases) func spansAreInTheirPlaces(aggregation: Tagger.Aggregation) throws {
+        let (file, tokenizer, device) = try Self.open("bert-tokens")
+        let text = "é " + (0..<120).map { "w\(4 + $0 * 7 % 60)" }.joined(separator: "  ")
+        let scalars = Array(text.unicodeScalars)
+        let tagger = try Tagger(file, tokenizer, on: device)
+        let spans = try tagger.tag(["w5", text, "w9 w10"], aggregation)
+        #expect(spans.count == 3 && !spans[1].isEmpty)
+        for span in spans[1] {
+            #expect(["PER", "LOC"].contains(span.label))
+            var covered = String.UnicodeScalarView()
+            covered.append(contentsOf: scalars[span.start..<span.end])
+            #expect(String(covered) == span.text)
+        }
+        #expect(spans[1].map(\.start) == spans[1].map(\.start).sorted())
+        #expect(try tagger.tag([text], aggregation)[0] == spans[1])
+    }
+
+    /// By definition: over all spans of all windows.
+    @Test(arguments: ["bert-answers", "roberta-answers", "distilbert-answers", "deberta-v2-content"])
+    func answersAreTheBestSpans(fixture: String) throws {
+        let (file, tokenizer, device) = try Self.open(fixture)
+        var options = Answerer.Options()
+        (options.window, options.overlap, options.longestAnswer, options.results) = (16, 4, 3, 5)
+        options.noAnswer = .possible
+        let context = (0..<40).map { "w\(4 + $0 * 11 % 60)" }.joined(separator: " ")
+        let answers = try Answerer(file, tokenizer, on: device).answer([("w7 w8", context)], options)[0]
+        #expect(answers.count == 5)
+        #expect(answers.map(\.score) == answers.map(\.score).sorted(by: >))
+        let bytes = Array(context.utf8)
+        for answer in answers where !answer.text.isEmpty {
+            #expect(String(decoding: bytes[answer.start..<answer.end], as: UTF8.self) == answer.text)
+            #expect(answer.text.split(separator: " ").count <= 3)
+        }
+        #expect(Set(answers.map { "\($0.start) \($0.end)" }).count == 5)
+    }
+
+    @Test(arguments: ["bert", "bert-pretraining", "albert", "deberta-v3"])
+    func masksAreFilledByProbability(fixture: String) throws {
+        let (file, tokenizer, device) = try Self.open(fixture)
+        let filler = try MaskFiller(file, tokenizer, on: device)
+        let fillings = try filler.fill(["w5 [MASK] w9 [MASK]", "[MASK]"], count: 64)
+        #expect(fillings.map(\.count) == [2, 1])
+        for masks in fillings {
+            for filling in masks {
+                #expect(abs(filling.reduce(0) { $0 + $1.probability } - 1) < 1e-5)
+                #expect(filling.map(\.probability) == filling.map(\.probability).sorted(by: >))
+            }
+        }
+        #expect(throws: TaskError.self) { try filler.fill(["w5"]) }
+    }
+
+    @Test func writersSearchAsTheFilesSay() throws {
+        let (file, tokenizer, device) = try Self.open("marian")
+        var writer = try Writer(file, tokenizer, task: .translation, on: device)
+        #expect(writer.settings.startToken == 63)
+        #expect(writer.settings.search.rules.badWords == [[63]])
+        (writer.settings.search.maximumTokens, writer.settings.search.beams, writer.settings.search.results) = (8, 4, 2)
+        let texts = ["w5 w6 w7 w8", "w30", "w40 w41"]
+        let together = try writer.write(texts)
+        #expect(together.allSatisfy { $0.count == 2 && $0[0].score >= $0[1].score })
+        #expect(try together == texts.map { try writer.write([$0])[0] })
+    }
+
+    @Test func aModelWithoutTheHeadIsRefusedInWords() throws {
+        let (file, tokenizer, device) = try Self.open("bert")
+        #expect(throws: TaskError.self) { try Classifier(file, tokenizer, on: device) }
+        #expect(throws: TaskError.self) { try Tagger(file, tokenizer, on: device) }
+        #expect(throws: TaskError.self) { try Answerer(file, tokenizer, on: device) }
+        #expect(throws: TaskError.self) { try Writer(file, tokenizer, task: nil, on: device) }
+    }
+}
