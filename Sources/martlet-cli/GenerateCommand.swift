@@ -38,6 +38,9 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: "The same seed gives the same text.")
     var seed: UInt64 = 0
 
+    @Option(help: "Search with this many beams for the most probable text; 1 does not search.")
+    var beams = 1
+
     @Option(help: "End where this text begins (may be repeated).")
     var stop: [String] = []
 
@@ -52,6 +55,11 @@ struct GenerateCommand: AsyncParsableCommand {
     func validate() throws {
         if let offence = sampling.offences.first { throw ValidationError(offence + ".") }
         if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.") }
+        if !(1...1_000).contains(beams) { throw ValidationError("--beams is \(beams), but lies between 1 and 1000.") }
+        if beams > 1 && (temperature != 0 || !stop.isEmpty || repeatPenalty != 1) {
+            throw ValidationError(
+                "--beams searches for the most probable text: leave out --temperature, --stop and --repeat-penalty.")
+        }
         if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
     }
 
@@ -59,6 +67,7 @@ struct GenerateCommand: AsyncParsableCommand {
         let path = try model.path()
         let text = try promptText()
         let loaded = try await LanguageModel.load(path: path, threads: model.threads)
+        if beams > 1 { return try await search(loaded, text) }
         let options = GenerationOptions(maximumTokens: maxTokens, sampling: sampling, stopTexts: stop)
         var result = ""
         var tokens: [Int32] = []
@@ -73,6 +82,23 @@ struct GenerateCommand: AsyncParsableCommand {
         } else {
             Output.write("\n")
         }
+    }
+
+    private func search(_ model: LanguageModel, _ prompt: String) async throws {
+        let found = try await model.search(prompt, .init(beams: beams, maximumTokens: maxTokens))
+        guard let best = found.first else { return }
+        guard json else { return Output.write(best.text + "\n") }
+        let prompted = try model.tokens(of: prompt).count
+        Output.document([
+            "text": .string(best.text),
+            "tokens": .array(best.tokens.map { .integer(Int($0)) }),
+            "score": .number(Double("\(best.score)") ?? 0),
+            "finish_reason": .string(best.finish.rawValue),
+            "usage": [
+                "prompt_tokens": .integer(prompted), "completion_tokens": .integer(best.tokens.count),
+                "total_tokens": .integer(prompted + best.tokens.count),
+            ],
+        ])
     }
 
     private func promptText() throws -> String {

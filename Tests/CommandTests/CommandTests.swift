@@ -75,7 +75,10 @@ import Testing
         let inspected = try JSON(parsing: Command.run(["inspect", "--json", Self.model]).output)
         #expect(inspected["model_type"]?.stringValue == "llama")
         #expect((inspected["tensors"]?.arrayValue?.count ?? 0) > 10)
-        for verb in ["generate", "forward", "tokenize", "detokenize", "inspect", "doctor", "bench"] {
+        for verb in [
+            "generate", "forward", "tokenize", "detokenize", "inspect", "doctor", "bench", "embed", "classify", "tag",
+            "answer", "fill", "translate", "summarize",
+        ] {
             let help = try Command.run([verb, "--help"])
             #expect(help.status == 0 && help.output.contains("Example: "))
         }
