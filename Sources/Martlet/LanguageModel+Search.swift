@@ -1,4 +1,5 @@
 public import MartletGeneration
+import MartletLayers
 import MartletTokenizers
 
 /// A continuation that a search found.

@@ -1,6 +1,7 @@
 import Foundation
 import MartletFormats
 import MartletJSON
+import MartletTensors
 import TestSupport
 import Testing
 
