@@ -161,11 +161,12 @@ extension Architecture.Reach {
         case .window(let size):
             let w = Count(min(size, rows))
             return w * (w + 1) / 2 + (n - w) * w
-        case .around(let size, let global):
+        case .around(let size):
             let w = Count(min(size, max(rows - 1, 0)))
-            let near = n * (2 * w + 1) - w * (w + 1)
-            let g = Count(min(global, rows))
-            return min(n * n, near + 2 * g * n - g * g)
+            return n * (2 * w + 1) - w * (w + 1)
+        case .aroundAndGlobal(let size, let first):
+            let g = Count(min(first, rows))
+            return min(n * n, Self.around(size).seenPairs(rows: rows) + 2 * g * n - g * g)
         }
     }
 
@@ -174,7 +175,8 @@ extension Architecture.Reach {
         switch self {
         case .all, .past: tokens
         case .window(let size): min(tokens, size)
-        case .around(let size, let global): min(tokens, 2 * size + 1 + global)
+        case .around(let size): min(tokens, 2 * size + 1)
+        case .aroundAndGlobal(let size, let first): min(tokens, 2 * size + 1 + first)
         }
     }
 }

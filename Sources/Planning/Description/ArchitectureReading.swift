@@ -40,7 +40,7 @@ extension Blueprint {
     private static func named(_ inventory: Inventory, after derived: [ParameterTensor]) -> [ParameterTensor] {
         let known = Dictionary(derived.map { ($0.name, $0) }) { first, _ in first }
         var tensors: [ParameterTensor] = []
-        for entry in inventory.entries {
+        for entry in inventory.entries where entry.fill != .constant {
             var shape = entry.shape.array
             let steps = entry.name.split(separator: ".")
             var name = entry.name
@@ -137,13 +137,24 @@ extension Blueprint.FeedForward {
 
 extension Blueprint.Head {
     fileprivate init(_ architecture: Architecture) {
-        guard case .tokens(let head) = architecture.head else {
+        let head: Architecture.TokenHead
+        switch architecture.head {
+        case .tokens(let form), .pretraining(let form, _): head = form
+        case .none, .pooled, .nextSentence, .sequence, .rows, .answers:
             self.init(.none, width: architecture.width)
+            return
+        }
+        let bias: Architecture.Presence = head.bias == .present ? .present : .absent
+        if let transform = head.transform {
+            let dense = MartletPlanning.projection(
+                "head.transform", transform.width, architecture.width, .headTransform, bias: .present)
+            let projection: Projection = head.weights == .tied ? .tied(bias: bias) : .own(bias: bias)
+            self.init(projection, width: transform.width, before: dense)
             return
         }
         let narrow = architecture.embedding.factorised?.width
         self.init(
-            head.weights == .tied ? .tied(bias: head.bias) : .own(bias: head.bias), width: narrow ?? architecture.width,
+            head.weights == .tied ? .tied(bias: bias) : .own(bias: bias), width: narrow ?? architecture.width,
             before: narrow.map { MartletPlanning.projection("head.narrowing", $0, architecture.width, .headTransform) }
                 ?? [])
     }

@@ -203,7 +203,7 @@ private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
             name: "encoder.\(index)",
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: headWidth,
-                reach: index % every == 0 ? .all : .around(window / 2, global: 0), projections: .fused),
+                reach: index % every == 0 ? .all : .around(window / 2), projections: .fused),
             feedForward: .gated(hidden: hidden, bias: .absent, fused: .present),
             norms: [
                 .init("attention.normBefore", width, index == 0 ? .none : .weight),
