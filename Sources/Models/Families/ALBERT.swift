@@ -37,9 +37,9 @@ enum ALBERT: Family {
             feedForward: .plain(
                 hidden: config.integer("intermediate_size", default: 16_384),
                 config.activation("hidden_act", default: .geluTanh), bias: .present))
-        let runs = config.integer("num_hidden_layers", default: 12)
-        let groups = config.integer("num_hidden_groups", default: 1)
-        let inner = config.integer("inner_group_num", default: 1)
+        let runs = config.integer("num_hidden_layers", default: 12, in: ConfigReader.layers)
+        let groups = config.integer("num_hidden_groups", default: 1, in: ConfigReader.layers)
+        let inner = config.integer("inner_group_num", default: 1, in: 1...64)
         if groups > runs { config.reject("\(groups) groups cannot be spread over \(runs) layers") }
         guard runs.multipliedReportingOverflow(by: inner).partialValue <= 100_000, groups <= runs else {
             config.reject("\(runs) layers of \(inner) each are too many")

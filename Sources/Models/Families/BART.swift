@@ -68,7 +68,8 @@ enum BART: Family {
             positions: kind.isSinusoidal
                 ? .sinusoidal(.init(order: .halves, denominator: Float(width) / 2)) : .learned(context, offset: 2),
             inputNorm: kind.hasInputNorm ? norm : nil,
-            layers: Array(repeating: layer, count: config.integer("\(side)_layers", default: 12)),
+            layers: Array(
+                repeating: layer, count: config.integer("\(side)_layers", default: 12, in: ConfigReader.layers)),
             outputNorm: kind.arrangement == .before ? norm : nil)
     }
 

@@ -58,7 +58,8 @@ enum CTranslate2: Family {
             .init(order: .halves, start: 1, denominator: Float(width) / 2 - 1))
         func stack(_ layer: Architecture.Layer, _ key: String) -> Architecture.Stack {
             .init(
-                positions: positions, layers: Array(repeating: layer, count: config.integer(key)), outputNorm: norm)
+                positions: positions,
+                layers: Array(repeating: layer, count: config.integer(key, in: ConfigReader.layers)), outputNorm: norm)
         }
         return Architecture(
             vocabulary: config.integer("vocab_size"), width: width,

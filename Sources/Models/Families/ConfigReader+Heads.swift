@@ -39,7 +39,7 @@ extension ConfigReader {
         let hidden = integer("intermediate_size", default: 3_072)
         let activation = activation("hidden_act", default: .gelu)
         let headWidth = headWidth(width, heads)
-        return (0..<integer("num_hidden_layers", default: 12)).map { layer in
+        return (0..<integer("num_hidden_layers", default: 12, in: ConfigReader.layers)).map { layer in
             Architecture.Layer(
                 norm: norm, arrangement: .after,
                 attention: .init(

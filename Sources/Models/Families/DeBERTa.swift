@@ -48,7 +48,7 @@ enum DeBERTa: Family {
     private static func disentangled(
         _ config: ConfigReader, norm: Architecture.Norm, positions: Int
     ) -> Architecture.Disentangled? {
-        let range = -1...Int(Int32.max)
+        let range = -1...1_048_576
         let buckets = config.integer("position_buckets", default: -1, in: range)
         let farthest = config.integer("max_relative_positions", default: -1, in: range)
         let shared = config.bool("share_att_key", default: false)
@@ -59,7 +59,8 @@ enum DeBERTa: Family {
         let terms = terms(config)
         guard config.bool("relative_attention", default: false), let terms else { return nil }
         return .init(
-            buckets: buckets > 0 ? buckets : nil, farthest: farthest > 0 ? farthest : positions, terms: terms,
+            buckets: buckets > 0 ? buckets : nil, farthest: farthest > 0 ? farthest : min(positions, 1_048_576),
+            terms: terms,
             projections: shared ? .shared : .own, norm: norms.contains("layer_norm") ? norm : nil)
     }
 

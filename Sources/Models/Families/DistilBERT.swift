@@ -21,7 +21,7 @@ enum DistilBERT: Family {
                 queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
                 reach: .all, bias: .all),
             feedForward: .plain(hidden: config.integer("hidden_dim", default: 3_072), activation, bias: .present))
-        let layers = config.integer("n_layers", "num_hidden_layers", default: 6)
+        let layers = config.integer("n_layers", "num_hidden_layers", default: 6, in: ConfigReader.layers)
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 30_522), width: width, context: context,
             body: .encoder(

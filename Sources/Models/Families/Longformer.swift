@@ -9,7 +9,7 @@ enum Longformer: Family {
     static let modelTypes = ["longformer"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
-        let layers = config.integer("num_hidden_layers", default: 12)
+        let layers = config.integer("num_hidden_layers", default: 12, in: ConfigReader.layers)
         let windows = config.optionalIntegers("attention_window") ?? [512]
         if windows.count != 1 && windows.count != layers {
             config.reject("attention_window has \(windows.count) entries for \(layers) layers")

@@ -12,7 +12,8 @@ enum T5: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let isMultilingual = config.string("model_type") == "mt5"
         let width = config.integer("d_model", "hidden_size", default: 512)
-        let layers = config.integer("num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6)
+        let layers = config.integer(
+            "num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6, in: ConfigReader.layers)
         let vocabulary = config.integer("vocab_size", default: isMultilingual ? 250_112 : 32_128)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-6)))
         let tied =
@@ -23,7 +24,7 @@ enum T5: Family {
         decoder.attention.reach = .past
         decoder.crossAttention = encoder.attention
         decoder.crossAttention?.positions = .none
-        let depth = config.integer("num_decoder_layers", default: layers)
+        let depth = config.integer("num_decoder_layers", default: layers, in: ConfigReader.layers)
         return Architecture(
             vocabulary: vocabulary, width: width,
             body: .encoderDecoder(
@@ -36,7 +37,7 @@ enum T5: Family {
         _ config: ConfigReader, isMultilingual: Bool, norm: Architecture.Norm
     ) -> Architecture.Layer {
         let heads = config.integer("num_heads", "num_attention_heads", default: isMultilingual ? 6 : 8)
-        let buckets = config.integer("relative_attention_num_buckets", default: 32)
+        let buckets = config.integer("relative_attention_num_buckets", default: 32, in: 1...65_536)
         let farthest = config.integer("relative_attention_max_distance", default: 128)
         if buckets < 4 || farthest <= buckets / 2 {
             config.reject("\(buckets) buckets cannot be spread over distances up to \(farthest)")

@@ -30,7 +30,8 @@ enum Transformer: Family {
             .init(order: .neighbours, denominator: Float(width) / 2))
         func stack(_ layer: Architecture.Layer, _ key: String) -> Architecture.Stack {
             .init(
-                positions: positions, layers: Array(repeating: layer, count: config.integer(key, default: 6)),
+                positions: positions,
+                layers: Array(repeating: layer, count: config.integer(key, default: 6, in: ConfigReader.layers)),
                 outputNorm: isBefore ? norm : nil)
         }
         return Architecture(
