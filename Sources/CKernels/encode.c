@@ -19,7 +19,7 @@ static void encode_q8_0(const float *values, block_q8_0 *block) {
     for (int i = 0; i < BLOCK; i++) largest = fmaxf(largest, fabsf(values[i]));
     const float scale = largest / 127.0f, inverse = scale != 0 ? 1.0f / scale : 0.0f;
     martlet_float_to_half(scale, block->scale);
-    for (int i = 0; i < BLOCK; i++) block->values[i] = (int8_t)roundf(values[i] * inverse);
+    for (int i = 0; i < BLOCK; i++) block->values[i] = (int8_t)fminf(127, fmaxf(-127, roundf(values[i] * inverse)));
 }
 
 /// The value of largest magnitude becomes −8, so that one of the sixteen levels is not lost to symmetry.

@@ -30,7 +30,7 @@ INLINE i32x16 start_of(martlet_type type, activation_row row, size_t index, int 
 
 /// Adds the products of 32 inputs and sixteen columns to the totals of a few rows.
 INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, int g, const activation_row *a, size_t index,
-                      f32x16 total[TILE_ROWS][PANEL_GROUPS]) {
+                      f32x16 total[TILE_ROWS]) {
     const int halves = halves_of(type), quads = QUADS / halves;
     UNROLL for (int half = 0; half < halves; half++) {
         i32x16 sums[TILE_ROWS];
@@ -42,12 +42,23 @@ INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, 
         }
         const f32x16 scales = column_scales(type, block, b, half, g);
         UNROLL for (int r = 0; r < rows; r++)
-            total[r][g] = fused(__builtin_convertvector(sums[r], f32x16) * scales, splat(a[r].scales[index]), total[r][g]);
+            total[r] = fused(__builtin_convertvector(sums[r], f32x16) * scales, splat(a[r].scales[index]), total[r]);
     }
     if (!has_minima(type)) return;
     const f32x16 minima = column_minima(type, block, b, g);
     UNROLL for (int r = 0; r < rows; r++)
-        total[r][g] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r][g]);
+        total[r] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r]);
+}
+
+/// add_block for group g, while the memory that it will want some blocks later is asked for.
+INLINE void add_columns(int rows, martlet_type type, const uint8_t *block, int b, int g, const activation_row *a, size_t index,
+                        f32x16 total[TILE_ROWS][PANEL_GROUPS], const uint8_t *ahead, size_t step) {
+    fetch(ahead + (size_t)g * step, step);
+    f32x16 column[TILE_ROWS];
+    UNROLL for (int r = 0; r < rows; r++) column[r] = total[r][g];
+    add_block(rows, type, block, b, g, a, index, column);
+    UNROLL for (int r = 0; r < rows; r++) total[r][g] = column[r];
+    KEEP_ORDER;
 }
 
 /// At most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
@@ -63,12 +74,15 @@ INLINE void quantized_few_rows(int rows, martlet_type type, const uint8_t *panel
         UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = splat(0);
     }
     for (size_t index = 0; index < inputs / BLOCK; index += (size_t)per, panel += bytes)
-        UNROLL for (int b = 0; b < per; b++)
-            UNROLL for (int g = 0; g < PANEL_GROUPS; g++) {
-                fetch(panel + STREAM_AHEAD + (size_t)(b * PANEL_GROUPS + g) * step, step);
-                add_block(rows, type, panel, b, g, a, index + (size_t)b, total);
-                KEEP_ORDER;
+        UNROLL for (int b = 0; b < per; b++) {
+            const uint8_t *ahead = panel + STREAM_AHEAD + (size_t)(b * PANEL_GROUPS) * step;
+            if (rows == 1) {
+                UNROLL for (int g = 0; g < PANEL_GROUPS; g++) add_columns(rows, type, panel, b, g, a, index + (size_t)b, total, ahead, step);
+            } else {  // unrolled, several rows' code would not fit the first-level instruction cache
+                KEEP_LOOP for (int g = 0; g < PANEL_GROUPS; g++)
+                    add_columns(rows, type, panel, b, g, a, index + (size_t)b, total, ahead, step);
             }
+        }
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + r * PANEL + g * LANES, total[r][g]);
 }

@@ -16,6 +16,7 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define INLINE static inline __attribute__((always_inline))
+#define KEEP_LOOP _Pragma("clang loop unroll(disable)")
 #if defined(LEVEL_PORTABLE)
 #define UNROLL
 #else
