@@ -50,6 +50,13 @@ INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, 
         total[r] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r]);
 }
 
+/// How far ahead to ask. K-quants read parts of a superblock that lie far apart, so the whole next one is asked for during this one;
+/// only q4_K with one row was faster with the short distance.
+INLINE size_t stream_ahead(int rows, martlet_type type) {
+    if (block_elements(type) == BLOCK || (type == MARTLET_Q4_K && rows == 1)) return STREAM_AHEAD;
+    return block_bytes(type) * PANEL;
+}
+
 /// add_block for group g, while the memory that it will want some blocks later is asked for.
 INLINE void add_columns(int rows, martlet_type type, const uint8_t *block, int b, int g, const activation_row *a, size_t index,
                         f32x16 total[TILE_ROWS][PANEL_GROUPS], const uint8_t *ahead, size_t step) {
@@ -75,7 +82,7 @@ INLINE void quantized_few_rows(int rows, martlet_type type, const uint8_t *panel
     }
     for (size_t index = 0; index < inputs / BLOCK; index += (size_t)per, panel += bytes)
         UNROLL for (int b = 0; b < per; b++) {
-            const uint8_t *ahead = panel + STREAM_AHEAD + (size_t)(b * PANEL_GROUPS) * step;
+            const uint8_t *ahead = panel + stream_ahead(rows, type) + (size_t)(b * PANEL_GROUPS) * step;
             if (rows == 1) {
                 UNROLL for (int g = 0; g < PANEL_GROUPS; g++) add_columns(rows, type, panel, b, g, a, index + (size_t)b, total, ahead, step);
             } else {  // unrolled, several rows' code would not fit the first-level instruction cache
