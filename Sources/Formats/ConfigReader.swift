@@ -23,6 +23,7 @@ public final class ConfigReader {
         /// The keys that lead to ``object``, each followed by a dot.
         let place: String
         var readKeys: Set<ExactKey> = []
+        var absentKeys: Set<ExactKey> = []
 
         init(_ object: JSONObject, place: String) { (self.object, self.place) = (object, place) }
     }
@@ -62,10 +63,9 @@ public final class ConfigReader {
     /// All keys, in the order of the file.
     public var keys: [String] { node.object.keys }
 
-    /// Keys that were asked for and are not there: what was taken instead is the default of the model type. In alphabetical order.
-    public var absentKeys: [String] {
-        node.readKeys.map(\.string).filter { !has($0) }.sorted()
-    }
+    /// Keys that were asked for and are not there, in alphabetical order: what was taken instead is the default of the model type. Of
+    /// several keys for one setting, the first stands for all.
+    public var absentKeys: [String] { node.absentKeys.map(\.string).sorted() }
 
     /// Whether `key` is there and not null. Does not count as reading it.
     public func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
@@ -132,6 +132,7 @@ extension ConfigReader {
     private func first(_ keys: [String]) -> (key: String, value: JSON)? {
         for key in keys { node.readKeys.insert(ExactKey(key)) }
         let present = keys.compactMap { key in node.object[key].flatMap { $0.isNull ? nil : (key: key, value: $0) } }
+        if present.isEmpty, let key = keys.first { node.absentKeys.insert(ExactKey(key)) }
         for other in present.dropFirst() where other.value != present[0].value {
             reject("\(name(present[0].key)) and \(name(other.key)) contradict each other")
         }

@@ -8,16 +8,18 @@ extension Blueprint {
     public init(_ architecture: Architecture, modelType: String) {
         let width = architecture.width
         let table = architecture.embedding.factorised?.width ?? width
+        // Where the projection comes first, positions and norm stand behind it.
+        let inner = architecture.embedding.factorised?.order == .projectionThenPositions ? width : table
         var embeddings = [ParameterTensor("tokens.weight", [architecture.vocabulary, table], .tokenTable, .lookedUp)]
         let segments = architecture.embedding.segments
         var stacks: [Stack]
         switch architecture.body {
-        case .decoder(let stack): stacks = [Stack(stack, .decoder, width: width, table: table)]
-        case .encoder(let stack): stacks = [Stack(stack, .encoder, width: width, table: table)]
+        case .decoder(let stack): stacks = [Stack(stack, .decoder, width: width, table: inner)]
+        case .encoder(let stack): stacks = [Stack(stack, .encoder, width: width, table: inner)]
         case .encoderDecoder(let encoder, let decoder):
             stacks = [
-                Stack(encoder, .encoder, width: width, table: table),
-                Stack(decoder, .decoder, width: width, table: table),
+                Stack(encoder, .encoder, width: width, table: inner),
+                Stack(decoder, .decoder, width: width, table: inner),
             ]
         }
         if segments > 0, let first = stacks.first {

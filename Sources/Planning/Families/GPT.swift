@@ -121,6 +121,8 @@ let gptFamilies: [PlannedFamily] = [
         let width = fields.integer("d_model", standard: 2048)
         let heads = fields.integer("n_heads", standard: 16)
         if !fields.flag("no_bias", standard: true) { fields.problem("no_bias = false is not described") }
+        // transformers computes with 4 whatever the configuration says.
+        if fields.integer("expansion_ratio", standard: 4) != 4 { fields.problem("expansion_ratio must be 4") }
         return DecoderShape(
             width: width, layers: fields.integer("n_layers", standard: 24),
             vocabulary: fields.integer("vocab_size", standard: 50368),
@@ -128,7 +130,7 @@ let gptFamilies: [PlannedFamily] = [
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over n_heads"),
                 reach: .past, projections: .fused),
-            feedForward: .plain(hidden: fields.integer("expansion_ratio", standard: 4) * width, bias: .absent),
+            feedForward: .plain(hidden: 4 * width, bias: .absent),
             normVectors: .weight, head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: true))
         ).blueprint(fields.modelType)
     },

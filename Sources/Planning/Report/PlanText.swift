@@ -9,7 +9,7 @@ extension Plan {
         for section in sections {
             lines.append(section.name)
             for entry in section.entries {
-                let key = entry.key.replacing("_", with: " ")
+                let key = entry.key
                 lines.append(
                     "  \(key)\(String(repeating: " ", count: width + 2 - key.utf8.count))\(entry.quantity.readable)")
                 if explained { lines.append("    \(entry.quantity.derivation)") }

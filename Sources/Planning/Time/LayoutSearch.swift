@@ -185,6 +185,11 @@ public struct LayoutSearch: Sendable {
         if layout.pipeline > model.groups.layerCount {
             return "\(layout.pipeline) stages are more than \(model.groups.layerCount) layers"
         }
+        let chunks = layout.pipeline * layout.schedule.interleave
+        if layout.schedule.interleave > 1, model.groups.layerCount % chunks != 0 {
+            return
+                "\(model.groups.layerCount) layers do not come out even over \(layout.pipeline) × \(layout.schedule.interleave) groups"
+        }
         guard let candidate = evaluate(layout) else {
             return "the batch of \(globalBatch) does not divide by \(layout.data) × \(layout.microBatch)"
         }

@@ -1,0 +1,110 @@
+import MartletJSON
+import MartletLayers
+import MartletPlanning
+import Testing
+
+/// The plan as a whole: what is promised to scripts, what is refused, what is shown.
+@Suite struct PlanTests {
+    @Test func promisedKeysCarryUnitAndConvention() throws {
+        var request = PlanRequest()
+        (request.context, request.sequences) = (2048, 2)
+        let plan = try Plan(Preset.model(named: "llama-3.2-1b"), request)
+        let promised = [
+            "parameters.total", "parameters.active", "parameters.non_embedding", "flops.forward", "flops.backward",
+            "flops.prefill", "flops.decode_token", "memory.weights_bytes", "memory.kv_cache_bytes",
+        ]
+        for path in promised {
+            let steps = path.split(separator: ".").map(String.init)
+            let entry = try #require(plan.json[steps[0]]?[steps[1]], "\(path)")
+            #expect(entry["value"]?.doubleValue ?? 0 > 0)
+            for key in ["unit", "formula", "convention", "source", "derivation"] {
+                #expect(entry[key]?.stringValue?.isEmpty == false, "\(path).\(key)")
+            }
+        }
+        #expect(plan.json["memory"]?["kv_cache_bytes"]?["value"]?.integerValue == 2 * 16 * 8 * 64 * 2 * 2 * 2048)
+        #expect(plan.text(explained: true).contains("Σ 2·elements·rows"))
+    }
+
+    @Test func everyProblemIsNamedAtOnce() throws {
+        let configuration = try JSON(
+            parsing: #"{"model_type": "gpt_bigcode", "n_embd": "wide", "n_layer": -1, "n_head": 0}"#)
+        let error = #expect(throws: PlanningError.self) { try DescribedModel(configuration: configuration) }
+        guard case .configuration(_, let problems) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(problems.count == 3)
+    }
+
+    @Test func unknownNamesAreRefused() throws {
+        let unknown = try JSON(parsing: #"{"model_type": "gpt5"}"#)
+        #expect(throws: PlanningError.self) { try DescribedModel(configuration: unknown) }
+        #expect(throws: PlanningError.self) { try DescribedModel(configuration: .null) }
+        #expect(throws: PlanningError.self) { try Preset.model(named: "gpt-4") }
+        #expect(throws: PlanningError.self) { try HardwareTable.standard().device(named: "H900") }
+        let huge = try JSON(parsing: #"{"model_type": "llama", "num_hidden_layers": 2000000000}"#)
+        #expect(throws: PlanningError.self) { try DescribedModel(configuration: huge) }
+    }
+
+    @Test func defaultsAndLeftoversAreListed() throws {
+        let configuration = try JSON(
+            parsing: #"{"model_type": "gpt_bigcode", "n_embd": 64, "n_head": 4, "novelty": 1}"#)
+        let model = try DescribedModel(configuration: configuration)
+        #expect(model.defaulted.contains("n_layer = 12"))
+        #expect(model.ignored == ["novelty"])
+    }
+
+    @Test func everyFigureOfTheHardwareTableHasASourceAndADate() throws {
+        let table = try HardwareTable.standard()
+        #expect(table.devices.count > 30)
+        for device in table.devices {
+            for (field, figure) in device.figures {
+                #expect(!figure.source.isEmpty && figure.date.hasPrefix("20"), "\(device.name) \(field.rawValue)")
+            }
+        }
+        let own = #"{"devices": [{"name": "mine", "single_flops": 1e12, "bandwidth_bytes_per_second": 1e11}]}"#
+        let added = try HardwareTable(reading: Array(own.utf8), name: "mine.json")
+        #expect(try added.device(named: "MINE").figures[.bandwidth]?.source == "mine.json")
+        let wrong = #"{"devices": [{"name": "mine", "speed": 3}]}"#
+        #expect(throws: PlanningError.self) { try HardwareTable(reading: Array(wrong.utf8), name: "wrong.json") }
+    }
+
+    @Test func theBestLayoutFitsAndItsNeighboursAreExplained() throws {
+        let blueprint = try Preset.model(named: "llama-2-7b").blueprint
+        let hardware = try HardwareTable.standard().device(named: "a100")
+        let recipe = TrainingMemory.Recipe()
+        let result = try LayoutSearch(
+            blueprint, hardware: hardware, devices: 32, globalBatch: 256, tokens: 4096, recipe: recipe
+        ).run()
+        let best = try #require(result.fitting.first)
+        #expect(best.bytes <= 0.95 * 80e9)
+        #expect(best.layout.devices == 32)
+        #expect(result.fitting.allSatisfy { $0.time.seconds >= best.time.seconds })
+        #expect(!result.neighbours.isEmpty && result.neighbours.allSatisfy { !$0.reason.isEmpty })
+        let memory = TrainingMemory(
+            blueprint, recipe: recipe, layout: best.layout, tokens: 4096,
+            microBatches: best.layout.microBatches(globalBatch: 256) ?? 1)
+        #expect(abs(memory.total.amount - best.bytes) < 1)
+    }
+
+    @Test func quantizedAdaptersTakeLess() throws {
+        let blueprint = try Preset.model(named: "llama-2-7b").blueprint
+        func bytes(_ adapters: Adapters?) -> Double {
+            TrainingMemory(
+                blueprint, recipe: .init(adapters: adapters), layout: ParallelLayout(), tokens: 512, microBatches: 1
+            ).total.amount
+        }
+        #expect(Adapters(rank: 8, parts: [.query, .value]).parameters(blueprint).count == 4_194_304)
+        #expect(bytes(Adapters(rank: 8)) < bytes(nil) / 4)
+        #expect(bytes(Adapters(rank: 8, base: .nf4)) < bytes(Adapters(rank: 8)) / 2)
+    }
+
+    @Test func thePageNeedsNothingElse() throws {
+        var request = PlanRequest()
+        request.hardware = try HardwareTable.standard().device(named: "h100")
+        request.training = .init(tokens: 1e10, devices: 8, globalBatch: 64)
+        let page = try Plan(Preset.model(named: "llama-3.2-1b"), request).page
+        #expect(page.contains("<svg") && page.contains("Roofline") && page.contains("against devices"))
+        #expect(!page.contains("<script") && !page.contains("src=") && !page.contains("href="))
+    }
+}
