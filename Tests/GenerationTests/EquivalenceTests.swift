@@ -22,7 +22,20 @@ import Testing
                 .init(
                     count: 7, active: 3, hidden: 9, activation: .geluTanh, routing: .asTheyAre,
                     shared: .init(hidden: 13)))),
+        factorised(),
     ]
+
+    /// Narrow token vectors, projected before positions are added; norms without weights.
+    private static func factorised() -> Architecture {
+        var architecture = TinyArchitectures.decoder(positions: Architecture.ScorePositions.none, arrangement: .after)
+        architecture.embedding.factorised = .init(width: 20, bias: .absent, order: .projectionThenPositions)
+        guard case .decoder(var stack) = architecture.body else { return architecture }
+        stack.positions = .learned(1_200, offset: 2)
+        stack.outputNorm = nil
+        for index in stack.layers.indices { stack.layers[index].norm = .unweighted(epsilon: 1e-5) }
+        architecture.body = .decoder(stack)
+        return architecture
+    }
 
     static func decoder(_ architecture: Architecture, threads: Int) throws -> (Decoder, Device) {
         let device = Device(threads: threads)
