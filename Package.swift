@@ -37,7 +37,8 @@ let package = Package(
         library(
             "Planning",
             [
-                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
+                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
             ]),
         library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         library(
@@ -72,7 +73,8 @@ let package = Package(
         tests(
             "Tasks",
             [
-                "MartletModels", "MartletTensors", "MartletTokenizers", "MartletFormats", "MartletJSON", "MartletLayers",
+                "MartletModels", "MartletTensors", "MartletTokenizers", "MartletFormats", "MartletJSON",
+                "MartletLayers",
                 "MartletGeneration",
             ]),
         .testTarget(
