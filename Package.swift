@@ -22,7 +22,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
@@ -59,7 +58,6 @@ let package = Package(
                 "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
                 "MartletGeneration", "MartletPlanning", "MartletTasks", "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
             ]),
 
         .target(name: "TestSupport", dependencies: ["MartletLayers", "MartletTensors"], path: "Tests/TestSupport"),
