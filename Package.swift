@@ -21,7 +21,7 @@ let package = Package(
         .executable(name: "martlet", targets: ["martlet-cli"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
