@@ -83,6 +83,22 @@ public struct Tokenizer: Sendable {
         return ids
     }
 
+    /// The ids of many texts, in their order, by several threads.
+    ///
+    /// - Parameter threads: nil: one per processor.
+    /// - Throws: the error of the first text that has one.
+    public func encode(
+        batch texts: [String], addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true, threads: Int? = nil
+    ) throws(TokenizerError) -> [[Int32]] {
+        let shares = BatchShares(texts.count, max(1, min(threads ?? Threads.available, texts.count)))
+        Threads.run(shares.count) { share in
+            shares.fill(share) { index throws(TokenizerError) in
+                try encode(texts[index], addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens)
+            }
+        }
+        return try shares.joined()
+    }
+
     /// Appends the ids of `text`, which is valid UTF-8.
     package func encode(
         _ text: Span<UInt8>, addSpecialTokens: Bool, parseSpecialTokens: Bool, into ids: inout [Int32]
@@ -274,6 +290,39 @@ public struct Tokenizer: Sendable {
     func spelling(ofToken id: Int32) -> [UInt8]? {
         if let token = added.spelling(id) { return token }
         return model.vocabulary.contains(Int(id)) ? model.vocabulary.token(Int(id)) : nil
+    }
+}
+
+/// Texts shared out among threads in stretches, and what became of them.
+private final class BatchShares: @unchecked Sendable {
+    let count: Int
+    private let texts: Int
+    private var results: [[Int32]]
+    private var failure: (index: Int, error: TokenizerError)?
+    private let lock = PlainMutex()
+
+    init(_ texts: Int, _ count: Int) {
+        (self.texts, self.count) = (texts, count)
+        results = [[Int32]](repeating: [], count: texts)
+    }
+
+    func fill(_ share: Int, _ encode: (Int) throws(TokenizerError) -> [Int32]) {
+        let range = (texts * share / count)..<(texts * (share + 1) / count)
+        var ids: [[Int32]] = []
+        ids.reserveCapacity(range.count)
+        for index in range {
+            do throws(TokenizerError) {
+                ids.append(try encode(index))
+            } catch {
+                return lock.withLock { if index < failure?.index ?? .max { failure = (index, error) } }
+            }
+        }
+        lock.withLock { results.replaceSubrange(range, with: ids) }
+    }
+
+    func joined() throws(TokenizerError) -> [[Int32]] {
+        if let failure { throw failure.error }
+        return results
     }
 }
 

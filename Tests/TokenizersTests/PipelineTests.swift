@@ -72,6 +72,28 @@ struct PipelineTests {
         #expect(pair.typeIDs == description["pair"]?["types"]?.ids, "\(name)")
     }
 
+    /// A long word goes through windows; its halves around any blank go alone, and say the same.
+    @Test func longWordsAreMergedAsShortOnes() throws {
+        let tokenizer = try Tokenizer(json: try #require(find("tokenizers", "gpt2")["tokenizer"]))
+        var random = SeededRandom(seed: 21)
+        for alphabet in ["the", "thequickbrownfox", "a", "żółć今"] {
+            let letters = Array(alphabet)
+            let word = String((0..<6000).map { _ in letters[random.below(letters.count)] })
+            let ids = try tokenizer.encode(word)
+            #expect(try tokenizer.decode(ids).utf8.elementsEqual(word.utf8))
+            // A word of less than a window, cut where two tokens meet, has the tokens of the whole.
+            let cut = try tokenizer.decode(Array(ids.prefix(300)))
+            #expect(try tokenizer.encode(cut).prefix(290) == ids.prefix(290), "\(alphabet)")
+        }
+    }
+
+    @Test func batchesAreTheirTexts() throws {
+        let tokenizer = try Tokenizer(json: try #require(find("tokenizers", "wordpiece")["tokenizer"]))
+        let alone = try texts.map { try tokenizer.encode($0) }
+        for threads in [1, 2, 5] { #expect(try tokenizer.encode(batch: texts, threads: threads) == alone) }
+        #expect(try tokenizer.encode(batch: []).isEmpty)
+    }
+
     /// A file written back reads as the same tokenizer.
     @Test(arguments: tokenizerNames)
     func writtenBackItIsTheSame(_ name: String) throws {

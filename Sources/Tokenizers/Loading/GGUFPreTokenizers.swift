@@ -3,6 +3,7 @@ struct GGUFPreTokenizer: Sendable {
     let patterns: [String]
     var matchesWholeWords = false
     var addsBeginning = false
+    var addsSeparator = false
 
     /// A split for each pattern.
     func splits() throws(TokenizerError) -> [any PreTokenizer] {
@@ -39,20 +40,28 @@ enum GGUFPreTokenizers {
         \x{1E900}-\x{1E943}]+
         """#
 
+    private static let deepSeek3 = DeepSeek3Pattern.spelling
+    private static let digits3 = #"\p{N}{1,3}"#
+
     private static let table: [(names: [String], tokenizer: GGUFPreTokenizer)] = [
+        (["default"], GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|]+"#, gpt2, #"\p{N}+"#, "[0-9][0-9][0-9]"])),
         (
             [
-                "default", "gpt-2", "gpt2", "phi-2", "roberta-bpe", "jina-es", "jina-de", "mpt", "olmo", "gigachat",
-                "exaone4",
-            ],
-            GGUFPreTokenizer(patterns: [gpt2])
+                "gpt-2", "gpt2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0",
+                "mellum",
+                "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling",
+            ], GGUFPreTokenizer(patterns: [gpt2])
         ),
+        (["roberta-bpe", "jina-v1-en", "jina-v2-code"], GGUFPreTokenizer(patterns: [gpt2], addsSeparator: true)),
         (
             ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
             GGUFPreTokenizer(patterns: [llama3], matchesWholeWords: true, addsBeginning: true)
         ),
-        (["dbrx", "smaug-bpe"], GGUFPreTokenizer(patterns: [llama3])),
-        (["qwen2", "deepseek-r1-qwen", "kormo", "stablelm2", "hunyuan"], GGUFPreTokenizer(patterns: [qwen2])),
+        (["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], GGUFPreTokenizer(patterns: [llama3])),
+        (
+            ["qwen2", "deepseek-r1-qwen", "kormo", "stablelm2", "hunyuan", "megrez", "grok-2"],
+            GGUFPreTokenizer(patterns: [qwen2])
+        ),
         (
             ["deepseek-llm"],
             GGUFPreTokenizer(patterns: [
@@ -63,11 +72,19 @@ enum GGUFPreTokenizers {
             ["deepseek-coder"],
             GGUFPreTokenizer(patterns: [#"[\r\n]"#, #"\s?\p{L}+"#, #"\s?\p{P}+"#, #"[一-龥ࠀ-一가-퟿]+"#, #"\p{N}"#])
         ),
-        (["starcoder", "refact", "command-r", "smollm", "codeshell"], GGUFPreTokenizer(patterns: [#"\p{N}"#, gpt2])),
+        (["deepseek-v3", "hunyuan-dense"], GGUFPreTokenizer(patterns: [digits3, "[一-龥぀-ゟ゠-ヿ]+", deepSeek3])),
         (
-            ["falcon"],
-            GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|`]+"#, gpt2, #"[0-9][0-9][0-9]"#])
+            ["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"],
+            GGUFPreTokenizer(patterns: [#"\p{N}"#, gpt2])
         ),
+        (["falcon"], GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|`]+"#, gpt2, "[0-9][0-9][0-9]"])),
+        (["poro-chat", "bloom", "gpt3-finnish"], GGUFPreTokenizer(patterns: [#" ?[^(\s|.,!?…。，、।۔،)]+"#])),
+        (["viking"], GGUFPreTokenizer(patterns: [#" ?[^(\s|.,!?…。，、।۔،)]+"#, #"\p{N}"#])),
+        (
+            ["tekken"],
+            GGUFPreTokenizer(patterns: [O200KPattern.tekkenSpelling], matchesWholeWords: true, addsBeginning: true)
+        ),
+        (["gpt-4o", "llama4", "minimax-m2"], GGUFPreTokenizer(patterns: [O200KPattern.spelling])),
     ]
 
     static var names: [String] { table.flatMap(\.names) }

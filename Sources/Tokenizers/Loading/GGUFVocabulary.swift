@@ -175,7 +175,8 @@ struct GGUFReader {
         parts.decoder = ByteLevelDecoder()
         parts.addedTokens = addedTokens()
         parts.postProcessor = frame(
-            addsBeginning: file.addsBeginning ?? known.addsBeginning, addsEnd: file.addsEnd ?? false)
+            addsBeginning: file.addsBeginning ?? known.addsBeginning,
+            addsEnd: file.addsEnd ?? file.addsSeparator ?? known.addsSeparator)
         parts.specialTokens = specialTokens
         parts.chatTemplate = file.chatTemplate
         return parts

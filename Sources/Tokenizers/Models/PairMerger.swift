@@ -1,24 +1,18 @@
 /// Merges the symbols of one word, lowest rank first, leftmost among equals, until no pair is left (Sennrich et al. 2016).
 ///
-/// Short words scan all ranks for each merge; long ones keep the candidate pairs in a binary heap, so that a word of n symbols
-/// costs n·log n.
+/// Short words scan all ranks for each merge; long ones keep the candidate pairs in a binary heap; very long ones go through windows,
+/// so that their cost stays proportional to their length.
 struct PairMerger {
     private static let shortWord = 40
+    private static let window = 1024
 
     /// The symbols of the word, and where each ends in its bytes.
     private(set) var ids: [Int32] = []
     private(set) var ends: [Int32] = []
     private var previous: [Int32] = []
     private var next: [Int32] = []
-    private var heap: [Candidate] = []
-
-    private struct Candidate: BitwiseCopyable {
-        /// Rank in the upper half, position in the lower: ordered as merges are.
-        let order: UInt64
-        let left: Int32
-        let right: Int32
-        let id: Int32
-    }
+    /// Candidate pairs: rank in the upper half, position in the lower, so ordered as merges are.
+    private var heap: [UInt64] = []
 
     mutating func reset() {
         ids.removeAll(keepingCapacity: true)
@@ -43,7 +37,13 @@ struct PairMerger {
 
     /// Merges what was appended since ``reset()``.
     mutating func run(_ table: MergeTable) {
-        if ids.count <= PairMerger.shortWord { mergeShort(table) } else { mergeLong(table) }
+        if ids.count <= PairMerger.shortWord {
+            mergeShort(table)
+        } else if ids.count <= PairMerger.window {
+            mergeLong(table)
+        } else {
+            mergeInWindows(table)
+        }
     }
 
     /// Merges, leaving out each candidate merge with the probability that `sampling` holds (BPE-dropout, Provilkov et al. 2020).
@@ -108,21 +108,27 @@ struct PairMerger {
 
     private mutating func mergeLong(_ table: MergeTable) {
         let count = ids.count
-        previous = (0..<count).map { Int32($0 - 1) }
-        next = (0..<count).map { Int32($0 + 1) }
+        previous.removeAll(keepingCapacity: true)
+        next.removeAll(keepingCapacity: true)
+        for position in 0..<Int32(count) {
+            previous.append(position - 1)
+            next.append(position + 1)
+        }
         heap.removeAll(keepingCapacity: true)
         for position in 0..<(count - 1) {
             if let merge = table.find(ids[position], ids[position + 1]) {
-                heap.append(candidate(merge, at: position))
+                heap.append(UInt64(merge.rank) << 32 | UInt64(position))
             }
         }
         for parent in stride(from: heap.count / 2 - 1, through: 0, by: -1) { siftDown(parent) }
         while let candidate = popLowest() {
-            let left = Int(UInt32(truncatingIfNeeded: candidate.order))
+            let left = Int(UInt32(truncatingIfNeeded: candidate))
             let right = Int(next[left])
-            // Symbols that were merged away since are marked by -1; a pair that has changed has another candidate.
-            guard right < count, ids[left] == candidate.left, ids[right] == candidate.right else { continue }
-            ids[left] = candidate.id
+            // A symbol that was merged away is marked by -1; a pair that has changed since has another rank.
+            guard ids[left] != -1, right < count, let merge = table.find(ids[left], ids[right]),
+                UInt64(merge.rank) == candidate >> 32
+            else { continue }
+            ids[left] = merge.id
             ends[left] = ends[right]
             ids[right] = -1
             next[left] = next[right]
@@ -140,29 +146,19 @@ struct PairMerger {
         ends.removeLast(count - kept)
     }
 
-    private func candidate(_ merge: MergeTable.Merge, at left: Int) -> Candidate {
-        candidate(merge, at: left, left + 1)
-    }
-
-    @inline(__always)
-    private func candidate(_ merge: MergeTable.Merge, at left: Int, _ right: Int) -> Candidate {
-        Candidate(
-            order: UInt64(merge.rank) << 32 | UInt64(left), left: ids[left], right: ids[right], id: merge.id)
-    }
-
     private mutating func push(at left: Int, _ right: Int, _ table: MergeTable) {
         guard let merge = table.find(ids[left], ids[right]) else { return }
-        heap.append(candidate(merge, at: left, right))
+        heap.append(UInt64(merge.rank) << 32 | UInt64(left))
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard heap[child].order < heap[parent].order else { break }
+            guard heap[child] < heap[parent] else { break }
             heap.swapAt(child, parent)
             child = parent
         }
     }
 
-    private mutating func popLowest() -> Candidate? {
+    private mutating func popLowest() -> UInt64? {
         guard let lowest = heap.first, let last = heap.popLast() else { return nil }
         if !heap.isEmpty {
             heap[0] = last
@@ -176,10 +172,68 @@ struct PairMerger {
         while true {
             var child = 2 * parent + 1
             guard child < heap.count else { return }
-            if child + 1 < heap.count, heap[child + 1].order < heap[child].order { child += 1 }
-            guard heap[child].order < heap[parent].order else { return }
+            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
+            guard heap[child] < heap[parent] else { return }
             heap.swapAt(child, parent)
             parent = child
         }
+    }
+
+    // MARK: Windows
+
+    /// Merges window after window, and joins what they give where that is what the whole word would give.
+    ///
+    /// A sequence of tokens is the result for the whole just when each token is the result for its own symbols and each two
+    /// neighbours are the result for theirs together: a merge over a boundary would be the first such merge in the pair's own run
+    /// too. Within a window both hold; so only the two tokens at a joint are merged again, and where they do not stay apart the
+    /// joint moves back.
+    private mutating func mergeInWindows(_ table: MergeTable) {
+        let (symbols, places) = (ids, ends)
+        var tokens: [(id: Int32, start: Int, end: Int)] = []
+        var start = 0
+        var retreats = 0
+        while start < symbols.count {
+            let end = min(start + PairMerger.window, symbols.count)
+            merge(symbols, start..<end, table)
+            let (merged, counts) = (ids, ends)
+            if let last = tokens.last,
+                !staysApart(symbols, last.start, start, start + Int(counts[0]), last.id, merged[0], table)
+            {
+                retreats += 1
+                guard retreats < 256 else {
+                    (ids, ends) = (symbols, places)
+                    return mergeLong(table)
+                }
+                tokens.removeLast()
+                start = last.start
+                continue
+            }
+            let limit = end == symbols.count ? end : start + PairMerger.window * 3 / 4
+            var first = start
+            for (id, count) in zip(merged, counts) {
+                let last = start + Int(count)
+                guard last <= limit || first == start else { break }
+                tokens.append((id, first, last))
+                first = last
+            }
+            start = first
+        }
+        reset()
+        for token in tokens { append(token.id, end: Int(places[token.end - 1])) }
+    }
+
+    /// Merges a range of `symbols`; ends count symbols from the range's beginning.
+    private mutating func merge(_ symbols: [Int32], _ range: Range<Int>, _ table: MergeTable) {
+        ids = Array(symbols[range])
+        ends = (0..<range.count).map { Int32($0 + 1) }
+        if ids.count > 1 { mergeLong(table) }
+    }
+
+    /// Whether the symbols from `start` to `end` merge to the two tokens that meet at `joint`.
+    private mutating func staysApart(
+        _ symbols: [Int32], _ start: Int, _ joint: Int, _ end: Int, _ left: Int32, _ right: Int32, _ table: MergeTable
+    ) -> Bool {
+        merge(symbols, start..<end, table)
+        return ids == [left, right] && Int(ends[0]) == joint - start
     }
 }

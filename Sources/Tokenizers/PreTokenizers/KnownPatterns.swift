@@ -2,9 +2,9 @@
 enum KnownPatterns {
     static func pattern(_ regex: String) -> (any Pattern)? { table[Array(regex.utf8)] }
 
-    private static let table: [[UInt8]: any CoveringPattern] = {
-        var table: [[UInt8]: any CoveringPattern] = [:]
-        func add(_ spelling: String, _ pattern: any CoveringPattern) { table[Array(spelling.utf8)] = pattern }
+    private static let table: [[UInt8]: any Pattern] = {
+        var table: [[UInt8]: any Pattern] = [:]
+        func add(_ spelling: String, _ pattern: any Pattern) { table[Array(spelling.utf8)] = pattern }
 
         add(#"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#, GPT2Pattern())
         add(#"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"#, GPT2Pattern())
@@ -30,6 +30,8 @@ enum KnownPatterns {
             #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
             CL100KPattern(digits: 3))
         add(O200KPattern.spelling, O200KPattern())
+        add(O200KPattern.tekkenSpelling, O200KPattern(keepsContractions: false, digits: 1))
+        add(DeepSeek3Pattern.spelling, DeepSeek3Pattern())
         return table
     }()
 }
