@@ -95,8 +95,8 @@ enum GGUFPreTokenizers {
             entry.tokenizer.matchesWholeWords == matchesWholeWords && entry.tokenizer.patterns.count == patterns.count
                 && zip(entry.tokenizer.patterns, patterns).allSatisfy { $0.utf8.elementsEqual($1.utf8) }
         }
-        // "default" is what readers take for a file that says nothing.
-        return known?.names.first { $0 != "default" }
+        // "default" is what readers take for a file that says nothing: the last name to give.
+        return known?.names.first { $0 != "default" } ?? known?.names.first
     }
 
     static func find(_ name: String) -> GGUFPreTokenizer? {
