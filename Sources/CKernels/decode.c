@@ -12,6 +12,12 @@ static void unpack_nibble_pairs(const uint8_t *nibbles, uint8_t *values) {
         }
 }
 
+/// Element i low, i + 16 high, below fifth bits where there are any.
+static void unpack_halves(const uint8_t *nibbles, const uint8_t *high, uint8_t *values) {
+    for (int i = 0; i < 16; i++) values[i] = nibbles[i] & 15, values[i + 16] = nibbles[i] >> 4;
+    for (int i = 0; high && i < BLOCK; i++) values[i] |= (uint8_t)((high[i / 8] >> (i % 8) & 1) << 4);
+}
+
 static void unpack_q6(const block_q6_K *block, uint8_t *values) {
     for (int half = 0; half < 2; half++)
         for (int quarter = 0; quarter < 4; quarter++)
@@ -27,12 +33,10 @@ void martlet_unpack_block(martlet_type type, const void *block, uint8_t *values)
     case MARTLET_Q8_0:
         for (int i = 0; i < BLOCK; i++) values[i] = (uint8_t)(((const block_q8_0 *)block)->values[i] + 128);
         break;
-    case MARTLET_Q4_0:
-        for (int i = 0; i < 16; i++) {
-            const uint8_t pair = ((const block_q4_0 *)block)->nibbles[i];
-            values[i] = pair & 15, values[i + 16] = pair >> 4;
-        }
-        break;
+    case MARTLET_Q4_0: unpack_halves(((const block_q4_0 *)block)->nibbles, NULL, values); break;
+    case MARTLET_Q4_1: unpack_halves(((const block_q4_1 *)block)->nibbles, NULL, values); break;
+    case MARTLET_Q5_0: unpack_halves(((const block_q5_0 *)block)->nibbles, ((const block_q5_0 *)block)->high, values); break;
+    case MARTLET_Q5_1: unpack_halves(((const block_q5_1 *)block)->nibbles, ((const block_q5_1 *)block)->high, values); break;
     case MARTLET_Q4_K: unpack_nibble_pairs(((const block_q4_K *)block)->nibbles, values); break;
     case MARTLET_Q5_K: {
         const block_q5_K *source = block;
@@ -49,6 +53,12 @@ void martlet_unpack_block(martlet_type type, const void *block, uint8_t *values)
 static void decode_plain(const uint8_t *block, const uint8_t *q, int offset, float *values) {
     const float scale = martlet_half_to_float(block);
     for (int i = 0; i < BLOCK; i++) values[i] = scale * (float)(q[i] - offset);
+}
+
+/// scale · q + minimum.
+static void decode_affine(const uint8_t *block, const uint8_t *q, float *values) {
+    const float scale = martlet_half_to_float(block), minimum = martlet_half_to_float(block + 2);
+    for (int i = 0; i < BLOCK; i++) values[i] = scale * (float)q[i] + minimum;
 }
 
 static void decode_with_minima(const uint8_t *block, const uint8_t *q, float *values) {
@@ -73,6 +83,8 @@ static void decode_block(martlet_type type, const uint8_t *block, float *values)
     switch (type) {
     case MARTLET_Q8_0: decode_plain(block, q, 128, values); break;
     case MARTLET_Q4_0: decode_plain(block, q, 8, values); break;
+    case MARTLET_Q4_1: case MARTLET_Q5_1: decode_affine(block, q, values); break;
+    case MARTLET_Q5_0: decode_plain(block, q, 16, values); break;
     case MARTLET_Q4_K: case MARTLET_Q5_K: decode_with_minima(block, q, values); break;
     case MARTLET_Q6_K: decode_q6((const block_q6_K *)block, q, values); break;
     default: break;

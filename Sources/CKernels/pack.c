@@ -43,6 +43,21 @@ static void pack_bf16(const uint8_t *rows, size_t row_bytes, size_t columns, siz
     for (size_t c = 0; c < columns; c++) memcpy(last + 4 * c, rows + c * row_bytes + 2 * (inputs - 1), 2);
 }
 
+/// Bit 4i + j to bit i of byte j, so that shifting brings the fifth bits of one quad into place.
+static inline uint32_t transposed_bits(uint32_t bits) {
+    uint32_t result = 0;
+    for (uint32_t j = 0; j < 4; j++)
+        for (uint32_t i = 0; i < 8; i++) result |= (bits >> (4 * i + j) & 1) << (8 * j + i);
+    return result;
+}
+
+static inline void transpose_word(uint8_t *place) {
+    uint32_t word;
+    memcpy(&word, place, 4);
+    word = transposed_bits(word);
+    memcpy(place, &word, 4);
+}
+
 static void pack_blocks(martlet_type type, const uint8_t *rows, size_t row_bytes, size_t columns, size_t inputs, uint8_t *panel) {
     const word_range words = block_words(type);
     const size_t size = block_bytes(type), scale_at = type == MARTLET_Q6_K ? offsetof(block_q6_K, scale) : 0;
@@ -51,6 +66,7 @@ static void pack_blocks(martlet_type type, const uint8_t *rows, size_t row_bytes
         for (size_t c = 0; c < columns; c++) {
             const uint8_t *block = rows + c * row_bytes;
             copy_words(block + words.at, words.count, flip, panel + 4 * c);
+            if (has_fifth_bits(type)) transpose_word(panel + 4 * c);
             memcpy(panel + scales_at(type) + 2 * c, block + scale_at, 2);
             if (has_minima(type)) memcpy(panel + scales_at(type) + HALF_ROW + 2 * c, block + offsetof(block_q4_K, minimum), 2);
         }

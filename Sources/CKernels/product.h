@@ -67,6 +67,9 @@ PRODUCT_OF(product_f16, MARTLET_F16)
 PRODUCT_OF(product_bf16, MARTLET_BF16)
 PRODUCT_OF(product_q8_0, MARTLET_Q8_0)
 PRODUCT_OF(product_q4_0, MARTLET_Q4_0)
+PRODUCT_OF(product_q4_1, MARTLET_Q4_1)
+PRODUCT_OF(product_q5_0, MARTLET_Q5_0)
+PRODUCT_OF(product_q5_1, MARTLET_Q5_1)
 PRODUCT_OF(product_q4_K, MARTLET_Q4_K)
 PRODUCT_OF(product_q5_K, MARTLET_Q5_K)
 PRODUCT_OF(product_q6_K, MARTLET_Q6_K)
@@ -76,7 +79,8 @@ static void prepare(martlet_type type, const float *x, size_t rows, size_t input
     switch (type) {
     case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, rows, inputs, activations); break;
     case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, rows, inputs, activations); break;
-    case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
+    case MARTLET_Q5_0: prepare_quantized(MARTLET_Q5_0, x, rows, inputs, activations); break;
+    case MARTLET_Q4_1: case MARTLET_Q5_1: case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
     case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, rows, inputs, activations); break;
     case MARTLET_BF16_PAIRS: prepare_pairs(x, rows, inputs, activations); break;
     default: memcpy(activations, x, rows * inputs * sizeof(float));

@@ -14,16 +14,21 @@ INLINE u32x16 quad(martlet_type type, const uint8_t *block, int b, int i, int g)
     if (type == MARTLET_Q8_0) return load_words(block + i * WORD_ROW + g * 64);
     int word, upper;  // which word holds the low four bits, and whether in its upper nibbles
     switch (type) {
-    case MARTLET_Q4_0: word = i % 4, upper = i / 4; break;
+    case MARTLET_Q4_0: case MARTLET_Q4_1: case MARTLET_Q5_0: case MARTLET_Q5_1: word = i % 4, upper = i / 4; break;
     case MARTLET_Q6_K: word = b / 4 * 16 + b % 2 * 8 + i, upper = b / 2 % 2; break;
     default: word = b / 2 * 8 + i, upper = b % 2;
     }
     const u32x16 words = load_words(block + nibbles_at(type) + (size_t)word * WORD_ROW + g * 64);
     const u32x16 low = (upper ? words >> 4 : words) & 0x0f0f0f0f;
-    if (type != MARTLET_Q5_K && type != MARTLET_Q6_K) return low;
-    const int high_word = type == MARTLET_Q5_K ? i : b / 4 * 8 + i, bit = type == MARTLET_Q5_K ? b : b % 4 * 2;
+    int high_word, bit;
+    switch (type) {
+    case MARTLET_Q5_0: case MARTLET_Q5_1: high_word = 0, bit = i; break;
+    case MARTLET_Q5_K: high_word = i, bit = b; break;
+    case MARTLET_Q6_K: high_word = b / 4 * 8 + i, bit = b % 4 * 2; break;
+    default: return low;
+    }
     const u32x16 high = load_words(block + high_bits_at(type) + (size_t)high_word * WORD_ROW + g * 64);
-    const uint32_t mask = type == MARTLET_Q5_K ? 0x10101010 : 0x30303030;
+    const uint32_t mask = type == MARTLET_Q6_K ? 0x30303030 : 0x10101010;
     return low | ((bit <= 4 ? high << (4 - bit) : high >> (bit - 4)) & mask);
 }
 
@@ -44,15 +49,17 @@ INLINE f32x16 six_bits(const uint8_t *words, int row, int b, int g) {
 /// The scale of the 32 inputs number b; q6_K has one for each `half` of them.
 INLINE f32x16 column_scales(martlet_type type, const uint8_t *block, int b, int half, int g) {
     const f32x16 scale = half_row(block + scales_at(type), g);
-    if (has_minima(type)) return scale * six_bits(block + sub_scales_at(type), 0, b, g);
+    if (has_sub_scales(type)) return scale * six_bits(block + sub_scales_at(type), 0, b, g);
     if (type != MARTLET_Q6_K) return scale;
     const int index = 2 * b + half;
     const i32x16 words = (i32x16)load_words(block + sub_scales_at(type) + index / 4 * WORD_ROW + g * 64);
     return scale * __builtin_convertvector(words << (24 - 8 * (index % 4)) >> 24, f32x16);
 }
 
+/// What is subtracted from each weight.
 INLINE f32x16 column_minima(martlet_type type, const uint8_t *block, int b, int g) {
-    return half_row(block + scales_at(type) + HALF_ROW, g) * six_bits(block + sub_scales_at(type), 1, b, g);
+    const f32x16 minimum = half_row(block + scales_at(type) + HALF_ROW, g);
+    return has_sub_scales(type) ? minimum * six_bits(block + sub_scales_at(type), 1, b, g) : -minimum;
 }
 
 /// Stores sixteen small integers as bytes and returns them.

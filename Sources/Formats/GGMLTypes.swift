@@ -4,8 +4,8 @@ internal import MartletTensors
 enum GGMLTypes {
     static let all: [UInt32: StoredType] = [
         0: StoredType("F32", .f32), 1: StoredType("F16", .f16), 2: StoredType("Q4_0", .q4_0),
-        3: StoredType("Q4_1", 32, 20),
-        6: StoredType("Q5_0", 32, 22), 7: StoredType("Q5_1", 32, 24), 8: StoredType("Q8_0", .q8_0),
+        3: StoredType("Q4_1", .q4_1),
+        6: StoredType("Q5_0", .q5_0), 7: StoredType("Q5_1", .q5_1), 8: StoredType("Q8_0", .q8_0),
         9: StoredType("Q8_1", 32, 36), 10: StoredType("Q2_K", 256, 84), 11: StoredType("Q3_K", 256, 110),
         12: StoredType("Q4_K", .q4_K), 13: StoredType("Q5_K", .q5_K), 14: StoredType("Q6_K", .q6_K),
         15: StoredType("Q8_K", 256, 292), 16: StoredType("IQ2_XXS", 256, 66), 17: StoredType("IQ2_XS", 256, 74),
@@ -23,6 +23,9 @@ enum GGMLTypes {
         case .f32: 0
         case .f16: 1
         case .q4_0: 2
+        case .q4_1: 3
+        case .q5_0: 6
+        case .q5_1: 7
         case .q8_0: 8
         case .q4_K: 12
         case .q5_K: 13

@@ -70,7 +70,7 @@ extension Safetensors {
         case .i32: "I32"
         case .bf16: "BF16"
         case .f16: "F16"
-        case .q8_0, .q4_0, .q4_K, .q5_K, .q6_K: nil
+        case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: nil
         }
     }
 

@@ -163,7 +163,10 @@ package struct ModelExport {
         case .f32, .i32: 0
         case .f16: 1
         case .q4_0: 2
+        case .q4_1: 3
         case .q8_0: 7
+        case .q5_0: 8
+        case .q5_1: 9
         case .q4_K: 15
         case .q5_K: 17
         case .q6_K: 18

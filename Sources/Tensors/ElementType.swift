@@ -7,6 +7,9 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     case f32, f16, bf16, i32
     case q8_0 = "q8_0"
     case q4_0 = "q4_0"
+    case q4_1 = "q4_1"
+    case q5_0 = "q5_0"
+    case q5_1 = "q5_1"
     case q4_K = "q4_K"
     case q5_K = "q5_K"
     case q6_K = "q6_K"
@@ -15,7 +18,7 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     public var blockElements: Int {
         switch self {
         case .f32, .f16, .bf16, .i32: 1
-        case .q8_0, .q4_0: 32
+        case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1: 32
         case .q4_K, .q5_K, .q6_K: 256
         }
     }
@@ -27,6 +30,9 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
         case .f16, .bf16: 2
         case .q8_0: 34  // f16 scale, 32 × int8
         case .q4_0: 18  // f16 scale, 32 × 4 bits
+        case .q4_1: 20  // 2 × f16, 32 × 4 bits
+        case .q5_0: 22  // f16 scale, 32 × 5 bits
+        case .q5_1: 24  // 2 × f16, 32 × 5 bits
         case .q4_K: 144  // 2 × f16, 12 bytes of 6-bit scales and minima, 256 × 4 bits
         case .q5_K: 176  // as q4_K, and 32 bytes of fifth bits
         case .q6_K: 210  // 128 + 64 bytes of 6-bit values, 16 × int8 scales, f16

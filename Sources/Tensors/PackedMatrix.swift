@@ -43,6 +43,9 @@ extension ElementType {
         case .i32: MARTLET_I32
         case .q8_0: MARTLET_Q8_0
         case .q4_0: MARTLET_Q4_0
+        case .q4_1: MARTLET_Q4_1
+        case .q5_0: MARTLET_Q5_0
+        case .q5_1: MARTLET_Q5_1
         case .q4_K: MARTLET_Q4_K
         case .q5_K: MARTLET_Q5_K
         case .q6_K: MARTLET_Q6_K

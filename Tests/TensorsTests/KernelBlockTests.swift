@@ -35,7 +35,8 @@ extension KernelTests {
 
         /// The root mean square error, relative to that of the values, which the formats reach on a uniform distribution.
         @Test(arguments: [
-            (ElementType.q8_0, 0.0045), (.q4_0, 0.075), (.q4_K, 0.062), (.q5_K, 0.031), (.q6_K, 0.0155),
+            (ElementType.q8_0, 0.0045), (.q4_0, 0.075), (.q4_1, 0.075), (.q5_0, 0.037), (.q5_1, 0.037), (.q4_K, 0.062),
+            (.q5_K, 0.031), (.q6_K, 0.0155),
         ]) func encodingErrorIsSmall(_ type: ElementType, _ limit: Double) {
             var random = TestRandom(7)
             let values = random.floats(256 * 64)
@@ -45,7 +46,7 @@ extension KernelTests {
             #expect((error / size).squareRoot() < limit)
         }
 
-        @Test(arguments: [ElementType.q8_0, .q4_0, .q4_K, .q5_K, .q6_K]) func zerosStayZero(_ type: ElementType) {
+        @Test(arguments: ElementType.allCases.filter(\.isBlockQuantized)) func zerosStayZero(_ type: ElementType) {
             #expect(decoded(type, encoded(type, [Float](repeating: 0, count: 512))).allSatisfy { $0 == 0 })
         }
 

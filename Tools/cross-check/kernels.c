@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OUTPUTS = 131, INPUTS = 512, ROWS = 7, TYPES = 8 };
+enum { OUTPUTS = 131, INPUTS = 512, ROWS = 7, TYPES = 11 };
 
 static uint64_t hash(const void *data, size_t bytes) {
     const uint8_t *p = data;
@@ -39,8 +39,10 @@ static void products(martlet_type type, size_t block_bytes, size_t block_element
 
 int main(void) {
     static const martlet_type types[TYPES] = {MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_Q8_0,
-                                              MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K};
-    static const size_t bytes[TYPES] = {4, 2, 2, 34, 18, 144, 176, 210}, elements[TYPES] = {1, 1, 1, 32, 32, 256, 256, 256};
+                                              MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
+                                              MARTLET_Q4_1, MARTLET_Q5_0, MARTLET_Q5_1};
+    static const size_t bytes[TYPES] = {4, 2, 2, 34, 18, 144, 176, 210, 20, 22, 24};
+    static const size_t elements[TYPES] = {1, 1, 1, 32, 32, 256, 256, 256, 32, 32, 32};
     float *weights = numbers(1, OUTPUTS * INPUTS), *x = numbers(2, ROWS * INPUTS);
     for (int t = 0; t < TYPES; t++) products(types[t], bytes[t], elements[t], weights, x);
     martlet_rms_norm(x, weights, 0, 1e-5f, x, ROWS, INPUTS);

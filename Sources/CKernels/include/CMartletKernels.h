@@ -37,7 +37,7 @@ void martlet_spin_hint(void);
 /// Numbered as `ElementType.allCases`.
 typedef enum {
     MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_I32,
-    MARTLET_Q8_0, MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
+    MARTLET_Q8_0, MARTLET_Q4_0, MARTLET_Q4_1, MARTLET_Q5_0, MARTLET_Q5_1, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
     /// Products only: bf16 weights, stored and packed as MARTLET_BF16, with activations rounded to bf16 too. Twice the speed of exact
     /// products where the processor's bf16 units have the full rate (Zen 4 and 5), half of it where not (Sapphire Rapids):
     /// compare martlet_burn_bf16 with martlet_burn_f32.
@@ -47,7 +47,7 @@ typedef enum {
 /// `count` stored elements (whole blocks) to f32, exactly as ggml decodes them.
 void martlet_decode(martlet_type type, const void *stored, float *values, size_t count);
 
-/// `count` f32 values (whole blocks) to `type`: f32, f16, bf16 (round to nearest even), q8_0, q4_0, q4_K, q5_K, q6_K as ggml's
+/// `count` f32 values (whole blocks) to `type`: f32, f16, bf16 (round to nearest even), the block types as ggml's
 /// reference quantizers round. False when this type cannot be written.
 bool martlet_encode(martlet_type type, const float *values, void *stored, size_t count);
 

@@ -129,6 +129,7 @@ static double time_product(martlet_type type, size_t outputs, size_t inputs, siz
 static const struct { martlet_type type; const char *name; int limit; } types[] = {
     {MARTLET_F32, "f32", 0}, {MARTLET_F16, "f16", 0}, {MARTLET_BF16, "bf16", 0}, {MARTLET_Q8_0, "q8_0", 1},
     {MARTLET_Q4_0, "q4_0", 1}, {MARTLET_Q4_K, "q4_K", 1}, {MARTLET_Q5_K, "q5_K", 1}, {MARTLET_Q6_K, "q6_K", 1},
+    {MARTLET_Q4_1, "q4_1", 1}, {MARTLET_Q5_0, "q5_0", 1}, {MARTLET_Q5_1, "q5_1", 1},
     {MARTLET_BF16_PAIRS, "pairs", 2},
 };
 
