@@ -46,6 +46,12 @@ let package = Package(
                 "MartletGeneration", "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors",
                 "MartletFormats", "MartletJSON",
             ]),
+        library(
+            "Training",
+            [
+                "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors", "MartletTokenizers",
+                "MartletFormats", "MartletJSON",
+            ]),
         .target(
             name: "Martlet",
             dependencies: [
@@ -74,6 +80,12 @@ let package = Package(
                 "MartletModels", "MartletTensors", "MartletTokenizers", "MartletFormats", "MartletJSON",
                 "MartletLayers",
                 "MartletGeneration",
+            ]),
+        tests(
+            "Training",
+            [
+                "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors", "MartletTokenizers",
+                "MartletFormats", "MartletJSON",
             ]),
         .testTarget(
             name: "MartletTests",
