@@ -92,6 +92,12 @@ size_t martlet_activation_bytes(martlet_type type, size_t inputs) {
     return (bytes + 63) / 64 * 64;
 }
 
+bool martlet_encode_searched(martlet_type type, const float *values, const float *weights, void *stored, size_t count) {
+    if (!is_quantized(type)) return martlet_encode(type, values, stored, count);
+    kernels()->search(type, values, weights, stored, count);
+    return true;
+}
+
 void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
     kernels()->prepare(type, x, rows, inputs, activations);
 }

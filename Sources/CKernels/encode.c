@@ -23,7 +23,7 @@ static void encode_q8_0(const float *values, block_q8_0 *block) {
 }
 
 /// Integers of four or, with `high`, five bits.
-static void store_halves(const uint8_t *q, uint8_t *nibbles, uint8_t *high) {
+void martlet_store_halves(const uint8_t *q, uint8_t *nibbles, uint8_t *high) {
     for (int i = 0; i < 16; i++) nibbles[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4);
     if (!high) return;
     memset(high, 0, 4);
@@ -39,7 +39,7 @@ static void encode_signed(const float *values, int middle, uint8_t *scale_at, ui
     martlet_float_to_half(scale, scale_at);
     uint8_t q[BLOCK];
     for (int i = 0; i < BLOCK; i++) q[i] = (uint8_t)fminf((float)(2 * middle - 1), values[i] * inverse + ((float)middle + 0.5f));
-    store_halves(q, nibbles, high);
+    martlet_store_halves(q, nibbles, high);
 }
 
 /// The lowest value becomes 0 and the highest `levels`.
@@ -51,7 +51,7 @@ static void encode_from_minimum(const float *values, int levels, uint8_t *scale_
     martlet_float_to_half(lowest, scale_at + 2);
     uint8_t q[BLOCK];
     for (int i = 0; i < BLOCK; i++) q[i] = (uint8_t)fminf((float)levels, (values[i] - lowest) * inverse + 0.5f);
-    store_halves(q, nibbles, high);
+    martlet_store_halves(q, nibbles, high);
 }
 
 static void encode_half_bytes(martlet_type type, const float *values, uint8_t *stored) {

@@ -74,6 +74,15 @@ static affine search_affine(const float *x, affine_search search) {
     return best;
 }
 
+void martlet_store_sub_scales(const int scales[8], const int minima[8], uint8_t packed[12]) {
+    memset(packed, 0, 12);
+    for (int s = 0; s < 4; s++) packed[s] = (uint8_t)scales[s], packed[s + 4] = (uint8_t)minima[s];
+    for (int s = 4; s < 8; s++) {
+        packed[s + 4] = (uint8_t)((scales[s] & 15) | (minima[s] & 15) << 4);
+        packed[s - 4] |= (uint8_t)(scales[s] >> 4 << 6), packed[s] |= (uint8_t)(minima[s] >> 4 << 6);
+    }
+}
+
 /// Writes the sub-blocks' scales and minima, then the integers that fit what these decode to.
 static void encode_affine(const float *x, affine_search search, block_q4_K *header, uint8_t *q) {
     affine fits[8];
@@ -84,16 +93,10 @@ static void encode_affine(const float *x, affine_search search, block_q4_K *head
         largest_scale = fmaxf(largest_scale, fits[s].scale), largest_minimum = fmaxf(largest_minimum, fits[s].minimum);
     }
     const float to_scale = largest_scale > 0 ? 63 / largest_scale : 0, to_minimum = largest_minimum > 0 ? 63 / largest_minimum : 0;
-    memset(header->scales, 0, sizeof header->scales);
-    for (int s = 0; s < 8; s++) {
-        const int scale = clamp(nearest(to_scale * fits[s].scale), 0, 63), minimum = clamp(nearest(to_minimum * fits[s].minimum), 0, 63);
-        if (s < 4) {
-            header->scales[s] = (uint8_t)scale, header->scales[s + 4] = (uint8_t)minimum;
-        } else {
-            header->scales[s + 4] = (uint8_t)((scale & 15) | (minimum & 15) << 4);
-            header->scales[s - 4] |= (uint8_t)(scale >> 4 << 6), header->scales[s] |= (uint8_t)(minimum >> 4 << 6);
-        }
-    }
+    int scales[8], minima[8];
+    for (int s = 0; s < 8; s++)
+        scales[s] = clamp(nearest(to_scale * fits[s].scale), 0, 63), minima[s] = clamp(nearest(to_minimum * fits[s].minimum), 0, 63);
+    martlet_store_sub_scales(scales, minima, header->scales);
     martlet_float_to_half(largest_scale / 63, header->scale);
     martlet_float_to_half(largest_minimum / 63, header->minimum);
     for (int s = 0; s < 8; s++) {
@@ -106,24 +109,25 @@ static void encode_affine(const float *x, affine_search search, block_q4_K *head
     }
 }
 
-static void store_nibble_pairs(const uint8_t *q, uint8_t *nibbles) {
+void martlet_store_nibble_pairs(const uint8_t *q, uint8_t *nibbles, uint8_t *high) {
     for (int pair = 0; pair < 4; pair++)
         for (int i = 0; i < 32; i++)
             nibbles[32 * pair + i] = (uint8_t)((q[64 * pair + i] & 15) | (q[64 * pair + 32 + i] & 15) << 4);
+    if (!high) return;
+    memset(high, 0, 32);
+    for (int i = 0; i < SUPERBLOCK; i++) high[i % 32] |= (uint8_t)(q[i] >> 4 << (i / 32));
 }
 
 void martlet_encode_q4_K(const float *values, block_q4_K *block) {
     uint8_t q[SUPERBLOCK];
     encode_affine(values, (affine_search){15, -1, 0.1f, 20}, block, q);
-    store_nibble_pairs(q, block->nibbles);
+    martlet_store_nibble_pairs(q, block->nibbles, NULL);
 }
 
 void martlet_encode_q5_K(const float *values, block_q5_K *block) {
     uint8_t q[SUPERBLOCK];
     encode_affine(values, (affine_search){31, -0.5f, 0.1f, 15}, (block_q4_K *)block, q);
-    store_nibble_pairs(q, block->nibbles);
-    memset(block->high, 0, sizeof block->high);
-    for (int i = 0; i < SUPERBLOCK; i++) block->high[i % 32] |= (uint8_t)(q[i] >> 4 << (i / 32));
+    martlet_store_nibble_pairs(q, block->nibbles, block->high);
 }
 
 /// The scale of sixteen values for integers −32 ... 31, each value weighted by its square.
@@ -149,6 +153,16 @@ static float search_symmetric(const float *x) {
     return scale;
 }
 
+void martlet_store_q6(const uint8_t *q, block_q6_K *block) {
+    memset(block->low, 0, sizeof block->low);
+    memset(block->high, 0, sizeof block->high);
+    for (int i = 0; i < SUPERBLOCK; i++) {
+        const int half = i / 128, quarter = i / 32 % 4, lane = i % 32;
+        block->low[64 * half + 32 * (quarter & 1) + lane] |= (uint8_t)((q[i] & 15) << (quarter < 2 ? 0 : 4));
+        block->high[32 * half + lane] |= (uint8_t)(q[i] >> 4 << (2 * quarter));
+    }
+}
+
 void martlet_encode_q6_K(const float *values, block_q6_K *block) {
     float scales[16], extreme = 0;
     for (int s = 0; s < 16; s++) {
@@ -163,11 +177,10 @@ void martlet_encode_q6_K(const float *values, block_q6_K *block) {
         const int sub = nearest(inverse * scales[s]);
         block->scales[s] = (int8_t)(sub > 127 ? 127 : sub);
     }
+    uint8_t q[SUPERBLOCK];
     for (int i = 0; i < SUPERBLOCK; i++) {
         const float scale = martlet_half_to_float(block->scale) * (float)block->scales[i / 16];
-        const int q = scale == 0 ? 32 : clamp(nearest(values[i] / scale), -32, 31) + 32;
-        const int half = i / 128, quarter = i / 32 % 4, lane = i % 32;
-        block->low[64 * half + 32 * (quarter & 1) + lane] |= (uint8_t)((q & 15) << (quarter < 2 ? 0 : 4));
-        block->high[32 * half + lane] |= (uint8_t)(q >> 4 << (2 * quarter));
+        q[i] = (uint8_t)(scale == 0 ? 32 : clamp(nearest(values[i] / scale), -32, 31) + 32);
     }
+    martlet_store_q6(q, block);
 }

@@ -10,6 +10,7 @@ typedef void martlet_product(const uint8_t *packed, size_t outputs, size_t input
 
 typedef struct {
     martlet_product *products[MARTLET_BF16_PAIRS + 1];  // NULL for types that are no weights
+    void (*search)(martlet_type, const float *, const float *, uint8_t *, size_t);
     void (*prepare)(martlet_type, const float *, size_t, size_t, void *);
     void (*rms_norm)(const float *, const float *, float, float, float *, size_t, size_t);
     void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t, size_t);

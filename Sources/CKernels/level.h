@@ -4,6 +4,7 @@
 #include "limits.h"
 #include "product.h"
 #include "rows.h"
+#include "search.h"
 
 #define TABLE \
     { \
@@ -13,7 +14,7 @@
                      [MARTLET_Q5_K] = product_q5_K, [MARTLET_Q6_K] = product_q6_K, [MARTLET_BF16_PAIRS] = product_bf16_pairs}, \
         .prepare = prepare, .rms_norm = rms_norm, .layer_norm = layer_norm, .softmax = softmax, .argmax = argmax, \
         .activate = activate, .gate = gate, .add = add, .multiply = multiply, .scale = scale, .add_bias = add_bias, \
-        .soft_cap = soft_cap, .rotate = rotate, .attend_scratch = attend_scratch, .attend = attend, \
+        .soft_cap = soft_cap, .search = search, .rotate = rotate, .attend_scratch = attend_scratch, .attend = attend, \
         .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, \
         .read_all = read_all, .burn_f32 = burn_f32, .burn_int8 = burn_int8, .burn_bf16 = burn_bf16 \
     }

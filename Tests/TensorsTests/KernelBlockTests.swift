@@ -33,6 +33,22 @@ extension KernelTests {
             #expect(encoded(.f16, decoded(.f16, stored)) == stored)
         }
 
+        /// The search's integers and scales do not depend on the instruction set.
+        @Test(arguments: ElementType.allCases.filter(\.isBlockQuantized)) func searchesAreTheSame(_ type: ElementType) {
+            var random = TestRandom(12)
+            let values = random.floats(1_024), weights = random.floats(1_024, 0...3)
+            for weights in [nil, weights] {
+                let results = atEachLevel {
+                    var stored = [UInt8](repeating: 0, count: 1_024 / type.blockElements * type.blockBytes)
+                    let written = unsafe martlet_encode_searched(
+                        type.kernelType, values, weights, &stored, values.count)
+                    #expect(written)
+                    return stored
+                }
+                #expect(results.allSatisfy { $0.result == results[0].result })
+            }
+        }
+
         /// The root mean square error, relative to that of the values, which the formats reach on a uniform distribution.
         @Test(arguments: [
             (ElementType.q8_0, 0.0045), (.q4_0, 0.075), (.q4_1, 0.075), (.q5_0, 0.037), (.q5_1, 0.037), (.q4_K, 0.062),

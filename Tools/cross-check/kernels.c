@@ -35,6 +35,8 @@ static void products(martlet_type type, size_t block_bytes, size_t block_element
     martlet_prepare(type, x, ROWS, INPUTS, activations);
     martlet_matmul(type, packed, OUTPUTS, INPUTS, activations, ROWS, NULL, y, OUTPUTS, false, 0, panels);
     printf("product %d %016llx\n", (int)type, (unsigned long long)hash(y, ROWS * OUTPUTS * sizeof(float)));
+    martlet_encode_searched(type, weights, NULL, stored, OUTPUTS * INPUTS);
+    printf("searched %d %016llx\n", (int)type, (unsigned long long)hash(stored, OUTPUTS * row_bytes));
 }
 
 int main(void) {

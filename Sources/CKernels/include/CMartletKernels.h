@@ -51,6 +51,10 @@ void martlet_decode(martlet_type type, const void *stored, float *values, size_t
 /// reference quantizers round. False when this type cannot be written.
 bool martlet_encode(martlet_type type, const float *values, void *stored, size_t count);
 
+/// The same, with the scales of blocks searched for the least Σ weights · (value − decoded)², never worse than `martlet_encode`;
+/// `weights` NULL when all count alike.
+bool martlet_encode_searched(martlet_type type, const float *values, const float *weights, void *stored, size_t count);
+
 // ---------------------------------------------------------------- products with packed weights
 
 /// A weight `[outputs, inputs]` is packed once into panels of MARTLET_PANEL output columns, interleaved by column, so that
