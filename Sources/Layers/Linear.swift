@@ -10,6 +10,8 @@ package struct Linear: Sendable {
 
     private let weight: Weight
     private let bias: Parameter?
+    /// What a calibration wants to know of the inputs; nil in every other run.
+    private let statistics: InputStatistics?
 
     package init(_ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ scope: Scope) {
         self.init(scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02)), bias, scope)
@@ -31,16 +33,19 @@ package struct Linear: Sendable {
     private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ scope: Scope) {
         weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
         self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros) : nil
+        statistics = scope.source.statistics(of: parameter)
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
-        x.multiplied(by: matrix(on: x.device(for: "linear")), bias: bias?.tensor)
+        statistics?.add(x)
+        return x.multiplied(by: matrix(on: x.device(for: "linear")), bias: bias?.tensor)
     }
 
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
     package static func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
         let device = x.device(for: "linear")
+        for projection in projections { projection.statistics?.add(x) }
         return x.multiplied(
             byEach: projections.map { $0.matrix(on: device) }, biases: projections.map { $0.bias?.tensor })
     }

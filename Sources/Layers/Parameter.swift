@@ -40,6 +40,13 @@ public protocol ParameterSource: AnyObject {
 
     /// A vector (norm weight, bias) or small table as f32.
     func decoded(_ parameter: Parameter) -> Parameter
+
+    /// Where the rows that meet the matrix `parameter` are to be counted; nil, the default, where nobody asks.
+    func statistics(of parameter: Parameter) -> InputStatistics?
+}
+
+extension ParameterSource {
+    public func statistics(of parameter: Parameter) -> InputStatistics? { nil }
 }
 
 /// A place in a model's tree of names, and the source behind it.
