@@ -47,7 +47,7 @@ package struct ModelExport {
         let export = try WeightExport(
             weights, family.names(architecture), on: device,
             fullName: { entry, name in weights.storedName(entry.name) ?? self.prefixed(entry, name, prefix) },
-            type: { parts, own in
+            type: { _, _, parts, own in
                 if let type { return type }
                 return narrowed.contains(parts[0].name) ? common : own.isBlockQuantized ? .f32 : own
             })
@@ -97,27 +97,65 @@ package struct ModelExport {
     ///   - type: of the matrices; nil for the types they have. Vectors, routers and positions are f32, as ggml wants them.
     /// - Throws: ``ModelError`` for a model that the format has no words for.
     package func writeGGUF(to path: String, name: String, text: GGUFMetadata = [:], type: ElementType? = nil) throws {
-        guard let dialect = GGUFDialect.writing(modelType) else {
-            let known = GGUFDialect.all.map(\.modelType).sorted().joined(separator: ", ")
-            throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
+        try writeGGUF(to: path, name: name, text: text, MatrixStorage { _, _, own in type ?? own })
+    }
+
+    /// How the matrices of a GGUF are stored.
+    package struct MatrixStorage {
+        /// The type of a tensor, by the file's name for it, its shape, and the type that it comes in.
+        package let type: (_ name: String, _ shape: Shape, _ own: ElementType) -> ElementType
+        /// Nil for the reference's.
+        package let rounding: WeightExport.Rounding?
+        /// `general.file_type`; nil for the number of the type that has most bytes.
+        package let fileType: Int?
+
+        package init(
+            fileType: Int? = nil, rounding: WeightExport.Rounding? = nil,
+            type: @escaping (_ name: String, _ shape: Shape, _ own: ElementType) -> ElementType
+        ) {
+            (self.type, self.rounding, self.fileType) = (type, rounding, fileType)
         }
-        let settings = try GGUFSettings(architecture, dialect)
-        let export = try WeightExport(
+    }
+
+    /// The tensors that a GGUF of this model has.
+    ///
+    /// - Throws: ``ModelError`` for a model that the format has no words for.
+    package func ggufWeights(_ storage: MatrixStorage) throws(ModelError) -> WeightExport {
+        _ = try dialect()
+        return try WeightExport(
             weights, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
-            type: { parts, own in
+            type: { name, shape, parts, own in
                 let isSmall =
                     parts[0].shape.rank == 1
                     || ["router", "sharedGate", "positions"].contains { parts[0].name.contains($0) }
                 guard !isSmall else { return .f32 }
-                let type = type ?? own
-                return parts[0].shape.width % type.blockElements == 0 ? type : .f16
-            })
+                let type = storage.type(name, shape, own)
+                return shape.width % type.blockElements == 0 ? type : .f16
+            }, rounding: storage.rounding)
+    }
+
+    private func dialect() throws(ModelError) -> GGUFDialect {
+        if let dialect = GGUFDialect.writing(modelType) { return dialect }
+        let known = GGUFDialect.all.map(\.modelType).sorted().joined(separator: ", ")
+        throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
+    }
+
+    /// Writes a GGUF whose matrices are stored as `storage` says. Vectors, routers and positions are f32, as ggml wants them.
+    ///
+    /// - Parameter text: what the file says beside the model's settings, its tokenizer above all.
+    /// - Throws: ``ModelError`` for a model that the format has no words for, and what rounding throws.
+    package func writeGGUF(to path: String, name: String, text: GGUFMetadata, _ storage: MatrixStorage) throws {
+        let dialect = try dialect()
+        let settings = try GGUFSettings(architecture, dialect)
+        let export = try ggufWeights(storage)
         try check(settings, export, dialect, path: path)
         var metadata = settings.metadata
         metadata["general.name"] = .string(name)
-        let stored = type ?? export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
-        metadata["general.file_type"] = .uint32(ModelExport.fileType(stored))
-        if stored.isBlockQuantized { metadata["general.quantization_version"] = .uint32(2) }
+        let most = export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
+        metadata["general.file_type"] = .uint32(storage.fileType.map { UInt32($0) } ?? ModelExport.fileType(most))
+        if export.plan.contains(where: \.type.isBlockQuantized) {
+            metadata["general.quantization_version"] = .uint32(2)
+        }
         // How llama.cpp spells that there is no vocabulary; without the key it refuses the file.
         metadata["tokenizer.ggml.model"] = .string("none")
         for (key, value) in text.entries { metadata[key] = value }

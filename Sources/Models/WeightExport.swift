@@ -47,19 +47,30 @@ package struct WeightExport {
         var parts: [Inventory.Entry]
     }
 
+    /// How the numbers of a tensor become those of its type.
+    ///
+    /// - Parameter parts: ours, in the order of the file's rows.
+    package typealias Rounding = (_ tensor: Tensor, _ planned: PlannedTensor, _ parts: [Inventory.Entry]) throws ->
+        Tensor
+
+    package typealias Content = (planned: PlannedTensor, parts: [Inventory.Entry])
+
     private let items: [Item]
     private let source: WeightSource
     private let device: Device
+    /// Nil for the reference's.
+    private let rounding: Rounding?
 
     /// - Parameters:
     ///   - fullName: the name in the file of a parameter for which the table has this.
-    ///   - type: the type in the file of a tensor with these parts, the first of which has the type `own`.
+    ///   - type: the type in the file of a tensor of this shape with these parts, the first of which has the type `own`.
     /// - Throws: ``ModelError`` for parameters that the table does not list, or that cannot be stored as it says.
     package init(
         _ source: WeightSource, _ names: WeightNames, on device: Device, fullName: (Inventory.Entry, String) -> String,
-        type: (_ parts: [Inventory.Entry], _ own: ElementType) -> ElementType
+        type: (_ name: String, _ shape: Shape, _ parts: [Inventory.Entry], _ own: ElementType) -> ElementType,
+        rounding: Rounding? = nil
     ) throws(ModelError) {
-        (self.source, self.device) = (source, device)
+        (self.source, self.device, self.rounding) = (source, device, rounding)
         var order: [String] = []
         var groups: [String: (layout: WeightName.Layout, parts: [Inventory.Entry])] = [:]
         for entry in source.inventory.entries {
@@ -76,13 +87,17 @@ package struct WeightExport {
                 let shape = WeightExport.shape(parts, layout)
                 let own = source.type(parts[0].name)
                 return Item(
-                    planned: PlannedTensor(name: name, type: type(parts, own), shape: shape), layout: layout,
+                    planned: PlannedTensor(name: name, type: type(name, shape, parts, own), shape: shape),
+                    layout: layout,
                     parts: parts)
             }
         }
     }
 
     package var plan: [PlannedTensor] { items.map(\.planned) }
+
+    /// Each tensor with ours that it holds.
+    package var contents: [Content] { items.map { ($0.planned, $0.parts) } }
 
     private static func sorted(_ parts: [Inventory.Entry], _ layout: WeightName.Layout) -> [Inventory.Entry] {
         switch layout {
@@ -133,7 +148,7 @@ package struct WeightExport {
                     Tensor.joined(rowsOf: uniform(parts.map { $0.type.isBlockQuantized ? $0.decoded(on: device) : $0 }))
                 )
             }
-        return tensor.converted(to: type, on: device)
+        return try rounding?(tensor, item.planned, item.parts) ?? tensor.converted(to: type, on: device)
     }
 
     /// Parts of one tensor may have been kept apart, in types of their own.
