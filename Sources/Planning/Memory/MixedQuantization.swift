@@ -1,8 +1,8 @@
-/// Chooses the block format of each tensor as llama.cpp does without an importance matrix, before any file exists.
+/// Chooses the block format of each tensor as llama.cpp does, before any file exists.
 ///
 /// Source: `llama_tensor_get_type` of llama.cpp (2025); verified against the sizes that its quantize table and published files
 /// print. Norms, biases, routers and position tables stay in 32 bits (16 in files of plain types where they are matrices).
-struct MixedQuantization {
+package struct MixedQuantization {
     let fileType: FileType
     let isFalcon: Bool
     /// The size class that llama.cpp calls 70B: 80 layers of grouped-query attention.
@@ -12,20 +12,32 @@ struct MixedQuantization {
     let experts: Int
     let layers: Int
     let headIsTied: Bool
+    /// Whether the rounding is weighted by an importance matrix, which lets a few tensors have other types.
+    let hasImportance: Bool
+
+    package init(
+        _ fileType: FileType, modelType: String, layers: Int, groups: Int, experts: Int, headIsTied: Bool,
+        hasImportance: Bool
+    ) {
+        (self.fileType, self.layers, self.groups, self.experts) = (fileType, layers, groups, experts)
+        (self.headIsTied, self.hasImportance) = (headIsTied, hasImportance)
+        isFalcon = modelType == "falcon"
+        isSeventyBillion = layers == 80 && (groups > 1 || modelType == "qwen2")
+    }
 
     init(_ blueprint: Blueprint, _ fileType: FileType) {
-        self.fileType = fileType
         let layers = blueprint.stacks.flatMap(\.layers)
         let attention = layers.first?.attention
-        self.layers = layers.count
-        isFalcon = blueprint.modelType == "falcon"
-        groups = attention.map { $0.queryHeads / max($0.keyHeads, 1) } ?? 1
-        isSeventyBillion = layers.count == 80 && (groups > 1 || blueprint.modelType == "qwen2")
-        experts =
+        let experts =
             layers.lazy.compactMap { layer in
                 if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
             }.first ?? 0
-        if case .tied = blueprint.head.projection { headIsTied = true } else { headIsTied = false }
+        var headIsTied = false
+        if case .tied = blueprint.head.projection { headIsTied = true }
+        self.init(
+            fileType, modelType: blueprint.modelType, layers: layers.count,
+            groups: attention.map { $0.queryHeads / max($0.keyHeads, 1) } ?? 1, experts: experts,
+            headIsTied: headIsTied, hasImportance: false)
     }
 
     /// The format of a tensor; `layer` counts the tensors of its part before it.
@@ -33,19 +45,24 @@ struct MixedQuantization {
         let matrix = tensor.isMatrix || tensor.part == .tokenTable
         guard matrix, tensor.shape.count >= 2 else { return .f32 }
         if [.router, .positionTable, .segmentTable, .relativePositions].contains(tensor.part) { return .f32 }
+        return type(of: tensor.part, layer: layer, row: tensor.shape.last ?? 1)
+    }
+
+    /// The same for a matrix of which only its part and the length of its rows is known.
+    package func type(of part: ParameterTensor.Part, layer: Int, row: Int) -> StorageType {
         if fileType.base.blockElements == 1 { return fileType.base }
-        return fitting(wanted(tensor.part, layer), row: tensor.shape.last ?? 1)
+        return fitting(wanted(part, layer), row: row)
     }
 
     /// A format whose blocks divide the row, where the wanted one's do not.
-    private func fitting(_ type: StorageType, row: Int) -> StorageType {
+    package func fitting(_ type: StorageType, row: Int) -> StorageType {
         guard row % type.blockElements != 0 else { return type }
         let second: StorageType =
             switch type {
             case .q5_K: .q5_1
             case .q6_K: .q8_0
             case .q4_K: .q5_0
-            case .tq1_0, .tq2_0: .q4_0
+            case .q2_K, .q3_K, .tq1_0, .tq2_0: .q4_0
             default: type.blockElements == 256 ? .iq4_NL : .f16
             }
         return row % second.blockElements == 0 ? second : .f16
@@ -155,14 +172,16 @@ struct MixedQuantization {
         switch fileType {
         case .q2_K: return .q3_K
         case .q2_K_S where first: return .q4_K
-        case .iq3_XXS: return first ? .q4_K : .q3_K
+        case .iq3_XXS where !hasImportance: return first ? .q4_K : .q3_K
         case .q3_K_M: return layer < layers / 16 ? .q5_K : !isFalcon || getsMoreBits(layer) ? .q4_K : .q3_K
         case .iq3_M where first || (experts == 8 && getsMoreBits(layer)): return .q4_K
         case .q3_K_L: return isFalcon ? .q4_K : .q5_K
         case .q4_K_M where isFalcon: return layer < layers / 16 ? .q6_K : getsMoreBits(layer) ? .q5_K : .q4_K
         case .q4_K_M where getsMoreBits(layer), .q5_K_M where getsMoreBits(layer): return .q6_K
-        case .iq4_NL where first, .iq4_XS where first: return .q5_K
+        case .iq4_NL where first && !hasImportance, .iq4_XS where first && !hasImportance: return .q5_K
         case .q4_K_S where first && !isFalcon: return .q5_K
+        case .q4_0 where first && hasImportance: return .q4_1
+        case .q5_0 where first && hasImportance: return .q5_1
         default: return fileType.base
         }
     }
