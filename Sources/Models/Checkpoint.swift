@@ -173,7 +173,12 @@ package final class CheckpointSource: ParameterSource {
     /// Bytes of all packed matrices: what one decode step reads of the weights.
     package private(set) var packedBytes = 0
 
-    package init(_ checkpoint: Checkpoint, device: Device) { (self.checkpoint, self.device) = (checkpoint, device) }
+    /// What matrices of plain numbers become for products; nil for what they are.
+    private let matrices: ElementType?
+
+    package init(_ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil) {
+        (self.checkpoint, self.device, self.matrices) = (checkpoint, device, matrices)
+    }
 
     package func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
         do throws(FormatError) {
@@ -189,10 +194,18 @@ package final class CheckpointSource: ParameterSource {
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
         guard let value = parameter.value else { return nil }
-        let packed = PackedMatrix(value, on: device)
+        let packed = PackedMatrix(asWanted(value), on: device)
         packedBytes += packed.bytes
         value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
         return packed
+    }
+
+    /// Blocks that the file has stay, and so do rows that would not fill blocks.
+    private func asWanted(_ value: Tensor) -> Tensor {
+        guard let matrices, !value.type.isBlockQuantized, value.shape.width % matrices.blockElements == 0 else {
+            return value
+        }
+        return value.converted(to: matrices, on: device)
     }
 
     package func decoded(_ parameter: Parameter) -> Parameter {

@@ -1,7 +1,7 @@
 package import MartletFormats
 package import MartletJSON
 public import MartletLayers
-package import MartletTensors
+public import MartletTensors
 
 /// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.
 public struct ModelFile: Sendable {
@@ -20,6 +20,10 @@ public struct ModelFile: Sendable {
 
     /// The tensors as the file names them.
     package let tensors: StoredTensors
+
+    /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations are multiplied as
+    /// int8. Nil leaves them as they are.
+    public var matrices: ElementType?
 
     /// Opens and describes the model at `path`.
     ///
@@ -108,7 +112,7 @@ public struct ModelFile: Sendable {
     }
 
     private func model(on device: Device, packedBytes: inout Int) throws -> Model {
-        let source = CheckpointSource(try checkpoint(), device: device)
+        let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices)
         let model = try Model(architecture, Scope(source))
         if let failure = source.failure { throw failure }
         packedBytes = source.packedBytes

@@ -12,6 +12,11 @@ struct TaskInput: ParsableArguments {
     @Argument(help: "A file with one text per line; standard input when absent or -.")
     var file = "-"
 
+    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    var weights: MatrixType?
+
+    enum MatrixType: String, ExpressibleByArgument, CaseIterable { case eightBits = "q8_0" }
+
     @Flag(help: "One JSON object per line.")
     var json = false
 
@@ -24,7 +29,8 @@ struct TaskInput: ParsableArguments {
 
     /// The model's files, its tokenizer, and the device to compute on.
     func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
-        let file = try ModelFile(path: try model.path())
+        var file = try ModelFile(path: try model.path())
+        if weights == .eightBits { file.matrices = .q8_0 }
         return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
     }
 
