@@ -39,6 +39,11 @@ let package = Package(
                 "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
                 "MartletJSON",
             ]),
+        library(
+            "Quantization",
+            [
+                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
+            ]),
         library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
         library(
             "Tasks",
@@ -62,7 +67,7 @@ let package = Package(
             name: "martlet-cli",
             dependencies: [
                 "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
-                "MartletGeneration", "MartletPlanning", "MartletTasks", "MartletJSON",
+                "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -73,6 +78,11 @@ let package = Package(
         tests("Tokenizers", ["MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
+        tests(
+            "Quantization",
+            [
+                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
+            ]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         tests(
             "Tasks",

@@ -19,7 +19,8 @@ struct MartletCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             GenerateCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
-            InspectCommand.self, ConvertCommand.self, PlanCommand.self, EmbedCommand.self, ClassifyCommand.self,
+            InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
+            ClassifyCommand.self,
             TagCommand.self, AnswerCommand.self, FillCommand.self, TranslateCommand.self, SummarizeCommand.self,
             BenchCommand.self, DoctorCommand.self,
         ])
