@@ -11,28 +11,33 @@ extension Blueprint {
         // Where the projection comes first, positions and norm stand behind it.
         let inner = architecture.embedding.factorised?.order == .projectionThenPositions ? width : table
         var embeddings = [ParameterTensor("tokens.weight", [architecture.vocabulary, table], .tokenTable, .lookedUp)]
+        let written = architecture.embedding.targetVocabulary
+        if let written {
+            embeddings.append(ParameterTensor("targetTokens.weight", [written, table], .tokenTable, .lookedUp))
+        }
+        let normed = architecture.embedding.factorised?.order == .normThenProjection ? table : width
         let segments = architecture.embedding.segments
         var stacks: [Stack]
         switch architecture.body {
-        case .decoder(let stack): stacks = [Stack(stack, .decoder, width: width, table: inner)]
-        case .encoder(let stack): stacks = [Stack(stack, .encoder, width: width, table: inner)]
+        case .decoder(let stack): stacks = [Stack(stack, .decoder, width: width, table: inner, normed)]
+        case .encoder(let stack): stacks = [Stack(stack, .encoder, width: width, table: inner, normed)]
         case .encoderDecoder(let encoder, let decoder):
             stacks = [
-                Stack(encoder, .encoder, width: width, table: inner),
-                Stack(decoder, .decoder, width: width, table: inner),
+                Stack(encoder, .encoder, width: width, table: inner, normed),
+                Stack(decoder, .decoder, width: width, table: inner, normed),
             ]
         }
         if segments > 0, let first = stacks.first {
             embeddings.append(
-                ParameterTensor("\(first.role.rawValue).segments.weight", [segments, table], .segmentTable, .lookedUp))
+                ParameterTensor("\(first.role.rawValue).segments.weight", [segments, inner], .segmentTable, .lookedUp))
         }
         if let factorised = architecture.embedding.factorised, let first = stacks.first {
             embeddings += projection(
                 "\(first.role.rawValue).projection", width, factorised.width, .stem, bias: factorised.bias)
         }
         self.init(
-            modelType: modelType, width: width, vocabulary: architecture.vocabulary, context: architecture.context,
-            embeddings: embeddings, stacks: stacks, head: Head(architecture))
+            modelType: modelType, width: width, vocabulary: written ?? architecture.vocabulary,
+            context: architecture.context, embeddings: embeddings, stacks: stacks, head: Head(architecture))
         if let counted = try? architecture.inventory() { inventory = Blueprint.named(counted, after: derivedTensors) }
     }
 
@@ -62,26 +67,52 @@ extension Blueprint {
 }
 
 extension Blueprint.Stack {
-    fileprivate init(_ stack: Architecture.Stack, _ role: Role, width: Int, table: Int) {
+    /// - Parameters:
+    ///   - table: the width of the tables of positions.
+    ///   - normed: that of the norm in front of the first layer.
+    fileprivate init(_ stack: Architecture.Stack, _ role: Role, width: Int, table: Int, _ normed: Int) {
         var own: [ParameterTensor] = []
         if case .learned(let positions, let offset) = stack.positions {
             own.append(
                 ParameterTensor(
                     "\(role.rawValue).positions.weight", [positions + offset, table], .positionTable, .lookedUp))
         }
-        if let norm = stack.inputNorm { own += Blueprint.Norm("inputNorm", table, norm.vectors).tensors(role.rawValue) }
+        if let norm = stack.inputNorm {
+            own += Blueprint.Norm("inputNorm", normed, norm.vectors).tensors(role.rawValue)
+        }
         if let norm = stack.outputNorm {
             own += Blueprint.Norm("outputNorm", width, norm.vectors).tensors(role.rawValue)
         }
-        if case .buckets(let buckets, _) = stack.layers.first?.attention.positions {
-            let heads = stack.layers.first?.attention.queryHeads ?? 0
-            own.append(
-                ParameterTensor("\(role.rawValue).buckets.weight", [buckets, heads], .relativePositions, .lookedUp))
+        if let form = stack.layers.first?.attention {
+            own += Blueprint.Stack.scorePositions(form, role.rawValue, width: width)
+        }
+        if let convolution = stack.convolution {
+            let name = "\(role.rawValue).convolution"
+            own.append(ParameterTensor("\(name).weight", [width, width, convolution.size], .stem, .multiplied(.own)))
+            own.append(ParameterTensor("\(name).bias", [width], .stem, .elementwise))
+            own += Blueprint.Norm("norm", width, convolution.norm.vectors).tensors(name)
         }
         let layers = stack.layers.enumerated().map { index, layer in
             Blueprint.Layer(layer, name: "\(role.rawValue).\(index)", width: width)
         }
         self.init(role, own: own, layers: layers)
+    }
+
+    /// The tables that the layers of a stack share for what positions do to their scores.
+    private static func scorePositions(
+        _ form: Architecture.Attention, _ role: String, width: Int
+    ) -> [ParameterTensor] {
+        switch form.positions {
+        case .none, .rotary, .linearBias: return []
+        case .buckets(let count, _):
+            return [
+                ParameterTensor("\(role).distances.weight", [count, form.queryHeads], .relativePositions, .lookedUp)
+            ]
+        case .disentangled(let positions):
+            let rows = [2 * positions.span, width]
+            return [ParameterTensor("\(role).relative.weight", rows, .relativePositions, .lookedUp)]
+                + (positions.norm.map { Blueprint.Norm("norm", width, $0.vectors).tensors("\(role).relative") } ?? [])
+        }
     }
 }
 
@@ -97,8 +128,10 @@ extension Blueprint.Layer {
         case .parallelShared: norms = ["attention.normBefore"]
         }
         self.init(
-            name: name, attention: Blueprint.Attention(layer.attention),
-            crossAttention: layer.crossAttention.map(Blueprint.Attention.init),
+            name: name, attention: Blueprint.Attention(layer.attention, name + ".attention", width: width),
+            crossAttention: layer.crossAttention.map {
+                Blueprint.Attention($0, name + ".crossAttention", width: width)
+            },
             feedForward: Blueprint.FeedForward(layer.feedForward),
             norms: norms.map { Blueprint.Norm($0, width, layer.norm.vectors) },
             sharesParametersOf: layer.sharesParametersOf)
@@ -106,7 +139,7 @@ extension Blueprint.Layer {
 }
 
 extension Blueprint.Attention {
-    fileprivate init(_ attention: Architecture.Attention) {
+    fileprivate init(_ attention: Architecture.Attention, _ name: String, width: Int) {
         let biases: Biases =
             switch attention.bias {
             case .none: .none
@@ -120,6 +153,36 @@ extension Blueprint.Attention {
         self.init(
             queryHeads: attention.queryHeads, keyHeads: attention.keyHeads, headWidth: attention.headWidth,
             reach: attention.reach, biases: biases, norms: norms ?? [])
+        others =
+            Blueprint.Attention.globalProjections(attention, name, width: width)
+            + Blueprint.Attention.positionProjections(attention, name, width: width)
+    }
+
+    /// Longformer's second projections; where no position is global, nothing passes through them.
+    private static func globalProjections(
+        _ form: Architecture.Attention, _ name: String, width: Int
+    ) -> [ParameterTensor] {
+        guard case .aroundAndGlobal(_, let first) = form.reach else { return [] }
+        let bias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
+        let rows: ParameterTensor.Rows = first > 0 ? .own : .fixed(0)
+        return MartletPlanning.projection(
+            name + ".globalQuery", form.queryWidth, width, .query, bias: bias, rows: .fixed(first))
+            + MartletPlanning.projection(name + ".globalKey", form.keyWidth, width, .key, bias: bias, rows: rows)
+            + MartletPlanning.projection(name + ".globalValue", form.keyWidth, width, .value, bias: bias, rows: rows)
+    }
+
+    /// DeBERTa's projections of relative positions, one pass over the table for each sequence.
+    private static func positionProjections(
+        _ form: Architecture.Attention, _ name: String, width: Int
+    ) -> [ParameterTensor] {
+        guard case .disentangled(let positions) = form.positions, positions.projections == .own else { return [] }
+        func matrix(_ matrix: String) -> [ParameterTensor] {
+            MartletPlanning.projection(
+                "\(name).\(matrix)", form.queryWidth, width, .relativePositions, bias: .present,
+                rows: .fixed(2 * positions.span))
+        }
+        return (positions.terms == .positionToContent ? [] : matrix("positionKey"))
+            + (positions.terms == .contentToPosition ? [] : matrix("positionQuery"))
     }
 }
 
@@ -137,33 +200,8 @@ extension Blueprint.FeedForward {
     }
 }
 
-extension Blueprint.Head {
-    fileprivate init(_ architecture: Architecture) {
-        let head: Architecture.TokenHead
-        switch architecture.head {
-        case .tokens(let form), .pretraining(let form, _): head = form
-        case .none, .pooled, .nextSentence, .sequence, .rows, .answers:
-            self.init(.none, width: architecture.width)
-            return
-        }
-        let bias: Architecture.Presence = head.bias == .present ? .present : .absent
-        if let transform = head.transform {
-            let dense = MartletPlanning.projection(
-                "head.transform", transform.width, architecture.width, .headTransform, bias: .present)
-            let projection: Projection = head.weights == .tied ? .tied(bias: bias) : .own(bias: bias)
-            self.init(projection, width: transform.width, before: dense)
-            return
-        }
-        let narrow = architecture.embedding.factorised?.width
-        self.init(
-            head.weights == .tied ? .tied(bias: bias) : .own(bias: bias), width: narrow ?? architecture.width,
-            before: narrow.map { MartletPlanning.projection("head.narrowing", $0, architecture.width, .headTransform) }
-                ?? [])
-    }
-}
-
 extension Architecture.Norm {
-    fileprivate var vectors: Blueprint.Norm.Vectors {
+    var vectors: Blueprint.Norm.Vectors {
         switch self {
         case .layer: .weightAndBias
         case .unweighted: .none

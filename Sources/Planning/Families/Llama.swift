@@ -25,32 +25,6 @@ let llamaFamilies: [PlannedFamily] = [
     llama(
         "smollm3",
         Defaults(width: 2048, layers: 36, heads: 16, keyHeads: 4, vocabulary: 128256, context: 32768, tied: true)),
-    llama(
-        "gemma",
-        Defaults(
-            width: 3072, layers: 28, heads: 16, keyHeads: 16, headWidth: 256, hidden: 24576, vocabulary: 256000,
-            context: 8192, tied: true)),
-    llama(
-        "gemma2",
-        Defaults(
-            width: 2304, layers: 26, heads: 8, keyHeads: 4, headWidth: 256, hidden: 9216, vocabulary: 256000,
-            context: 8192, tied: true, window: 4096, everyFull: 2)
-    ) { _, model in model.norms = fourNorms },
-    llama(
-        "gemma3_text",
-        Defaults(
-            width: 2304, layers: 26, heads: 8, keyHeads: 4, headWidth: 256, hidden: 9216, vocabulary: 262208,
-            context: 131072, tied: true, window: 4096, everyFull: 6)
-    ) { _, model in
-        model.norms = fourNorms
-        model.attention.norms = headNorms(model.attention)
-    },
-    llama("phi3", Defaults(hidden: 8192, vocabulary: 32064, context: 4096)) { _, model in
-        model.attention.projections = .fused
-        if case .gated(let hidden, let bias, _) = model.feedForward {
-            model.feedForward = .gated(hidden: hidden, bias: bias, fused: .present)
-        }
-    },
     llama("olmo", Defaults(vocabulary: 50304)) { _, model in model.normVectors = .none },
     llama("olmo2", Defaults(vocabulary: 50304)) { _, model in model.attention.norms = wideNorms(model.attention) },
     llama("olmo3", Defaults(vocabulary: 50304, window: 4096, everyFull: 4)) { _, model in
@@ -76,13 +50,6 @@ let llamaFamilies: [PlannedFamily] = [
         if fields.flag("qk_layernorm", standard: false) { model.attention.norms = wideNorms(model.attention) }
     },
 ]
-
-let fourNorms = ["attention.normBefore", "attention.normAfter", "feedForward.normBefore", "feedForward.normAfter"]
-
-/// One norm per head over queries and keys: Qwen3, Gemma 3.
-func headNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {
-    ["queryNorm", "keyNorm"].map { Blueprint.Norm($0, attention.headWidth, .weight) }
-}
 
 /// A norm over all heads of queries and of keys: OLMo 2.
 func wideNorms(_ attention: Blueprint.Attention) -> [Blueprint.Norm] {

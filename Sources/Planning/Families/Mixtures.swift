@@ -1,43 +1,8 @@
 internal import MartletJSON
 internal import MartletLayers
 
-/// Models of experts.
+/// Models of experts that cannot be run yet.
 let mixtureFamilies: [PlannedFamily] = [
-    PlannedFamily("mixtral") { fields in
-        var model = mixtureShape(
-            &fields, width: 4096, layers: 32, heads: 32, keyHeads: 8, vocabulary: 32000, context: 131072)
-        if let window = fields.optionalInteger("sliding_window") { model.attention.reach = .window(window) }
-        model.feedForward = .experts(
-            .init(
-                count: fields.integer("num_local_experts", standard: 8),
-                active: fields.integer("num_experts_per_tok", standard: 2),
-                hidden: fields.integer("intermediate_size", standard: 14336)))
-        return model.blueprint(fields.modelType)
-    },
-    PlannedFamily("qwen2_moe") { fields in
-        var model = mixtureShape(
-            &fields, width: 2048, layers: 24, heads: 16, keyHeads: 16, vocabulary: 151936, context: 32768)
-        if fields.flag("qkv_bias", standard: true) { model.attention.biases = .queryKeyValue }
-        model.feedForward = .experts(
-            .init(
-                count: fields.integer("num_experts", standard: 60),
-                active: fields.integer("num_experts_per_tok", standard: 4),
-                hidden: fields.integer("moe_intermediate_size", standard: 1408),
-                sharedHidden: fields.integer("shared_expert_intermediate_size", standard: 5632), sharedGate: .present))
-        return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 5632))
-    },
-    PlannedFamily("qwen3_moe") { fields in
-        var model = mixtureShape(
-            &fields, width: 2048, layers: 24, heads: 32, keyHeads: 4, vocabulary: 151936, context: 32768)
-        if fields.flag("attention_bias", standard: false) { model.attention.biases = .all }
-        model.attention.norms = headNorms(model.attention)
-        model.feedForward = .experts(
-            .init(
-                count: fields.integer("num_experts", "num_local_experts", standard: 128),
-                active: fields.integer("num_experts_per_tok", standard: 8),
-                hidden: fields.integer("moe_intermediate_size", standard: 768)))
-        return sparse(&fields, model, dense: fields.integer("intermediate_size", standard: 6144))
-    },
     PlannedFamily("olmoe") { fields in
         var model = mixtureShape(
             &fields, width: 2048, layers: 16, heads: 16, keyHeads: 16, vocabulary: 50304, context: 4096)
@@ -91,20 +56,6 @@ private func mixtureShape(
             headWidth: headWidth, reach: .past),
         feedForward: .plain(hidden: 1, bias: .absent), normVectors: .weight,
         head: fields.causalHead(tied: fields.flag("tie_word_embeddings", standard: false)))
-}
-
-/// Qwen's layout: experts in every `decoder_sparse_step`-th layer but those of `mlp_only_layers`.
-private func sparse(_ fields: inout ConfigurationFields, _ model: DecoderShape, dense: Int) -> Blueprint {
-    let step = fields.integer("decoder_sparse_step", standard: 1)
-    let without = (fields.list("mlp_only_layers") ?? []).compactMap(\.integerValue)
-    if fields.flag("use_sliding_window", standard: false) {
-        fields.problem("use_sliding_window = true is not described")
-    }
-    return model.blueprint(fields.modelType) { index, layer in
-        if without.contains(index) || (index + 1) % step != 0 {
-            layer.feedForward = .gated(hidden: dense, bias: .absent, fused: .absent)
-        }
-    }
 }
 
 /// DeepSeek-V2 and V3: latent attention; the first layers dense, the rest of experts with shared ones (arXiv:2405.04434, 2412.19437).

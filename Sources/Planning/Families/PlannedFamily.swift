@@ -16,7 +16,7 @@ public struct DescribedModel: Sendable, Hashable {
     }
 }
 
-/// Model types by name, each with the translation of its configuration.
+/// Model types that Martlet cannot run, each with the translation of its configuration into what it costs.
 struct PlannedFamily: Sendable {
     typealias Translation = @Sendable (inout ConfigurationFields) -> Blueprint
 
@@ -27,21 +27,21 @@ struct PlannedFamily: Sendable {
         (self.modelTypes, self.translate) = (modelTypes, translate)
     }
 
-    static let all: [PlannedFamily] =
-        gptFamilies + llamaFamilies + mixtureFamilies + encoderFamilies + encoderDecoderFamilies + pictureFamilies
+    /// Model types that are planned and not run.
+    static let described: [PlannedFamily] =
+        gptFamilies + llamaFamilies + mixtureFamilies + encoderFamilies + [whisperFamily] + pictureFamilies
 
-    /// Model types whose description is the one that runs, so that its parameters are those of the model itself.
-    static let runnable = [
-        "bloom", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "mistral",
-        "mixtral",
-        "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
-    ]
+    /// Model types that Martlet runs: their description is the one that runs, and their parameters are those of the model itself.
+    static let runnable = Families.all.flatMap { $0.modelTypes }.filter { !notConfigured.contains($0) }
 
-    /// Of those, the ones whose files keep queries, keys and values in one tensor.
+    /// Formats that go by a name of their own and keep no `config.json`.
+    private static let notConfigured = ["ctranslate2"]
+
+    /// Of those, the decoders whose files keep queries, keys and values in one tensor.
     static let fused = ["bloom", "falcon", "gpt2", "gpt_neox", "phi3"]
 
     /// Every model type that can be planned, in alphabetical order.
-    static var knownModelTypes: [String] { (all.flatMap(\.modelTypes) + runnable).sorted() }
+    static var knownModelTypes: [String] { (described.flatMap(\.modelTypes) + runnable).sorted() }
 }
 
 extension DescribedModel {
@@ -65,7 +65,7 @@ extension DescribedModel {
             self = try DescribedModel(runnable: object, modelType: modelType)
             return
         }
-        guard let family = PlannedFamily.all.first(where: { $0.modelTypes.contains(modelType) }) else {
+        guard let family = PlannedFamily.described.first(where: { $0.modelTypes.contains(modelType) }) else {
             throw .unknownModelType(modelType, known: PlannedFamily.knownModelTypes)
         }
         var fields = ConfigurationFields(object, modelType: modelType)
@@ -79,12 +79,9 @@ extension DescribedModel {
         guard let family = Families.reading(modelType) else {
             throw .unknownModelType(modelType, known: PlannedFamily.knownModelTypes)
         }
-        let layers = ["num_hidden_layers", "n_layer"].compactMap { object[$0]?.integerValue }.max() ?? 0
-        guard layers <= ConfigurationFields.mostLayers else {
-            throw .configuration(modelType: modelType, problems: ["\(layers) layers are more than any model has"])
-        }
         let reader = ConfigReader(object, path: "config.json")
         let architecture = family.architecture(reader)
+        for contradiction in architecture.contradictions { reader.reject(contradiction) }
         do { try reader.finish(ignoring: family.harmlessKeys) } catch {
             throw .configuration(modelType: modelType, problems: error.offences)
         }
@@ -105,7 +102,7 @@ extension Blueprint {
 
     /// Leaves the head out when the checkpoint was written by a class without one.
     mutating func restrict(toClass name: String?) {
-        guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel") else { return }
+        guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel"), hasDecoder else { return }
         head = Head(.none, width: head.width)
         inventory = inventory?.filter { $0.part != .head }
     }
