@@ -36,8 +36,8 @@ let package = Package(
         library(
             "Planning",
             [
-                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
+                "CMartletPlanningData", "MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletFormats", "MartletJSON",
             ]),
         library(
             "Quantization",

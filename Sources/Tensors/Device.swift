@@ -42,6 +42,9 @@ public final class Device: Sendable {
     /// Bytes held, in use or free.
     public var heldBytes: Int { shelves.withLock { $0.heldBytes } }
 
+    /// The bytes that a request for `bytes` holds: sizes go by classes.
+    package static func heldBytes(for bytes: Int) -> Int { Shelves.sizeClass(of: bytes).1 }
+
     /// Gives free memory back to the system.
     public func trim() { shelves.withLock { $0.trim() } }
 
@@ -99,7 +102,7 @@ private struct Shelves {
     }
 
     /// The smallest of 2^e · {4, 5, 6, 7} / 4 that holds `bytes`, and its index; nothing is smaller than 256 bytes.
-    private static func sizeClass(of bytes: Int) -> (Int, Int) {
+    static func sizeClass(of bytes: Int) -> (Int, Int) {
         let wanted = max(bytes, 256)
         let exponent = Int.bitWidth - 1 - wanted.leadingZeroBitCount
         let step = (1 << exponent) / 4

@@ -30,8 +30,12 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "Tokens of one source sequence of an encoder-decoder (default: the context).")
     var source: Int?
 
-    @Option(help: "How weights are stored: f32, bf16, q8_0, q4_K, … or a mixture of llama.cpp's, Q4_K_M, ….")
-    var weights = "bf16"
+    @Option(
+        help: """
+            How weights are stored: f32, bf16, q8_0, q4_K, … or a mixture of llama.cpp's, Q4_K_M, … (default: as the file has them, or \
+            bf16).
+            """)
+    var weights: String?
 
     @Option(help: "How keys and values are stored: f32, f16, bf16, q8_0, q4_0, ….")
     var cache = "f16"
@@ -101,10 +105,12 @@ struct PlanCommand: ParsableCommand {
         }
         if let runs { return try PlanScaling.fit(path: runs, json: json) }
         let described = try describe()
+        var request = try request(described)
         if measure {
-            return try PlanMeasurement(path: try modelPath(), described, request: request()).write(json: json)
+            return try PlanMeasurement(path: try modelPath(), described, request: request).write(json: json)
         }
-        let plan = try Plan(described, request())
+        request.hardware = try device()
+        let plan = try Plan(described, request)
         if let html { try PlanFile.write(plan.page, to: html) }
         if tensors { return Output.write(plan.tensorTable) }
         if json { Output.document(plan.json) } else { Output.write(plan.text(explained: explain)) }
@@ -112,24 +118,29 @@ struct PlanCommand: ParsableCommand {
 
     // MARK: - What is asked
 
-    private func request() throws -> PlanRequest {
+    private func request(_ model: DescribedModel) throws -> PlanRequest {
         var request = PlanRequest()
-        guard let storage = WeightStorage(named: weights) else {
-            throw UsageError(
-                "--weights \(weights) is not known; known are \(WeightStorage.names.joined(separator: ", "))")
-        }
         guard let type = StorageType(named: cache) else {
             throw UsageError(
                 "--cache \(cache) is not known; known are \(StorageType.allCases.map(\.rawValue).joined(separator: ", "))"
             )
         }
         (request.context, request.sequences, request.sourceTokens) = (context, batch, source)
-        (request.weights, request.cache) = (storage, CacheLayout(type: type, block: cacheBlock))
-        request.hardware = try device()
+        (request.weights, request.cache) = (try storage(model), CacheLayout(type: type, block: cacheBlock))
+        request.engineSeconds = hardware == nil && !measure ? 1 : nil
         request.budget = try memory.map(PlanFile.bytes)
         request.speculation = acceptance.map { Speculation(acceptance: $0, guesses: guesses, costRatio: draftCost) }
         request.training = try training.request()
         return request
+    }
+
+    private func storage(_ model: DescribedModel) throws -> WeightStorage {
+        guard let weights else { return model.storedTypes.map { .stored($0) } ?? .uniform(.bf16) }
+        guard let storage = WeightStorage(named: weights) else {
+            throw UsageError(
+                "--weights \(weights) is not known; known are \(WeightStorage.names.joined(separator: ", "))")
+        }
+        return storage
     }
 
     private func device() throws -> Hardware? {

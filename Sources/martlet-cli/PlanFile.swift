@@ -11,15 +11,21 @@ import MartletTensors
 
 /// The files that `plan` reads and writes.
 enum PlanFile {
-    /// The model at `path`: a config.json, a folder with one, or a GGUF. Only headers are read.
+    /// The model at `path`: a config.json, a folder, or a GGUF. Only headers are read; where there are weights, their types are known.
     static func model(at path: String) throws -> DescribedModel {
-        if path.hasSuffix(".gguf") {
-            let file = try ModelFile(path: path)
-            return DescribedModel(blueprint: Blueprint(file.architecture, modelType: file.modelType))
+        if path.hasSuffix(".json") { return try DescribedModel(configuration: try JSON(contentsOf: path)) }
+        if path.hasSuffix(".gguf") || !exists(path + "/config.json") {
+            return try DescribedModel(try ModelFile(path: path))
         }
-        let file = path.hasSuffix(".json") ? path : path + "/config.json"
-        return try DescribedModel(configuration: try JSON(contentsOf: file))
+        let described = try DescribedModel(configuration: try JSON(contentsOf: path + "/config.json"))
+        let holdsWeights = ["model.safetensors", "model.safetensors.index.json"].contains {
+            exists("\(path)/\($0)")
+        }
+        guard holdsWeights, described.architecture != nil else { return described }
+        return try DescribedModel(try ModelFile(path: path))
     }
+
+    private static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
     /// "24GB" is 24 · 10⁹ bytes, "16GiB" 16 · 2³⁰.
     static func bytes(_ text: String) throws -> Count {

@@ -1,6 +1,6 @@
 internal import MartletFormats
 public import MartletJSON
-internal import MartletLayers
+package import MartletLayers
 internal import MartletModels
 
 /// A description read from a configuration, with what was assumed on the way.
@@ -10,9 +10,19 @@ public struct DescribedModel: Sendable, Hashable {
     public var defaulted: [String]
     /// Fields of the configuration that had no part in the plan.
     public var ignored: [String]
+    /// What Martlet would run; nil for model types that it only counts.
+    package var architecture: Architecture?
+    /// How a file keeps each parameter, where there is a file.
+    package var storedTypes: [String: StorageType]?
 
     public init(blueprint: Blueprint, defaulted: [String] = [], ignored: [String] = []) {
         (self.blueprint, self.defaulted, self.ignored) = (blueprint, defaulted, ignored)
+    }
+
+    /// A model that was opened already.
+    package init(_ architecture: Architecture, modelType: String) {
+        self.init(blueprint: Blueprint(architecture, modelType: modelType))
+        self.architecture = architecture
     }
 }
 
@@ -89,6 +99,7 @@ extension DescribedModel {
         if PlannedFamily.fused.contains(modelType) { blueprint.fuseProjections() }
         blueprint.restrict(toClass: object["architectures"]?[0]?.stringValue)
         self.init(blueprint: blueprint, defaulted: reader.absentKeys)
+        self.architecture = architecture
     }
 }
 

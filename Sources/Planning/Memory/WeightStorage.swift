@@ -4,9 +4,12 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
     case uniform(StorageType)
     /// llama.cpp's mixture of that name.
     case mixed(FileType)
+    /// As a file has them, by the names of the parameters.
+    case stored([String: StorageType])
 
     public var description: String {
         switch self {
+        case .stored: "as stored"
         case .uniform(let type): type.rawValue
         case .mixed(let type): type.rawValue
         }
@@ -40,6 +43,14 @@ extension Blueprint {
     public func weightBytes(_ storage: WeightStorage) throws(PlanningError) -> Quantity {
         switch storage {
         case .mixed(let type): return try QuantizedFile(self, fileType: type).tensorBytes
+        case .stored(let types):
+            let tensors = tensors
+            let bytes = tensors.reduce(Count(0)) { $0 + (types[$1.name] ?? .f32).bytes($1.elements) }
+            return Quantity(
+                bytes, .bytes,
+                Formula(
+                    "memory.weights", "Σ bytes of each tensor", convention: "each tensor in the type of the file",
+                    source: "the header of the file"), [.init("tensors", tensors.count)])
         case .uniform(let type):
             let tensors = tensors
             let bytes = tensors.reduce(Count(0)) { $0 + Blueprint.storageType(of: $1, wanted: type).bytes($1.elements) }

@@ -15,6 +15,8 @@ public struct Plan: Sendable {
     public internal(set) var sections: [Section] = []
     /// What was assumed, defaulted, ignored or left out, in words.
     public internal(set) var notes: [String] = []
+    /// The short answer: whether it fits, how long a text may be, how fast it is.
+    public internal(set) var answer: [String] = []
     /// The layouts of the training run, where one was asked for.
     public internal(set) var layouts: LayoutSearch.Result?
     /// Operations of a pass by term.
@@ -35,7 +37,10 @@ public struct Plan: Sendable {
         addParameters()
         addOperations()
         try addMemory()
-        if let hardware = request.hardware { try addTime(hardware) }
+        if let hardware = request.hardware {
+            try addTime(hardware)
+            if let seconds = request.engineSeconds { try addEngine(hardware, seconds: seconds) }
+        }
         if request.budget != nil || request.hardware?[.memory] != nil { try addLimits() }
         if let training = request.training { try addTraining(training) }
     }

@@ -37,6 +37,7 @@ extension Plan {
         object["batch"] = .integer(workload.sequences)
         object["weights"] = .string(request.weights.description)
         object["cache"] = .string(request.cache.type.rawValue)
+        if !answer.isEmpty { object["answer"] = .array(answer.map { .string($0) }) }
         for section in sections {
             var members = JSONObject()
             for entry in section.entries { members[entry.key] = entry.quantity.json }

@@ -8,6 +8,10 @@ public struct PlanRequest: Sendable {
     public var weights: WeightStorage = .uniform(.bf16)
     public var cache = CacheLayout()
     public var hardware: Hardware?
+    /// Also ask this engine on this machine, and time it for about so many seconds; nil: do not.
+    public var engineSeconds: Double?
+    /// Threads it computes with; nil: the physical cores.
+    public var threads: Int?
     /// Bytes to fit in; nil: the hardware's memory.
     public var budget: Count?
     /// What speculation gains is shown for this acceptance and number of guesses.

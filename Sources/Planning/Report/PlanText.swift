@@ -2,9 +2,9 @@ extension Plan {
     /// The plan as a table for people; with `explained`, the derivation of every number below it.
     public func text(explained: Bool = false) -> String {
         var lines = [
-            "\(blueprint.modelType): \(grouped(Count(workload.tokens))) tokens × \(workload.sequences), weights \(request.weights), cache \(request.cache.type.rawValue)",
-            "",
+            "\(blueprint.modelType): \(grouped(Count(workload.tokens))) tokens × \(workload.sequences), weights \(request.weights), cache \(request.cache.type.rawValue)"
         ]
+        lines += answer.map { "  \($0)" } + [""]
         let width = sections.flatMap(\.entries).map { $0.key.utf8.count }.max() ?? 0
         for section in sections {
             lines.append(section.name)
@@ -44,12 +44,13 @@ extension Plan {
 
     /// Every tensor: name, shape, parameters, and bytes as the weights are asked to be stored.
     public var tensorTable: String {
-        let type: StorageType? = if case .uniform(let type) = request.weights { type } else { nil }
-        let mixed: QuantizedFile? =
-            if case .mixed(let type) = request.weights { try? QuantizedFile(blueprint, fileType: type) } else { nil }
-        let rows =
-            mixed?.entries.map { ($0.tensor, $0.type) }
-            ?? blueprint.tensors.map { ($0, Blueprint.storageType(of: $0, wanted: type ?? .bf16)) }
+        let rows: [(ParameterTensor, StorageType)] =
+            switch request.weights {
+            case .uniform(let type): blueprint.tensors.map { ($0, Blueprint.storageType(of: $0, wanted: type)) }
+            case .stored(let types): blueprint.tensors.map { ($0, types[$0.name] ?? .f32) }
+            case .mixed(let type):
+                (try? QuantizedFile(blueprint, fileType: type))?.entries.map { ($0.tensor, $0.type) } ?? []
+            }
         return rows.map { tensor, type in
             let shape = "[" + tensor.shape.map(String.init).joined(separator: ", ") + "]"
             return "\(tensor.name)\t\(shape)\t\(tensor.elements)\t\(type.rawValue)\t\(type.bytes(tensor.elements))"

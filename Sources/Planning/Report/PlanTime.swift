@@ -6,7 +6,8 @@ extension Plan {
 
     mutating func addTime(_ hardware: Hardware) throws(PlanningError) {
         let type: StorageType = if case .uniform(let type) = request.weights { type } else { .f16 }
-        guard let peak = hardware.peak(for: type), let bandwidth = hardware[.bandwidth] else {
+        let reached = request.engineSeconds == nil ? hardware.peak(for: type) : hardware[enginePeak]
+        guard let peak = reached, let bandwidth = hardware[.bandwidth] else {
             throw .impossible("\(hardware.name): peak and bandwidth are needed; give them in a hardware file")
         }
         notes.append("hardware: \(hardware.name), \(shortened(peak)) FLOP/s, \(shortened(bandwidth)) bytes/s")
@@ -35,6 +36,15 @@ extension Plan {
                     ("speculation_tokens_per_pass", speculation.tokensPerPass),
                     ("speculation_speed_up", speculation.speedUp),
                 ])
+        }
+    }
+
+    /// What this engine multiplies with: int8 for block formats, f32 for the rest.
+    private var enginePeak: Hardware.Field {
+        switch request.weights {
+        case .uniform(let type): type.blockElements > 1 ? .integerPeak : .singlePeak
+        case .mixed: .integerPeak
+        case .stored(let types): types.values.contains { $0.blockElements > 1 } ? .integerPeak : .singlePeak
         }
     }
 

@@ -1,0 +1,91 @@
+internal import MartletLayers
+internal import MartletTensors
+
+/// Parameters without a checkpoint: what a model of this description keeps in memory, counted by the model itself as it asks for
+/// them; with a pool, also matrices of zeros to run it with.
+final class EmptyWeights: ParameterSource {
+    /// The memory that packed matrices are views of. They lie one behind the other, and begin again where it ends.
+    final class Pool {
+        let storage: Storage
+        fileprivate var next = 0
+
+        /// - Parameter bytes: far more than the caches hold, or all that the model has, whichever is less.
+        init(bytes: Int) {
+            storage = Storage(bytes: max(bytes, Storage.alignment))
+            // Touched, so that every page is one of its own.
+            unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
+        }
+    }
+
+    /// The parameters that rows are looked up in.
+    private static let tables = ["okens.weight", "positions.weight", "segments.weight"]
+
+    private let types: (String) -> ElementType
+    private let pool: Pool?
+    /// Matrices that products stream: panels of 64 outputs.
+    private(set) var packedBytes = 0
+    /// The largest matrix as a file keeps it: it is read while it is packed, after most others have been.
+    private(set) var largestStoredBytes = 0
+    /// The most that is resident at a time while the model is loaded.
+    private(set) var loadingBytes = 0
+    /// Tables that are looked up in the file.
+    private(set) var tableBytes = 0
+    /// Vectors and small tables in f32.
+    private(set) var vectorBytes = 0
+
+    init(types: @escaping (String) -> ElementType, pool: Pool? = nil) { (self.types, self.pool) = (types, pool) }
+
+    func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
+        if EmptyWeights.tables.contains(where: { name.hasSuffix($0) }) {
+            tableBytes += type(name, shape).bytes(forElements: shape.elements) ?? 0
+        }
+        guard pool != nil else { return Parameter(name: name, shape: shape, value: nil) }
+        guard shape.rank > 1 else {
+            return Parameter(name: name, shape: shape, value: Tensor(zeros(shape.elements), shape: shape))
+        }
+        // Address space only: of a table a few rows are read, of a matrix none before it is packed.
+        let type = type(name, shape)
+        let storage = Storage(bytes: type.bytes(forElements: shape.elements) ?? shape.elements * 4)
+        if storage.bytes < 1 << 20 {
+            unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
+        }
+        return Parameter(name: name, shape: shape, value: Tensor(storage: storage, shape: shape, type: type))
+    }
+
+    func packed(_ parameter: Parameter) -> PackedMatrix? {
+        let (outputs, inputs) = (parameter.shape[0], parameter.shape.elements / max(parameter.shape[0], 1))
+        let type = type(parameter.name, parameter.shape)
+        let bytes = PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type)
+        let stored = type.bytes(forElements: parameter.shape.elements) ?? 0
+        packedBytes += bytes
+        largestStoredBytes = max(largestStoredBytes, stored)
+        loadingBytes = max(loadingBytes, packedBytes + vectorBytes + stored)
+        guard let pool else { return nil }
+        if pool.next + bytes > pool.storage.bytes { pool.next = 0 }
+        let first = pool.next
+        pool.next += (bytes + Storage.alignment - 1) / Storage.alignment * Storage.alignment
+        guard first + bytes <= pool.storage.bytes else {
+            let own = Storage(bytes: bytes)
+            unsafe own.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+            return PackedMatrix(outputs: outputs, inputs: inputs, type: type, packed: own)
+        }
+        let view = unsafe Storage(borrowing: pool.storage.pointer + first, bytes: bytes, owner: pool.storage)
+        return PackedMatrix(outputs: outputs, inputs: inputs, type: type, packed: view)
+    }
+
+    func decoded(_ parameter: Parameter) -> Parameter {
+        vectorBytes += parameter.shape.elements * 4
+        guard pool != nil else { return parameter }
+        return Parameter(
+            name: parameter.name, shape: parameter.shape,
+            value: Tensor(zeros(parameter.shape.elements), shape: parameter.shape))
+    }
+
+    /// The type a file would have; a block format needs rows of whole blocks.
+    private func type(_ name: String, _ shape: Shape) -> ElementType {
+        let wanted = types(name)
+        return shape.width % wanted.blockElements == 0 ? wanted : .f32
+    }
+
+    private func zeros(_ count: Int) -> [Float] { Array(repeating: 0, count: count) }
+}

@@ -1,0 +1,140 @@
+package import MartletLayers
+internal import MartletModels
+package import MartletTensors
+
+/// What a run of this engine keeps resident at most: its own parameters as it packs them, blocks of keys and values, buffers that are
+/// used again, and what stands beside the model.
+package struct EngineMemory: Sendable {
+    /// The program with its library, before any model.
+    package let program: Quantity
+    package let tokenizer: Quantity
+    /// Matrices in panels, vectors in f32.
+    package let weights: Quantity
+    /// Rows of tables that are looked up, by the pages of the file that hold them.
+    package let tables: Quantity
+    /// A matrix as the file has it while it is being packed, the largest one last.
+    package let loading: Quantity
+    package let cache: Quantity
+    package let buffers: Quantity
+    package let logits: Quantity
+
+    /// What the program takes by itself, measured on Linux x86-64; sizes of other builds differ by a few MB.
+    private static let programBytes: Count = 14_500_000
+    /// What a tokenizer takes for each entry of its vocabulary: measured 280 from a GGUF, 500 to 680 from a tokenizer.json.
+    package enum TokenizerFile: Count, Sendable { case gguf = 280, json = 560, unknown = 450 }
+    /// What the system maps around a byte that is read of a file.
+    private static let mappedAround: Count = 65_536
+
+    /// - Parameters:
+    ///   - tokens: kept by each sequence at the end.
+    ///   - source: tokens an encoder-decoder reads.
+    ///   - rows: rows of the largest pass.
+    ///   - distinct: how many different tokens are looked up; as many as there are where nobody knows.
+    /// - Throws: ``PlanningError`` for a description that cannot be run.
+    package init(
+        _ architecture: Architecture, types: @escaping (String) -> ElementType, tokens: Int, source: Int = 0,
+        sequences: Int = 1, rows: Int, distinct: Int? = nil, tokenizerFile: TokenizerFile = .unknown
+    ) throws(PlanningError) {
+        let counted = EmptyWeights(types: types)
+        do { _ = try Model(architecture, Scope(counted)) } catch { throw .impossible(error.description) }
+        func bytes(_ count: Count, _ name: String, _ text: String, _ inputs: [Quantity.Input] = []) -> Quantity {
+            Quantity(
+                count, .bytes,
+                Formula("engine.\(name)", text, convention: "resident at its peak", source: "this engine"), inputs)
+        }
+        let vocabulary = architecture.embedding.targetVocabulary ?? architecture.vocabulary
+        program = bytes(EngineMemory.programBytes, "program", "a constant of the build, measured without a model")
+        tokenizer = bytes(
+            tokenizerFile.rawValue * Count(architecture.vocabulary), "tokenizer", "bytes per entry · vocabulary",
+            [.init("bytes per entry", tokenizerFile.rawValue), .init("vocabulary", architecture.vocabulary)])
+        weights = bytes(
+            Count(counted.packedBytes + counted.vectorBytes), "weights",
+            "Σ panels of 64 outputs + 4 · elements of vectors",
+            [.init("matrices", counted.packedBytes), .init("vectors", counted.vectorBytes)])
+        let looked = distinct ?? sequences * max(tokens, source)
+        tables = bytes(
+            min(Count(looked) * EngineMemory.mappedAround, Count(counted.tableBytes)), "tables",
+            "min(64 KiB · distinct tokens, tables)",
+            [.init("distinct tokens", looked), .init("tables", counted.tableBytes)])
+        loading = bytes(
+            Count(counted.loadingBytes), "loading", "max over matrices of packed so far + the stored matrix",
+            [.init("largest stored matrix", counted.largestStoredBytes)])
+        cache = bytes(
+            EngineMemory.cacheBytes(architecture, tokens: tokens, source: source, sequences: sequences), "cache",
+            "Σ layers sequences · ⌈tokens / 64⌉ · held(4 · 64 · key heads · 2 · head width)",
+            [.init("tokens", tokens), .init("source", source), .init("sequences", sequences)])
+        buffers = bytes(
+            EngineMemory.bufferBytes(architecture, rows: rows), "buffers",
+            "Σ buffers in use at a time · held(4 · rows · width)", [.init("rows", rows)])
+        let headRows = Count(architecture.headReadsEveryRow ? rows : sequences)
+        logits = bytes(
+            architecture.hasVocabularyHead ? 8 * Count(vocabulary) * headRows : 0, "logits",
+            "logits and a copy, 4 bytes each, of every row that has them",
+            [.init("vocabulary", vocabulary), .init("rows", Int(headRows))])
+    }
+
+    /// The parts that are resident together while the model works.
+    package var parts: [(name: String, quantity: Quantity)] {
+        [
+            ("program", program), ("tokenizer", tokenizer), ("weights", weights), ("tables", tables), ("cache", cache),
+            ("buffers", buffers), ("logits", logits),
+        ]
+    }
+
+    /// program + tokenizer + max(loading, weights + tables + cache + buffers + logits).
+    package var total: Quantity {
+        func sum(_ quantities: [Quantity]) -> Count { quantities.reduce(0) { $0 + ($1.count ?? 0) } }
+        let working = sum([weights, tables, cache, buffers, logits])
+        let peak = sum([program, tokenizer]) + max(working, loading.count ?? 0)
+        return Quantity(
+            peak, .bytes,
+            Formula(
+                "engine.memory", "program + tokenizer + max(loading, weights + tables + cache + buffers + logits)",
+                convention: "the highest resident set, file pages included", source: "this engine"),
+            (parts + [("loading", loading)]).map { .init($0.name, $0.quantity.readable) })
+    }
+
+    /// Blocks of 64 positions, in f32; windows are kept whole.
+    private static func cacheBytes(_ architecture: Architecture, tokens: Int, source: Int, sequences: Int) -> Count {
+        func blocks(_ form: Architecture.Attention, _ tokens: Int) -> Count {
+            let size = KeyValueBlocks.positions
+            let block = Device.heldBytes(for: 4 * size * form.keyHeads * 2 * form.headWidth)
+            return Count((tokens + size - 1) / size) * Count(block)
+        }
+        return architecture.stacks.filter { $0.role == .decoder }.flatMap(\.stack.layers).reduce(0) { total, layer in
+            total + Count(sequences)
+                * (blocks(layer.attention, tokens) + (layer.crossAttention.map { blocks($0, source) } ?? 0))
+        }
+    }
+
+    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device.
+    private static func bufferBytes(_ architecture: Architecture, rows: Int) -> Count {
+        func held(_ width: Int, bytes: Int = 4) -> Count { Count(Device.heldBytes(for: rows * width * bytes)) }
+        let layers = Set(architecture.stacks.flatMap(\.stack.layers))
+        let widest =
+            layers.map { layer -> Count in
+                let form = layer.attention
+                let attention = 3 * held(form.queryWidth) + 4 * held(form.keyWidth)
+                let hidden: Int
+                switch layer.feedForward {
+                case .plain(let width, _, _), .gated(let width, _, _): hidden = width
+                case .experts(let experts): hidden = max(experts.hidden, experts.shared?.hidden ?? 0)
+                }
+                let isGated = if case .plain = layer.feedForward { false } else { true }
+                return attention + (isGated ? 3 : 2) * held(hidden) + held(hidden, bytes: 1)
+            }.max() ?? 0
+        return 4 * held(architecture.width) + widest
+    }
+}
+
+extension Architecture {
+    var hasVocabularyHead: Bool {
+        switch head {
+        case .tokens, .pretraining: true
+        default: false
+        }
+    }
+
+    /// Encoders give logits for every row, decoders for the last.
+    fileprivate var headReadsEveryRow: Bool { if case .encoder = body { true } else { false } }
+}
