@@ -77,12 +77,13 @@ let package = Package(
         tests("Formats", ["MartletTensors", "MartletJSON"]),
         tests("Tokenizers", ["MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
-        tests("Planning", ["MartletModels", "MartletLayers", "MartletJSON"]),
         tests(
             "Quantization",
             [
                 "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
             ]),
+        tests(
+            "Planning", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         tests(
             "Tasks",

@@ -33,7 +33,8 @@ import Testing
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(problems.count == 3)
+        #expect(problems.count == 4)
+        #expect(problems.last?.contains("vocab_size = 50257") == true)
     }
 
     @Test func unknownNamesAreRefused() throws {
@@ -85,6 +86,19 @@ import Testing
             blueprint, recipe: recipe, layout: best.layout, tokens: 4096,
             microBatches: best.layout.microBatches(globalBatch: 256) ?? 1)
         #expect(abs(memory.total.amount - best.bytes) < 1)
+    }
+
+    /// A text that no device can hold alone is shared by several.
+    @Test func longTextsAreSplit() throws {
+        let blueprint = try Preset.model(named: "llama-3-8b").blueprint
+        let hardware = try HardwareTable.standard().device(named: "h100")
+        let result = try LayoutSearch(
+            blueprint, hardware: hardware, devices: 128, globalBatch: 8, tokens: 1 << 20
+        ).run()
+        let best = try #require(result.fitting.first)
+        #expect(best.layout.context > 1 && best.layout.devices == 128)
+        let short = try LayoutSearch(blueprint, hardware: hardware, devices: 16, globalBatch: 64, tokens: 4096).run()
+        #expect(short.fitting.allSatisfy { $0.layout.context == 1 })
     }
 
     @Test func quantizedAdaptersTakeLess() throws {

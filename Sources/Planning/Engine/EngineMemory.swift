@@ -17,6 +17,8 @@ package struct EngineMemory: Sendable {
     package let cache: Quantity
     package let buffers: Quantity
     package let logits: Quantity
+    /// Of the weights, matrices in panels.
+    package let packedBytes: Int
 
     /// What the program takes by itself, measured on Linux x86-64; sizes of other builds differ by a few MB.
     private static let programBytes: Count = 14_500_000
@@ -42,6 +44,7 @@ package struct EngineMemory: Sendable {
                 count, .bytes,
                 Formula("engine.\(name)", text, convention: "resident at its peak", source: "this engine"), inputs)
         }
+        packedBytes = counted.packedBytes
         let vocabulary = architecture.embedding.targetVocabulary ?? architecture.vocabulary
         program = bytes(EngineMemory.programBytes, "program", "a constant of the build, measured without a model")
         tokenizer = bytes(

@@ -51,10 +51,15 @@ package struct ConfigurationFields {
 
     package mutating func problem(_ text: String) { problems.append(text) }
 
-    /// A whole number from 0 to 2²⁸, or `nil` when it is absent.
-    package mutating func optionalInteger(_ keys: String...) -> Int? { optionalInteger(keys) }
+    /// A whole number from 0 to 2²⁸, or `nil` when it is absent, which is listed.
+    package mutating func optionalInteger(_ keys: String...) -> Int? {
+        let before = problems.count
+        let found = readInteger(keys)
+        if found == nil, problems.count == before { defaulted.append(keys[0]) }
+        return found
+    }
 
-    private mutating func optionalInteger(_ keys: [String]) -> Int? {
+    private mutating func readInteger(_ keys: [String]) -> Int? {
         guard let (key, value) = value(keys) else { return nil }
         let most = key.contains("layers") ? ConfigurationFields.mostLayers : ConfigurationFields.largest
         guard let number = value.integerValue, (0...most).contains(number) else {
@@ -72,7 +77,7 @@ package struct ConfigurationFields {
 
     /// A positive whole number; `standard` where absent.
     package mutating func integer(_ keys: String..., standard: Int) -> Int {
-        guard let number = optionalInteger(keys) else {
+        guard let number = readInteger(keys) else {
             defaulted.append("\(keys[0]) = \(standard)")
             return standard
         }
@@ -82,7 +87,7 @@ package struct ConfigurationFields {
 
     /// A positive whole number that has no default.
     package mutating func required(_ keys: String...) -> Int {
-        guard let number = optionalInteger(keys) else {
+        guard let number = readInteger(keys) else {
             problem("\(keys[0]) is missing and has no default")
             return 1
         }
@@ -113,9 +118,12 @@ package struct ConfigurationFields {
         return text
     }
 
-    /// A list, or nil when it is absent.
+    /// A list, or nil when it is absent, which is listed.
     package mutating func list(_ key: String) -> [JSON]? {
-        guard let (_, value) = value([key]) else { return nil }
+        guard let (_, value) = value([key]) else {
+            defaulted.append(key)
+            return nil
+        }
         guard let list = value.arrayValue else {
             problem("\(key) must be a list, and is \(value.kind)")
             return nil
@@ -143,8 +151,9 @@ package struct ConfigurationFields {
 
     /// The class the checkpoint was written by, as `LlamaForCausalLM`: the head follows from it.
     package mutating func className(standard: String) -> String {
+        let before = defaulted
         if let name = list("architectures")?.first?.stringValue { return name }
-        defaulted.append("architectures = \(standard)")
+        defaulted = before + ["architectures = \(standard)"]
         return standard
     }
 

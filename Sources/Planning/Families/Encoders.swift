@@ -20,7 +20,8 @@ private func deberta(_ fields: inout ConfigurationFields) -> Blueprint {
     let headWidth = fields.quotient(width, heads, "hidden_size over num_attention_heads")
     let relative = fields.flag("relative_attention", standard: false)
     let rows = 2 * (fields.optionalRelative("max_relative_positions") ?? positions)
-    let kinds = relative ? Set((fields.list("pos_att_type") ?? []).compactMap(\.stringValue)) : []
+    let listed = Set((fields.list("pos_att_type") ?? []).compactMap(\.stringValue))
+    let kinds = relative ? listed : []
     let layers = (0..<fields.integer("num_hidden_layers", standard: 12)).map { index in
         let name = "encoder.\(index).attention"
         var others = ["queryBias", "valueBias"].map {

@@ -80,8 +80,17 @@ extension DescribedModel {
         }
         var fields = ConfigurationFields(object, modelType: modelType)
         let blueprint = family.translate(&fields)
-        guard fields.problems.isEmpty else { throw .configuration(modelType: modelType, problems: fields.problems) }
+        guard fields.problems.isEmpty else {
+            throw .configuration(
+                modelType: modelType, problems: fields.problems + DescribedModel.told(defaults: fields.defaulted))
+        }
         self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: fields.ignored)
+    }
+
+    /// What may have contradicted the rest without being written anywhere.
+    private static func told(defaults: [String]) -> [String] {
+        defaults.isEmpty
+            ? [] : ["not in the configuration, so defaults were taken: \(defaults.joined(separator: ", "))"]
     }
 
     /// Reads a configuration by the family that would run it.
@@ -93,7 +102,8 @@ extension DescribedModel {
         let architecture = family.architecture(reader)
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
         do { try reader.finish(ignoring: family.harmlessKeys) } catch {
-            throw .configuration(modelType: modelType, problems: error.offences)
+            throw .configuration(
+                modelType: modelType, problems: error.offences + DescribedModel.told(defaults: reader.absentKeys))
         }
         var blueprint = Blueprint(architecture, modelType: modelType)
         if PlannedFamily.fused.contains(modelType) { blueprint.fuseProjections() }

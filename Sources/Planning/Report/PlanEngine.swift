@@ -15,12 +15,13 @@ extension Plan {
         let room = request.budget ?? Count(hardware[.memory] ?? 0)
         let forecast = try engineMemory(architecture, types, tokens: workload.tokens)
         add("engine", [("peak_bytes", forecast.total)] + forecast.parts.map { ("\($0.name)_bytes", $0.quantity) })
+        let fits = forecast.total.count ?? .max <= room
+        answer.append(
+            fits
+                ? "fits: \(forecast.total.readable) of \(readableBytes(Double(room)))"
+                : "does not fit \(readableBytes(Double(room))): \(forecast.total.readable) are needed")
         try addEngineContext(architecture, types, room: room)
-        guard forecast.total.count ?? .max <= room else {
-            answer.append("does not fit \(readableBytes(Double(room))): \(forecast.total.readable) are needed")
-            return
-        }
-        answer.append("fits: \(forecast.total.readable) of \(readableBytes(Double(room)))")
+        guard fits else { return }
         try addEngineSpeed(architecture, types, hardware, seconds: seconds)
     }
 

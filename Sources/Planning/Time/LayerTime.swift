@@ -34,6 +34,14 @@ struct LayerTime: Sendable {
             let link = model.link(for: layout.tensor * layout.expert)
             exchange += 2 * link.allToAll(bytes * Double(experts.active), devices: layout.expert)
         }
+        if layout.context > 1 {
+            // Keys and values go round the ring of context-parallel devices; half of it hides behind the scores (arXiv:2310.01889).
+            let kept = Double(layer.attention.keyWidth + layer.attention.valuesWidth) / tensor
+            let link = model.link(for: layout.tensor * layout.context)
+            exchange +=
+                link.allGather(
+                    Double(activations.elementBytes) * sequences * tokens * kept, devices: layout.context) / 2
+        }
         forward += exchange
         backward += exchange
     }

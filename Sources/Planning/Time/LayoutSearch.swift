@@ -102,15 +102,15 @@ public struct LayoutSearch: Sendable {
         let layers = model.groups.layerCount
         let experts = expertCount
         for tensor in tensorWidths {
-            for pipeline in divisors(devices / tensor, upTo: max(layers, 1)) {
-                let data = devices / tensor / pipeline
+            for (pipeline, context) in splits(devices / tensor, layers: layers) {
+                let data = devices / tensor / pipeline / context
                 guard globalBatch % data == 0 else { continue }
                 let expertWidths = experts > 1 ? divisors(data, upTo: experts).filter { experts % $0 == 0 } : [1]
                 let interleaves = pipeline > 1 ? [1, 2, 3, 4].filter { layers % (pipeline * $0) == 0 || $0 == 1 } : [1]
                 for microBatch in [1, 2, 4, 8, 16] where (globalBatch / data) % microBatch == 0 {
                     let microBatches = globalBatch / data / microBatch
                     for interleave in interleaves where interleave == 1 || microBatches % pipeline == 0 {
-                        layouts += variants(tensor, pipeline, data, expertWidths, interleave, microBatch)
+                        layouts += variants(tensor, pipeline, context, data, expertWidths, interleave, microBatch)
                     }
                 }
             }
@@ -118,18 +118,28 @@ public struct LayoutSearch: Sendable {
         return layouts
     }
 
+    /// Stages of a pipeline with devices that share a sequence: only of texts so long that each still has a few thousand rows.
+    private func splits(_ devices: Int, layers: Int) -> [(pipeline: Int, context: Int)] {
+        let widths = [1, 2, 4, 8, 16].filter { $0 == 1 || (tokens % $0 == 0 && tokens / $0 >= 4096) }
+        return divisors(devices, upTo: max(layers, 1)).flatMap { pipeline in
+            widths.filter { devices / pipeline % $0 == 0 }.map { (pipeline, $0) }
+        }
+    }
+
     private func variants(
-        _ tensor: Int, _ pipeline: Int, _ data: Int, _ experts: [Int], _ interleave: Int, _ microBatch: Int
+        _ tensor: Int, _ pipeline: Int, _ context: Int, _ data: Int, _ experts: [Int], _ interleave: Int,
+        _ microBatch: Int
     ) -> [ParallelLayout] {
         // Sharding gradients or weights beyond the optimizer would be gathered for every microbatch of a pipeline.
-        let stages: [ShardingStage] = data == 1 ? [.none] : pipeline > 1 ? [.none, .optimizer] : ShardingStage.allCases
+        let stages: [ShardingStage] =
+            data * context == 1 ? [.none] : pipeline > 1 ? [.none, .optimizer] : ShardingStage.allCases
         let recomputations: [Recomputation] =
             recipe.activations.kernel == .plain ? Recomputation.allCases : [.none, .full]
         return experts.flatMap { expert in
             stages.flatMap { sharding in
                 recomputations.map { recomputation in
                     ParallelLayout(
-                        tensor: tensor, pipeline: pipeline, data: data, expert: expert,
+                        tensor: tensor, pipeline: pipeline, data: data, context: context, expert: expert,
                         sequenceParallel: tensor > 1 ? .present : .absent,
                         schedule: .alternating(interleave: interleave),
                         sharding: sharding, recomputation: recomputation, microBatch: microBatch)
@@ -160,7 +170,7 @@ public struct LayoutSearch: Sendable {
         for (double, halve) in [
             (\ParallelLayout.tensor, \ParallelLayout.data), (\.data, \.tensor), (\.pipeline, \.data),
             (\.data, \.pipeline),
-            (\.tensor, \.pipeline), (\.pipeline, \.tensor),
+            (\.tensor, \.pipeline), (\.pipeline, \.tensor), (\.context, \.data), (\.data, \.context),
         ] where best.layout[keyPath: halve] % 2 == 0 {
             step {
                 $0[keyPath: double] *= 2
@@ -185,6 +195,7 @@ public struct LayoutSearch: Sendable {
         if layout.pipeline > model.groups.layerCount {
             return "\(layout.pipeline) stages are more than \(model.groups.layerCount) layers"
         }
+        if tokens % layout.context != 0 { return "\(layout.context) does not divide \(tokens) tokens" }
         let chunks = layout.pipeline * layout.schedule.interleave
         if layout.schedule.interleave > 1, model.groups.layerCount % chunks != 0 {
             return

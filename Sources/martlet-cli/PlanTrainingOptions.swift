@@ -1,0 +1,63 @@
+import ArgumentParser
+import MartletPlanning
+
+/// A training run on many devices, as far as `plan` asks about it.
+struct PlanTrainingOptions: ParsableArguments {
+    @Option(help: "Plan a training run over so many tokens, as 3e11.")
+    var trainTokens: Double?
+
+    @Option(help: "Devices of the run.")
+    var devices = 1
+
+    @Option(help: "Sequences of one step (default: one per device).")
+    var globalBatch: Int?
+
+    @Option(help: "adam, adam8bit, sgd, momentum, lion, adafactor or muon.")
+    var optimizer = "adam"
+
+    @Option(help: "single (4+4), mixed (2+2 and a 32-bit copy), megatron (2+4 and a copy) or both (2+6 and a copy).")
+    var precision = "mixed"
+
+    @Option(help: "flash or plain: what attention keeps for the pass back.")
+    var attention = "flash"
+
+    @Option(help: "Train low-rank adapters of this rank beside frozen weights.")
+    var loraRank: Int?
+
+    @Option(help: "How the frozen weights are stored: bf16, or nf4 for QLoRA.")
+    var loraBase = "bf16"
+
+    @Option(help: "USD per device hour (default: the device's, where it is known).")
+    var price: Double?
+
+    @Option(help: "kg CO2e per kWh (default: from the lowest to the highest published one).")
+    var carbon: Double?
+
+    func request() throws -> PlanRequest.Training? {
+        guard let trainTokens else { return nil }
+        let batch = globalBatch ?? devices
+        guard (1...1 << 24).contains(devices), (1...1 << 24).contains(batch), trainTokens > 0, trainTokens.isFinite
+        else {
+            throw UsageError(
+                "--devices and --global-batch lie between 1 and \(1 << 24), and --train-tokens is positive")
+        }
+        var training = PlanRequest.Training(tokens: trainTokens, devices: devices, globalBatch: batch)
+        let precisions = [
+            "single": TrainingPrecision.single, "mixed": .mixed, "megatron": .megatron, "both": .both,
+        ]
+        guard let optimizer = Optimizer(rawValue: optimizer) else {
+            throw UsageError(
+                "--optimizer \(self.optimizer) is not known; known are \(Optimizer.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
+        guard let precision = precisions[precision], let kernel = AttentionKernel(rawValue: attention),
+            let base = StorageType(named: loraBase)
+        else { throw UsageError("--precision, --attention or --lora-base is none of the names that --help shows") }
+        training.recipe = .init(
+            precision: precision, optimizer: optimizer,
+            activations: Activations(elementBytes: precision.weights, kernel: kernel),
+            adapters: loraRank.map { Adapters(rank: max(1, $0), base: base) })
+        (training.price, training.carbonIntensity) = (price, carbon)
+        return training
+    }
+}
