@@ -1,3 +1,4 @@
+import Foundation
 import MartletJSON
 import TestSupport
 import Testing
@@ -40,7 +41,8 @@ import Testing
     @Test func aBadConfigurationIsNamedKeyByKey() throws {
         try TemporaryFolder.use { folder in
             let path = folder + "/config.json"
-            try Fixtures.write(#"{"model_type": "llama", "hidden_size": "wide", "num_hidden_layers": -3}"#, to: path)
+            let text = #"{"model_type": "llama", "hidden_size": "wide", "num_hidden_layers": -3}"#
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path))
             let result = try Command.run(["plan", path])
             #expect(result.status != 0)
             #expect(result.errors.contains("hidden_size") && result.errors.contains("num_hidden_layers"))
