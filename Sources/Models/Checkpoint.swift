@@ -119,6 +119,12 @@ package struct Checkpoint: Sendable {
         return place.stored.type.elementType
     }
 
+    /// Tells the system that the file's tensor which holds the parameter `name` will not be read again soon.
+    package func release(_ name: String) {
+        guard let stored = places[name]?.stored else { return }
+        stored.storage.release(stored.byteOffset..<stored.byteOffset + stored.bytes)
+    }
+
     /// The parameter `name` in our layout: a view of the file wherever the layouts agree.
     ///
     /// - Throws: ``FormatError`` when the file cannot give the tensor.

@@ -9,12 +9,15 @@ package struct WeightSource {
     package let storedName: (String) -> String?
     package let type: (String) -> ElementType
     package let tensor: (Inventory.Entry) throws -> Tensor
+    /// Lets the file's pages go, once a tensor is done with.
+    package let release: (Inventory.Entry) -> Void
 
     /// - Parameter keepsNames: whether the file to be written calls its tensors as the checkpoint does.
     package init(_ checkpoint: Checkpoint, _ inventory: Inventory, keepsNames: Bool, on device: Device) {
         self.inventory = inventory
         storedName = { keepsNames ? checkpoint.storedName($0) : nil }
         type = { checkpoint.type($0) ?? .f32 }
+        release = { checkpoint.release($0.name) }
         tensor = { entry in
             if entry.fill == .constant && checkpoint.storedName(entry.name) == nil {
                 return Tensor(Array(repeating: 0, count: entry.shape.elements), shape: entry.shape)
@@ -31,6 +34,7 @@ package struct WeightSource {
         self.inventory = inventory
         storedName = { _ in nil }
         type = { values[$0]?.type ?? .f32 }
+        release = { _ in }
         tensor = { entry in
             guard let tensor = values[entry.name] else { throw ModelError("there is no value of \(entry.name)") }
             return tensor
@@ -121,13 +125,14 @@ package struct WeightExport {
         return Shape(extents)
     }
 
-    /// Writes all tensors, one after another; `first` are those that the writer's plan has before them.
+    /// Writes all tensors, one after another, so that no more than one of them is in memory; `first` are those that the writer's plan has before them.
     package func write(_ first: [Tensor] = [], to writer: consuming TensorFileWriter) throws {
         for tensor in first { try writer.write(tensor) }
         let byName = Dictionary(items.map { ($0.planned.name, $0) }) { first, _ in first }
         for planned in writer.plan.dropFirst(first.count) {
             guard let item = byName[planned.name] else { continue }
             try writer.write(try tensor(item))
+            for part in item.parts { source.release(part) }
         }
         try writer.finish()
     }
