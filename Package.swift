@@ -21,7 +21,8 @@ let package = Package(
         .executable(name: "martlet", targets: ["martlet-cli"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
@@ -55,7 +56,7 @@ let package = Package(
             "Training",
             [
                 "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors", "MartletTokenizers",
-                "MartletFormats", "MartletJSON",
+                "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),
         .target(
             name: "Martlet",
@@ -67,7 +68,8 @@ let package = Package(
             name: "martlet-cli",
             dependencies: [
                 "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
-                "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletJSON",
+                "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletTraining",
+                "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

@@ -35,5 +35,14 @@ public struct GGUF: Sendable {
     }
 
     static let magic: [UInt8] = Array("GGUF".utf8)
+
+    /// Whether `path` is a file that begins as a GGUF does.
+    package static func begins(_ path: String) -> Bool {
+        guard let file = try? Storage(mapping: path), file.bytes >= magic.count else { return false }
+        return magic.indices.allSatisfy {
+            unsafe file.pointer.load(fromByteOffset: $0, as: UInt8.self) == magic[$0]
+        }
+    }
+
     static let problem = "not a valid GGUF file"
 }

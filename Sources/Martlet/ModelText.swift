@@ -24,7 +24,7 @@ package enum ModelText {
 
     /// The tokenizer in a GGUF file, or of a file of its own.
     package static func tokenizer(path: String) throws -> Tokenizer {
-        if path.hasSuffix(".gguf") { return try tokenizer(of: GGUF(contentsOf: path)) }
+        if ModelFile.isGGUF(path) { return try tokenizer(of: GGUF(contentsOf: path)) }
         let file = try Storage(mapping: path)
         do {
             return try Tokenizer(json: file.contents)

@@ -31,7 +31,7 @@ public struct ModelFile: Sendable {
     public init(path: String) throws {
         self.path = path
         let config: JSONObject
-        if path.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+        if ModelFile.isGGUF(path) {
             let file = try GGUF(contentsOf: path)
             (container, tensors) = (.gguf(file), file.tensors)
             config = try GGUFConfig.translate(file)
@@ -47,6 +47,11 @@ public struct ModelFile: Sendable {
         let described = try ModelFile.describe(config, path: path)
         (modelType, family) = (described.modelType, described.family)
         architecture = described.architecture.separatingHead(family, tensors)
+    }
+
+    /// Whether `path` is a GGUF file: by its name, or by how it begins.
+    package static func isGGUF(_ path: String) -> Bool {
+        path.utf8.suffix(5).elementsEqual(".gguf".utf8) || GGUF.begins(path)
     }
 
     /// What the model's configuration holds, where there is a config.json; empty otherwise.

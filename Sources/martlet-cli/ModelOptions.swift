@@ -10,7 +10,9 @@ import MartletModels
 
 /// Which model, and how many threads: the same words for every verb that computes.
 struct ModelOptions: ParsableArguments {
-    @Option(name: [.short, .long], help: "A Hugging Face directory, a .gguf file, or org/name in the hub cache.")
+    @Option(
+        name: [.short, .long],
+        help: "A Hugging Face directory, a .gguf file, a run of martlet train, or org/name in the hub cache.")
     var model: String?
 
     @Option(help: "Threads that compute (default: the physical cores).")
@@ -34,10 +36,16 @@ struct ModelOptions: ParsableArguments {
 
     /// Where the files of the model called `name` are: itself, or its snapshot in the hub cache.
     static func path(of name: String) throws(ModelError) -> String {
-        if unsafe access(name, F_OK) == 0 { return name }
+        if unsafe access(name, F_OK) == 0 { return run(name) ?? name }
         if let cached = HubCache.snapshot(of: name) { return cached }
         throw ModelError(
             "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
+    }
+
+    /// The model of a run of our trainer, where `name` is its folder.
+    private static func run(_ name: String) -> String? {
+        let model = name + "/model"
+        return unsafe access(name + "/recipe.yaml", F_OK) == 0 && access(model, F_OK) == 0 ? model : nil
     }
 }
 

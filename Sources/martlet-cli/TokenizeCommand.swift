@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletJSON
+import MartletModels
 import MartletTokenizers
 
 /// Which tokenizer: a model's, or a file of its own.
@@ -18,7 +19,7 @@ struct TokenizerOptions: ParsableArguments {
         case (nil, let path?): return try ModelText.tokenizer(path: path)
         case (let model?, nil):
             let path = try ModelOptions.path(of: model)
-            return try ModelText.tokenizer(path: path.hasSuffix(".gguf") ? path : path + "/tokenizer.json")
+            return try ModelText.tokenizer(path: ModelFile.isGGUF(path) ? path : path + "/tokenizer.json")
         }
     }
 }

@@ -1,0 +1,37 @@
+package import MartletLayers
+
+/// The examples of one pass, laid end to end.
+package struct Batch: Sendable {
+    /// Read by the decoder, or by the encoder of the models that have one.
+    package private(set) var rows = Rows()
+    /// Read by the decoder of an encoder-decoder.
+    package private(set) var decoderRows: Rows?
+    /// One per row that makes logits: the token to predict, or ``Example/ignored``.
+    package private(set) var targets: [Int32] = []
+    /// Rows that have a target.
+    package private(set) var targetCount = 0
+    package private(set) var examples = 0
+
+    package init() {}
+
+    package mutating func append(_ example: Example) {
+        rows.append(example.tokens)
+        if let tokens = example.decoderTokens {
+            var decoder = decoderRows ?? Rows()
+            decoder.append(tokens)
+            decoderRows = decoder
+        }
+        targets += example.targets
+        targetCount += example.targets.reduce(0) { $0 + ($1 == Example.ignored ? 0 : 1) }
+        examples += 1
+    }
+
+    /// Whether another example fits within `rows` on either side.
+    func hasRoom(for example: Example, rows limit: Int) -> Bool {
+        rows.count + example.tokens.count <= limit
+            && (decoderRows?.count ?? 0) + (example.decoderTokens?.count ?? 0) <= limit
+    }
+
+    /// Tokens read, on both sides.
+    package var tokens: Int { rows.count + (decoderRows?.count ?? 0) }
+}

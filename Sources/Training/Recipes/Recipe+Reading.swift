@@ -1,0 +1,229 @@
+package import MartletJSON
+import MartletTensors
+import MartletTokenizers
+
+extension Recipe {
+    /// Reads a recipe.
+    ///
+    /// - Throws: ``RecipeError`` with everything that is missing, wrong or not known.
+    package init(yaml text: String, path: String, overrides: [String] = []) throws(RecipeError) {
+        let object = try RecipeOverrides.apply(overrides, to: RecipeText.parse(text, path: path))
+        try self.init(object, path: path)
+    }
+
+    package init(_ object: JSONObject, path: String) throws(RecipeError) {
+        let reader = RecipeReader(object)
+        document = object
+        model = Recipe.model(reader)
+        data = Recipe.data(reader)
+        tokenizer = Recipe.tokenizer(reader.section("tokenizer"), reader, model)
+        objective = Recipe.objective(reader)
+        labelSmoothing = reader.number("label_smoothing", in: 0...0.99) ?? 0
+        length = reader.required("length", reader.integer("length", in: 1...1 << 24), 1)
+        (batchTokens, accumulation) = Recipe.batch(reader.sectionOrEmpty("batch"), length)
+        optimizer = Recipe.optimizer(reader.sectionOrEmpty("optimizer"))
+        schedule = Recipe.schedule(reader.sectionOrEmpty("schedule"))
+        precision = reader.choice("precision", ["f32": .f32, "bf16": .bf16]) ?? .f32
+        recomputation = reader.bool("recomputation") ?? false
+        dropout = reader.number("dropout", in: 0...0.99) ?? 0
+        duration = Recipe.duration(reader)
+        evaluation = Recipe.evaluation(reader.sectionOrEmpty("evaluation"))
+        checkpoints = Recipe.checkpoints(reader.sectionOrEmpty("checkpoints"))
+        nonFinite = reader.choice("non_finite", ["stop": .stop, "skip": .skip]) ?? .stop
+        seed = UInt64(reader.integer("seed", in: 0...Int.max) ?? 1)
+        threads = reader.integer("threads", in: 1...1024)
+        output = reader.string("output")
+        if labelSmoothing > 0 && objective != .sequenceToSequence {
+            reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence")
+        }
+        try reader.finish(path)
+    }
+
+    private static func model(_ root: RecipeReader) -> ModelOrigin {
+        let section = root.section("model")
+        if section == nil && !root.has("model") { root.reject("\"model\" is missing") }
+        let config = section?.json("config")
+        let folder = section?.string("from")
+        if let folder, config == nil { return .directory(folder) }
+        if section != nil && (config == nil) == (folder == nil) {
+            root.reject(
+                "\"model\" needs either \"config\", for a new model, or \"from\", a model directory to go on with")
+        }
+        guard let object = config?.objectValue else {
+            if let config {
+                root.reject("\"model.config\" should be the contents of a config.json, it is \(config.kind)")
+            }
+            return .config(JSONObject())
+        }
+        return .config(object)
+    }
+
+    private static func tokenizer(_ section: RecipeReader?, _ root: RecipeReader, _ model: ModelOrigin)
+        -> TokenizerOrigin
+    {
+        guard let section else {
+            if case .directory = model { return .ofModel }
+            if !root.has("tokenizer") { root.reject("\"tokenizer\" is missing") }
+            return .ofModel
+        }
+        let file = section.string("file")
+        let kinds: KeyValuePairs<String, TokenizerKind> = [
+            "byte-bpe": .trainer(.byteLevelBytePair), "bpe": .trainer(.bytePair), "unigram": .trainer(.unigram),
+            "wordpiece": .trainer(.wordPiece), "characters": .characters,
+        ]
+        let kind = section.choice("kind", kinds)
+        let vocabulary = section.integer("vocabulary", in: 1...1 << 24)
+        let specials = section.strings("special_tokens") ?? []
+        if let file {
+            if kind != nil || vocabulary != nil { section.reject("\"tokenizer\" has both a file and a kind to learn") }
+            return .file(file)
+        }
+        let learnt = section.required("kind", kind, .characters)
+        let isLearnt = kind != nil && kind != .characters
+        let size = isLearnt ? section.required("vocabulary", vocabulary, 1) : vocabulary ?? 0
+        return .trained(kind: learnt, vocabulary: size, specialTokens: specials)
+    }
+
+    private static func data(_ root: RecipeReader) -> Data {
+        var data = Data()
+        guard let section = root.section("data") else {
+            if !root.has("data") { root.reject("\"data\" is missing") }
+            return data
+        }
+        let folder = section.string("folder")
+        if let sources = section.sections("sources") {
+            data.sources = sources.map { source($0, folder) }
+        } else if !section.has("sources") {
+            section.reject("\(section.name("sources")) is missing")
+        }
+        data.validation = (section.sections("validation") ?? []).map { source($0, folder) }
+        data.holdout = section.number("holdout", in: 0...0.9) ?? 0
+        data.temperature = section.number("temperature", in: 0.01...100) ?? 1
+        data.documentStart = section.string("document_start")
+        data.documentEnd = section.string("document_end")
+        data.cache = section.string("cache")
+        if let changes = section.section("augmentation") {
+            data.augmentation.masking = changes.number("masking", in: 0...1) ?? 0
+            data.augmentation.dropping = changes.number("dropping", in: 0...1) ?? 0
+            data.augmentation.shuffling = changes.integer("shuffling", in: 0...1000) ?? 0
+            data.augmentationMask = changes.string("mask_token")
+            if data.augmentation.masking > 0 && data.augmentationMask == nil {
+                changes.reject("\(changes.name("masking")) needs \(changes.name("mask_token"))")
+            }
+        }
+        if data.holdout > 0 && !data.validation.isEmpty {
+            section.reject("\(section.name("holdout")) and \(section.name("validation")) exclude each other")
+        }
+        return data
+    }
+
+    private static func source(_ section: RecipeReader, _ folder: String?) -> Source {
+        func path(_ name: String) -> String {
+            name.utf8.first == 47 || folder == nil ? name : "\(folder ?? "")/\(name)"
+        }
+        let paths = section.required("paths", section.strings("paths"), [])
+        let parallel = section.strings("parallel_paths") ?? []
+        let format = textFormat(section)
+        if !parallel.isEmpty && parallel.count != paths.count {
+            section.reject(
+                "\(section.name("parallel_paths")) has \(parallel.count) files, \(section.name("paths")) \(paths.count)"
+            )
+        }
+        let weight = section.number("weight", in: 1e-9...1e9)
+        let pairs = parallel.count == paths.count ? parallel : []
+        return Source(files: TextFiles(paths.map(path), parallelTo: pairs.map(path), format), weight: weight)
+    }
+
+    private static func textFormat(_ section: RecipeReader) -> TextFormat {
+        let kind = section.choice("format", ["text": 0, "jsonl": 1, "tsv": 2]) ?? 0
+        let boundary = section.choice("documents", ["file": 0, "line": 1, "paragraph": 2])
+        let marker = section.string("document_marker")
+        let fields = section.strings("fields")
+        let columns = section.integers("columns", in: 0...10_000)
+        switch kind {
+        case 1: return .jsonLines(fields: fields ?? ["text"])
+        case 2: return .tabSeparated(columns: columns ?? [0])
+        default:
+            if let marker { return .text(.marker(marker)) }
+            return .text(boundary == 1 ? .line : boundary == 2 ? .paragraph : .file)
+        }
+    }
+
+    private static func objective(_ root: RecipeReader) -> Objective {
+        let section = root.sectionOrEmpty("objective")
+        let name = section.choice(
+            "name", ["causal": 0, "sequence-to-sequence": 1, "masked": 2, "span-corruption": 3])
+        let share = section.number("share", in: 0.01...0.9) ?? 0.15
+        let words = section.bool("whole_words") ?? false
+        let length = section.number("mean_length", in: 1...1000) ?? 3
+        switch section.required("name", name, 0) {
+        case 1: return .sequenceToSequence
+        case 2: return .masked(share: share, wholeWords: words)
+        case 3: return .spanCorruption(share: share, meanLength: length)
+        default: return .causal
+        }
+    }
+
+    private static func batch(_ section: RecipeReader, _ length: Int) -> (tokens: Int, accumulation: Int) {
+        let sequences = section.integer("sequences", in: 1...1 << 20)
+        let tokens = section.integer("tokens", in: 1...1 << 30)
+        if (sequences == nil) == (tokens == nil) {
+            section.reject("\"batch\" needs either \"sequences\" or \"tokens\"")
+        }
+        if let tokens, tokens < length { section.reject("\"batch.tokens\" is under \"length\"") }
+        let rows = tokens ?? (sequences ?? 1).multipliedReportingOverflow(by: length).partialValue
+        return (max(rows, length), section.integer("accumulation", in: 1...1 << 20) ?? 1)
+    }
+
+    private static func optimizer(_ section: RecipeReader) -> Optimizer {
+        var optimizer = Optimizer()
+        let names: KeyValuePairs<String, String> = [
+            "adamw": "adamw", "adafactor": "adafactor", "sgd": "sgd", "lion": "lion", "muon": "muon",
+        ]
+        optimizer.name = section.choice("name", names) ?? optimizer.name
+        optimizer.learningRate = section.required(
+            "learning_rate", section.number("learning_rate", in: 0...1e3), optimizer.learningRate)
+        if let betas = section.numbers("betas", count: 2, in: 0...0.99999) { optimizer.betas = (betas[0], betas[1]) }
+        optimizer.epsilon = section.number("epsilon", in: 0...1) ?? optimizer.epsilon
+        optimizer.weightDecay = section.number("weight_decay", in: 0...10) ?? 0
+        optimizer.momentum = section.number("momentum", in: 0...0.99999) ?? optimizer.momentum
+        if let clip = section.number("clip", in: 0...1e9) { optimizer.clip = clip == 0 ? nil : clip }
+        return optimizer
+    }
+
+    private static func schedule(_ section: RecipeReader) -> ScheduleSettings {
+        var schedule = ScheduleSettings()
+        let names: KeyValuePairs<String, String> = [
+            "constant": "constant", "linear": "linear", "cosine": "cosine",
+            "inverse-square-root": "inverse-square-root", "warmup-stable-decay": "warmup-stable-decay",
+        ]
+        schedule.name = section.choice("name", names) ?? schedule.name
+        schedule.warmUp = section.integer("warmup", in: 0...1 << 30) ?? 0
+        schedule.final = section.number("final", in: 0...1) ?? 0
+        schedule.decay = section.integer("decay", in: 1...1 << 30)
+        return schedule
+    }
+
+    private static func duration(_ root: RecipeReader) -> Duration {
+        let steps = root.integer("steps", in: 1...1 << 40)
+        let tokens = root.integer("tokens", in: 1...1 << 60)
+        let epochs = root.number("epochs", in: 1e-6...1e9)
+        let given = [steps != nil, tokens != nil, epochs != nil].filter { $0 }.count
+        if given != 1 { root.reject("a recipe needs one of \"steps\", \"tokens\" and \"epochs\"") }
+        if let tokens { return .tokens(tokens) }
+        if let epochs { return .epochs(epochs) }
+        return .steps(steps ?? 1)
+    }
+
+    private static func evaluation(_ section: RecipeReader) -> Evaluation {
+        Evaluation(
+            every: section.integer("every", in: 0...1 << 40) ?? 0,
+            batches: section.integer("batches", in: 1...1 << 30) ?? 50,
+            patience: section.integer("patience", in: 0...1 << 30) ?? 0)
+    }
+
+    private static func checkpoints(_ section: RecipeReader) -> Checkpoints {
+        Checkpoints(
+            every: section.integer("every", in: 1...1 << 40) ?? 500, keep: section.integer("keep", in: 1...1000) ?? 2)
+    }
+}

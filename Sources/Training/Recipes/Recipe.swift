@@ -1,0 +1,141 @@
+package import MartletJSON
+package import MartletTokenizers
+
+/// Everything a training run is told: what to train, on what, how, and for how long. Plain data; reading is in `Recipe+Reading.swift`.
+package struct Recipe: Sendable {
+    package enum ModelOrigin: Sendable {
+        /// The contents of a `config.json`, with weights drawn from the seed.
+        case config(JSONObject)
+        /// A model directory to go on with.
+        case directory(String)
+    }
+
+    package enum TokenizerOrigin: Sendable, Equatable {
+        /// A `tokenizer.json`.
+        case file(String)
+        /// Learnt from the sources.
+        case trained(kind: TokenizerKind, vocabulary: Int, specialTokens: [String])
+        /// That of the model directory.
+        case ofModel
+    }
+
+    package enum TokenizerKind: Sendable, Equatable {
+        case trainer(TokenizerTrainer.Kind)
+        /// Each Unicode scalar of the text is a token.
+        case characters
+    }
+
+    package struct Source: Sendable {
+        package var files: TextFiles
+        /// Nil: by size and temperature.
+        package var weight: Double?
+    }
+
+    package struct Data: Sendable {
+        package var sources: [Source] = []
+        package var validation: [Source] = []
+        /// The last share of each source, kept for validation.
+        package var holdout = 0.0
+        package var temperature = 1.0
+        /// Tokens around each document, as the vocabulary spells them.
+        package var documentStart: String?
+        package var documentEnd: String?
+        package var augmentation = Augmentation()
+        package var augmentationMask: String?
+        /// Where token caches are kept; nil: in the run.
+        package var cache: String?
+    }
+
+    package enum Objective: Sendable, Equatable {
+        case causal
+        case sequenceToSequence
+        case masked(share: Double, wholeWords: Bool)
+        case spanCorruption(share: Double, meanLength: Double)
+    }
+
+    package enum Duration: Sendable, Equatable {
+        case steps(Int)
+        case tokens(Int)
+        case epochs(Double)
+    }
+
+    package struct Optimizer: Sendable, Equatable {
+        package var name = "adamw"
+        package var learningRate = 1e-3
+        package var betas = (0.9, 0.95)
+        package var epsilon = 1e-8
+        package var weightDecay = 0.0
+        package var momentum = 0.9
+        /// The largest norm of all gradients together; nil does not clip.
+        package var clip: Double? = 1
+
+        package static func == (a: Optimizer, b: Optimizer) -> Bool {
+            a.name == b.name && a.learningRate == b.learningRate && a.betas == b.betas && a.epsilon == b.epsilon
+                && a.weightDecay == b.weightDecay && a.momentum == b.momentum && a.clip == b.clip
+        }
+    }
+
+    package struct ScheduleSettings: Sendable, Equatable {
+        package var name: String
+        package var warmUp: Int
+        /// The share of the peak at the end.
+        package var final: Double
+        /// Steps of the last phase of warm-up, stable, decay; nil: a tenth.
+        package var decay: Int?
+
+        package init(name: String = "constant", warmUp: Int = 0, final: Double = 0, decay: Int? = nil) {
+            (self.name, self.warmUp, self.final, self.decay) = (name, warmUp, final, decay)
+        }
+    }
+
+    package struct Evaluation: Sendable, Equatable {
+        /// Steps from one to the next; 0: only at the end.
+        package var every: Int
+        package var batches: Int
+        /// Evaluations without a better one after which the run ends; 0: never.
+        package var patience: Int
+
+        package init(every: Int = 0, batches: Int = 50, patience: Int = 0) {
+            (self.every, self.batches, self.patience) = (every, batches, patience)
+        }
+    }
+
+    package struct Checkpoints: Sendable, Equatable {
+        /// Steps from one to the next.
+        package var every: Int
+        /// The newest that are kept, beside the best.
+        package var keep: Int
+
+        package init(every: Int = 500, keep: Int = 2) { (self.every, self.keep) = (every, keep) }
+    }
+
+    package enum Precision: String, Sendable { case f32, bf16 }
+    /// What to do with a step whose loss or gradient is not finite.
+    package enum NonFinite: Sendable { case stop, skip }
+
+    package var model: ModelOrigin
+    package var tokenizer: TokenizerOrigin
+    package var data: Data
+    package var objective: Objective
+    package var labelSmoothing: Double
+    package var length: Int
+    /// Rows of a pass, on either side.
+    package var batchTokens: Int
+    /// Passes to a step.
+    package var accumulation: Int
+    package var optimizer: Optimizer
+    package var schedule: ScheduleSettings
+    package var precision: Precision
+    package var recomputation: Bool
+    package var dropout: Double
+    package var duration: Duration
+    package var evaluation: Evaluation
+    package var checkpoints: Checkpoints
+    package var nonFinite: NonFinite
+    package var seed: UInt64
+    package var threads: Int?
+    /// The run's folder.
+    package var output: String?
+    /// The whole as read, overrides applied: what `recipe.yaml` of a run holds.
+    package var document: JSONObject
+}

@@ -1,0 +1,177 @@
+import MartletFormats
+import MartletJSON
+package import MartletTensors
+
+/// Everything that a run needs to go on, bit for bit.
+package struct RunState: Sendable, Equatable {
+    /// Steps done.
+    package var step = 0
+    package var tokens = 0
+    package var seconds = 0.0
+    /// Updates done: steps less those that were skipped.
+    package var updates = 0
+    package var cursor: DataCursor
+    /// The lowest validation loss and the step that had it.
+    package var best: Best?
+    /// Evaluations since then.
+    package var evaluationsSinceBest = 0
+
+    package struct Best: Sendable, Equatable {
+        package var loss: Double
+        package var step: Int
+    }
+
+    package init(cursor: DataCursor) { self.cursor = cursor }
+}
+
+/// The checkpoints of a run: folders `step-N`, each with weights, optimizer, state and, written last, a marker that lists them.
+///
+/// A folder is filled aside, every file flushed, the marker flushed after them, then renamed: at any instant a folder with this name is whole
+/// or does not exist. Reading verifies all the same, as disks and people damage files, and takes the newest that is whole.
+package struct CheckpointStore: Sendable {
+    package let folder: String
+    private static let files = ["weights.safetensors", "optimizer.safetensors", "state.json"]
+    private static let marker = "complete"
+    private static let prefix = "step-"
+
+    package init(_ folder: String) { self.folder = folder }
+
+    /// The steps with a checkpoint, ascending, whole or not.
+    package var steps: [Int] {
+        Folder.names(in: folder).compactMap { name in
+            name.hasPrefix(Self.prefix) ? Int(name.dropFirst(Self.prefix.count)) : nil
+        }.sorted()
+    }
+
+    package func path(_ step: Int) -> String {
+        let digits = String(step)
+        return "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 9 - digits.count)))\(digits)"
+    }
+
+    // MARK: - Writing
+
+    /// Writes a checkpoint of the learner. On failure nothing of it stays.
+    ///
+    /// - Throws: ``FileError`` or ``FormatError``, as for a full disk.
+    package func write(_ learner: some Learner, _ state: RunState) throws {
+        try Folder.make(folder)
+        let aside = path(state.step) + ".partial"
+        Folder.remove(aside)
+        do {
+            try Folder.make(aside)
+            try Safetensors.write(learner.weights, to: "\(aside)/\(Self.files[0])")
+            try Safetensors.write(learner.optimizerState, to: "\(aside)/\(Self.files[1])")
+            try writeFile(Self.json(state).serialized(.pretty(indent: 2)), to: "\(aside)/\(Self.files[2])")
+            try writeFile(Self.seal(aside).serialized(), to: "\(aside)/\(Self.marker)")
+            Folder.remove(path(state.step))  // a damaged one, which resuming passed over
+            try Folder.rename(aside, to: path(state.step))
+            Folder.flush(folder)
+        } catch {
+            Folder.remove(aside)
+            throw error
+        }
+    }
+
+    /// The content of the marker: each file with its size and fingerprint.
+    private static func seal(_ path: String) throws -> JSON {
+        var seal = JSONObject()
+        for file in files {
+            var fingerprint = Fingerprint()
+            try fingerprint.add(file: "\(path)/\(file)")
+            let bytes = Folder.size(of: "\(path)/\(file)") ?? 0
+            seal[file] = ["bytes": .integer(bytes), "fingerprint": .string(fingerprint.description)]
+        }
+        return .object(seal)
+    }
+
+    /// Removes all but the newest `keep` and the one of step `best`, and whatever a killed process left unfinished.
+    package func prune(keep: Int, best: Int?) {
+        for step in steps.dropLast(keep) where step != best { Folder.remove(path(step)) }
+        removeUnfinished()
+    }
+
+    package func removeUnfinished() {
+        for name in Folder.names(in: folder) where name.hasSuffix(".partial") { Folder.remove("\(folder)/\(name)") }
+    }
+
+    // MARK: - Reading
+
+    /// What is wrong with the checkpoint of a step; nil when it is whole.
+    package func damage(_ step: Int) -> String? {
+        let path = path(step)
+        guard let seal = try? JSON(contentsOf: "\(path)/\(Self.marker)") else { return "\(path) has no marker" }
+        do {
+            return try Self.seal(path) == seal ? nil : "\(path): its files are not those that were written"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// The newest step whose checkpoint is whole, and what was wrong with newer ones.
+    package func newest() -> (step: Int?, damages: [String]) {
+        var damages: [String] = []
+        for step in steps.reversed() {
+            guard let damage = damage(step) else { return (step, damages) }
+            damages.append(damage)
+        }
+        return (nil, damages)
+    }
+
+    package func state(_ step: Int) throws -> RunState {
+        let path = "\(path(step))/\(Self.files[2])"
+        let json = try JSON(contentsOf: path)
+        guard let state = Self.state(json) else { throw RunError("\(path): not the state of a run") }
+        return state
+    }
+
+    /// The weights by name.
+    package func weights(_ step: Int) throws -> [String: Tensor] { try tensors("\(path(step))/\(Self.files[0])") }
+    package func optimizerState(_ step: Int) throws -> [String: Tensor] {
+        try tensors("\(path(step))/\(Self.files[1])")
+    }
+
+    private func tensors(_ path: String) throws -> [String: Tensor] {
+        let file = try Safetensors(contentsOf: path)
+        var tensors: [String: Tensor] = [:]
+        for stored in file.tensors.all { tensors[stored.name] = try stored.tensor() }
+        return tensors
+    }
+
+    // MARK: - The state as JSON
+
+    private static func json(_ state: RunState) -> JSON {
+        var object = JSONObject()
+        object["version"] = 1
+        object["step"] = .integer(state.step)
+        object["tokens"] = .integer(state.tokens)
+        object["seconds"] = .number(state.seconds)
+        object["updates"] = .integer(state.updates)
+        object["examples"] = .integer(state.cursor.examples)
+        object["places"] = .array(
+            state.cursor.places.map { ["epoch": .integer($0.epoch), "piece": .integer($0.piece)] })
+        if let best = state.best { object["best"] = ["loss": .number(best.loss), "step": .integer(best.step)] }
+        object["evaluations_since_best"] = .integer(state.evaluationsSinceBest)
+        return .object(object)
+    }
+
+    private static func state(_ json: JSON) -> RunState? {
+        guard json["version"]?.integerValue == 1, let step = json["step"]?.integerValue,
+            let tokens = json["tokens"]?.integerValue, let seconds = json["seconds"]?.doubleValue,
+            let updates = json["updates"]?.integerValue, let examples = json["examples"]?.integerValue,
+            let places = json["places"]?.arrayValue, let since = json["evaluations_since_best"]?.integerValue
+        else { return nil }
+        var cursor = DataCursor(sources: places.count)
+        cursor.examples = examples
+        for (index, place) in places.enumerated() {
+            guard let epoch = place["epoch"]?.integerValue, let piece = place["piece"]?.integerValue else { return nil }
+            (cursor.places[index].epoch, cursor.places[index].piece) = (epoch, piece)
+        }
+        var state = RunState(cursor: cursor)
+        (state.step, state.tokens, state.seconds, state.updates) = (step, tokens, seconds, updates)
+        state.evaluationsSinceBest = since
+        if let loss = json["best"]?["loss"]?.doubleValue, let step = json["best"]?["step"]?.integerValue {
+            state.best = .init(loss: loss, step: step)
+        }
+        return state
+    }
+}

@@ -1,0 +1,37 @@
+package import MartletTensors
+
+/// What a run trains: a model, its gradients and its optimizer, seen from outside.
+///
+/// Knows no data, no files and no schedule.
+package protocol Learner: AnyObject {
+    /// Weights and optimizer state by name, in an order that never changes. What a checkpoint holds.
+    var weights: [(name: String, tensor: Tensor)] { get }
+    var optimizerState: [(name: String, tensor: Tensor)] { get }
+
+    /// Parameters that products run through, for counting operations.
+    var parameterCount: Int { get }
+
+    /// Puts back what a checkpoint held, by the names of ``weights`` and ``optimizerState``.
+    ///
+    /// - Parameter updates: how many updates had been done.
+    func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws
+
+    /// Adds the gradients of the batch's summed loss to those accumulated, and returns that sum.
+    ///
+    /// - Parameter seed: of whatever is drawn at random in the pass (dropout); the same seed, the same bits.
+    func accumulate(_ batch: Batch, seed: UInt64) throws -> Double
+
+    /// √Σ (scale · gradient)² over all parameters.
+    func gradientNorm(scale: Float) -> Double
+
+    /// The name of the first tensor that holds NaN or infinity: among the gradients, then the weights.
+    func firstNonFinite() -> String?
+
+    /// Changes the weights by the gradients times `scale`, and forgets the gradients.
+    func update(learningRate: Float, scale: Float)
+
+    func forgetGradients()
+
+    /// The summed loss of a batch, nothing recorded, nothing dropped.
+    func loss(of batch: Batch) throws -> Double
+}

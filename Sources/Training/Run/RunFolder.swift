@@ -1,0 +1,78 @@
+import MartletFormats
+package import MartletJSON
+package import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The folder of a run: what it holds, and that only one process works in it.
+///
+///     recipe.yaml tokenizer.json log.jsonl curves.svg
+///     checkpoints/step-000001000/ …   everything needed to go on
+///     model/                           the best model so far as a Hugging Face directory
+///     cache/                           tokens of the data
+package final class RunFolder: Sendable {
+    package let path: String
+    private let lock: Int32
+
+    /// Opens a run's folder, or makes it.
+    ///
+    /// - Throws: ``RunError`` when another process works in it, ``FileError``.
+    package init(_ path: String) throws {
+        self.path = path
+        try Folder.make(path)
+        let name = path + "/lock"
+        lock = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        guard lock >= 0 else { throw FileError(path: name, operation: "open", code: errno) }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            close(lock)
+            throw RunError("\(path): another process trains in this folder; wait for it, or choose another output")
+        }
+        // What a killed process left half written.
+        for folder in [path, path + "/cache"] {
+            for name in Folder.names(in: folder) where name.hasSuffix(".partial") { Folder.remove("\(folder)/\(name)") }
+        }
+    }
+
+    deinit { close(lock) }
+
+    package var store: CheckpointStore { CheckpointStore(path + "/checkpoints") }
+    package var modelPath: String { path + "/model" }
+
+    /// Whether a folder is that of a run.
+    package static func isRun(_ path: String) -> Bool {
+        // The recipe is written last of the two.
+        Folder.exists(path + "/recipe.yaml") && Folder.exists(path + "/tokenizer.json")
+    }
+
+    // MARK: - Recipe and tokenizer
+
+    package func write(_ recipe: Recipe, tokenizer: JSON) throws(FileError) {
+        try writeFile(tokenizer.serialized(), to: path + "/tokenizer.json")
+        try writeFile(Array(RecipeText.yaml(recipe.document).utf8), to: path + "/recipe.yaml")
+    }
+
+    package func recipe(overrides: [String]) throws -> Recipe {
+        let name = path + "/recipe.yaml"
+        let text = String(decoding: try Storage(mapping: name).contents, as: UTF8.self)
+        return try Recipe(yaml: text, path: name, overrides: overrides)
+    }
+
+    package func tokenizer() throws -> JSON { try JSON(contentsOf: path + "/tokenizer.json") }
+
+    /// The newest whole checkpoint and what was wrong with newer ones.
+    ///
+    /// - Throws: ``RunError`` when there is none.
+    package func newestCheckpoint() throws(RunError) -> (step: Int, damages: [String]) {
+        let (step, damages) = store.newest()
+        guard let step else {
+            throw RunError(
+                "\(path): no whole checkpoint to go on from"
+                    + (damages.isEmpty ? "" : ": " + damages.joined(separator: "; ")))
+        }
+        return (step, damages)
+    }
+}

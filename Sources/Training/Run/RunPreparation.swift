@@ -1,0 +1,146 @@
+import MartletFormats
+package import MartletJSON
+package import MartletLayers
+import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// From a recipe to everything a run needs but the learner: the tokenizer, the model's description, the streams of batches.
+package struct RunPreparation: Sendable {
+    package let recipe: Recipe
+    package let tokenizer: Tokenizer
+    package let tokenizerJSON: JSON
+    /// The contents of the model's config.json.
+    package let config: JSONObject
+    package let architecture: Architecture
+    package let settings: RunSettings
+    private let objective: any Objective
+    private let sources: [DataStream.Source]
+    private let validationSources: [DataStream.Source]
+
+    /// - Parameters:
+    ///   - folder: the run's; token caches go there unless the recipe says otherwise.
+    ///   - tokenizer: that of a run to be resumed; nil reads or learns the recipe's.
+    /// - Throws: ``RecipeError``, ``DataError``, ``RunError``, ``ConfigError``, ``FileError``, ``TokenizerError``.
+    package init(
+        _ recipe: Recipe, folder: String, tokenizer stored: JSON? = nil, on device: Device,
+        progress: @escaping @Sendable (Int) -> Void = { _ in }
+    ) throws {
+        self.recipe = recipe
+        tokenizerJSON = try stored ?? RecipeTokenizer.json(recipe)
+        tokenizer = try Tokenizer(json: tokenizerJSON.serialized())
+        config = try RunPreparation.config(recipe, tokenizer)
+        architecture = try ModelFile.describe(config, path: "model.config").architecture
+        objective = try ObjectiveBuilder(tokenizer, config).objective(recipe)
+        guard tokenizer.vocabularySize <= architecture.vocabulary else {
+            throw RunError(
+                "the tokenizer has \(tokenizer.vocabularySize) tokens, the model only \(architecture.vocabulary); raise vocab_size"
+            )
+        }
+        if let context = architecture.context, recipe.length > context {
+            throw RunError("length is \(recipe.length), but the model's context only \(context)")
+        }
+        let caches = try CacheMaker(recipe, tokenizer, tokenizerJSON, folder: folder, on: device, progress: progress)
+        (sources, validationSources) = try caches.sources()
+        settings = RunSettings(recipe, tokens: sources.reduce(0) { $0 + $1.view.count })
+    }
+
+    /// The config.json of the model to be trained; what it leaves open about the vocabulary is the tokenizer's.
+    private static func config(_ recipe: Recipe, _ tokenizer: Tokenizer) throws -> JSONObject {
+        switch recipe.model {
+        case .directory(let path): return try ModelFile.config(in: path)
+        case .config(var config):
+            if config["vocab_size"] == nil { config["vocab_size"] = .integer(tokenizer.vocabularySize) }
+            func set(_ key: String, _ token: String?) {
+                guard config[key] == nil, let token, let id = tokenizer.id(ofToken: token) else { return }
+                config[key] = .integer(Int(id))
+            }
+            set("bos_token_id", recipe.data.documentStart)
+            set("eos_token_id", recipe.data.documentEnd)
+            return config
+        }
+    }
+
+    /// The training batches from a cursor on.
+    package func stream(from cursor: DataCursor?) throws(DataError) -> DataStream {
+        var settings = DataStream.Settings(length: recipe.length, rows: recipe.batchTokens, seed: recipe.seed)
+        settings.augmentation = recipe.data.augmentation
+        if let token = recipe.data.augmentationMask {
+            guard let id = tokenizer.id(ofToken: token) else { throw DataError("no token is spelled \(token.quoted)") }
+            settings.augmentation.maskToken = id
+        }
+        return try DataStream(
+            sources, objective, settings, vocabulary: architecture.vocabulary, from: cursor)
+    }
+
+    /// The validation batches: each piece once, up to the recipe's number of batches.
+    package func validation() throws(DataError) -> [Batch] {
+        guard !validationSources.isEmpty else { return [] }
+        let settings = DataStream.Settings(length: recipe.length, rows: recipe.batchTokens, seed: 0)
+        var stream = try DataStream(
+            validationSources, objective, settings, vocabulary: architecture.vocabulary, from: nil)
+        let pieces = stream.piecesOfFirstEpoch
+        var batches: [Batch] = []
+        while batches.count < recipe.evaluation.batches, stream.cursor.examples < pieces {
+            let batch = try stream.next(upTo: pieces)
+            if batch.examples > 0 { batches.append(batch) }
+        }
+        return batches
+    }
+
+    /// Tokens of one epoch of the training data.
+    package var tokens: Int { sources.reduce(0) { $0 + $1.view.count } }
+    package var validationTokens: Int { validationSources.reduce(0) { $0 + $1.view.count } }
+}
+
+/// Makes the caches of a recipe's sources, and says how often each is drawn from.
+private struct CacheMaker {
+    private let recipe: Recipe
+    private let builder: TokenCacheBuilder
+
+    init(
+        _ recipe: Recipe, _ tokenizer: Tokenizer, _ json: JSON, folder: String, on device: Device,
+        progress: @escaping @Sendable (Int) -> Void
+    ) throws {
+        self.recipe = recipe
+        func token(_ text: String?) throws -> [Int32] {
+            guard let text else { return [] }
+            guard let id = tokenizer.id(ofToken: text) else { throw DataError("no token is spelled \(text.quoted)") }
+            return [id]
+        }
+        var key = Fingerprint()
+        key.add(json.serialized())
+        builder = try TokenCacheBuilder(
+            tokenizer, key: key, beginning: token(recipe.data.documentStart), end: token(recipe.data.documentEnd),
+            folder: recipe.data.cache ?? folder + "/cache", on: device, progress: progress)
+    }
+
+    func sources() throws -> (training: [DataStream.Source], validation: [DataStream.Source]) {
+        var (training, validation): ([TokenView], [TokenView]) = ([], [])
+        for source in recipe.data.sources {
+            let view = TokenView(try builder.caches(source.files))
+            guard recipe.data.holdout > 0 else {
+                training.append(view)
+                continue
+            }
+            let (first, last) = view.split(last: recipe.data.holdout)
+            training.append(first)
+            validation.append(last)
+        }
+        validation += try recipe.data.validation.map { TokenView(try builder.caches($0.files)) }
+        return (
+            weighted(training, recipe.data.sources.map(\.weight)),
+            weighted(validation, validation.map { _ in nil })
+        )
+    }
+
+    /// Given weights count per source; sources without one share theirs by size and temperature.
+    private func weighted(_ views: [TokenView], _ weights: [Double?]) -> [DataStream.Source] {
+        let sizes = DataStream.weights(
+            tokens: views.map { max(1, $0.count) }, temperature: recipe.data.temperature)
+        let total = sizes.reduce(0, +)
+        return zip(views, zip(weights, sizes)).map { view, weight in
+            DataStream.Source(view, weight: weight.0 ?? weight.1 / total)
+        }
+    }
+}

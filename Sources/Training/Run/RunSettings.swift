@@ -1,0 +1,73 @@
+/// What a run does step by step: the numbers of a recipe that concern neither model nor data.
+package struct RunSettings: Sendable {
+    package var steps: Int
+    package var schedule: Schedule
+    /// The learning rate at the schedule's peak.
+    package var learningRate: Double
+    /// The largest norm of all gradients together; nil does not clip.
+    package var clip: Double?
+    /// Batches to a step.
+    package var accumulation = 1
+    package var evaluation = Recipe.Evaluation()
+    package var checkpoints = Recipe.Checkpoints()
+    package var nonFinite = Recipe.NonFinite.stop
+    package var seed: UInt64 = 1
+
+    package init(steps: Int, schedule: Schedule, learningRate: Double) {
+        (self.steps, self.schedule, self.learningRate) = (steps, schedule, learningRate)
+    }
+
+    /// Those of a recipe whose data hold `tokens` tokens: `epochs` become as many steps as that many tokens fill.
+    package init(_ recipe: Recipe, tokens: Int) {
+        let perStep = Double(recipe.batchTokens) * Double(recipe.accumulation)
+        func steps(_ tokens: Double) -> Int { max(1, Int((tokens / perStep).rounded(.up))) }
+        self.steps =
+            switch recipe.duration {
+            case .steps(let count): count
+            case .tokens(let count): steps(Double(count))
+            case .epochs(let count): steps(count * Double(tokens))
+            }
+        schedule = Self.schedule(recipe.schedule, steps: self.steps)
+        learningRate = recipe.optimizer.learningRate
+        (clip, accumulation) = (recipe.optimizer.clip, recipe.accumulation)
+        (evaluation, checkpoints) = (recipe.evaluation, recipe.checkpoints)
+        (nonFinite, seed) = (recipe.nonFinite, recipe.seed)
+    }
+
+    private static func schedule(_ settings: Recipe.ScheduleSettings, steps: Int) -> Schedule {
+        let final = Float(settings.final)
+        let shape: Schedule.Shape =
+            switch settings.name {
+            case "linear": .linear(final: final)
+            case "cosine": .cosine(final: final)
+            case "inverse-square-root": .inverseSquareRoot
+            case "warmup-stable-decay": .stableThenDecay(decay: settings.decay ?? max(1, steps / 10), final: final)
+            default: .constant
+            }
+        return Schedule(shape, warmUp: settings.warmUp, steps: steps)
+    }
+}
+
+/// What a run tells while it goes on.
+package enum RunEvent: Sendable {
+    case step(StepRecord)
+    /// The mean validation loss; whether it is the lowest so far.
+    case evaluated(step: Int, loss: Double, isBest: Bool)
+    case saved(step: Int)
+    /// Something failed that the run survives.
+    case warning(String)
+}
+
+/// How a run ended.
+package struct RunSummary: Sendable, Equatable {
+    package enum End: Sendable, Equatable {
+        case done
+        /// The validation loss stopped falling.
+        case early
+        /// It was asked to stop; resuming goes on.
+        case stopped
+    }
+
+    package var end: End
+    package var state: RunState
+}

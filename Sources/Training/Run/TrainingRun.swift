@@ -1,0 +1,191 @@
+import MartletFormats
+package import MartletTensors
+
+/// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
+///
+/// A run is a function of its settings, its learner's first weights and its data: stopped anywhere and resumed, it gives the same bits. It
+/// installs no signal handler and prints nothing; who wants it to end early says so by `shouldStop`, asked after each step.
+package final class TrainingRun {
+    package let folder: String
+    package let settings: RunSettings
+    package let store: CheckpointStore
+    package private(set) var state: RunState
+    private let learner: any Learner
+    private let data: Prefetcher
+    private let validation: [Batch]
+    private let log: RunLog
+    private let export: (TrainingRun) throws -> Void
+    private let events: (RunEvent) -> Void
+    private var savedStep: Int?
+    private var skippedInTurn = 0
+    private var lastDrawing = ContinuousClock.now
+    private static let mostSkippedInTurn = 100
+
+    /// - Parameters:
+    ///   - state: where the run stands; the learner has been restored to it, and the stream begins at its cursor.
+    ///   - export: called after each checkpoint, to bring the model into a form that others read.
+    /// - Throws: ``FileError`` when the log cannot be opened.
+    package init(
+        _ folder: String, _ settings: RunSettings, _ learner: any Learner, _ stream: DataStream, validation: [Batch],
+        from state: RunState?, export: @escaping (TrainingRun) throws -> Void = { _ in },
+        events: @escaping (RunEvent) -> Void = { _ in }
+    ) throws(FileError) {
+        (self.folder, self.settings, self.learner, self.validation) = (folder, settings, learner, validation)
+        (self.export, self.events) = (export, events)
+        try Folder.make(folder)
+        store = CheckpointStore(folder + "/checkpoints")
+        store.removeUnfinished()
+        savedStep = state?.step
+        self.state = state ?? RunState(cursor: stream.cursor)
+        log = try RunLog(folder + "/log.jsonl", upTo: self.state.step)
+        data = Prefetcher(stream)
+    }
+
+    package var records: [StepRecord] { log.records }
+
+    /// Goes on until all steps are done, the validation loss stops falling, or `shouldStop` says so.
+    ///
+    /// - Throws: ``RunError`` naming the tensor that is not finite; ``DataError``; what saving the last checkpoint throws.
+    package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
+        var end = RunSummary.End.done
+        if savedStep == nil { try save() } else { try export(self) }
+        while state.step < settings.steps {
+            let improved = try step()
+            let isLast = state.step == settings.steps
+            if hasRunOutOfPatience { end = .early } else if !isLast && shouldStop() { end = .stopped }
+            if isLast || end != .done {
+                try save()
+                break
+            }
+            if improved || state.step % settings.checkpoints.every == 0 {
+                do { try save() } catch { events(.warning("step \(state.step) could not be saved: \(error)")) }
+            }
+        }
+        draw()
+        return RunSummary(end: end, state: state)
+    }
+
+    private var hasRunOutOfPatience: Bool {
+        settings.evaluation.patience > 0 && state.evaluationsSinceBest >= settings.evaluation.patience
+    }
+
+    // MARK: - A step
+
+    /// - Returns: whether an evaluation found the lowest loss so far.
+    private func step() throws -> Bool {
+        let began = ContinuousClock.now
+        let number = state.step
+        var (loss, targets) = (0.0, 0)
+        for pass in 0..<settings.accumulation {
+            let item = try data.next()
+            loss += try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
+            targets += item.batch.targetCount
+            state.tokens += item.batch.tokens
+            state.cursor = item.cursor
+        }
+        let scale = Float(1 / Double(max(1, targets)))
+        let norm = learner.gradientNorm(scale: scale)
+        let rate = settings.learningRate * Double(settings.schedule.share(at: number))
+        var record = StepRecord(
+            step: number + 1, loss: loss / Double(max(1, targets)), learningRate: rate, tokens: state.tokens,
+            seconds: 0,
+            gradientNorm: norm)
+        if norm.isFinite && loss.isFinite {
+            // As torch.nn.utils.clip_grad_norm_ does it.
+            let clip = settings.clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
+            learner.update(learningRate: Float(rate), scale: scale * Float(clip))
+            state.updates += 1
+            skippedInTurn = 0
+        } else {
+            record.skipped = try skip(number + 1)
+        }
+        state.step = number + 1
+        let improved = try evaluate(&record)
+        state.seconds += TrainingRun.seconds(ContinuousClock.now - began)
+        record.seconds = state.seconds
+        do { try log.append(record) } catch { events(.warning("\(error)")) }
+        events(.step(record))
+        drawNowAndThen()
+        return improved
+    }
+
+    /// A seed of its own for every pass of the run, whatever happened before.
+    private func seed(step: Int, pass: Int) -> UInt64 {
+        Fingerprint.mixed(settings.seed ^ Fingerprint.mixed(UInt64(step) << 24 | UInt64(pass)))
+    }
+
+    /// What to do with a step that is not finite.
+    ///
+    /// - Returns: the name of the tensor.
+    private func skip(_ step: Int) throws(RunError) -> String {
+        let name = learner.firstNonFinite() ?? "the loss"
+        let saved = savedStep.map { "the checkpoint of step \($0) is whole" } ?? "there is no checkpoint yet"
+        guard settings.nonFinite == .skip else {
+            throw RunError(
+                "step \(step): \(name) is not finite; \(saved). Lower the learning rate, or set non_finite to skip")
+        }
+        skippedInTurn += 1
+        guard skippedInTurn < TrainingRun.mostSkippedInTurn else {
+            throw RunError("step \(step): \(name) is not finite, for the \(skippedInTurn)th step in turn; \(saved)")
+        }
+        learner.forgetGradients()
+        events(.warning("step \(step) skipped: \(name) is not finite"))
+        return name
+    }
+
+    // MARK: - Evaluation
+
+    private func evaluate(_ record: inout StepRecord) throws -> Bool {
+        let isDue = settings.evaluation.every > 0 && state.step % settings.evaluation.every == 0
+        guard !validation.isEmpty, isDue || state.step == settings.steps else { return false }
+        let loss = try validationLoss()
+        record.validationLoss = loss
+        let isBest = loss.isFinite && loss < state.best?.loss ?? .infinity
+        if isBest {
+            state.best = .init(loss: loss, step: state.step)
+            state.evaluationsSinceBest = 0
+        } else {
+            state.evaluationsSinceBest += 1
+        }
+        events(.evaluated(step: state.step, loss: loss, isBest: isBest))
+        return isBest
+    }
+
+    /// The mean over all targets of the validation batches.
+    package func validationLoss() throws -> Double {
+        var (loss, targets) = (0.0, 0)
+        for batch in validation {
+            loss += try learner.loss(of: batch)
+            targets += batch.targetCount
+        }
+        return loss / Double(max(1, targets))
+    }
+
+    // MARK: - What is written down
+
+    /// Writes a checkpoint of this step, then lets older ones go.
+    private func save() throws {
+        guard savedStep != state.step else { return }
+        try store.write(learner, state)
+        savedStep = state.step
+        store.prune(keep: settings.checkpoints.keep, best: state.best?.step)
+        try export(self)
+        events(.saved(step: state.step))
+    }
+
+    private func drawNowAndThen() {
+        guard TrainingRun.seconds(ContinuousClock.now - lastDrawing) >= 5 else { return }
+        draw()
+    }
+
+    private func draw() {
+        lastDrawing = .now
+        let title = folder.split(separator: "/").last.map(String.init) ?? folder
+        let svg = Curves.svg(log.records, title: title)
+        do { try writeFile(Array(svg.utf8), to: folder + "/curves.svg") } catch { events(.warning("\(error)")) }
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+}
