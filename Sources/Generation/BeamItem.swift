@@ -66,7 +66,7 @@ struct BeamItem {
         let count = options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
         var kept: [Candidate] = []
         for (parent, beam) in beams.enumerated() {
-            var scores = BeamItem.logSoftmax(logits(parent))
+            var scores = logSoftmax(logits(parent))
             options.rules.apply(
                 to: &scores,
                 .init(
@@ -127,11 +127,12 @@ struct BeamItem {
         canImprove = canImprove && best > worst
         return canImprove && !(isFull && options.earlyStopping == .whenFull) && ends.contains(false)
     }
+}
 
-    private static func logSoftmax(_ logits: [Float]) -> [Float] {
-        let largest = logits.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
-        let total = logits.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-        let logarithm = Float(log(total))
-        return logits.map { $0 - largest - logarithm }
-    }
+/// x − log Σ exp(x).
+func logSoftmax(_ logits: [Float]) -> [Float] {
+    let largest = logits.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
+    let total = logits.reduce(0.0) { $0 + exp(Double($1 - largest)) }
+    let logarithm = Float(log(total))
+    return logits.map { $0 - largest - logarithm }
 }

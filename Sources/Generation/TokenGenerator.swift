@@ -34,10 +34,25 @@ package struct TokenGenerator {
         }
     }
 
+    /// The keys and values of a text that was read, for a text that begins alike.
+    package struct Memory: Sendable {
+        fileprivate var cache: KeyValueCache
+        /// The text; the cache may lack its last tokens.
+        fileprivate let tokens: [Int32]
+
+        /// Forgets all but what `prompt` begins with, and its last token, whose logits are needed.
+        fileprivate mutating func keepBeginning(of prompt: [Int32]) {
+            let common = zip(tokens, prompt).prefix { $0 == $1 }.count
+            cache.truncate(to: min(common, cache.length(), prompt.count - 1))
+        }
+    }
+
     private let decoder: Decoder
     private let device: Device
     private let options: Options
     private var cache: KeyValueCache
+    /// How many tokens of the prompt were in the memory.
+    package let rememberedCount: Int
     private var sampler: Sampler
     private let promptCount: Int
     /// How far the text is known to reach whose keys are in the cache.
@@ -47,15 +62,28 @@ package struct TokenGenerator {
     package private(set) var tokens: [Int32]
     package private(set) var finish: FinishReason?
 
+    /// - Parameter memory: of an earlier text on this model. What both begin with is not computed again; the bits stay the same.
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
-    package init(_ decoder: Decoder, prompt: [Int32], _ options: Options, on device: Device) throws(GenerationError) {
+    package init(
+        _ decoder: Decoder, prompt: [Int32], _ options: Options, memory: Memory? = nil, on device: Device
+    ) throws(GenerationError) {
         guard case .decoder(let stack) = decoder.architecture.body else {
             throw GenerationError("this model does not continue texts: it is not a decoder")
         }
         try TokenGenerator.check(decoder.architecture, prompt, options)
         (self.decoder, self.device, self.options) = (decoder, device, options)
         (tokens, promptCount, extent) = (prompt, prompt.count, prompt.count)
-        cache = KeyValueCache(stack, on: device)
+        // Positions that turn by the length of the text make other keys of the same beginning.
+        let dependsOnLength = stack.layers.contains {
+            $0.attention.positions.isUnbounded || $0.attention.positions.rereadsBeyond != nil
+        }
+        if var memory, !dependsOnLength {
+            memory.keepBeginning(of: prompt)
+            cache = memory.cache
+        } else {
+            cache = KeyValueCache(stack, on: device)
+        }
+        rememberedCount = cache.length()
         sampler = Sampler(options.sampling)
         if options.maximumTokens == 0 { finish = .length }
     }
@@ -76,6 +104,9 @@ package struct TokenGenerator {
         }
         guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
     }
+
+    /// What was read so far, for a later text.
+    package var memory: Memory { Memory(cache: cache, tokens: tokens) }
 
     /// Whether what is left of the prompt fits the pass that gives the next token.
     package var isPromptRead: Bool { tokens.count - cache.length() <= options.chunk }

@@ -4,8 +4,17 @@
     import Musl
 #endif
 
-/// Which tokens may not, or must, come next. They act on log-probabilities in the reference's order, and nothing is rescaled.
+/// Which tokens may not, or must, come next. They act on log-probabilities in the reference's order.
 public struct TokenRules: Sendable, Hashable {
+    /// What becomes of the probabilities of the other tokens when some may not come.
+    public enum Remainder: String, Sendable, Hashable, Codable {
+        /// They stay: transformers.
+        case asItIs
+        /// They sum to 1 again: CTranslate2, and transformers with `renormalize_logits`.
+        case renormalised
+    }
+
+    public var remainder = Remainder.asItIs
     /// No run of this many tokens occurs twice; 0 lets all.
     public var noRepeatNGram = 0
     /// Tokens, or runs of tokens, that never occur.
@@ -45,6 +54,7 @@ public struct TokenRules: Sendable, Hashable {
         if let forcedLast, step.newTokens == step.maximumNewTokens - 1 { TokenRules.force(forcedLast, &scores) }
         suppressed.forEach(forbid)
         if step.newTokens == 0 { suppressedFirst.forEach(forbid) }
+        if remainder == .renormalised { scores = logSoftmax(scores) }
     }
 
     private static func force(_ token: Int32, _ scores: inout [Float]) {

@@ -91,11 +91,20 @@ extension Architecture {
         case .pooled(let transform): "pooled, \(words(transform))"
         case .nextSentence(let transform): "next sentence, \(words(transform))"
         case .pretraining(let head, let transform): "\(words(head)); next sentence, \(words(transform))"
-        case .sequence(let transform, let labels):
-            "\(labels) labels of the sequence" + (transform.map { ", \(words($0))" } ?? "")
+        case .sequence(let transform, let labels, let row):
+            "\(labels) labels of the sequence, from \(words(row))" + (transform.map { ", \(words($0))" } ?? "")
         case .rows(let transform, let labels):
             "\(labels) labels of each row" + (transform.map { ", \(words($0))" } ?? "")
         case .answers: "start and end of an answer"
+        }
+    }
+
+    private static func words(_ row: SequenceRow) -> String {
+        switch row {
+        case .first: "its first row"
+        case .last(nil): "its last row"
+        case .last(let token?): "its last row that is not token \(token)"
+        case .lastOf(let token): "its last token \(token)"
         }
     }
 

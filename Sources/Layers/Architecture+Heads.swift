@@ -10,12 +10,21 @@ extension Architecture {
         case nextSentence(Transform)
         /// The two of BERT's pre-training together.
         case pretraining(TokenHead, Transform)
-        /// Classes of the whole sequence, or one number (regression), from its first row.
-        case sequence(Transform?, labels: Int)
+        /// Classes of the whole sequence, or one number (regression), from one of its rows. On a decoder the projection has no bias.
+        case sequence(Transform?, labels: Int, from: SequenceRow = .first)
         /// Classes of each row; a single one is ELECTRA's "was replaced".
         case rows(Transform?, labels: Int)
         /// Where an answer starts and ends: two numbers for each row.
         case answers
+    }
+
+    /// The row that stands for a whole sequence.
+    public enum SequenceRow: Sendable, Hashable, Codable {
+        case first
+        /// The last one, or the last whose token is not this: the padding, which may also end a text.
+        case last(unless: Int32?)
+        /// The last one whose token is this: T5's and BART's end of text.
+        case lastOf(Int32)
     }
 
     public struct TokenHead: Sendable, Hashable, Codable {

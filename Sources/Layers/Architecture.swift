@@ -15,12 +15,16 @@ public struct Architecture: Sendable, Hashable, Codable {
     public var embedding: Embedding
     public var body: Body
     public var head: Head
+    /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write: BART's classifiers.
+    public var rereadsBehind: Int32?
 
     public init(
-        vocabulary: Int, width: Int, context: Int? = nil, embedding: Embedding = Embedding(), body: Body, head: Head
+        vocabulary: Int, width: Int, context: Int? = nil, embedding: Embedding = Embedding(), body: Body, head: Head,
+        rereadsBehind: Int32? = nil
     ) {
         (self.vocabulary, self.width, self.context) = (vocabulary, width, context)
         (self.embedding, self.body, self.head) = (embedding, body, head)
+        self.rereadsBehind = rereadsBehind
     }
 
     public enum Body: Sendable, Hashable, Codable {

@@ -38,6 +38,8 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
 public struct GenerationSummary: Sendable, Hashable {
     public let finish: FinishReason
     public let promptTokens: Int
+    /// How many of them were known from an earlier text, and not computed again.
+    public let rememberedTokens: Int
     public let generatedTokens: Int
     /// From the request to the first token: the prompt is read in this time.
     public let promptSeconds: Double

@@ -65,19 +65,22 @@ public final class LanguageModel: Sendable {
     }
 
     /// Continues the tokens `prompt`.
+    ///
+    /// - Parameter memory: remembers the text, and saves what an earlier one that began alike has computed. For one text at a time.
     public func generate(
-        tokens prompt: [Int32], _ options: GenerationOptions = GenerationOptions()
+        tokens prompt: [Int32], _ options: GenerationOptions = GenerationOptions(), memory: TextMemory? = nil
     ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
-        generate(options) { prompt }
+        generate(options, memory) { prompt }
     }
 
     private func generate(
-        _ options: GenerationOptions, _ prompt: @escaping @Sendable () throws -> [Int32]
+        _ options: GenerationOptions, _ memory: TextMemory? = nil, _ prompt: @escaping @Sendable () throws -> [Int32]
     ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
         AsyncThrowingStream { continuation in
             let task = Task(executorPreference: thread) {
                 do {
-                    var generator = try TextGenerator(self, prompt: prompt(), options)
+                    var generator = try TextGenerator(self, prompt: prompt(), options, memory: memory?.take())
+                    defer { memory?.put(generator.memory) }
                     while !Task.isCancelled, let piece = try generator.next() {
                         continuation.yield(piece)
                         // Others who generate with this model get their turn.

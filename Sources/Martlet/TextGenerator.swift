@@ -13,18 +13,23 @@ struct TextGenerator {
     private var first: ContinuousClock.Instant?
     private var ended = false
 
-    init(_ model: LanguageModel, prompt: [Int32], _ options: GenerationOptions) throws {
+    init(
+        _ model: LanguageModel, prompt: [Int32], _ options: GenerationOptions, memory: TokenGenerator.Memory? = nil
+    ) throws {
         let ends = options.endOfText == .stops ? model.endOfTextTokens : []
         tokens = try TokenGenerator(
             model.decoder, prompt: prompt,
             .init(
                 maximumTokens: options.maximumTokens, sampling: options.sampling,
                 stopTokens: options.stopTokens.union(ends)),
-            on: model.device)
+            memory: memory, on: model.device)
         stream = TextStream(model.tokenizer)
         stops = StopTexts(options.stopTexts)
         promptTokens = prompt.count
     }
+
+    /// What was read and written, for a later text that begins alike.
+    var memory: TokenGenerator.Memory { tokens.memory }
 
     /// The next piece, after one chunk of the prompt or one token; its text may be empty. Nil after the last one.
     ///
@@ -52,7 +57,8 @@ struct TextGenerator {
         return GeneratedPiece(
             text: text + rest, tokens: pending,
             summary: GenerationSummary(
-                finish: finish, promptTokens: promptTokens, generatedTokens: tokens.tokens.count - promptTokens,
+                finish: finish, promptTokens: promptTokens, rememberedTokens: tokens.rememberedCount,
+                generatedTokens: tokens.tokens.count - promptTokens,
                 promptSeconds: TextGenerator.seconds((first ?? now) - began),
                 generationSeconds: TextGenerator.seconds(now - (first ?? now))))
     }

@@ -1,4 +1,5 @@
 package import MartletFormats
+import MartletJSON
 package import MartletLayers
 package import MartletTensors
 
@@ -11,7 +12,7 @@ package struct Checkpoint: Sendable {
         let rows: Range<Int>
     }
 
-    private let places: [String: Place]
+    private let places: [ExactKey: Place]
 
     /// - Parameters:
     ///   - inventory: what the model asks for.
@@ -25,8 +26,8 @@ package struct Checkpoint: Sendable {
             inventory.entries.first.flatMap { names.resolve($0.name) }.map { tensors[prefix + $0.name] != nil } ?? false
         }
         var error = CheckpointError(path: tensors.path)
-        var used: Set<String> = []
-        var places: [String: Place] = [:]
+        var used: Set<ExactKey> = []
+        var places: [ExactKey: Place] = [:]
         for entry in inventory.entries {
             guard let name = names.resolve(entry.name) else {
                 error.missing.append("\(entry.name) (this family's table of names does not list it)")
@@ -40,19 +41,19 @@ package struct Checkpoint: Sendable {
                 error.missing.append(full)
                 continue
             }
-            used.insert(full)
+            used.insert(ExactKey(full))
             let (expected, rows) = Checkpoint.stored(entry, name.layout, shapes)
             if !Checkpoint.fits(stored.extents, expected, name.layout) {
                 error.misshapen.append("\(full) is \(stored.extents), but the configuration asks for \(expected)")
             } else if !Checkpoint.canRead(stored.type, name.layout) {
                 error.misshapen.append("\(full) has the type \(stored.type.name), which cannot be computed with here")
             } else {
-                places[entry.name] = Place(stored: stored, layout: name.layout, rows: rows)
+                places[ExactKey(entry.name)] = Place(stored: stored, layout: name.layout, rows: rows)
             }
         }
-        let allowed = ignoring.map { (prefix ?? "") + $0 } + ignoring
+        let allowed = Checkpoint.places(prefix ?? "").flatMap { place in ignoring.map { place + $0 } }
         error.unused = tensors.names.filter { name in
-            !used.contains(name) && !allowed.contains { Checkpoint.matches(name, $0) }
+            !used.contains(ExactKey(name)) && !allowed.contains { Checkpoint.matches(name, $0) }
         }
         guard error.isEmpty else { throw error }
         self.places = places
@@ -66,11 +67,18 @@ package struct Checkpoint: Sendable {
 
     /// The name under which the checkpoint has a tensor: with the prefix or without, with the last part as today or as TensorFlow wrote it.
     private static func spelling(of name: String, _ prefix: String, in tensors: StoredTensors) -> String {
-        var candidates = [prefix + name, name]
+        let places = places(prefix).map { $0 + name }
+        var candidates = places
         for (ours, older) in [(".weight", ".gamma"), (".bias", ".beta")] where name.hasSuffix(ours) {
-            candidates += [prefix + name, name].map { $0.dropLast(ours.count) + older }
+            candidates += places.map { $0.dropLast(ours.count) + older }
         }
         return candidates.first { tensors[$0] != nil } ?? prefix + name
+    }
+
+    /// Where a name may stand: behind the prefix, in front of all, or beside the model in a larger one ("language_model.lm_head").
+    private static func places(_ prefix: String) -> [String] {
+        let beside = prefix.hasSuffix(".model.") ? [String(prefix.dropLast("model.".count))] : []
+        return prefix.isEmpty ? [""] : [prefix, ""] + beside
     }
 
     /// Blocks of quantized elements lie along a row, so that only whole rows can be moved.
@@ -78,7 +86,7 @@ package struct Checkpoint: Sendable {
         guard let type = type.elementType, type != .i32 else { return false }
         return switch layout {
         case .transposed, .transposedRows: !type.isBlockQuantized
-        case .asStored, .rows, .rotaryPairs, .stacked, .plus: true
+        case .asStored, .rows, .rotaryPairs, .stacked, .stackedRows, .plus: true
         }
     }
 
@@ -97,6 +105,10 @@ package struct Checkpoint: Sendable {
         case .asStored, .rotaryPairs, .plus: return (extents, 0..<entry.shape[0])
         case .transposed: return (extents.reversed(), 0..<entry.shape[0])
         case .stacked(let count, let index): return ([count] + extents, index..<index + 1)
+        case .stackedRows(let count, let parts, let index):
+            let (extents, rows) = fused(parts)
+            let first = index * extents[0]
+            return ([count] + extents, first + rows.lowerBound..<first + rows.upperBound)
         case .rows(let parts, _): return fused(parts)
         case .transposedRows(let parts):
             let (extents, rows) = fused(parts)
@@ -104,17 +116,29 @@ package struct Checkpoint: Sendable {
         }
     }
 
+    private static let dot = UInt8(ascii: ".")
+
     private static func matches(_ name: String, _ pattern: String) -> Bool {
-        let (parts, wanted) = (name.split(separator: "."), pattern.split(separator: "."))
-        return parts.count == wanted.count && zip(parts, wanted).allSatisfy { $1 == "#" ? Int($0) != nil : $0 == $1 }
+        if pattern.utf8.last == UInt8(ascii: "*") { return name.utf8.starts(with: pattern.utf8.dropLast()) }
+        let (parts, wanted) = (name.utf8.split(separator: dot), pattern.utf8.split(separator: dot))
+        return parts.count == wanted.count
+            && zip(parts, wanted).allSatisfy { part, wanted in
+                wanted.elementsEqual("#".utf8) ? Int(Substring(part)) != nil : part.elementsEqual(wanted)
+            }
     }
 
-    /// What the file calls the tensor that holds the parameter `name`.
-    package func storedName(_ name: String) -> String? { places[name]?.stored.name }
+    /// What the file calls the tensor that holds the parameter `name`, where that is a name to be kept: experts are written one by one.
+    package func storedName(_ name: String) -> String? {
+        guard let place = places[ExactKey(name)] else { return nil }
+        return switch place.layout {
+        case .stacked, .stackedRows: nil
+        case .asStored, .transposed, .rows, .transposedRows, .rotaryPairs, .plus: place.stored.name
+        }
+    }
 
     /// The type in which `tensor(_:shape:on:)` gives the parameter `name`.
     package func type(_ name: String) -> ElementType? {
-        guard let place = places[name] else { return nil }
+        guard let place = places[ExactKey(name)] else { return nil }
         if case .plus = place.layout { return .f32 }
         return place.stored.type.elementType
     }
@@ -129,12 +153,14 @@ package struct Checkpoint: Sendable {
     ///
     /// - Throws: ``FormatError`` when the file cannot give the tensor.
     package func tensor(_ name: String, shape: Shape, on device: Device) throws(FormatError) -> Tensor? {
-        guard let place = places[name] else { return nil }
+        guard let place = places[ExactKey(name)] else { return nil }
         let stored = try place.stored.tensor()
         switch place.layout {
         case .asStored: return stored.reshaped(shape)
         case .rows(_, let groups): return stored.rows(place.rows, groups: groups, on: device)
         case .stacked: return stored.rows(place.rows).reshaped(shape)
+        case .stackedRows:
+            return stored.reshaped([stored.shape[0] * stored.shape[1], stored.shape[2]]).rows(place.rows)
         case .transposed, .transposedRows:
             return shape.rank == 1 ? stored.rows(place.rows) : stored.transposed(columns: place.rows, on: device)
         case .rotaryPairs(let headWidth): return stored.unpairedRows(headWidth: headWidth, on: device)

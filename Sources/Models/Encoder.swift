@@ -1,24 +1,37 @@
 package import MartletLayers
 package import MartletTensors
 
-/// An encoder-only model: token table, segments, input positions, blocks, and one of the heads.
+/// A model of one stack that reads: token table, segments, input positions, blocks, and one of the heads that do not write.
+///
+/// The stack may be a decoder's, whose rows see only what came before: classifiers and sentence encoders made of language models.
 package struct Encoder: Sendable {
     package let architecture: Architecture
     private let input: InputLayer
     private let stack: BlockStack
+    /// From the hidden states to the width of a decoder's narrower token table.
+    private let narrowing: Linear?
     package let head: HeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says something else.
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {
-        guard case .encoder(let stack) = architecture.body else {
-            throw UnsupportedArchitecture("an encoder-only model is needed here")
-        }
         self.architecture = architecture
+        let form: Architecture.Stack
+        let name: String
+        var narrowWidth: Int?
+        switch architecture.body {
+        case .encoder(let stack): (form, name) = (stack, "encoder")
+        case .decoder(let stack):
+            (form, name, narrowWidth) = (stack, "decoder", architecture.embedding.factorised?.width)
+        case .encoderDecoder: throw UnsupportedArchitecture("a model of one stack is needed here")
+        }
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
         input = InputLayer(
-            architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope["encoder"])
-        self.stack = BlockStack(stack, width: architecture.width, scope["encoder"])
-        head = HeadLayer(architecture, table: tokens, scope)
+            architecture, form, tokens: tokens, segments: architecture.embedding.segments, scope[name])
+        stack = BlockStack(form, width: architecture.width, scope[name])
+        narrowing = narrowWidth.map {
+            Linear(architecture.width, $0, bias: .absent, scope["head"]["narrowing"])
+        }
+        head = HeadLayer(architecture, width: narrowWidth, table: tokens, scope)
     }
 
     /// The last hidden state of every row: `[rows, width]`.
@@ -28,6 +41,7 @@ package struct Encoder: Sendable {
         _ rows: Rows, _ state: inout some AttentionState, on device: Device,
         observe: (Int, Tensor) -> Void = { _, _ in }
     ) -> Tensor {
-        stack(input(rows, on: device), rows, &state, observe: observe)
+        let hidden = stack(input(rows, on: device), rows, &state, observe: observe)
+        return narrowing?(hidden) ?? hidden
     }
 }

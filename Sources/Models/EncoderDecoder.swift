@@ -2,19 +2,23 @@ package import MartletLayers
 package import MartletTensors
 
 /// A model that reads a source with one stack and writes with another, which looks at what the first one made of it.
+///
+/// Under a head that does not write, the second stack reads the source once more, behind a start token: BART's classifiers.
 package struct EncoderDecoder: Sendable {
     package let architecture: Architecture
     package let decoderStack: Architecture.Stack
     private let encoderInput, decoderInput: InputLayer
     private let encoder, decoder: BlockStack
-    private let head: TokenHeadLayer
+    package let head: HeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says something else.
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {
-        guard case .encoderDecoder(let encoder, let decoder) = architecture.body,
-            case .tokens(let head) = architecture.head
-        else {
-            throw UnsupportedArchitecture("an encoder-decoder with a projection to its vocabulary is needed here")
+        guard case .encoderDecoder(let encoder, let decoder) = architecture.body else {
+            throw UnsupportedArchitecture("an encoder-decoder is needed here")
+        }
+        guard architecture.writes || architecture.rereadsBehind != nil else {
+            throw UnsupportedArchitecture(
+                "an encoder-decoder with neither a projection to its vocabulary nor a start token")
         }
         (self.architecture, decoderStack) = (architecture, decoder)
         let width = architecture.width
@@ -28,7 +32,7 @@ package struct EncoderDecoder: Sendable {
             } ?? tokens
         decoderInput = InputLayer(architecture, decoder, tokens: targets, segments: 0, scope["decoder"])
         self.decoder = BlockStack(decoder, width: width, scope["decoder"])
-        self.head = TokenHeadLayer(head, architecture, table: targets, scope["head"])
+        head = HeadLayer(architecture, table: targets, scope)
     }
 
     /// Rows of the decoder's vocabulary.
@@ -51,6 +55,18 @@ package struct EncoderDecoder: Sendable {
         decoder(decoderInput(rows, on: device), rows, source: source, &state, observe: observe)
     }
 
-    /// `[rows, width]` to logits `[rows, targetVocabulary]`.
-    package func logits(_ hidden: Tensor) -> Tensor { head(hidden) }
+    /// What the decoder reads where it does not write: the source, one row later, behind the start token.
+    package func rereading(_ rows: Rows) -> Rows {
+        var targets = Rows()
+        for sequence in rows.sequences {
+            targets.append([architecture.rereadsBehind ?? 0] + rows.tokens[sequence.rows].dropLast())
+        }
+        return targets
+    }
+
+    /// `[rows, width]` to logits `[rows, targetVocabulary]`. - Precondition: the model writes.
+    package func logits(_ hidden: Tensor) -> Tensor {
+        guard case .tokens(let head) = head else { preconditionFailure("EncoderDecoder.logits: \(architecture.head)") }
+        return head(hidden)
+    }
 }

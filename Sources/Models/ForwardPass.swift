@@ -63,11 +63,14 @@ package enum ForwardPass {
             let source = model.encode(rows, &state, on: device) { record.add("encoder_hidden", layer: $0, $1, rows) }
             var targets = Rows()
             for input in inputs { targets.append(input.decoderTokens ?? []) }
+            if !file.architecture.writes { targets = model.rereading(rows) }
             var decoderState = Uncached(recording: recording)
             let hidden = model.hidden(targets, source: source, &decoderState, on: device) {
                 record.add("hidden", layer: $0, $1, targets)
             }
-            record.add("logits", model.logits(hidden), targets)
+            for (name, tensors) in model.head(hidden, file.architecture.writes ? targets : rows) {
+                record.add(name, tensors)
+            }
             record.add("hidden", hidden, targets)
             record.add("encoder_hidden", source.hidden, rows)
             record.add("attention", decoderState.weights)
@@ -119,12 +122,12 @@ package enum ForwardPass {
         }
         for (index, input) in inputs.enumerated() {
             check(input.tokens, "sequence \(index)", vocabulary: architecture.vocabulary)
-            if case .encoderDecoder = architecture.body {
+            if case .encoderDecoder = architecture.body, architecture.writes {
                 check(
                     input.decoderTokens ?? [], "the decoder's sequence \(index)",
                     vocabulary: architecture.embedding.targetVocabulary ?? architecture.vocabulary)
             } else if input.decoderTokens != nil {
-                offences.append("sequence \(index) has decoder tokens, but this model is no encoder-decoder")
+                offences.append("sequence \(index) has decoder tokens, but this model has no decoder that writes")
             }
             if let segments = input.segments {
                 offences += offencesOf(segments, input.tokens.count, architecture.embedding.segments, index)

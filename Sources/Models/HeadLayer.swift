@@ -1,24 +1,27 @@
 package import MartletLayers
 package import MartletTensors
 
-/// What reads an encoder's last hidden states.
+/// What reads the last hidden states of a stack.
 package enum HeadLayer: Sendable {
     case none
     case tokens(TokenHeadLayer)
     case pooled(TransformLayer)
     case nextSentence(TransformLayer, Linear)
     case pretraining(TokenHeadLayer, TransformLayer, Linear)
-    case sequence(TransformLayer?, Linear)
+    case sequence(TransformLayer?, Linear, Architecture.SequenceRow)
     case rows(TransformLayer?, Linear)
     case answers(Linear)
 
-    init(_ architecture: Architecture, table: TokenTable, _ scope: Scope) {
-        let width = architecture.width
+    /// - Parameter width: of the hidden states, where that is not the architecture's.
+    init(_ architecture: Architecture, width: Int? = nil, table: TokenTable, _ scope: Scope) {
+        let width = width ?? architecture.width
         func transform(_ form: Architecture.Transform, _ scope: Scope) -> TransformLayer {
             TransformLayer(form, width: width, scope["transform"])
         }
-        func labels(_ count: Int, _ form: Architecture.Transform?, _ scope: Scope) -> Linear {
-            Linear(form?.width ?? width, count, bias: .present, scope)
+        func labels(
+            _ count: Int, _ form: Architecture.Transform?, _ scope: Scope, bias: Architecture.Presence = .present
+        ) -> Linear {
+            Linear(form?.width ?? width, count, bias: bias, scope)
         }
         func tokens(_ form: Architecture.TokenHead) -> TokenHeadLayer {
             TokenHeadLayer(form, architecture, table: table, scope["head"])
@@ -31,8 +34,10 @@ package enum HeadLayer: Sendable {
         case .nextSentence(let form): self = .nextSentence(transform(form, next), labels(2, form, next))
         case .pretraining(let head, let form):
             self = .pretraining(tokens(head), transform(form, next), labels(2, form, next))
-        case .sequence(let form, let count):
-            self = .sequence(form.map { transform($0, sequence) }, labels(count, form, sequence))
+        case .sequence(let form, let count, let row):
+            var bias = Architecture.Presence.present
+            if case .decoder = architecture.body { bias = .absent }
+            self = .sequence(form.map { transform($0, sequence) }, labels(count, form, sequence, bias: bias), row)
         case .rows(let form, let count): self = .rows(form.map { transform($0, rows) }, labels(count, form, rows))
         case .answers: self = .answers(labels(2, nil, scope["answers"]))
         }
@@ -40,10 +45,12 @@ package enum HeadLayer: Sendable {
 
     /// Everything the head computes from `[rows, width]`, by name; with one entry per sequence.
     ///
+    /// `rows` are those of the text, also where a decoder read it behind a start token.
     /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`; `pooled`
     /// `[width]`; `start_logits` and `end_logits` `[rows]`.
     package func callAsFunction(_ hidden: Tensor, _ rows: Rows) -> [(name: String, tensors: [Tensor])] {
-        func firstRows() -> Tensor { hidden.selecting(rows: rows.sequences.map { $0.rows.lowerBound }) }
+        func firstRows() -> Tensor { selected(.first) }
+        func selected(_ row: Architecture.SequenceRow) -> Tensor { hidden.selecting(rows: rows.indices(of: row)) }
         func bySequence(_ values: Tensor) -> [Tensor] {
             rows.sequences.indices.map { values.rows($0..<$0 + 1).reshaped([values.shape[1]]) }
         }
@@ -61,9 +68,9 @@ package enum HeadLayer: Sendable {
                 ("logits", byRow(head(hidden))), ("next_sentence", bySequence(projection(pooled))),
                 ("pooled", bySequence(pooled)),
             ]
-        case .sequence(let transform, let projection):
-            let first = firstRows()
-            return [("logits", bySequence(projection(transform?(first) ?? first)))]
+        case .sequence(let transform, let projection, let row):
+            let chosen = selected(row)
+            return [("logits", bySequence(projection(transform?(chosen) ?? chosen)))]
         case .rows(let transform, let projection):
             return [("logits", byRow(projection(transform?(hidden) ?? hidden)))]
         case .answers(let projection):
@@ -71,6 +78,21 @@ package enum HeadLayer: Sendable {
             return (0..<2).map { index in
                 let values = ends.selecting(columns: index..<index + 1)
                 return (["start_logits", "end_logits"][index], byRow(values.reshaped([values.shape[0]])))
+            }
+        }
+    }
+}
+
+extension Rows {
+    /// For each sequence the row that stands for it; the last one where no token is as wanted.
+    fileprivate func indices(of row: Architecture.SequenceRow) -> [Int] {
+        sequences.map { sequence in
+            let last = sequence.rows.upperBound - 1
+            return switch row {
+            case .first: sequence.rows.lowerBound
+            case .last(nil): last
+            case .last(let padding?): sequence.rows.last { tokens[$0] != padding } ?? last
+            case .lastOf(let token): sequence.rows.last { tokens[$0] == token } ?? last
             }
         }
     }

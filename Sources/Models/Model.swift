@@ -3,6 +3,7 @@ package import MartletLayers
 /// A model of any of the three kinds, with its weights.
 package enum Model: Sendable {
     case decoder(Decoder)
+    /// Also a decoder's stack under a head that does not write.
     case encoder(Encoder)
     case encoderDecoder(EncoderDecoder)
 
@@ -10,9 +11,21 @@ package enum Model: Sendable {
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {
         self =
             switch architecture.body {
-            case .decoder: .decoder(try Decoder(architecture, scope))
+            case .decoder:
+                architecture.writes
+                    ? .decoder(try Decoder(architecture, scope)) : .encoder(try Encoder(architecture, scope))
             case .encoder: .encoder(try Encoder(architecture, scope))
             case .encoderDecoder: .encoderDecoder(try EncoderDecoder(architecture, scope))
             }
+    }
+}
+
+extension Architecture {
+    /// Whether the head continues a text, token by token.
+    package var writes: Bool {
+        switch (body, head) {
+        case (.decoder, .tokens), (.encoderDecoder, .tokens): true
+        default: false
+        }
     }
 }

@@ -26,9 +26,9 @@ package struct ModelExport {
     /// The model of a file, whatever its format.
     package init(_ file: ModelFile, on device: Device) throws {
         let inventory = try file.inventory()
-        var isDirectory = false
-        if case .directory = file.container { isDirectory = true }
-        let weights = WeightSource(try file.checkpoint(), inventory, keepsNames: isDirectory, on: device)
+        var keepsNames = false
+        if case .directory = file.container { keepsNames = !file.isPartOfLarger }
+        let weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)
     }
 

@@ -46,7 +46,7 @@ public struct ModelFile: Sendable {
         }
         let described = try ModelFile.describe(config, path: path)
         (modelType, family) = (described.modelType, described.family)
-        architecture = described.architecture.separatingHead(family, tensors)
+        architecture = described.architecture.fittingHead(family, tensors)
     }
 
     /// Whether `path` is a GGUF file: by its name, or by how it begins.
@@ -66,7 +66,25 @@ public struct ModelFile: Sendable {
         guard let config = try JSON(contentsOf: path).objectValue else {
             throw ModelError("\(path): the configuration is not a JSON object")
         }
-        return config
+        return textPart(of: config) ?? config
+    }
+
+    /// Models that see or hear besides reading, whose text part is one of ours.
+    private static let larger = ["gemma3", "llava", "mistral3"]
+
+    /// The settings of the language model in a larger one, as those of a model of its own.
+    private static func textPart(of config: JSONObject) -> JSONObject? {
+        guard let outer = config["model_type"]?.stringValue, larger.contains(where: { $0.hasSameBytes(as: outer) }),
+            var text = config["text_config"]?.objectValue
+        else { return nil }
+        if outer.hasSameBytes(as: "gemma3") {
+            text["model_type"] = "gemma3_text"
+            text["architectures"] = ["Gemma3ForCausalLM"]
+        }
+        for key in ["tie_word_embeddings", "eos_token_id", "bos_token_id", "pad_token_id"] where text[key] == nil {
+            text[key] = config[key]
+        }
+        return text
     }
 
     /// What a configuration describes.
@@ -87,6 +105,13 @@ public struct ModelFile: Sendable {
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
         try reader.finish(ignoring: family.harmlessKeys)
         return (modelType, family, architecture)
+    }
+
+    /// Whether the file holds more than this model: one that also sees.
+    var isPartOfLarger: Bool {
+        tensors.names.contains { name in
+            ["language_model.", "model.language_model."].contains { name.utf8.starts(with: $0.utf8) }
+        }
     }
 
     /// Every parameter that this model asks for.
@@ -120,6 +145,8 @@ public struct ModelFile: Sendable {
         let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices)
         let model = try Model(architecture, Scope(source))
         if let failure = source.failure { throw failure }
+        // What was packed was that of the file which was opened.
+        try tensors.checkUnchanged()
         packedBytes = source.packedBytes
         return model
     }
@@ -134,7 +161,9 @@ public struct ModelFile: Sendable {
                 ignoring: family.unused + ["lm_head.weight"])
         case .gguf:
             try Checkpoint(
-                tensors, family.ggufNames(architecture, modelType: modelType), prefixes: [""], inventory: inventory(),
+                tensors,
+                family.ggufNames(architecture, modelType: modelType).adding(
+                    GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory(),
                 ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"])
         }
     }

@@ -107,7 +107,7 @@ package struct WeightExport {
         switch layout {
         case .rows(let names, _), .transposedRows(let names):
             names.compactMap { name in parts.first { $0.name == name } }
-        case .asStored, .transposed, .rotaryPairs, .stacked, .plus: parts  // experts come in the order of their numbers
+        case .asStored, .transposed, .rotaryPairs, .stacked, .stackedRows, .plus: parts  // experts come in the order of their numbers
         }
     }
 
@@ -116,6 +116,9 @@ package struct WeightExport {
         switch layout {
         case .asStored, .rotaryPairs, .plus: break
         case .stacked: extents = [parts.count] + extents
+        case .stackedRows(let count, _, _):
+            extents[0] = parts.reduce(0) { $0 + $1.shape[0] } / count
+            extents = [count] + extents
         case .transposed: extents.reverse()
         case .rows: extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
         case .transposedRows:
@@ -146,7 +149,7 @@ package struct WeightExport {
             case .rotaryPairs(let headWidth): parts[0].pairedRows(headWidth: headWidth, on: device)
             case .plus(let addend):
                 Tensor(parts[0].decoded(on: device).values.map { $0 + addend }, shape: parts[0].shape)
-            case .stacked: Tensor.joined(rowsOf: uniform(parts)).reshaped(item.planned.shape)
+            case .stacked, .stackedRows: Tensor.joined(rowsOf: uniform(parts)).reshaped(item.planned.shape)
             case .rows(_, let groups): Tensor.joined(rowsOf: uniform(parts), groups: groups)
             case .transposed, .transposedRows:
                 transposed(

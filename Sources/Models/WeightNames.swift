@@ -16,6 +16,8 @@ public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
         /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name, ours is the one at
         /// `index`, the last number of our path.
         case stacked(count: Int, index: Int = 0)
+        /// Rows of one of `count` such tensors, each of which holds several of ours in this order: transformers 5's experts.
+        case stackedRows(count: Int, of: [String], index: Int = 0)
         /// The checkpoint keeps our numbers plus this: GGUF has Gemma's norm weights plus 1.
         case plus(Float)
     }
@@ -81,6 +83,8 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
             case .rows(let parts, let groups): .rows(of: parts.map(full), groups: groups)
             case .transposedRows(let parts): .transposedRows(of: parts.map(full))
             case .stacked(let count, _): .stacked(count: count, index: numbers.last.flatMap { Int($0) } ?? 0)
+            case .stackedRows(let count, let parts, _):
+                .stackedRows(count: count, of: parts.map(full), index: numbers.last.flatMap { Int($0) } ?? 0)
             case .asStored, .transposed, .rotaryPairs, .plus: entry.layout
             }
         return WeightName(full(entry.name), layout)

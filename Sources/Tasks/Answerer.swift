@@ -6,7 +6,8 @@ package import MartletTokenizers
 /// Finds the answer to a question in a text (extractive question answering).
 ///
 /// A long text is read in overlapping windows. In each, the probability of a span is that of its start times that of its end, and the
-/// probability that there is no answer is that of the first row for both: the semantics of transformers' pipeline.
+/// probability that there is no answer is that of the first row for both. Spans grow to whole words, and those that read the same count
+/// together: the semantics of transformers' pipeline, in its version 4.
 public struct Answerer: Sendable {
     public struct Options: Sendable {
         /// Most tokens of a window, question and special tokens included; the model's limit when that is smaller.
@@ -28,8 +29,9 @@ public struct Answerer: Sendable {
     public struct Answer: Sendable, Equatable {
         /// Empty when the text holds no answer.
         public let text: String
-        public let score: Float
-        /// Where it lies, in Unicode scalars of the text.
+        /// The probability, summed over the spans that read the same.
+        public internal(set) var score: Float
+        /// Where it first lies, in Unicode scalars of the text.
         public let start: Int
         public let end: Int
     }
@@ -100,33 +102,51 @@ public struct Answerer: Sendable {
         let taking = [0] + rows
         let starts = softmax(taking.map { startLogits[$0] })
         let ends = softmax(taking.map { endLogits[$0] })
+        // More than asked for: some will read the same.
+        let most = 2 * options.results + 10
         var candidates: [Candidate] = []
         for (i, start) in rows.enumerated() {
             for j in i..<min(i + options.longestAnswer, rows.count) {
                 let score = starts[i + 1] * ends[j + 1]
-                if candidates.count >= options.results, let last = candidates.last, score <= last.score { continue }
+                if candidates.count >= most, let last = candidates.last, score <= last.score { continue }
                 let place = candidates.firstIndex { $0.score < score } ?? candidates.count
-                let span = Candidate(
-                    start: window.offsets[start].start, end: window.offsets[rows[j]].end, score: score)
+                let (first, last) = (edge(of: start, in: window, -1), edge(of: rows[j], in: window, 1))
+                let span = Candidate(start: window.offsets[first].start, end: window.offsets[last].end, score: score)
                 candidates.insert(span, at: place)
-                if candidates.count > max(options.results, 1) { candidates.removeLast() }
+                if candidates.count > most { candidates.removeLast() }
             }
         }
         return (candidates, starts[0] * ends[0])
+    }
+
+    /// The first or last row of the word that `row` is part of, as far as the window shows it.
+    private func edge(of row: Int, in window: Encoding, _ step: Int) -> Int {
+        guard let word = window.words[row] else { return row }
+        var edge = row
+        while window.words.indices.contains(edge + step), window.words[edge + step] == word,
+            window.sequences[edge + step] == 1
+        {
+            edge += step
+        }
+        return edge
     }
 
     private func answers(_ context: String, _ found: [Candidate], none: Float, _ options: Options) -> [Answer] {
         let bytes = Array(context.utf8)
         let scalars = ScalarOffsets(context)
         var answers: [Answer] = []
-        for candidate in found.sorted(by: { $0.score > $1.score }) {
-            let (start, end) = (scalars[candidate.start], scalars[candidate.end])
-            // Windows overlap, so that a span may be found twice.
-            if answers.contains(where: { $0.start == start && $0.end == end }) { continue }
+        var known: [[Unicode.Scalar]: Int] = [:]
+        for candidate in found {
+            let text = String(decoding: bytes[candidate.start..<candidate.end], as: UTF8.self)
+            let spelling = text.unicodeScalars.flatMap { Array($0.properties.lowercaseMapping.unicodeScalars) }
+            if let index = known[spelling] {
+                answers[index].score += candidate.score
+                continue
+            }
+            known[spelling] = answers.count
             answers.append(
                 Answer(
-                    text: String(decoding: bytes[candidate.start..<candidate.end], as: UTF8.self),
-                    score: candidate.score, start: start, end: end))
+                    text: text, score: candidate.score, start: scalars[candidate.start], end: scalars[candidate.end]))
         }
         if options.noAnswer == .possible { answers.append(Answer(text: "", score: none, start: 0, end: 0)) }
         return Array(answers.sorted { $0.score > $1.score }.prefix(options.results))

@@ -28,7 +28,7 @@ public struct Classifier: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
-        guard case .sequence(_, let count) = file.architecture.head else {
+        guard case .sequence(_, let count, _) = file.architecture.head else {
             throw TaskError("\(file.path): this model has no head that classifies texts (…ForSequenceClassification)")
         }
         model = try TextEncoder(file, tokenizer, on: device)

@@ -8,7 +8,7 @@ public struct Embedder: Sendable {
     private let model: TextEncoder
     package var modules: SentenceModules
 
-    /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder or has modules that are not known.
+    /// - Throws: what loading throws, and ``TaskError`` for a model that writes with two stacks or has modules that are not known.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
         model = try TextEncoder(file, tokenizer, on: device)
         modules = try SentenceModules(directory: file.path)

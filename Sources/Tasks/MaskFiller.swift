@@ -20,8 +20,8 @@ public struct MaskFiller: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head or a vocabulary without a mask.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
-        switch file.architecture.head {
-        case .tokens, .pretraining: break
+        switch (file.architecture.body, file.architecture.head) {
+        case (.encoder, .tokens), (.encoder, .pretraining): break
         default: throw TaskError("\(file.path): this model has no head that fills masks (…ForMaskedLM)")
         }
         let known = ["[MASK]", "<mask>"]

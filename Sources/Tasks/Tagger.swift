@@ -8,16 +8,22 @@ package import MartletTokenizers
 /// A text longer than the model's input is read in overlapping windows; each token's tag is taken from the window where it stands
 /// farthest from an edge.
 public struct Tagger: Sendable {
-    /// How tokens' tags become spans.
+    /// How tokens' tags become spans, as transformers' pipeline names it.
     public enum Aggregation: String, Sendable, CaseIterable {
-        /// A word takes its first token's tag, then neighbouring words of one kind are joined.
-        case words
-        /// Neighbouring tokens of one kind are joined: transformers' "simple".
-        case tokens
+        /// Every token is a span of its own, and keeps `B-` and `I-`.
+        case none
+        /// Neighbouring tokens of one kind are joined.
+        case simple
+        /// A word takes its first token's tag; then neighbouring words of one kind are joined.
+        case first
+        /// The same, and a word takes the tag that is the most probable on the mean of its tokens.
+        case average
+        /// The same, and a word takes the tag of its token that is the surest.
+        case max
     }
 
     public struct Span: Sendable, Equatable {
-        /// The tag without `B-` and `I-`.
+        /// The tag without `B-` and `I-`, where tokens are joined.
         public let label: String
         /// The mean of its tokens' (or words') probabilities.
         public let score: Float
@@ -39,34 +45,48 @@ public struct Tagger: Sendable {
         labels = model.labels(count)
     }
 
-    /// A token's tag, and where the token lies in bytes.
-    private struct Tag {
-        let label: Int
-        let score: Float
+    /// What the model says of a token, and where it lies in bytes.
+    private struct Token {
+        let scores: [Float]
         let offsets: Encoding.Offsets
         let word: Int32?
     }
 
+    /// A token or a word with its tag.
+    private struct Tag {
+        let label: Int
+        let score: Float
+        let offsets: Encoding.Offsets
+    }
+
+    /// Which token of the whole text one of a window is: several may begin at one byte.
+    private struct Place: Hashable {
+        let start: Int
+        let repetition: Int
+    }
+
     /// The spans of each text, in order; what is tagged `O` is left out.
-    public func tag(_ texts: [String], _ aggregation: Aggregation = .words) throws -> [[Span]] {
+    public func tag(_ texts: [String], _ aggregation: Aggregation = .first) throws -> [[Span]] {
         let whole = try texts.map { try windows($0) }
-        var tags = whole.map { windows in [Int: (Tag, distance: Int)](minimumCapacity: windows.first?.count ?? 0) }
+        var found = texts.map { _ in [Place: (token: Token, distance: Int)]() }
         let flat = whole.enumerated().flatMap { text, windows in windows.map { (text, $0) } }
         model.run(flat.map(\.1)) { index, result in
             let (text, encoding) = flat[index]
             let values = result.outputs["logits"]?.values ?? []
+            var repetitions: [Int: Int] = [:]
             for row in 0..<encoding.count where !encoding.isSpecial[row] {
-                let scores = softmax(Array(values[row * labels.count..<(row + 1) * labels.count]))
-                let best = scores.indices.max { scores[$0] < scores[$1] } ?? 0
-                let tag = Tag(
-                    label: best, score: scores[best], offsets: encoding.offsets[row], word: encoding.words[row])
+                let offsets = encoding.offsets[row]
+                let place = Place(start: offsets.start, repetition: repetitions[offsets.start, default: 0])
+                repetitions[offsets.start, default: 0] += 1
                 let distance = min(row, encoding.count - 1 - row)
-                if let known = tags[text][encoding.offsets[row].start], known.distance >= distance { continue }
-                tags[text][encoding.offsets[row].start] = (tag, distance)
+                if let known = found[text][place], known.distance >= distance { continue }
+                let scores = softmax(Array(values[row * labels.count..<(row + 1) * labels.count]))
+                found[text][place] = (Token(scores: scores, offsets: offsets, word: encoding.words[row]), distance)
             }
         }
-        return zip(texts, tags).map { text, tags in
-            spans(text, tags.sorted { $0.key < $1.key }.map(\.value.0), aggregation)
+        return zip(texts, found).map { text, found in
+            let places = found.keys.sorted { ($0.start, $0.repetition) < ($1.start, $1.repetition) }
+            return spans(text, places.compactMap { found[$0]?.token }, aggregation)
         }
     }
 
@@ -77,39 +97,71 @@ public struct Tagger: Sendable {
         return [first] + first.overflow
     }
 
-    private func spans(_ text: String, _ tokens: [Tag], _ aggregation: Aggregation) -> [Span] {
+    private func spans(_ text: String, _ tokens: [Token], _ aggregation: Aggregation) -> [Span] {
+        let bytes = Array(text.utf8)
+        let isWordwise = aggregation != .none && aggregation != .simple
+        let parts = isWordwise ? words(tokens, bytes) : tokens.map { [$0] }
+        let groups = grouped(parts.map { tag($0, aggregation) }, aggregation)
+        let scalars = ScalarOffsets(text)
+        return groups.filter { !$0.label.utf8.elementsEqual("O".utf8) }.map { label, tags in
+            let (start, end) = (tags[0].offsets.start, tags[tags.count - 1].offsets.end)
+            return Span(
+                label: label, score: tags.reduce(0) { $0 + $1.score } / Float(tags.count),
+                text: String(decoding: bytes[start..<end], as: UTF8.self), start: scalars[start], end: scalars[end])
+        }
+    }
+
+    /// Neighbours of one kind together; one that is tagged `B-` begins anew.
+    private func grouped(_ tags: [Tag], _ aggregation: Aggregation) -> [(label: String, tags: [Tag])] {
+        if aggregation == .none { return tags.map { (labels[$0.label], [$0]) } }
         var groups: [(label: String, tags: [Tag])] = []
-        for tag in aggregation == .words ? words(tokens) : tokens {
+        for tag in tags {
             let name = labels[tag.label]
-            let isFirst = name.hasPrefix("B-")
-            let kind = isFirst || name.hasPrefix("I-") ? String(name.dropFirst(2)) : name
+            let isFirst = name.utf8.starts(with: "B-".utf8)
+            let kind = isFirst || name.utf8.starts(with: "I-".utf8) ? String(name.dropFirst(2)) : name
             if !isFirst, let last = groups.last, last.label.utf8.elementsEqual(kind.utf8) {
                 groups[groups.count - 1].tags.append(tag)
             } else {
                 groups.append((kind, [tag]))
             }
         }
-        let scalars = ScalarOffsets(text)
-        return groups.filter { !$0.label.utf8.elementsEqual("O".utf8) }.map { label, tags in
-            let start = tags[0].offsets.start
-            let end = tags[tags.count - 1].offsets.end
-            return Span(
-                label: label, score: tags.reduce(0) { $0 + $1.score } / Float(tags.count),
-                text: String(decoding: Array(text.utf8)[start..<end], as: UTF8.self), start: scalars[start],
-                end: scalars[end])
-        }
+        return groups
     }
 
-    /// One tag per word: its first token's, over the whole of it.
-    private func words(_ tokens: [Tag]) -> [Tag] {
-        var words: [Tag] = []
-        for tag in tokens {
-            guard let last = words.last, let word = tag.word, last.word == word else {
-                words.append(tag)
-                continue
+    /// The tag of a word's tokens.
+    private func tag(_ tokens: [Token], _ aggregation: Aggregation) -> Tag {
+        func best(_ scores: [Float]) -> Int { scores.indices.reduce(0) { scores[$1] > scores[$0] ? $1 : $0 } }
+        func surest(_ token: Token) -> Float { token.scores.max() ?? 0 }
+        let scores: [Float] =
+            switch aggregation {
+            case .none, .simple, .first: tokens[0].scores
+            case .max: tokens.reduce(tokens[0]) { surest($1) > surest($0) ? $1 : $0 }.scores
+            case .average:
+                labels.indices.map { label in tokens.reduce(0) { $0 + $1.scores[label] } / Float(tokens.count) }
             }
-            words[words.count - 1] = Tag(
-                label: last.label, score: last.score, offsets: .init(last.offsets.start, tag.offsets.end), word: word)
+        let label = best(scores)
+        return Tag(
+            label: label, score: scores[label],
+            offsets: .init(tokens[0].offsets.start, tokens[tokens.count - 1].offsets.end))
+    }
+
+    /// Tokens of one word together: by the pre-tokenizer where tokens are spelled as parts of words (##ing), else what no space parts.
+    private func words(_ tokens: [Token], _ bytes: [UInt8]) -> [[Token]] {
+        let space = UInt8(ascii: " ")
+        var words: [[Token]] = []
+        for token in tokens {
+            let start = token.offsets.start
+            let continues =
+                if model.tokenizer.marksContinuations {
+                    token.word != nil && token.word == words.last?.last?.word
+                } else {
+                    start > 0 && bytes[start - 1] != space && (start == bytes.count || bytes[start] != space)
+                }
+            if continues, !words.isEmpty {
+                words[words.count - 1].append(token)
+            } else {
+                words.append([token])
+            }
         }
         return words
     }

@@ -7,7 +7,7 @@ package import MartletModels
 public import MartletTensors
 public import MartletTokenizers
 
-/// An encoder with its tokenizer: what every task on an encoder runs on.
+/// A model that reads, with its tokenizer: what every task that does not write runs on.
 ///
 /// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend on the others.
 public struct TextEncoder: Sendable {
@@ -17,18 +17,20 @@ public struct TextEncoder: Sendable {
     /// The most tokens of one pass, unless a single text has more.
     private static let rowsPerPass = 4_096
 
-    package let encoder: Encoder
+    private let model: Model
     /// The model's config.json.
     package let config: JSONObject
 
-    /// - Throws: ``TaskError`` for a model that is no encoder, and what loading throws.
+    /// - Throws: ``TaskError`` for a model that writes with two stacks, and what loading throws.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
-        guard case .encoder(let encoder) = try file.model(on: device) else {
-            throw TaskError("\(file.path): this task needs an encoder, such as BERT; this is \(file.modelType)")
-        }
         architecture = file.architecture
+        if case .encoderDecoder = architecture.body, architecture.writes {
+            throw TaskError(
+                "\(file.path): this task needs a model that reads, such as BERT; \(file.modelType) writes here")
+        }
+        model = try file.model(on: device)
         config = try file.config()
-        (self.encoder, self.tokenizer, self.device) = (encoder, tokenizer, device)
+        (self.tokenizer, self.device) = (tokenizer, device)
     }
 
     /// The longest input in tokens, special ones included; nil when nothing limits it.
@@ -58,14 +60,28 @@ public struct TextEncoder: Sendable {
                 let segments = architecture.embedding.segments > 1 ? encodings[index].typeIDs : nil
                 rows.append(encodings[index].ids, segments: segments, globals: globals?[index])
             }
-            var state = Uncached()
-            let hidden = encoder.hidden(rows, &state, on: device)
-            let outputs = encoder.head(hidden, rows)
+            let (hidden, outputs) = read(rows)
             for index in first..<end {
                 let own = Dictionary(uniqueKeysWithValues: outputs.map { ($0.name, $0.tensors[index - first]) })
                 try body(index, Result(hidden: hidden.rows(rows.sequences[index - first].rows), outputs: own))
             }
             first = end
+        }
+    }
+
+    /// The last hidden states, and what the head makes of them. A model that writes gives its hidden states alone.
+    private func read(_ rows: Rows) -> (hidden: Tensor, outputs: [(name: String, tensors: [Tensor])]) {
+        var state = Uncached()
+        switch model {
+        case .encoder(let encoder):
+            let hidden = encoder.hidden(rows, &state, on: device)
+            return (hidden, encoder.head(hidden, rows))
+        case .decoder(let decoder): return (decoder.hidden(rows, &state, on: device), [])
+        case .encoderDecoder(let model):
+            let source = model.encode(rows, &state, on: device)
+            var decoderState = Uncached()
+            let hidden = model.hidden(model.rereading(rows), source: source, &decoderState, on: device)
+            return (hidden, model.head(hidden, rows))
         }
     }
 

@@ -1,9 +1,8 @@
 import MartletGeneration
-import MartletJSON
 import MartletLayers
 package import MartletModels
 package import MartletTensors
-package import MartletTokenizers
+import MartletTokenizers
 
 /// Writes one text about another with an encoder-decoder: translations, summaries.
 ///
@@ -15,22 +14,34 @@ public struct Writer: Sendable {
     public struct Written: Sendable, Equatable {
         public let text: String
         public let score: Float
+        /// Of each token that was written, its end included.
+        public let logProbabilities: [Float]
     }
 
     public var settings: WriterSettings
     private let model: EncoderDecoder
-    private let tokenizer: Tokenizer
+    private let vocabulary: any WriterVocabulary
     private let device: Device
     /// Texts that are searched for in one pass.
     private static let textsPerPass = 16
 
     /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder-decoder, or whose files do not name a start token.
-    package init(_ file: ModelFile, _ tokenizer: Tokenizer, task: Task?, on device: Device) throws {
-        guard case .encoderDecoder(let model) = try file.model(on: device) else {
+    ///
+    /// - Parameter languages: from which and into which one is translated, where the model has several.
+    package init(
+        _ file: ModelFile, _ vocabulary: any WriterVocabulary, task: Task?, _ languages: Languages = Languages(),
+        on device: Device
+    ) throws {
+        guard file.architecture.writes, case .encoderDecoder(let model) = try file.model(on: device) else {
             throw TaskError("\(file.path): this task needs an encoder-decoder, such as T5; this is \(file.modelType)")
         }
-        (self.model, self.tokenizer, self.device) = (model, tokenizer, device)
-        settings = try WriterSettings(directory: file.path, config: file.config(), task: task)
+        (self.model, self.vocabulary, self.device) = (model, vocabulary, device)
+        if file.modelType.utf8.elementsEqual("ctranslate2".utf8) {
+            settings = try WriterSettings(ctranslate2: vocabulary, path: file.path)
+        } else {
+            settings = try WriterSettings(directory: file.path, config: file.config(), task: task)
+        }
+        try settings.choose(languages, file, vocabulary)
     }
 
     /// For each text the best of what may be written about it.
@@ -46,14 +57,24 @@ public struct Writer: Sendable {
                 part.map { _ in [settings.startToken] }, on: Continuation(model, sources: part, on: device))
             for hypotheses in found {
                 results.append(
-                    try hypotheses.map { Written(text: try tokenizer.decode($0.tokens), score: $0.score) })
+                    try hypotheses.map {
+                        Written(
+                            text: try vocabulary.text(of: $0.tokens), score: $0.score,
+                            logProbabilities: $0.logProbabilities)
+                    })
             }
         }
         return results
     }
 
     private func source(_ text: String) throws -> [Int32] {
-        let tokens = try tokenizer.encode(settings.prefix + text)
+        let text = settings.prefix + text
+        let tokens =
+            if let frame = settings.frame {
+                frame.before + (try vocabulary.read(text, addSpecialTokens: false)) + frame.after
+            } else {
+                try vocabulary.read(text, addSpecialTokens: true)
+            }
         guard !tokens.isEmpty else { throw TaskError("a text without a token: \"\(text)\"") }
         if let context = model.architecture.context, tokens.count > context {
             throw TaskError("the text has \(tokens.count) tokens, but the model reads \(context); shorten it")

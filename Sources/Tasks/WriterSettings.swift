@@ -6,9 +6,24 @@ package import MartletJSON
 public struct WriterSettings: Sendable {
     /// What stands before every text: "translate English to German: ".
     public var prefix = ""
+    /// Tokens around the source, where they are not the tokenizer's own.
+    package var frame: (before: [Int32], after: [Int32])?
     public var search: BeamSearch.Options
     /// What the decoder reads first.
     public var startToken: Int32
+
+    /// As CTranslate2 writes where it is told nothing: two beams, and no end before the first token.
+    ///
+    /// - Throws: ``TaskError`` for a vocabulary without tokens for start and end.
+    package init(ctranslate2 vocabulary: any WriterVocabulary, path: String) throws {
+        guard let start = vocabulary.id(ofToken: "<s>"), let end = vocabulary.id(ofToken: "</s>") else {
+            throw TaskError("\(path): the target's vocabulary has no <s> or no </s>")
+        }
+        startToken = start
+        search = BeamSearch.Options(beams: 2, maximumTokens: 256, earlyStopping: .whenFull, stopTokens: [end])
+        search.rules.minimumNewTokens = 1
+        search.rules.remainder = .renormalised
+    }
 
     /// - Throws: ``TaskError`` when no start token is named, and what reading throws.
     package init(directory: String, config: JSONObject, task: Writer.Task?) throws {
@@ -48,6 +63,7 @@ public struct WriterSettings: Sendable {
         search.rules.badWords = (value("bad_words_ids")?.arrayValue ?? []).map { tokens($0) }
         search.rules.suppressed = tokens(value("suppress_tokens"))
         search.rules.suppressedFirst = tokens(value("begin_suppress_tokens"))
+        search.rules.remainder = value("renormalize_logits")?.boolValue == true ? .renormalised : .asItIs
         prefix = value("prefix")?.stringValue ?? ""
     }
 

@@ -53,6 +53,9 @@ public struct Tokenizer: Sendable {
     /// One more than the largest id, added tokens included.
     public var vocabularySize: Int { max(model.vocabulary.count, added.largestID.map { Int($0) + 1 } ?? 0) }
 
+    /// Whether tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
+    package var marksContinuations: Bool { model.marksContinuations }
+
     /// The tokens that stand beside the model's own, in the order of the file.
     public var addedTokens: [AddedToken] { added.tokens }
 

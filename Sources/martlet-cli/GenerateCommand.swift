@@ -17,46 +17,17 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: "Read the prompt from this file; - is standard input.")
     var promptFile: String?
 
-    @Option(help: "At most this many new tokens.")
-    var maxTokens = 128
-
-    @Option(help: "0 takes the most probable token; higher is more varied.")
-    var temperature: Float = 0
-
-    @Option(help: "Only the k most probable tokens; 0 keeps all.")
-    var topK = 0
-
-    @Option(help: "Only the most probable tokens that together have this probability.")
-    var topP: Float = 1
-
-    @Option(help: "Only tokens at least this times as probable as the most probable one.")
-    var minP: Float = 0
-
-    @Option(help: "Makes tokens that occurred less probable; 1 leaves them.")
-    var repeatPenalty: Float = 1
-
-    @Option(help: "The same seed gives the same text.")
-    var seed: UInt64 = 0
+    @OptionGroup var sampling: SamplingOptions
 
     @Option(help: "Search with this many beams for the most probable text; 1 does not search.")
     var beams = 1
 
-    @Option(help: "End where this text begins (may be repeated).")
-    var stop: [String] = []
-
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
 
-    private var sampling: Sampling {
-        Sampling(
-            temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed)
-    }
-
     func validate() throws {
-        if let offence = sampling.offences.first { throw ValidationError(offence + ".") }
-        if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.") }
         if !(1...1_000).contains(beams) { throw ValidationError("--beams is \(beams), but lies between 1 and 1000.") }
-        if beams > 1 && (temperature != 0 || !stop.isEmpty || repeatPenalty != 1) {
+        if beams > 1 && (sampling.temperature != 0 || !sampling.stop.isEmpty || sampling.repeatPenalty != 1) {
             throw ValidationError(
                 "--beams searches for the most probable text: leave out --temperature, --stop and --repeat-penalty.")
         }
@@ -68,11 +39,10 @@ struct GenerateCommand: AsyncParsableCommand {
         let text = try promptText()
         let loaded = try await LanguageModel.load(path: path, threads: model.threads)
         if beams > 1 { return try await search(loaded, text) }
-        let options = GenerationOptions(maximumTokens: maxTokens, sampling: sampling, stopTexts: stop)
         var result = ""
         var tokens: [Int32] = []
         var summary: GenerationSummary?
-        for try await piece in loaded.generate(text, options) {
+        for try await piece in loaded.generate(text, sampling.options) {
             if json { result += piece.text } else { Output.write(piece.text) }
             tokens += piece.tokens
             summary = piece.summary ?? summary
@@ -85,7 +55,7 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     private func search(_ model: LanguageModel, _ prompt: String) async throws {
-        let found = try await model.search(prompt, .init(beams: beams, maximumTokens: maxTokens))
+        let found = try await model.search(prompt, .init(beams: beams, maximumTokens: sampling.maxTokens))
         guard let best = found.first else { return }
         guard json else { return Output.write(best.text + "\n") }
         let prompted = try model.tokens(of: prompt).count

@@ -83,13 +83,15 @@ private struct Contents {
 
     var text: String {
         var lines: [String] = []
-        if let modelType, let architecture { lines += ["model type \(modelType)", architecture.summary, ""] }
-        if let obstacle { lines += ["not runnable here: \(obstacle)", ""] }
-        for (key, value) in metadata { lines.append("\(key) = \(value.text())") }
+        if let modelType, let architecture {
+            lines += [Output.visible("model type \(modelType)"), architecture.summary, ""]
+        }
+        if let obstacle { lines += [Output.visible("not runnable here: \(obstacle)"), ""] }
+        for (key, value) in metadata { lines.append(Output.visible("\(key) = \(value.text())")) }
         if !metadata.isEmpty { lines.append("") }
         for tensor in tensors.all {
             let shape = "[\(tensor.extents.map(String.init).joined(separator: ", "))]"
-            lines.append("\(tensor.name)  \(tensor.type.name)  \(shape)  \(tensor.bytes) bytes")
+            lines.append("\(Output.visible(tensor.name))  \(tensor.type.name)  \(shape)  \(tensor.bytes) bytes")
         }
         let elements = tensors.all.reduce(0) { $0 + $1.elements }
         lines.append("\(tensors.count) tensors, \(elements) elements, \(tensors.bytes) bytes")

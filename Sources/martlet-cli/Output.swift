@@ -12,8 +12,27 @@ enum Output {
     /// Writes to standard output at once, so that a reader sees each piece as it comes.
     static func write(_ text: String) { write(Array(text.utf8), to: 1) }
 
+    /// Words for the person at the terminal, on standard error, without ending the line.
+    static func prompt(_ text: String) { write(Array(text.utf8), to: 2) }
+
     /// A line for the person at the terminal, on standard error.
-    static func note(_ text: String) { write(Array((text + "\n").utf8), to: 2) }
+    ///
+    /// Files and requests are quoted there, so that what would steer a terminal is spelled out.
+    static func note(_ text: String) { write(Array((visible(text, keeping: ["\n", "\t"]) + "\n").utf8), to: 2) }
+
+    /// A text with its control and formatting characters spelled out, for a terminal that shows what somebody else wrote.
+    static func visible(_ text: String, keeping kept: Set<Unicode.Scalar> = []) -> String {
+        let hidden: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
+        var visible = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if hidden.contains(scalar.properties.generalCategory) && !kept.contains(scalar) {
+                visible.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
+            } else {
+                visible.append(scalar)
+            }
+        }
+        return String(visible)
+    }
 
     /// One machine-readable document, on standard output.
     static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }

@@ -10,16 +10,20 @@ struct TagCommand: AsyncParsableCommand {
 
     @OptionGroup var input: TaskInput
 
-    @Option(help: "words: a word takes its first token's tag; tokens: every token its own.")
-    var aggregation: Aggregation = .words
+    @Option(
+        help: """
+            none: every token by itself; simple: neighbours of one kind together; first, average, max: words as a whole, by their first \
+            token, the mean of their tokens, or the surest.
+            """)
+    var aggregation = Aggregation.first
 
-    enum Aggregation: String, ExpressibleByArgument, CaseIterable { case words, tokens }
+    enum Aggregation: String, ExpressibleByArgument, CaseIterable { case none, simple, first, average, max }
 
     func run() async throws {
         let lines = try input.lines()
         let (file, tokenizer, device) = try input.load()
         let tagger = try Tagger(file, tokenizer, on: device)
-        for spans in try tagger.tag(lines, aggregation == .words ? .words : .tokens) {
+        for spans in try tagger.tag(lines, .init(rawValue: aggregation.rawValue) ?? .first) {
             let objects = spans.map { span -> JSON in
                 [
                     "label": .string(span.label), "text": .string(span.text), "start": .integer(span.start),

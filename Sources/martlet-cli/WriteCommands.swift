@@ -1,7 +1,12 @@
 import ArgumentParser
+import Martlet
+import MartletFormats
 import MartletGeneration
 import MartletJSON
+import MartletModels
 import MartletTasks
+import MartletTensors
+import MartletTokenizers
 
 /// How an encoder-decoder writes; what is absent is as the model's files say.
 struct WriterOptions: ParsableArguments {
@@ -37,18 +42,34 @@ struct WriterOptions: ParsableArguments {
     }
 
     /// Writes about each line, and the results to standard output.
-    func run(_ input: TaskInput, _ task: Writer.Task) throws {
+    func run(_ input: TaskInput, _ task: Writer.Task, _ languages: Writer.Languages = .init()) throws {
         let lines = try input.lines()
-        let (file, tokenizer, device) = try input.load()
-        var writer = try Writer(file, tokenizer, task: task, on: device)
+        let file = try ModelFile(path: try input.model.path())
+        let device = Device(threads: input.model.threads)
+        var writer = try Writer(file, WriterOptions.vocabulary(of: file), task: task, languages, on: device)
         apply(to: &writer.settings)
         for written in try writer.write(lines) {
             guard let best = written.first else { continue }
-            let all = JSON.array(written.map { ["text": .string($0.text), "score": .score($0.score)] })
+            let all = JSON.array(
+                written.map {
+                    [
+                        "text": .string($0.text), "score": .score($0.score),
+                        "log_probabilities": .array($0.logProbabilities.map { .score($0) }),
+                    ]
+                })
             input.write(
                 ["text": .string(best.text), "score": .score(best.score), "results": all],
                 written.map(\.text).joined(separator: "\n"))
         }
+    }
+
+    /// The vocabulary in the model's folder: CTranslate2's, Marian's own, or a tokenizer.
+    private static func vocabulary(of file: ModelFile) throws -> any WriterVocabulary {
+        if file.modelType.utf8.elementsEqual("ctranslate2".utf8) { return try WordVocabulary(directory: file.path) }
+        if !fileExists(file.path + "/tokenizer.json"), MarianVocabulary.isIn(file.path) {
+            return try MarianVocabulary(directory: file.path)
+        }
+        return try ModelText.tokenizer(of: file)
     }
 }
 
@@ -61,7 +82,13 @@ struct TranslateCommand: AsyncParsableCommand {
     @OptionGroup var input: TaskInput
     @OptionGroup var options: WriterOptions
 
-    func run() async throws { try options.run(input, .translation) }
+    @Option(help: "The language of the lines, for models of several (de_DE for mBART, en for T5).")
+    var source: String?
+
+    @Option(help: "The language to write, for models of several (ro_RO for mBART, fra for Marian, de for T5).")
+    var target: String?
+
+    func run() async throws { try options.run(input, .translation, .init(source: source, target: target)) }
 }
 
 /// `martlet summarize`: each line in fewer words.

@@ -48,6 +48,25 @@ import Testing
         }
     }
 
+    /// Names from a file cannot steer the terminal.
+    @Test func inspectSpellsControlCharactersOut() throws {
+        try TemporaryFolder.use { path in
+            let file = path + "/odd.safetensors"
+            try Safetensors.write(
+                [(name: "a\u{1B}[31m\u{202E}\nb", tensor: Tensor([1], shape: [1]))],
+                metadata: [(key: "k\u{9B}", value: "v\u{7F}")], to: file)
+            let result = try Command.run(["inspect", file])
+            #expect(result.status == 0)
+            #expect(result.output.contains("a\\u{1B}[31m\\u{202E}\\nb"), "\(result.output)")
+            let controls = result.output.unicodeScalars.filter {
+                $0 != "\n" && [.control, .format].contains($0.properties.generalCategory)
+            }
+            #expect(controls.isEmpty)
+            #expect(
+                try JSON(parsing: Command.run(["inspect", file, "--json"]).output)["tensors"]?.arrayValue?.count == 1)
+        }
+    }
+
     @Test func forwardSaysWhatIsWrong() throws {
         let model = Self.folder + "/t5"
         let result = try Command.run([

@@ -69,7 +69,8 @@ import Testing
         let spans = try tagger.tag(["w5", text, "w9 w10"], aggregation)
         #expect(spans.count == 3 && !spans[1].isEmpty)
         for span in spans[1] {
-            #expect(["PER", "LOC"].contains(span.label))
+            let kinds = aggregation == .none ? ["B-PER", "I-PER", "B-LOC", "I-LOC"] : ["PER", "LOC"]
+            #expect(kinds.contains(span.label))
             var covered = String.UnicodeScalarView()
             covered.append(contentsOf: scalars[span.start..<span.end])
             #expect(String(covered) == span.text)
@@ -124,11 +125,66 @@ import Testing
         #expect(try together == texts.map { try writer.write([$0])[0] })
     }
 
+    /// Languages stand behind the text and begin what is written (mBART), or before the text and are forced first (mBART-50).
+    @Test func languagesStandWhereTheModelReadsThem() throws {
+        let vocabulary = Languages()
+        let file = try ModelFile(path: Self.folder + "/mbart")
+        let languages = Writer.Languages(source: "en_XX", target: "ro")
+        let writer = try Writer(file, vocabulary, task: .translation, languages, on: Device(threads: 2))
+        #expect(writer.settings.startToken == 21)
+        #expect(writer.settings.frame?.before == [] && writer.settings.frame?.after == [2, 20])
+        #expect(throws: TaskError.self) {
+            try Writer(file, vocabulary, task: nil, .init(target: "xx_YY"), on: Device(threads: 2))
+        }
+        try TemporaryFolder.use { path in
+            for name in ["config.json", "model.safetensors"] {
+                try writeFile(Fixtures.bytes(Self.folder + "/mbart/" + name), to: path + "/" + name)
+            }
+            let config: JSON = ["tokenizer_class": "MBart50TokenizerFast"]
+            try writeFile(config.serialized(), to: path + "/tokenizer_config.json")
+            let fifty = try Writer(
+                ModelFile(path: path), vocabulary, task: nil, languages, on: Device(threads: 2)
+            ).settings
+            #expect(fifty.startToken == 3 && fifty.search.rules.forcedFirst == 21)
+            #expect(fifty.frame?.before == [20] && fifty.frame?.after == [2])
+        }
+    }
+
+    /// Numbers for words, and two languages.
+    private struct Languages: WriterVocabulary {
+        func read(_ text: String, addSpecialTokens: Bool) -> [Int32] { [5, 6] }
+        func text(of tokens: [Int32]) -> String { "" }
+        func id(ofToken token: String) -> Int32? { ["</s>": 2, "en_XX": 20, "ro_RO": 21][token] }
+    }
+
     @Test func aModelWithoutTheHeadIsRefusedInWords() throws {
         let (file, tokenizer, device) = try Self.open("bert")
         #expect(throws: TaskError.self) { try Classifier(file, tokenizer, on: device) }
         #expect(throws: TaskError.self) { try Tagger(file, tokenizer, on: device) }
         #expect(throws: TaskError.self) { try Answerer(file, tokenizer, on: device) }
         #expect(throws: TaskError.self) { try Writer(file, tokenizer, task: nil, on: device) }
+    }
+}
+
+/// The real transliteration model through its own vocabularies.
+@Suite(.enabled(if: Fixtures.data != nil, "needs the real models beside the package")) struct TransliterationTaskTests {
+    @Test(arguments: [(1, Float(0), "beam1|length_penalty=0"), (4, 1, "beam4|length_penalty=1")])
+    func wordsAreTheGoldens(beams: Int, penalty: Float, run: String) throws {
+        let data = Fixtures.data ?? ""
+        let goldens = try JSON(contentsOf: data + "/goldens/aren-transliteration/expected.json")
+        let entries = goldens["runs"]?["aren-transliteration|float32|\(run)"]?.arrayValue ?? []
+        #expect(entries.count == 80)
+        let folder = data + "/weights/aren-transliteration"
+        var writer = try Writer(
+            ModelFile(path: folder), WordVocabulary(directory: folder), task: .translation, on: Device(threads: 2))
+        (writer.settings.search.beams, writer.settings.search.results) = (beams, beams)
+        writer.settings.search.lengthPenalty = penalty
+        let written = try writer.write(entries.compactMap { $0["src"]?.stringValue })
+        for (found, entry) in zip(written, entries) {
+            #expect(found.map(\.text) == entry["hyps"]?.arrayValue?.compactMap(\.stringValue))
+            for (one, score) in zip(found, entry["scores"]?.arrayValue?.compactMap(\.doubleValue) ?? []) {
+                #expect(abs(Double(one.score) - score) < 1e-5)
+            }
+        }
     }
 }

@@ -38,13 +38,15 @@ enum BART: Family {
         func stack(_ side: String) -> Architecture.Stack {
             Self.stack(config, kind, side, width: width, context: context)
         }
+        let tokens = Architecture.TokenHead(
+            weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .constant)
+        let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         return Architecture(
             vocabulary: vocabulary, width: width, context: context,
             embedding: .init(
                 scale: scaled ? Float(width).squareRoot() : 1, targetVocabulary: shared ? nil : targets),
             body: .encoderDecoder(stack("encoder"), stack("decoder")),
-            head: .tokens(
-                .init(weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .constant)))
+            head: head, rereadsBehind: start)
     }
 
     private static func stack(
@@ -89,6 +91,9 @@ enum BART: Family {
             "targetTokens": "decoder.embed_tokens",
             "head": "lm_head",
             "head.constant": "final_logits_bias",
+            "sequence.transform": "classification_head.dense",
+            "sequence": "classification_head.out_proj",
+            "answers": "qa_outputs",
         ]
         for stack in ["encoder", "decoder"] {
             let layer = "\(stack).layers.#"

@@ -25,7 +25,7 @@ enum Bloom: Family {
             vocabulary: config.integer("vocab_size", default: 250_880), width: width,
             body: .decoder(
                 .init(inputNorm: norm, layers: Array(repeating: layer, count: layers), outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: true)))
+            head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
     /// How its trainer ran; positions have no limit, so `seq_length` is none.
@@ -41,7 +41,7 @@ enum Bloom: Family {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
         let heads = stack.layers.first?.attention.queryHeads ?? 1
         let fused = WeightName("h.#.self_attention.query_key_value", .rows(of: parts, groups: heads))
-        return [
+        return DecoderHeads.older.adding([
             "tokens": "word_embeddings",
             "decoder.inputNorm": "word_embeddings_layernorm",
             "decoder.#.attention.normBefore": "h.#.input_layernorm",
@@ -54,7 +54,7 @@ enum Bloom: Family {
             "decoder.#.feedForward.down": "h.#.mlp.dense_4h_to_h",
             "decoder.outputNorm": "ln_f",
             "head": "lm_head",
-        ]
+        ])
     }
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {

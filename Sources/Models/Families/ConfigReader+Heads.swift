@@ -25,6 +25,49 @@ extension ConfigReader {
         return .model
     }
 
+    /// What stands on a decoder: what `architectures` names, else the projection to the vocabulary.
+    ///
+    /// Source: the classes of transformers that begin with a decoder. Sequences are classified by their last token that is no padding.
+    func decoderHead(_ tokens: Architecture.TokenHead) -> Architecture.Head {
+        let name = optionalStrings("architectures")?.first ?? ""
+        func ends(_ suffix: String) -> Bool { name.hasSuffix(suffix) }
+        if ends("ForSequenceClassification") {
+            return .sequence(nil, labels: labels(), from: .last(unless: specialToken("pad_token_id")))
+        }
+        if ends("ForTokenClassification") { return .rows(nil, labels: labels()) }
+        if ends("ForQuestionAnswering") { return .answers }
+        return ends("Model") && !ends("LMHeadModel") && !ends("DoubleHeadsModel") ? .none : .tokens(tokens)
+    }
+
+    /// What stands on an encoder-decoder; `dense` comes before its classes.
+    ///
+    /// - Returns: also the token behind which the decoder reads the source again, where it does not write.
+    func encoderDecoderHead(
+        _ tokens: Architecture.TokenHead, dense: Architecture.Transform
+    ) -> (Architecture.Head, rereadsBehind: Int32?) {
+        let name = optionalStrings("architectures")?.first ?? ""
+        let (isSequence, isAnswers) = (
+            name.hasSuffix("ForSequenceClassification"), name.hasSuffix("ForQuestionAnswering")
+        )
+        guard isSequence || isAnswers else { return (.tokens(tokens), nil) }
+        ignore("tie_word_embeddings")
+        guard let start = specialToken("decoder_start_token_id") else {
+            reject("decoder_start_token_id is missing, behind which the decoder reads the text")
+            return (.answers, nil)
+        }
+        if isAnswers { return (.answers, start) }
+        guard let end = specialToken("eos_token_id") else {
+            reject("eos_token_id is missing, whose row is classified")
+            return (.answers, start)
+        }
+        return (.sequence(dense, labels: labels(), from: .lastOf(end)), start)
+    }
+
+    /// A token by its role; nil when it is absent or negative, as older configurations spell absence.
+    private func specialToken(_ key: String) -> Int32? {
+        json(key)?.integerValue.flatMap { $0 < 0 ? nil : Int32(exactly: $0) }
+    }
+
     /// Classes that a model tells apart.
     func labels() -> Int {
         if let labels = json("id2label")?.objectValue, labels.count > 0 { return labels.count }
@@ -91,4 +134,12 @@ enum BERTNames {
     static let unused = [
         "embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias",
     ]
+}
+
+/// What checkpoints call the heads of decoders that do not write.
+enum DecoderHeads {
+    /// Llama and all that came after.
+    static let names: WeightNames = ["sequence": "score", "rows": "score", "answers": "qa_outputs"]
+    /// GPT-2, BLOOM, Falcon, GPT-NeoX.
+    static let older = names.adding(["rows": "classifier"])
 }

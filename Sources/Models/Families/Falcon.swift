@@ -30,7 +30,7 @@ enum Falcon: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", "n_layer", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: true)))
+            head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
     private static func attention(
@@ -72,7 +72,7 @@ enum Falcon: Family {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
         let fused = WeightName("h.#.self_attention.query_key_value", .rows(of: parts, groups: layer.attention.keyHeads))
         let isSeparate = layer.arrangement == .parallelSeparate
-        return [
+        return DecoderHeads.older.adding([
             "tokens": "word_embeddings",
             "decoder.#.attention.normBefore": isSeparate ? "h.#.ln_attn" : "h.#.input_layernorm",
             "decoder.#.attention.query": fused,
@@ -84,7 +84,7 @@ enum Falcon: Family {
             "decoder.#.feedForward.down": "h.#.mlp.dense_4h_to_h",
             "decoder.outputNorm": "ln_f",
             "head": "lm_head",
-        ]
+        ])
     }
 
     /// With two norms, a GGUF calls the feed-forward's `attn_norm` and the attention's `attn_norm_2`.

@@ -24,7 +24,10 @@ package protocol Family: Sendable {
     /// Our modules that stand beside the part of the model that has the prefix.
     static var unprefixed: [String] { get }
 
-    /// Tensors that some checkpoints carry and the model does not need.
+    /// Whether the head is the token table where a checkpoint has none, whatever the configuration says.
+    static var tiesWhereHeadIsAbsent: Bool { get }
+
+    /// Tensors that some checkpoints carry and the model does not need; `#` stands for a number, `*` at the end for anything.
     static var unused: [String] { get }
 
     /// Where a GGUF keeps the weights.
@@ -37,7 +40,8 @@ extension Family {
         names(architecture)
     }
     package static var prefixes: [String] { [""] }
-    package static var unprefixed: [String] { ["head"] }
+    package static var unprefixed: [String] { ["head", "sequence", "sequence.transform", "rows", "answers"] }
+    package static var tiesWhereHeadIsAbsent: Bool { false }
     package static var unused: [String] { [] }
     package static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames { GGUFNames.decoder }
 }

@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletLayers
 
 /// What GGUF calls the weights that decoders share. Source: the tensor names of the GGUF specification.
@@ -29,6 +30,20 @@ enum GGUFNames {
             "decoder.#.attention.value": fused,
         ])
     }()
+
+    /// Other spellings in which files of one architecture come: Mixtral's first converters wrote every expert by itself, Phi-2's one
+    /// tensor of query, key and value.
+    static func older(_ modelType: String, storedAs tensors: StoredTensors) -> WeightNames {
+        if modelType == "mixtral", tensors["blk.0.ffn_gate.0.weight"] != nil {
+            return [
+                "decoder.#.feedForward.experts.##.gate": "blk.#.ffn_gate.##",
+                "decoder.#.feedForward.experts.##.up": "blk.#.ffn_up.##",
+                "decoder.#.feedForward.experts.##.down": "blk.#.ffn_down.##",
+            ]
+        }
+        if modelType == "phi", tensors["blk.0.attn_qkv.weight"] != nil { return fusedDecoder }
+        return [:]
+    }
 
     /// Mixtures of experts: each kind of matrix stacked in one tensor.
     static func experts(_ architecture: Architecture) -> WeightNames {

@@ -36,7 +36,7 @@ enum GPT2: Family {
                             feedForward: feedForward)
                     },
                     outputNorm: norm)),
-            head: .tokens(.init(weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own)))
+            head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
     /// `n_ctx` repeats `n_positions`; upcasting is what f32 does anyway; the summary belongs to another head.
@@ -50,7 +50,7 @@ enum GPT2: Family {
     static func names(_ architecture: Architecture) -> WeightNames {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
         let fused = WeightName("h.#.attn.c_attn", .transposedRows(of: parts))
-        return [
+        return DecoderHeads.older.adding([
             "tokens": "wte",
             "decoder.positions": "wpe",
             "decoder.#.attention.normBefore": "h.#.ln_1",
@@ -63,7 +63,7 @@ enum GPT2: Family {
             "decoder.#.feedForward.down": WeightName("h.#.mlp.c_proj", .transposed),
             "decoder.outputNorm": "ln_f",
             "head": "lm_head",
-        ]
+        ])
     }
 
     /// The causal mask that older exports carry.

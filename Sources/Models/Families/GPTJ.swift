@@ -30,7 +30,7 @@ enum GPTJ: Family {
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 50_400), width: width, context: context,
             body: .decoder(.init(layers: Array(repeating: layer, count: layers), outputNorm: norm)),
-            head: .tokens(head))
+            head: config.decoderHead(head))
     }
 
     /// The reference rotates and scales whatever `rotary` and `scale_attn_weights` say; the summary belongs to another head.
@@ -42,7 +42,7 @@ enum GPTJ: Family {
     static let prefixes = ["transformer.", ""]
 
     static func names(_ architecture: Architecture) -> WeightNames {
-        [
+        DecoderHeads.names.adding([
             "tokens": "wte",
             "decoder.#.attention.normBefore": "h.#.ln_1",
             "decoder.#.attention.query": "h.#.attn.q_proj",
@@ -53,7 +53,7 @@ enum GPTJ: Family {
             "decoder.#.feedForward.down": "h.#.mlp.fc_out",
             "decoder.outputNorm": "ln_f",
             "head": "lm_head",
-        ]
+        ])
     }
 
     /// The causal mask that older exports carry.

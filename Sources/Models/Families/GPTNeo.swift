@@ -33,7 +33,7 @@ enum GPTNeo: Family {
                             feedForward: feedForward)
                     },
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: true)))
+            head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
     /// `attention_types` is a list of [kinds, how often they repeat].
@@ -61,7 +61,7 @@ enum GPTNeo: Family {
     static let prefixes = ["transformer.", ""]
 
     static func names(_ architecture: Architecture) -> WeightNames {
-        [
+        DecoderHeads.older.adding([
             "tokens": "wte",
             "decoder.positions": "wpe",
             "decoder.#.attention.normBefore": "h.#.ln_1",
@@ -74,7 +74,7 @@ enum GPTNeo: Family {
             "decoder.#.feedForward.down": "h.#.mlp.c_proj",
             "decoder.outputNorm": "ln_f",
             "head": "lm_head",
-        ]
+        ])
     }
 
     /// The causal mask that older exports carry.

@@ -34,7 +34,7 @@ enum GPTNeoX: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", default: 44, in: ConfigReader.layers)),
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: false)))
+            head: config.decoderHead(config.tokenHead(tied: false)))
     }
 
     /// Every head has a key of its own, whatever `num_key_value_heads` says.
@@ -47,7 +47,7 @@ enum GPTNeoX: Family {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
         let heads = stack.layers.first?.attention.queryHeads ?? 1
         let fused = WeightName("layers.#.attention.query_key_value", .rows(of: parts, groups: heads))
-        return [
+        return DecoderHeads.older.adding([
             "tokens": "embed_in",
             "decoder.#.attention.normBefore": "layers.#.input_layernorm",
             "decoder.#.attention.query": fused,
@@ -59,7 +59,7 @@ enum GPTNeoX: Family {
             "decoder.#.feedForward.down": "layers.#.mlp.dense_4h_to_h",
             "decoder.outputNorm": "final_layer_norm",
             "head": "embed_out",
-        ]
+        ])
     }
 
     /// The causal mask and the frequencies that older exports carry, and a head that repeats the token table.

@@ -63,7 +63,7 @@ enum Gemma: Family {
                             feedForward: feedForward)
                     },
                     outputNorm: norm)),
-            head: .tokens(head))
+            head: config.decoderHead(head))
     }
 
     /// Gemma 1 was published with `gelu` and meant its tanh form.
@@ -85,7 +85,7 @@ enum Gemma: Family {
             keyHeads: config.integer("num_key_value_heads", default: defaults.keyHeads), headWidth: headWidth,
             scale: Float(1 / scaledBy.squareRoot()), reach: .past,
             bias: config.bool("attention_bias", default: false) ? .all : .none,
-            scoreCap: modelType == "gemma" ? nil : config.cap("attn_logit_softcapping", absent: defaults.scoreCap))
+            scoreCap: modelType == "gemma2" ? config.cap("attn_logit_softcapping", absent: defaults.scoreCap) : nil)
     }
 
     /// Gemma 2 alternates, beginning with a window; in Gemma 3 every sixth layer sees the whole text.
@@ -123,17 +123,23 @@ enum Gemma: Family {
         )
     }
 
-    /// Gemma 1 states a second activation that nobody reads; Gemma 2 and 3 say theirs twice; `layer_types` says what the pattern repeats.
-    static let harmlessKeys = ["hidden_act", "hidden_activation", "_sliding_window_pattern", "sliding_window_size"]
+    /// Gemma 1 states a second activation that nobody reads; Gemma 2 and 3 say theirs twice; `layer_types` says what the pattern repeats;
+    /// the reference caps no scores in Gemma 3, whatever its configuration says.
+    static let harmlessKeys = [
+        "hidden_act", "hidden_activation", "_sliding_window_pattern", "sliding_window_size", "attn_logit_softcapping",
+    ]
+
+    static let prefixes = Llama.prefixes
+    static let unused = Llama.unused
 
     static func names(_ architecture: Architecture) -> WeightNames {
         guard case .decoder(let stack) = architecture.body, stack.layers.first?.arrangement == .both else {
             return Llama.names(architecture)
         }
         return Llama.names(architecture).adding([
-            "decoder.#.attention.normAfter": "model.layers.#.post_attention_layernorm",
-            "decoder.#.feedForward.normBefore": "model.layers.#.pre_feedforward_layernorm",
-            "decoder.#.feedForward.normAfter": "model.layers.#.post_feedforward_layernorm",
+            "decoder.#.attention.normAfter": "layers.#.post_attention_layernorm",
+            "decoder.#.feedForward.normBefore": "layers.#.pre_feedforward_layernorm",
+            "decoder.#.feedForward.normAfter": "layers.#.post_feedforward_layernorm",
         ])
     }
 

@@ -53,7 +53,7 @@ enum Llama: Family {
                         return .init(norm: norm, arrangement: .before, attention: attention, feedForward: feedForward)
                     },
                     outputNorm: norm)),
-            head: .tokens(.init(weights: config.bool("tie_word_embeddings", default: false) ? .tied : .own)))
+            head: config.decoderHead(config.tokenHead(tied: false)))
     }
 
     private static func attention(
@@ -90,27 +90,33 @@ enum Llama: Family {
         }
     }
 
+    /// As part of a language model, under a head that answers, as part of a model that also sees (in two spellings), or alone.
+    static let prefixes = ["model.", "transformer.", "language_model.model.", "model.language_model.", ""]
+
     static func names(_ architecture: Architecture) -> WeightNames {
-        [
-            "tokens": "model.embed_tokens",
-            "decoder.#.attention.normBefore": "model.layers.#.input_layernorm",
-            "decoder.#.attention.query": "model.layers.#.self_attn.q_proj",
-            "decoder.#.attention.key": "model.layers.#.self_attn.k_proj",
-            "decoder.#.attention.value": "model.layers.#.self_attn.v_proj",
-            "decoder.#.attention.output": "model.layers.#.self_attn.o_proj",
-            "decoder.#.attention.queryNorm": "model.layers.#.self_attn.q_norm",
-            "decoder.#.attention.keyNorm": "model.layers.#.self_attn.k_norm",
-            "decoder.#.feedForward.normBefore": "model.layers.#.post_attention_layernorm",
-            "decoder.#.feedForward.gate": "model.layers.#.mlp.gate_proj",
-            "decoder.#.feedForward.up": "model.layers.#.mlp.up_proj",
-            "decoder.#.feedForward.down": "model.layers.#.mlp.down_proj",
-            "decoder.outputNorm": "model.norm",
+        DecoderHeads.names.adding([
+            "tokens": "embed_tokens",
+            "decoder.#.attention.normBefore": "layers.#.input_layernorm",
+            "decoder.#.attention.query": "layers.#.self_attn.q_proj",
+            "decoder.#.attention.key": "layers.#.self_attn.k_proj",
+            "decoder.#.attention.value": "layers.#.self_attn.v_proj",
+            "decoder.#.attention.output": "layers.#.self_attn.o_proj",
+            "decoder.#.attention.queryNorm": "layers.#.self_attn.q_norm",
+            "decoder.#.attention.keyNorm": "layers.#.self_attn.k_norm",
+            "decoder.#.feedForward.normBefore": "layers.#.post_attention_layernorm",
+            "decoder.#.feedForward.gate": "layers.#.mlp.gate_proj",
+            "decoder.#.feedForward.up": "layers.#.mlp.up_proj",
+            "decoder.#.feedForward.down": "layers.#.mlp.down_proj",
+            "decoder.outputNorm": "norm",
             "head": "lm_head",
-        ]
+        ])
     }
 
-    /// Tensors some exports carry that the model computes itself.
-    static let unused = ["model.layers.#.self_attn.rotary_emb.inv_freq"]
+    /// What some exports carry and the model computes itself, and what looks at pictures.
+    static let unused = [
+        "layers.#.self_attn.rotary_emb.inv_freq", "vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
+        "model.multi_modal_projector.*",
+    ]
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         guard modelType == "llama" || modelType == "mistral", case .decoder(let stack) = architecture.body,

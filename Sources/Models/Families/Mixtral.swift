@@ -35,16 +35,22 @@ enum Mixtral: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: false)))
+            head: config.decoderHead(config.tokenHead(tied: false)))
     }
+
+    static let prefixes = Llama.prefixes
 
     static func names(_ architecture: Architecture) -> WeightNames {
         Llama.names(architecture).adding([
-            "decoder.#.feedForward.router": "model.layers.#.block_sparse_moe.gate",
-            "decoder.#.feedForward.experts.##.gate": "model.layers.#.block_sparse_moe.experts.##.w1",
-            "decoder.#.feedForward.experts.##.up": "model.layers.#.block_sparse_moe.experts.##.w3",
-            "decoder.#.feedForward.experts.##.down": "model.layers.#.block_sparse_moe.experts.##.w2",
+            "decoder.#.feedForward.router": "layers.#.block_sparse_moe.gate",
+            "decoder.#.feedForward.experts.##.gate": "layers.#.block_sparse_moe.experts.##.w1",
+            "decoder.#.feedForward.experts.##.up": "layers.#.block_sparse_moe.experts.##.w3",
+            "decoder.#.feedForward.experts.##.down": "layers.#.block_sparse_moe.experts.##.w2",
         ])
+    }
+
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
     }
 
     static let unused = Llama.unused

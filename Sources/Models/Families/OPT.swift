@@ -38,13 +38,13 @@ enum OPT: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", default: 12, in: ConfigReader.layers)),
                     outputNorm: isFirst && !endsWithoutNorm ? norm : nil)),
-            head: .tokens(config.tokenHead(tied: true)))
+            head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
     static let prefixes = ["model.decoder.", "decoder."]
 
     static func names(_ architecture: Architecture) -> WeightNames {
-        [
+        DecoderHeads.names.adding([
             "tokens": "embed_tokens",
             "decoder.positions": "embed_positions",
             "decoder.projection": "project_in",
@@ -61,6 +61,6 @@ enum OPT: Family {
             "decoder.outputNorm": "final_layer_norm",
             "head.narrowing": "project_out",
             "head": "lm_head",
-        ]
+        ])
     }
 }

@@ -35,23 +35,25 @@ enum Phi: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", default: 24, in: ConfigReader.layers)),
                     outputNorm: norm)),
-            head: .tokens(head))
+            head: config.decoderHead(head))
     }
 
+    static let prefixes = Llama.prefixes
+
     static func names(_ architecture: Architecture) -> WeightNames {
-        [
-            "tokens": "model.embed_tokens",
-            "decoder.#.attention.normBefore": "model.layers.#.input_layernorm",
-            "decoder.#.attention.query": "model.layers.#.self_attn.q_proj",
-            "decoder.#.attention.key": "model.layers.#.self_attn.k_proj",
-            "decoder.#.attention.value": "model.layers.#.self_attn.v_proj",
-            "decoder.#.attention.output": "model.layers.#.self_attn.dense",
-            "decoder.#.attention.queryNorm": "model.layers.#.self_attn.q_layernorm",
-            "decoder.#.attention.keyNorm": "model.layers.#.self_attn.k_layernorm",
-            "decoder.#.feedForward.up": "model.layers.#.mlp.fc1",
-            "decoder.#.feedForward.down": "model.layers.#.mlp.fc2",
-            "decoder.outputNorm": "model.final_layernorm",
+        DecoderHeads.names.adding([
+            "tokens": "embed_tokens",
+            "decoder.#.attention.normBefore": "layers.#.input_layernorm",
+            "decoder.#.attention.query": "layers.#.self_attn.q_proj",
+            "decoder.#.attention.key": "layers.#.self_attn.k_proj",
+            "decoder.#.attention.value": "layers.#.self_attn.v_proj",
+            "decoder.#.attention.output": "layers.#.self_attn.dense",
+            "decoder.#.attention.queryNorm": "layers.#.self_attn.q_layernorm",
+            "decoder.#.attention.keyNorm": "layers.#.self_attn.k_layernorm",
+            "decoder.#.feedForward.up": "layers.#.mlp.fc1",
+            "decoder.#.feedForward.down": "layers.#.mlp.fc2",
+            "decoder.outputNorm": "final_layernorm",
             "head": "lm_head",
-        ]
+        ])
     }
 }

@@ -33,15 +33,17 @@ enum Phi3: Family {
                         repeating: layer,
                         count: config.integer("num_hidden_layers", default: 32, in: ConfigReader.layers)),
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: false)))
+            head: config.decoderHead(config.tokenHead(tied: false)))
     }
 
     /// Published configurations say more than the reference reads.
     static let harmlessKeys = ["attention_bias", "full_attn_mod", "interpolate_factor", "lm_head_bias", "mlp_bias"]
 
+    static let prefixes = Llama.prefixes
+
     static func names(_ architecture: Architecture) -> WeightNames {
         Llama.names(architecture).adding(
-            fused(attention: "model.layers.#.self_attn.qkv_proj", feedForward: "model.layers.#.mlp.gate_up_proj"))
+            fused(attention: "layers.#.self_attn.qkv_proj", feedForward: "layers.#.mlp.gate_up_proj"))
     }
 
     private static func fused(attention: String, feedForward: String) -> WeightNames {

@@ -40,7 +40,7 @@ enum QwenExperts: Family {
                         return .init(norm: norm, arrangement: .before, attention: attention, feedForward: feedForward)
                     },
                     outputNorm: norm)),
-            head: .tokens(config.tokenHead(tied: false)))
+            head: config.decoderHead(config.tokenHead(tied: false)))
     }
 
     private static func attention(
@@ -94,17 +94,23 @@ enum QwenExperts: Family {
         }
     }
 
+    static let prefixes = Llama.prefixes
+
     static func names(_ architecture: Architecture) -> WeightNames {
         Llama.names(architecture).adding([
-            "decoder.#.feedForward.router": "model.layers.#.mlp.gate",
-            "decoder.#.feedForward.experts.##.gate": "model.layers.#.mlp.experts.##.gate_proj",
-            "decoder.#.feedForward.experts.##.up": "model.layers.#.mlp.experts.##.up_proj",
-            "decoder.#.feedForward.experts.##.down": "model.layers.#.mlp.experts.##.down_proj",
-            "decoder.#.feedForward.sharedGate": "model.layers.#.mlp.shared_expert_gate",
-            "decoder.#.feedForward.shared.gate": "model.layers.#.mlp.shared_expert.gate_proj",
-            "decoder.#.feedForward.shared.up": "model.layers.#.mlp.shared_expert.up_proj",
-            "decoder.#.feedForward.shared.down": "model.layers.#.mlp.shared_expert.down_proj",
+            "decoder.#.feedForward.router": "layers.#.mlp.gate",
+            "decoder.#.feedForward.experts.##.gate": "layers.#.mlp.experts.##.gate_proj",
+            "decoder.#.feedForward.experts.##.up": "layers.#.mlp.experts.##.up_proj",
+            "decoder.#.feedForward.experts.##.down": "layers.#.mlp.experts.##.down_proj",
+            "decoder.#.feedForward.sharedGate": "layers.#.mlp.shared_expert_gate",
+            "decoder.#.feedForward.shared.gate": "layers.#.mlp.shared_expert.gate_proj",
+            "decoder.#.feedForward.shared.up": "layers.#.mlp.shared_expert.up_proj",
+            "decoder.#.feedForward.shared.down": "layers.#.mlp.shared_expert.down_proj",
         ])
+    }
+
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
     }
 
     static let unused = Llama.unused

@@ -4,8 +4,9 @@ import MartletTensors
 
 /// T5, its version 1.1, Flan-T5 and mT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
 ///
-/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934. A tied head's logits are multiplied by width^-½; version 1.1
-/// has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells.
+/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934. A tied head's logits are multiplied by width^-½, except in
+/// mT5; version 1.1 has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells. Where the
+/// file has none, the head is the token table, unscaled.
 enum T5: Family {
     static let modelTypes = ["t5", "mt5"]
 
@@ -19,18 +20,27 @@ enum T5: Family {
         let tied =
             config.bool("tie_word_embeddings", default: !isMultilingual)
             && config.bool("scale_decoder_outputs", default: true)
+        let tokens = Architecture.TokenHead(
+            weights: tied ? .tied : .own, scale: tied && !isMultilingual ? 1 / Float(width).squareRoot() : 1)
         let encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
         var decoder = encoder
         decoder.attention.reach = .past
         decoder.crossAttention = encoder.attention
         decoder.crossAttention?.positions = .none
         let depth = config.integer("num_decoder_layers", default: layers, in: ConfigReader.layers)
+        let reader = Architecture.Stack(layers: Array(repeating: encoder, count: layers), outputNorm: norm)
+        let name = config.optionalStrings("architectures")?.first ?? ""
+        if name.hasSuffix("EncoderModel") || name.hasSuffix("ForTokenClassification") {
+            return Architecture(
+                vocabulary: vocabulary, width: width, body: .encoder(reader),
+                head: name.hasSuffix("EncoderModel") ? .none : .rows(nil, labels: config.labels()))
+        }
+        let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         return Architecture(
             vocabulary: vocabulary, width: width,
             body: .encoderDecoder(
-                .init(layers: Array(repeating: encoder, count: layers), outputNorm: norm),
-                .init(layers: Array(repeating: decoder, count: depth), outputNorm: norm)),
-            head: .tokens(.init(weights: tied ? .tied : .own, scale: tied ? 1 / Float(width).squareRoot() : 1)))
+                reader, .init(layers: Array(repeating: decoder, count: depth), outputNorm: norm)),
+            head: head, rereadsBehind: start)
     }
 
     private static func layer(
@@ -72,8 +82,13 @@ enum T5: Family {
         "dense_act_fn", "is_gated_act", "n_positions", "is_encoder_decoder", "max_position_embeddings",
     ]
 
+    static let prefixes = ["", "transformer."]
+    static let tiesWhereHeadIsAbsent = true
+
     static func names(_ architecture: Architecture) -> WeightNames {
         var names: WeightNames = [
+            "sequence.transform": "classification_head.dense", "sequence": "classification_head.out_proj",
+            "rows": "classifier", "answers": "qa_outputs",
             "tokens": "shared", "head": "lm_head",
             "encoder.outputNorm": "encoder.final_layer_norm", "decoder.outputNorm": "decoder.final_layer_norm",
         ]
@@ -101,10 +116,12 @@ enum T5: Family {
     }
 
     private static func isGated(_ architecture: Architecture) -> Bool {
-        guard case .encoderDecoder(let encoder, _) = architecture.body, let layer = encoder.layers.first,
-            case .gated = layer.feedForward
-        else { return false }
-        return true
+        let encoder: Architecture.Stack
+        switch architecture.body {
+        case .encoderDecoder(let stack, _), .encoder(let stack), .decoder(let stack): encoder = stack
+        }
+        if case .gated = encoder.layers.first?.feedForward { return true }
+        return false
     }
 
     /// The table once more for each stack, and a bias that cross-attention does not read.

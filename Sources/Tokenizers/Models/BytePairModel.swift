@@ -35,6 +35,7 @@ struct BytePairModel: TokenModel {
     /// The settings as the file has them.
     let rules: BytePairBuilder.Rules
     let wordsBeginAtBlankSign: Bool
+    var marksContinuations: Bool { !rules.continuingPrefix.isEmpty }
 
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput

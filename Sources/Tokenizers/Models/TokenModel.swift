@@ -24,6 +24,9 @@ protocol TokenModel: Sendable {
     /// Whether no token reaches over the beginning of a word that U+2581 marks, so that a text may be cut there.
     var wordsBeginAtBlankSign: Bool { get }
 
+    /// Whether tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
+    var marksContinuations: Bool { get }
+
     /// Appends the tokens of `word`, which is not empty.
     ///
     /// - Throws: ``TokenizerError/unknownText(_:remedy:)`` where the vocabulary cannot spell the word and has no unknown token.
@@ -34,6 +37,7 @@ protocol TokenModel: Sendable {
 
 extension TokenModel {
     var wordsBeginAtBlankSign: Bool { false }
+    var marksContinuations: Bool { false }
 }
 
 extension Vocabulary {

@@ -4,6 +4,7 @@ struct WordPieceModel: TokenModel {
     let unknownToken: [UInt8]
     /// Goes before every token but a word's first.
     let continuingPrefix: [UInt8]
+    var marksContinuations: Bool { !continuingPrefix.isEmpty }
     /// A word of more scalars is unknown.
     let longestWord: Int
     private let unknown: Int32?

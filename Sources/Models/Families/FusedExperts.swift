@@ -1,0 +1,30 @@
+import MartletFormats
+import MartletLayers
+
+/// Experts as transformers 5 keeps them in memory, and as some of its checkpoints are: all of a layer in two tensors,
+/// `gate_up_proj` `[experts, 2 · hidden, width]` and `down_proj` `[experts, width, hidden]`.
+enum FusedExperts {
+    /// The names, where the checkpoint has such tensors; none otherwise.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        guard
+            tensors.names.contains(where: {
+                $0.utf8.reversed().starts(with: ".mlp.experts.gate_up_proj".utf8.reversed())
+            })
+        else { return [:] }
+        guard case .decoder(let stack) = architecture.body else { return [:] }
+        let count = stack.layers.lazy.compactMap { layer in
+            if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+        }.first
+        guard let count else { return [:] }
+        let expert = "decoder.#.feedForward.experts.##"
+        let parts = ["\(expert).gate.weight", "\(expert).up.weight"]
+        let fused = WeightName("layers.#.mlp.experts.gate_up_proj", .stackedRows(count: count, of: parts))
+        return [
+            "decoder.#.feedForward.router": "layers.#.mlp.gate",
+            "decoder.#.feedForward.experts.##.gate.weight": fused,
+            "decoder.#.feedForward.experts.##.up.weight": fused,
+            "decoder.#.feedForward.experts.##.down.weight": WeightName(
+                "layers.#.mlp.experts.down_proj", .stacked(count: count)),
+        ]
+    }
+}
