@@ -127,14 +127,8 @@ package struct Checkpoint: Sendable {
             }
     }
 
-    /// What the file calls the tensor that holds the parameter `name`, where that is a name to be kept: experts are written one by one.
-    package func storedName(_ name: String) -> String? {
-        guard let place = places[ExactKey(name)] else { return nil }
-        return switch place.layout {
-        case .stacked, .stackedRows: nil
-        case .asStored, .transposed, .rows, .transposedRows, .rotaryPairs, .plus: place.stored.name
-        }
-    }
+    /// What the file calls the tensor that holds the parameter `name`.
+    package func storedName(_ name: String) -> String? { places[ExactKey(name)]?.stored.name }
 
     /// The type in which `tensor(_:shape:on:)` gives the parameter `name`.
     package func type(_ name: String) -> ElementType? {

@@ -27,7 +27,7 @@ package struct ModelExport {
     package init(_ file: ModelFile, on device: Device) throws {
         let inventory = try file.inventory()
         var keepsNames = false
-        if case .directory = file.container { keepsNames = !file.isPartOfLarger }
+        if case .directory = file.container { keepsNames = !file.isPartOfLarger && !FusedExperts.are(in: file.tensors) }
         let weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)
     }

@@ -107,7 +107,8 @@ package struct WeightExport {
         switch layout {
         case .rows(let names, _), .transposedRows(let names):
             names.compactMap { name in parts.first { $0.name == name } }
-        case .asStored, .transposed, .rotaryPairs, .stacked, .stackedRows, .plus: parts  // experts come in the order of their numbers
+        // Experts come in the order of their numbers.
+        case .asStored, .transposed, .rotaryPairs, .stacked, .stackedRows, .plus: parts
         }
     }
 

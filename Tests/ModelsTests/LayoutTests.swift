@@ -11,7 +11,9 @@ import Testing
     typealias Named = (name: String, tensor: Tensor)
 
     static func tensors(_ fixture: String) throws -> [Named] {
-        try Safetensors(directory: FamilyTests.folder + "/" + fixture).tensors.all.map { ($0.name, try $0.tensor()) }
+        // What is not computed with, as BERT's numbers of positions, may have a type that is not loaded.
+        try Safetensors(directory: FamilyTests.folder + "/" + fixture).tensors.all.filter { $0.type.elementType != nil }
+            .map { ($0.name, try $0.tensor()) }
     }
 
     static func results(_ file: ModelFile) throws -> [String: [Float]] {

@@ -4,13 +4,15 @@ import MartletLayers
 /// Experts as transformers 5 keeps them in memory, and as some of its checkpoints are: all of a layer in two tensors,
 /// `gate_up_proj` `[experts, 2 · hidden, width]` and `down_proj` `[experts, width, hidden]`.
 enum FusedExperts {
+    /// Whether the checkpoint has such tensors.
+    static func are(in tensors: StoredTensors) -> Bool {
+        let end = Array(".mlp.experts.gate_up_proj".utf8)
+        return tensors.names.contains { $0.utf8.suffix(end.count).elementsEqual(end) }
+    }
+
     /// The names, where the checkpoint has such tensors; none otherwise.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
-        guard
-            tensors.names.contains(where: {
-                $0.utf8.reversed().starts(with: ".mlp.experts.gate_up_proj".utf8.reversed())
-            })
-        else { return [:] }
+        guard are(in: tensors) else { return [:] }
         guard case .decoder(let stack) = architecture.body else { return [:] }
         let count = stack.layers.lazy.compactMap { layer in
             if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
