@@ -29,9 +29,15 @@ struct TaskInput: ParsableArguments {
 
     /// The model's files, its tokenizer, and the device to compute on.
     func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
+        let file = try modelFile()
+        return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
+    }
+
+    /// The model's files, as they are to be loaded.
+    func modelFile() throws -> ModelFile {
         var file = try ModelFile(path: try model.path())
         if weights == .eightBits { file.matrices = .q8_0 }
-        return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
+        return file
     }
 
     /// Writes a line: a JSON object, or the words that a person reads.

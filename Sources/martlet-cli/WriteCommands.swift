@@ -44,7 +44,7 @@ struct WriterOptions: ParsableArguments {
     /// Writes about each line, and the results to standard output.
     func run(_ input: TaskInput, _ task: Writer.Task, _ languages: Writer.Languages = .init()) throws {
         let lines = try input.lines()
-        let file = try ModelFile(path: try input.model.path())
+        let file = try input.modelFile()
         let device = Device(threads: input.model.threads)
         var writer = try Writer(file, WriterOptions.vocabulary(of: file), task: task, languages, on: device)
         apply(to: &writer.settings)

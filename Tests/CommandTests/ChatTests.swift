@@ -26,7 +26,8 @@ import Testing
             "pre_tokenizer": ["type": "WhitespaceSplit"],
             "model": ["type": "WordLevel", "vocab": .object(vocabulary), "unk_token": "w0"],
         ]
-        var config: JSONObject = ["bos_token": ["content": "w1"], "eos_token": "w2"]
+        var config = JSONObject()
+        (config["bos_token"], config["eos_token"]) = (["content": "w1"], "w2")
         config["chat_template"] = template.map { .string($0) }
         try writeFile(tokenizer.serialized(), to: path + "/tokenizer.json")
         try writeFile(JSON.object(config).serialized(), to: path + "/tokenizer_config.json")

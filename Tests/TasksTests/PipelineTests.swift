@@ -57,8 +57,9 @@ import Testing
         }
     }
 
-    @Test func answers() throws {
-        let (file, tokenizer, device, cases) = try Self.open("answers")
+    /// In overlapping windows; Longformer's questions are seen from everywhere.
+    @Test(arguments: ["answers", "answers-long"]) func answers(name: String) throws {
+        let (file, tokenizer, device, cases) = try Self.open(name)
         let answerer = try Answerer(file, tokenizer, on: device)
         for entry in cases {
             func number(_ key: String) -> Int { entry.asked[key]?.integerValue ?? 0 }

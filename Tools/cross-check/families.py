@@ -1,4 +1,4 @@
-"""Random small models of every family, through transformers and through the command: logits, hidden states, continuations.
+"""Random small models of every family, through transformers and through the command: logits, hidden states, continuations, saving.
 
     python Tools/cross-check/families.py --martlet .build/release/martlet --from 0 --count 200
 
@@ -127,6 +127,33 @@ def forward(martlet: str, seed: int, config: dict, folder: Path, model: torch.nn
     return None
 
 
+def saved(martlet: str, config: dict, folder: Path) -> None:
+    """Written as a directory, and as GGUF where the format can say what the model is, it computes the same."""
+    given = ",".join(map(str, inputs(0, config, 0)["input_ids"][0].tolist()))
+    written = "decoder_input_ids" in inputs(0, config, 0)
+
+    def numbers(model: Path) -> dict[str, torch.Tensor]:
+        file = str(folder / "again.safetensors")
+        more = ["--decoder-tokens", "1,2,3"] if written else []
+        run([martlet, "forward", "-m", str(model), "-o", file, "--threads", "1", "--tokens", given, *more])
+        return load_file(file)
+
+    def compare(model: Path, tolerance: float) -> None:
+        for name, found in numbers(model).items():
+            error = float((found - wanted[name]).abs().max() / wanted[name].abs().max().clamp(min=1e-6))
+            if error > tolerance:
+                raise Difference(f"{name} of {model.name} is {error:.1e} away")
+
+    wanted = numbers(folder)
+    (folder / "tokenizer_config.json").write_text("{}")
+    run([martlet, "convert", "-m", str(folder), "-o", str(folder / "copy")])
+    compare(folder / "copy", 0)
+    file = folder / "model.gguf"
+    command = [martlet, "convert", "-m", str(folder), "-o", str(file), "--without-tokenizer"]
+    if subprocess.run(command, capture_output=True).returncode == 0:
+        compare(file, 1e-5)
+
+
 def greedy(martlet: str, seed: int, config: dict, folder: Path, model: torch.nn.Module) -> None:
     """Greedy continuation and four beams of a decoder."""
     tokens = inputs(seed, config, 0)["input_ids"]
@@ -181,6 +208,7 @@ def check(martlet: str, seed: int) -> tuple[str, str | None]:
             doubt = forward(martlet, seed, config, folder, model)
             if doubt:
                 return architecture, f"passed over: {doubt}"
+            saved(martlet, config, folder)
             if architecture.endswith(("ForCausalLM", "LMHeadModel")):
                 greedy(martlet, seed, config, folder, model)
             if "ForConditional" in architecture or "MTModel" in architecture:
