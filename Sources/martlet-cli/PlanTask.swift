@@ -31,7 +31,7 @@ struct PlanTask {
         let words = ["the", " quick", " brown", " fox", " jumps", " over", " a", " lazy", " dog", "."]
         var (text, count) = ("", 0)
         while count < tokens, text.utf8.count < 1 << 20 {
-            let missing = max(1, (tokens - count) / 2)
+            let missing = max(1, (tokens - count) / 8)
             let longer = text + (0..<missing).map { words[$0 % words.count] }.joined()
             let found = try tokenizer.encode(longer).count
             guard found <= tokens || count == 0, found > count else { break }
