@@ -85,7 +85,11 @@ let package = Package(
                 "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
             ]),
         tests(
-            "Planning", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+            "Planning",
+            [
+                "MartletQuantization", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
+            ]),
         tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         tests(
             "Tasks",

@@ -3,6 +3,7 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletPlanning
+import MartletQuantization
 import MartletTensors
 import TestSupport
 import Testing
@@ -58,6 +59,18 @@ import Testing
             }
             guard let written else { continue }
             #expect(try QuantizedFile(blueprint, fileType: planned).tensorBytes.count == written, "\(type)")
+        }
+    }
+
+    /// A quantized file before it is made, and what the quantizer is about to write, in every mix that it writes.
+    @Test(arguments: folders) func quantized(_ name: String) throws {
+        let file = try WrittenFileTests.file(name)
+        guard case .decoder = file.architecture.body else { return }
+        let blueprint = try DescribedModel(file).blueprint
+        for type in FileType.writable {
+            guard let plan = try? Quantizer(file, type, on: WrittenFileTests.device).weights().plan else { continue }
+            let written = plan.reduce(Count(0)) { $0 + Count($1.bytes) }
+            #expect(try QuantizedFile(blueprint, fileType: type).tensorBytes.count == written, "\(type)")
         }
     }
 

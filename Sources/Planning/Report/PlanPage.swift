@@ -15,6 +15,7 @@ extension Plan {
             <h1>\(Chart.escaped(title))</h1>
             <p>\(grouped(Count(workload.tokens))) tokens × \(workload.sequences), weights \(Chart.escaped(request.weights.description)), \
             cache \(request.cache.type.rawValue)</p>
+            \(answer.isEmpty ? "" : "<ul>" + answer.map { "<li>\(Chart.escaped($0))</li>" }.joined() + "</ul>")
             \(charts)
             \(sections.map(Plan.table).joined(separator: "\n"))
             <h2>Notes</h2><ul>\(notes.map { "<li>\(Chart.escaped($0))</li>" }.joined())</ul>
@@ -43,10 +44,20 @@ extension Plan {
         let memory = keys.compactMap { key in
             self["memory", key].map { (name: key.replacing("_bytes", with: ""), value: $0.amount, label: $0.readable) }
         }
+        let here = sections.first { $0.name == "engine" }?.entries.filter {
+            $0.key.hasSuffix("_bytes") && $0.key != "peak_bytes"
+        }
+        let resident = (here ?? []).map { entry in
+            (
+                name: entry.key.replacing("_bytes", with: ""), value: entry.quantity.amount,
+                label: entry.quantity.readable
+            )
+        }
         let operations = OperationTerm.allCases.compactMap { term in
             terms[term].map { (name: term.rawValue, value: Double($0), label: shortened(Double($0)) + " FLOP") }
         }
         return Chart.bars("Parameters by part", parts) + Chart.bars("Memory of running", memory)
+            + Chart.bars("Resident on this machine", resident)
             + Chart.bars("Operations of a pass by term", operations) + roofline + timeAgainstDevices
     }
 
@@ -54,8 +65,7 @@ extension Plan {
         let points = ["prefill", "decode", "forward"].compactMap { phase in
             self["time", "\(phase)_intensity"].map { (name: phase, intensity: $0.amount) }
         }
-        let type: StorageType = if case .uniform(let type) = request.weights { type } else { .f16 }
-        guard let peak = request.hardware?.peak(for: type), let bandwidth = request.hardware?[.bandwidth],
+        guard let peak = request.hardware.flatMap({ self.peak(of: $0) }), let bandwidth = request.hardware?[.bandwidth],
             !points.isEmpty
         else {
             return ""

@@ -5,9 +5,7 @@ extension Plan {
     private static let peakShares = (best: 0.75, usual: 0.55, poor: 0.35)
 
     mutating func addTime(_ hardware: Hardware) throws(PlanningError) {
-        let type: StorageType = if case .uniform(let type) = request.weights { type } else { .f16 }
-        let reached = request.engineSeconds == nil ? hardware.peak(for: type) : hardware[enginePeak]
-        guard let peak = reached, let bandwidth = hardware[.bandwidth] else {
+        guard let peak = peak(of: hardware), let bandwidth = hardware[.bandwidth] else {
             throw .impossible("\(hardware.name): peak and bandwidth are needed; give them in a hardware file")
         }
         notes.append("hardware: \(hardware.name), \(shortened(peak)) FLOP/s, \(shortened(bandwidth)) bytes/s")
@@ -37,6 +35,12 @@ extension Plan {
                     ("speculation_speed_up", speculation.speedUp),
                 ])
         }
+    }
+
+    /// The peak of products with these weights: of this machine, of what this engine multiplies with.
+    func peak(of hardware: Hardware) -> Double? {
+        let type: StorageType = if case .uniform(let type) = request.weights { type } else { .f16 }
+        return request.engineSeconds == nil ? hardware.peak(for: type) : hardware[enginePeak]
     }
 
     /// What this engine multiplies with: int8 for block formats, f32 for the rest.
