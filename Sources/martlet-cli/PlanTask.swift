@@ -40,10 +40,11 @@ struct PlanTask {
         (self.text, read, distinct) = (text, count, Set(try tokenizer.encode(text)).count)
         let written = PlanTask.written
         switch file.architecture.body {
-        case .decoder:
+        case .encoderDecoder where !file.architecture.writes: return nil
+        case .decoder where file.architecture.writes:
             (verb, arguments) = ("generate", ["--max-tokens", "\(written)", "--prompt-file"])
             (kept, rows) = (count + written, min(count, 512))
-        case .encoder: (verb, arguments, kept, rows) = ("embed", [], 0, count)
+        case .encoder, .decoder: (verb, arguments, kept, rows) = ("embed", [], 0, count)
         case .encoderDecoder:
             (verb, arguments) = ("translate", ["--max-tokens", "\(written)", "--beams", "1"])
             (kept, rows) = (written, count)

@@ -15,8 +15,11 @@ extension Blueprint.Head {
         case .nextSentence(let pooler):
             let labels = Blueprint.Head.labels("nextSentence", pooler, 2, architecture.width, rows: .perSequence)
             self.init(.none, width: architecture.width, before: labels)
-        case .sequence(let pooler, let count):
-            let labels = Blueprint.Head.labels("sequence", pooler, count, architecture.width, rows: .perSequence)
+        case .sequence(let pooler, let count, _):
+            var bias = Architecture.Presence.present
+            if case .decoder = architecture.body { bias = .absent }
+            let labels = Blueprint.Head.labels(
+                "sequence", pooler, count, architecture.width, rows: .perSequence, bias: bias)
             self.init(.none, width: architecture.width, before: labels)
         case .rows(let transform, let count):
             let labels = Blueprint.Head.labels("rows", transform, count, architecture.width, rows: .own)
@@ -54,9 +57,10 @@ extension Blueprint.Head {
 
     /// Classes of rows or of whole sequences, behind a transform where there is one.
     private static func labels(
-        _ name: String, _ form: Architecture.Transform?, _ count: Int, _ width: Int, rows: ParameterTensor.Rows
+        _ name: String, _ form: Architecture.Transform?, _ count: Int, _ width: Int, rows: ParameterTensor.Rows,
+        bias: Architecture.Presence = .present
     ) -> [ParameterTensor] {
         (form.map { transform(name, $0, width, .headTransform, rows: rows) } ?? [])
-            + MartletPlanning.projection(name, count, form?.width ?? width, .head, bias: .present, rows: rows)
+            + MartletPlanning.projection(name, count, form?.width ?? width, .head, bias: bias, rows: rows)
     }
 }

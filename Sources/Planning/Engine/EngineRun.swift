@@ -102,7 +102,8 @@ package final class EngineRun {
     private func pass(_ model: EncoderDecoder, from start: Int, _ cache: inout Memory) {
         guard let source = sources.first else { return }
         let rows = rows(1, from: start, vocabulary: model.targetVocabulary)
-        _ = model.logits(model.hidden(rows, source: source, &cache, on: device)).argmax()
+        let hidden = model.hidden(rows, source: source, &cache, on: device)
+        if model.architecture.writes { _ = model.logits(hidden).argmax() } else { _ = model.head(hidden, rows) }
     }
 
     /// `count` rows of every sequence, their tokens spread over the vocabulary.
