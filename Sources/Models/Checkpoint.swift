@@ -139,7 +139,7 @@ package struct Checkpoint: Sendable {
 
     /// Tells the system that the file's tensor which holds the parameter `name` will not be read again soon.
     package func release(_ name: String) {
-        guard let stored = places[name]?.stored else { return }
+        guard let stored = places[ExactKey(name)]?.stored else { return }
         stored.storage.release(stored.byteOffset..<stored.byteOffset + stored.bytes)
     }
 
