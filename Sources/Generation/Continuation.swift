@@ -50,6 +50,7 @@ package struct Continuation {
         switch memory {
         case .cached:
             for (index, tokens) in sequences.enumerated() {
+                forgetOutgrownKeys(of: index, length: tokens.count)
                 rows.append(Array(tokens[cache.length(of: index)...]), from: cache.length(of: index))
             }
             return logits(rows, &cache)
@@ -58,6 +59,14 @@ package struct Continuation {
             var state = Uncached()
             return logits(rows, &state)
         }
+    }
+
+    /// A text that has just outgrown the length after which all of its positions turn otherwise is read anew.
+    private mutating func forgetOutgrownKeys(of index: Int, length: Int) {
+        guard case .decoder(let decoder) = kind, let trained = decoder.architecture.rereadsBeyond,
+            length > trained, cache.length(of: index) <= trained
+        else { return }
+        cache.truncate(index, to: 0)
     }
 
     private func logits(_ rows: Rows, _ state: inout some AttentionState) -> Tensor {

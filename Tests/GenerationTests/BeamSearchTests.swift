@@ -98,6 +98,19 @@ import Testing
         #expect(Set(found[0][0].map(\.tokens)).count == 4)
     }
 
+    /// LongRoPE turns all positions otherwise once a text outgrows the trained length (16 here): cached keys are then wrong.
+    @Test func aTextThatOutgrowsItsTrainedLengthIsReadAnew() throws {
+        let device = Device(threads: 2)
+        let decoder = try ModelFile(path: Self.folder + "/phi3-longrope").decoder(on: device)
+        let options = BeamSearch.Options(beams: 3, results: 3, maximumTokens: 10)
+        let prompts: [[Int32]] = [[5, 9, 30, 12, 44, 7, 8, 21, 33, 60, 2, 3], [4, 5, 6]]
+        let found = try [Continuation.Memory.cached, .uncached].map { memory in
+            try BeamSearch(options, vocabulary: 64).run(
+                prompts, on: Continuation(decoder, sequences: 2, memory: memory, on: device))
+        }
+        #expect(found[0] == found[1])
+    }
+
     @Test func refusesEverythingWrongAtOnce() {
         var options = BeamSearch.Options(beams: 0, maximumTokens: 0, lengthPenalty: .nan)
         options.rules.suppressed = [99]

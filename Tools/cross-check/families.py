@@ -173,6 +173,25 @@ def greedy(martlet: str, seed: int, config: dict, folder: Path, model: torch.nn.
             raise Difference(f"greedy is {found}, not {wanted}")
 
 
+def beams(martlet: str, seed: int, config: dict, folder: Path) -> None:
+    """Four beams of a decoder, by transformers' `generate` without its cache."""
+    tokens = inputs(seed, config, 0)["input_ids"]
+    settings = {"do_sample": False, "use_cache": False, "max_new_tokens": NEW_TOKENS, "num_beams": 4,
+                "eos_token_id": None, "pad_token_id": 0}  # fmt: skip
+    found = []
+    for net in (load(folder, config), load(folder, config).double()):
+        net.generation_config = transformers.GenerationConfig(pad_token_id=0)
+        chosen = transformers.GenerationConfig(**settings)
+        found.append(net.generate(tokens, generation_config=chosen)[0, tokens.shape[1] :].tolist())
+    if found[0] != found[1]:
+        return
+    prompt = " ".join(f"w{t}" for t in tokens[0].tolist())
+    command = [martlet, "generate", "-m", str(folder), "--json", "--threads", "1", "--beams", "4", "--max-tokens"]
+    result = json.loads(run([*command, str(NEW_TOKENS), prompt]))["tokens"]
+    if result != found[0]:
+        raise Difference(f"four beams give {result}, not {found[0]}")
+
+
 def searched(martlet: str, seed: int, config: dict, folder: Path, model: torch.nn.Module) -> None:
     """Greedy and beam search of an encoder-decoder."""
     tokens = inputs(seed, config, 0)["input_ids"]
@@ -211,6 +230,7 @@ def check(martlet: str, seed: int) -> tuple[str, str | None]:
             saved(martlet, config, folder)
             if architecture.endswith(("ForCausalLM", "LMHeadModel")):
                 greedy(martlet, seed, config, folder, model)
+                beams(martlet, seed, config, folder)
             if "ForConditional" in architecture or "MTModel" in architecture:
                 searched(martlet, seed, config, folder, model)
         except Difference as difference:
