@@ -1,6 +1,9 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
+import MartletModels
 import MartletTasks
+import MartletTensors
 
 /// `martlet answer`: the answer to a question, as it stands in a text.
 struct AnswerCommand: AsyncParsableCommand {
@@ -28,6 +31,9 @@ struct AnswerCommand: AsyncParsableCommand {
     @Option(help: "Tokens that neighbouring windows share.")
     var overlap = 128
 
+    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    var weights: TaskInput.MatrixType?
+
     @Flag(help: "\"There is no answer\" competes with the others.")
     var noAnswer = false
 
@@ -41,10 +47,9 @@ struct AnswerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var input = TaskInput()
-        input.model = model
         let text = try Input.text(context)
-        let (file, tokenizer, device) = try input.load()
+        let file = try TaskInput.modelFile(model, weights)
+        let (tokenizer, device) = (try ModelText.tokenizer(of: file), Device(threads: model.threads))
         var options = Answerer.Options()
         (options.results, options.longestAnswer) = (results, longest)
         (options.window, options.overlap) = (window, overlap)

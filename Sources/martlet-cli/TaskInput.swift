@@ -34,7 +34,10 @@ struct TaskInput: ParsableArguments {
     }
 
     /// The model's files, as they are to be loaded.
-    func modelFile() throws -> ModelFile {
+    func modelFile() throws -> ModelFile { try TaskInput.modelFile(model, weights) }
+
+    /// The files of a model, with its matrices rounded when they are loaded.
+    static func modelFile(_ model: ModelOptions, _ weights: MatrixType?) throws -> ModelFile {
         var file = try ModelFile(path: try model.path())
         if weights == .eightBits { file.matrices = .q8_0 }
         return file

@@ -48,6 +48,20 @@ import Testing
         }
     }
 
+    @Test(arguments: [[], ["--weights", "q8_0"]]) func answerNamesTheBestSpan(options: [String]) throws {
+        try TemporaryFolder.use { path in
+            let context = "Ada lived in London. Bob was born in Paris."
+            try writeFile(Array(context.utf8), to: path + "/context.txt")
+            let model = Fixtures.folder + "/tasks/answers"
+            let result = try Command.run(
+                ["answer", "-m", model, "--context", path + "/context.txt", "--json", "Where was Bob born?"] + options)
+            #expect(result.status == 0, "\(result.errors)")
+            let answer = try JSON(parsing: result.output)
+            let (start, end) = (answer["start"]?.integerValue ?? 0, answer["end"]?.integerValue ?? 0)
+            #expect(start < end && answer["text"]?.stringValue == String(context.dropFirst(start).prefix(end - start)))
+        }
+    }
+
     /// Names from a file cannot steer the terminal.
     @Test func inspectSpellsControlCharactersOut() throws {
         try TemporaryFolder.use { path in
