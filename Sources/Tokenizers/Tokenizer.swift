@@ -93,11 +93,12 @@ public struct Tokenizer: Sendable {
     public func encode(
         batch texts: [String], addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true, threads: Int? = nil
     ) throws(TokenizerError) -> [[Int32]] {
-        let shares = BatchShares(texts.count, max(1, min(threads ?? Threads.available, texts.count)))
-        Threads.run(shares.count) { share in
-            shares.fill(share) { index throws(TokenizerError) in
+        let threads = max(1, min(threads ?? Threads.available, texts.count))
+        let shares = BatchShares(texts.count, threads: threads)
+        Threads.run(threads) { _ in
+            while shares.fillNext({ index throws(TokenizerError) in
                 try encode(texts[index], addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens)
-            }
+            }) {}
         }
         return try shares.joined()
     }
@@ -296,31 +297,39 @@ public struct Tokenizer: Sendable {
     }
 }
 
-/// Texts shared out among threads in stretches, and what became of them.
+/// Texts that threads take in stretches, each the next when it is done with one, and what became of them.
 private final class BatchShares: @unchecked Sendable {
-    let count: Int
+    private static let longestStretch = 64
     private let texts: Int
+    private let stretch: Int
+    private let next = Atomic(0)
     private var results: [[Int32]]
     private var failure: (index: Int, error: TokenizerError)?
     private let lock = PlainMutex()
 
-    init(_ texts: Int, _ count: Int) {
-        (self.texts, self.count) = (texts, count)
+    init(_ texts: Int, threads: Int) {
+        self.texts = texts
+        stretch = max(1, min(BatchShares.longestStretch, texts / (threads * 8)))
         results = [[Int32]](repeating: [], count: texts)
     }
 
-    func fill(_ share: Int, _ encode: (Int) throws(TokenizerError) -> [Int32]) {
-        let range = (texts * share / count)..<(texts * (share + 1) / count)
+    /// Encodes the next stretch; false when there is none left, or one failed.
+    func fillNext(_ encode: (Int) throws(TokenizerError) -> [Int32]) -> Bool {
+        let start = next.wrappingAdd(stretch, ordering: .relaxed).oldValue
+        guard start < texts else { return false }
+        let range = start..<min(start + stretch, texts)
         var ids: [[Int32]] = []
         ids.reserveCapacity(range.count)
         for index in range {
             do throws(TokenizerError) {
                 ids.append(try encode(index))
             } catch {
-                return lock.withLock { if index < failure?.index ?? .max { failure = (index, error) } }
+                lock.withLock { if index < failure?.index ?? .max { failure = (index, error) } }
+                return false
             }
         }
-        lock.withLock { results.replaceSubrange(range, with: ids) }
+        lock.withLock { for (index, ids) in zip(range, ids) { results[index] = ids } }
+        return true
     }
 
     func joined() throws(TokenizerError) -> [[Int32]] {

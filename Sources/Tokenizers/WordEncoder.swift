@@ -28,37 +28,24 @@ struct Workspace {
     /// Appends the ids of all words of a staged text.
     mutating func append(_ staged: borrowing StagedText, _ tokenModel: any TokenModel) throws(TokenizerError) {
         let bytes = staged.bytes.span
-        let splits = tokenModel.wordsBeginAtBlankSign
+        let joints = tokenModel.joints
         for piece in staged.pieces {
             let word = bytes.extracting(piece.range)
-            if splits, word.count > PieceCache.longestWord {
-                if let unigram = tokenModel as? UnigramModel {
-                    try unigram.appendWords(word, &model, cache, into: &output)
-                } else {
-                    try appendSplit(word, tokenModel)
-                }
-            } else {
+            guard let joints, word.count > PieceCache.longestWord else {
                 try append(word, tokenModel)
+                continue
+            }
+            if let unigram = tokenModel as? UnigramModel {
+                try unigram.appendWords(word, joints, &model, cache, into: &output)
+            } else {
+                var start = 0
+                while start < word.count {
+                    let end = joints.end(of: word, from: start)
+                    try append(word.extracting(start..<end), tokenModel)
+                    start = end
+                }
             }
         }
-    }
-
-    /// Appends the ids of a text cut before each run of U+2581, over which no piece of the vocabulary reaches.
-    private mutating func appendSplit(_ text: Span<UInt8>, _ tokenModel: any TokenModel) throws(TokenizerError) {
-        var start = 0
-        var index = 0
-        while index < text.count {
-            // A run of the sign, then what is not the sign.
-            while isSign(text, index) { index += 3 }
-            while index < text.count, !isSign(text, index) { index += 1 }
-            try append(text.extracting(start..<index), tokenModel)
-            start = index
-        }
-    }
-
-    @inline(__always)
-    private func isSign(_ text: Span<UInt8>, _ index: Int) -> Bool {
-        index + 2 < text.count && text[index] == 0xE2 && text[index + 1] == 0x96 && text[index + 2] == 0x81
     }
 }
 

@@ -34,6 +34,9 @@ enum Output {
         return String(visible)
     }
 
+    /// A piece of a line that is written over, for progress on a terminal.
+    static func line(_ text: String) { write(Array(text.utf8), to: 2) }
+
     /// One machine-readable document, on standard output.
     static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
 
@@ -88,7 +91,20 @@ enum Input {
         return text
     }
 
-    private static func failure(_ path: String, _ operation: String) -> FileError {
+    /// The text of the file at `path`, or of standard input for "-", with malformed UTF-8 replaced by U+FFFD.
+    static func repairedText(_ path: String) throws -> String {
+        let bytes = try bytes(path)
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        warnOfMalformedText(path)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    static func warnOfMalformedText(_ path: String) {
+        Output.note(
+            "martlet: \(path == "-" ? "standard input" : path) is not all UTF-8; what is malformed was read as U+FFFD")
+    }
+
+    static func failure(_ path: String, _ operation: String) -> FileError {
         FileError(
             path: path == "-" ? "standard input" : path, operation: operation,
             reason: unsafe String(cString: strerror(errno)))

@@ -9,7 +9,7 @@ enum Command {
     }
 
     /// The command lies beside the test bundle, where the build put it.
-    private static let executable: URL = {
+    static let executable: URL = {
         // Under the package manager the running program may be its own helper; the bundle is then among the arguments.
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("martlet")

@@ -76,7 +76,8 @@ import Testing
         #expect(inspected["model_type"]?.stringValue == "llama")
         #expect((inspected["tensors"]?.arrayValue?.count ?? 0) > 10)
         for verb in [
-            "generate", "forward", "tokenize", "detokenize", "inspect", "doctor", "bench", "embed", "classify", "tag",
+            "generate", "forward", "tokenize", "detokenize", "tokenizer", "inspect", "doctor", "bench", "embed",
+            "classify", "tag",
             "answer", "fill", "translate", "summarize",
         ] {
             let help = try Command.run([verb, "--help"])

@@ -16,6 +16,14 @@ struct GGUFPreTokenizer: Sendable {
     }
 }
 
+extension GGUFVocabulary {
+    /// The regular expression of a `tokenizer.ggml.pre` that splits by one alone, such as `llama-bpe`.
+    package static func pattern(named name: String) -> String? {
+        guard let found = GGUFPreTokenizers.find(name), found.patterns.count == 1 else { return nil }
+        return found.patterns[0]
+    }
+}
+
 enum GGUFPreTokenizers {
     static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
     private static let llama3 =

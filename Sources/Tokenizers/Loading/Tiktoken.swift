@@ -122,6 +122,6 @@ extension BytePairBuilder {
         return BytePairModel(
             vocabulary: vocabulary, matching: vocabulary, merges: MergeTable(entries),
             symbols: .bytes(ids: FrozenArray(ids)), matchesWholeWords: true, rules: rules,
-            wordsBeginAtBlankSign: false)
+            joints: nil)
     }
 }

@@ -42,8 +42,23 @@ enum BytePairBuilder {
             vocabulary: vocabulary, matching: bytes?.matching ?? vocabulary, merges: MergeTable(entries),
             symbols: bytes.map { .bytes(ids: $0.ids) } ?? .scalars(scalarSymbols(vocabulary, rules)),
             matchesWholeWords: rules.matchesWholeWords, rules: rules,
-            wordsBeginAtBlankSign: bytes == nil && !rules.matchesWholeWords && rules.continuingPrefix.isEmpty
-                && rules.endSuffix.isEmpty && vocabulary.hasBlankSignAtBeginningsOnly)
+            joints: bytes == nil ? joints(vocabulary, rules, merges: entries) : nil)
+    }
+
+    /// Where a text may be cut; nowhere when the ends of words matter, or when what stands for unknown text merges with its neighbours.
+    private static func joints(
+        _ vocabulary: Vocabulary, _ rules: Rules, merges: [(left: Int32, right: Int32, merge: MergeTable.Merge)]
+    ) -> PieceJoints? {
+        guard !rules.matchesWholeWords, rules.continuingPrefix.isEmpty, rules.endSuffix.isEmpty else { return nil }
+        let unknown = rules.unknownToken.flatMap(vocabulary.id)
+        var substitutes = Set(rules.fallsBackToBytes ? ByteTokens.ids(in: vocabulary).filter { $0 >= 0 } : [])
+        if let unknown { substitutes.insert(unknown) }
+        guard !merges.contains(where: { substitutes.contains($0.left) || substitutes.contains($0.right) }) else {
+            return nil
+        }
+        return PieceJoints(
+            merges.map { vocabulary.token(Int($0.merge.id)) }, isToken: { vocabulary.id(of: $0) != nil },
+            dropsUnknown: unknown == nil)
     }
 
     private static func scalarSymbols(_ vocabulary: Vocabulary, _ rules: Rules) -> BytePairModel.ScalarSymbols {

@@ -34,7 +34,7 @@ struct BytePairModel: TokenModel {
     let matchesWholeWords: Bool
     /// The settings as the file has them.
     let rules: BytePairBuilder.Rules
-    let wordsBeginAtBlankSign: Bool
+    let joints: PieceJoints?
     var marksContinuations: Bool { !rules.continuingPrefix.isEmpty }
 
     func tokenize(

@@ -40,8 +40,7 @@ enum ScoredBytePair {
         let vocabulary = Vocabulary(tokens.map { $0 })
         return ScoredBytePairModel(
             vocabulary: vocabulary, pieces: pieces, merges: MergeTable(entries), strays: strays, unknown: unknown,
-            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil,
-            wordsBeginAtBlankSign: pieces.hasBlankSignAtBeginningsOnly)
+            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
     }
 }
 
@@ -55,9 +54,31 @@ struct ScoredBytePairModel: TokenModel {
     let unknown: Int32
     /// The ids of `<0x00>`…`<0xFF>`, -1 for a missing one.
     let byteTokens: [Int32]?
-    let wordsBeginAtBlankSign: Bool
+    let joints: PieceJoints?
 
     private static let noSymbol: Int32 = .max
+    /// The symbol of each ASCII scalar.
+    private let ascii: FrozenArray<Int32>
+
+    init(
+        vocabulary: Vocabulary, pieces: Vocabulary, merges: MergeTable, strays: [[UInt8]: Int32], unknown: Int32,
+        byteTokens: [Int32]?
+    ) {
+        self.vocabulary = vocabulary
+        self.pieces = pieces
+        self.merges = merges
+        self.strays = strays
+        self.unknown = unknown
+        self.byteTokens = byteTokens
+        joints = PieceJoints(pieces.tokens.compactMap { $0 }, isToken: { pieces.id(of: $0) != nil })
+        ascii = FrozenArray((0..<128).map { ScoredBytePairModel.symbol([$0].span, pieces, strays) })
+    }
+
+    private static func symbol(_ scalar: Span<UInt8>, _ pieces: Vocabulary, _ strays: [[UInt8]: Int32]) -> Int32 {
+        let id = pieces.find(scalar)
+        guard id < 0, !strays.isEmpty else { return id < 0 ? noSymbol : id }
+        return strays[(0..<scalar.count).map { scalar[$0] }] ?? noSymbol
+    }
 
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
@@ -66,14 +87,10 @@ struct ScoredBytePairModel: TokenModel {
         var index = 0
         while index < word.count {
             let length = word.scalar(at: index).length
-            let scalar = word.extracting(index..<(index + length))
-            var id = pieces.find(scalar)
-            if id < 0 {
-                id =
-                    strays.isEmpty
-                    ? ScoredBytePairModel.noSymbol
-                    : strays[(0..<length).map { scalar[$0] }] ?? ScoredBytePairModel.noSymbol
-            }
+            let id =
+                length == 1 && word[index] < 0x80
+                ? ascii[Int(word[index])]
+                : ScoredBytePairModel.symbol(word.extracting(index..<(index + length)), pieces, strays)
             index += length
             workspace.merger.append(id, end: index)
         }

@@ -21,8 +21,8 @@ protocol TokenModel: Sendable {
     /// The tokens as the file spells them.
     var vocabulary: Vocabulary { get }
 
-    /// Whether no token reaches over the beginning of a word that U+2581 marks, so that a text may be cut there.
-    var wordsBeginAtBlankSign: Bool { get }
+    /// Where a text that spaces do not cut may be cut all the same; nil: nowhere.
+    var joints: PieceJoints? { get }
 
     /// Whether tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
     var marksContinuations: Bool { get }
@@ -36,23 +36,8 @@ protocol TokenModel: Sendable {
 }
 
 extension TokenModel {
-    var wordsBeginAtBlankSign: Bool { false }
+    var joints: PieceJoints? { nil }
     var marksContinuations: Bool { false }
-}
-
-extension Vocabulary {
-    /// Whether the sign for a space stands in every token at the beginning only, and is a token itself.
-    var hasBlankSignAtBeginningsOnly: Bool {
-        let sign = Array("▁".utf8)
-        guard id(of: sign) != nil else { return false }
-        for token in tokens {
-            guard let token, token.count > sign.count else { continue }
-            var found: [Piece] = []
-            LiteralPattern(content: sign).matches(in: token.span, into: &found)
-            for (index, match) in found.enumerated() where Int(match.start) != index * sign.count { return false }
-        }
-        return true
-    }
 }
 
 /// Memory that models reuse from word to word; one per thread at a time.

@@ -20,8 +20,9 @@ struct UnigramModel: TokenModel {
     private let trie: ByteTrie
     private let byteTokens: [Int32]
     private let unknownScore: Double
+    /// The score of each token where it is chosen: for SentencePiece that of an unknown scalar under the unknown token's id.
     let pieceScores: FrozenArray<Double>
-    let wordsBeginAtBlankSign: Bool
+    let joints: PieceJoints?
 
     /// - Parameters:
     ///   - isPiece: Whether an id can be found in text.
@@ -53,10 +54,10 @@ struct UnigramModel: TokenModel {
         unknownScore =
             rules == nil
             ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
-        wordsBeginAtBlankSign =
-            vocabulary.hasBlankSignAtBeginningsOnly && rules.map { !$0.isUserDefined.contains(true) } ?? true
+        joints = PieceJoints(last.keys, isToken: { last[$0] != nil })
         pieceScores = FrozenArray(
-            scores.indices.map { id in
+            scores.indices.map { [unknownScore] id in
+                if rules != nil, id == unknown.map(Int.init) { return unknownScore }
                 guard let rules, rules.isUserDefined[id] else { return scores[id] }
                 return Double(Float(vocabulary.token(id).count) * Float(highest)) - 0.1
             })
@@ -73,17 +74,19 @@ struct UnigramModel: TokenModel {
         } else {
             search(word, &workspace.lattice, rounds: true)
         }
-        try emit(word, workspace.lattice.path(), into: &output)
+        _ = workspace.lattice.trace()
+        try emit(word, workspace.lattice.path, into: &output)
     }
 
     /// Viterbi's search: the best way to each place, from left to right.
     @inline(__always)
     func search(_ word: Span<UInt8>, _ lattice: inout UnigramLattice, rounds: Bool) {
         let unknownID = unknown ?? -1
+        var nodes = lattice.nodes.mutableSpan
         var start = 0
         while start < word.count {
             let length = word.scalar(at: start).length
-            let before = lattice.score(at: start)
+            let before = nodes[start].score
             var node = ByteTrie.root
             var index = start
             var hasSingle = false
@@ -93,11 +96,11 @@ struct UnigramModel: TokenModel {
                 index += 1
                 let id = trie.value(node)
                 guard id >= 0 else { continue }
-                lattice.offer(pieceScores[Int(id)] + before, id, from: start, to: index, rounds: rounds)
+                nodes[index].offer(pieceScores[Int(id)] + before, id, from: start, rounds: rounds)
                 if index == start + length { hasSingle = true }
             }
             if !hasSingle {
-                lattice.offer(unknownScore + before, unknownID, from: start, to: start + length, rounds: rounds)
+                nodes[start + length].offer(unknownScore + before, unknownID, from: start, rounds: rounds)
             }
             start += length
         }
@@ -208,15 +211,29 @@ struct UnigramLattice {
         let end: Int
     }
 
-    private struct Node: BitwiseCopyable {
+    struct Node: BitwiseCopyable {
         var score: Double
         /// The best score that lost here.
         var runnerUp: Double
         var id: Int32
         var start: Int32
+
+        /// Takes the piece `id` from `start` if its sum is the best so far.
+        @inline(__always)
+        mutating func offer(_ offered: Double, _ id: Int32, from start: Int, rounds: Bool) {
+            let offered = rounds ? Double(Float(offered)) : offered
+            if self.start < 0 || offered > score {
+                runnerUp = self.start < 0 ? -.infinity : score
+                (score, self.id, self.start) = (offered, id, Int32(truncatingIfNeeded: start))
+            } else if offered > runnerUp {
+                runnerUp = offered
+            }
+        }
     }
 
-    private var nodes: [Node] = []
+    var nodes: [Node] = []
+    /// The pieces of the best way to the end, in order, as ``trace()`` found them.
+    private(set) var path: [Step] = []
 
     private static let empty = Node(score: 0, runnerUp: -.infinity, id: -1, start: -1)
 
@@ -227,42 +244,26 @@ struct UnigramLattice {
         nodes[0].score = score
     }
 
-    @inline(__always)
     func score(at place: Int) -> Double { nodes[place].score }
-
-    @inline(__always)
-    mutating func offer(_ score: Double, _ id: Int32, from start: Int, to end: Int, rounds: Bool) {
-        let score = rounds ? Double(Float(score)) : score
-        let node = nodes[end]
-        guard node.start < 0 || score > node.score else {
-            if score > node.runnerUp { nodes[end].runnerUp = score }
-            return
-        }
-        nodes[end] = Node(
-            score: score, runnerUp: node.start < 0 ? -.infinity : node.score, id: id,
-            start: Int32(truncatingIfNeeded: start))
-    }
 
     mutating func set(_ id: Int32, from start: Int, to end: Int) {
         nodes[end] = Node(score: 0, runnerUp: -.infinity, id: id, start: Int32(truncatingIfNeeded: start))
     }
 
-    /// The pieces of the best way to the end, in order.
-    func path() -> [Step] {
-        var steps: [Step] = []
+    /// Walks the best way back from the end, into ``path``.
+    ///
+    /// - Returns: the least by which one of its choices was won.
+    mutating func trace() -> Double {
+        path.removeAll(keepingCapacity: true)
+        var margin = Double.infinity
         var end = nodes.count - 1
         while end > 0 {
             let node = nodes[end]
-            steps.append(Step(id: node.id, start: Int(node.start), end: end))
+            path.append(Step(id: node.id, start: Int(node.start), end: end))
+            margin = min(margin, node.score - node.runnerUp)
             end = Int(node.start)
         }
-        steps.reverse()
-        return steps
-    }
-
-    /// The pieces of the best way, and the least by which one of its choices was won.
-    func pathWithMargin() -> (path: [Step], margin: Double) {
-        let path = path()
-        return (path, path.reduce(.infinity) { min($0, nodes[$1.end].score - nodes[$1.end].runnerUp) })
+        path.reverse()
+        return margin
     }
 }

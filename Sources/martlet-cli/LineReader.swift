@@ -1,0 +1,64 @@
+import MartletFormats
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The lines of a file or of standard input, some at a time, so that memory stays bounded by the longest line.
+struct LineReader: ~Copyable {
+    private static let batchSize = 1 << 22
+
+    private let path: String
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+    private var isAtEnd = false
+    private var hasWarned = false
+
+    /// - Parameter path: "-" for standard input.
+    init(_ path: String) throws(FileError) {
+        self.path = path
+        descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Input.failure(path, "open") }
+    }
+
+    deinit { if descriptor > 0 { close(descriptor) } }
+
+    /// The next lines without their ends, nil when there are no more. Malformed UTF-8 becomes U+FFFD.
+    mutating func nextBatch() throws(FileError) -> [String]? {
+        var end = buffer.lastIndex(of: 10).map { $0 + 1 }
+        while end == nil || !isAtEnd && buffer.count < LineReader.batchSize {
+            let before = buffer.count
+            guard try fill() else { break }
+            if let found = buffer[before...].lastIndex(of: 10) { end = found + 1 }
+        }
+        let text = isAtEnd ? buffer[...] : buffer[..<(end ?? buffer.count)]
+        guard !text.isEmpty else { return nil }
+        defer { buffer.removeSubrange(..<text.endIndex) }
+        var lines = text.split(separator: 10, omittingEmptySubsequences: false)
+        if text.last == 10 { lines.removeLast() }
+        if !hasWarned, String(validating: text, as: UTF8.self) == nil {
+            Input.warnOfMalformedText(path)
+            hasWarned = true
+        }
+        return lines.map { String(decoding: $0.last == 13 ? $0.dropLast() : $0, as: UTF8.self) }
+    }
+
+    /// Reads some bytes; false at the end.
+    private mutating func fill() throws(FileError) -> Bool {
+        let wanted = 1 << 16
+        while true {
+            var count = 0
+            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, initialized in
+                count = unsafe read(descriptor, buffer.baseAddress, wanted)
+                initialized = max(count, 0)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw Input.failure(path, "read") }
+            isAtEnd = count == 0
+            buffer += chunk
+            return count > 0
+        }
+    }
+}
