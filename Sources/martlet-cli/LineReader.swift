@@ -1,4 +1,4 @@
-import MartletFormats
+import MartletTensors
 
 #if canImport(Glibc)
     import Glibc

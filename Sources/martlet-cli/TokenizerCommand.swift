@@ -26,7 +26,7 @@ struct TrainTokenizerCommand: ParsableCommand {
     @Argument(help: "The text files.")
     var files: [String]
 
-    @Option(help: "bpe, byte-bpe, unigram or wordpiece.")
+    @Option(help: "bpe, byte-bpe, unigram or wordpiece.", transform: TrainTokenizerCommand.kind)
     var kind: TokenizerTrainer.Kind
 
     @Option(help: "The number of tokens, special ones included.")
@@ -81,6 +81,14 @@ struct TrainTokenizerCommand: ParsableCommand {
         Output.note("\(output): \(result.tokenizer.vocabularySize) tokens, from \(counted)")
     }
 
+    @Sendable private static func kind(_ name: String) throws -> TokenizerTrainer.Kind {
+        guard let kind = TokenizerTrainer.Kind(rawValue: name) else {
+            throw ValidationError(
+                "It is one of \(TokenizerTrainer.Kind.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return kind
+    }
+
     /// "512MB" is 512 · 10⁶ bytes, "512MiB" and "512M" are 512 · 2²⁰; a number alone counts bytes.
     private static func bytes(_ text: String) throws -> Int {
         var units: [(suffix: String, bytes: Double)] = [("B", 1), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)]
@@ -101,5 +109,3 @@ struct TrainTokenizerCommand: ParsableCommand {
         return true
     }
 }
-
-extension TokenizerTrainer.Kind: ExpressibleByArgument {}

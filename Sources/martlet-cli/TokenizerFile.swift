@@ -1,6 +1,6 @@
 import Martlet
-import MartletFormats
 import MartletJSON
+import MartletModels
 import MartletTokenizers
 
 #if canImport(Glibc)
@@ -56,9 +56,7 @@ struct TokenizerFile {
         guard let name = names.first(where: { TokenizerFile.exists(path + "/" + $0) }) else {
             throw ModelError("\(path): there is no vocabulary (\(names.joined(separator: ", ")))")
         }
-        var file = self
-        file = TokenizerFile(path: path + "/" + name, pattern: pattern, merges: merges, isCased: isCased)
-        return try file.load()
+        return try TokenizerFile(path: path + "/" + name, pattern: pattern, merges: merges, isCased: isCased).load()
     }
 
     // MARK: vocab.json

@@ -106,7 +106,7 @@ struct Server {
             } catch {
                 result.append(contentsOf: Array("\u{1}error".utf8))
             }
-            result.append(0)
+            result.append(0xFE)
         }
         try Files.write(output, result)
         return JSONObject()
