@@ -33,6 +33,16 @@ struct AddedVocabulary: Sendable {
     func spelling(_ id: Int32) -> [UInt8]? { byID[id].map { spellings[$0] } }
     func id(of content: [UInt8]) -> Int32? { byContent[content] }
 
+    /// The ids that are spelled as the content of a special token, here and in the model's own vocabulary.
+    func ids(spelledAsSpecial vocabulary: Vocabulary) -> Set<Int32> {
+        let contents = Set(tokens.filter(\.isSpecial).map(\.content))
+        var ids = Set(byID.filter { contents.contains(spellings[$0.value]) }.keys)
+        for content in contents {
+            if let id = vocabulary.id(of: content), byID[id] == nil { ids.insert(id) }
+        }
+        return ids
+    }
+
     func parts(of text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {
         inText.parts(of: text, where: takes)
     }

@@ -63,6 +63,6 @@ extension StagedText {
         origins = text.tracksOrigins ? Array(text.origins[range]) : []
         pieces = [Piece(0, range.count)]
         tracksOrigins = text.tracksOrigins
-        isAtStart = text.isAtStart && range.lowerBound == 0
+        startExtent = max(0, min(text.startExtent, range.upperBound) - range.lowerBound)
     }
 }

@@ -30,7 +30,7 @@ public struct TextStream: Sendable {
         guard let token = tokenizer.spelling(ofToken: id) else {
             throw .idOutOfRange(id, vocabularySize: tokenizer.vocabularySize)
         }
-        if skipsSpecialTokens && tokenizer.isSpecial(id) { return [] }
+        if skipsSpecialTokens && tokenizer.isSkipped(id) { return [] }
         guard stage != nil else {
             // Without a decoder the tokens are words.
             defer { isFirst = false }

@@ -20,6 +20,7 @@ public struct Tokenizer: Sendable {
     private let workspaces = WorkspacePool()
     private let frame: SpecialFrame?
     private let direct: DirectPattern?
+    private let skipped: Set<Int32>
 
     /// What the readers of files put together.
     struct Parts {
@@ -48,6 +49,7 @@ public struct Tokenizer: Sendable {
         chatTemplate = parts.chatTemplate
         frame = SpecialFrame(parts.postProcessor)
         direct = DirectPattern(parts.normalizer, parts.preTokenizer)
+        skipped = added.ids(spelledAsSpecial: parts.model.vocabulary)
     }
 
     /// One more than the largest id, added tokens included.
@@ -167,31 +169,47 @@ public struct Tokenizer: Sendable {
     /// - Parameters:
     ///   - pair: A second text, for models that read two.
     ///   - truncation: How to cut what is too long; nil: not at all.
-    ///   - sampling: Draws a segmentation instead of taking the best one.
     /// - Throws: as ``encode(_:addSpecialTokens:parseSpecialTokens:)``, and ``TokenizerError/cannotTruncate(reason:)``.
     public func encoding(
         of text: String, pair: String? = nil, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true,
         truncation: Truncation? = nil
     ) throws(TokenizerError) -> Encoding {
-        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens: parseSpecialTokens)]
-        if let pair {
-            encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens: parseSpecialTokens))
-        }
+        var sampling: SubwordSampling?
+        return try encoding(of: text, pair, addSpecialTokens, parseSpecialTokens, truncation, &sampling)
+    }
+
+    func encoding(
+        of text: String, _ pair: String?, _ addSpecialTokens: Bool, _ parseSpecialTokens: Bool,
+        _ truncation: Truncation?, _ sampling: inout SubwordSampling?
+    ) throws(TokenizerError) -> Encoding {
+        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens, &sampling)]
+        if let pair { encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens, &sampling)) }
         if let truncation {
             let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
             try truncation.apply(to: &encodings, reserving: reserved)
         }
         let texts = [text, pair].compactMap { $0.map { Array($0.utf8) } }
-        let context = PostProcessorContext(token: { id in spelling(ofToken: id) ?? [] }, texts: texts)
+        let context = PostProcessorContext(token: { id in shownSpelling(ofToken: id) }, texts: texts)
         let processed = postProcessor.process(encodings, addingSpecialTokens: addSpecialTokens, context)
         return Encoding.joined(processed)
     }
 
+    /// The token as the reference shows it in an encoding; nil where it shows the stretch of text that became it.
+    private func shownSpelling(ofToken id: Int32) -> [UInt8]? {
+        if added.token(id) != nil || id == (model as? UnigramModel)?.unknown { return nil }
+        return spelling(ofToken: id) ?? []
+    }
+
     private func sequenceEncoding(
-        of text: String, index: Int32, parseSpecialTokens: Bool
+        of text: String, index: Int32, _ parseSpecialTokens: Bool, _ sampling: inout SubwordSampling?
     ) throws(TokenizerError) -> Encoding {
         var workspace = workspaces.take()
-        defer { workspaces.give(workspace) }
+        workspace.model.sampling = sampling
+        defer {
+            if sampling != nil { sampling = workspace.model.sampling }
+            workspace.model.sampling = nil
+            workspaces.give(workspace)
+        }
         var encoding = Encoding()
         var word: Int32 = 0
         let source = text.utf8Span.span
@@ -235,7 +253,7 @@ public struct Tokenizer: Sendable {
                 try body(.token(token, SourceRange(start: Int32(range.lowerBound), end: Int32(range.upperBound))))
             case .text(let range):
                 var staged = StagedText(
-                    text, range: range, isAtStart: range.lowerBound == 0, tracksOrigins: tracksOrigins)
+                    text, range: range, tracksOrigins: tracksOrigins)
                 normalizer?.normalize(&staged)
                 guard added.hasTokensInNormalizedText else {
                     preTokenizer?.preTokenize(&staged)
@@ -290,6 +308,10 @@ public struct Tokenizer: Sendable {
 
     /// Whether an id is that of a special token.
     public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
+
+    /// Whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One whose text the
+    /// normalizer changes is not, as in the reference.)
+    func isSkipped(_ id: Int32) -> Bool { skipped.contains(id) }
 
     func spelling(ofToken id: Int32) -> [UInt8]? {
         if let token = added.spelling(id) { return token }

@@ -123,7 +123,7 @@ import Testing
             var model = Data()
             for (piece, score, type) in [("<unk>", Float(0), UInt8(2)), ("▁", -3, 1), ("a", -2, 1), ("▁a", -1, 1)] {
                 var message = Data([0x0A, UInt8(piece.utf8.count)]) + Data(piece.utf8) + Data([0x15])
-                withUnsafeBytes(of: score.bitPattern.littleEndian) { message.append(contentsOf: $0) }
+                message += (0..<4).map { UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt32($0))) }
                 message += Data([0x18, type])
                 model += Data([0x0A, UInt8(message.count)]) + message
             }

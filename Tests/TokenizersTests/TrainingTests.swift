@@ -50,6 +50,26 @@ struct TrainingTests {
         }
     }
 
+    /// Under a limit far below the need, counts and the learner's tables lie in temporary files: the vocabulary is the same.
+    @Test(arguments: TokenizerTrainer.Kind.allCases)
+    func memoryLimitsChangeNothing(_ kind: TokenizerTrainer.Kind) throws {
+        var random = SeededRandom(seed: 8)
+        let letters = Array("etaoinshrdlu".unicodeScalars)
+        var text = ""
+        for word in 0..<40_000 {
+            for _ in 0...random.below(7) { text.unicodeScalars.append(letters[random.below(letters.count)]) }
+            text += word % 12 == 11 ? "\n" : " "
+        }
+        var trainer = TokenizerTrainer(kind, vocabularySize: 400)
+        trainer.threads = 2
+        let whole = try trainer.train(texts: [text])
+        trainer.memoryLimit = 1 << 20
+        let limited = try trainer.train(texts: [text])
+        #expect(try limited.tokenizer.json() == whole.tokenizer.json())
+        #expect(limited.words == whole.words && limited.differentWords == whole.differentWords)
+        #expect(whole.words >= 40_000)
+    }
+
     @Test func settingsAreChecked() {
         #expect(throws: TrainingError.self) { try train(.byteLevelBytePair, 10, threads: 1) }
         #expect(throws: TrainingError.noText) { try TokenizerTrainer(.unigram, vocabularySize: 100).train(texts: [""]) }

@@ -17,7 +17,8 @@ struct SentencePieceDecoder: Decoder {
     let unknownSurface: [UInt8]
     let control: Set<[UInt8]>
     let stripsFirstBlank: Bool
-    let blankIsSuffix: Bool
+    /// A piece that is only the blank does not end the beginning.
+    let stripsAllFirstBlanks: Bool
 
     var fuses: Bool { true }
     private static let sign = Array("▁".utf8)
@@ -49,8 +50,9 @@ struct SentencePieceDecoder: Decoder {
             var text = decoder.bytes(of: fragment.bytes)
             // Control pieces do not count as the first.
             guard !text.isEmpty else { return }
-            if isFirstPiece, decoder.stripsFirstBlank, !decoder.blankIsSuffix, fragment.bytes.starts(with: sign) {
+            if isFirstPiece, decoder.stripsFirstBlank, fragment.bytes.starts(with: sign) {
                 text.removeFirst()
+                if text.isEmpty, decoder.stripsAllFirstBlanks { return }
             }
             isFirstPiece = false
             emit(text, to: &output)

@@ -107,13 +107,12 @@ struct SentencePieceFile {
 }
 
 extension Tokenizer {
-    /// Reads a SentencePiece `.model` file, of kind Unigram or BPE.
+    /// Reads a SentencePiece `.model` file: Unigram, BPE, word or character.
     ///
     /// Matches SentencePiece: no special tokens are added, and none is found in text. An unknown piece decodes to U+2047 between
     /// spaces, as there.
     ///
-    /// - Throws: ``TokenizerError/malformed(source:offences:)``; ``TokenizerError/unsupported(source:feature:remedy:)`` for word
-    ///   and character models.
+    /// - Throws: ``TokenizerError/malformed(source:offences:)``.
     public init(sentencePiece bytes: [UInt8]) throws(TokenizerError) {
         self.init(try SentencePieceAssembly.parts(SentencePieceFile(bytes)))
     }
@@ -125,6 +124,8 @@ enum SentencePieceAssembly {
             file.types[id] == .normal || file.types[id] == .userDefined || file.types[id] == .unused
         }
         let unknown = Int32(file.types.firstIndex(of: .unknown) ?? 0)
+        let userDefined = ByteTrie(
+            file.types.indices.filter { file.types[$0] == .userDefined }.map { (file.pieces[$0], Int32($0)) })
         let model: any TokenModel
         switch file.modelType {
         case .unigram:
@@ -136,23 +137,25 @@ enum SentencePieceAssembly {
         case .bytePair:
             model = ScoredBytePair.build(
                 tokens: file.pieces, scores: file.scores, isPiece: isPiece, unknown: unknown,
-                fallsBackToBytes: file.fallsBackToBytes)
+                fallsBackToBytes: file.fallsBackToBytes, userDefined: userDefined)
         case .word, .character:
-            throw .unsupported(
-                source: SentencePieceFile.source, feature: "a \(file.modelType) model",
-                remedy: "unigram and BPE models are")
+            let vocabulary = Vocabulary(file.pieces)
+            model = SentenceWordsModel(
+                vocabulary: vocabulary,
+                unit: file.modelType == .character ? .scalar : .word, unknown: unknown, userDefined: userDefined,
+                byteTokens: file.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
         }
         var parts = Tokenizer.Parts(model: model)
-        let userDefined = file.types.indices.filter { file.types[$0] == .userDefined }
         parts.normalizer = SentencePieceNormalizer(
             charsmap: file.charsmap.isEmpty ? nil : try Charsmap(file.charsmap, source: SentencePieceFile.source),
             addsDummyPrefix: file.addsDummyPrefix, removesExtraBlanks: file.removesExtraBlanks,
             escapesBlanks: file.escapesBlanks, blankIsSuffix: file.blankIsSuffix,
-            userDefined: ByteTrie(userDefined.map { (file.pieces[$0], Int32($0)) }))
+            userDefined: userDefined)
         parts.decoder = SentencePieceDecoder(
             unknown: file.pieces[Int(unknown)], unknownSurface: file.unknownSurface,
             control: Set(file.types.indices.filter { file.types[$0] == .control }.map { file.pieces[$0] }),
-            stripsFirstBlank: file.addsDummyPrefix || file.removesExtraBlanks, blankIsSuffix: file.blankIsSuffix)
+            stripsFirstBlank: file.addsDummyPrefix || file.removesExtraBlanks,
+            stripsAllFirstBlanks: file.removesExtraBlanks)
         func find(_ names: [String]) -> Int32? {
             names.lazy.compactMap { name in file.pieces.firstIndex { $0.elementsEqual(name.utf8) } }.first.map(
                 Int32.init)

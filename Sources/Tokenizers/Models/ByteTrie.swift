@@ -32,6 +32,19 @@ struct ByteTrie: Sendable {
     @inline(__always)
     func value(_ node: Int32) -> Int32 { slots[Int(node)].value }
 
+    /// The end of the longest string that the text at `start` begins with.
+    func longest(_ text: Span<UInt8>, from start: Int) -> Int? {
+        var (node, index) = (ByteTrie.root, start)
+        var end: Int?
+        while index < text.count {
+            node = step(node, text[index])
+            guard node >= 0 else { break }
+            index += 1
+            if value(node) >= 0 { end = index }
+        }
+        return end
+    }
+
     private struct Builder {
         var slots = [Slot](repeating: Slot(), count: 512)
         private var firstFree = 1

@@ -5,6 +5,7 @@
 struct PairMerger {
     private static let shortWord = 40
     private static let window = 1024
+    private static let longestSample = 256
 
     /// The symbols of the word, and where each ends in its bytes.
     private(set) var ids: [Int32] = []
@@ -48,6 +49,20 @@ struct PairMerger {
 
     /// Merges, leaving out each candidate merge with the probability that `sampling` holds (BPE-dropout, Provilkov et al. 2020).
     mutating func run(_ table: MergeTable, dropping sampling: inout SubwordSampling) {
+        guard ids.count > PairMerger.longestSample else { return sample(table, &sampling) }
+        // The cost of a draw is quadratic: long words are cut.
+        let (symbols, places) = (ids, ends)
+        var drawn: [(id: Int32, end: Int32)] = []
+        for start in stride(from: 0, to: symbols.count, by: PairMerger.longestSample) {
+            let range = start..<min(start + PairMerger.longestSample, symbols.count)
+            (ids, ends) = (Array(symbols[range]), Array(places[range]))
+            sample(table, &sampling)
+            drawn += zip(ids, ends).map { ($0, $1) }
+        }
+        (ids, ends) = (drawn.map(\.id), drawn.map(\.end))
+    }
+
+    private mutating func sample(_ table: MergeTable, _ sampling: inout SubwordSampling) {
         while ids.count > 1 {
             var best: (order: UInt64, position: Int, id: Int32)?
             for position in 0..<(ids.count - 1) {

@@ -5,7 +5,8 @@ enum ScoredBytePair {
     /// A scalar that is no piece of its own but part of one gets a number beyond the vocabulary, so that it can still merge; what
     /// is left of it is spelled in bytes in the end.
     static func build(
-        tokens: [[UInt8]], scores: [Float], isPiece: (Int) -> Bool, unknown: Int32, fallsBackToBytes: Bool
+        tokens: [[UInt8]], scores: [Float], isPiece: (Int) -> Bool, unknown: Int32, fallsBackToBytes: Bool,
+        userDefined: ByteTrie? = nil
     ) -> ScoredBytePairModel {
         let pieces = Vocabulary(tokens.indices.map { isPiece($0) ? tokens[$0] : nil })
         // Equal scores share a rank, for the place in the text then decides.
@@ -40,7 +41,7 @@ enum ScoredBytePair {
         let vocabulary = Vocabulary(tokens.map { $0 })
         return ScoredBytePairModel(
             vocabulary: vocabulary, pieces: pieces, merges: MergeTable(entries), strays: strays, unknown: unknown,
-            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
+            byteTokens: fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil, userDefined: userDefined)
     }
 }
 
@@ -56,13 +57,18 @@ struct ScoredBytePairModel: TokenModel {
     let byteTokens: [Int32]?
     let joints: PieceJoints?
 
+    /// Pieces given by the user, which merge with nothing.
+    private let userDefined: ByteTrie?
+
     private static let noSymbol: Int32 = .max
+    /// Marks the id of a piece of the user's, so that it is in no merge.
+    private static let frozen: Int32 = 1 << 30
     /// The symbol of each ASCII scalar.
     private let ascii: FrozenArray<Int32>
 
     init(
         vocabulary: Vocabulary, pieces: Vocabulary, merges: MergeTable, strays: [[UInt8]: Int32], unknown: Int32,
-        byteTokens: [Int32]?
+        byteTokens: [Int32]?, userDefined: ByteTrie?
     ) {
         self.vocabulary = vocabulary
         self.pieces = pieces
@@ -70,6 +76,7 @@ struct ScoredBytePairModel: TokenModel {
         self.strays = strays
         self.unknown = unknown
         self.byteTokens = byteTokens
+        self.userDefined = userDefined
         joints = PieceJoints(pieces.tokens.compactMap { $0 }, isToken: { pieces.id(of: $0) != nil })
         ascii = FrozenArray((0..<128).map { ScoredBytePairModel.symbol([$0].span, pieces, strays) })
     }
@@ -86,6 +93,13 @@ struct ScoredBytePairModel: TokenModel {
         workspace.merger.reset()
         var index = 0
         while index < word.count {
+            if let end = userDefined?.longest(word, from: index) {
+                let id = pieces.find(word.extracting(index..<end))
+                workspace.merger.append(
+                    id < 0 ? ScoredBytePairModel.noSymbol : id | ScoredBytePairModel.frozen, end: end)
+                index = end
+                continue
+            }
             let length = word.scalar(at: index).length
             let id =
                 length == 1 && word[index] < 0x80
@@ -103,16 +117,14 @@ struct ScoredBytePairModel: TokenModel {
         var start = 0
         for (id, wordEnd) in zip(workspace.merger.ids, workspace.merger.ends) {
             let end = Int(wordEnd)
-            if Int(id) < vocabulary.count { output.append(id, start, end) } else { spell(word, start..<end, &output) }
+            if Int(id) < vocabulary.count {
+                output.append(id, start, end)
+            } else if id != ScoredBytePairModel.noSymbol, id & ScoredBytePairModel.frozen != 0 {
+                output.append(id & ~ScoredBytePairModel.frozen, start, end)
+            } else {
+                output.appendUnknown(word, start..<end, unknown, byteTokens)
+            }
             start = end
         }
-    }
-
-    /// A scalar without a piece: its bytes, or the unknown token.
-    private func spell(_ word: Span<UInt8>, _ range: Range<Int>, _ output: inout TokenOutput) {
-        guard let byteTokens, range.allSatisfy({ byteTokens[Int(word[$0])] >= 0 }) else {
-            return output.append(unknown, range.lowerBound, range.upperBound)
-        }
-        for index in range { output.append(byteTokens[Int(word[index])], index, index + 1) }
     }
 }

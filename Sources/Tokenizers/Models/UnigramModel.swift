@@ -33,6 +33,7 @@ struct UnigramModel: TokenModel {
     ) {
         self.vocabulary = vocabulary
         self.scores = FrozenArray(scores)
+        let scores = rules == nil ? scores.map(ReferenceNumber.read) : scores
         self.unknown = unknown
         self.fallsBackToBytes = fallsBackToBytes
         self.rules = rules

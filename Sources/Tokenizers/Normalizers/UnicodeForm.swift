@@ -1,8 +1,8 @@
 /// NFC, NFD, NFKC and NFKD (UAX #15), on the reference's tables.
 ///
 /// Text is read in runs that begin at a scalar which is already in the form and joins nothing before it; other text is copied.
-/// Sources go by order, as in the reference: the n-th scalar that comes out stands for the n-th that went in, a composed one for as
-/// many as it took.
+/// Sources go by order, as in the reference: each scalar that comes out stands for the next that went in, a composed one for as many
+/// as it took; one that a decomposition added stands for the last that was taken, wherever canonical ordering moved it.
 enum UnicodeForm: String, Normalizer {
     case nfc = "NFC"
     case nfd = "NFD"
@@ -24,8 +24,8 @@ enum UnicodeForm: String, Normalizer {
         var scalar: UInt32
         var source: Int
         let combiningClass: UInt16
-        /// How many scalars of the decomposition it stands for.
-        var taken = 1
+        /// How many scalars that went in it takes: 0 for one that a decomposition added.
+        var taken: Int
     }
 
     func normalize(_ text: inout StagedText) {
@@ -66,20 +66,25 @@ enum UnicodeForm: String, Normalizer {
 
     private func form(of bytes: Span<UInt8>, _ range: Range<Int>, _ data: NormalizationData) -> [Element] {
         var elements: [Element] = []
+        var sources: [Int] = []
         var index = range.lowerBound
         while index < range.upperBound {
             let scalar = bytes.scalar(at: index)
+            var taken = 1
             for part in data.decomposition(scalar.value, isCompatibility: isCompatibility) {
-                elements.append(Element(scalar: part, source: index, combiningClass: data.combiningClass(part)))
+                let combiningClass = data.combiningClass(part)
+                elements.append(Element(scalar: part, source: index, combiningClass: combiningClass, taken: taken))
+                taken = 0
             }
+            sources.append(index)
             index += scalar.length
         }
-        let sources = elements.map(\.source)
         UnicodeForm.reorder(&elements)
         if composes { elements = UnicodeForm.compose(elements, data) }
         var place = 0
         for index in elements.indices {
-            elements[index].source = sources[place]
+            let isAdded = elements[index].taken == 0
+            elements[index].source = sources[min(max(0, isAdded ? place - 1 : place), sources.count - 1)]
             place += elements[index].taken
         }
         return elements
@@ -115,7 +120,7 @@ enum UnicodeForm: String, Normalizer {
                 let composite = data.composition(result[at].scalar, element.scalar)
             {
                 result[at].scalar = composite
-                result[at].taken += 1
+                result[at].taken += element.taken
                 continue
             }
             if element.combiningClass == 0 { starter = result.count }

@@ -41,6 +41,8 @@ struct BertProcessor: PostProcessor {
         }
         var body = encoding
         body.setTypeID(typeID)
+        // What a processor before this one added counts as text from here on, as in the reference.
+        body.isSpecial = [Bool](repeating: false, count: body.count)
         framed.append(body)
         framed.appendSpecial(separator.id, typeID: typeID)
         return framed

@@ -22,10 +22,10 @@ enum OffsetTrimmer {
         let text = sequence < context.texts.count ? context.texts[sequence] : []
         var encoding = encoding
         for index in encoding.ids.indices {
-            let scalars = context.token(encoding.ids[index]).scalars
+            var offsets = encoding.offsets[index]
+            let scalars = (context.token(encoding.ids[index]) ?? Array(text[offsets.start..<offsets.end])).scalars
             var leading = scalars.prefix(while: isBlank).count
             let trailing = scalars.reversed().prefix(while: isBlank).count
-            var offsets = encoding.offsets[index]
             if leading > 0 {
                 let isFirst = index == 0 || offsets.start == 0
                 if isFirst && addsPrefixSpace && leading == 1 { leading = 0 }

@@ -19,7 +19,7 @@ final class GeneralPattern: Pattern {
                 remedy: "rewrite it without a repeated group that repeats inside")
         }
         do {
-            let regex = try Regex(spelling).matchingSemantics(.unicodeScalar)
+            let regex = try Regex(GeneralPattern.withWordsOfReference(spelling)).matchingSemantics(.unicodeScalar)
             self.regex = Mutex(regex)
         } catch {
             throw .unsupported(
@@ -39,6 +39,31 @@ final class GeneralPattern: Pattern {
                         utf8.distance(from: utf8.startIndex, to: match.range.upperBound)))
             }
         }
+    }
+
+    /// The expression with `\w` and `\W` spelled out: the reference's engine does not count joiners among them.
+    private static func withWordsOfReference(_ spelling: String) -> String {
+        let items = #"\p{Alphabetic}\p{M}\p{N}\p{Pc}"#
+        var (result, escaped, inBrackets) = ("", false, 0)
+        for scalar in spelling.unicodeScalars {
+            if escaped {
+                escaped = false
+                switch scalar {
+                case "w": result += inBrackets > 0 ? items : "[\(items)]"
+                case "W": result += "[^\(items)]"
+                default: result += "\\\(scalar)"
+                }
+                continue
+            }
+            if scalar == "\\" {
+                escaped = true
+                continue
+            }
+            if scalar == "[" { inBrackets += 1 }
+            if scalar == "]" { inBrackets = max(0, inBrackets - 1) }
+            result.unicodeScalars.append(scalar)
+        }
+        return escaped ? result + "\\" : result
     }
 
     /// Whether a group followed by `*`, `+` or `{n,}` holds one of them outside of brackets.

@@ -20,7 +20,7 @@ struct MetaspacePreTokenizer: PreTokenizer {
             let bytes = text.bytes.span.extracting(piece.range)
             let start = rewriter.bytes.count
             let begins = bytes[0] == UInt8(ascii: " ") || bytes.scalar(at: 0).value == replacement
-            let wantsSign = scheme == .always || scheme == .first && piece.start == 0 && text.isAtStart
+            let wantsSign = scheme == .always || scheme == .first && Int(piece.start) < text.startExtent
             if wantsSign && !begins { rewriter.append(contentsOf: sign, from: Int(piece.start)) }
             var wordStart = start
             var index = 0

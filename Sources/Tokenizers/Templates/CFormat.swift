@@ -7,12 +7,19 @@
 /// What the C library formats exactly.
 enum CFormat {
     /// `%.*f`.
-    static func fixed(_ value: Double, _ places: Int) -> String {
+    static func fixed(_ value: Double, _ places: Int) -> String { number(value, places, "%.*f") }
+
+    /// `%.*e`, `%.*g` and their kin.
+    static func scientific(_ value: Double, _ places: Int, _ type: Unicode.Scalar) -> String {
+        number(value, places, "%.*\(type)")
+    }
+
+    private static func number(_ value: Double, _ places: Int, _ format: String) -> String {
         var buffer = [CChar](repeating: 0, count: 512 + places)
         let capacity = buffer.count
         let length = unsafe buffer.withUnsafeMutableBufferPointer { buffer in
             unsafe withVaList([Int32(clamping: places), value]) { arguments in
-                unsafe vsnprintf(buffer.baseAddress, capacity, "%.*f", arguments)
+                unsafe vsnprintf(buffer.baseAddress, capacity, format, arguments)
             }
         }
         return String(decoding: buffer.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -63,6 +63,8 @@ enum PythonFormat {
         case (.integer(let whole), "b"): text = String(whole, radix: 2)
         case (.float, "f"), (.integer, "f"), (.float, "F"), (.integer, "F"):
             text = fixed(value.number ?? 0, form.precision ?? 6)
+        case (.float(let number), "e"), (.float(let number), "E"), (.float(let number), "g"), (.float(let number), "G"):
+            text = CFormat.scientific(number, form.precision ?? 6, form.type ?? "e")
         case (.float, "%"), (.integer, "%"): text = fixed((value.number ?? 0) * 100, form.precision ?? 2) + "%"
         case (.float, nil): text = PythonText.float(value.number ?? 0)
         default:
@@ -156,7 +158,7 @@ enum PythonFormat {
             guard let value = value ?? values.popFirst() else {
                 throw TemplateError(.type, "not enough arguments for format string")
             }
-            try TemplateRenderer.refuseUndefined(value)
+            if type != "s" { try TemplateRenderer.refuseUndefined(value) }
             result.append(contentsOf: try percent(value, type, form).unicodeScalars)
         }
         if case .dictionary = argument { return String(result) }
@@ -182,7 +184,14 @@ enum PythonFormat {
             return try format(.integer(whole), form)
         case "x", "X", "o":
             form.type = type
+            if case .bool(let bit) = value { return try format(.integer(bit ? 1 : 0), form) }
             return try format(value, form)
+        case "e", "E", "g", "G":
+            guard let number = value.number else {
+                throw TemplateError(.type, "must be real number, not \(value.kind)")
+            }
+            form.type = type
+            return try format(.float(number), form)
         case "f", "F":
             guard let number = value.number else {
                 throw TemplateError(.type, "must be real number, not \(value.kind)")

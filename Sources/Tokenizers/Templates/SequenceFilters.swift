@@ -79,7 +79,8 @@ enum SequenceFilters {
     ) throws(TemplateError) -> TemplateValue {
         var rest = arguments
         var result: [TemplateValue] = []
-        let elements = try renderer.iterate(value)
+        // What is false has no elements, whatever it is.
+        let elements = value.isTrue ? try renderer.iterate(value) : []
         if name.utf8.elementsEqual("map".utf8) {
             if let attribute = arguments.value(-1, "attribute") {
                 let missing = arguments.value(-1, "default")

@@ -23,6 +23,10 @@ enum TemplateArithmetic {
             return .string(text)
         }
         try TemplateRenderer.refuseUndefined(left)
+        // An undefined name formats as no text.
+        if case .string(let format) = left, sign.utf8.elementsEqual("%".utf8) {
+            return .string(try PythonFormat.percent(format, right))
+        }
         try TemplateRenderer.refuseUndefined(right)
         switch (sign, left, right) {
         case ("+", .string(let a), .string(let b)):
@@ -37,7 +41,6 @@ enum TemplateArithmetic {
         case ("+", .tuple(let a), .tuple(let b)):
             try renderer.charge(a.count + b.count)
             return .tuple(a + b)
-        case ("%", .string(let format), _): return .string(try PythonFormat.percent(format, right))
         case ("*", .string(let text), _) where right.whole != nil:
             return .string(try repeated(text.utf8.count, right, renderer) { String(repeating: text, count: $0) })
         case ("*", .list(let elements), _) where right.whole != nil:

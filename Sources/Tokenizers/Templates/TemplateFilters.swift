@@ -39,7 +39,9 @@ enum TemplateFilters {
                 return .string(try PythonFormat.percent(text, .dictionary(names)))
             }
             return .string(try PythonFormat.percent(text, .tuple(arguments.positional)))
-        case "indent": return .string(try indent(text, arguments))
+        case "indent":
+            guard value.text != nil else { throw TemplateError(.type, "indent takes text, not \(value.kind)") }
+            return .string(try indent(text, arguments))
         case "truncate": return .string(try truncate(text, arguments))
         case "wordcount": return .integer(text.unicodeScalars.split { !ScalarProperties($0.value).isWord }.count)
         case "urlencode": return .string(urlEncode(text))

@@ -152,17 +152,18 @@ final class TemplateRenderer {
             }
             elements = kept
         }
-        guard !elements.isEmpty else {
-            _ = try run(loop.otherwise, TemplateScope(scope), &output)
-            return
-        }
+        var hasCompleted = false
         for index in elements.indices {
             try charge(0)
             let inner = TemplateScope(scope)
             inner.set("loop", .loop(TemplateLoop(index: index, elements: elements, depth: level)))
             try assign(elements[index], to: loop.target, inner)
-            if try run(loop.body, inner, &output) == .break { break }
+            let flow = try run(loop.body, inner, &output)
+            if flow == .break { break }
+            if flow == .next { hasCompleted = true }
         }
+        // As compiled Jinja2 does it: also when each round was left by break or continue.
+        if !hasCompleted { _ = try run(loop.otherwise, TemplateScope(scope), &output) }
     }
 
     /// The text of a macro called with `arguments`.

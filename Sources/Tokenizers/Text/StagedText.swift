@@ -26,14 +26,14 @@ struct StagedText {
     /// The words so far, ascending, none empty. Before any split: one, the whole.
     var pieces: [Piece]
     let tracksOrigins: Bool
-    /// Whether the text begins where the text as given begins.
-    let isAtStart: Bool
+    /// How many bytes from the front stand for the very first scalar of the text as given: what begins among them begins the text.
+    var startExtent: Int
 
     /// The `range` of `source`, whole scalars.
-    init(_ source: Span<UInt8>, range: Range<Int>, isAtStart: Bool, tracksOrigins: Bool) {
+    init(_ source: Span<UInt8>, range: Range<Int>, tracksOrigins: Bool) {
         bytes = unsafe source.extracting(range).withUnsafeBufferPointer { unsafe Array($0) }
         pieces = range.isEmpty ? [] : [Piece(0, range.count)]
-        self.isAtStart = isAtStart
+        startExtent = range.isEmpty || range.lowerBound > 0 ? 0 : source.scalar(at: 0).length
         self.tracksOrigins = tracksOrigins
         origins = []
         guard tracksOrigins else { return }
@@ -50,7 +50,7 @@ struct StagedText {
     /// Text that comes from nowhere, for normalizing a token's own content.
     init(content: [UInt8]) {
         (bytes, origins, pieces) = (content, [], content.isEmpty ? [] : [Piece(0, content.count)])
-        (tracksOrigins, isAtStart) = (false, true)
+        (tracksOrigins, startExtent) = (false, content.isEmpty ? 0 : content.span.scalar(at: 0).length)
     }
 
     /// Makes the whole text one word again, after normalization.
@@ -77,11 +77,22 @@ struct Rewriter {
     private(set) var origins: [SourceRange] = []
     private let oldOrigins: [SourceRange]
     private let tracks: Bool
+    private let oldStartExtent: Int
+    private var startExtent = 0
+    private var isInStart = true
 
     init(_ text: borrowing StagedText) {
         bytes.reserveCapacity(text.bytes.count + text.bytes.count / 4 + 16)
         oldOrigins = text.origins
         tracks = text.tracksOrigins
+        oldStartExtent = text.startExtent
+    }
+
+    /// Takes notice that what was just appended stands for what is at `source` of the old text, or for nothing.
+    @inline(__always)
+    private mutating func extendStart(_ source: Int?) {
+        guard isInStart else { return }
+        if source ?? 0 < oldStartExtent { startExtent = bytes.count } else { isInStart = false }
     }
 
     /// Appends `scalar`, which stands for what is at byte `source` of the old text; nil: for nothing.
@@ -89,12 +100,14 @@ struct Rewriter {
     mutating func append(_ scalar: UInt32, from source: Int?) {
         let start = bytes.count
         bytes.appendScalar(scalar)
+        extendStart(source)
         if tracks { appendOrigins(bytes.count - start, from: source) }
     }
 
     /// Appends whole `text`, which stands for what is at byte `source` of the old text.
     mutating func append(contentsOf text: [UInt8], from source: Int?) {
         bytes.append(contentsOf: text)
+        extendStart(source)
         if tracks { appendOrigins(text.count, from: source) }
     }
 
@@ -102,13 +115,19 @@ struct Rewriter {
     @inline(__always)
     mutating func append(byte: UInt8, from source: Int) {
         bytes.append(byte)
+        extendStart(source)
         if tracks { appendOrigins(1, from: source) }
     }
 
     /// Appends a range of the old text as it is.
     @inline(__always)
     mutating func copy(_ range: Range<Int>, of text: Span<UInt8>) {
+        let start = bytes.count
         unsafe text.extracting(range).withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        if isInStart, !range.isEmpty {
+            startExtent = start + max(0, min(range.upperBound, oldStartExtent) - range.lowerBound)
+            isInStart = range.upperBound <= oldStartExtent
+        }
         if tracks { origins.append(contentsOf: oldOrigins[range]) }
     }
 
@@ -131,6 +150,7 @@ struct Rewriter {
     consuming func finish(_ text: inout StagedText, pieces: [Piece]?) {
         text.bytes = bytes
         text.origins = origins
+        text.startExtent = startExtent
         if let pieces { text.pieces = pieces } else { text.joinPieces() }
     }
 }

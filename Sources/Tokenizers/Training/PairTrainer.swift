@@ -1,38 +1,51 @@
 /// Learns byte pair merges from counted words (Sennrich et al. 2016): again and again the pair that occurs most becomes a symbol;
 /// of equally frequent pairs the one with the smaller ids, as in Hugging Face's trainer.
-struct PairTrainer {
-    private struct Candidate: BitwiseCopyable {
+///
+/// All that grows with the text lies flat in ``MappedArray``s: the symbols of the words end to end, a table of pairs with their counts,
+/// chains of the words that hold each pair, a heap of candidates.
+struct PairTrainer: ~Copyable {
+    struct Candidate: BitwiseCopyable {
         var count: Int64
         let pair: UInt64
 
         /// Whether this one is taken before `other`.
+        @inline(__always)
         func precedes(_ other: Candidate) -> Bool { count != other.count ? count > other.count : pair < other.pair }
     }
 
-    /// Where a pair occurs: how often, and in which words.
-    private struct Occurrences {
-        var count: Int64 = 0
-        var words: [Int32] = []
+    private struct Word: BitwiseCopyable {
+        let start: Int
+        let count: Int64
+        /// How many symbols are left of it; a word shrinks in its place.
+        var length: Int32
     }
 
     /// Every symbol by id, as text.
     private(set) var symbols: [[UInt8]]
     private(set) var merges: [(left: Int32, right: Int32, id: Int32)] = []
     private var ids: [[UInt8]: Int32] = [:]
-    /// The symbols of all words end to end; a word shrinks in its place.
-    private var text: [Int32] = []
-    private var starts: [Int32] = []
-    private var lengths: [Int32] = []
-    private var counts: [Int64] = []
-    private var occurrences: [UInt64: Occurrences] = [:]
-    private var heap: [Candidate] = []
+    private let memory: TrainingMemory
+    private var text: MappedArray<Int32>
+    private var words: MappedArray<Word>
+    private var pairs: PairTable
+    private var heap: CandidateHeap
     /// What all symbols but a word's first begin with (`##` of WordPiece).
     private let prefix: [UInt8]
+    /// The first symbols are bytes, not scalars.
+    private let isByteLevel: Bool
+    private var grown: [UInt64] = []
+    private var found: [Int32] = []
 
     /// - Parameter symbols: The first symbols, special tokens among them, by id.
-    init(symbols: [[UInt8]], prefix: [UInt8]) {
+    init(symbols: [[UInt8]], prefix: [UInt8], isByteLevel: Bool, memory: TrainingMemory) throws(TrainingError) {
         self.symbols = symbols
         self.prefix = prefix
+        self.isByteLevel = isByteLevel
+        self.memory = memory
+        text = MappedArray(memory)
+        words = MappedArray(memory)
+        pairs = try PairTable(memory)
+        heap = CandidateHeap(memory)
         for (id, symbol) in symbols.enumerated() { ids[symbol] = Int32(id) }
     }
 
@@ -45,15 +58,20 @@ struct PairTrainer {
         return id
     }
 
-    /// Takes in a word of `symbols`; those that are not known are left out.
-    mutating func add(_ word: [[UInt8]], count: Int64) {
-        starts.append(Int32(text.count))
-        for (index, symbol) in word.enumerated() {
-            guard let plain = ids[symbol] else { continue }
-            text.append(index == 0 || prefix.isEmpty ? plain : id(prefix + symbol))
+    /// Takes in a word; symbols that are not known are left out.
+    mutating func add(_ word: Span<UInt8>, count: Int64) throws(TrainingError) {
+        let start = text.count
+        var index = 0
+        while index < word.count {
+            let length = isByteLevel ? 1 : word.scalar(at: index).length
+            let symbol = (index..<(index + length)).map { word[$0] }
+            if let plain = ids[symbol] {
+                try text.append(index == 0 || prefix.isEmpty ? plain : id(prefix + symbol))
+            }
+            index += length
         }
-        lengths.append(Int32(text.count) - (starts.last ?? 0))
-        counts.append(count)
+        try words.append(Word(start: start, count: count, length: Int32(text.count - start)))
+        memory.breathe()
     }
 
     private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
@@ -63,60 +81,66 @@ struct PairTrainer {
     /// Merges until there are `size` symbols, or no pair occurs `least` times.
     ///
     /// - Returns: false when `progress` stopped it.
-    mutating func train(to size: Int, least: Int64, longest: Int?, progress: (Int, Int) -> Bool) -> Bool {
-        for word in starts.indices { count(Int32(word)) }
-        heap = occurrences.map { Candidate(count: $0.value.count, pair: $0.key) }
-        for parent in stride(from: heap.count / 2 - 1, through: 0, by: -1) { siftDown(parent) }
+    mutating func train(
+        to size: Int, least: Int64, progress: (Int, Int) -> Bool
+    ) throws(TrainingError) -> Bool {
+        for word in 0..<words.count { try count(Int32(word)) }
+        for slot in 0..<pairs.capacity {
+            if let (key, count) = pairs.entry(slot) { try heap.append(Candidate(count: count, pair: key)) }
+        }
+        heap.order()
         while symbols.count < size, var top = heap.first {
-            let current = occurrences[top.pair]?.count ?? 0
+            let current = pairs.count(top.pair)
             if top.count != current {
                 // The pair has become rarer since; it goes back to where it belongs.
                 top.count = current
-                heap[0] = top
-                siftDown(0)
+                heap.replaceFirst(top)
                 continue
             }
             guard top.count >= max(least, 1) else { break }
-            popFirst()
+            heap.removeFirst()
             let (left, right) = (Int32(truncatingIfNeeded: top.pair >> 32), Int32(truncatingIfNeeded: top.pair))
-            let joined = symbols[Int(left)] + symbols[Int(right)].dropFirst(prefix.count)
-            if let longest, joined.count > longest { continue }
-            let new = id(joined)
+            let new = id(symbols[Int(left)] + symbols[Int(right)].dropFirst(prefix.count))
             merges.append((left, right, new))
-            merge(top.pair, left, right, new)
+            try merge(top.pair, left, right, new)
             if merges.count % 256 == 0, !progress(symbols.count, size) { return false }
         }
         return true
     }
 
-    private mutating func count(_ word: Int32) {
-        let (start, length) = (Int(starts[Int(word)]), Int(lengths[Int(word)]))
-        for position in stride(from: start, to: start + length - 1, by: 1) {
-            let key = PairTrainer.key(text[position], text[position + 1])
-            occurrences[key, default: Occurrences()].count += counts[Int(word)]
-            if occurrences[key]?.words.last != word { occurrences[key]?.words.append(word) }
+    private mutating func count(_ word: Int32) throws(TrainingError) {
+        let entry = words[Int(word)]
+        for position in stride(from: entry.start, to: entry.start + Int(entry.length) - 1, by: 1) {
+            try pairs.add(PairTrainer.key(text[position], text[position + 1]), entry.count, word)
         }
+        memory.breathe()
     }
 
-    private mutating func merge(_ pair: UInt64, _ left: Int32, _ right: Int32, _ new: Int32) {
-        guard let found = occurrences.removeValue(forKey: pair) else { return }
-        var grown: Set<UInt64> = []
+    private mutating func merge(_ pair: UInt64, _ left: Int32, _ right: Int32, _ new: Int32) throws(TrainingError) {
+        pairs.take(pair, into: &found)
+        found.sort()
+        grown.removeAll(keepingCapacity: true)
         var last: Int32 = -1
-        for word in found.words.sorted() where word != last {
+        for word in found where word != last {
             last = word
-            merge(in: word, left, right, new, &grown)
+            try merge(in: word, left, right, new)
+            memory.breathe()
         }
-        for key in grown.sorted() {
-            if let count = occurrences[key]?.count, count > 0 { push(Candidate(count: count, pair: key)) }
+        grown.sort()
+        var before: UInt64?
+        for key in grown where key != before {
+            before = key
+            let count = pairs.count(key)
+            if count > 0 { try heap.push(Candidate(count: count, pair: key)) }
         }
     }
 
     /// Replaces the pair in one word from left to right, and counts what changes around it.
-    private mutating func merge(in word: Int32, _ left: Int32, _ right: Int32, _ new: Int32, _ grown: inout Set<UInt64>)
-    {
-        let (start, length, times) = (Int(starts[Int(word)]), Int(lengths[Int(word)]), counts[Int(word)])
+    private mutating func merge(in word: Int32, _ left: Int32, _ right: Int32, _ new: Int32) throws(TrainingError) {
+        let entry = words[Int(word)]
+        let (start, times) = (entry.start, entry.count)
         var (read, write) = (start, start)
-        let end = start + length
+        let end = start + Int(entry.length)
         while read < end {
             guard read + 1 < end, text[read] == left, text[read + 1] == right else {
                 text[write] = text[read]
@@ -125,57 +149,74 @@ struct PairTrainer {
                 continue
             }
             if write > start {
-                change(text[write - 1], left, -times, word, &grown)
-                change(text[write - 1], new, times, word, &grown)
+                pairs.subtract(PairTrainer.key(text[write - 1], left), times)
+                try grow(text[write - 1], new, times, word)
             }
             if read + 2 < end {
-                change(right, text[read + 2], -times, word, &grown)
+                pairs.subtract(PairTrainer.key(right, text[read + 2]), times)
                 // The same pair again right behind is joined next, and counted then.
-                change(new, text[read + 2], times, word, &grown)
+                try grow(new, text[read + 2], times, word)
             }
             text[write] = new
             read += 2
             write += 1
         }
-        lengths[Int(word)] = Int32(write - start)
+        words.update(Int(word)) { $0.length = Int32(write - start) }
     }
 
-    private mutating func change(
-        _ left: Int32, _ right: Int32, _ times: Int64, _ word: Int32, _ grown: inout Set<UInt64>
-    ) {
+    private mutating func grow(_ left: Int32, _ right: Int32, _ times: Int64, _ word: Int32) throws(TrainingError) {
         let key = PairTrainer.key(left, right)
-        if times < 0 {
-            occurrences[key]?.count += times
-        } else {
-            occurrences[key, default: Occurrences()].count += times
-            if occurrences[key]?.words.last != word { occurrences[key]?.words.append(word) }
-            grown.insert(key)
-        }
+        try pairs.add(key, times, word)
+        if grown.last != key { grown.append(key) }
+    }
+}
+
+/// The candidates as a binary heap, the next to be taken first.
+private struct CandidateHeap: ~Copyable {
+    private var elements: MappedArray<PairTrainer.Candidate>
+
+    init(_ memory: TrainingMemory) { elements = MappedArray(memory) }
+
+    var first: PairTrainer.Candidate? { elements.count > 0 ? elements[0] : nil }
+
+    /// Appends without order; ``order()`` follows.
+    mutating func append(_ candidate: PairTrainer.Candidate) throws(TrainingError) { try elements.append(candidate) }
+
+    mutating func order() {
+        for parent in stride(from: elements.count / 2 - 1, through: 0, by: -1) { siftDown(parent) }
     }
 
-    private mutating func push(_ candidate: Candidate) {
-        heap.append(candidate)
-        var child = heap.count - 1
-        while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
-            heap.swapAt(child, (child - 1) / 2)
+    mutating func push(_ candidate: PairTrainer.Candidate) throws(TrainingError) {
+        try elements.append(candidate)
+        var child = elements.count - 1
+        while child > 0, candidate.precedes(elements[(child - 1) / 2]) {
+            elements[child] = elements[(child - 1) / 2]
             child = (child - 1) / 2
         }
+        elements[child] = candidate
     }
 
-    private mutating func popFirst() {
-        guard let last = heap.popLast(), !heap.isEmpty else { return }
-        heap[0] = last
+    mutating func replaceFirst(_ candidate: PairTrainer.Candidate) {
+        elements[0] = candidate
         siftDown(0)
+    }
+
+    mutating func removeFirst() {
+        let last = elements[elements.count - 1]
+        elements.removeLast()
+        if elements.count > 0 { replaceFirst(last) }
     }
 
     private mutating func siftDown(_ start: Int) {
         var parent = start
-        while 2 * parent + 1 < heap.count {
+        let moved = elements[start]
+        while 2 * parent + 1 < elements.count {
             var child = 2 * parent + 1
-            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
-            guard heap[child].precedes(heap[parent]) else { return }
-            heap.swapAt(child, parent)
+            if child + 1 < elements.count, elements[child + 1].precedes(elements[child]) { child += 1 }
+            guard elements[child].precedes(moved) else { break }
+            elements[parent] = elements[child]
             parent = child
         }
+        elements[parent] = moved
     }
 }

@@ -8,7 +8,7 @@ import Synchronization
 
 /// A file read in blocks that end at the end of a line.
 struct TextFile: ~Copyable {
-    private static let blockSize = 1 << 24
+    private static let blockSize = 1 << 22
 
     private let path: String
     private let descriptor: Int32

@@ -28,8 +28,8 @@ public struct TokenizerTrainer: Sendable {
     public var specialTokens: [String] = []
     /// At most this many different scalars in the first vocabulary, the most frequent ones; nil: all.
     public var alphabetLimit: Int?
-    /// The bytes that counted words may take. When they take more, the rarest words are forgotten, and
-    /// ``Result/forgottenBelow`` says up to which count.
+    /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not fit goes to
+    /// temporary files (in TMPDIR, else /var/tmp); the result is the same.
     public var memoryLimit = 4 << 30
     /// Threads that count; nil: one per processor.
     public var threads: Int?
@@ -48,8 +48,6 @@ public struct TokenizerTrainer: Sendable {
         /// Words counted, all together and different ones.
         public let words: Int64
         public let differentWords: Int
-        /// Words that occurred less often may have been forgotten for lack of memory; 0: none were.
-        public let forgottenBelow: Int64
     }
 
     public init(_ kind: Kind, vocabularySize: Int) {
@@ -68,7 +66,7 @@ public struct TokenizerTrainer: Sendable {
         for path in files {
             var file = try TextFile(path)
             while let block = try file.nextBlock() {
-                counting.count(block)
+                try counting.count(block)
                 done += block.count
                 guard progress(.reading, done, total) else { throw .stopped }
             }
@@ -80,7 +78,7 @@ public struct TokenizerTrainer: Sendable {
     public func train(texts: some Sequence<String>) throws(TrainingError) -> Result {
         try checkSettings()
         var counting = Counting(self)
-        for text in texts { counting.count(Array(text.utf8)) }
+        for text in texts { try counting.count(Array(text.utf8)) }
         return try learn(counting)
     }
 
@@ -100,18 +98,21 @@ public struct TokenizerTrainer: Sendable {
 
     var recipe: TrainingRecipe { TrainingRecipe(self) }
 
-    private func learn(_ counting: Counting) throws(TrainingError) -> Result {
-        let words = counting.words.sorted()
-        guard !words.isEmpty else { throw .noText }
+    private func learn(_ counting: consuming Counting) throws(TrainingError) -> Result {
+        var (total, different): (Int64, Int) = (0, 0)
+        try counting.words.forEach { _, count throws(TrainingError) in
+            total += count
+            different += 1
+        }
+        guard different > 0 else { throw .noText }
+        let memory = TrainingMemory(limit: memoryLimit)
         let tokenizer: Tokenizer?
         switch kind {
-        case .unigram: tokenizer = UnigramTrainer(self, words).train()
-        default: tokenizer = recipe.learnPairs(words)
+        case .unigram: tokenizer = try UnigramTrainer(self, &counting.words, memory).train()
+        default: tokenizer = try recipe.learnPairs(&counting.words, memory)
         }
         guard let tokenizer else { throw .stopped }
-        return Result(
-            tokenizer: tokenizer, words: counting.words.counts.reduce(0, +), differentWords: words.count,
-            forgottenBelow: counting.forgottenBelow)
+        return Result(tokenizer: tokenizer, words: total, differentWords: different)
     }
 }
 
@@ -119,6 +120,10 @@ public struct TokenizerTrainer: Sendable {
 public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     case settings([String])
     case unreadable(path: String, reason: String)
+    /// Temporary files cannot be kept, or a folder is full.
+    case unwritable(path: String, reason: String)
+    /// More than 2³¹ words hold some pair each: the reach of an index.
+    case tooManyWords
     case noText
     case stopped
 
@@ -126,6 +131,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .settings(let offences): "cannot train: \(offences.joined(separator: "; ")); change the settings"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
+        case .unwritable(let path, let reason): "cannot keep \(path): \(reason); set TMPDIR to a folder with room"
+        case .tooManyWords: "cannot train: there are too many different words; train on a part of the text"
         case .noText: "cannot train: the text has no words; give files with text"
         case .stopped: "the training was stopped"
         }
@@ -133,33 +140,23 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 /// Counts words block by block: the lines of a block are shared out, and the counts of the shares put together in their order.
-private struct Counting {
+private struct Counting: ~Copyable {
     let trainer: TokenizerTrainer
     let recipe: TrainingRecipe
-    private(set) var words = WordCounter()
-    private(set) var forgottenBelow: Int64 = 0
+    var words = WordRuns()
 
     init(_ trainer: TokenizerTrainer) {
         self.trainer = trainer
         recipe = trainer.recipe
     }
 
-    mutating func count(_ block: [UInt8]) {
+    mutating func count(_ block: [UInt8]) throws(TrainingError) {
         let threads = max(1, trainer.threads ?? Threads.available)
-        if threads == 1 || block.count < 1 << 16 {
-            recipe.count(block.repairedUTF8[...], into: &words)
-        } else {
-            let shares = Shares(block.repairedUTF8, threads)
-            let recipe = recipe
-            Threads.run(threads) { index in shares.count(index, recipe) }
-            for share in shares.results { words.merge(share) }
-        }
-        var least: Int64 = 2
-        while words.memory > trainer.memoryLimit, words.count > 0 {
-            words = words.pruned(below: least)
-            forgottenBelow = max(forgottenBelow, least)
-            least *= 2
-        }
+        let shares = Shares(block.repairedUTF8, block.count < 1 << 16 ? 1 : threads)
+        let recipe = recipe
+        Threads.run(shares.count) { index in shares.count(index, recipe) }
+        // Half the limit, for tables double when they grow.
+        for share in shares.results { try words.merge(share, limit: trainer.memoryLimit / 2) }
     }
 }
 
@@ -168,6 +165,7 @@ private final class Shares: @unchecked Sendable {
     private let block: [UInt8]
     private let cuts: [Int]
     private(set) var results: [WordCounter]
+    let count: Int
     private let lock = PlainMutex()
 
     init(_ block: [UInt8], _ count: Int) {
@@ -180,6 +178,7 @@ private final class Shares: @unchecked Sendable {
             cuts.append(at)
         }
         self.cuts = cuts + [block.count]
+        self.count = count
         results = [WordCounter](repeating: WordCounter(), count: count)
     }
 

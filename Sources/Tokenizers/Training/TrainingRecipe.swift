@@ -50,14 +50,19 @@ struct TrainingRecipe: Sendable {
     }
 
     /// The scalars of the words, by value; the rarest left out when there are more than allowed.
-    func alphabet(_ words: [(word: [UInt8], count: Int64)]) -> [[UInt8]] {
+    func alphabet(_ words: inout WordRuns) throws(TrainingError) -> [[UInt8]] {
         if kind == .byteLevelBytePair {
             // GPT-2's names of bytes, in their order as scalars.
             return (0..<256).sorted { ByteAlphabet.scalars[$0] < ByteAlphabet.scalars[$1] }.map { [UInt8($0)] }
         }
         var counts: [UInt32: Int64] = [:]
-        for (word, count) in words {
-            for scalar in word.scalars { counts[scalar, default: 0] += count }
+        try words.forEach { word, count throws(TrainingError) in
+            var index = 0
+            while index < word.count {
+                let scalar = word.scalar(at: index)
+                counts[scalar.value, default: 0] += count
+                index += scalar.length
+            }
         }
         var kept = Array(counts.keys)
         if let limit = trainer.alphabetLimit, kept.count > limit {
@@ -72,37 +77,25 @@ struct TrainingRecipe: Sendable {
     }
 
     /// Learns merges, and makes a tokenizer of them; nil when the training was stopped.
-    func learnPairs(_ words: [(word: [UInt8], count: Int64)]) -> Tokenizer? {
-        let prefix = kind == .wordPiece ? Array("##".utf8) : []
+    func learnPairs(_ words: inout WordRuns, _ memory: TrainingMemory) throws(TrainingError) -> Tokenizer? {
+        let isByteLevel = kind == .byteLevelBytePair
         // Special tokens of a byte-level vocabulary are kept apart, as their text could be the bytes of a symbol.
-        let specials = kind == .byteLevelBytePair ? [] : specialTokens
+        let specials = isByteLevel ? [] : specialTokens
         let reserved = specialTokens.count - specials.count
-        var learner = PairTrainer(symbols: specials + alphabet(words).filter { !specials.contains($0) }, prefix: prefix)
-        for (word, count) in words {
-            let symbols = kind == .byteLevelBytePair ? word.map { [$0] } : TrainingRecipe.symbols(word)
-            learner.add(symbols, count: count)
-        }
+        let symbols = specials + (try alphabet(&words)).filter { !specials.contains($0) }
+        var learner = try PairTrainer(
+            symbols: symbols, prefix: kind == .wordPiece ? Array("##".utf8) : [], isByteLevel: isByteLevel,
+            memory: memory)
+        try words.forEach { word, count throws(TrainingError) in try learner.add(word, count: count) }
+        words = WordRuns()
         let progress = trainer.progress
-        guard
-            learner.train(
-                to: trainer.vocabularySize - reserved, least: Int64(trainer.minimumFrequency), longest: nil,
-                progress: { progress(.learning, $0, $1) })
-        else { return nil }
-        return tokenizer(learner)
+        let isDone = try learner.train(
+            to: trainer.vocabularySize - reserved, least: Int64(trainer.minimumFrequency),
+            progress: { progress(.learning, $0, $1) })
+        return isDone ? tokenizer(learner) : nil
     }
 
-    private static func symbols(_ word: [UInt8]) -> [[UInt8]] {
-        var symbols: [[UInt8]] = []
-        var index = 0
-        while index < word.count {
-            let length = word.span.scalar(at: index).length
-            symbols.append(Array(word[index..<(index + length)]))
-            index += length
-        }
-        return symbols
-    }
-
-    private func tokenizer(_ learner: PairTrainer) -> Tokenizer? {
+    private func tokenizer(_ learner: borrowing PairTrainer) -> Tokenizer? {
         var parts: Tokenizer.Parts
         switch kind {
         case .wordPiece:
@@ -140,7 +133,7 @@ struct TrainingRecipe: Sendable {
         return Tokenizer(parts)
     }
 
-    private func bytePair(_ tokens: [[UInt8]], _ learner: PairTrainer, shift: Int32, unknown: [UInt8]?)
+    private func bytePair(_ tokens: [[UInt8]], _ learner: borrowing PairTrainer, shift: Int32, unknown: [UInt8]?)
         -> BytePairModel?
     {
         var rules = BytePairBuilder.Rules()

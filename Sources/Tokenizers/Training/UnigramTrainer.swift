@@ -16,23 +16,26 @@ struct UnigramTrainer {
     private static let portions = 64
 
     private let trainer: TokenizerTrainer
-    private let words: [(word: [UInt8], count: Int64)]
+    private let words: WordList
+    private let memory: TrainingMemory
     private var pieces: [(piece: [UInt8], score: Double)] = []
     /// Single scalars, which are never dropped.
     private let alphabet: Set<[UInt8]>
 
-    init(_ trainer: TokenizerTrainer, _ words: [(word: [UInt8], count: Int64)]) {
+    init(_ trainer: TokenizerTrainer, _ words: inout WordRuns, _ memory: TrainingMemory) throws(TrainingError) {
         self.trainer = trainer
-        self.words = words
-        alphabet = Set(trainer.recipe.alphabet(words))
+        self.memory = memory
+        alphabet = Set(try trainer.recipe.alphabet(&words))
+        self.words = try WordList(&words, memory)
+        words = WordRuns()
     }
 
     /// - Returns: nil when the training was stopped.
-    func train() -> Tokenizer? {
+    func train() throws(TrainingError) -> Tokenizer? {
         var learner = self
         let specials = trainer.recipe.specialTokens
         let wanted = max(trainer.vocabularySize - specials.count, alphabet.count)
-        learner.seed(wanted)
+        try learner.seed(wanted)
         while true {
             for _ in 0..<UnigramTrainer.roundsOfEstimation { learner.maximize(learner.expectations().counts) }
             guard trainer.progress(.learning, wanted, learner.pieces.count) else { return nil }
@@ -47,38 +50,53 @@ struct UnigramTrainer {
     // MARK: Seeds
 
     /// All scalars, and the substrings that cover most text.
-    private mutating func seed(_ wanted: Int) {
-        var substrings = WordCounter()
-        for (word, count) in words {
+    private mutating func seed(_ wanted: Int) throws(TrainingError) {
+        var scalars: [[UInt8]: Double] = [:]
+        for index in 0..<words.count {
+            for piece in UnigramTrainer.scalars(words.word(index)) where alphabet.contains(piece) {
+                scalars[piece, default: 0] += Double(words.times(index))
+            }
+        }
+        let kept = try frequentSubstrings(max(wanted * UnigramTrainer.seedFactor, 1 << 16))
+        let all = scalars.map { ($0.key, $0.value) } + kept.map { ($0.piece, $0.weight) }
+        let total = all.reduce(0) { $0 + $1.1 }
+        pieces = all.sorted { $0.0.lexicographicallyPrecedes($1.0) }.map {
+            (piece: $0.0, score: log($0.1) - log(total))
+        }
+    }
+
+    /// The `wanted` substrings of most weight, their count times their length, that occur twice.
+    private func frequentSubstrings(_ wanted: Int) throws(TrainingError) -> [(piece: [UInt8], weight: Double)] {
+        var substrings = WordRuns()
+        let limit = max(1 << 19, (memory.limit - memory.taken) / 2)
+        for index in 0..<words.count {
+            let word = words.word(index)
             let bytes = word.span
             var cuts = [0]
             while let last = cuts.last, last < word.count { cuts.append(last + bytes.scalar(at: last).length) }
             for first in cuts.indices {
                 for last in stride(from: first + 2, to: min(first + UnigramTrainer.longestPiece + 1, cuts.count), by: 1)
                 {
-                    substrings.add(bytes.extracting(cuts[first]..<cuts[last]), times: count)
+                    try substrings.add(
+                        bytes.extracting(cuts[first]..<cuts[last]), times: words.times(index), limit: limit)
                 }
             }
-            if substrings.memory > trainer.memoryLimit { substrings = substrings.pruned(below: 2) }
         }
-        var candidates = substrings.sorted().filter { $0.count >= 2 }.map { entry in
-            (piece: entry.word, weight: Double(entry.count) * Double(entry.word.scalars.count))
-        }
-        candidates.sort {
-            $0.weight != $1.weight ? $0.weight > $1.weight : $0.piece.lexicographicallyPrecedes($1.piece)
-        }
-        let kept = candidates.prefix(max(wanted * UnigramTrainer.seedFactor, 1 << 16))
-        var scalars: [[UInt8]: Double] = [:]
-        for (word, count) in words {
-            for piece in UnigramTrainer.scalars(word) where alphabet.contains(piece) {
-                scalars[piece, default: 0] += Double(count)
+        var kept: [(piece: [UInt8], weight: Double)] = []
+        func keepBest() {
+            kept.sort {
+                $0.weight != $1.weight ? $0.weight > $1.weight : $0.piece.lexicographicallyPrecedes($1.piece)
             }
+            kept.removeLast(max(0, kept.count - wanted))
         }
-        let all = scalars.map { ($0.key, $0.value) } + kept.map { ($0.piece, $0.weight) }
-        let total = all.reduce(0) { $0 + $1.1 }
-        pieces = all.sorted { $0.0.lexicographicallyPrecedes($1.0) }.map {
-            (piece: $0.0, score: log($0.1) - log(total))
+        try substrings.forEach { piece, count throws(TrainingError) in
+            guard count >= 2 else { return }
+            let bytes = (0..<piece.count).map { piece[$0] }
+            kept.append((bytes, Double(count) * Double(bytes.scalars.count)))
+            if kept.count >= wanted * 2 { keepBest() }
         }
+        keepBest()
+        return kept
     }
 
     private static func scalars(_ word: [UInt8]) -> [[UInt8]] {
@@ -105,8 +123,8 @@ struct UnigramTrainer {
                 var sums = [Int32: Double]()
                 var likelihood = 0.0
                 var lattice = ForwardBackward()
-                for (word, count) in words[start..<end] {
-                    likelihood += lattice.run(word, trie, scores, Double(count), &sums)
+                for index in start..<end {
+                    likelihood += lattice.run(words.word(index), trie, scores, Double(words.times(index)), &sums)
                 }
                 results.set(portion, sums, likelihood)
             }
@@ -144,8 +162,10 @@ struct UnigramTrainer {
         let scores = pieces.map(\.score)
         var usage = [Double](repeating: 0, count: pieces.count)
         var lattice = ForwardBackward()
-        for (word, count) in words {
-            for piece in lattice.best(word, trie, scores, without: -1) { usage[Int(piece)] += Double(count) }
+        for index in 0..<words.count {
+            for piece in lattice.best(words.word(index), trie, scores, without: -1) {
+                usage[Int(piece)] += Double(words.times(index))
+            }
         }
         let total = usage.reduce(0, +)
         var losses: [(index: Int, loss: Double)] = []

@@ -60,18 +60,16 @@ struct WordCounter: Sendable {
         for word in 0..<other.count { add(span.extracting(other.range(word)), times: other.counts[word]) }
     }
 
-    /// The words that occur at least `least` times.
-    func pruned(below least: Int64) -> WordCounter {
-        var kept = WordCounter()
+    /// The words in the order of their bytes, so that what follows does not depend on the order in which they were met.
+    var order: [Int] {
         let span = bytes.span
-        for word in 0..<count where counts[word] >= least {
-            kept.add(span.extracting(range(word)), times: counts[word])
+        return (0..<count).sorted { first, second in
+            let (a, b) = (range(first), range(second))
+            for offset in 0..<min(a.count, b.count) {
+                let (x, y) = (span[a.lowerBound + offset], span[b.lowerBound + offset])
+                if x != y { return x < y }
+            }
+            return a.count < b.count
         }
-        return kept
-    }
-
-    /// The words by their bytes, so that what follows does not depend on the order in which they were met.
-    func sorted() -> [(word: [UInt8], count: Int64)] {
-        (0..<count).map { (Array(bytes[range($0)]), counts[$0]) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
     }
 }

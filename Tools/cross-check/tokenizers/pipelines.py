@@ -176,7 +176,8 @@ def random_added(rng, vocabulary):
     for content in rng.sample(SPECIAL, rng.randint(0, len(SPECIAL))):
         added.append(dict(id=vocabulary[content], content=content, single_word=rng.random() < 0.15, lstrip=rng.random() < 0.2,
                           rstrip=rng.random() < 0.2, normalized=rng.random() < 0.3, special=rng.random() < 0.7))
-    extra = ["the", "Straße", "é", "foo_bar", "  ", "12", "日本", "🦙", "_", "Ab"]
+    # None that a normalizer makes empty: the reference then finds it between any two scalars.
+    extra = ["the", "Straße", "é", "foo_bar", "12", "日本", "🦙", "_", "Ab"]
     for offset, content in enumerate(rng.sample(extra, rng.randint(0, 3))):
         if content in vocabulary:
             continue
@@ -229,7 +230,10 @@ def compare(martlet, reference, samples):
                 break
     for skip in [True, False]:
         for ids, mine in zip(sequences, martlet.decode(sequences, skip)):
-            their = reference.decode(ids, skip_special_tokens=skip).encode()
+            try:
+                their = reference.decode(ids, skip_special_tokens=skip).encode()
+            except BaseException:  # a panic of the library's
+                continue
             if mine != their:
                 differences.append(("decode", ids, mine, their))
     # What matters most first.

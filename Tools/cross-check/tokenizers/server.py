@@ -1,12 +1,14 @@
 """Martlet as a process that answers (Benchmarks/Tokenizers)."""
 
 import json
+import os
 import subprocess
 import tempfile
 from array import array
 from pathlib import Path
 
-SERVER = Path(__file__).resolve().parents[3] / "Benchmarks/Tokenizers/.build/release/tokenizer-server"
+SERVER = Path(os.environ.get("MARTLET_SERVER") or
+              Path(__file__).resolve().parents[3] / "Benchmarks/Tokenizers/.build/release/tokenizer-server")
 
 
 class Refused(Exception):
