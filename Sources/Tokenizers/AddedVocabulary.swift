@@ -19,8 +19,12 @@ struct AddedVocabulary: Sendable {
             return content.bytes
         }
         self.spellings = spellings
+        // The reference lists special tokens first.
+        let normalized = tokens.indices.filter { tokens[$0].isNormalized }
         inNormalizedText = TokenFinder(
-            tokens.indices.filter { tokens[$0].isNormalized }.map { (spellings[$0], tokens[$0]) })
+            (normalized.filter { tokens[$0].isSpecial } + normalized.filter { !tokens[$0].isSpecial }).map {
+                (spellings[$0], tokens[$0])
+            })
         byID = Dictionary(tokens.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { $1 })
         byContent = Dictionary(tokens.map { ($0.content, $0.id) }, uniquingKeysWith: { $1 })
     }

@@ -22,7 +22,8 @@ struct TokenFinder: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
-    /// - Parameter entries: The text that each token is found by; of two with one text the last counts.
+    /// - Parameter entries: The text that each token is found by; of two that became one text the first counts, of two that were
+    ///   given as one text the last.
     init(_ entries: [(content: [UInt8], token: AddedToken)]) {
         var begins = [Bool](repeating: false, count: 256)
         var children: [UInt64: UInt32] = [:]
@@ -41,7 +42,10 @@ struct TokenFinder: Sendable {
                     ends.append(-1)
                 }
             }
-            ends[Int(node)] = Int32(index)
+            let before = ends[Int(node)]
+            if before < 0 || entries[Int(before)].token.content == entry.token.content {
+                ends[Int(node)] = Int32(index)
+            }
         }
         var capacity = 16
         while capacity < children.count * 2 { capacity *= 2 }

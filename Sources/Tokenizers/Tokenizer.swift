@@ -189,15 +189,20 @@ public struct Tokenizer: Sendable {
             try truncation.apply(to: &encodings, reserving: reserved)
         }
         let texts = [text, pair].compactMap { $0.map { Array($0.utf8) } }
-        let context = PostProcessorContext(token: { id in shownSpelling(ofToken: id) }, texts: texts)
+        let context = PostProcessorContext(token: shownSpelling, texts: texts)
         let processed = postProcessor.process(encodings, addingSpecialTokens: addSpecialTokens, context)
         return Encoding.joined(processed)
     }
 
-    /// The token as the reference shows it in an encoding; nil where it shows the stretch of text that became it.
-    private func shownSpelling(ofToken id: Int32) -> [UInt8]? {
-        if added.token(id) != nil || id == (model as? UnigramModel)?.unknown { return nil }
-        return spelling(ofToken: id) ?? []
+    /// The token as the reference shows it in an encoding: an added token as it was found, with the blanks it took, and Unigram's
+    /// unknown one as the stretch of text that it stands for; others as the vocabulary spells them.
+    private func shownSpelling(ofToken id: Int32, for stretch: ArraySlice<UInt8>) -> [UInt8] {
+        if let token = added.token(id), stretch.count > token.content.count {
+            var found: [Piece] = []
+            LiteralPattern(content: token.content).matches(in: stretch.span, into: &found)
+            if !found.isEmpty { return Array(stretch) }
+        }
+        return id == (model as? UnigramModel)?.unknown ? Array(stretch) : spelling(ofToken: id) ?? []
     }
 
     private func sequenceEncoding(
@@ -370,7 +375,7 @@ private struct SpecialFrame: Sendable {
     init?(_ postProcessor: any PostProcessor) {
         var text = Encoding()
         text.append(SpecialFrame.placeholder, SourceRange(start: 0, end: 0), word: 0, sequence: 0)
-        let context = PostProcessorContext(token: { _ in [] }, texts: [])
+        let context = PostProcessorContext(token: { _, _ in [] }, texts: [])
         let ids = postProcessor.process([text], addingSpecialTokens: true, context).flatMap(\.ids)
         let places = ids.indices.filter { ids[$0] == SpecialFrame.placeholder }
         guard places.count == 1, let place = places.first else { return nil }

@@ -23,7 +23,7 @@ enum OffsetTrimmer {
         var encoding = encoding
         for index in encoding.ids.indices {
             var offsets = encoding.offsets[index]
-            let scalars = (context.token(encoding.ids[index]) ?? Array(text[offsets.start..<offsets.end])).scalars
+            let scalars = context.token(encoding.ids[index], text[offsets.start..<offsets.end]).scalars
             var leading = scalars.prefix(while: isBlank).count
             let trailing = scalars.reversed().prefix(while: isBlank).count
             if leading > 0 {
