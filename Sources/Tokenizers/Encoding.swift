@@ -2,12 +2,16 @@
 public struct Encoding: Sendable, Equatable {
     /// A range of the text as given.
     public struct Offsets: Sendable, Equatable {
+        /// The first byte.
         public var start: Int
+        /// The byte behind the last.
         public var end: Int
 
+        /// The range from `start` to before `end`.
         public init(_ start: Int, _ end: Int) { (self.start, self.end) = (start, end) }
     }
 
+    /// The token ids.
     public var ids: [Int32] = []
     /// Which part of a pair a token belongs to, as the post-processor numbers them (segment ids).
     public var typeIDs: [Int32] = []
@@ -24,8 +28,10 @@ public struct Encoding: Sendable, Equatable {
     /// The parts that truncation cut off, each as long as the rest, with the overlap that was asked for.
     public var overflow: [Encoding] = []
 
+    /// No tokens.
     public init() {}
 
+    /// How many tokens there are.
     public var count: Int { ids.count }
 
     /// ``offsets`` counted in Unicode scalars of `text` rather than in bytes.

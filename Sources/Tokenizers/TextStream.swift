@@ -10,6 +10,7 @@ public struct TextStream: Sendable {
     private var repairer = UTF8Repairer()
     private var isFirst = true
 
+    /// A stream at the beginning of a text.
     public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = true) {
         self.tokenizer = tokenizer
         skipsSpecialTokens = skipSpecialTokens

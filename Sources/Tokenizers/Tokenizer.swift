@@ -12,7 +12,9 @@ public struct Tokenizer: Sendable {
     let added: AddedVocabulary
     /// How the file asks texts to be cut and padded. Neither happens unless it is asked for.
     public let truncation: Truncation?
+    /// How the file asks short texts to be filled up.
     public let padding: Padding?
+    /// The tokens with a role.
     public let specialTokens: SpecialTokens
     /// The chat template that came with the vocabulary, if any.
     public let chatTemplate: String?

@@ -15,11 +15,14 @@ public struct Truncation: Sendable, Equatable {
 
     /// Most tokens in all, special ones included.
     public var maximumLength: Int
+    /// Which of two texts gives way.
     public var strategy: Strategy
+    /// The end at which tokens go.
     public var direction: Direction
     /// How many tokens each cut-off part repeats of the one before.
     public var stride: Int
 
+    /// As the reference does it where nothing else is said.
     public init(
         maximumLength: Int, strategy: Strategy = .longestFirst, direction: Direction = .right, stride: Int = 0
     ) {
@@ -91,20 +94,27 @@ public struct Truncation: Sendable, Equatable {
 
 /// How texts are made equally long.
 public struct Padding: Sendable, Equatable {
+    /// How long texts become.
     public enum Length: Sendable, Equatable {
         /// That of the longest text.
         case longest
         case fixed(Int)
     }
 
+    /// How long texts become.
     public var length: Length
+    /// The end at which tokens are put.
     public var direction: Truncation.Direction
     /// Rounds the length up to a multiple of this.
     public var multiple: Int?
+    /// The token that fills up.
     public var id: Int32
+    /// Its type.
     public var typeID: Int32
+    /// Its text.
     public var token: String
 
+    /// As the reference does it where nothing else is said.
     public init(
         length: Length = .longest, direction: Truncation.Direction = .right, multiple: Int? = nil, id: Int32 = 0,
         typeID: Int32 = 0, token: String = "[PAD]"

@@ -107,7 +107,7 @@ struct MutationTests {
     @Test func tiktokenRanks() throws {
         let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
         var file = ""
-        for byte in 0..<256 { file += "\(digits[byte >> 2])\(digits[byte & 3 << 4 | 0])== \(byte)\n" }
+        for byte in 0..<256 { file += "\(digits[byte >> 2])\(digits[(byte & 3) << 4])== \(byte)\n" }
         for (index, token) in ["dGg=", "ZXM=", "dGhl", "Zm8="].enumerated() { file += "\(token) \(256 + index)\n" }
         try Self.run(Array(file.utf8), seed: 21) { try Tokenizer(tiktoken: $0, encoding: .cl100k) }
     }

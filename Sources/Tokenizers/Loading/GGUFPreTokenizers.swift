@@ -92,6 +92,18 @@ enum GGUFPreTokenizers {
             ["tekken"],
             GGUFPreTokenizer(patterns: [O200KPattern.tekkenSpelling], matchesWholeWords: true, addsBeginning: true)
         ),
+        (
+            ["bailingmoe", "bailingmoe2", "llada-moe"],
+            GGUFPreTokenizer(patterns: [
+                #"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+            ])
+        ),
+        (
+            ["seed-coder"],
+            GGUFPreTokenizer(patterns: [
+                #"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"#
+            ])
+        ),
         (["gpt-4o", "llama4", "minimax-m2"], GGUFPreTokenizer(patterns: [O200KPattern.spelling])),
     ]
 

@@ -16,26 +16,44 @@ public struct GGUFVocabulary: Sendable {
     public var pre: String?
     /// `tokens`, as bytes: GGUF strings need not be UTF-8.
     public var tokens: [[UInt8]]
+    /// `scores`, one for each token, or none.
     public var scores: [Float] = []
+    /// `token_type`, one for each token, or none: see ``TokenType``.
     public var types: [Int32] = []
+    /// `merges`: two tokens with a space between.
     public var merges: [[UInt8]] = []
+    /// `bos_token_id`.
     public var beginningID: Int32?
+    /// `eos_token_id`.
     public var endID: Int32?
     /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`).
     public var otherEndIDs: [Int32] = []
+    /// `unknown_token_id`.
     public var unknownID: Int32?
+    /// `seperator_token_id`, as the specification spells it.
     public var separatorID: Int32?
+    /// `padding_token_id`.
     public var paddingID: Int32?
+    /// `cls_token_id`.
     public var classifierID: Int32?
+    /// `mask_token_id`.
     public var maskID: Int32?
+    /// `add_bos_token`.
     public var addsBeginning: Bool?
+    /// `add_eos_token`.
     public var addsEnd: Bool?
+    /// `add_sep_token`.
     public var addsSeparator: Bool?
+    /// `add_space_prefix`.
     public var addsSpacePrefix: Bool?
+    /// `remove_extra_whitespaces`.
     public var removesExtraWhitespace: Bool?
+    /// `precompiled_charsmap`; empty: none.
     public var precompiledCharsmap: [UInt8] = []
+    /// `tokenizer.chat_template`.
     public var chatTemplate: String?
 
+    /// A vocabulary of these tokens; what else the file says is set afterwards.
     public init(model: String, pre: String? = nil, tokens: [[UInt8]]) {
         (self.model, self.pre, self.tokens) = (model, pre, tokens)
     }

@@ -8,6 +8,7 @@ public struct SubwordSampling: Sendable {
     public var smoothing: Double
     private var state: UInt64
 
+    /// A source that begins at `seed`.
     public init(seed: UInt64, dropout: Double = 0.1, smoothing: Double = 0.1) {
         self.dropout = dropout
         self.smoothing = smoothing

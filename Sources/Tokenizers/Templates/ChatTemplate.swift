@@ -10,8 +10,10 @@ public struct ChatTemplate: Sendable {
     public struct Limits: Sendable {
         /// Nodes evaluated; every 16 bytes of text made count as one more.
         public var steps = 1_000_000
+        /// Bytes of text written.
         public var outputBytes = 1 << 24
 
+        /// The limits as they are by default.
         public init() {}
     }
 

@@ -1,5 +1,6 @@
 /// Why a template could not be read or rendered, in Jinja2's words where it has any.
 public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What went wrong, as Jinja2 and Python name it.
     public enum Kind: String, Sendable {
         /// The template itself is wrong.
         case syntax = "TemplateSyntaxError"
@@ -18,11 +19,14 @@ public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible
         case limit = "LimitError"
     }
 
+    /// What went wrong.
     public let kind: Kind
+    /// What it was about, in Jinja2's words where it has some.
     public let message: String
     /// The line of the template, from 1, where known.
     public var line: Int?
 
+    /// An error; nil: nowhere in particular.
     public init(_ kind: Kind, _ message: String, line: Int? = nil) {
         (self.kind, self.message, self.line) = (kind, message, line)
     }

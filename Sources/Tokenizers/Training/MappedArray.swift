@@ -21,7 +21,7 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
             unsafe free(base)
             _ = memory.take(-capacity * MemoryLayout<Element>.stride)
         } else {
-            unsafe memory.note(file, nil)
+            memory.note(file, nil)
             unsafe munmap(base, capacity * MemoryLayout<Element>.stride)
             close(file)
         }
@@ -107,6 +107,6 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
         }
         file = descriptor
         unsafe base = place.assumingMemoryBound(to: Element.self)
-        unsafe memory.note(descriptor, UnsafeMutableRawBufferPointer(start: place, count: bytes))
+        memory.note(descriptor, (UInt(bitPattern: place), bytes))
     }
 }

@@ -8,6 +8,7 @@
 ///
 /// Text is read in blocks and counted by several threads; the result does not depend on their number. Counts have 64 bits.
 public struct TokenizerTrainer: Sendable {
+    /// The kinds of vocabulary that can be learnt.
     public enum Kind: String, Sendable, CaseIterable {
         /// Byte pair encoding of scalars, with the sign U+2581 for spaces and an unknown token.
         case bytePair = "bpe"
@@ -19,6 +20,7 @@ public struct TokenizerTrainer: Sendable {
         case wordPiece = "wordpiece"
     }
 
+    /// The kind of vocabulary.
     public var kind: Kind
     /// The number of tokens wanted, special ones included.
     public var vocabularySize: Int
@@ -44,12 +46,15 @@ public struct TokenizerTrainer: Sendable {
 
     /// What was learnt.
     public struct Result: Sendable {
+        /// The tokenizer with the vocabulary learnt.
         public let tokenizer: Tokenizer
         /// Words counted, all together and different ones.
         public let words: Int64
+        /// How many different words there were.
         public let differentWords: Int
     }
 
+    /// A trainer with the settings of the reference's trainers.
     public init(_ kind: Kind, vocabularySize: Int) {
         (self.kind, self.vocabularySize) = (kind, vocabularySize)
     }

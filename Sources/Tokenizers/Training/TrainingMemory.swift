@@ -12,7 +12,7 @@ final class TrainingMemory {
     let limit: Int
     /// The bytes that arrays have taken of the limit.
     private(set) var taken = 0
-    private var mapped: [Int: (address: UnsafeMutableRawPointer, bytes: Int)] = [:]
+    private var mapped: [Int32: (address: UInt, bytes: Int)] = [:]
     private var baseline = 0
     private var untilCheck = 0
 
@@ -29,11 +29,7 @@ final class TrainingMemory {
     }
 
     /// Notes where the file `descriptor` is mapped; nil: it no longer is.
-    func note(_ descriptor: Int32, _ place: UnsafeMutableRawBufferPointer?) {
-        unsafe mapped[Int(descriptor)] = unsafe place.flatMap { place in
-            unsafe place.baseAddress.map { unsafe ($0, place.count) }
-        }
-    }
+    func note(_ descriptor: Int32, _ place: (address: UInt, bytes: Int)?) { mapped[descriptor] = place }
 
     /// Called between small pieces of work. Now and then it looks how much of the process is in memory, and gives the files' pages
     /// back to the system when that is more than the limit allows.
@@ -46,7 +42,9 @@ final class TrainingMemory {
     private func check() {
         untilCheck = mapped.isEmpty ? 4096 : 24
         guard !mapped.isEmpty, TrainingMemory.resident > baseline + limit else { return }
-        for unsafe(address, bytes) in unsafe mapped.values { unsafe madvise(address, bytes, Int32(MADV_DONTNEED)) }
+        for (address, bytes) in mapped.values {
+            unsafe madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, Int32(MADV_DONTNEED))
+        }
     }
 
     /// The bytes of this process that are in memory, 0 where the system does not say.

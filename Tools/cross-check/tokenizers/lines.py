@@ -40,9 +40,7 @@ def tiktoken_ranks(name):
         import tiktoken
         from tiktoken_ext import openai_public
         ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in open(path, "rb") if line.strip())}
-        source = Path(openai_public.__file__).read_text()
-        r50k = next(line.split("=", 1)[1].strip() for line in source.splitlines() if line.startswith("r50k_pat_str"))
-        spelled = eval(r50k) if name == "r50k_base" else (
+        spelled = openai_public.r50k_pat_str if name == "r50k_base" else (
             r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s")
         encoding = tiktoken.Encoding(name, pat_str=spelled, mergeable_ranks=ranks, special_tokens={})
         return ("tiktoken", path, name), lambda lines: [encoding.encode_ordinary(line) for line in lines], False
