@@ -22,7 +22,7 @@ struct TokenizerFile {
     /// - Throws: what reading throws, with the path in front; ``UsageError`` when an option is missing.
     func load() throws -> Tokenizer {
         if TokenizerFile.isDirectory(path) { return try directory() }
-        if path.hasSuffix(".gguf") { return try ModelText.tokenizer(path: path) }
+        if ModelFile.isGGUF(path) { return try ModelText.tokenizer(path: path) }
         let bytes = try Input.bytes(path)
         do {
             return try tokenizer(bytes)
