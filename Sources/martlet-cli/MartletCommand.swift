@@ -18,8 +18,8 @@ struct MartletCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
         version: "0.1.0",
         subcommands: [
-            TokenizerCommand.self,
             GenerateCommand.self, ChatCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
+            TokenizerCommand.self,
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
             ClassifyCommand.self,
             TagCommand.self, AnswerCommand.self, FillCommand.self, TranslateCommand.self, SummarizeCommand.self,
