@@ -77,7 +77,7 @@ struct TokenizeCommand: ParsableCommand {
         let tokenizer = try tokenizer.load()
         var writer = TextWriter(isJSON: json)
         if lines {
-            var reader = try LineReader(file)
+            var reader = try InputLines(file)
             while let batch = try reader.nextBatch() { writer.write(try results(batch, tokenizer)) }
         } else {
             writer.write(try results([Input.repairedText(file)], tokenizer))
@@ -155,7 +155,7 @@ struct DetokenizeCommand: ParsableCommand {
 
     func run() throws {
         let tokenizer = try tokenizer.load()
-        var reader = try LineReader(file)
+        var reader = try InputLines(file)
         var number = 0
         while let batch = try reader.nextBatch() {
             var texts = ""

@@ -7,7 +7,7 @@ import MartletTensors
 #endif
 
 /// The lines of a file or of standard input, some at a time, so that memory stays bounded by the longest line.
-struct LineReader: ~Copyable {
+struct InputLines: ~Copyable {
     private static let batchSize = 1 << 22
 
     private let path: String
@@ -28,7 +28,7 @@ struct LineReader: ~Copyable {
     /// The next lines without their ends, nil when there are no more. Malformed UTF-8 becomes U+FFFD.
     mutating func nextBatch() throws(FileError) -> [String]? {
         var end = buffer.lastIndex(of: 10).map { $0 + 1 }
-        while end == nil || !isAtEnd && buffer.count < LineReader.batchSize {
+        while end == nil || !isAtEnd && buffer.count < InputLines.batchSize {
             let before = buffer.count
             guard try fill() else { break }
             if let found = buffer[before...].lastIndex(of: 10) { end = found + 1 }
