@@ -79,6 +79,11 @@ import Testing
         }
     }
 
+    @Test func nullIsAbsent() throws {
+        let recipe = try Recipe(yaml: RecipeTests.small, path: "", overrides: ["output=null", "schedule.name=~"])
+        #expect(recipe.output == nil && recipe.schedule.name == "constant")
+    }
+
     @Test func writtenYAMLReadsTheSame() throws {
         let object = try RecipeText.parse(RecipeTests.small + "output: \"a: 'b'\\n# 1e3\"\n", path: "")
         #expect(try RecipeText.parse(RecipeText.yaml(object), path: "") == object)

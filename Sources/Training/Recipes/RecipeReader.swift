@@ -42,7 +42,8 @@ final class RecipeReader {
 
     func json(_ key: String) -> JSON? {
         asked.append(key)
-        return object[key].flatMap { $0.isNull ? nil : $0 }
+        guard let value = object[key], !value.isNull else { return nil }
+        return value
     }
 
     func has(_ key: String) -> Bool { !(object[key]?.isNull ?? true) }
