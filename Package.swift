@@ -74,6 +74,7 @@ let package = Package(
             ]),
 
         .target(name: "TestSupport", dependencies: ["MartletLayers", "MartletTensors"], path: "Tests/TestSupport"),
+        .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),
         tests("JSON"),
         tests("Tensors", ["CMartletKernels"]),
         tests("Formats", ["MartletTensors", "MartletJSON"]),
@@ -90,7 +91,12 @@ let package = Package(
                 "MartletQuantization", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
                 "MartletJSON",
             ]),
-        tests("Generation", ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        tests(
+            "Generation",
+            [
+                "CAllocationCounter", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
+            ]),
         tests(
             "Tasks",
             [
@@ -117,7 +123,7 @@ let package = Package(
     ]
 )
 
-for target in package.targets where target.name != "CMartletKernels" {
+for target in package.targets where !["CMartletKernels", "CAllocationCounter"].contains(target.name) {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),

@@ -11,6 +11,7 @@
 
 #include "elements.h"
 #include "tile.h"
+#include "widen.h"
 
 enum {
     KEYS = MARTLET_BLOCK,
@@ -25,6 +26,7 @@ typedef struct {
     size_t count;
     float *sums;       // [HEAD_TILE + 1][padded value width]; the last row takes what must not be kept
     size_t padded;
+    float *wide;       // one block's keys and values as f32, where the blocks are not
     float maximum[HEAD_TILE], total[HEAD_TILE];
     uint32_t row[HEAD_TILE], head[HEAD_TILE];
 } head_tile;
@@ -165,8 +167,12 @@ static void attend_block(head_tile *tile, size_t number) {
     const martlet_attention *work = tile->work;
     tile_block block;
     block.number = number;
-    block.keys = work->blocks[number] + work->key_head * work->head_width * KEYS;
-    block.values = work->blocks[number] + work->key_heads * work->head_width * KEYS + work->key_head * work->value_width * KEYS;
+    const size_t key_bytes = martlet_head_bytes(work->block_type, work->head_width);
+    const uint8_t *base = (const uint8_t *)work->blocks[number] + work->key_head * key_bytes;
+    block.keys = widen_keys(work->block_type, base, work->head_width, tile->wide);
+    base = (const uint8_t *)work->blocks[number] + work->key_heads * key_bytes +
+           work->key_head * martlet_head_bytes(work->block_type, work->value_width);
+    block.values = widen_values(work->block_type, base, work->value_width, tile->wide + work->head_width * KEYS);
     for (size_t h = 0; h < tile->count; h++) block.ranges[h] = visible_keys(work, tile->row[h], number);
     for (size_t h = 0; h < tile->count; h += TILE_ROWS)
         if (any_sees(&block, h, tile->count)) FOR_TILE_ROWS(tile->count - h, multiply_keys, tile, &block, h)
@@ -222,11 +228,15 @@ INLINE float *output_of(const martlet_attention *work, size_t head) {
     return work->outputs + head / work->group * work->output_stride + head % work->group * work->value_width;
 }
 
-static size_t attend_scratch(const martlet_attention *work) { return (HEAD_TILE + 1) * padded_to_lanes(work->value_width); }
+static size_t attend_scratch(const martlet_attention *work) {
+    const size_t wide = work->block_type == MARTLET_F32 ? 0 : KEYS * (work->head_width + work->value_width);
+    return (HEAD_TILE + 1) * padded_to_lanes(work->value_width) + wide;
+}
 
 INLINE head_tile tile_at(const martlet_attention *work, size_t first, size_t end, float *scratch) {
     const size_t count = end - first < HEAD_TILE ? end - first : HEAD_TILE;
     head_tile tile = {.work = work, .count = count, .sums = scratch, .padded = padded_to_lanes(work->value_width)};
+    tile.wide = scratch + (HEAD_TILE + 1) * tile.padded;
     for (size_t h = 0; h < count; h++) {
         tile.row[h] = (uint32_t)((first + h) / work->group);
         tile.head[h] = (uint32_t)((first + h) % work->group);
@@ -284,7 +294,7 @@ static void attend_merge(const martlet_attention *work, const float *partials, s
 static void attention_weights(const martlet_attention *work, size_t row, size_t head, float *weights, size_t keys) {
     const float *query = work->queries + row * work->query_stride + head * work->head_width;
     for (size_t block = 0; block * KEYS < keys; block++) {
-        const float *base = work->blocks[block] + work->key_head * work->head_width * KEYS;
+        const float *base = (const float *)work->blocks[block] + work->key_head * work->head_width * KEYS;
         const key_range range = visible_keys(work, row, block);
         for (size_t first = 0; first < KEYS && block * KEYS + first < keys; first += LANES) {
             f32x16 scores = splat(-__builtin_inff());

@@ -9,45 +9,57 @@
 static _Atomic(const martlet_kernels *) chosen;
 static _Atomic(int) chosen_level = -1;
 
+/// A level with another one's products where that has any.
+static martlet_kernels with_products(martlet_kernels base, const martlet_products *products) {
+    for (int type = 0; type <= MARTLET_BF16_PAIRS; type++)
+        if (products->products[type]) base.products[type] = products->products[type];
+    return base;
+}
+
 #if defined(__x86_64__)
-static martlet_kernels mixed;
+static martlet_kernels avx512_without_bf16, avx2_with_vnni;
 
 static void mix(void) {
-    mixed = martlet_kernels_avx512;
-    mixed.products[MARTLET_BF16_PAIRS] = martlet_kernels_avx2.products[MARTLET_BF16_PAIRS];
-    mixed.burn_bf16 = martlet_kernels_avx2.burn_bf16;
+    avx2_with_vnni = with_products(martlet_kernels_avx2, &martlet_products_avxvnni);
+    // Ice Lake has everything but the bf16 dot product, which only these two functions use.
+    avx512_without_bf16 = martlet_kernels_avx512;
+    avx512_without_bf16.products[MARTLET_BF16_PAIRS] = martlet_kernels_avx2.products[MARTLET_BF16_PAIRS];
+    avx512_without_bf16.burn_bf16 = martlet_kernels_avx2.burn_bf16;
 }
 
-/// Ice Lake has everything but the bf16 dot product, which only these two functions use.
-static const martlet_kernels *avx512_without_bf16(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, mix);
-    return &mixed;
+static bool has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
+#elif defined(__aarch64__)
+static martlet_kernels neon_with_dot;
+
+static void mix(void) { neon_with_dot = with_products(martlet_kernels_scalar, &martlet_products_neon); }
+#else
+static void mix(void) {}
 #endif
 
 static const martlet_kernels *table_of(martlet_level level) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, mix);
     switch (level) {
     case MARTLET_SCALAR: return &martlet_kernels_scalar;
 #if defined(__aarch64__)
-    case MARTLET_NEON: return &martlet_kernels_scalar;  // the baseline of arm64 has NEON
+    case MARTLET_NEON: return martlet_has_dot_product() ? &neon_with_dot : NULL;  // the baseline of arm64 has the rest
 #endif
 #if defined(__x86_64__)
-    case MARTLET_AVX2:
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-            return &martlet_kernels_avx2;
-        return NULL;
+    case MARTLET_AVX2: return has_avx2() ? &martlet_kernels_avx2 : NULL;
+    case MARTLET_AVXVNNI: return has_avx2() && __builtin_cpu_supports("avxvnni") ? &avx2_with_vnni : NULL;
     case MARTLET_AVX512:
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-            return __builtin_cpu_supports("avx512bf16") ? &martlet_kernels_avx512 : avx512_without_bf16();
+            return __builtin_cpu_supports("avx512bf16") ? &martlet_kernels_avx512 : &avx512_without_bf16;
         return NULL;
 #endif
     default: return NULL;
     }
 }
 
-static const char *const level_names[] = {"scalar", "neon", "avx2", "avx512"};
+static const char *const level_names[] = {"scalar", "neon", "avx2", "avxvnni", "avx512"};
 
 static martlet_level highest_allowed(void) {
     const char *name = getenv("MARTLET_KERNELS");
@@ -100,6 +112,11 @@ bool martlet_encode_searched(martlet_type type, const float *values, const float
 
 void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
     kernels()->prepare(type, x, rows, inputs, activations);
+}
+
+void martlet_prepare_part(martlet_type type, const float *x, size_t x_stride, size_t rows, size_t inputs, void *activations,
+                          size_t first, size_t end) {
+    kernels()->prepare_blocks(type, x, x_stride, rows, inputs, activations, first / BLOCK, end / BLOCK);
 }
 
 void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,

@@ -12,6 +12,7 @@ typedef struct {
     martlet_product *products[MARTLET_BF16_PAIRS + 1];  // NULL for types that are no weights
     void (*search)(martlet_type, const float *, const float *, uint8_t *, size_t);
     void (*prepare)(martlet_type, const float *, size_t, size_t, void *);
+    void (*prepare_blocks)(martlet_type, const float *, size_t, size_t, size_t, void *, size_t, size_t);
     void (*rms_norm)(const float *, const float *, float, float, float *, size_t, size_t);
     void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t, size_t);
     void (*softmax)(const float *, float *, size_t, size_t);
@@ -36,7 +37,16 @@ typedef struct {
 } martlet_kernels;
 
 extern const martlet_kernels martlet_kernels_scalar;
+
+/// The products of a level that shares all else with a lower one; NULL for dense types.
+typedef struct { martlet_product *products[MARTLET_BF16_PAIRS + 1]; } martlet_products;
+
+#if defined(__aarch64__)
+bool martlet_has_dot_product(void);
+extern const martlet_products martlet_products_neon;
+#endif
 #if defined(__x86_64__)
+extern const martlet_products martlet_products_avxvnni;
 extern const martlet_kernels martlet_kernels_avx2;
 extern const martlet_kernels martlet_kernels_avx512;
 #endif

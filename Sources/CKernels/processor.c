@@ -1,6 +1,6 @@
 // What this processor is, and a hint for its spin loops.
 
-#include "include/CMartletKernels.h"
+#include "kernels.h"
 #if defined(__x86_64__)
 #include <pthread.h>
 #include <string.h>
@@ -17,6 +17,7 @@ static void name_features(void) {
     APPEND("avx2");
     APPEND("fma");
     APPEND("f16c");
+    APPEND("avxvnni");
     APPEND("avx512f");
     APPEND("avx512bw");
     APPEND("avx512vl");
@@ -33,7 +34,14 @@ const char *martlet_processor_features(void) {
 
 void martlet_spin_hint(void) { __builtin_ia32_pause(); }
 #elif defined(__aarch64__)
-const char *martlet_processor_features(void) { return "neon"; }
+#include <sys/auxv.h>
+
+bool martlet_has_dot_product(void) {
+    const unsigned long dot_product = 1ul << 20;  // HWCAP_ASIMDDP
+    return getauxval(AT_HWCAP) & dot_product;
+}
+
+const char *martlet_processor_features(void) { return martlet_has_dot_product() ? "neon asimddp" : "neon"; }
 
 void martlet_spin_hint(void) { __asm__ volatile("yield"); }
 #else

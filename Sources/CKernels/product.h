@@ -62,9 +62,6 @@ INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, si
         product(type, packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel); \
     }
 
-PRODUCT_OF(product_f32, MARTLET_F32)
-PRODUCT_OF(product_f16, MARTLET_F16)
-PRODUCT_OF(product_bf16, MARTLET_BF16)
 PRODUCT_OF(product_q8_0, MARTLET_Q8_0)
 PRODUCT_OF(product_q4_0, MARTLET_Q4_0)
 PRODUCT_OF(product_q4_1, MARTLET_Q4_1)
@@ -73,18 +70,36 @@ PRODUCT_OF(product_q5_1, MARTLET_Q5_1)
 PRODUCT_OF(product_q4_K, MARTLET_Q4_K)
 PRODUCT_OF(product_q5_K, MARTLET_Q5_K)
 PRODUCT_OF(product_q6_K, MARTLET_Q6_K)
+
+#define QUANTIZED_PRODUCTS \
+    [MARTLET_Q8_0] = product_q8_0, [MARTLET_Q4_0] = product_q4_0, [MARTLET_Q4_1] = product_q4_1, [MARTLET_Q5_0] = product_q5_0, \
+    [MARTLET_Q5_1] = product_q5_1, [MARTLET_Q4_K] = product_q4_K, [MARTLET_Q5_K] = product_q5_K, [MARTLET_Q6_K] = product_q6_K
+
+#if !defined(QUANTIZED_ONLY)
+PRODUCT_OF(product_f32, MARTLET_F32)
+PRODUCT_OF(product_f16, MARTLET_F16)
+PRODUCT_OF(product_bf16, MARTLET_BF16)
 PRODUCT_OF(product_bf16_pairs, MARTLET_BF16_PAIRS)
 
-static void prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
+static void prepare_blocks(martlet_type type, const float *x, size_t x_stride, size_t rows, size_t inputs, void *activations,
+                           size_t first, size_t end) {
     switch (type) {
-    case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, rows, inputs, activations); break;
-    case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, rows, inputs, activations); break;
-    case MARTLET_Q5_0: prepare_quantized(MARTLET_Q5_0, x, rows, inputs, activations); break;
-    case MARTLET_Q4_1: case MARTLET_Q5_1: case MARTLET_Q4_K: case MARTLET_Q5_K: prepare_quantized(MARTLET_Q4_K, x, rows, inputs, activations); break;
-    case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, rows, inputs, activations); break;
-    case MARTLET_BF16_PAIRS: prepare_pairs(x, rows, inputs, activations); break;
-    default: memcpy(activations, x, rows * inputs * sizeof(float));
+    case MARTLET_Q8_0: prepare_quantized(MARTLET_Q8_0, x, x_stride, rows, inputs, activations, first, end); break;
+    case MARTLET_Q4_0: prepare_quantized(MARTLET_Q4_0, x, x_stride, rows, inputs, activations, first, end); break;
+    case MARTLET_Q5_0: prepare_quantized(MARTLET_Q5_0, x, x_stride, rows, inputs, activations, first, end); break;
+    case MARTLET_Q4_1: case MARTLET_Q5_1: case MARTLET_Q4_K: case MARTLET_Q5_K:
+        prepare_quantized(MARTLET_Q4_K, x, x_stride, rows, inputs, activations, first, end);
+        break;
+    case MARTLET_Q6_K: prepare_quantized(MARTLET_Q6_K, x, x_stride, rows, inputs, activations, first, end); break;
+    default: break;
     }
 }
+
+static void prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations) {
+    if (is_quantized(type)) prepare_blocks(type, x, inputs, rows, inputs, activations, 0, inputs / BLOCK);
+    else if (type == MARTLET_BF16_PAIRS) prepare_pairs(x, rows, inputs, activations);
+    else memcpy(activations, x, rows * inputs * sizeof(float));
+}
+#endif
 
 #endif

@@ -30,7 +30,7 @@ INLINE u32x16 rounded_bf16(f32x16 x) {
     return (u32x16)choose(x == x, (f32x16)near, (f32x16)((bits >> 16) | 64));
 }
 
-static void prepare_pairs(const float *x, size_t rows, size_t inputs, uint16_t *activations) {
+INLINE void prepare_pairs(const float *x, size_t rows, size_t inputs, uint16_t *activations) {
     const size_t stride = martlet_activation_bytes(MARTLET_BF16_PAIRS, inputs) / sizeof *activations;
     for (size_t r = 0; r < rows; r++, x += inputs, activations += stride) {
         for (size_t i = 0; i < inputs; i += LANES) {

@@ -103,13 +103,15 @@ INLINE void prepare_block(martlet_type type, const float *x, int8_t *values, flo
     if (has_minima(type)) memcpy(corrections, &shift, sizeof shift);
 }
 
-INLINE void prepare_quantized(martlet_type type, const float *x, size_t rows, size_t inputs, uint8_t *activations) {
+/// Blocks `first ..< end` of each row; x begins with the first of them.
+INLINE void prepare_quantized(martlet_type type, const float *x, size_t x_stride, size_t rows, size_t inputs, uint8_t *activations,
+                              size_t first, size_t end) {
     const size_t bytes = martlet_activation_bytes(type, inputs);
-    for (size_t r = 0; r < rows; r++, x += inputs, activations += bytes) {
+    for (size_t r = 0; r < rows; r++, x += x_stride, activations += bytes) {
         float *scales = (float *)(activations + inputs);
         uint8_t *corrections = activations + inputs + inputs / BLOCK * sizeof(float);
-        for (size_t b = 0; b < inputs / BLOCK; b++)
-            prepare_block(type, x + b * BLOCK, (int8_t *)activations + b * BLOCK, scales + b, corrections + 8 * b);
+        for (size_t b = first; b < end; b++)
+            prepare_block(type, x + (b - first) * BLOCK, (int8_t *)activations + b * BLOCK, scales + b, corrections + 8 * b);
     }
 }
 

@@ -1,6 +1,7 @@
 // MartletGeneration: from a prompt's token ids to the ids that follow. Knows no text, no file and no server.
 
 public import MartletLayers
+package import MartletModels
 public import MartletTensors
 
 /// The keys and values of one or more sequences in every layer: the contiguous cache.
@@ -8,6 +9,8 @@ public import MartletTensors
 /// A cached pass gives the bits of an uncached one, whatever the chunks it was fed in.
 public struct KeyValueCache: AttentionState, Sendable {
     private let device: Device
+    /// What keys and values are kept as.
+    public let type: ElementType
     private var memories: [[KeyValueBlocks]]
     /// Of cross-attention, for each layer and sequence; empty before the first pass.
     private var sources: [[KeyValueBlocks]]
@@ -15,11 +18,13 @@ public struct KeyValueCache: AttentionState, Sendable {
     /// - Parameters:
     ///   - stack: the decoder's layers.
     ///   - sequences: how many sequences each pass will have, always in this order.
-    public init(_ stack: Architecture.Stack, sequences: Int = 1, on device: Device) {
-        self.device = device
+    ///   - type: what keys and values are kept as: f32, f16, bf16, or q8_0, for which all heads must be multiples of 32 wide.
+    public init(_ stack: Architecture.Stack, sequences: Int = 1, type: ElementType = .f32, on device: Device) {
+        (self.device, self.type) = (device, type)
         memories = stack.layers.map { layer in
             let form = layer.attention
-            let empty = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+            let empty = KeyValueBlocks(
+                keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth, type: type)
             return Array(repeating: empty, count: sequences)
         }
         sources = stack.layers.map { _ in [] }
@@ -40,6 +45,16 @@ public struct KeyValueCache: AttentionState, Sendable {
     /// Forgets all positions of sequence `index` from `length` on.
     public mutating func truncate(_ index: Int = 0, to length: Int) {
         for layer in memories.indices { memories[layer][index].truncate(to: length) }
+    }
+
+    /// Makes room for one more position in each sequence, and tells `step`, which is about to write it.
+    package mutating func advance(_ step: DecoderStep) {
+        for layer in memories.indices {
+            for index in memories[layer].indices {
+                memories[layer][index].extend(on: device)
+                step.setMemory(layer: layer, row: index, memories[layer][index])
+            }
+        }
     }
 
     public mutating func attend(

@@ -23,17 +23,20 @@ package struct SpeedTest {
     }
 
     /// Reads `prompt` tokens and continues `batch` such sequences by `generate` tokens each, `repeats` times after one warm-up.
-    package func run(prompt: Int, generate: Int, batch: Int, repeats: Int, chunk: Int = 512) throws(GenerationError)
-        -> Result
-    {
+    package func run(
+        prompt: Int, generate: Int, batch: Int, repeats: Int, chunk: Int = 512, cache type: ElementType = .f32
+    ) throws(GenerationError) -> Result {
+        let offences = decoder.architecture.offences(cache: type)
+        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
         if let context = decoder.architecture.context, prompt + generate > context {
             throw GenerationError("\(prompt) + \(generate) tokens do not fit the model's context of \(context)")
         }
         var result = Result()
         for round in 0...repeats {
-            var cache = KeyValueCache(stack, sequences: batch, on: device)
+            var cache = KeyValueCache(stack, sequences: batch, type: type, on: device)
+            let step = DecoderStep(decoder, rows: batch, cache: type, on: device)
             let prefill = measure { read(prompt, batch, chunk, &cache) }
-            let decode = measure { for step in 0..<generate { pass(1, from: prompt + step, batch, &cache) } }
+            let decode = measure { for index in 0..<generate { advance(prompt + index, batch, step, &cache) } }
             guard round > 0 else { continue }
             result.prefill.append(prefill)
             result.decode.append(decode)
@@ -47,6 +50,17 @@ package struct SpeedTest {
         }
     }
 
+    /// One token of every sequence, in a step where the model has one.
+    private func advance(_ position: Int, _ batch: Int, _ step: DecoderStep?, _ cache: inout KeyValueCache) {
+        guard let step else { return pass(1, from: position, batch, &cache) }
+        for row in 0..<batch {
+            step.set(row: row, token: token(position + row), position: position, extent: position + 1)
+        }
+        cache.advance(step)
+        step.run(rows: batch)
+        for row in 0..<batch { _ = step.logits(row: row).argmax() }
+    }
+
     /// `count` rows of every sequence, and the logits of each last one.
     private func pass(_ count: Int, from start: Int, _ batch: Int, _ cache: inout KeyValueCache) {
         var rows = Rows()
@@ -57,8 +71,10 @@ package struct SpeedTest {
 
     /// Tokens spread over the vocabulary.
     private func tokens(_ count: Int, _ start: Int) -> [Int32] {
-        (0..<count).map { Int32((start + $0) * 7_919 % decoder.architecture.vocabulary) }
+        (0..<count).map { token(start + $0) }
     }
+
+    private func token(_ number: Int) -> Int32 { Int32(number * 7_919 % decoder.architecture.vocabulary) }
 
     private func measure(_ work: () -> Void) -> Double {
         let duration = ContinuousClock().measure(work)

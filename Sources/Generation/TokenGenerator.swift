@@ -26,11 +26,15 @@ package struct TokenGenerator {
         package var stopTokens: Set<Int32>
         /// Rows of one pass while the prompt is read.
         package var chunk: Int
+        /// What keys and values are kept as: f32, f16, bf16 or q8_0.
+        package var cache: ElementType
 
-        package init(maximumTokens: Int, sampling: Sampling = .greedy, stopTokens: Set<Int32> = [], chunk: Int = 512) {
-            (self.maximumTokens, self.sampling, self.stopTokens, self.chunk) = (
-                maximumTokens, sampling, stopTokens, chunk
-            )
+        package init(
+            maximumTokens: Int, sampling: Sampling = .greedy, stopTokens: Set<Int32> = [], chunk: Int = 512,
+            cache: ElementType = .f32
+        ) {
+            (self.maximumTokens, self.sampling, self.stopTokens) = (maximumTokens, sampling, stopTokens)
+            (self.chunk, self.cache) = (chunk, cache)
         }
     }
 
@@ -54,6 +58,8 @@ package struct TokenGenerator {
     /// How many tokens of the prompt were in the memory.
     package let rememberedCount: Int
     private var sampler: Sampler
+    /// For passes of one token; nil where the model has a part that steps do not know.
+    private let step: DecoderStep?
     private let promptCount: Int
     /// How far the text is known to reach whose keys are in the cache.
     private var extent: Int
@@ -77,13 +83,14 @@ package struct TokenGenerator {
         let dependsOnLength = stack.layers.contains {
             $0.attention.positions.isUnbounded || $0.attention.positions.rereadsBeyond != nil
         }
-        if var memory, !dependsOnLength {
+        if var memory, !dependsOnLength, memory.cache.type == options.cache {
             memory.keepBeginning(of: prompt)
             cache = memory.cache
         } else {
-            cache = KeyValueCache(stack, on: device)
+            cache = KeyValueCache(stack, type: options.cache, on: device)
         }
         rememberedCount = cache.length()
+        step = DecoderStep(decoder, rows: 1, cache: options.cache, on: device)
         sampler = Sampler(options.sampling)
         if options.maximumTokens == 0 { finish = .length }
     }
@@ -95,6 +102,7 @@ package struct TokenGenerator {
         if prompt.isEmpty { offences.append("the prompt has no tokens; give at least one") }
         if options.maximumTokens < 0 { offences.append("\(options.maximumTokens) tokens cannot be generated") }
         if options.chunk < 1 { offences.append("a chunk of \(options.chunk) rows cannot be computed") }
+        offences += architecture.offences(cache: options.cache)
         if let wrong = prompt.first(where: { $0 < 0 || $0 >= architecture.vocabulary }) {
             offences.append("token \(wrong) is not in the vocabulary of \(architecture.vocabulary)")
         }
@@ -124,10 +132,7 @@ package struct TokenGenerator {
         guard finish == nil else { return nil }
         forgetOutgrownKeys()
         while !isPromptRead { readPrompt() }
-        let start = cache.length()
-        let hidden = pass(Array(tokens[start...]), from: start)
-        let logits = decoder.logits(hidden.rows(hidden.shape[0] - 1..<hidden.shape[0]))
-        let token = sampler.next(logits.reshaped([decoder.architecture.vocabulary]), history: tokens)
+        let token = sampler.next(logits(), history: tokens)
         guard !options.stopTokens.contains(token) else {
             finish = .stop
             return nil
@@ -145,6 +150,20 @@ package struct TokenGenerator {
         }
         cache.truncate(to: 0)
         extent = tokens.count
+    }
+
+    /// The logits of what follows, `[vocabulary]`, after reading what is left of the tokens.
+    private mutating func logits() -> Tensor {
+        let start = cache.length()
+        if let step, start + 1 == tokens.count {
+            step.set(row: 0, token: tokens[start], position: start, extent: extent)
+            cache.advance(step)
+            step.run(rows: 1)
+            return step.logits(row: 0)
+        }
+        let hidden = pass(Array(tokens[start...]), from: start)
+        let logits = decoder.logits(hidden.rows(hidden.shape[0] - 1..<hidden.shape[0]))
+        return logits.reshaped([decoder.architecture.vocabulary])
     }
 
     private mutating func pass(_ tokens: [Int32], from start: Int) -> Tensor {

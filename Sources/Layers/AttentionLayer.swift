@@ -2,11 +2,11 @@ package import MartletTensors
 
 /// softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation (arXiv:1706.03762, arXiv:2305.13245).
 package struct AttentionLayer: Sendable {
-    private let form: Architecture.Attention
-    private let query, key, value, output: Linear
-    private let queryNorm, keyNorm: NormLayer?
-    private let disentangled: DisentangledAttention?
-    private let global: GlobalProjections?
+    let form: Architecture.Attention
+    let query, key, value, output: Linear
+    let queryNorm, keyNorm: NormLayer?
+    let disentangled: DisentangledAttention?
+    let global: GlobalProjections?
 
     package init(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
         self.form = form

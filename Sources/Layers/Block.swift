@@ -3,14 +3,14 @@ package import MartletTensors
 /// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual stream as the
 /// arrangement says.
 package struct Block: Sendable {
-    private let arrangement: Architecture.Arrangement
-    private let attention: AttentionLayer
-    private let cross: (attention: AttentionLayer, norms: Norms)?
-    private let feedForward: FeedForwardLayer
-    private let attentionNorms, feedForwardNorms: Norms
+    let arrangement: Architecture.Arrangement
+    let attention: AttentionLayer
+    let cross: (attention: AttentionLayer, norms: Norms)?
+    let feedForward: FeedForwardLayer
+    let attentionNorms, feedForwardNorms: Norms
 
     /// The norms around one sublayer; which of them exist follows from the arrangement.
-    private struct Norms: Sendable {
+    struct Norms: Sendable {
         let before, after: NormLayer?
 
         init(_ form: Architecture.Layer, owner: Bool, width: Int, _ scope: Scope) {

@@ -24,6 +24,9 @@ package enum FeedForwardLayer: Sendable {
 
     /// `[rows, width]` to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
+        if let (gate, up, down, activation) = stepParts, gate.map({ $0.matrix.type == up.matrix.type }) ?? true {
+            return x.fedForward(gate: gate, up: up, activation, down: down)
+        }
         switch self {
         case .plain(let up, let activation, let down):
             return down(up(x).activated(activation))

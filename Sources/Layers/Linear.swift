@@ -36,6 +36,12 @@ package struct Linear: Sendable {
         statistics = scope.source.statistics(of: parameter)
     }
 
+    /// Weight and bias for a step; nil where the weight is not packed, or a calibration watches the inputs.
+    package var stepMatrix: StepMatrix? {
+        guard case .packed(let matrix) = weight, statistics == nil else { return nil }
+        return StepMatrix(matrix, bias: bias?.tensor)
+    }
+
     /// `[rows, inputs]` to `[rows, outputs]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         statistics?.add(x)

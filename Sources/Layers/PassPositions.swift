@@ -18,15 +18,15 @@ package enum PassPositions: Sendable {
 
 /// The score positions of a stack: what its layers share, made once per pass.
 package struct StackPositions: Sendable {
-    private enum Kind: Sendable {
+    enum Kind: Sendable {
         case none
         case rotary(RotaryFrequencies, neighbours: Bool)
         case buckets(DistanceBuckets)
         case relative(TokenTable, NormLayer?)
     }
 
-    private let kinds: [Kind]
-    private let kindOfLayer: [Int]
+    let kinds: [Kind]
+    let kindOfLayer: [Int]
 
     package init(_ layers: [Architecture.Layer], width: Int, _ scope: Scope) {
         var forms: [Architecture.ScorePositions] = []

@@ -50,15 +50,27 @@ package struct RotaryFrequencies: Sendable {
                     extent = extents[row]
                     frequencies = self.frequencies(forExtent: Int(extent))
                 }
-                for i in 0..<half {
-                    // The angle is rounded to f32 as the reference rounds it; cosine and sine are then exact to f32.
-                    let angle = Double(Float(positions[row]) * frequencies[i])
-                    unsafe cosines.mutableFloats[row * half + i] = Float(cos(angle)) * attention
-                    unsafe sines.mutableFloats[row * half + i] = Float(sin(angle)) * attention
-                }
+                unsafe turn(
+                    frequencies, position: positions[row], cosines: cosines.mutableFloats + row * half,
+                    sines: sines.mutableFloats + row * half)
             }
         }
         return RotationTable(cosines: cosines, sines: sines)
+    }
+
+    var pairs: Int { rotary.pairs }
+
+    /// Writes the angles' cosines and sines for one position.
+    func turn(
+        _ frequencies: [Float], position: Int32, cosines: UnsafeMutablePointer<Float>,
+        sines: UnsafeMutablePointer<Float>
+    ) {
+        for i in 0..<rotary.pairs {
+            // The angle is rounded to f32 as the reference rounds it; cosine and sine are then exact to f32.
+            let angle = Double(Float(position) * frequencies[i])
+            unsafe cosines[i] = Float(cos(angle)) * attention
+            unsafe sines[i] = Float(sin(angle)) * attention
+        }
     }
 
     /// The frequencies for a sequence that reaches `extent` positions: they change with it in two of the stretchings.

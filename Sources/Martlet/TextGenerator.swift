@@ -21,7 +21,7 @@ struct TextGenerator {
             model.decoder, prompt: prompt,
             .init(
                 maximumTokens: options.maximumTokens, sampling: options.sampling,
-                stopTokens: options.stopTokens.union(ends)),
+                stopTokens: options.stopTokens.union(ends), cache: options.cache),
             memory: memory, on: model.device)
         stream = TextStream(model.tokenizer)
         stops = StopTexts(options.stopTexts)

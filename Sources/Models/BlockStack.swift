@@ -3,10 +3,10 @@ package import MartletTensors
 
 /// The blocks of one stack and its final norm.
 package struct BlockStack: Sendable {
-    private let blocks: [Block]
-    private let outputNorm: NormLayer?
-    private let positions: StackPositions
-    private let convolution: ConvolutionLayer?
+    let blocks: [Block]
+    let outputNorm: NormLayer?
+    let positions: StackPositions
+    let convolution: ConvolutionLayer?
 
     package init(_ form: Architecture.Stack, width: Int, _ scope: Scope) {
         var blocks: [Block] = []

@@ -190,14 +190,35 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     }
 }
 
+/// What a model's packed matrices come to.
+package struct PackedWeights: Sendable {
+    /// Of all: what one decode step reads.
+    package private(set) var bytes = 0
+    /// Elements that every row of a prompt multiplies by, so without the projection to the vocabulary; integer and float products run
+    /// into different limits.
+    package private(set) var quantizedElements = 0
+    package private(set) var plainElements = 0
+
+    package init() {}
+
+    fileprivate mutating func add(_ matrix: PackedMatrix, name: String) {
+        bytes += matrix.bytes
+        guard !name.hasPrefix("tokens.") && !name.hasPrefix("head.") else { return }
+        if matrix.type.isBlockQuantized {
+            quantizedElements += matrix.outputs * matrix.inputs
+        } else {
+            plainElements += matrix.outputs * matrix.inputs
+        }
+    }
+}
+
 /// Reads parameters from a checkpoint that has been matched already.
 package final class CheckpointSource: ParameterSource {
     private let checkpoint: Checkpoint
     private let device: Device
     /// The first tensor that the file would not give, after all: layers do not throw, so the loader asks when it is done.
     package private(set) var failure: FormatError?
-    /// Bytes of all packed matrices: what one decode step reads of the weights.
-    package private(set) var packedBytes = 0
+    package private(set) var weights = PackedWeights()
 
     /// What matrices of plain numbers become for products; nil for what they are.
     private let matrices: ElementType?
@@ -221,7 +242,7 @@ package final class CheckpointSource: ParameterSource {
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
         guard let value = parameter.value else { return nil }
         let packed = PackedMatrix(asWanted(value), on: device)
-        packedBytes += packed.bytes
+        weights.add(packed, name: parameter.name)
         value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
         return packed
     }

@@ -7,11 +7,11 @@ package import MartletTensors
 /// it was made from and the `AttentionState` it is given.
 package struct Decoder: Sendable {
     package let architecture: Architecture
-    private let input: InputLayer
-    private let stack: BlockStack
+    let input: InputLayer
+    let stack: BlockStack
     /// From the hidden states to the width of a narrower token table.
-    private let narrowing: Linear?
-    private let head: TokenHeadLayer
+    let narrowing: Linear?
+    let head: TokenHeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than this assembly runs.
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {

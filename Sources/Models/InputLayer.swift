@@ -4,11 +4,11 @@ package import MartletTensors
 /// Token vectors plus what positions and segments add: `[rows, width]`.
 package struct InputLayer: Sendable {
     package let tokens: TokenTable
-    private let form: Architecture.Embedding
-    private let positions: PositionTable?
-    private let segments: TokenTable?
+    let form: Architecture.Embedding
+    let positions: PositionTable?
+    let segments: TokenTable?
     private let projection: Linear?
-    private let norm: NormLayer?
+    let norm: NormLayer?
 
     /// - Parameter tokens: the table that this stack shares with another one, if it does.
     package init(

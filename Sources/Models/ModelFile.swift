@@ -121,13 +121,13 @@ public struct ModelFile: Sendable {
     ///
     /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
     package func decoder(on device: Device) throws -> Decoder {
-        var packedBytes = 0
-        return try decoder(on: device, packedBytes: &packedBytes)
+        var weights = PackedWeights()
+        return try decoder(on: device, weights: &weights)
     }
 
-    /// The same, and what one decode step reads of its weights.
-    package func decoder(on device: Device, packedBytes: inout Int) throws -> Decoder {
-        guard case .decoder(let decoder) = try model(on: device, packedBytes: &packedBytes) else {
+    /// The same, and what its weights come to.
+    package func decoder(on device: Device, weights: inout PackedWeights) throws -> Decoder {
+        guard case .decoder(let decoder) = try model(on: device, weights: &weights) else {
             throw ModelError("\(path): this model does not continue texts; it is not a decoder")
         }
         return decoder
@@ -137,17 +137,17 @@ public struct ModelFile: Sendable {
     ///
     /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
     package func model(on device: Device) throws -> Model {
-        var packedBytes = 0
-        return try model(on: device, packedBytes: &packedBytes)
+        var weights = PackedWeights()
+        return try model(on: device, weights: &weights)
     }
 
-    private func model(on device: Device, packedBytes: inout Int) throws -> Model {
+    package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
         let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices)
         let model = try Model(architecture, Scope(source))
         if let failure = source.failure { throw failure }
         // What was packed was that of the file which was opened.
         try tensors.checkUnchanged()
-        packedBytes = source.packedBytes
+        weights = source.weights
         return model
     }
 

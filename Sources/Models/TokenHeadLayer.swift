@@ -25,7 +25,15 @@ package struct TokenHeadLayer: Sendable {
     /// `[rows, width]` to `[rows, vocabulary]`.
     package func callAsFunction(_ hidden: Tensor) -> Tensor {
         let hidden = transform?(hidden) ?? hidden
-        var logits = projection(hidden)
+        return finished(projection(hidden))
+    }
+
+    /// The projection for a step; nil where more stands before it.
+    var stepMatrix: StepMatrix? { transform == nil ? projection.stepMatrix : nil }
+
+    /// What follows the projection, for rows or a single one.
+    func finished(_ logits: Tensor) -> Tensor {
+        var logits = logits
         if form.scale != 1 { logits = logits * form.scale }
         if let constant { logits = logits.adding(toEachRow: constant.tensor) }
         if let cap = form.cap { logits = logits.softCapped(cap) }

@@ -7,6 +7,7 @@ import Synchronization
 public final class Device: Sendable {
     package let pool: ThreadPool
     private let shelves = Mutex(Shelves())
+    let weights = WeightMemory()
 
     /// - Parameter threads: how many compute at once; the physical cores that this process may use when nil.
     public init(threads: Int? = nil) {
@@ -59,7 +60,7 @@ public final class Device: Sendable {
         let pieces = (count + grain - 1) / grain
         let (work, overflow) = count.multipliedReportingOverflow(by: cost)
         let wanted = overflow ? pieces : min(pieces, max(1, work / worthwhile))
-        let chunks = threads == 1 ? 1 : min(wanted, threads * 4)
+        let chunks = threads == 1 ? 1 : min(wanted, threads * 16)
         guard chunks > 1 else { return body(0..<count) }
         pool.run(chunks: chunks) { chunk in
             let lower = min(count, chunk * pieces / chunks * grain)

@@ -10,18 +10,28 @@ package struct KeyValueBlocks: Sendable {
     package let keyHeads: Int
     package let headWidth: Int
     package let valueWidth: Int
+    /// Of the elements: f32, f16, bf16, or q8_0, which asks for heads in multiples of 32.
+    package let type: ElementType
     package private(set) var blocks: [Storage] = []
     /// Positions written so far.
     package private(set) var length = 0
     /// The first blocks, this many, may also belong to copies of this value: they are copied before they are written.
     private var shared = 0
 
-    package init(keyHeads: Int, headWidth: Int, valueWidth: Int) {
+    package init(keyHeads: Int, headWidth: Int, valueWidth: Int, type: ElementType = .f32) {
+        precondition(
+            KeyValueBlocks.types.contains(type) && headWidth % type.blockElements == 0
+                && valueWidth % type.blockElements == 0,
+            "KeyValueBlocks: heads of \(headWidth) and \(valueWidth) as \(type)")
+        self.type = type
         (self.keyHeads, self.headWidth, self.valueWidth) = (keyHeads, headWidth, valueWidth)
     }
 
+    /// What keys and values can be kept as.
+    package static let types: [ElementType] = [.f32, .f16, .bf16, .q8_0]
+
     /// Bytes of one block.
-    package var blockBytes: Int { martlet_block_floats(keyHeads, headWidth, valueWidth) * 4 }
+    package var blockBytes: Int { martlet_block_bytes(type.kernelType, keyHeads, headWidth, valueWidth) }
 
     /// Appends rows `rows` of keys `[…, keyHeads, headWidth]` and values `[…, keyHeads, valueWidth]`, taking blocks from `device` as needed.
     package mutating func append(keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
@@ -42,12 +52,19 @@ package struct KeyValueBlocks: Sendable {
                 let upper = min(start + rows.count, (block + 1) * size)
                 let row = rows.lowerBound + lower - start
                 unsafe martlet_store_block(
-                    keys.floats + row * keyRow, values.floats + row * valueRow, upper - lower, keyHeads, headWidth,
-                    valueWidth,
-                    blocks[block].mutablePointer.assumingMemoryBound(to: Float.self), lower - block * size)
+                    type.kernelType, keys.floats + row * keyRow, keyRow, values.floats + row * valueRow, valueRow,
+                    upper - lower, keyHeads, 0, keyHeads, headWidth, valueWidth, blocks[block].mutablePointer,
+                    lower - block * size)
             }
         }
         length += rows.count
+    }
+
+    /// Makes room for one more position, which whoever asked for it then writes.
+    package mutating func extend(on device: Device) {
+        takeOwnership(from: length / KeyValueBlocks.positions, on: device)
+        reserve(length + 1, on: device)
+        length += 1
     }
 
     /// Forgets all positions from `length` on: the blocks stay for what comes next.

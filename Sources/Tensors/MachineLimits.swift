@@ -85,10 +85,11 @@ public struct MachineLimits: Sendable, Hashable, Codable {
 
 /// The processor as the kernels see it.
 public enum Processor {
-    /// The instruction set whose kernels are in use: "avx512", "avx2", "neon" or "scalar".
+    /// The instruction set whose kernels are in use: "avx512", "avxvnni", "avx2", "neon" or "scalar".
     public static var kernels: String {
         switch martlet_kernel_level() {
         case MARTLET_AVX512: "avx512"
+        case MARTLET_AVXVNNI: "avxvnni"
         case MARTLET_AVX2: "avx2"
         case MARTLET_NEON: "neon"
         default: "scalar"

@@ -13,13 +13,21 @@ public struct PackedMatrix: Sendable {
     public init(_ matrix: Tensor, on device: Device) {
         precondition(matrix.shape.rank == 2, "PackedMatrix: \(matrix.shape) is not a matrix")
         (outputs, inputs, type) = (matrix.shape[0], matrix.shape[1], matrix.type)
-        storage = Storage(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
+        storage = device.weights.take(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
         let (storage, type, outputs, inputs) = (storage, type, outputs, inputs)
-        device.parallel(panels, cost: 64 * inputs) { range in
-            unsafe martlet_pack(
-                type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
-                range.lowerBound,
-                range.upperBound)
+        // A mapped file's pages are let go as soon as they have been read, so that no large matrix is in memory twice.
+        let piece = max(1, (8 << 20) / max(1, Int(MARTLET_PANEL) * matrix.rowBytes))
+        for first in stride(from: 0, to: panels, by: piece) {
+            let end = min(first + piece, panels)
+            device.parallel(end - first, cost: Int(MARTLET_PANEL) * inputs) { range in
+                unsafe martlet_pack(
+                    type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
+                    first + range.lowerBound, first + range.upperBound)
+            }
+            let rows = first * Int(MARTLET_PANEL)..<min(end * Int(MARTLET_PANEL), outputs)
+            matrix.storage.release(
+                matrix.byteOffset + rows.lowerBound * matrix.rowBytes..<matrix.byteOffset + rows.upperBound
+                    * matrix.rowBytes)
         }
     }
 

@@ -20,13 +20,29 @@
     private let base: UnsafeMutableRawPointer
     private let owner: AnyObject?
 
-    /// Uninitialised memory of `bytes`.
+    /// A page of the larger size, where the system has such.
+    private static let largePage = 2 << 20
+
+    /// Uninitialised memory of `bytes`; much of it is aligned so that a system which backs memory with large pages unasked can do so here.
     package init(bytes: Int) {
         let aligned = (max(bytes, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
-        unsafe base = UnsafeMutableRawPointer.allocate(byteCount: aligned, alignment: Storage.alignment)
+        let large = bytes >= 2 * Storage.largePage
+        unsafe base = UnsafeMutableRawPointer.allocate(
+            byteCount: aligned, alignment: large ? Storage.largePage : Storage.alignment)
         self.bytes = bytes
         kind = .owned
         owner = nil
+    }
+
+    /// A part of owned memory, as memory of its own: nobody writes to the same part of `whole`.
+    init(part: Range<Int>, of whole: Storage) {
+        precondition(
+            whole.kind == .owned && part.lowerBound >= 0 && part.upperBound <= whole.bytes,
+            "Storage: bytes \(part) of \(whole.bytes) \(whole.kind)")
+        unsafe base = whole.base + part.lowerBound
+        bytes = part.count
+        kind = .owned
+        owner = whole
     }
 
     /// `bytes` at `base`, readable as long as `owner` lives.
@@ -66,7 +82,8 @@
 
     deinit {
         switch kind {
-        case .owned: unsafe base.deallocate()
+        case .owned where owner == nil: unsafe base.deallocate()
+        case .owned: break
         case .mapped where bytes > 0: unsafe munmap(base, bytes)
         case .mapped: unsafe base.deallocate()
         case .borrowed: break

@@ -41,14 +41,38 @@ package final class ThreadPool: Sendable {
         }
         defer { board.release() }
         withoutActuallyEscaping(body) { body in
-            var job = Job(body: body)
+            var job = Job.closure(body)
             unsafe withUnsafeMutablePointer(to: &job) { unsafe board.share($0, chunks: chunks) }
         }
     }
+
+    /// The same for work that stands ready as an object, for which nothing is allocated.
+    package func run(chunks: Int, _ work: any ChunkedWork) {
+        if chunks <= 1 || threads == 1 || !board.acquire() {
+            for chunk in 0..<chunks { work.run(chunk: chunk) }
+            return
+        }
+        defer { board.release() }
+        var job = Job.object(work)
+        unsafe withUnsafeMutablePointer(to: &job) { unsafe board.share($0, chunks: chunks) }
+    }
 }
 
-private struct Job {
-    let body: (Int) -> Void
+/// Chunks of a loop that is run again and again.
+package protocol ChunkedWork: AnyObject {
+    func run(chunk: Int)
+}
+
+private enum Job {
+    case closure((Int) -> Void)
+    case object(any ChunkedWork)
+
+    func run(_ chunk: Int) {
+        switch self {
+        case .closure(let body): body(chunk)
+        case .object(let work): work.run(chunk: chunk)
+        }
+    }
 }
 
 /// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two threads that
@@ -80,7 +104,7 @@ private final class Board: Sendable {
         open.store(true, ordering: .sequentiallyConsistent)
         generation.add(1, ordering: .sequentiallyConsistent)
         if parked.load(ordering: .sequentiallyConsistent) > 0 { signal.wakeAll() }
-        takeChunks(unsafe pointer.pointee.body)
+        takeChunks(unsafe pointer.pointee)
         open.store(false, ordering: .sequentiallyConsistent)
         var waited = 0
         while inside.load(ordering: .sequentiallyConsistent) > 0 {
@@ -105,18 +129,18 @@ private final class Board: Sendable {
             if open.load(ordering: .sequentiallyConsistent),
                 let pointer = unsafe UnsafeMutablePointer<Job>(bitPattern: job.load(ordering: .sequentiallyConsistent))
             {
-                takeChunks(unsafe pointer.pointee.body)
+                takeChunks(unsafe pointer.pointee)
             }
             inside.subtract(1, ordering: .sequentiallyConsistent)
         }
     }
 
-    private func takeChunks(_ body: (Int) -> Void) {
+    private func takeChunks(_ job: Job) {
         let count = chunks.load(ordering: .sequentiallyConsistent)
         while true {
             let chunk = next.add(1, ordering: .sequentiallyConsistent).oldValue
             guard chunk < count else { return }
-            body(chunk)
+            job.run(chunk)
         }
     }
 

@@ -31,6 +31,12 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Repetitions after a warm-up; medians are shown.")
     var `repeat` = 3
 
+    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
+    var cache = CacheType.f32
+
+    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    var weights: TaskInput.MatrixType?
+
     @Flag(help: "One JSON document.")
     var json = false
 
@@ -44,31 +50,49 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
         let began = ContinuousClock.now
         let device = Device(threads: model.threads)
-        let file = try ModelFile(path: try model.path())
-        var packedBytes = 0
-        let decoder = try file.decoder(on: device, packedBytes: &packedBytes)
+        var file = try ModelFile(path: try model.path())
+        if weights == .eightBits { file.matrices = .q8_0 }
+        var packed = PackedWeights()
+        let model = try file.model(on: device, weights: &packed)
+        guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
         let test = try SpeedTest(decoder, on: device)
         _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
         let first = ContinuousClock.now - began
-        let result = try test.run(prompt: prompt, generate: generate, batch: batch, repeats: `repeat`)
+        let result = try test.run(
+            prompt: prompt, generate: generate, batch: batch, repeats: `repeat`, cache: cache.elementType)
         // Measured last, so that it does not count as the model's memory.
         let peak = BenchCommand.peakResidentBytes()
         let report = Report(
             prefill: Double(prompt * batch) / BenchCommand.median(result.prefill),
-            decode: Double(generate * batch) / BenchCommand.median(result.decode),
+            decode: Double(generate * batch) / BenchCommand.median(result.decode), prompt: prompt,
             limits: MachineLimits.measure(on: device),
-            bytesPerStep: Double(packedBytes + cacheBytes(file.architecture)),
-            operationsPerToken: 2 * Double(try file.inventory().total), batch: batch,
+            bytesPerStep: Double(packed.bytes) + cacheBytes(file.architecture), weights: packed, batch: batch,
             firstToken: Double(first.components.seconds) + Double(first.components.attoseconds) * 1e-18,
             peakResidentBytes: peak, threads: device.threads)
         if json { Output.document(report.json) } else { Output.write(report.text) }
     }
 
+    /// An encoder reads `batch` texts of `prompt` tokens.
+    private func run(_ model: Model, _ packed: PackedWeights, _ file: ModelFile, _ device: Device) throws {
+        guard case .encoder(let encoder) = model else {
+            throw UsageError("bench measures decoders and encoders; \(file.path) is an encoder-decoder")
+        }
+        let seconds = try EncoderSpeedTest(encoder, on: device).run(tokens: prompt, batch: batch, repeats: `repeat`)
+        let peak = BenchCommand.peakResidentBytes()
+        let report = Report(
+            prefill: Double(prompt * batch) / BenchCommand.median(seconds), decode: nil, prompt: prompt,
+            limits: MachineLimits.measure(on: device), bytesPerStep: Double(packed.bytes), weights: packed,
+            batch: batch, firstToken: nil, peakResidentBytes: peak, threads: device.threads)
+        if json { Output.document(report.json) } else { Output.write(report.text) }
+    }
+
     /// What the keys and values take at the middle of the generation, which is what a step reads on average.
-    private func cacheBytes(_ architecture: Architecture) -> Int {
+    private func cacheBytes(_ architecture: Architecture) -> Double {
         guard case .decoder(let stack) = architecture.body else { return 0 }
         let positions = prompt + generate / 2
-        return batch * stack.layers.reduce(0) { $0 + 2 * $1.attention.keyWidth * positions * 4 }
+        let elements = batch * stack.layers.reduce(0) { $0 + 2 * $1.attention.keyWidth * positions }
+        let type = cache.elementType
+        return Double(elements) * Double(type.blockBytes) / Double(type.blockElements)
     }
 
     private static func median(_ values: [Double]) -> Double {
@@ -86,32 +110,55 @@ struct BenchCommand: ParsableCommand {
 /// What was measured, and its share of what the machine can do.
 private struct Report {
     let prefill: Double
-    let decode: Double
+    /// Nil for encoders, which do not continue.
+    let decode: Double?
+    let prompt: Int
     let limits: MachineLimits
     let bytesPerStep: Double
-    /// 2 · parameters: the projections' multiply-adds, attention not counted.
-    let operationsPerToken: Double
+    let weights: PackedWeights
     let batch: Int
-    let firstToken: Double
+    let firstToken: Double?
     let peakResidentBytes: Int
     let threads: Int
 
     /// Model bandwidth utilisation: bytes that decoding must read per second, of the measured bandwidth.
-    private var mbu: Double { bytesPerStep * decode / Double(batch) / limits.bandwidth }
-    /// Model FLOP utilisation of prefill, of the measured f32 peak.
-    private var mfu: Double { operationsPerToken * prefill / limits.f32 }
+    private func mbu(_ decode: Double) -> Double { bytesPerStep * decode / Double(batch) / limits.bandwidth }
+    /// Model FLOP utilisation of prefill: the time that the projections' multiply-adds take at the measured peaks of their types, of the
+    /// time they took. Attention and the last row's logits are not counted.
+    private var mfu: Double {
+        let (integer, float) = (Double(weights.quantizedElements), Double(weights.plainElements))
+        return 2 * (integer / limits.int8 + float / limits.f32) * prefill
+    }
+    /// The peaks that apply, by name.
+    private var peaks: String {
+        weights.plainElements == 0 ? "int8" : weights.quantizedElements == 0 ? "f32" : "int8 and f32"
+    }
+
+    private var machine: JSON {
+        [
+            "bandwidth_bytes_per_second": .number(limits.bandwidth), "peak_flops": .number(limits.f32),
+            "peak_bf16_flops": .number(limits.bf16), "peak_int8_operations": .number(limits.int8),
+            "threads": .integer(threads),
+        ]
+    }
 
     var json: JSON {
-        [
+        guard let decode, let firstToken else {
+            return [
+                "encode": [
+                    "tokens_per_second": .number(prefill), "sequences_per_second": .number(prefill / Double(prompt)),
+                ],
+                "machine": machine, "mfu": .number(mfu), "mfu_peak": .string(peaks),
+                "peak_rss_bytes": .integer(peakResidentBytes),
+            ]
+        }
+        return [
             "prefill": ["tokens_per_second": .number(prefill)],
             "decode": ["tokens_per_second": .number(decode)],
-            "machine": [
-                "bandwidth_bytes_per_second": .number(limits.bandwidth), "peak_flops": .number(limits.f32),
-                "peak_bf16_flops": .number(limits.bf16), "peak_int8_operations": .number(limits.int8),
-                "threads": .integer(threads),
-            ],
-            "mbu": .number(mbu),
+            "machine": machine,
+            "mbu": .number(mbu(decode)),
             "mfu": .number(mfu),
+            "mfu_peak": .string(peaks),
             "first_token_seconds": .number(firstToken),
             "peak_rss_bytes": .integer(peakResidentBytes),
         ]
@@ -119,13 +166,18 @@ private struct Report {
 
     var text: String {
         func tenth(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
-        return """
-            prefill      \(tenth(prefill)) tokens/s, \(tenth(mfu * 100)) % of the f32 peak (\(tenth(limits.f32 / 1e9)) GFLOP/s)
-            decode       \(tenth(decode)) tokens/s, \(tenth(mbu * 100)) % of the bandwidth (\(tenth(limits.bandwidth / 1e9)) GB/s)
-            first token  \(tenth(firstToken * 1000)) ms after the start, loading included
-            memory       \(tenth(Double(peakResidentBytes) / 1e6)) MB at most
-            threads      \(threads)
-
-            """
+        let limit = "(f32 \(tenth(limits.f32 / 1e9)), int8 \(tenth(limits.int8 / 1e9)) G operations/s)"
+        var lines = ["\(tenth(prefill)) tokens/s, \(tenth(mfu * 100)) % of the \(peaks) peak \(limit)"]
+        if let decode, let firstToken {
+            lines[0] = "prefill      " + lines[0]
+            let share = "\(tenth(mbu(decode) * 100)) % of the bandwidth (\(tenth(limits.bandwidth / 1e9)) GB/s)"
+            lines.append("decode       \(tenth(decode)) tokens/s, \(share)")
+            lines.append("first token  \(tenth(firstToken * 1000)) ms after the start, loading included")
+        } else {
+            lines[0] = "encode       \(tenth(prefill / Double(prompt))) texts/s, " + lines[0]
+        }
+        lines.append("memory       \(tenth(Double(peakResidentBytes) / 1e6)) MB at most")
+        lines.append("threads      \(threads)")
+        return lines.joined(separator: "\n") + "\n"
     }
 }

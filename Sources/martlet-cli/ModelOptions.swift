@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletModels
+import MartletTensors
 
 #if canImport(Glibc)
     import Glibc
@@ -46,6 +47,22 @@ struct ModelOptions: ParsableArguments {
     private static func run(_ name: String) -> String? {
         let model = name + "/model"
         return unsafe access(name + "/recipe.yaml", F_OK) == 0 && access(model, F_OK) == 0 ? model : nil
+    }
+}
+
+/// What keys and values are kept as between steps.
+enum CacheType: String, ExpressibleByArgument, CaseIterable {
+    case f32, f16, bf16
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case q8_0 = "q8_0"
+
+    var elementType: ElementType {
+        switch self {
+        case .f32: .f32
+        case .f16: .f16
+        case .bf16: .bf16
+        case .q8_0: .q8_0
+        }
     }
 }
 

@@ -28,8 +28,12 @@ struct SamplingOptions: ParsableArguments {
     @Option(help: "End where this text begins (may be repeated).")
     var stop: [String] = []
 
+    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
+    var cache = CacheType.f32
+
     var options: GenerationOptions {
-        GenerationOptions(maximumTokens: maxTokens, sampling: sampling, stopTexts: stop)
+        GenerationOptions(
+            maximumTokens: maxTokens, sampling: sampling, stopTexts: stop, cache: cache.elementType)
     }
 
     private var sampling: Sampling {

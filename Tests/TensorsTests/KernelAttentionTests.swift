@@ -1,4 +1,5 @@
 import CMartletKernels
+import MartletTensors
 import Testing
 
 #if canImport(Glibc)
@@ -18,6 +19,9 @@ extension KernelTests {
             AttentionCase(rows: 2, keys: 1100, keyHeads: 2, group: 7, headWidth: 16, valueWidth: 80, slopes: true),
             AttentionCase(rows: 9, keys: 600, keyHeads: 1, group: 2, headWidth: 7, valueWidth: 17, bias: true),
             AttentionCase(rows: 3, keys: 1030, keyHeads: 1, group: 1, headWidth: 16, valueWidth: 16, window: 3),
+            AttentionCase(rows: 13, keys: 129, keyHeads: 2, group: 4, headWidth: 40, valueWidth: 24, type: .bf16),
+            AttentionCase(rows: 2, keys: 600, keyHeads: 1, group: 7, headWidth: 16, valueWidth: 33, type: .f16),
+            AttentionCase(rows: 9, keys: 530, keyHeads: 2, group: 2, headWidth: 64, valueWidth: 32, type: .q8_0),
         ]
 
         @Test(arguments: cases) func agreesWithTheDefinition(_ what: AttentionCase) {
@@ -60,7 +64,7 @@ extension KernelTests {
             #expect(sameAtEachLevel("hidden") { problem.attend() }.allSatisfy { $0 == 0 })
         }
 
-        @Test(arguments: cases) func weightsAreTheSoftmax(_ what: AttentionCase) {
+        @Test(arguments: cases.filter { $0.type == .f32 }) func weightsAreTheSoftmax(_ what: AttentionCase) {
             let problem = AttentionProblem(what)
             let weights = sameAtEachLevel("\(what)") {
                 problem.weights(row: what.rows - 1, head: what.group - 1, keyHead: 0)
@@ -77,9 +81,10 @@ struct AttentionCase: Sendable, CustomStringConvertible {
     var cap: Float = 0
     var slopes = false
     var bias = false
+    var type = ElementType.f32
 
     var description: String {
-        "\(rows) rows, \(keys) keys, \(keyHeads) × \(group) heads of \(headWidth) and \(valueWidth)"
+        "\(rows) rows, \(keys) keys, \(keyHeads) × \(group) heads of \(headWidth) and \(valueWidth) as \(type)"
     }
 }
 
@@ -90,7 +95,7 @@ private struct AttentionProblem {
     var biases: [Float]
     let positions: [Int32]
     var lower, upper: [Int32]
-    let blocks: [[Float]]
+    let blocks: [[UInt8]]
 
     var queryStride: Int { what.keyHeads * what.group * what.headWidth }
     var outputStride: Int { what.keyHeads * what.group * what.valueWidth }
@@ -100,29 +105,34 @@ private struct AttentionProblem {
         var random = TestRandom(UInt64(what.keys))
         self.what = what
         queries = random.floats(what.rows * what.keyHeads * what.group * what.headWidth)
-        keys = random.floats(what.keys * what.keyHeads * what.headWidth)
-        values = random.floats(what.keys * what.keyHeads * what.valueWidth)
+        let (plainKeys, plainValues) = (
+            random.floats(what.keys * what.keyHeads * what.headWidth),
+            random.floats(what.keys * what.keyHeads * what.valueWidth)
+        )
+        // What the reference computes with is what the blocks hold.
+        keys = decoded(what.type, encoded(what.type, plainKeys))
+        values = decoded(what.type, encoded(what.type, plainValues))
         slopes = (0..<what.group).map { -0.02 * Float($0 + 1) }
         biases = what.bias ? random.floats(what.group * what.rows * what.keys) : []
         positions = (0..<what.rows).map { Int32(what.keys - what.rows + $0) }
         upper = positions.map { max($0, 0) + 1 }
         lower = upper.map { upper in what.window.map { max(0, upper - Int32($0)) } ?? 0 }
-        blocks = AttentionProblem.blocks(what, keys, values)
+        blocks = AttentionProblem.blocks(what, plainKeys, plainValues)
     }
 
     /// Stores the rows in two uneven parts per block, as a cache that grows does.
-    private static func blocks(_ what: AttentionCase, _ keys: [Float], _ values: [Float]) -> [[Float]] {
+    private static func blocks(_ what: AttentionCase, _ keys: [Float], _ values: [Float]) -> [[UInt8]] {
         let (keyRow, valueRow) = (what.keyHeads * what.headWidth, what.keyHeads * what.valueWidth)
         return stride(from: 0, to: what.keys, by: 64).map { start in
-            var block = [Float](
-                repeating: 0, count: martlet_block_floats(what.keyHeads, what.headWidth, what.valueWidth))
+            let bytes = martlet_block_bytes(what.type.kernelType, what.keyHeads, what.headWidth, what.valueWidth)
+            var block = [UInt8](repeating: 0, count: bytes)
             let end = min(start + 64, what.keys)
             let middle = min(start + 19, end)
             for part in [start..<middle, middle..<end] {
                 unsafe martlet_store_block(
-                    Array(keys[part.lowerBound * keyRow..<part.upperBound * keyRow]),
-                    Array(values[part.lowerBound * valueRow..<part.upperBound * valueRow]),
-                    part.count, what.keyHeads, what.headWidth, what.valueWidth, &block, part.lowerBound - start)
+                    what.type.kernelType, Array(keys[part.lowerBound * keyRow..<part.upperBound * keyRow]), keyRow,
+                    Array(values[part.lowerBound * valueRow..<part.upperBound * valueRow]), valueRow, part.count,
+                    what.keyHeads, 0, what.keyHeads, what.headWidth, what.valueWidth, &block, part.lowerBound - start)
             }
             return block
         }
@@ -131,14 +141,14 @@ private struct AttentionProblem {
     /// Runs `body` with the work of each key head in turn and returns the outputs.
     private func run(_ body: (_ work: inout martlet_attention) -> Void) -> [Float] {
         var outputs = [Float](repeating: .nan, count: what.rows * outputStride)
-        let floats = blocks.map(\.count).max() ?? 0
-        let memory = UnsafeMutableBufferPointer<Float>.allocate(capacity: blocks.count * floats)
+        let bytes = blocks.map(\.count).max() ?? 0
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: blocks.count * bytes, alignment: 64)
         defer { unsafe memory.deallocate() }
-        var list: [UnsafePointer<Float>?] = unsafe []
+        var list: [UnsafeRawPointer?] = unsafe []
         for (index, block) in blocks.enumerated() {
-            let base = unsafe memory.baseAddress.map { unsafe $0 + index * floats }
-            for (i, value) in block.enumerated() { unsafe base?[i] = value }
-            unsafe list.append(unsafe base.map { unsafe UnsafePointer($0) })
+            let base = unsafe memory.baseAddress.map { unsafe $0 + index * bytes }
+            unsafe base?.copyMemory(from: block, byteCount: block.count)
+            unsafe list.append(base.map { UnsafeRawPointer($0) })
         }
         unsafe queries.withUnsafeBufferPointer { queries in
             unsafe outputs.withUnsafeMutableBufferPointer { outputs in
@@ -163,6 +173,7 @@ private struct AttentionProblem {
                                                 what.headWidth, what.valueWidth
                                             )
                                             unsafe work.blocks = list.baseAddress
+                                            unsafe work.block_type = what.type.kernelType
                                             unsafe (work.key_heads, work.key_head) = (what.keyHeads, head)
                                             unsafe (work.lower, work.upper) = (lower.baseAddress, upper.baseAddress)
                                             unsafe (work.scale, work.cap) = (scale, what.cap)

@@ -17,8 +17,9 @@
 
 // ---------------------------------------------------------------- dispatch
 
-/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, avx2, avx512, neon) lowers the choice.
-typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVX512 } martlet_level;
+/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, neon, avx2, avxvnni, avx512) lowers the choice.
+/// NEON is that of arm64's dot product; without it the baseline is as good. AVXVNNI is AVX2 with the same.
+typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512 } martlet_level;
 
 /// The level in use, probed once.
 martlet_level martlet_kernel_level(void);
@@ -76,6 +77,11 @@ size_t martlet_activation_bytes(martlet_type type, size_t inputs);
 /// for quantized ones. Each row depends on itself alone.
 void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations);
 
+/// The same for inputs `first ..< end` of each row alone, multiples of 32, for quantized types. Row r's input `first` stands at
+/// `x + r * x_stride`.
+void martlet_prepare_part(martlet_type type, const float *x, size_t x_stride, size_t rows, size_t inputs, void *activations,
+                          size_t first, size_t end);
+
 /// y[r, o] = Σ_k x[r, k] · w[o, k] (+ bias[o]) for the outputs of panels `first ..< end`; `bias` may be NULL.
 /// y row r starts at `y + r * y_stride`; the stride is in floats. With `accumulate`, the sum is added to what y holds.
 void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
@@ -127,15 +133,25 @@ size_t martlet_argmax(const float *x, size_t count);
 #define MARTLET_BLOCK 64
 #define MARTLET_KEY_GROUP 16
 
-/// Floats of one block.
-static inline size_t martlet_block_floats(size_t key_heads, size_t head_width, size_t value_width) {
-    return MARTLET_BLOCK * key_heads * (head_width + value_width);
+/// Elements are f32, f16, bf16, or q8_0: int8 with an f16 scale per 32 elements of one key or value, which then must divide its width.
+/// q8_0's scales follow a head's keys as [head_width / 32][BLOCK] and its values as [BLOCK][value_width / 32].
+
+/// Bytes that one head's keys (or values) of `width` elements take in one block.
+static inline size_t martlet_head_bytes(martlet_type type, size_t width) {
+    return MARTLET_BLOCK * (type == MARTLET_F32 ? 4 * width : type == MARTLET_Q8_0 ? width + width / 32 * 2 : 2 * width);
 }
 
-/// Writes keys `[rows, key_heads, head_width]` and values `[rows, key_heads, value_width]` into one block from position
-/// `offset` (within the block) on; rows + offset ≤ BLOCK. Never-written positions must be finite: zero a block when it is made.
-void martlet_store_block(const float *keys, const float *values, size_t rows, size_t key_heads, size_t head_width,
-                         size_t value_width, float *block, size_t offset);
+/// Bytes of one block.
+static inline size_t martlet_block_bytes(martlet_type type, size_t key_heads, size_t head_width, size_t value_width) {
+    return key_heads * (martlet_head_bytes(type, head_width) + martlet_head_bytes(type, value_width));
+}
+
+/// Writes the keys and values of heads `first_head ..< end_head` of `key_heads` into one block from position `offset` (within the block) on;
+/// rows + offset ≤ BLOCK. Row r's keys of these heads stand at `keys + r * key_stride`, its values at `values + r * value_stride`.
+/// Never-written positions must be finite: zero a block when it is made.
+void martlet_store_block(martlet_type type, const float *keys, size_t key_stride, const float *values, size_t value_stride, size_t rows,
+                         size_t key_heads, size_t first_head, size_t end_head, size_t head_width, size_t value_width, void *block,
+                         size_t offset);
 
 /// Keys are reduced in segments of this many absolute positions; segments are merged in ascending order.
 #define MARTLET_SEGMENT 512
@@ -147,7 +163,8 @@ typedef struct {
     float *outputs;              // likewise, with output_stride and value_width
     size_t output_stride;
     size_t rows, group, head_width, value_width;
-    const float *const *blocks;  // block b holds positions b · BLOCK ..< (b + 1) · BLOCK
+    const void *const *blocks;   // block b holds positions b · BLOCK ..< (b + 1) · BLOCK
+    martlet_type block_type;     // of the blocks' elements
     size_t key_heads, key_head;  // the layout of a block, and the head of this work
     const int32_t *lower;        // row r sees keys lower[r] ..< upper[r]; an empty range gives zeros
     const int32_t *upper;
@@ -176,6 +193,7 @@ void martlet_attend_segment(const martlet_attention *work, size_t segment, float
 void martlet_attend_merge(const martlet_attention *work, const float *partials, size_t segments);
 
 /// The attention weights of one query row and one head of the group over keys 0 ..< keys (zero outside its range): for looking inside.
+/// Blocks of f32 only.
 void martlet_attention_weights(const martlet_attention *work, size_t row, size_t head_in_group, float *weights, size_t keys);
 
 // ---------------------------------------------------------------- random numbers
@@ -191,5 +209,7 @@ uint64_t martlet_read_all(const void *data, size_t bytes);
 uint64_t martlet_burn_f32(uint64_t iterations, float *sink);
 uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink);
 uint64_t martlet_burn_bf16(uint64_t iterations, float *sink);
+
+#include "martlet_step.h"
 
 #endif

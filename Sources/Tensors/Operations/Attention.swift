@@ -72,6 +72,7 @@ extension Tensor {
 
     /// The attention weights of every head over all keys, `[queryHeads, rows, keys]`: for looking inside.
     package func attentionWeights(to memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
+        precondition(memory.type == .f32, "attentionWeights: keys kept as \(memory.type)")
         let device = device(for: "attentionWeights")
         let (heads, rows, keys) = (shape[1], span.rows.count, memory.length)
         let weights = device.make([heads, rows, keys])

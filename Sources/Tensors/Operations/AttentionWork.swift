@@ -36,9 +36,9 @@ import CMartletKernels
         }
         let slopes = unsafe (numbers.mutablePointer + rows * 12).assumingMemoryBound(to: Float.self)
         for (head, slope) in (rule.slopes ?? []).enumerated() { unsafe slopes[head] = slope }
-        let blocks = unsafe pointers.mutablePointer.assumingMemoryBound(to: UnsafePointer<Float>?.self)
+        let blocks = unsafe pointers.mutablePointer.assumingMemoryBound(to: UnsafeRawPointer?.self)
         for (index, block) in memory.blocks.enumerated() {
-            unsafe blocks[index] = unsafe block.pointer.assumingMemoryBound(to: Float.self)
+            unsafe blocks[index] = block.pointer
         }
         let (queryStride, outputStride) = (shape[1] * shape[2], shape[1] * memory.valueWidth)
         // Only looking inside passes the query as its own result, and then nothing is written.
@@ -47,7 +47,8 @@ import CMartletKernels
             queries: query.floats + span.rows.lowerBound * queryStride, query_stride: queryStride,
             outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows,
             group: group,
-            head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, key_heads: keyHeads, key_head: 0,
+            head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, block_type: memory.type.kernelType,
+            key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,
             bias_row_stride: 0)

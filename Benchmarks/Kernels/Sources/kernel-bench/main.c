@@ -173,9 +173,9 @@ static void attend(int thread, int threads, void *context) {
 }
 
 static void attention(int threads, size_t rows, size_t keys, size_t key_heads, size_t group, size_t width, double bandwidth, double peak) {
-    const size_t blocks = (keys + MARTLET_BLOCK - 1) / MARTLET_BLOCK, floats = martlet_block_floats(key_heads, width, width);
+    const size_t blocks = (keys + MARTLET_BLOCK - 1) / MARTLET_BLOCK, floats = martlet_block_bytes(MARTLET_F32, key_heads, width, width) / 4;
     float *memory = filled(blocks * floats * sizeof(float), 0x11);
-    const float **list = filled(blocks * sizeof *list, 0);
+    const void **list = filled(blocks * sizeof *list, 0);
     for (size_t b = 0; b < blocks; b++) list[b] = memory + b * floats;
     const size_t stride = key_heads * group * width;
     int32_t *lower = filled(rows * sizeof *lower, 0), *upper = filled(rows * sizeof *upper, 0);
@@ -199,7 +199,7 @@ int main(int count, char **arguments) {
     const int threads = count > 1 ? atoi(arguments[1]) : 1;
     const char *filter = count > 2 ? arguments[2] : "";
     if (threads < 1 || threads > MAXIMUM_THREADS) return fprintf(stderr, "usage: kernel-bench [threads] [one|many|attention]\n"), 2;
-    static const char *const levels[] = {"scalar", "neon", "avx2", "avx512"};
+    static const char *const levels[] = {"scalar", "neon", "avx2", "avxvnni", "avx512"};
     printf("%s, %d thread%s\n%s\n", levels[martlet_kernel_level()], threads, threads == 1 ? "" : "s", martlet_processor_features());
     memory_task memory = {filled((size_t)600 << 20, 0x11), (size_t)600 << 20};
     const double bandwidth = (double)memory.bytes / 1e9 / fastest(threads, read_part, &memory);

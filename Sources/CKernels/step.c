@@ -1,0 +1,226 @@
+// The phases of a decoding step, from the kernels that everything else is made of.
+
+#include "panel.h"
+
+static size_t rounded_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
+static size_t panels_of(const martlet_step_matrix *matrix) { return (matrix->outputs + PANEL - 1) / PANEL; }
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/// Rows of a strip of 64 columns; two strips stay in the second-level cache.
+enum { STRIP_ROWS = 252 };
+
+static void normalise(const martlet_step_norm *norm, const float *x, float *y, size_t rows, size_t width) {
+    switch (norm->kind) {
+    case MARTLET_NORM_RMS: martlet_rms_norm(x, norm->weight, norm->offset, norm->epsilon, y, rows, width); break;
+    case MARTLET_NORM_LAYER: martlet_layer_norm(x, norm->weight, norm->bias, norm->epsilon, y, rows, width); break;
+    case MARTLET_NORM_NONE: memmove(y, x, rows * width * sizeof(float));
+    }
+}
+
+// ---------------------------------------------------------------- scratch of one thread
+
+/// Where the rows of a product stand: normed rows first, then the rows prepared for each matrix.
+static size_t prepared_at(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t matrix) {
+    size_t at = rounded_up(pass->rows * phase->inputs * sizeof(float));
+    for (size_t m = 0; m < matrix; m++) at += rounded_up(pass->rows * martlet_activation_bytes(phase->matrices[m].type, phase->inputs));
+    return at;
+}
+
+/// Queries and the key of one head; the attention kernel's scratch follows.
+static size_t head_floats(const martlet_step_attention *a) { return (a->group + 1) * a->head_width; }
+
+static martlet_attention head_work(const martlet_step_attention *a, size_t head) {
+    return (martlet_attention){.query_stride = a->group * a->head_width, .output_stride = a->key_heads * a->group * a->head_width,
+                               .rows = 1, .group = a->group, .head_width = a->head_width, .value_width = a->head_width,
+                               .key_heads = a->key_heads, .key_head = head, .block_type = a->block_type, .scale = a->scale, .cap = a->cap,
+                               .slopes = a->slopes ? a->slopes + head * a->group : NULL};
+}
+
+/// What an activation computes of one panel: a strip of 64 columns for each matrix.
+static size_t strips_at(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    return phase->prepared ? 0 : prepared_at(phase, pass, phase->matrix_count);
+}
+
+size_t martlet_step_scratch(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    const martlet_attention work = head_work(&phase->attention, 0);
+    switch (phase->kind) {
+    case MARTLET_STEP_ATTENTION:
+        return rounded_up(head_floats(&phase->attention) * sizeof(float)) + martlet_attend_scratch(&work) * sizeof(float);
+    case MARTLET_STEP_ACTIVATED:
+        return strips_at(phase, pass) + phase->matrix_count * smaller(pass->rows, STRIP_ROWS) * PANEL * sizeof(float);
+    case MARTLET_STEP_PRODUCT: case MARTLET_STEP_JOIN: break;
+    }
+    return prepared_at(phase, pass, phase->matrix_count);
+}
+
+// ---------------------------------------------------------------- products
+
+/// The rows that matrix number m multiplies: prepared before, prepared by this thread, or plain.
+static const void *activations_for(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t m, const uint8_t *scratch) {
+    if (phase->prepared) return phase->prepared;
+    if (is_quantized(phase->matrices[m].type)) {
+        size_t first = 0;
+        while (phase->matrices[first].type != phase->matrices[m].type) first++;
+        return scratch + prepared_at(phase, pass, first);
+    }
+    return phase->norm.kind == MARTLET_NORM_NONE && !(phase->attended && pass->segments > 1) ? (const void *)phase->x : scratch;
+}
+
+static void merge_segments(const martlet_step_attention *a, const martlet_step_pass *pass, float *y) {
+    for (size_t row = 0; row < pass->rows; row++)
+        for (size_t head = 0; head < a->key_heads; head++) {
+            martlet_attention work = head_work(a, head);
+            work.outputs = y + (row * a->key_heads + head) * a->group * a->head_width;
+            const size_t first = (row * a->key_heads + head) * pass->segments;
+            martlet_attend_merge(&work, a->partials + first * martlet_attend_partial_floats(&work), pass->segments);
+        }
+}
+
+void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch) {
+    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN || phase->prepared) return;
+    const float *x = phase->x;
+    float *rows = (float *)scratch;
+    if (phase->attended && pass->segments > 1) {
+        merge_segments(&phase->attention, pass, rows);
+        x = rows;
+    }
+    if (phase->norm.kind != MARTLET_NORM_NONE) {
+        normalise(&phase->norm, x, rows, pass->rows, phase->inputs);
+        x = rows;
+    }
+    for (size_t m = 0; m < phase->matrix_count; m++) {
+        const martlet_type type = phase->matrices[m].type;
+        bool done = !is_quantized(type);
+        for (size_t earlier = 0; earlier < m; earlier++) done |= phase->matrices[earlier].type == type;
+        if (!done) martlet_prepare(type, x, pass->rows, phase->inputs, scratch + prepared_at(phase, pass, m));
+    }
+}
+
+static void multiply(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t m, size_t first, size_t end,
+                     const uint8_t *scratch) {
+    const martlet_step_matrix *w = &phase->matrices[m];
+    martlet_matmul(w->type, w->packed, w->outputs, phase->inputs, activations_for(phase, pass, m, scratch), pass->rows, w->bias, w->y,
+                   w->outputs, phase->accumulate, first, end);
+}
+
+static void run_product(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t first, size_t end, const uint8_t *scratch) {
+    for (size_t m = 0, base = 0; m < phase->matrix_count && base < end; m++) {
+        const size_t panels = panels_of(&phase->matrices[m]), lower = first > base ? first - base : 0, upper = smaller(end - base, panels);
+        if (lower < upper) multiply(phase, pass, m, lower, upper, scratch);
+        base += panels;
+    }
+}
+
+/// Rows from `row` on and panel p of matrix number m, into a strip `[rows, 64]`.
+static void multiply_strip(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t m, size_t p, size_t row, size_t rows,
+                           const uint8_t *scratch, float *strip) {
+    const martlet_step_matrix *w = &phase->matrices[m];
+    const uint8_t *panel = (const uint8_t *)w->packed + p * martlet_panel_bytes(w->type, phase->inputs);
+    const uint8_t *activations = activations_for(phase, pass, m, scratch);
+    martlet_matmul(w->type, panel, smaller(PANEL, w->outputs - p * PANEL), phase->inputs,
+                   activations + row * martlet_activation_bytes(w->type, phase->inputs), rows, w->bias ? w->bias + p * PANEL : NULL, strip,
+                   PANEL, false, 0, 1);
+}
+
+/// Panel p for some rows; what was just computed is activated and prepared in cache, and does not go to memory as f32 on its way.
+static void activate_strip(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t p, size_t first, size_t rows,
+                           uint8_t *scratch) {
+    const size_t width = phase->matrices[0].outputs, column = p * PANEL, columns = smaller(PANEL, width - column);
+    float *gate = (float *)(scratch + strips_at(phase, pass)), *up = gate + smaller(pass->rows, STRIP_ROWS) * PANEL;
+    multiply_strip(phase, pass, 0, p, first, rows, scratch, gate);
+    if (phase->matrix_count == 2) multiply_strip(phase, pass, 1, p, first, rows, scratch, up);
+    for (size_t row = 0; row < rows; row++) {
+        float *own = gate + row * PANEL, *target = phase->next_prepared ? own : phase->matrices[0].y + (first + row) * width + column;
+        if (phase->matrix_count == 2) martlet_gate(phase->activation, own, up + row * PANEL, target, columns);
+        else martlet_activate(phase->activation, own, target, columns);
+    }
+    if (!phase->next_prepared) return;
+    uint8_t *prepared = (uint8_t *)phase->next_prepared + first * martlet_activation_bytes(phase->next_type, width);
+    martlet_prepare_part(phase->next_type, gate, PANEL, rows, width, prepared, column, column + columns);
+}
+
+static void run_activated(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t first, size_t end, uint8_t *scratch) {
+    for (size_t p = first; p < end; p++)
+        for (size_t row = 0; row < pass->rows; row += STRIP_ROWS)
+            activate_strip(phase, pass, p, row, smaller(STRIP_ROWS, pass->rows - row), scratch);
+}
+
+// ---------------------------------------------------------------- attention
+
+static void turn(const martlet_step_attention *a, const martlet_step_norm *norm, size_t row, size_t heads, float *x) {
+    if (norm->kind != MARTLET_NORM_NONE) normalise(norm, x, x, heads, a->head_width);
+    const size_t half = a->rotary_width / 2;
+    if (half) martlet_rotate(x, 1, heads, a->head_width, a->rotary_width, a->neighbours, a->cosines + row * half, a->sines + row * half);
+}
+
+static void run_attention(const martlet_step_attention *a, const martlet_step_pass *pass, size_t chunk, uint8_t *scratch) {
+    const size_t segment = chunk % pass->segments, head = chunk / pass->segments % a->key_heads, row = chunk / pass->segments / a->key_heads;
+    const martlet_step_memory *memory = &a->memories[row];
+    const size_t width = a->head_width, query_width = a->key_heads * a->group * width, key_width = a->key_heads * width;
+    float *queries = (float *)scratch, *key = queries + a->group * width;
+    memcpy(queries, a->queries + row * query_width + head * a->group * width, a->group * width * sizeof(float));
+    turn(a, &a->query_norm, row, a->group, queries);
+    if (segment == (size_t)memory->position / MARTLET_SEGMENT) {
+        memcpy(key, a->keys + row * key_width + head * width, width * sizeof(float));
+        turn(a, &a->key_norm, row, 1, key);
+        martlet_store_block(a->block_type, key, key_width, a->values + row * key_width + head * width, key_width, 1, a->key_heads, head,
+                            head + 1, width, width, (void *)memory->blocks[memory->position / MARTLET_BLOCK],
+                            (size_t)memory->position % MARTLET_BLOCK);
+    }
+    const int32_t upper = memory->position + 1;
+    martlet_attention work = head_work(a, head);
+    work.queries = queries, work.blocks = memory->blocks;
+    work.outputs = a->outputs + row * query_width + head * a->group * width;
+    work.lower = &memory->lower, work.upper = &upper, work.positions = &memory->position;
+    float *rest = (float *)(scratch + rounded_up(head_floats(a) * sizeof(float)));
+    if (pass->segments == 1) return martlet_attend(&work, 0, 1, rest);
+    martlet_attend_segment(&work, segment, a->partials + chunk * martlet_attend_partial_floats(&work), rest);
+}
+
+// ---------------------------------------------------------------- phases
+
+size_t martlet_step_chunks(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    switch (phase->kind) {
+    case MARTLET_STEP_ACTIVATED: return panels_of(&phase->matrices[0]);
+    case MARTLET_STEP_ATTENTION: return pass->rows * phase->attention.key_heads * pass->segments;
+    case MARTLET_STEP_JOIN: return 1;
+    case MARTLET_STEP_PRODUCT: break;
+    }
+    size_t panels = 0;
+    for (size_t m = 0; m < phase->matrix_count; m++) panels += panels_of(&phase->matrices[m]);
+    return panels;
+}
+
+size_t martlet_step_chunk_bytes(const martlet_step_phase *phase) {
+    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN) return 0;
+    const size_t bytes = martlet_panel_bytes(phase->matrices[0].type, phase->inputs);
+    return phase->kind == MARTLET_STEP_ACTIVATED ? bytes * phase->matrix_count : bytes;
+}
+
+void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t first, size_t end, uint8_t *scratch) {
+    switch (phase->kind) {
+    case MARTLET_STEP_PRODUCT: run_product(phase, pass, first, end, scratch); break;
+    case MARTLET_STEP_ACTIVATED: run_activated(phase, pass, first, end, scratch); break;
+    case MARTLET_STEP_ATTENTION:
+        for (size_t chunk = first; chunk < end; chunk++) run_attention(&phase->attention, pass, chunk, scratch);
+        break;
+    case MARTLET_STEP_JOIN:
+        normalise(&phase->norm, phase->x, (float *)scratch, pass->rows, phase->inputs);
+        martlet_add(phase->y, (const float *)scratch, phase->y, pass->rows * phase->inputs);
+    }
+}
+
+void martlet_step_foresee(const martlet_step_phase *phase, size_t first, size_t ahead) {
+    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN) return;
+    enum { SHARE = 1024 };
+    for (size_t m = 0; m < phase->matrix_count; m++) {
+        const size_t panels = panels_of(&phase->matrices[m]), bytes = martlet_panel_bytes(phase->matrices[m].type, phase->inputs);
+        const bool here = phase->kind == MARTLET_STEP_ACTIVATED || first < panels;
+        const uint8_t *from = (const uint8_t *)phase->matrices[m].packed + smaller(first, panels) * bytes + ahead * SHARE;
+        for (size_t i = 0; here && i < SHARE; i += 64) __builtin_prefetch(from + i, 0, 2);
+        if (phase->kind == MARTLET_STEP_PRODUCT) {
+            if (here) return;
+            first -= panels;
+        }
+    }
+}

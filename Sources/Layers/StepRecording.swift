@@ -1,0 +1,126 @@
+package import MartletTensors
+
+// How layers describe themselves to a step. A layer that has a part which steps do not know says so, and the model runs without.
+
+extension NormLayer {
+    package var stepNorm: StepNorm {
+        switch self {
+        case .layer(let weight, let bias, let epsilon):
+            .layer(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms(let weight, let offset, let epsilon):
+            .rms(weight: weight.tensor, offset: offset, epsilon: epsilon)
+        }
+    }
+}
+
+extension AttentionLayer {
+    /// Nil where steps do not know this kind of attention.
+    func stepAttention(rotation: (index: Int, neighbours: Bool)?) -> StepAttention? {
+        guard disentangled == nil, global == nil, let query = query.stepMatrix, let key = key.stepMatrix,
+            let value = value.stepMatrix
+        else { return nil }
+        var parts = StepAttention(
+            keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
+            key: key, value: value, scale: form.scale)
+        switch form.reach {
+        case .past: break
+        case .window(let size): parts.window = size
+        case .all, .around, .aroundAndGlobal: return nil
+        }
+        switch form.positions {
+        case .none, .rotary: parts.rotation = rotation
+        case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
+        case .linearBias, .buckets, .disentangled: return nil
+        }
+        (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
+        parts.cap = form.scoreCap
+        return parts
+    }
+}
+
+extension FeedForwardLayer {
+    /// The matrices of a plain or gated one.
+    var stepParts: (gate: StepMatrix?, up: StepMatrix, down: StepMatrix, activation: Activation)? {
+        switch self {
+        case .plain(let up, let activation, let down):
+            guard let up = up.stepMatrix, let down = down.stepMatrix else { return nil }
+            return (nil, up, down, activation)
+        case .gated(let gate, let activation, let up, let down):
+            guard let gate = gate.stepMatrix, let up = up.stepMatrix, let down = down.stepMatrix else { return nil }
+            return (gate, up, down, activation)
+        case .experts: return nil
+        }
+    }
+}
+
+extension Block {
+    /// Adds this layer to `plan`.
+    ///
+    /// - Returns: false, with the plan of no use, where the layer has a part that steps do not know.
+    package func record(in plan: StepPlan, rotation: (index: Int, neighbours: Bool)?) -> Bool {
+        guard cross == nil, let attend = attention.stepAttention(rotation: rotation),
+            let output = attention.output.stepMatrix, let forward = feedForward.stepParts
+        else { return false }
+        let (first, second) = (attentionNorms.before?.stepNorm, feedForwardNorms.before?.stepNorm)
+        func activate(_ norm: StepNorm?) {
+            plan.activate(gate: forward.gate, up: forward.up, forward.activation, norm: norm, for: forward.down)
+        }
+        switch arrangement {
+        case .before, .both:
+            plan.attend(attend, norm: first)
+            plan.addAttended(output, join: attentionNorms.after?.stepNorm)
+            activate(second)
+            plan.addActivated(forward.down, join: feedForwardNorms.after?.stepNorm)
+        case .parallelShared, .parallelSeparate:
+            // Both read the stream before either is added to it.
+            plan.attend(attend, norm: first)
+            activate(arrangement == .parallelShared ? first : second)
+            plan.addAttended(output, join: nil)
+            plan.addActivated(forward.down, join: nil)
+        case .after, .normedResidual: return false
+        }
+        return true
+    }
+}
+
+extension StackPositions {
+    /// Adds this stack's rotations to `plan`.
+    ///
+    /// - Returns: for each layer its rotation; nil where a layer's positions are of a kind that steps do not know.
+    package func record(in plan: StepPlan) -> (layers: [(index: Int, neighbours: Bool)?], turns: [StepRotation])? {
+        var turns: [StepRotation] = []
+        var ofKind: [(index: Int, neighbours: Bool)?] = []
+        for kind in kinds {
+            switch kind {
+            case .none: ofKind.append(nil)
+            case .rotary(let frequencies, let neighbours):
+                let index = plan.addRotation(pairs: frequencies.pairs)
+                turns.append(StepRotation(index: index, frequencies: frequencies))
+                ofKind.append((index, neighbours))
+            case .buckets, .relative: return nil
+            }
+        }
+        return (kindOfLayer.map { ofKind[$0] }, turns)
+    }
+}
+
+/// One of a plan's rotations and its angles.
+package struct StepRotation: Sendable {
+    let index: Int
+    let frequencies: RotaryFrequencies
+
+    /// The angles of a row at `position` of a sequence that reaches `extent`.
+    package func set(row: Int, position: Int, extent: Int, in plan: StepPlan) {
+        let place = unsafe plan.rotation(index, row: row)
+        unsafe frequencies.turn(
+            frequencies.frequencies(forExtent: extent), position: Int32(clamping: position), cosines: place.cosines,
+            sines: place.sines)
+    }
+}
+
+extension TokenTable {
+    /// Writes the vector of `id`, times `scale`, to `target`.
+    package func write(_ id: Int32, scale: Float = 1, to target: UnsafeMutablePointer<Float>) {
+        unsafe weight.tensor.decodeRow(Int(id), scale: scale, to: target)
+    }
+}

@@ -1,0 +1,71 @@
+import CMartletKernels
+
+/// A projection as a step reads it.
+package struct StepMatrix: Sendable {
+    package let matrix: PackedMatrix
+    package let bias: Tensor?
+
+    package init(_ matrix: PackedMatrix, bias: Tensor?) {
+        precondition(
+            bias.map { $0.type == .f32 && $0.shape.elements == matrix.outputs } ?? true,
+            "StepMatrix: [\(matrix.outputs), \(matrix.inputs)] with a bias of \(bias?.shape ?? [])")
+        (self.matrix, self.bias) = (matrix, bias)
+    }
+
+    /// What the kernel reads, as long as this lives.
+    func kernel(into y: UnsafeMutablePointer<Float>?) -> martlet_step_matrix {
+        unsafe martlet_step_matrix(
+            type: matrix.type.kernelType, packed: matrix.storage.pointer, outputs: matrix.outputs, bias: bias?.floats,
+            y: y)
+    }
+}
+
+/// A norm inside a step, its weights in f32.
+package enum StepNorm: Sendable {
+    case rms(weight: Tensor, offset: Float, epsilon: Float)
+    case layer(weight: Tensor?, bias: Tensor?, epsilon: Float)
+
+    /// What the kernel reads, as long as `held` lives.
+    var kernel: martlet_step_norm {
+        switch self {
+        case .rms(let weight, let offset, let epsilon):
+            unsafe martlet_step_norm(
+                kind: MARTLET_NORM_RMS, weight: weight.floats, bias: nil, offset: offset, epsilon: epsilon)
+        case .layer(let weight, let bias, let epsilon):
+            unsafe martlet_step_norm(
+                kind: MARTLET_NORM_LAYER, weight: weight?.floats, bias: bias?.floats, offset: 0, epsilon: epsilon)
+        }
+    }
+
+    var held: [Storage] {
+        switch self {
+        case .rms(let weight, _, _): [weight.storage]
+        case .layer(let weight, let bias, _): [weight, bias].compactMap { $0?.storage }
+        }
+    }
+}
+
+/// Attention inside a step: softmax(q kᵀ · scale) v over the past, or a window of it.
+package struct StepAttention: Sendable {
+    package var keyHeads: Int
+    /// Query heads that share a key head.
+    package var group: Int
+    package var headWidth: Int
+    package var query, key, value: StepMatrix
+    package var queryNorm: StepNorm?
+    package var keyNorm: StepNorm?
+    /// Which of the plan's rotations turns queries and keys, and whether pairs are neighbours.
+    package var rotation: (index: Int, neighbours: Bool)?
+    package var scale: Float
+    package var cap: Float?
+    /// One per query head.
+    package var slopes: [Float]?
+    package var window: Int?
+
+    package init(
+        keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, key: StepMatrix, value: StepMatrix, scale: Float
+    ) {
+        (self.keyHeads, self.group, self.headWidth, self.scale) = (keyHeads, group, headWidth, scale)
+        (self.query, self.key, self.value) = (query, key, value)
+    }
+}

@@ -1,0 +1,118 @@
+import CMartletKernels
+
+/// Runs the phases of a plan on all threads of its device, in one region: threads meet after each phase and never park in between.
+@safe final class StepRunner: ChunkedWork {
+    private let board: PhaseBoard
+    private let scratch: [Storage]
+    private var partials: Storage?
+    /// For each phase, how many chunks to take at once.
+    private let grains: [Int]
+    /// What the threads of the run in progress read.
+    private var phases: UnsafePointer<martlet_step_phase>?
+    private var count = 0
+    private var pass: martlet_step_pass
+
+    /// A plan all of whose phases are known.
+    init(_ plan: StepPlan) {
+        let device = plan.device
+        board = unsafe PhaseBoard(phases: plan.phases.count, members: device.threads)
+        var pass = martlet_step_pass(rows: plan.capacity, segments: 1)
+        var bytes = 0
+        var grains: [Int] = []
+        for index in unsafe plan.phases.indices {
+            bytes = max(bytes, unsafe martlet_step_scratch(&plan.phases[index], &pass))
+            grains.append(StepRunner.grain(chunkBytes: unsafe martlet_step_chunk_bytes(&plan.phases[index])))
+        }
+        self.grains = grains
+        self.pass = pass
+        scratch = (0..<device.threads).map { _ in Storage(bytes: bytes) }
+    }
+
+    /// About a microsecond's reading: less would be lost in taking, more in waiting for the last one.
+    private static func grain(chunkBytes: Int) -> Int { chunkBytes == 0 ? 1 : max(1, 16_384 / chunkBytes) }
+
+    func run(_ plan: StepPlan, rows: Int, segments: Int) {
+        reservePartials(plan, rows: rows, segments: segments)
+        pass = martlet_step_pass(rows: rows, segments: segments)
+        unsafe plan.phases.withUnsafeBufferPointer { phases in
+            guard let first = phases.baseAddress else { return }
+            unsafe self.phases = first
+            count = phases.count
+            for index in 0..<count { board.open(index, chunks: unsafe martlet_step_chunks(first + index, &pass)) }
+            plan.device.pool.run(chunks: board.members, self)
+        }
+    }
+
+    /// One thread's way through all phases.
+    func run(chunk member: Int) {
+        guard let phases = unsafe phases else { return }
+        var own = pass
+        unsafe withUnsafePointer(to: &own) { unsafe work(phases, $0, member: member) }
+    }
+
+    private func work(
+        _ phases: UnsafePointer<martlet_step_phase>, _ pass: UnsafePointer<martlet_step_pass>, member: Int
+    ) {
+        let scratch = unsafe scratch[member].mutablePointer.assumingMemoryBound(to: UInt8.self)
+        for index in 0..<count {
+            let phase = unsafe phases + index
+            let chunks = unsafe martlet_step_chunks(phase, pass)
+            var done = 0
+            while let range = board.claim(index, member: member, grain: grains[index]) {
+                // Only the holder of a chunk may read what the phase reads: the others may have gone on.
+                if done == 0 { unsafe martlet_step_prologue(phase, pass, scratch) }
+                unsafe martlet_step_run(phase, pass, range.lowerBound, range.upperBound, scratch)
+                done += range.count
+            }
+            if done > 0 { board.finish(index, chunks: done) }
+            guard index + 1 < count else { return unsafe wait(index, chunks, next: nil, from: 0) }
+            let next = unsafe phases + index + 1
+            let from = board.share(of: member, chunks: unsafe martlet_step_chunks(next, pass)).lowerBound
+            unsafe wait(index, chunks, next: next, from: from)
+        }
+    }
+
+    /// Until all chunks of a phase are done; meanwhile the weights that come next are asked for.
+    private func wait(_ phase: Int, _ chunks: Int, next: UnsafePointer<martlet_step_phase>?, from: Int) {
+        var turns = 0
+        while !board.isDone(phase, chunks: chunks) {
+            if turns < 128, let next = unsafe next {
+                unsafe martlet_step_foresee(next, from, turns)
+            } else if turns < 4_000 {
+                martlet_spin_hint()
+            } else {
+                SystemThread.yield()
+            }
+            turns += 1
+        }
+    }
+
+    /// Room for what the segments of long memories give.
+    private func reservePartials(_ plan: StepPlan, rows: Int, segments: Int) {
+        guard segments > 1 else { return }
+        let bytes = rows * segments * plan.memories.partialFloats * 4
+        guard partials.map({ $0.bytes < bytes }) ?? true else { return }
+        let storage = Storage(bytes: bytes * 2)
+        partials = storage
+        for index in unsafe plan.phases.indices {
+            unsafe plan.phases[index].attention.partials = storage.mutablePointer.assumingMemoryBound(to: Float.self)
+        }
+    }
+}
+
+extension StepPlan {
+    /// Row `row` of the next run is the last position of `memory` in layer `layer`; all layers have as many positions.
+    package func setMemory(layer: Int, row: Int, _ memory: KeyValueBlocks) {
+        precondition(layer < memories.count && row < capacity, "StepPlan: layer \(layer), row \(row)")
+        let position = memories.set(layer: layer, row: row, memory)
+        if row == 0 && layer == 0 { longest = 0 }
+        longest = max(longest, position)
+    }
+
+    /// All phases for the first `rows` rows, whose vectors, rotations and memories have been set.
+    package func run(rows: Int) {
+        guard let runner else { preconditionFailure("StepPlan: no logits have been asked for") }
+        precondition(rows >= 1 && rows <= capacity, "StepPlan: \(rows) of \(capacity) rows")
+        runner.run(self, rows: rows, segments: longest / Int(MARTLET_SEGMENT) + 1)
+    }
+}
