@@ -36,7 +36,8 @@ package struct SpeedTest {
             var cache = KeyValueCache(stack, sequences: batch, type: type, on: device)
             let step = DecoderStep(decoder, rows: batch, cache: type, on: device)
             let prefill = measure { read(prompt, batch, chunk, &cache) }
-            let decode = measure { for index in 0..<generate { advance(prompt + index, batch, step, &cache) } }
+            let count = round == 0 ? min(generate, 4) : generate
+            let decode = measure { for index in 0..<count { advance(prompt + index, batch, step, &cache) } }
             guard round > 0 else { continue }
             result.prefill.append(prefill)
             result.decode.append(decode)

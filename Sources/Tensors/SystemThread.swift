@@ -33,9 +33,6 @@ package struct SystemThread: Sendable {
     /// Waits for its end. - Precondition: neither joined nor detached before.
     package func join() { pthread_join(handle, nil) }
 
-    /// Lets other threads have the processor for a moment.
-    package static func yield() { sched_yield() }
-
     /// Lets it end by itself.
     package func detach() { pthread_detach(handle) }
 }

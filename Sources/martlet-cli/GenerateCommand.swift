@@ -27,9 +27,13 @@ struct GenerateCommand: AsyncParsableCommand {
 
     func validate() throws {
         if !(1...1_000).contains(beams) { throw ValidationError("--beams is \(beams), but lies between 1 and 1000.") }
-        if beams > 1 && (sampling.temperature != 0 || !sampling.stop.isEmpty || sampling.repeatPenalty != 1) {
+        if beams > 1
+            && (sampling.temperature != 0 || !sampling.stop.isEmpty || sampling.repeatPenalty != 1
+                || sampling.cache != .f32)
+        {
             throw ValidationError(
-                "--beams searches for the most probable text: leave out --temperature, --stop and --repeat-penalty.")
+                "--beams searches for the most probable text: leave out --temperature, --stop, --repeat-penalty and --cache."
+            )
         }
         if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
     }

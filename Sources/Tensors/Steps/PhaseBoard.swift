@@ -11,6 +11,8 @@ import Synchronization
     /// For each phase, a word per member (its share's lower end, and its upper one above bit 32) and one of what is done; a cache line each.
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
     private static let stride = 8
+    private let parked = Atomic<Int>(0)
+    private let signal = Signal()
 
     init(phases: Int, members: Int) {
         self.members = members
@@ -48,12 +50,24 @@ import Synchronization
         return nil
     }
 
-    func finish(_ phase: Int, chunks: Int) {
-        unsafe word(phase, members).pointee.add(UInt64(chunks), ordering: .releasing)
+    /// A member has done `done` of the `chunks` of a phase.
+    func finish(_ phase: Int, _ done: Int, of chunks: Int) {
+        let sum = unsafe word(phase, members).pointee.add(UInt64(done), ordering: .sequentiallyConsistent).newValue
+        // Whoever parks says so first and looks at the sum second; here it is the other way round.
+        if sum >= UInt64(chunks), parked.load(ordering: .sequentiallyConsistent) > 0 { signal.wakeAll() }
     }
 
     func isDone(_ phase: Int, chunks: Int) -> Bool {
-        unsafe word(phase, members).pointee.load(ordering: .acquiring) >= UInt64(chunks)
+        unsafe word(phase, members).pointee.load(ordering: .sequentiallyConsistent) >= UInt64(chunks)
+    }
+
+    /// Sleeps until a phase is done: for when its last chunk is with a thread that does not run.
+    func park(until phase: Int, chunks: Int) {
+        signal.withLock {
+            parked.add(1, ordering: .sequentiallyConsistent)
+            while !isDone(phase, chunks: chunks) { signal.sleep() }
+            parked.subtract(1, ordering: .sequentiallyConsistent)
+        }
     }
 
     private func take(_ phase: Int, _ member: Int, _ grain: Int, fromEnd: Bool) -> Range<Int>? {

@@ -64,7 +64,7 @@ import CMartletKernels
                 unsafe martlet_step_run(phase, pass, range.lowerBound, range.upperBound, scratch)
                 done += range.count
             }
-            if done > 0 { board.finish(index, chunks: done) }
+            if done > 0 { board.finish(index, done, of: chunks) }
             guard index + 1 < count else { return unsafe wait(index, chunks, next: nil, from: 0) }
             let next = unsafe phases + index + 1
             let from = board.share(of: member, chunks: unsafe martlet_step_chunks(next, pass)).lowerBound
@@ -72,19 +72,20 @@ import CMartletKernels
         }
     }
 
+    /// About 50 µs: longer than any chunk takes that its thread can compute undisturbed.
+    private static let turns = 1_000
+
     /// Until all chunks of a phase are done; meanwhile the weights that come next are asked for.
     private func wait(_ phase: Int, _ chunks: Int, next: UnsafePointer<martlet_step_phase>?, from: Int) {
-        var turns = 0
-        while !board.isDone(phase, chunks: chunks) {
-            if turns < 128, let next = unsafe next {
-                unsafe martlet_step_foresee(next, from, turns)
-            } else if turns < 4_000 {
-                martlet_spin_hint()
+        for turn in 0..<StepRunner.turns {
+            if board.isDone(phase, chunks: chunks) { return }
+            if turn < 128, let next = unsafe next {
+                unsafe martlet_step_foresee(next, from, turn)
             } else {
-                SystemThread.yield()
+                martlet_spin_hint()
             }
-            turns += 1
         }
+        board.park(until: phase, chunks: chunks)
     }
 
     /// Room for what the segments of long memories give.
