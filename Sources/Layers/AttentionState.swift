@@ -41,6 +41,7 @@ public struct Uncached: AttentionState {
         layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
         let query = inputs.query
+        if inputs.isTracked && recording == .nothing { return attendTracked(form, inputs, rows: rows) }
         let device = query.device(for: "attend")
         let result = device.make(query.shape)
         var globalsBefore = 0
@@ -76,6 +77,13 @@ public struct Uncached: AttentionState {
         let result = device.make(query.shape)
         let (keys, values) = project(source.hidden)
         let rule = form.scoreRule(keys: 0)
+        if recording == .nothing && (query.node ?? keys.node ?? values.node) != nil {
+            let parts = zip(rows.sequences, source.ranges).filter { !$0.0.rows.isEmpty }.map { sequence, keys in
+                AttentionPart(
+                    span: Architecture.Reach.all.span(of: sequence, length: keys.count), keys: keys, rule: rule)
+            }
+            return query.attention(keys: keys, values: values, parts)
+        }
         for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             let memory = KeyValueBlocks(form, keys: keys, values: values, rows: source.ranges[index], on: device)
             let span = Architecture.Reach.all.span(of: sequence, length: memory.length)
@@ -85,6 +93,32 @@ public struct Uncached: AttentionState {
             }
         }
         return result
+    }
+}
+
+extension AttentionInputs {
+    /// Whether gradients flow through.
+    fileprivate var isTracked: Bool {
+        if (query.node ?? key.node ?? value.node) != nil { return true }
+        return switch bias {
+        case nil: false
+        case .distances(let bias): bias.values.node != nil
+        case .pairs(let biases): biases.contains { $0.node != nil }
+        }
+    }
+}
+
+extension Uncached {
+    private func attendTracked(_ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows) -> Tensor {
+        precondition(inputs.global == nil, "Uncached: global positions have no gradients")
+        let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
+            let sequence = rows.sequences[index]
+            precondition(sequence.start == 0, "Uncached: a sequence continues, but nothing is remembered")
+            return AttentionPart(
+                span: form.reach.span(of: sequence, length: sequence.rows.count), keys: sequence.rows,
+                rule: form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index))
+        }
+        return inputs.query.attention(keys: inputs.key, values: inputs.value, parts)
     }
 }
 

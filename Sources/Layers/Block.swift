@@ -45,15 +45,19 @@ package struct Block: Sendable {
         _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?,
         _ state: inout some AttentionState
     ) -> Tensor {
+        func dropped(_ x: Tensor, _ site: Int) -> Tensor { x.dropped(rows.training?.dropout(layer: layer, site)) }
         func attend(_ x: Tensor, _ state: inout some AttentionState) -> Tensor {
-            attention(x, rows, layer: layer, positions: positions, &state)
+            dropped(attention(x, rows, layer: layer, positions: positions, &state), 0)
+        }
+        func feedForward(_ x: Tensor) -> Tensor {
+            dropped(self.feedForward(x, balance: rows.training?.expertBalance ?? 0), 2)
         }
         switch arrangement {
         case .before, .both:
             var x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
             if let cross, let source {
                 let attended = cross.attention.across(cross.norms.before(x), rows, layer: layer, source: source, &state)
-                x = x + cross.norms.after(attended)
+                x = x + cross.norms.after(dropped(attended, 1))
             }
             return x + feedForwardNorms.after(feedForward(feedForwardNorms.before(x)))
         case .normedResidual:
@@ -63,7 +67,8 @@ package struct Block: Sendable {
         case .after:
             var x = attentionNorms.after(x + attend(x, &state))
             if let cross, let source {
-                x = cross.norms.after(x + cross.attention.across(x, rows, layer: layer, source: source, &state))
+                let attended = cross.attention.across(x, rows, layer: layer, source: source, &state)
+                x = cross.norms.after(x + dropped(attended, 1))
             }
             return feedForwardNorms.after(x + feedForward(x))
         case .parallelShared:

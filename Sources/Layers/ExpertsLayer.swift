@@ -23,30 +23,28 @@ package struct ExpertsLayer: Sendable {
         }
     }
 
-    /// `[rows, width]` to the same shape.
-    package func callAsFunction(_ x: Tensor) -> Tensor {
-        let routes = routes(of: router(x).softmax())
-        let result = withoutRouter(x)
-        for (expert, routed) in routes.enumerated() where !routed.isEmpty {
-            let output = experts[expert](x.selecting(rows: routed.map(\.row)))
-            result.add(rows: routed.map(\.row), of: output, weights: routed.map(\.weight))
+    /// `[rows, width]` to the same shape; `balance` weighs a loss that spreads the rows evenly (see `Tensor.balanced`).
+    package func callAsFunction(_ x: Tensor, balance: Float = 0) -> Tensor {
+        let probabilities = router(x).softmax()
+        let routes = routes(of: probabilities)
+        let results = routes.enumerated().map { expert, route in
+            route.rows.isEmpty ? nil : experts[expert](x.selecting(rows: route.rows))
         }
-        return result
+        return Tensor.mixture(
+            onto: withoutRouter(x), results, routes,
+            probabilities: probabilities.balanced(routes, coefficient: balance),
+            renormalised: form.routing == .renormalised)
     }
 
     /// What every row gets, wherever it is sent: the shared expert's result times σ(gate), or zeros.
     private func withoutRouter(_ x: Tensor) -> Tensor {
-        let result = x * 0
-        if let shared {
-            let weights = shared.gate(x).activated(.sigmoid).values
-            result.add(rows: Array(weights.indices), of: shared.expert(x), weights: weights)
-        }
-        return result
+        guard let shared else { return x.untracked * 0 }
+        return shared.expert(x).scaled(byRow: shared.gate(x).activated(.sigmoid))
     }
 
     /// For each expert, the rows it serves and their weights.
-    private func routes(of probabilities: Tensor) -> [[(row: Int, weight: Float)]] {
-        var routes: [[(row: Int, weight: Float)]] = Array(repeating: [], count: form.count)
+    private func routes(of probabilities: Tensor) -> [ExpertRoute] {
+        var routes = Array(repeating: ExpertRoute(), count: form.count)
         let values = probabilities.values
         for row in 0..<probabilities.shape[0] {
             let scores = values[row * form.count..<(row + 1) * form.count]
@@ -55,7 +53,10 @@ package struct ExpertsLayer: Sendable {
                 .sorted { $0.element == $1.element ? $0.offset < $1.offset : $0.element > $1.element }.prefix(
                     form.active)
             let total = form.routing == .renormalised ? chosen.reduce(0) { $0 + $1.element } : 1
-            for (expert, score) in chosen { routes[expert].append((row, score / total)) }
+            for (expert, score) in chosen {
+                routes[expert].rows.append(row)
+                routes[expert].weights.append(score / total)
+            }
         }
         return routes
     }

@@ -22,8 +22,8 @@ package enum FeedForwardLayer: Sendable {
         }
     }
 
-    /// `[rows, width]` to the same shape.
-    package func callAsFunction(_ x: Tensor) -> Tensor {
+    /// `[rows, width]` to the same shape; `balance` as in ``ExpertsLayer``.
+    package func callAsFunction(_ x: Tensor, balance: Float = 0) -> Tensor {
         if let (gate, up, down, activation) = stepParts, gate.map({ $0.matrix.type == up.matrix.type }) ?? true {
             return x.fedForward(gate: gate, up: up, activation, down: down)
         }
@@ -34,7 +34,7 @@ package enum FeedForwardLayer: Sendable {
             let projected = Linear.together([gate, up], x)
             return down(projected[0].gating(projected[1], activation))
         case .experts(let experts):
-            return experts(x)
+            return experts(x, balance: balance)
         }
     }
 }

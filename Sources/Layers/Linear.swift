@@ -45,22 +45,26 @@ package struct Linear: Sendable {
     /// `[rows, inputs]` to `[rows, outputs]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         statistics?.add(x)
-        return x.multiplied(by: matrix(on: x.device(for: "linear")), bias: bias?.tensor)
+        return switch weight {
+        case .packed(let matrix): x.multiplied(by: matrix, bias: bias?.tensor)
+        case .stored(let parameter): x.multiplied(byStored: parameter.tensor, bias: bias?.tensor)
+        }
     }
 
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
     package static func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
-        let device = x.device(for: "linear")
+        let packed = projections.compactMap(\.packed)
+        guard packed.count == projections.count else { return projections.map { $0(x) } }
         for projection in projections { projection.statistics?.add(x) }
-        return x.multiplied(
-            byEach: projections.map { $0.matrix(on: device) }, biases: projections.map { $0.bias?.tensor })
+        return x.multiplied(byEach: packed, biases: projections.map { $0.bias?.tensor })
     }
 
-    private func matrix(on device: Device) -> PackedMatrix {
-        switch weight {
-        case .packed(let matrix): matrix
-        case .stored(let parameter): PackedMatrix(parameter.tensor, on: device)
-        }
+    private var packed: PackedMatrix? { if case .packed(let matrix) = weight { matrix } else { nil } }
+
+    /// Weight and bias as they are stored. - Precondition: nothing is packed.
+    package var stored: (weight: Tensor, bias: Tensor?) {
+        guard case .stored(let parameter) = weight else { preconditionFailure("linear: a packed weight is not stored") }
+        return (parameter.tensor, bias?.tensor)
     }
 }
 

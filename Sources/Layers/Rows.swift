@@ -26,6 +26,8 @@ public struct Rows: Sendable {
     /// For each row, sentence A or B (BERT).
     public private(set) var segments: [Int32] = []
     public private(set) var sequences: [Sequence] = []
+    /// What a training pass adds; nothing when nil.
+    package var training: TrainingPass?
 
     public init() {}
 

@@ -32,7 +32,10 @@ package struct BlockStack: Sendable {
         let input = x
         var x = x
         for (index, block) in blocks.enumerated() {
-            x = block(x, rows, layer: index, positions: positions[index], source: source, &state)
+            x =
+                rows.training?.recomputation == .byLayer
+                ? block.recomputed(x, rows, layer: index, positions: positions[index], source: source)
+                : block(x, rows, layer: index, positions: positions[index], source: source, &state)
             if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
             observe(index, x)
         }

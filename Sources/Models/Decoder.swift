@@ -11,7 +11,7 @@ package struct Decoder: Sendable {
     let stack: BlockStack
     /// From the hidden states to the width of a narrower token table.
     let narrowing: Linear?
-    let head: TokenHeadLayer
+    package let head: TokenHeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than this assembly runs.
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {

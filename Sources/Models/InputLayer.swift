@@ -26,6 +26,10 @@ package struct InputLayer: Sendable {
     }
 
     package func callAsFunction(_ rows: Rows, on device: Device) -> Tensor {
+        made(rows, on: device).dropped(rows.training?.dropout(layer: -1, 0))
+    }
+
+    private func made(_ rows: Rows, on device: Device) -> Tensor {
         let x = tokens(rows.tokens, scale: form.scale, on: device)
         switch form.factorised?.order {
         case nil: return normed(placed(x, rows, on: device))

@@ -39,6 +39,26 @@ package struct TokenHeadLayer: Sendable {
         if let cap = form.cap { logits = logits.softCapped(cap) }
         return logits
     }
+
+    /// The losses of `hidden` `[rows, width]`, with the gradients of their sum times `factor` in `flow`, which then runs from the root.
+    package func loss(
+        _ hidden: Tensor, _ targets: [Int32], _ form: LossForm, factor: Float = 1, _ flow: inout GradientFlow
+    ) -> (sums: LossSums, root: GradientNode?) {
+        flow.crossEntropy(transform?(hidden) ?? hidden, logitProjection, targets, form, factor: factor)
+    }
+
+    /// The losses alone.
+    package func loss(_ hidden: Tensor, _ targets: [Int32], _ form: LossForm) -> LossSums {
+        let chosen = targets.indices.filter { targets[$0] >= 0 }
+        let rows = chosen.count == targets.count ? hidden : hidden.selecting(rows: chosen)
+        return (transform?(rows) ?? rows).crossEntropy(logitProjection, chosen.map { targets[$0] }, form)
+    }
+
+    private var logitProjection: LogitProjection {
+        let (weight, bias) = projection.stored
+        return LogitProjection(
+            weight: weight, bias: bias, scale: form.scale, constant: constant?.tensor, cap: form.cap)
+    }
 }
 
 /// norm(f(W x + b)).

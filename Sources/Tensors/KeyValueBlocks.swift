@@ -27,6 +27,12 @@ package struct KeyValueBlocks: Sendable {
         (self.keyHeads, self.headWidth, self.valueWidth) = (keyHeads, headWidth, valueWidth)
     }
 
+    /// Their shape alone, for a backward pass, which reads rows of keys and values instead.
+    init(describing length: Int, keys: Tensor, values: Tensor) {
+        self.init(keyHeads: keys.shape[1], headWidth: keys.shape[2], valueWidth: values.shape[2])
+        self.length = length
+    }
+
     /// What keys and values can be kept as.
     package static let types: [ElementType] = [.f32, .f16, .bf16, .q8_0]
 

@@ -9,20 +9,30 @@ public struct Tensor: Sendable {
     public let type: ElementType
     /// Where operations on this tensor compute; nil for stored weights.
     package let device: Device?
+    /// How gradients flow back from here; nil for what nobody differentiates by, which is everything outside of training.
+    package let node: GradientNode?
 
     /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
     public init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
         self.init(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: nil)
     }
 
-    package init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType, device: Device?) {
+    package init(
+        storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType, device: Device?,
+        node: GradientNode? = nil
+    ) {
         precondition(shape.width % type.blockElements == 0, "Tensor: rows of \(shape) do not fill blocks of \(type)")
         let bytes = shape.elements / type.blockElements * type.blockBytes
         precondition(
             byteOffset >= 0 && byteOffset + bytes <= storage.bytes,
             "Tensor: \(shape) \(type) at \(byteOffset) does not fit \(storage.bytes) bytes")
         (self.storage, self.byteOffset, self.shape, self.type) = (storage, byteOffset, shape, type)
-        self.device = device
+        (self.device, self.node) = (device, node)
+    }
+
+    /// The same elements with another node.
+    package func tracked(by node: GradientNode?) -> Tensor {
+        Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device, node: node)
     }
 
     /// An f32 tensor holding a copy of `values`.
@@ -61,7 +71,7 @@ public struct Tensor: Sendable {
     /// The same elements under another shape of equal size.
     public func reshaped(_ shape: Shape) -> Tensor {
         precondition(shape.elements == self.shape.elements, "reshaped: \(self.shape) to \(shape)")
-        return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device)
+        return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device, node: node)
     }
 
     /// Rows `range` of the first axis, sharing storage.
@@ -71,9 +81,17 @@ public struct Tensor: Sendable {
         var extents = shape.array
         let each = shape[0] == 0 ? 0 : bytes / shape[0]
         extents[0] = range.count
-        return Tensor(
+        let result = Tensor(
             storage: storage, byteOffset: byteOffset + range.lowerBound * each, shape: Shape(extents), type: type,
             device: device)
+        guard let node else { return result }
+        let (first, bytes) = (range.lowerBound * each, result.bytes)
+        return result.recorded([self]) { gradient, flow in
+            let whole = flow.device.make(node.shape).filled(with: 0)
+            unsafe (whole.storage.mutablePointer + whole.byteOffset + first).copyMemory(
+                from: gradient.pointer, byteCount: bytes)
+            flow.add(whole, to: node)
+        }
     }
 
     /// A copy of the elements. - Precondition: `type` is f32.

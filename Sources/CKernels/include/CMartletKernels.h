@@ -211,5 +211,6 @@ uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink);
 uint64_t martlet_burn_bf16(uint64_t iterations, float *sink);
 
 #include "martlet_step.h"
+#include "training.h"
 
 #endif

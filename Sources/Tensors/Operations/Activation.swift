@@ -33,11 +33,39 @@ public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
 extension Tensor {
     /// f(x).
     package func activated(_ f: Activation) -> Tensor {
-        unsafe mapped("activated", cost: 16) { unsafe martlet_activate(f.kernel, $0, $1, $2) }
+        let result = unsafe mapped("activated", cost: 16) { unsafe martlet_activate(f.kernel, $0, $1, $2) }
+        guard let node else { return result }
+        let x = untracked
+        return result.recorded([self]) { gradient, flow in
+            let dx = unsafe x.combined(with: gradient, "activated", cost: 32) {
+                unsafe martlet_activate_backward(f.kernel, $0, $1, $2, $3)
+            }
+            flow.add(dx, to: node)
+        }
     }
 
     /// f(self) · up, of one shape: the gate of arXiv:2002.05202.
     package func gating(_ up: Tensor, _ f: Activation) -> Tensor {
-        unsafe combined(with: up, "gating", cost: 16) { unsafe martlet_gate(f.kernel, $0, $1, $2, $3) }
+        let result = unsafe combined(with: up, "gating", cost: 16) { unsafe martlet_gate(f.kernel, $0, $1, $2, $3) }
+        if node == nil && up.node == nil { return result }
+        let (gate, gateNode, upNode, up) = (untracked, node, up.node, up.untracked)
+        return result.recorded([self, up.tracked(by: upNode)]) { gradient, flow in
+            let (dGate, dUp) = gate.gatingGradients(up, f, gradient, on: flow.device)
+            flow.add(dGate, to: gateNode)
+            flow.add(dUp, to: upNode)
+        }
+    }
+
+    private func gatingGradients(
+        _ up: Tensor, _ f: Activation, _ gradient: Tensor, on device: Device
+    ) -> (gate: Tensor, up: Tensor) {
+        let (dGate, dUp) = (device.make(shape), device.make(up.shape))
+        device.parallel(shape.elements, cost: 48, grain: 16) { range in
+            let first = range.lowerBound
+            unsafe martlet_gate_backward(
+                f.kernel, floats + first, up.floats + first, gradient.floats + first, dGate.mutableFloats + first,
+                dUp.mutableFloats + first, range.count)
+        }
+        return (dGate, dUp)
     }
 }

@@ -3,21 +3,65 @@ import CMartletKernels
 extension Tensor {
     /// The element-wise sum of two tensors of one size.
     package static func + (a: Tensor, b: Tensor) -> Tensor {
-        unsafe a.combined(with: b, "+", cost: 1) { unsafe martlet_add($0, $1, $2, $3) }
+        let sum = unsafe a.combined(with: b, "+", cost: 1) { unsafe martlet_add($0, $1, $2, $3) }
+        if a.node == nil && b.node == nil { return sum }
+        let (first, second) = (a.node, b.node)
+        return sum.recorded([a, b]) { gradient, flow in
+            flow.add(gradient, to: first)
+            flow.add(gradient, to: second)
+        }
     }
 
     /// The element-wise product of two tensors of one size.
     package static func * (a: Tensor, b: Tensor) -> Tensor {
-        unsafe a.combined(with: b, "*", cost: 1) { unsafe martlet_multiply($0, $1, $2, $3) }
+        let product = unsafe a.combined(with: b, "*", cost: 1) { unsafe martlet_multiply($0, $1, $2, $3) }
+        if a.node == nil && b.node == nil { return product }
+        let (first, second) = (a.node, b.node)
+        let (x, y) = (a.untracked, b.untracked)
+        return product.recorded([a, b]) { gradient, flow in
+            if let first { flow.add(gradient * y, to: first) }
+            if let second { flow.add(gradient * x, to: second) }
+        }
     }
 
     package static func * (a: Tensor, factor: Float) -> Tensor {
-        unsafe a.mapped("*", cost: 1) { unsafe martlet_scale($0, factor, $1, $2) }
+        let product = unsafe a.mapped("*", cost: 1) { unsafe martlet_scale($0, factor, $1, $2) }
+        guard let node = a.node else { return product }
+        return product.recorded([a]) { gradient, flow in flow.add(gradient * factor, to: node) }
     }
 
     /// cap · tanh(x / cap) (Gemma 2, arXiv:2408.00118).
     package func softCapped(_ cap: Float) -> Tensor {
-        unsafe mapped("softCapped", cost: 16) { unsafe martlet_soft_cap($0, cap, $1, $2) }
+        let result = unsafe mapped("softCapped", cost: 16) { unsafe martlet_soft_cap($0, cap, $1, $2) }
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            let dx = unsafe result.combined(with: gradient, "softCapped", cost: 4) {
+                unsafe martlet_soft_cap_backward($0, $1, cap, $2, $3)
+            }
+            flow.add(dx, to: node)
+        }
+    }
+
+    /// This tensor, which the caller is making, with `value` in every element.
+    package func filled(with value: Float) -> Tensor {
+        device(for: "filled").parallel(shape.elements, cost: 1, grain: 16) { range in
+            unsafe (mutableFloats + range.lowerBound).update(repeating: value, count: range.count)
+        }
+        return self
+    }
+
+    /// Writes the elements of `other` over those of this tensor, which the caller owns, or adds them.
+    package func overwrite(with other: Tensor, adding: Bool) {
+        precondition(shape.elements == other.shape.elements, "overwrite: \(shape) with \(other.shape)")
+        device(for: "overwrite", or: other).parallel(shape.elements, cost: 1, grain: 16) { range in
+            let target = unsafe mutableFloats + range.lowerBound
+            let source = unsafe other.floats + range.lowerBound
+            if adding {
+                unsafe martlet_add(target, source, target, range.count)
+            } else {
+                unsafe target.update(from: source, count: range.count)
+            }
+        }
     }
 
     func mapped(

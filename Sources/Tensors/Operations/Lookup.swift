@@ -18,7 +18,10 @@ extension Tensor {
                 if scale != 1 { unsafe martlet_scale(target, scale, target, width) }
             }
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            flow.scatter(gradient, to: indices, factor: scale, node)
+        }
     }
 
     /// The same elements as f32, on `device`: a copy unless they are f32 already.
@@ -65,7 +68,10 @@ extension Tensor {
             precondition(source >= 0 && source < shape.rows, "selecting: row \(source) of \(shape)")
             unsafe (result.mutableFloats + target * width).update(from: floats + source * width, count: width)
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            flow.scatter(gradient, to: indices.map { Int32($0) }, factor: 1, node)
+        }
     }
 
     /// Writes row i of `source` over row `indices[i]` of self `[rows, …]`, a tensor that the caller is making.
@@ -77,6 +83,23 @@ extension Tensor {
         for (index, target) in indices.enumerated() {
             precondition(target >= 0 && target < shape[0], "replace: row \(target) of \(shape)")
             unsafe (mutableFloats + target * width).update(from: source.floats + index * width, count: width)
+        }
+    }
+}
+
+extension GradientFlow {
+    /// Adds row i of `gradient`, times `factor`, to row indices[i] of the gradient of a table: rows in order, columns shared among threads.
+    mutating func scatter(_ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode) {
+        let (device, width) = (device, node.shape.width)
+        accumulate(node) { target, holdsSum in
+            if !holdsSum { _ = target.filled(with: 0) }
+            device.parallel(width, cost: indices.count * 2, grain: 16) { range in
+                unsafe indices.withUnsafeBufferPointer { indices in
+                    unsafe martlet_scatter_rows(
+                        gradient.floats, indices.baseAddress, factor, target.mutableFloats, indices.count, width,
+                        range.lowerBound, range.upperBound)
+                }
+            }
         }
     }
 }

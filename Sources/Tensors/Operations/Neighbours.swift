@@ -19,6 +19,23 @@ extension Tensor {
                 }
             }
         }
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            flow.add(gradient.gathered(node.shape, size, within: ranges), to: node)
+        }
+    }
+
+    /// For each row of `shape` what its neighbours' copies of it hold, in ascending order of copies.
+    private func gathered(_ shape: Shape, _ size: Int, within ranges: [Range<Int>]) -> Tensor {
+        let (result, width) = (device(for: "neighbours").make(shape).filled(with: 0), shape[1])
+        for range in ranges {
+            for row in range {
+                for k in 0..<size where range.contains(row + k - size / 2) {
+                    let target = unsafe result.mutableFloats + (row + k - size / 2) * width
+                    for i in 0..<width { unsafe target[i] += floats[row * width * size + i * size + k] }
+                }
+            }
+        }
         return result
     }
 
@@ -33,6 +50,11 @@ extension Tensor {
                 floats + range.lowerBound * width, bias.floats, result.mutableFloats + range.lowerBound * width,
                 range.count, width)
         }
-        return result
+        if node == nil && bias.node == nil { return result }
+        let (xNode, biasNode) = (node, bias.node)
+        return result.recorded([self, bias]) { gradient, flow in
+            flow.add(gradient, to: xNode)
+            flow.addColumnSums(gradient, to: biasNode)
+        }
     }
 }

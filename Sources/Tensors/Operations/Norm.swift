@@ -13,7 +13,19 @@ extension Tensor {
                 floats + range.lowerBound * width, weight.floats, weightOffset, epsilon,
                 result.mutableFloats + range.lowerBound * width, range.count, width)
         }
-        return result
+        if node == nil && weight.node == nil { return result }
+        let (x, xNode, values, weightNode) = (untracked, node, weight.untracked, weight.node)
+        return result.recorded([self, weight]) { gradient, flow in
+            let (dx, factors) = (flow.device.make(x.shape), flow.device.make([x.shape.rows]))
+            flow.device.parallel(x.shape.rows, cost: width * 4) { range in
+                let first = range.lowerBound * width
+                unsafe martlet_rms_norm_backward(
+                    x.floats + first, values.floats, weightOffset, epsilon, gradient.floats + first,
+                    dx.mutableFloats + first, factors.mutableFloats + range.lowerBound, range.count, width)
+            }
+            flow.add(dx, to: xNode)
+            flow.addNormWeight(x, means: nil, factors: factors, gradient, to: weightNode)
+        }
     }
 
     /// (x − mean) / √(variance + epsilon) · weight + bias, over the last axis (arXiv:1607.06450).
@@ -30,6 +42,50 @@ extension Tensor {
                 floats + range.lowerBound * width, weight?.floats, bias?.floats, epsilon,
                 result.mutableFloats + range.lowerBound * width, range.count, width)
         }
-        return result
+        if node == nil && weight?.node == nil && bias?.node == nil { return result }
+        let (x, xNode, values, weightNode, biasNode) = (untracked, node, weight?.untracked, weight?.node, bias?.node)
+        return result.recorded([self, weight, bias]) { gradient, flow in
+            let rows = x.shape.rows
+            let (dx, means, factors) = (flow.device.make(x.shape), flow.device.make([rows]), flow.device.make([rows]))
+            flow.device.parallel(rows, cost: width * 6) { range in
+                let first = range.lowerBound * width
+                unsafe martlet_layer_norm_backward(
+                    x.floats + first, values?.floats, epsilon, gradient.floats + first, dx.mutableFloats + first,
+                    means.mutableFloats + range.lowerBound, factors.mutableFloats + range.lowerBound, range.count,
+                    width)
+            }
+            flow.add(dx, to: xNode)
+            flow.addNormWeight(x, means: means, factors: factors, gradient, to: weightNode)
+            flow.addColumnSums(gradient, to: biasNode)
+        }
+    }
+}
+
+extension GradientFlow {
+    /// Σ over rows of gradient · (x − mean) · factor, columns shared among the threads.
+    fileprivate mutating func addNormWeight(
+        _ x: Tensor, means: Tensor?, factors: Tensor, _ gradient: Tensor, to node: GradientNode?
+    ) {
+        let (device, rows, width) = (device, x.shape.rows, x.shape.width)
+        accumulate(node) { target, holdsSum in
+            device.parallel(width, cost: rows * 3, grain: 16) { range in
+                unsafe martlet_norm_weight_backward(
+                    x.floats, means?.floats, factors.floats, gradient.floats, target.mutableFloats, holdsSum, rows,
+                    width, range.lowerBound, range.upperBound)
+            }
+        }
+    }
+
+    /// The sums of the columns of `gradient` `[…, width]`: what a bias gets.
+    mutating func addColumnSums(_ gradient: Tensor, to node: GradientNode?) {
+        guard let node else { return }
+        let (device, width) = (device, node.shape.elements)
+        let rows = gradient.shape.elements / max(width, 1)
+        accumulate(node) { target, holdsSum in
+            device.parallel(width, cost: rows, grain: 16) { range in
+                unsafe martlet_column_sums(
+                    gradient.floats, target.mutableFloats, holdsSum, rows, width, range.lowerBound, range.upperBound)
+            }
+        }
     }
 }

@@ -21,6 +21,7 @@ extension Tensor {
                 "product: \(shape) with a matrix of [\(matrix.outputs), \(matrix.inputs)] and a bias of \(bias?.shape ?? [])"
             )
         }
+        precondition(node == nil, "product: gradients do not flow through a packed weight; store it")
         let device = device(for: "product")
         return Tensor.multiplied(
             shape[0], byEach: matrices, biases: biases, activations: prepared(for: matrices, on: device), on: device)

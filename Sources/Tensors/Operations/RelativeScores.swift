@@ -1,3 +1,5 @@
+import CMartletKernels
+
 extension Tensor {
     /// Columns `columns` of `[rows, width]`, as a tensor of their own.
     package func selecting(columns: Range<Int>) -> Tensor {
@@ -9,7 +11,15 @@ extension Tensor {
             let source = unsafe floats + row * shape[1] + columns.lowerBound
             unsafe (result.mutableFloats + row * columns.count).update(from: source, count: columns.count)
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            let whole = flow.device.make(node.shape).filled(with: 0)
+            for row in 0..<node.shape[0] {
+                let target = unsafe whole.mutableFloats + row * node.shape[1] + columns.lowerBound
+                unsafe target.update(from: gradient.floats + row * columns.count, count: columns.count)
+            }
+            flow.add(whole, to: node)
+        }
     }
 
     /// `[rows, columns]` as `[columns, rows]`.
@@ -17,14 +27,11 @@ extension Tensor {
         precondition(shape.rank == 2, "transposed: \(shape)")
         let (rows, columns) = (shape[0], shape[1])
         let result = device.make([columns, rows])
-        device.parallel(columns, cost: rows) { range in
-            for column in range {
-                for row in 0..<rows {
-                    unsafe result.mutableFloats[column * rows + row] = floats[row * columns + column]
-                }
-            }
+        device.parallel(columns, cost: rows, grain: 16) { range in
+            unsafe martlet_transpose(floats, rows, columns, result.mutableFloats, range.lowerBound, range.upperBound)
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in flow.add(gradient.transposed(on: flow.device), to: node) }
     }
 
     /// Fills head `head` of self `[heads, rows, rows]`, a tensor that the caller is making, with scores of relative positions:

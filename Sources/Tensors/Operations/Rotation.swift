@@ -9,6 +9,9 @@ package struct RotationTable: Sendable {
         precondition(cosines.shape == sines.shape, "RotationTable: \(cosines.shape) and \(sines.shape)")
         (self.cosines, self.sines) = (cosines, sines)
     }
+
+    /// Turns back.
+    fileprivate var reversed: RotationTable { RotationTable(cosines: cosines, sines: sines * -1) }
 }
 
 extension Tensor {
@@ -32,6 +35,9 @@ extension Tensor {
                 table.cosines.floats + range.lowerBound * half,
                 table.sines.floats + range.lowerBound * half)
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            flow.add(gradient.rotated(by: table.reversed, neighbours: neighbours), to: node)
+        }
     }
 }

@@ -9,7 +9,16 @@ extension Tensor {
             unsafe martlet_softmax(
                 floats + range.lowerBound * width, result.mutableFloats + range.lowerBound * width, range.count, width)
         }
-        return result
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in
+            let dx = flow.device.make(result.shape)
+            flow.device.parallel(result.shape.rows, cost: width * 3) { range in
+                let first = range.lowerBound * width
+                unsafe martlet_softmax_backward(
+                    result.floats + first, gradient.floats + first, dx.mutableFloats + first, range.count, width)
+            }
+            flow.add(dx, to: node)
+        }
     }
 
     /// Adds row i of `source`, times weights[i], to row rows[i] of this tensor, in order. For an operation on a tensor that it has made itself.

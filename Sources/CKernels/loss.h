@@ -1,0 +1,89 @@
+// Cross-entropy over rows of logits, and dropout.
+
+#ifndef MARTLET_LOSS_H
+#define MARTLET_LOSS_H
+
+#include "gradients.h"
+
+/// What one pass over a row says of it.
+typedef struct { float maximum, total, sum; } row_totals;
+
+INLINE row_totals totals_of(const float *x, size_t width) {
+    const float maximum = row_maximum(x, width);
+    f32x16 exponentials = splat(0), plain = splat(0);
+    FOR_GROUPS(width) {
+        const f32x16 v = load_some(x + i, left);
+        exponentials += choose(lanes_below(left), exponential(v - splat(maximum)), splat(0));
+        plain += v;
+    }
+    return (row_totals){maximum, sum_lanes(exponentials), sum_lanes(plain)};
+}
+
+/// factor · (p · (1 + 2 z · log total) − share of each class − share of the target).
+INLINE void loss_gradient(const martlet_loss *form, float *x, row_totals row, float log_total, size_t target, size_t width) {
+    const f32x16 weight = splat(form->factor * (1 + 2 * form->z_weight * log_total) / row.total);
+    const f32x16 even = splat(form->factor * form->smoothing / (float)width);
+    FOR_GROUPS(width) store_some(x + i, exponential(load_some(x + i, left) - splat(row.maximum)) * weight - even, left);
+    x[target] -= form->factor * (1 - form->smoothing);
+}
+
+static void cross_entropy(const martlet_loss *form, float *logits, const int32_t *targets, double *losses, uint8_t *correct,
+                          bool gradients, size_t rows, size_t width) {
+    for (size_t r = 0; r < rows; r++, logits += width) {
+        losses[r] = 0;
+        if (correct) correct[r] = 0;
+        if (targets[r] < 0) {
+            if (gradients) memset(logits, 0, width * sizeof(float));
+            continue;
+        }
+        const size_t target = (size_t)targets[r];
+        const row_totals row = totals_of(logits, width);
+        const double log_total = row.maximum + __builtin_log((double)row.total), even = (double)row.sum / (double)width;
+        const double smoothing = form->smoothing;
+        losses[r] = log_total - (1 - smoothing) * logits[target] - smoothing * even + form->z_weight * log_total * log_total;
+        if (correct) correct[r] = logits[target] >= row.maximum;
+        if (gradients) loss_gradient(form, logits, row, (float)log_total, target, width);
+    }
+}
+
+typedef uint64_t u64x16 __attribute__((vector_size(128)));
+
+/// The upper and lower words of a · factor; returns the upper.
+INLINE u32x16 multiply_words(u32x16 a, uint32_t factor, u32x16 *low) {
+    const u64x16 product = __builtin_convertvector(a, u64x16) * (u64x16){factor, factor, factor, factor, factor, factor, factor, factor,
+                                                                          factor, factor, factor, factor, factor, factor, factor, factor};
+    *low = __builtin_convertvector(product, u32x16);
+    return __builtin_convertvector(product >> 32, u32x16);
+}
+
+INLINE u32x16 splat_word(uint32_t x) { return (u32x16)splat_int((int32_t)x); }
+
+/// martlet_philox for the sixteen counters from `counter` on.
+INLINE void philox_words(uint64_t key, uint64_t stream, uint64_t counter, u32x16 words[4]) {
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    u32x16 c0 = splat_word((uint32_t)counter) + (u32x16)lane_numbers(), c1 = splat_word((uint32_t)(counter >> 32));
+    u32x16 c2 = splat_word((uint32_t)stream), c3 = splat_word((uint32_t)(stream >> 32));
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
+        u32x16 first_low, second_low;
+        const u32x16 first = multiply_words(c0, 0xD2511F53, &first_low), second = multiply_words(c2, 0xCD9E8D57, &second_low);
+        c0 = second ^ c1 ^ splat_word(k0), c2 = first ^ c3 ^ splat_word(k1);
+        c1 = second_low, c3 = first_low;
+    }
+    words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
+}
+
+/// Element 64 b + 16 j + i takes word j of counter 16 b + i. Counters are multiples of sixteen, so their lower words never carry.
+static void dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
+                    float factor) {
+    for (size_t start = 0; start < count; start += 4 * LANES) {
+        u32x16 words[4];
+        philox_words(key, stream, (first + start) / 4, words);
+        for (size_t j = 0; j < 4 && start + j * LANES < count; j++) {
+            const size_t at = start + j * LANES;
+            const i32x16 kept = (i32x16)(words[j] >= splat_word(threshold));
+            store_some(y + at, choose(kept, load_some(x + at, count - at) * splat(factor), splat(0)), count - at);
+        }
+    }
+}
+
+#endif

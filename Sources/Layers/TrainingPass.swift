@@ -1,0 +1,51 @@
+package import MartletTensors
+
+/// What a pass adds when it trains: random zeros, a loss that balances experts, and whether layers are computed again in place of being kept.
+package struct TrainingPass: Sendable {
+    package enum Recomputation: Sendable { case none, byLayer }
+
+    /// The share of elements that become zero where a sublayer joins the residual stream, and after the input.
+    package var dropout: Float
+    /// Of dropout: one value for each pass of a run. The same seed gives the same zeros.
+    package var seed: UInt64
+    package var expertBalance: Float
+    package var recomputation: Recomputation
+    /// Which stack this pass is for: an encoder-decoder's two have random numbers of their own.
+    package var stack = 0
+
+    package init(
+        dropout: Float = 0, seed: UInt64 = 0, expertBalance: Float = 0, recomputation: Recomputation = .none
+    ) {
+        (self.dropout, self.seed) = (dropout, seed)
+        (self.expertBalance, self.recomputation) = (expertBalance, recomputation)
+    }
+
+    /// The random numbers of a place: layer −1 is the input.
+    package func dropout(layer: Int, _ site: Int) -> Dropout? {
+        guard dropout > 0 else { return nil }
+        return Dropout(share: dropout, seed: seed, stream: UInt64(stack << 32 | (layer + 1) << 4 | site))
+    }
+}
+
+extension Block {
+    /// The block without what it keeps for gradients, which the backward pass makes again.
+    package func recomputed(
+        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?
+    ) -> Tensor {
+        Tensor.recomputed(from: [x, positions.learned, source?.hidden]) {
+            var state = Uncached()
+            return self(x, rows, layer: layer, positions: positions, source: source, &state)
+        }
+    }
+}
+
+extension PassPositions {
+    /// What of it gradients flow to.
+    fileprivate var learned: Tensor? {
+        switch self {
+        case .none, .rotation: nil
+        case .distances(let bias): bias.values
+        case .relative(let table): table
+        }
+    }
+}

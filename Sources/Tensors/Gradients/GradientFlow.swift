@@ -1,0 +1,92 @@
+/// Gradients on their way from a loss to the parameters.
+///
+/// A node is visited once all that follows it has been: in the reverse of a depth-first order that depends on the graph alone, so sums are
+/// formed in the same order on every run and any number of threads.
+package struct GradientFlow {
+    package let device: Device
+    package let gradients: Gradients
+    private var pending: [ObjectIdentifier: Tensor] = [:]
+
+    package init(into gradients: Gradients, on device: Device) { (self.gradients, self.device) = (gradients, device) }
+
+    /// Adds to the gradient of what `node` stands for; nothing where nobody asks.
+    ///
+    /// - Parameter gradient: as many elements as the node's result. It must not change later.
+    package mutating func add(_ gradient: Tensor, to node: GradientNode?) {
+        guard let node else { return }
+        precondition(
+            gradient.shape.elements == node.shape.elements, "gradient: \(gradient.shape) for \(node.shape)")
+        let gradient = Tensor(
+            storage: gradient.storage, byteOffset: gradient.byteOffset, shape: node.shape, type: .f32, device: device)
+        if let leaf = node.leaf {
+            gradients.add(gradient, to: leaf)
+        } else if let sum = pending[ObjectIdentifier(node)] {
+            pending[ObjectIdentifier(node)] = sum + gradient
+        } else {
+            pending[ObjectIdentifier(node)] = gradient
+        }
+    }
+
+    /// Calls `body` with the place of a parameter's gradient and whether it holds a sum already; for others with a new tensor.
+    package mutating func accumulate(_ node: GradientNode?, _ body: (_ target: Tensor, _ holdsSum: Bool) -> Void) {
+        guard let node else { return }
+        if let leaf = node.leaf {
+            gradients.accumulate(leaf, body)
+        } else {
+            let target = device.make(node.shape)
+            body(target, false)
+            add(target, to: node)
+        }
+    }
+
+    /// Runs the rules of all nodes that `roots` depend on, from the gradients added so far, and forgets them on the way.
+    ///
+    /// - Parameter ends: nodes whose gradients are only collected; for recomputed layers.
+    package mutating func run(from roots: [GradientNode], stoppingAt ends: [GradientNode] = []) {
+        var order = GradientFlow.order(roots, ends)
+        while let node = order.popLast() {
+            guard node.leaf == nil else { continue }
+            let gradient = pending.removeValue(forKey: ObjectIdentifier(node))
+            let rule = node.take()
+            if let gradient, let rule { rule(gradient, &self) } else if let gradient {
+                pending[ObjectIdentifier(node)] = gradient
+            }
+        }
+    }
+
+    /// The gradient that has come to an input; nil where none did.
+    package func gradient(of node: GradientNode) -> Tensor? { pending[ObjectIdentifier(node)] }
+
+    /// Every node once, after all of its parents.
+    private static func order(_ roots: [GradientNode], _ ends: [GradientNode]) -> [GradientNode] {
+        var seen = Set(ends.map { ObjectIdentifier($0) })
+        var order: [GradientNode] = []
+        var path: [(node: GradientNode, parents: [GradientNode], next: Int)] = []
+        for root in roots where seen.insert(ObjectIdentifier(root)).inserted {
+            path.append((root, root.parents, 0))
+            while let last = path.indices.last {
+                let (node, parents, next) = path[last]
+                guard next < parents.count else {
+                    order.append(node)
+                    path.removeLast()
+                    continue
+                }
+                path[last].next += 1
+                let parent = parents[next]
+                if seen.insert(ObjectIdentifier(parent)).inserted { path.append((parent, parent.parents, 0)) }
+            }
+        }
+        return order
+    }
+}
+
+extension Tensor {
+    /// Gradients of the sum of all elements times `seed`, added to those of the parameters behind this tensor.
+    package func backward(into gradients: Gradients, seed: Float = 1) {
+        guard let node else { return }
+        let device = device(for: "backward")
+        var flow = GradientFlow(into: gradients, on: device)
+        flow.add(device.tensor(Array(repeating: seed, count: shape.elements), shape: shape), to: node)
+        flow.run(from: [node])
+    }
+}

@@ -1,0 +1,70 @@
+/// The gradients of all trained parameters, f32, one after the other in a single memory: the order is that of the parameters, so that any
+/// range of it can be reduced, sent or stepped on as a bucket.
+///
+/// Written by one pass at a time; not shared between threads.
+public final class Gradients {
+    /// For each parameter its elements.
+    public let shapes: [Shape]
+    /// Where each parameter's gradient starts, in elements: a multiple of 16.
+    public let offsets: [Int]
+    /// Elements in all, with the gaps.
+    public let count: Int
+    package let storage: Storage
+    private let device: Device
+    private var holdsSum: [Bool]
+
+    public init(_ shapes: [Shape], on device: Device) {
+        self.shapes = shapes
+        (offsets, count) = Gradients.layout(shapes)
+        storage = Storage(bytes: count * 4)
+        unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
+        self.device = device
+        holdsSum = Array(repeating: false, count: shapes.count)
+    }
+
+    /// Where arrays of these shapes start, each on a cache line of its own, and the elements of all.
+    package static func layout(_ shapes: [Shape]) -> (offsets: [Int], count: Int) {
+        var count = 0
+        let offsets = shapes.map { shape in
+            defer { count += (shape.elements + 15) / 16 * 16 }
+            return count
+        }
+        return (offsets, count)
+    }
+
+    /// The gradient of parameter `index`; zeros where none has come.
+    public subscript(_ index: Int) -> Tensor {
+        if !holdsSum[index] {
+            unsafe place(index).mutableFloats.update(repeating: 0, count: shapes[index].elements)
+            holdsSum[index] = true
+        }
+        return place(index)
+    }
+
+    /// Whether anything has come to parameter `index` since the last reset.
+    public func holds(_ index: Int) -> Bool { holdsSum[index] }
+
+    /// Begins anew; nothing is written before something comes.
+    public func reset() { holdsSum = Array(repeating: false, count: shapes.count) }
+
+    /// All of it in one tensor, zeros in the gaps and where nothing has come.
+    package var all: Tensor {
+        for index in shapes.indices { _ = self[index] }
+        return Tensor(storage: storage, shape: [count], type: .f32, device: device)
+    }
+
+    private func place(_ index: Int) -> Tensor {
+        Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
+    }
+
+    func add(_ gradient: Tensor, to index: Int) {
+        accumulate(index) { target, holdsSum in
+            target.overwrite(with: gradient, adding: holdsSum)
+        }
+    }
+
+    func accumulate(_ index: Int, _ body: (_ target: Tensor, _ holdsSum: Bool) -> Void) {
+        body(place(index), holdsSum[index])
+        holdsSum[index] = true
+    }
+}

@@ -1,0 +1,122 @@
+import CMartletKernels
+
+/// The rows that one expert serves, and the weights of its results in their sums.
+package struct ExpertRoute: Sendable {
+    package var rows: [Int] = []
+    package var weights: [Float] = []
+
+    package init() {}
+}
+
+extension Tensor {
+    /// base + Σ over experts of weight · result, experts ascending (arXiv:1701.06538).
+    ///
+    /// - Parameters:
+    ///   - base: `[rows, width]`.
+    ///   - results: one per expert, `[its rows, width]`; nil where it serves none.
+    ///   - probabilities: `[rows, experts]`, from which the routes' weights come: as they are, or with `renormalised` divided by the sum of
+    ///     those chosen for a row.
+    package static func mixture(
+        onto base: Tensor, _ results: [Tensor?], _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool
+    ) -> Tensor {
+        let sum = base.device(for: "mixture").make(base.shape)
+        sum.overwrite(with: base, adding: false)
+        for (result, route) in zip(results, routes) {
+            guard let result else { continue }
+            sum.add(rows: route.rows, of: result, weights: route.weights)
+        }
+        let operands = [base, probabilities] + results
+        if operands.allSatisfy({ $0?.node == nil }) { return sum }
+        let (baseNode, probabilityNode) = (base.node, probabilities.node)
+        let (nodes, values, shares) = (results.map { $0?.node }, results.map { $0?.untracked }, probabilities.untracked)
+        return sum.recorded(operands) { gradient, flow in
+            flow.add(gradient, to: baseNode)
+            var inner = [Float](repeating: 0, count: shares.shape.elements)
+            for (expert, route) in routes.enumerated() {
+                guard let value = values[expert] else { continue }
+                flow.add(gradient.weighted(route, on: flow.device), to: nodes[expert])
+                for (index, row) in route.rows.enumerated() {
+                    inner[row * routes.count + expert] = gradient.product(row, value, index)
+                }
+            }
+            guard let probabilityNode else { return }
+            if renormalised { Tensor.renormalise(&inner, routes, shares) }
+            flow.add(flow.device.tensor(inner, shape: shares.shape), to: probabilityNode)
+        }
+    }
+
+    /// The route's rows, each times its weight.
+    private func weighted(_ route: ExpertRoute, on device: Device) -> Tensor {
+        let width = shape.width
+        let result = device.make([route.rows.count, width])
+        for (index, row) in route.rows.enumerated() {
+            unsafe martlet_scale(
+                floats + row * width, route.weights[index], result.mutableFloats + index * width, width)
+        }
+        return result
+    }
+
+    /// Σ over columns of row `row` times row `other` of `value`.
+    private func product(_ row: Int, _ value: Tensor, _ other: Int) -> Float {
+        var sum: Double = 0
+        let width = shape.width
+        for i in 0..<width { unsafe sum += Double(floats[row * width + i]) * Double(value.floats[other * width + i]) }
+        return Float(sum)
+    }
+
+    /// With w = p / Σ p over the chosen: dp = (dw − Σ dw · w) / Σ p.
+    private static func renormalise(_ gradient: inout [Float], _ routes: [ExpertRoute], _ probabilities: Tensor) {
+        let (rows, count) = (probabilities.shape[0], routes.count)
+        var totals = [Float](repeating: 0, count: rows)
+        var means = totals
+        for (expert, route) in routes.enumerated() {
+            for (row, weight) in zip(route.rows, route.weights) {
+                unsafe totals[row] += probabilities.floats[row * count + expert]
+                means[row] += gradient[row * count + expert] * weight
+            }
+        }
+        for (expert, route) in routes.enumerated() {
+            for row in route.rows {
+                gradient[row * count + expert] = (gradient[row * count + expert] - means[row]) / totals[row]
+            }
+        }
+    }
+
+    /// Each row times its own factor: `self` `[rows, width]`, `factors` `[rows, 1]`.
+    package func scaled(byRow factors: Tensor) -> Tensor {
+        precondition(factors.shape.elements == shape.rows, "scaled by row: \(shape) by \(factors.shape)")
+        let result = rowsScaled(factors)
+        if node == nil && factors.node == nil { return result }
+        let (x, xNode, scales, scaleNode) = (untracked, node, factors.untracked, factors.node)
+        return result.recorded([self, factors]) { gradient, flow in
+            if let xNode { flow.add(gradient.rowsScaled(scales), to: xNode) }
+            guard let scaleNode else { return }
+            let products = (0..<x.shape.rows).map { gradient.product($0, x, $0) }
+            flow.add(flow.device.tensor(products, shape: scales.shape), to: scaleNode)
+        }
+    }
+
+    private func rowsScaled(_ factors: Tensor) -> Tensor {
+        let (device, width) = (device(for: "scaled by row"), shape.width)
+        let result = device.make(shape)
+        device.parallel(shape.rows, cost: width) { range in
+            for row in range {
+                unsafe martlet_scale(
+                    floats + row * width, factors.floats[row], result.mutableFloats + row * width, width)
+            }
+        }
+        return result
+    }
+
+    /// Router probabilities `[rows, experts]` as they are, with the gradient of a loss that balances the experts:
+    /// coefficient · experts · Σ over experts of (share of choices) · (mean probability) · rows (arXiv:2101.03961), per pass and layer.
+    package func balanced(_ routes: [ExpertRoute], coefficient: Float) -> Tensor {
+        guard let node, coefficient != 0 else { return self }
+        let (rows, experts) = (shape[0], shape[1])
+        let pulls = routes.map { coefficient * Float(experts) * Float($0.rows.count) / Float(max(rows, 1)) }
+        return recorded([self]) { gradient, flow in
+            let pull = flow.device.tensor(pulls, shape: [experts])
+            flow.add(gradient.adding(toEachRow: pull), to: node)
+        }
+    }
+}
