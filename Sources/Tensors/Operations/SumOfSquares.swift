@@ -1,0 +1,25 @@
+import CMartletKernels
+
+extension Tensor {
+    /// Σ x² over all elements, in f64: partial sums of fixed pieces, added in their order, whoever computes them.
+    package func sumOfSquares() -> Double {
+        let (count, piece) = (shape.elements, 1 << 14)
+        let pieces = (count + piece - 1) / piece
+        var sums = [Double](repeating: 0, count: pieces)
+        unsafe sums.withUnsafeMutableBufferPointer { sums in
+            guard let sums = sums.baseAddress else { return }
+            device(for: "sum of squares").parallel(pieces, cost: piece) { range in
+                for index in range {
+                    let first = index * piece
+                    unsafe sums[index] = martlet_sum_of_squares(floats + first, min(piece, count - first))
+                }
+            }
+        }
+        return sums.reduce(0, +)
+    }
+
+    /// Whether no element is NaN or infinite.
+    package var isFinite: Bool {
+        unsafe UnsafeBufferPointer(start: floats, count: shape.elements).allSatisfy(\.isFinite)
+    }
+}
