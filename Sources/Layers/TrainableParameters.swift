@@ -13,7 +13,8 @@ public final class TrainableParameters: ParameterSource {
     public let device: Device
     private let storage: Storage
     private let places: [String: Int]
-    private let constants: [String: Tensor]
+    /// What a checkpoint holds and training leaves alone.
+    package let constants: [(name: String, tensor: Tensor)]
 
     /// - Parameters:
     ///   - inventory: of the model.
@@ -26,15 +27,15 @@ public final class TrainableParameters: ParameterSource {
         storage = Storage(bytes: count * 4)
         unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
-        var constants: [String: Tensor] = [:]
+        var constants: [(name: String, tensor: Tensor)] = []
         for entry in inventory.entries {
             let value = origin.parameter(entry.name, shape: entry.shape, fill: entry.fill).value
             if let place = places[entry.name] {
                 let target = Tensor(
                     storage: storage, byteOffset: offsets[place] * 4, shape: entry.shape, type: .f32, device: device)
                 if let value { target.overwrite(with: value.decoded(on: device), adding: false) }
-            } else {
-                constants[entry.name] = value?.decoded(on: device)
+            } else if let value {
+                constants.append((entry.name, value.decoded(on: device)))
             }
         }
         self.constants = constants
@@ -49,7 +50,9 @@ public final class TrainableParameters: ParameterSource {
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
 
     public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        guard let place = places[name] else { return Parameter(name: name, shape: shape, value: constants[name]) }
+        guard let place = places[name] else {
+            return Parameter(name: name, shape: shape, value: constants.first { $0.name == name }?.tensor)
+        }
         let value = self[place].tracked(by: GradientNode(leaf: place, shapes[place]))
         return Parameter(name: name, shape: shape, value: value)
     }

@@ -36,8 +36,8 @@ public final class Device: Sendable {
     /// The same elements on this device; copied only when they are f32 of no device.
     package func adopt(_ tensor: Tensor) -> Tensor {
         Tensor(
-            storage: tensor.storage, byteOffset: tensor.byteOffset, shape: tensor.shape, type: tensor.type, device: self,
-            node: tensor.node)
+            storage: tensor.storage, byteOffset: tensor.byteOffset, shape: tensor.shape, type: tensor.type,
+            device: self, node: tensor.node)
     }
 
     /// Bytes held, in use or free.

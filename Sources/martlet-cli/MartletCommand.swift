@@ -23,7 +23,7 @@ struct MartletCommand: AsyncParsableCommand {
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
             ClassifyCommand.self,
             TagCommand.self, AnswerCommand.self, FillCommand.self, TranslateCommand.self, SummarizeCommand.self,
-            EvaluateCommand.self, BenchCommand.self, DoctorCommand.self,
+            TrainCommand.self, EvaluateCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() async {

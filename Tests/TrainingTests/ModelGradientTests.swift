@@ -110,7 +110,8 @@ import Testing
         let gradient = learner.gradients[index]
         let length = gradient.sumOfSquares().squareRoot()
         let size = Float(original.sumOfSquares().squareRoot() / Double(weight.shape.elements).squareRoot()) + 0.01
-        let along = length > 0 ? direction + gradient * Float(Double(weight.shape.elements).squareRoot() / length) : direction
+        let along =
+            length > 0 ? direction + gradient * Float(Double(weight.shape.elements).squareRoot() / length) : direction
         let step: Float = 4e-3 * size
         func loss(_ factor: Float) throws -> Double {
             weight.overwrite(with: original + along * factor, adding: false)

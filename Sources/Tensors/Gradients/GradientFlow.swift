@@ -48,7 +48,9 @@ package struct GradientFlow {
             guard node.leaf == nil else { continue }
             let gradient = pending.removeValue(forKey: ObjectIdentifier(node))
             let rule = node.take()
-            if let gradient, let rule { rule(gradient, &self) } else if let gradient {
+            if let gradient, let rule {
+                rule(gradient, &self)
+            } else if let gradient {
                 pending[ObjectIdentifier(node)] = gradient
             }
         }

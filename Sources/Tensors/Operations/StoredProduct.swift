@@ -72,7 +72,8 @@ extension Tensor {
                 let (lower, upper) = (rows * piece / pieces, rows * (piece + 1) / pieces)
                 unsafe martlet_matmul(
                     MARTLET_F32, packed, count, steps, a.floats + lower * steps, upper - lower,
-                    bias.map { unsafe $0.floats + first }, mutableFloats + lower * columns + first, columns, adding, 0, 1)
+                    bias.map { unsafe $0.floats + first }, mutableFloats + lower * columns + first, columns, adding, 0,
+                    1)
             }
         }
     }

@@ -101,7 +101,8 @@ private struct TrackedAttention: Sendable {
         var biases: [(GradientNode, Tensor)] = []
     }
 
-    func backward(_ gradient: Tensor, _ logTotals: [Tensor], _ biasNodes: [GradientNode?], on device: Device) -> Result {
+    func backward(_ gradient: Tensor, _ logTotals: [Tensor], _ biasNodes: [GradientNode?], on device: Device) -> Result
+    {
         var gradients = Result(
             query: device.make(query.shape).filled(with: 0), keys: device.make(keys.shape).filled(with: 0),
             values: device.make(values.shape).filled(with: 0))

@@ -47,17 +47,40 @@ package final class ModelLearner: Learner {
         (self.head, self.frozenHead) = (head, frozenHead)
     }
 
+    /// The learner of a recipe, with its first weights.
+    ///
+    /// - Throws: also ``RunError`` for what cannot be trained, and what reading a checkpoint throws.
+    package convenience init(_ preparation: RunPreparation, on device: Device) throws {
+        let recipe = preparation.recipe
+        guard recipe.precision == .f32 else { throw RunError("precision bf16 is not there yet; use f32") }
+        var settings = Settings()
+        settings.dropout = Float(recipe.dropout)
+        settings.recomputation = recipe.recomputation ? .byLayer : .none
+        settings.loss.smoothing = Float(recipe.labelSmoothing)
+        let source: any ParameterSource =
+            switch recipe.model {
+            case .config: SeededInitialiser(seed: recipe.seed, device: device)
+            case .directory(let path): CheckpointSource(try ModelFile(path: path).checkpoint(), device: device)
+            }
+        try self.init(preparation.architecture, from: source, settings, on: device) {
+            OptimizerChoice.make(recipe.optimizer, $0)
+        }
+        if let failure = (source as? CheckpointSource)?.failure { throw failure }
+    }
+
     package var weights: [(name: String, tensor: Tensor)] {
-        parameters.names.indices.map { (parameters.names[$0], parameters[$0]) }
+        parameters.names.indices.map { (parameters.names[$0], parameters[$0]) } + parameters.constants
     }
     package var optimizerState: [(name: String, tensor: Tensor)] { optimizer.state }
     package var parameterCount: Int { parameters.shapes.reduce(0) { $0 + $1.elements } }
 
     package func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
-        for (held, kind) in [(self.weights, weights), (optimizer.state, optimizerState)] {
+        let learnt = parameters.names.indices.map { (name: parameters.names[$0], tensor: parameters[$0]) }
+        for (held, kind) in [(learnt, weights), (optimizer.state, optimizerState)] {
             for (name, tensor) in held {
                 guard let stored = kind[name], stored.shape == tensor.shape, stored.type == .f32 else {
-                    throw RunError("the checkpoint holds no \(name.quoted) of \(tensor.shape); is its recipe another one?")
+                    throw RunError(
+                        "the checkpoint holds no \(name.quoted) of \(tensor.shape); is its recipe another one?")
                 }
                 tensor.overwrite(with: stored, adding: false)
             }
@@ -110,13 +133,9 @@ extension Model {
     /// What predicts tokens, where something does.
     fileprivate var tokenHead: TokenHeadLayer? {
         switch self {
-        case .decoder(let decoder): return decoder.head
-        case .encoderDecoder(let model): return model.head
-        case .encoder(let encoder):
-            switch encoder.head {
-            case .tokens(let head), .pretraining(let head, _, _): return head
-            default: return nil
-            }
+        case .decoder(let decoder): decoder.head
+        case .encoderDecoder(let model): model.head.tokens
+        case .encoder(let encoder): encoder.head.tokens
         }
     }
 
@@ -134,6 +153,15 @@ extension Model {
             let source = model.encode(rows, &state, on: device)
             var decoderState = Uncached()
             return model.hidden(decoderRows, source: source, &decoderState, on: device)
+        }
+    }
+}
+
+extension HeadLayer {
+    fileprivate var tokens: TokenHeadLayer? {
+        switch self {
+        case .tokens(let head), .pretraining(let head, _, _): head
+        default: nil
         }
     }
 }

@@ -21,7 +21,9 @@ package final class Adafactor: Optimizer {
         columns = Moments("columns", parameters) { $0.rank >= 2 ? [$0.width] : [0] }
     }
 
-    package var state: [(name: String, tensor: Tensor)] { rows.named + columns.named.filter { $0.tensor.shape.elements > 0 } }
+    package var state: [(name: String, tensor: Tensor)] {
+        rows.named + columns.named.filter { $0.tensor.shape.elements > 0 }
+    }
 
     package func step(
         _ parameters: TrainableParameters, _ gradients: Gradients, rate: Float, scale: Float, number: Int
