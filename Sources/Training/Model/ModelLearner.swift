@@ -1,5 +1,6 @@
+import MartletJSON
 package import MartletLayers
-package import MartletModels
+import MartletModels
 package import MartletTensors
 
 /// A model of any family that learns to predict tokens: forward, loss, gradients, optimizer.
@@ -34,6 +35,7 @@ package final class ModelLearner: Learner {
         _ architecture: Architecture, from source: any ParameterSource, _ settings: Settings, on device: Device,
         optimizer: (TrainableParameters) -> any Optimizer
     ) throws {
+        if let reason = architecture.untrainable { throw UnsupportedArchitecture(reason) }
         let inventory = try architecture.inventory()
         parameters = TrainableParameters(inventory, from: source, on: device)
         gradients = Gradients(parameters.shapes, on: device)
@@ -163,5 +165,23 @@ extension HeadLayer {
         case .tokens(let head), .pretraining(let head, _, _): head
         default: nil
         }
+    }
+}
+
+extension Architecture {
+    /// Why gradients cannot flow through, where they cannot.
+    fileprivate var untrainable: String? {
+        let stacks: [Stack] =
+            switch body {
+            case .decoder(let stack), .encoder(let stack): [stack]
+            case .encoderDecoder(let encoder, let decoder): [encoder, decoder]
+            }
+        for attention in stacks.flatMap(\.layers).map(\.attention) {
+            if case .disentangled = attention.positions {
+                return "disentangled attention (DeBERTa) has no gradients yet"
+            }
+            if case .aroundAndGlobal = attention.reach { return "global positions (Longformer) have no gradients yet" }
+        }
+        return nil
     }
 }
