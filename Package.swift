@@ -64,10 +64,12 @@ let package = Package(
                 "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
                 "MartletGeneration", "MartletJSON",
             ]),
+        .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),
         .executableTarget(
             name: "martlet-cli",
             dependencies: [
-                "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
+                "CShippedModel", "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers",
+                "MartletModels",
                 "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletTraining",
                 "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

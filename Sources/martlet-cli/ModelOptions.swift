@@ -13,7 +13,10 @@ import MartletTensors
 struct ModelOptions: ParsableArguments {
     @Option(
         name: [.short, .long],
-        help: "A Hugging Face directory, a .gguf file, a run of martlet train, or org/name in the hub cache.")
+        help: """
+            A Hugging Face directory, a .gguf file, a run of martlet train, or org/name in the hub cache (default: the small model that ships \
+            with Martlet).
+            """)
     var model: String?
 
     @Option(help: "Threads that compute (default: the physical cores).")
@@ -25,13 +28,9 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Where the model's files are.
-    ///
-    /// - Throws: ``UsageError`` when none was named: no model ships with Martlet yet.
+    /// Where the model's files are: of the one that was named, or of the one that ships with Martlet.
     func path() throws -> String {
-        guard let model else {
-            throw UsageError("a model is needed: give a Hugging Face directory, a .gguf file or org/name with -m")
-        }
+        guard let model else { return try ShippedModel.path() }
         return try ModelOptions.path(of: model)
     }
 

@@ -28,7 +28,7 @@ struct TokenizerOptions: ParsableArguments {
 
     func load() throws -> Tokenizer {
         switch (model, tokenizer) {
-        case (nil, nil): throw UsageError("a tokenizer is needed: give a model with -m, or a file with --tokenizer")
+        case (nil, nil): return try ModelText.tokenizer(path: ShippedModel.path())
         case (_?, _?): throw UsageError("give -m or --tokenizer, not both")
         case (nil, let path?): return try load(path)
         case (let model?, nil): return try load(ModelOptions.path(of: model))

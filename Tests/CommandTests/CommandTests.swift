@@ -23,14 +23,33 @@ import Testing
 
     @Test func wrongUsageExitsWithTwo() throws {
         for arguments in [
-            ["generate"], ["generate", "--bogus"], ["generate", "-m", Self.model, "--temperature", "-1", "a"],
-            ["generate", "-m", Self.model, "--max-tokens", "-1", "a"], ["nothing"], ["tokenize"],
+            ["generate", "--bogus"], ["generate", "-m", Self.model, "--temperature", "-1", "a"],
+            ["generate", "-m", Self.model, "--max-tokens", "-1", "a"], ["nothing"], ["train"],
+            ["train", "recipe", "--resume", "run"], ["evaluate", "--task", "bleu", "--data", "a", "--tokenize", "b"],
             ["forward", "-m", Self.model, "--tokens", "1,x", "-o", "/dev/null"], ["doctor", "--threads", "0"],
         ] {
             let result = try Command.run(arguments)
             #expect(result.status == 2, "\(arguments)")
             #expect(result.output.isEmpty && !result.errors.isEmpty)
         }
+    }
+
+    @Test func withoutAModelTheShippedOneWrites() throws {
+        let plain = try Command.run(["generate", "--max-tokens", "12", "In the beginning"])
+        #expect(plain.status == 0 && plain.output.utf8.count > 12, "\(plain.errors)")
+        let ids = try Command.run(["tokenize", "-"], input: "In the beginning").output
+        #expect(ids.split(separator: " ").count >= 3)
+    }
+
+    @Test func predictionsAreEvaluatedWithoutAModel() throws {
+        let (data, predictions) = (Fixtures.temporaryFile("right.txt"), Fixtures.temporaryFile("found.txt"))
+        try "the cat sat on the mat\n".write(toFile: data, atomically: true, encoding: .utf8)
+        try "a cat sat on the mat\n".write(toFile: predictions, atomically: true, encoding: .utf8)
+        let result = try Command.run(
+            ["evaluate", "--task", "bleu", "--data", data, "--predictions", predictions, "--json"])
+        #expect(result.status == 0, "\(result.errors)")
+        let score = try JSON(parsing: result.output)["bleu"]?.doubleValue
+        #expect(score.map { abs($0 - 75.98356856515926) < 1e-9 } == true)
     }
 
     @Test func failuresExitWithOneLine() throws {
