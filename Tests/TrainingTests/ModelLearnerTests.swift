@@ -1,0 +1,116 @@
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+import MartletTraining
+import Testing
+
+/// Runs of a real, tiny model from a recipe.
+@Suite struct ModelLearnerTests {
+    private let folder = FolderForTests()
+
+    private func recipe(_ overrides: [String] = []) throws -> Recipe {
+        let text = folder.write(
+            (0..<200).map { "line \($0 * 7919 % 1000) of a text to learn from\n" }.joined(), to: "text")
+        return try Recipe(
+            yaml: """
+                model: {config: {model_type: llama, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2,
+                  num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 32, rms_norm_eps: 1e-5,
+                  hidden_act: silu, tie_word_embeddings: true}}
+                tokenizer: {kind: characters}
+                data: {sources: [{paths: \(text), documents: line}], holdout: 0.1}
+                objective: {name: causal}
+                length: 32
+                batch: {sequences: 4, accumulation: 2}
+                optimizer: {learning_rate: 1e-2, weight_decay: 0.1, clip: 1}
+                schedule: {name: cosine, warmup: 3}
+                dropout: 0.1
+                steps: 12
+                evaluation: {every: 6, batches: 3}
+                checkpoints: {every: 5, keep: 2}
+                """, path: "recipe", overrides: overrides)
+    }
+
+    private struct Prepared {
+        let run: TrainingRun
+        let learner: ModelLearner
+        let preparation: RunPreparation
+    }
+
+    private func prepare(_ name: String, _ overrides: [String] = [], threads: Int = 2) throws -> Prepared {
+        let device = Device(threads: threads)
+        let path = folder.path + "/" + name
+        let preparation = try RunPreparation(recipe(overrides), folder: path, on: device)
+        let learner = try ModelLearner(preparation, on: device)
+        let store = CheckpointStore(path + "/checkpoints")
+        var state: RunState?
+        if let step = store.newest().step {
+            let found = try store.state(step)
+            try learner.restore(
+                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: found.updates)
+            state = found
+        }
+        let run = try TrainingRun(
+            path, preparation.settings, learner, preparation.stream(from: state?.cursor),
+            validation: preparation.validation(), from: state)
+        return Prepared(run: run, learner: learner, preparation: preparation)
+    }
+
+    private func bits(_ prepared: Prepared) throws -> [UInt8] {
+        try Storage(mapping: prepared.run.store.path(12) + "/weights.safetensors").contents
+    }
+
+    @Test func resumedEqualsUninterruptedForAnyThreads() throws {
+        let whole = try prepare("whole")
+        _ = try whole.run.run()
+        let first = try prepare("stopped", threads: 1)
+        #expect(try first.run.run { first.run.state.step == 7 }.end == .stopped)
+        let second = try prepare("stopped", threads: 3)
+        #expect(second.run.state.step == 7)
+        _ = try second.run.run()
+        #expect(try bits(second) == bits(whole))
+        #expect(second.run.state.best == whole.run.state.best)
+    }
+
+    @Test func recomputationChangesNoBit() throws {
+        let whole = try prepare("kept")
+        _ = try whole.run.run()
+        let again = try prepare("recomputed", ["recomputation=true"])
+        _ = try again.run.run()
+        #expect(try bits(again) == bits(whole))
+    }
+
+    @Test func itLearns() throws {
+        let prepared = try prepare("learns", ["steps=60", "dropout=0"])
+        _ = try prepared.run.run()
+        let losses = prepared.run.records.map(\.loss)
+        #expect(losses[0] > 3 && losses[59] < 1.6, "\(losses[0]) to \(losses[59])")
+    }
+
+    @Test func theExportedModelHasTheSameLoss() throws {
+        let prepared = try prepare("exported")
+        _ = try prepared.run.run()
+        let device = Device(threads: 2)
+        let path = folder.path + "/exported/model"
+        try RunExport(prepared.preparation, on: device).write(prepared.learner.weights, to: path)
+        let decoder = try ModelFile(path: path).decoder(on: device)
+        var (total, count) = (0.0, 0)
+        for batch in try prepared.preparation.validation() {
+            var state = Uncached()
+            let logits = decoder.logits(decoder.hidden(batch.rows, &state, on: device))
+            let (values, width) = (logits.values, logits.shape.width)
+            for (row, target) in batch.targets.enumerated() {
+                let row = values[row * width..<(row + 1) * width].map(Double.init)
+                total += row.reduce(0) { $0 + $1.exponential }.logarithm - row[Int(target)]
+                count += 1
+            }
+        }
+        #expect(abs(total / Double(count) - (try prepared.run.validationLoss())) < 1e-5)
+    }
+
+    @Test func whatDoesNotFitIsRefused() throws {
+        #expect(throws: RunError.self) { try prepare("long", ["length=64", "batch.sequences=4"]) }
+        #expect(throws: RunError.self) { try prepare("masked", ["objective.name=masked"]) }
+        #expect(throws: DataError.self) { try prepare("end", ["data.document_end=</s>"]) }
+    }
+}
