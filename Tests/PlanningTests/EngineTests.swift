@@ -16,12 +16,12 @@ import Testing
     /// The panels that loading makes are those that the model asks for when it is only counted.
     @Test(arguments: decoders) func packedBytesAreThoseOfLoading(_ name: String) throws {
         let file = try ModelFile(path: Fixtures.folder + "/families/" + name)
-        var loaded = 0
-        _ = try file.decoder(on: Device(threads: 1), packedBytes: &loaded)
+        var loaded = PackedWeights()
+        _ = try file.decoder(on: Device(threads: 1), weights: &loaded)
         let checkpoint = try file.checkpoint()
         let memory = try EngineMemory(
             file.architecture, types: { checkpoint.type($0) ?? .f32 }, tokens: 1, rows: 1)
-        #expect(memory.packedBytes == loaded)
+        #expect(memory.packedBytes == loaded.bytes)
     }
 
     private static func architecture(_ text: String) throws -> Architecture {
