@@ -3,12 +3,6 @@ package import MartletTensors
 package import MartletTokenizers
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
 /// Turns files of text into token caches, one per side, on several threads; a cache whose content and tokenizer are known is used again.
 package struct TokenCacheBuilder: Sendable {
     package let tokenizer: Tokenizer
@@ -40,9 +34,7 @@ package struct TokenCacheBuilder: Sendable {
         let paths = (0..<files.sides).map { "\(folder)/\(name)-\($0).tokens" }
         let known = paths.compactMap { try? TokenCache($0) }
         if known.count == paths.count { return known }
-        guard unsafe mkdir(folder, 0o777) == 0 || errno == EEXIST else {
-            throw FileError(path: folder, operation: "make this folder", code: errno)
-        }
+        try Folder.make(folder)
         let writers = try paths.map { try TokenCacheWriter($0, vocabulary: tokenizer.vocabularySize) }
         try fill(writers, files)
         for writer in writers { try writer.finish() }
