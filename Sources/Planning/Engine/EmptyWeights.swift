@@ -17,6 +17,8 @@ final class EmptyWeights: ParameterSource {
         }
     }
 
+    /// A matrix is packed in pieces of so many stored bytes, each let go when it has been read.
+    private static let piece = 8 << 20
     /// The parameters that rows are looked up in.
     private static let tables = ["okens.weight", "positions.weight", "segments.weight"]
 
@@ -59,7 +61,7 @@ final class EmptyWeights: ParameterSource {
         let stored = type.bytes(forElements: parameter.shape.elements) ?? 0
         packedBytes += bytes
         largestStoredBytes = max(largestStoredBytes, stored)
-        loadingBytes = max(loadingBytes, packedBytes + vectorBytes + stored)
+        loadingBytes = max(loadingBytes, packedBytes + vectorBytes + min(stored, EmptyWeights.piece))
         guard let pool else { return nil }
         if pool.next + bytes > pool.storage.bytes { pool.next = 0 }
         let first = pool.next

@@ -12,7 +12,7 @@ package struct EngineMemory: Sendable {
     package let weights: Quantity
     /// Rows of tables that are looked up, by the pages of the file that hold them.
     package let tables: Quantity
-    /// A matrix as the file has it while it is being packed, the largest one last.
+    /// A piece of a matrix as the file has it, while it is being packed.
     package let loading: Quantity
     package let cache: Quantity
     package let buffers: Quantity
@@ -60,14 +60,15 @@ package struct EngineMemory: Sendable {
             "min(64 KiB · distinct tokens, tables)",
             [.init("distinct tokens", looked), .init("tables", counted.tableBytes)])
         loading = bytes(
-            Count(counted.loadingBytes), "loading", "max over matrices of packed so far + the stored matrix",
+            Count(counted.loadingBytes), "loading",
+            "max over matrices of packed so far + at most 8 MiB of the stored matrix",
             [.init("largest stored matrix", counted.largestStoredBytes)])
         cache = bytes(
             EngineMemory.cacheBytes(architecture, tokens: tokens, source: source, sequences: sequences), "cache",
             "Σ layers sequences · ⌈tokens / 64⌉ · held(4 · 64 · key heads · 2 · head width)",
             [.init("tokens", tokens), .init("source", source), .init("sequences", sequences)])
         buffers = bytes(
-            EngineMemory.bufferBytes(architecture, rows: rows), "buffers",
+            EngineMemory.bufferBytes(architecture, rows: rows, types: types), "buffers",
             "Σ buffers in use at a time · held(4 · rows · width)", [.init("rows", rows)])
         let headRows = Count(architecture.headReadsEveryRow ? rows : sequences)
         logits = bytes(
@@ -110,22 +111,30 @@ package struct EngineMemory: Sendable {
         }
     }
 
-    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device.
-    private static func bufferBytes(_ architecture: Architecture, rows: Int) -> Count {
-        func held(_ width: Int, bytes: Int = 4) -> Count { Count(Device.heldBytes(for: rows * width * bytes)) }
-        let layers = Set(architecture.stacks.flatMap(\.stack.layers))
-        let widest =
-            layers.map { layer -> Count in
+    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device. Between its products a
+    /// feed-forward has one buffer, of int8 blocks where its weights are quantized.
+    private static func bufferBytes(
+        _ architecture: Architecture, rows: Int, types: (String) -> ElementType
+    ) -> Count {
+        func held(_ width: Int) -> Count { Count(Device.heldBytes(for: rows * width * 4)) }
+        func prepared(_ width: Int) -> Count { Count(Device.heldBytes(for: rows * width * 9 / 8)) }
+        var widest: Count = 0
+        for (role, stack) in architecture.stacks {
+            for (index, layer) in stack.layers.enumerated() {
                 let form = layer.attention
-                let attention = 3 * held(form.queryWidth) + 4 * held(form.keyWidth)
                 let hidden: Int
                 switch layer.feedForward {
                 case .plain(let width, _, _), .gated(let width, _, _): hidden = width
                 case .experts(let experts): hidden = max(experts.hidden, experts.shared?.hidden ?? 0)
                 }
-                let isGated = if case .plain = layer.feedForward { false } else { true }
-                return attention + (isGated ? 3 : 2) * held(hidden) + held(hidden, bytes: 1)
-            }.max() ?? 0
+                let name = "\(role.rawValue).\(layer.sharesParametersOf ?? index).feedForward"
+                let isQuantized = ["down", "experts.0.down"].contains {
+                    types("\(name).\($0).weight").isBlockQuantized
+                }
+                let between = isQuantized ? prepared(hidden) + prepared(architecture.width) : held(hidden)
+                widest = max(widest, 3 * held(form.queryWidth) + 4 * held(form.keyWidth) + between)
+            }
+        }
         return 4 * held(architecture.width) + widest
     }
 }

@@ -31,6 +31,8 @@ package final class EngineRun {
     /// very same memory: nobody looks at the numbers.
     private var caches: [Int: (cache: Memory, length: Int)] = [:]
     private var sources: [Source] = []
+    /// For each decoder the step that writes one token of every sequence; nil where the model has a part that steps do not know.
+    private var writers: [Int: DecoderStep?] = [:]
 
     /// - Precondition: `models` has at least one, and all are alike.
     package init(_ models: [Model], _ request: Request, on device: Device) {
@@ -60,9 +62,10 @@ package final class EngineRun {
         let index = steps % models.count
         steps += 1
         guard case (var cache, let length)? = caches[index] ?? caches.first?.value else { return nil }
+        let writer = writer(index)
         let seconds = EngineRun.seconds {
             switch models[index] {
-            case .decoder(let decoder): pass(decoder, 1, from: length, &cache)
+            case .decoder(let decoder): advance(decoder, writer, from: length, &cache)
             case .encoder: break
             case .encoderDecoder(let model): pass(model, from: length, &cache)
             }
@@ -97,6 +100,28 @@ package final class EngineRun {
         let rows = rows(count, from: start, vocabulary: decoder.architecture.vocabulary)
         let hidden = decoder.hidden(rows, &cache, on: device)
         _ = decoder.logits(hidden.selecting(rows: rows.lastRows)).argmax()
+    }
+
+    private func writer(_ index: Int) -> DecoderStep? {
+        if let known = writers[index] { return known }
+        var made: DecoderStep?
+        if case .decoder(let decoder) = models[index] {
+            made = DecoderStep(decoder, rows: request.sequences, on: device)
+        }
+        writers[index] = .some(made)
+        return made
+    }
+
+    /// One token of every sequence, in a step where the model has one, as generation has it.
+    private func advance(_ decoder: Decoder, _ step: DecoderStep?, from start: Int, _ cache: inout Memory) {
+        guard let step else { return pass(decoder, 1, from: start, &cache) }
+        for row in 0..<request.sequences {
+            let token = Int32((start + row) * 7_919 % decoder.architecture.vocabulary)
+            step.set(row: row, token: token, position: start, extent: start + 1)
+        }
+        cache.advance(step)
+        step.run(rows: request.sequences)
+        for row in 0..<request.sequences { _ = step.logits(row: row).argmax() }
     }
 
     private func pass(_ model: EncoderDecoder, from start: Int, _ cache: inout Memory) {
