@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["llama", "gpt2", "bert", "t5"])
+    @Test(arguments: ["llama", "gpt2", "bert", "t5", "mixtral"])
     func equalPyTorch(_ name: String) throws {
         let folder = Self.families + "/" + name
         let file = try ModelFile(path: folder)
