@@ -5,6 +5,7 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletTensors
+import MartletTraining
 
 #if canImport(Glibc)
     import Glibc
@@ -20,6 +21,7 @@ struct ConvertCommand: ParsableCommand {
             Example: martlet convert -m path/to/model -o model.gguf
 
             An output that ends in .gguf is a GGUF file, any other a directory. The tokenizer goes along.
+            The mean of a run's last checkpoints: martlet convert -m runs/shakespeare --average 5 -o averaged
             """)
 
     /// What the weights can be written as.
@@ -46,10 +48,22 @@ struct ConvertCommand: ParsableCommand {
     @Flag(help: "Leave the tokenizer out.")
     var withoutTokenizer = false
 
+    @Option(help: "For the weights of a run, take the mean of its newest checkpoints, this many.")
+    var average: Int?
+
+    func validate() throws {
+        if let average, !(1...1000).contains(average) {
+            throw ValidationError("--average is \(average), but lies between 1 and 1000.")
+        }
+        if average != nil && !(model.model.map(RunFolder.isRun) ?? false) {
+            throw ValidationError("--average needs -m with the folder of a run of martlet train.")
+        }
+    }
+
     func run() throws {
         let path = try model.path()
         let file = try ModelFile(path: path)
-        let export = try ModelExport(file, on: Device(threads: model.threads))
+        let export = try export(of: file, on: Device(threads: model.threads))
         if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
             let name = path.split(separator: "/").last.map(String.init) ?? path
             try export.writeGGUF(to: output, name: name, text: try text(of: file), type: type?.elementType)
@@ -58,6 +72,15 @@ struct ConvertCommand: ParsableCommand {
             try writeDirectory(file, export)
         }
         Output.note("\(output): \(file.modelType), \(export.weights.inventory.total) parameters")
+    }
+
+    /// The file's weights, or in their place the mean of those of its run's checkpoints.
+    private func export(of file: ModelFile, on device: Device) throws -> ModelExport {
+        guard let average, let run = model.model else { return try ModelExport(file, on: device) }
+        let (weights, steps) = try CheckpointStore(run + "/checkpoints").averagedWeights(average)
+        Output.note("the mean of the checkpoints of steps \(steps.map(String.init).joined(separator: ", "))")
+        let source = WeightSource(try file.architecture.inventory(), values: weights)
+        return try ModelExport(modelType: file.modelType, file.architecture, source, on: device)
     }
 
     private func text(of file: ModelFile) throws -> GGUFMetadata {

@@ -131,6 +131,24 @@ import Testing
         #expect(Folder.exists(run.folder + "/curves.svg"))
     }
 
+    @Test func theMeanOfTheLastCheckpoints() throws {
+        var settings = settings(24)
+        settings.checkpoints.keep = 4
+        let run = try run("mean", settings)
+        _ = try run.run()
+        #expect(run.store.steps == [10, 15, 20, 24])
+        let (weights, steps) = try run.store.averagedWeights(3)
+        #expect(steps == [15, 20, 24] && weights.count == 1)
+        let parts = try steps.map { try #require(run.store.weights($0)["table"]).values }
+        let mean = parts[0].indices.map { index in
+            Float((Double(parts[0][index]) + Double(parts[1][index]) + Double(parts[2][index])) / 3)
+        }
+        #expect(weights["table"]?.values == mean && mean != parts[2])
+        Folder.remove(run.store.path(20) + "/complete")
+        #expect(try run.store.averagedWeights(3).steps == [10, 15, 24])
+        #expect(throws: RunError.self) { try run.store.averagedWeights(4) }
+    }
+
     @Test func patienceEnds() throws {
         var settings = settings(24)
         settings.evaluation = .init(every: 1, batches: 1, patience: 3)

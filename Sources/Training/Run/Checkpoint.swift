@@ -125,7 +125,8 @@ package struct CheckpointStore: Sendable {
     }
 
     /// The weights by name.
-    package func weights(_ step: Int) throws -> [String: Tensor] { try tensors("\(path(step))/\(Self.files[0])") }
+    package func weights(_ step: Int) throws -> [String: Tensor] { try tensors(weightsPath(step)) }
+    func weightsPath(_ step: Int) -> String { "\(path(step))/\(Self.files[0])" }
     package func optimizerState(_ step: Int) throws -> [String: Tensor] {
         try tensors("\(path(step))/\(Self.files[1])")
     }
