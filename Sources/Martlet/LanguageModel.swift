@@ -28,12 +28,12 @@ public final class LanguageModel: Sendable {
     package let decoder: Decoder
     private let thread = ComputeThread()
 
-    private init(file: ModelFile, tokenizer: Tokenizer, device: Device) throws {
+    private init(file: ModelFile, decoder: Decoder, tokenizer: Tokenizer, device: Device) throws {
         architecture = file.architecture
+        self.decoder = decoder
         self.tokenizer = tokenizer
         self.device = device
         endOfTextTokens = try ModelText.endOfTextTokens(file, tokenizer)
-        decoder = try file.decoder(on: device)
     }
 
     /// Loads a Hugging Face directory or a GGUF file.
@@ -49,8 +49,11 @@ public final class LanguageModel: Sendable {
         let thread = ComputeThread()
         return try await Task(executorPreference: thread) {
             let file = try ModelFile(path: path)
-            let tokenizer = try ModelText.tokenizer(of: file)
-            return try LanguageModel(file: file, tokenizer: tokenizer, device: Device(threads: threads))
+            // The vocabulary is read while the weights are packed, by a thread of Swift's own.
+            let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
+            let device = Device(threads: threads)
+            let decoder = try file.decoder(on: device)
+            return try LanguageModel(file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
         }.value
     }
 

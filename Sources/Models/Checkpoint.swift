@@ -223,8 +223,14 @@ package final class CheckpointSource: ParameterSource {
     /// What matrices of plain numbers become for products; nil for what they are.
     private let matrices: ElementType?
 
-    package init(_ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil) {
-        (self.checkpoint, self.device, self.matrices) = (checkpoint, device, matrices)
+    /// Where matrices wait that the file has as they are; nil to pack each as it is asked for.
+    private let queue: PackingQueue?
+
+    /// - Parameter queue: packs the matrices that the file has as they are; run it before the model computes.
+    package init(
+        _ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil, queue: PackingQueue? = nil
+    ) {
+        (self.checkpoint, self.device, self.matrices, self.queue) = (checkpoint, device, matrices, queue)
     }
 
     package func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
@@ -241,10 +247,14 @@ package final class CheckpointSource: ParameterSource {
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
         guard let value = parameter.value else { return nil }
-        let packed = PackedMatrix(asWanted(value), on: device)
-        weights.add(packed, name: parameter.name)
-        value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
-        return packed
+        let wanted = asWanted(value)
+        // What was made for this is not to lie about until all is packed.
+        let waits = wanted.storage.kind == .mapped
+        let packed = waits ? queue?.add(wanted, on: device) : nil
+        let matrix = packed ?? PackedMatrix(wanted, on: device)
+        weights.add(matrix, name: parameter.name)
+        if packed == nil { value.storage.release(value.byteOffset..<value.byteOffset + value.bytes) }
+        return matrix
     }
 
     /// Blocks that the file has stay, and so do rows that would not fill blocks.

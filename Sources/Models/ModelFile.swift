@@ -142,9 +142,11 @@ public struct ModelFile: Sendable {
     }
 
     package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
-        let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices)
+        let queue = PackingQueue()
+        let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices, queue: queue)
         let model = try Model(architecture, Scope(source))
         if let failure = source.failure { throw failure }
+        queue.run(on: device)
         // What was packed was that of the file which was opened.
         try tensors.checkUnchanged()
         weights = source.weights

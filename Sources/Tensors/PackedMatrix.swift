@@ -11,24 +11,29 @@ public struct PackedMatrix: Sendable {
 
     /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
     public init(_ matrix: Tensor, on device: Device) {
+        self.init(reservedFor: matrix, on: device)
+        let packed = self
+        device.parallel(panels, cost: Int(MARTLET_PANEL) * inputs) { packed.pack(matrix, panels: $0) }
+    }
+
+    /// Memory for `matrix`, which ``pack(_:panels:)`` is yet to fill.
+    init(reservedFor matrix: Tensor, on device: Device) {
         precondition(matrix.shape.rank == 2, "PackedMatrix: \(matrix.shape) is not a matrix")
         (outputs, inputs, type) = (matrix.shape[0], matrix.shape[1], matrix.type)
         storage = device.weights.take(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
-        let (storage, type, outputs, inputs) = (storage, type, outputs, inputs)
-        // A mapped file's pages are let go as soon as they have been read, so that no large matrix is in memory twice.
-        let piece = max(1, (8 << 20) / max(1, Int(MARTLET_PANEL) * matrix.rowBytes))
-        for first in stride(from: 0, to: panels, by: piece) {
-            let end = min(first + piece, panels)
-            device.parallel(end - first, cost: Int(MARTLET_PANEL) * inputs) { range in
-                unsafe martlet_pack(
-                    type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
-                    first + range.lowerBound, first + range.upperBound)
-            }
-            let rows = first * Int(MARTLET_PANEL)..<min(end * Int(MARTLET_PANEL), outputs)
-            matrix.storage.release(
-                matrix.byteOffset + rows.lowerBound * matrix.rowBytes..<matrix.byteOffset + rows.upperBound
-                    * matrix.rowBytes)
-        }
+    }
+
+    /// Packs some panels of the matrix that this was made for. A mapped file's pages are let go as soon as they have been read, so that no
+    /// large matrix is in memory twice.
+    func pack(_ matrix: Tensor, panels: Range<Int>) {
+        let (panel, bytes) = (Int(MARTLET_PANEL), martlet_panel_bytes(type.kernelType, inputs))
+        let source =
+            panels.lowerBound * panel * matrix.rowBytes..<min(panels.upperBound * panel, outputs) * matrix.rowBytes
+        storage.populate(panels.lowerBound * bytes..<panels.upperBound * bytes)
+        unsafe martlet_pack(
+            type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
+            panels.lowerBound, panels.upperBound)
+        matrix.storage.release(matrix.byteOffset + source.lowerBound..<matrix.byteOffset + source.upperBound)
     }
 
     var panels: Int { (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) }

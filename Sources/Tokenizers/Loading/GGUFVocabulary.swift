@@ -166,7 +166,8 @@ struct GGUFReader {
                 source: GGUFReader.source, feature: "the pre-tokenizer tokenizer.ggml.pre '\(pre)'",
                 remedy: "known are: \(GGUFPreTokenizers.names.joined(separator: ", "))")
         }
-        var merges: [([UInt8], [UInt8])] = []
+        var merges: [(ArraySlice<UInt8>, ArraySlice<UInt8>)] = []
+        merges.reserveCapacity(file.merges.count)
         var offences: [String] = []
         for (index, line) in file.merges.enumerated() {
             // The parting space is looked for behind the first byte, as a token may itself be a space.
@@ -174,16 +175,14 @@ struct GGUFReader {
                 if offences.count < 8 { offences.append("merge \(index) is not two tokens") }
                 continue
             }
-            merges.append((Array(line[..<space]), Array(line[(space + 1)...])))
+            merges.append((line[..<space], line[(space + 1)...]))
         }
         guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: offences) }
-        // llama.cpp keeps merges whose tokens are not there; they can never be used.
-        let present = Set(file.tokens)
-        let usable = merges.filter { present.contains($0.0) && present.contains($0.1) && present.contains($0.0 + $0.1) }
         var rules = BytePairBuilder.Rules()
         rules.matchesWholeWords = known.matchesWholeWords
+        // llama.cpp keeps merges whose tokens are not there; they can never be used.
         let model = try BytePairBuilder.build(
-            file.tokens, merges: usable, rules, namesBytes: true, source: GGUFReader.source)
+            file.tokens, merges: merges, rules, namesBytes: true, source: GGUFReader.source, dropsUnusable: true)
         var parts = Tokenizer.Parts(model: model)
         let splits = try known.splits()
         var byteLevel = ByteLevelPreTokenizer(

@@ -31,14 +31,19 @@ enum ByteAlphabet {
     static func bytes(namedBy text: [UInt8]) -> [UInt8]? {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
+        return appendBytes(namedBy: text.span, to: &result) ? result : nil
+    }
+
+    /// Appends the bytes that `text` names; false when one of its scalars names none.
+    static func appendBytes(namedBy text: Span<UInt8>, to result: inout [UInt8]) -> Bool {
         var index = 0
         while index < text.count {
-            let scalar = text.span.scalar(at: index)
-            guard let byte = byte(scalar.value) else { return nil }
+            let scalar = text.scalar(at: index)
+            guard let byte = byte(scalar.value) else { return false }
             result.append(byte)
             index += scalar.length
         }
-        return result
+        return true
     }
 
     /// The names of `bytes`, as text.

@@ -13,23 +13,34 @@ enum BytePairBuilder {
 
     /// A model of tokens and of merges in the order of their ranks.
     ///
+    /// - Parameter dropsUnusable: Whether merges of tokens that are not there are left out, instead of being an error.
     /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer that comes
     ///   last; then the model takes bytes if the vocabulary names all 256.
-    static func build(
-        _ tokens: [[UInt8]?], merges: [([UInt8], [UInt8])], _ rules: Rules, namesBytes: Bool, source: String
+    static func build<Part: Collection<UInt8>>(
+        _ tokens: [[UInt8]?], merges: [(Part, Part)], _ rules: Rules, namesBytes: Bool, source: String,
+        dropsUnusable: Bool = false
     ) throws(TokenizerError) -> BytePairModel {
         let vocabulary = Vocabulary(tokens)
         var entries: [(left: Int32, right: Int32, merge: MergeTable.Merge)] = []
         entries.reserveCapacity(merges.count)
         var offences: [String] = []
+        // Whole vocabularies pass here while a user waits: no array is made for a look-up.
+        let none = EmptyCollection<UInt8>()
+        var spelling: [UInt8] = []
+        func find(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Int32? {
+            spelling.removeAll(keepingCapacity: true)
+            spelling.append(contentsOf: left)
+            spelling.append(contentsOf: right)
+            return vocabulary.id(of: spelling)
+        }
         for (rank, (left, right)) in merges.enumerated() {
             // A right half shorter than the prefix that all right halves begin with cannot have been learnt.
             let tail = right.dropFirst(rules.continuingPrefix.count)
-            if let leftID = vocabulary.id(of: left), let rightID = vocabulary.id(of: right),
-                right.count >= rules.continuingPrefix.count, let id = vocabulary.id(of: left + tail)
+            if let leftID = find(left, none), let rightID = find(right, none),
+                right.count >= rules.continuingPrefix.count, let id = find(left, tail)
             {
                 entries.append((leftID, rightID, MergeTable.Merge(rank: UInt32(rank), id: id)))
-            } else if offences.count < 8 {
+            } else if !dropsUnusable, offences.count < 8 {
                 offences.append(
                     "merge \(rank) ('\(String(decoding: left, as: UTF8.self))' and '\(String(decoding: right, as: UTF8.self))') uses or makes a token that the vocabulary lacks"
                 )
@@ -74,7 +85,7 @@ enum BytePairBuilder {
     ///
     /// A token that is spelled otherwise can never come out of merges of named bytes, so it matches nothing.
     private static func byteMatching(_ vocabulary: Vocabulary) -> (matching: Vocabulary, ids: FrozenArray<Int32>)? {
-        let matching = Vocabulary(vocabulary.tokens.map { $0.flatMap { ByteAlphabet.bytes(namedBy: $0) } })
+        let matching = vocabulary.mapped(ByteAlphabet.appendBytes(namedBy:to:))
         let ids = (0...255).map { matching.id(of: [UInt8($0)]) ?? -1 }
         guard ids.allSatisfy({ $0 >= 0 }) else { return nil }
         return (matching, FrozenArray(ids))

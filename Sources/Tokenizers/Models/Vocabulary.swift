@@ -20,30 +20,67 @@ struct Vocabulary: Sendable {
     /// - Precondition: at most ``maximumCount`` tokens of less than 4 GiB in all, which the readers of files check.
     init(_ tokens: [[UInt8]?]) {
         precondition(tokens.count <= Vocabulary.maximumCount, "Vocabulary: \(tokens.count) tokens")
-        var flat: [UInt8] = []
-        var starts: [UInt32] = [0]
-        starts.reserveCapacity(tokens.count + 1)
+        var builder = Builder(count: tokens.count)
         for token in tokens {
-            if let token { flat.append(contentsOf: token) }
-            starts.append(UInt32(flat.count))
+            if let token { builder.bytes.append(contentsOf: token) }
+            builder.endToken(isPresent: token != nil)
         }
-        count = tokens.count
-        longest = tokens.reduce(0) { max($0, $1?.count ?? 0) }
-        bytes = FrozenArray(flat)
-        self.starts = FrozenArray(starts)
-        present = FrozenArray(tokens.map { $0 != nil })
+        self.init(builder)
+    }
 
+    /// The tokens end to end, before they can be found.
+    private struct Builder {
+        var bytes: [UInt8] = []
+        private(set) var starts: [UInt32] = [0]
+        private(set) var present: [Bool] = []
+        private(set) var longest = 0
+
+        init(count: Int) {
+            starts.reserveCapacity(count + 1)
+            present.reserveCapacity(count)
+        }
+
+        /// The bytes that were appended since the last call are the next token, or no token.
+        mutating func endToken(isPresent: Bool) {
+            let start = Int(starts[present.count])
+            if !isPresent { bytes.removeSubrange(start...) }
+            longest = max(longest, bytes.count - start)
+            starts.append(UInt32(bytes.count))
+            present.append(isPresent)
+        }
+    }
+
+    private init(_ builder: Builder) {
+        count = builder.present.count
+        longest = builder.longest
+        let (bytes, starts) = (FrozenArray(builder.bytes), FrozenArray(builder.starts))
+        (self.bytes, self.starts, present) = (bytes, starts, FrozenArray(builder.present))
         var capacity = 16
-        while capacity < tokens.count * 2 { capacity *= 2 }
+        while capacity < count * 2 { capacity *= 2 }
         var slots = [Int32](repeating: -1, count: capacity)
         let mask = capacity - 1
-        for (id, token) in tokens.enumerated() {
-            guard let token else { continue }
-            var slot = Int(truncatingIfNeeded: ByteHash.hash(token.span, seed: seed)) & mask
-            while slots[slot] >= 0, tokens[Int(slots[slot])] != token { slot = (slot + 1) & mask }
+        let text = builder.bytes.span
+        for id in 0..<count where builder.present[id] {
+            let token = text.extracting(Int(starts[id])..<Int(starts[id + 1]))
+            var slot = Int(truncatingIfNeeded: ByteHash.hash(token, seed: seed)) & mask
+            while slots[slot] >= 0, !Vocabulary.isToken(Int(slots[slot]), equalTo: token, bytes, starts) {
+                slot = (slot + 1) & mask
+            }
             if slots[slot] < 0 { slots[slot] = Int32(id) }
         }
         self.slots = FrozenArray(slots)
+    }
+
+    /// The vocabulary of what `append` makes of each token; a hole where it returns false.
+    func mapped(_ append: (Span<UInt8>, inout [UInt8]) -> Bool) -> Vocabulary {
+        let text = bytes.array
+        var builder = Builder(count: count)
+        builder.bytes.reserveCapacity(text.count)
+        for id in 0..<count {
+            let token = text.span.extracting(Int(starts[id])..<Int(starts[id + 1]))
+            builder.endToken(isPresent: present[id] && append(token, &builder.bytes))
+        }
+        return Vocabulary(builder)
     }
 
     /// The id of the token that is exactly `token`, or -1.
@@ -65,6 +102,13 @@ struct Vocabulary: Sendable {
 
     @inline(__always)
     private func isToken(_ id: Int, equalTo token: Span<UInt8>) -> Bool {
+        Vocabulary.isToken(id, equalTo: token, bytes, starts)
+    }
+
+    @inline(__always)
+    private static func isToken(
+        _ id: Int, equalTo token: Span<UInt8>, _ bytes: FrozenArray<UInt8>, _ starts: FrozenArray<UInt32>
+    ) -> Bool {
         let start = Int(starts[id])
         guard Int(starts[id + 1]) - start == token.count else { return false }
         for index in 0..<token.count where bytes[start + index] != token[index] { return false }
