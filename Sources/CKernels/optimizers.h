@@ -20,6 +20,10 @@ static double sum_of_squares(const float *x, size_t count) {
     return lanes[0];
 }
 
+static void blend(const float *a, float a_factor, const float *b, float b_factor, float *y, size_t count) {
+    FOR_GROUPS(count) store_some(y + i, load_some(a + i, left) * splat(a_factor) + load_some(b + i, left) * splat(b_factor), left);
+}
+
 static void adamw(const martlet_step *step, const float *gradient, float *weight, float *first, float *second, size_t count) {
     const f32x16 kept = splat(1 - step->rate * step->decay), size = splat(step->rate / step->correction1);
     const f32x16 root = splat(__builtin_sqrtf(step->correction2)), epsilon = splat(step->epsilon), beta2 = splat(step->beta2);

@@ -49,6 +49,17 @@ static void transpose(const float *x, size_t rows, size_t columns, float *y, siz
     transpose_rectangle(x + first, columns, rows, end - first, y + first * rows, rows);
 }
 
+/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end`, a multiple of sixteen at the start.
+static void mirror(float *y, size_t size, size_t first, size_t end) {
+    for (size_t r = first; r < end; r += LANES) {
+        const size_t rows = end - r < LANES ? end - r : LANES;
+        float square[LANES * LANES] __attribute__((aligned(64)));
+        transpose_square(y + r * size + r, size, rows, rows, square, LANES);
+        for (size_t i = 0; i < rows; i++) memcpy(y + (r + i) * size + r + i, square + i * LANES + i, (rows - i) * sizeof(float));
+        if (r + LANES < size) transpose_rectangle(y + (r + LANES) * size + r, size, size - r - LANES, rows, y + r * size + r + LANES, size);
+    }
+}
+
 static void pack_columns(const float *stored, size_t stride, size_t columns, size_t steps, float *panel) {
     if (columns < PANEL) memset(panel, 0, steps * PANEL * sizeof(float));
     transpose_rectangle(stored, stride, columns, steps, panel, PANEL);

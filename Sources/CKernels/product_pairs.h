@@ -6,13 +6,12 @@
 #ifndef MARTLET_PRODUCT_PAIRS_H
 #define MARTLET_PRODUCT_PAIRS_H
 
+#include "bf16.h"
 #include "panel.h"
 #include "tile.h"
 
 /// sums + the products of two bf16 pairs per lane.
 INLINE f32x16 dot2(f32x16 sums, u32x16 weights, u32x16 activations);
-
-INLINE f32x16 flushed(f32x16 x) { return choose(magnitude(x) < splat(0x1p-126f), with_sign_of(splat(0), x), x); }
 
 /// dot2 for processors without the instruction.
 INLINE f32x16 dot2_by_parts(f32x16 sums, u32x16 weights, u32x16 activations) {
@@ -23,12 +22,6 @@ INLINE f32x16 dot2_by_parts(f32x16 sums, u32x16 weights, u32x16 activations) {
 
 /// Words (pairs of inputs) per slice of a panel: 32 KiB.
 enum { SLICE_PAIRS = 128 };
-
-/// Nearest bf16, ties to even; a NaN stays one.
-INLINE u32x16 rounded_bf16(f32x16 x) {
-    const u32x16 bits = (u32x16)x, near = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (u32x16)choose(x == x, (f32x16)near, (f32x16)((bits >> 16) | 64));
-}
 
 INLINE void prepare_pairs(const float *x, size_t rows, size_t inputs, uint16_t *activations) {
     const size_t stride = martlet_activation_bytes(MARTLET_BF16_PAIRS, inputs) / sizeof *activations;

@@ -6,22 +6,39 @@ static inline const martlet_training_kernels *kernels(void) {
     switch (martlet_kernel_level()) {
 #if defined(__x86_64__)
     case MARTLET_AVX512: return &martlet_training_avx512;
-    case MARTLET_AVX2: return &martlet_training_avx2;
+    case MARTLET_AVX2: case MARTLET_AVXVNNI: return &martlet_training_avx2;
 #endif
     default: return &martlet_training_scalar;
     }
 }
 
-void martlet_pack_columns(const float *stored, size_t stride, size_t columns, size_t steps, float *panel) {
-    kernels()->pack_columns(stored, stride, columns, steps, panel);
+size_t martlet_plan_stored_product(martlet_stored_product *product, size_t threads) {
+    enum { TILE = 6, MOST_ROWS = 84 * TILE, MOST_SUMS = 2048 };  // sums: 512 KiB of one item's panels
+    const size_t blocks = (product->rows + MOST_ROWS - 1) / MOST_ROWS, panels = (product->columns + MARTLET_PANEL - 1) / MARTLET_PANEL;
+    if (blocks == 0 || panels == 0) return 0;
+    const size_t rows = (product->rows + blocks - 1) / blocks;
+    product->row_block = (rows + TILE - 1) / TILE * TILE;
+    const size_t most = product->row_block < MOST_SUMS ? MOST_SUMS / product->row_block : 1, fair = panels * blocks / (2 * threads);
+    const size_t wanted = threads == 1 || fair > most ? most : fair;
+    product->panel_group = wanted > panels ? panels : wanted > 1 ? wanted : 1;
+    return (product->rows + product->row_block - 1) / product->row_block * ((panels + product->panel_group - 1) / product->panel_group);
 }
 
-void martlet_pack_steps(const float *stored, size_t stride, size_t columns, size_t steps, float *panel) {
-    kernels()->pack_steps(stored, stride, columns, steps, panel);
+size_t martlet_stored_product_scratch(const martlet_stored_product *product) {
+    enum { STEPS = 128 };
+    return product->row_block * (STEPS + product->panel_group * MARTLET_PANEL);
+}
+
+void martlet_run_stored_product(const martlet_stored_product *product, size_t first, size_t end, float *scratch) {
+    kernels()->stored_product(product, first, end, scratch);
 }
 
 void martlet_transpose(const float *x, size_t rows, size_t columns, float *y, size_t first, size_t end) {
     kernels()->transpose(x, rows, columns, y, first, end);
+}
+
+void martlet_mirror(float *y, size_t size, size_t first, size_t end) {
+    kernels()->mirror(y, size, first, end);
 }
 
 void martlet_activate_backward(martlet_activation f, const float *x, const float *dy, float *dx, size_t count) {
@@ -89,6 +106,10 @@ void martlet_attend_backward(const martlet_attention_backward *work, float *scra
 
 double martlet_sum_of_squares(const float *x, size_t count) {
     return kernels()->sum_of_squares(x, count);
+}
+
+void martlet_blend(const float *a, float a_factor, const float *b, float b_factor, float *y, size_t count) {
+    kernels()->blend(a, a_factor, b, b_factor, y, count);
 }
 
 void martlet_adamw(const martlet_step *step, const float *gradient, float *weight, float *first, float *second, size_t count) {

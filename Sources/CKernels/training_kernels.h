@@ -7,17 +7,18 @@
 #include "attention_backward.h"
 #include "loss.h"
 #include "optimizers.h"
+#include "stored_product.h"
 #include "training_table.h"
 
 #define TRAINING_TABLE \
     { \
-        .pack_columns = pack_columns, .pack_steps = pack_steps, .transpose = transpose, .activate_backward = activate_backward, \
+        .stored_product = stored_product, .transpose = transpose, .mirror = mirror, .activate_backward = activate_backward, \
         .gate_backward = gate_backward, .soft_cap_backward = soft_cap_backward, .softmax_backward = softmax_backward, \
         .rms_norm_backward = rms_norm_backward, .layer_norm_backward = layer_norm_backward, \
         .norm_weight_backward = norm_weight_backward, .column_sums = column_sums, .scatter_rows = scatter_rows, \
         .cross_entropy = cross_entropy, .dropout = dropout, .attend_log_totals = attend_log_totals, \
         .attend_backward_scratch = attend_backward_scratch, .attend_backward = attend_backward, .sum_of_squares = sum_of_squares, \
-        .adamw = adamw, .sgd = sgd, .lion = lion \
+        .blend = blend, .adamw = adamw, .sgd = sgd, .lion = lion \
     }
 
 #endif

@@ -6,9 +6,9 @@
 #include "include/CMartletKernels.h"
 
 typedef struct {
-    void (*pack_columns)(const float *, size_t, size_t, size_t, float *);
-    void (*pack_steps)(const float *, size_t, size_t, size_t, float *);
+    void (*stored_product)(const martlet_stored_product *, size_t, size_t, float *);
     void (*transpose)(const float *, size_t, size_t, float *, size_t, size_t);
+    void (*mirror)(float *, size_t, size_t, size_t);
     void (*activate_backward)(martlet_activation, const float *, const float *, float *, size_t);
     void (*gate_backward)(martlet_activation, const float *, const float *, const float *, float *, float *, size_t);
     void (*soft_cap_backward)(const float *, const float *, float, float *, size_t);
@@ -24,6 +24,7 @@ typedef struct {
     size_t (*attend_backward_scratch)(const martlet_attention_backward *);
     void (*attend_backward)(const martlet_attention_backward *, float *);
     double (*sum_of_squares)(const float *, size_t);
+    void (*blend)(const float *, float, const float *, float, float *, size_t);
     void (*adamw)(const martlet_step *, const float *, float *, float *, float *, size_t);
     void (*sgd)(const martlet_step *, bool, const float *, float *, float *, size_t);
     void (*lion)(const martlet_step *, const float *, float *, float *, size_t);

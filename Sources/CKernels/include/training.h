@@ -1,19 +1,46 @@
-// What training adds to the kernels: backward operations, packing on the spot, optimizers. The rules of CMartletKernels.h hold: plain C,
+// What training adds to the kernels: backward operations, products of stored matrices, optimizers. The rules of CMartletKernels.h hold: plain C,
 // no allocation, no threads, and an order of reduction that depends on lengths alone. Sums over rows run in ascending order of rows.
 
 #ifndef CMARTLET_TRAINING_H
 #define CMARTLET_TRAINING_H
 
-// ---------------------------------------------------------------- packing on the spot
+// ---------------------------------------------------------------- products of stored matrices
 
-/// One f32 panel [steps][MARTLET_PANEL] from `columns` rows of `stored`, row c at `stored + c * stride`: what martlet_pack makes, quicker.
-void martlet_pack_columns(const float *stored, size_t stride, size_t columns, size_t steps, float *panel);
+/// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16 where they are void.
+typedef struct {
+    const void *a;  // element (r, k) at a + r · a_stride + k, or at a + k · a_stride + r when turned
+    size_t a_stride;
+    bool a_turned;
+    martlet_type a_type;
+    const void *b;  // element (k, c) at b + k · b_stride + c, or, f32 only, at b + c · b_stride + k when b is stored by columns
+    size_t b_stride;
+    bool b_columns;
+    martlet_type b_type;
+    bool pairs;  // both operands rounded to bf16, with the bits of MARTLET_BF16_PAIRS; both are f32 when not
+    size_t rows, columns, steps;
+    const float *bias;  // may be NULL
+    void *y;
+    size_t y_stride;
+    martlet_type y_type;
+    bool accumulate;  // f32 only
+    bool streams;     // f32 that is not read soon is written past the caches: y and y_stride are multiples of 16, so are the columns
+    size_t row_block, panel_group;  // rows and panels of one item of work: martlet_plan_stored_product
+} martlet_stored_product;
 
-/// The same from a matrix whose rows are the steps: element (k, c) at `stored + k * stride + c`.
-void martlet_pack_steps(const float *stored, size_t stride, size_t columns, size_t steps, float *panel);
+/// Chooses the items for so many threads; the bits do not depend on them. Returns how many there are.
+size_t martlet_plan_stored_product(martlet_stored_product *product, size_t threads);
+
+/// Floats of scratch that a call of martlet_run_stored_product needs.
+size_t martlet_stored_product_scratch(const martlet_stored_product *product);
+
+/// Items `first ..< end`: the bits of martlet_matmul with f32 or MARTLET_BF16_PAIRS.
+void martlet_run_stored_product(const martlet_stored_product *product, size_t first, size_t end, float *scratch);
 
 /// y[c, r] = x[r, c] for columns `first ..< end` of x `[rows, columns]`; y is `[columns, rows]`.
 void martlet_transpose(const float *x, size_t rows, size_t columns, float *y, size_t first, size_t end);
+
+/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end` of a square matrix; `first` is a multiple of 16.
+void martlet_mirror(float *y, size_t size, size_t first, size_t end);
 
 // ---------------------------------------------------------------- row-wise operations, backward
 
@@ -97,6 +124,9 @@ void martlet_attend_backward(const martlet_attention_backward *work, float *scra
 
 /// Σ x² in f64, sixteen lanes, one fixed tree.
 double martlet_sum_of_squares(const float *x, size_t count);
+
+/// y = a · a_factor + b · b_factor. y may be either input.
+void martlet_blend(const float *a, float a_factor, const float *b, float b_factor, float *y, size_t count);
 
 /// One element-wise optimizer step; `gradient_scale` multiplies each gradient first (clipping and normalisation in one).
 typedef struct {

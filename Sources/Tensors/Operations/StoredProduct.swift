@@ -9,7 +9,8 @@ enum MatrixOrder {
 }
 
 extension Tensor {
-    /// y = x Wᵀ + bias with a weight as it is stored, for weights that change: panels are packed on the spot, in the second-level cache.
+    /// y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is packed for longer than its
+    /// slice is multiplied.
     ///
     /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending order.
     ///
@@ -39,42 +40,45 @@ extension Tensor {
         return result
     }
 
-    /// self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows, steps]`.
+    /// self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows, steps]`, or from `[steps, rows]` when
+    /// `turned`.
     ///
-    /// Every element is one chain of fused multiply-adds in ascending order of steps, then the bias, then what was there.
+    /// Every element is one chain of fused multiply-adds in an order that depends on the steps alone, then the bias, then what was there.
+    ///
+    /// - Parameters:
+    ///   - operands: what both are multiplied as, f32 or bf16. f32 ones are rounded where bf16 is asked for.
+    ///   - streaming: the result will not be read soon.
     func setProduct(
-        _ a: Tensor, _ b: Tensor, _ order: MatrixOrder, bias: Tensor? = nil, adding: Bool, on device: Device
+        _ a: Tensor, turned: Bool = false, _ b: Tensor, _ order: MatrixOrder, bias: Tensor? = nil, adding: Bool = false,
+        as operands: ElementType = .f32, streaming: Bool = false, on device: Device
     ) {
-        let (rows, steps, columns) = (a.shape[0], a.shape[1], order == .columns ? b.shape[0] : b.shape[1])
+        let (rows, steps) = turned ? (a.shape[1], a.shape[0]) : (a.shape[0], a.shape[1])
+        let columns = order == .columns ? b.shape[0] : b.shape[1]
         precondition(
             shape.elements == rows * columns && b.shape.elements == steps * columns,
             "product: \(a.shape) with \(b.shape) into \(shape)")
-        let panel = Int(MARTLET_PANEL)
-        let panels = (columns + panel - 1) / panel
-        // A panel is packed anew for each piece of the rows, so pieces are cut only where panels do not occupy the threads.
-        let wanted = device.threads == 1 ? 1 : (device.threads * 4 + panels - 1) / max(panels, 1)
-        let pieces = max(1, min(wanted, rows / 252))
-        let stride = b.shape[1]
-        device.parallel(panels * pieces, cost: panel * steps * max(1, rows / pieces)) { range in
-            let scratch = device.scratch(bytes: steps * panel * 4)
-            let packed = unsafe scratch.mutablePointer.assumingMemoryBound(to: Float.self)
-            var last = -1
-            for item in range {
-                let (index, piece) = (item / pieces, item % pieces)
-                let (first, count) = (index * panel, min(panel, columns - index * panel))
-                if index != last {
-                    switch order {
-                    case .columns: unsafe martlet_pack_columns(b.floats + first * stride, stride, count, steps, packed)
-                    case .steps: unsafe martlet_pack_steps(b.floats + first, stride, count, steps, packed)
-                    }
-                    last = index
-                }
-                let (lower, upper) = (rows * piece / pieces, rows * (piece + 1) / pieces)
-                unsafe martlet_matmul(
-                    MARTLET_F32, packed, count, steps, a.floats + lower * steps, upper - lower,
-                    bias.map { unsafe $0.floats + first }, mutableFloats + lower * columns + first, columns, adding, 0,
-                    1)
-            }
+        precondition(
+            (operands == .bf16 || (a.type == .f32 && b.type == .f32)) && (order == .steps || b.type == .f32)
+                && (!adding || type == .f32), "product: \(a.type) with \(b.type) as \(operands) into \(type)")
+        var product = unsafe martlet_stored_product()
+        unsafe (product.a, product.a_stride, product.a_turned) = (a.pointer, a.shape[1], turned)
+        unsafe (product.b, product.b_stride, product.b_columns) = (b.pointer, b.shape[1], order == .columns)
+        unsafe (product.a_type, product.b_type, product.y_type) = (
+            a.type.kernelType, b.type.kernelType, type.kernelType
+        )
+        unsafe (product.rows, product.columns, product.steps) = (rows, columns, steps)
+        unsafe (product.y, product.y_stride) = (storage.mutablePointer + byteOffset, columns)
+        unsafe (product.pairs, product.accumulate) = (operands == .bf16, adding)
+        unsafe product.bias = bias.map { unsafe $0.floats }
+        unsafe product.streams = streaming && columns % 16 == 0 && byteOffset % Storage.alignment == 0
+        let items = unsafe martlet_plan_stored_product(&product, device.threads)
+        let plan = unsafe product
+        device.parallel(items, cost: rows * columns / max(1, items) * max(1, steps)) { range in
+            var plan = unsafe plan
+            let scratch = device.scratch(bytes: unsafe martlet_stored_product_scratch(&plan) * 4)
+            unsafe martlet_run_stored_product(
+                &plan, range.lowerBound, range.upperBound,
+                scratch.mutablePointer.assumingMemoryBound(to: Float.self))
         }
     }
 }
@@ -84,9 +88,8 @@ extension GradientFlow {
     mutating func addProduct(ofColumns gradient: Tensor, with x: Tensor, to node: GradientNode?) {
         guard let node else { return }
         let device = device
-        let turned = gradient.untracked.transposed(on: device)
         accumulate(node) { target, holdsSum in
-            target.setProduct(turned, x, .steps, adding: holdsSum, on: device)
+            target.setProduct(gradient, turned: true, x, .steps, adding: holdsSum, streaming: true, on: device)
         }
     }
 }

@@ -33,27 +33,46 @@ package final class Muon: Optimizer {
                 adam.step(index, parameters, gradients, rate: rate, scale: scale, number: number)
                 continue
             }
-            let (weight, average) = (parameters[index], average[index])
-            let gradient = gradients[index] * scale
-            average.overwrite(with: average * momentum + gradient, adding: false)
-            let direction = Muon.orthogonal(gradient + average * momentum)
+            let (weight, average, gradient) = (parameters[index], average[index], gradients[index])
+            average.blend(momentum, gradient, scale)
+            let direction = gradient * scale
+            direction.blend(1, average, momentum)
+            let (orthogonal, length) = Muon.orthogonal(direction)
             let size = rate * 0.2 * Float(max(weight.shape[0], weight.shape[1])).squareRoot()
-            let kept = 1 - rate * parameters.decay(decay, of: index)
-            weight.overwrite(with: weight * kept + direction * -size, adding: false)
+            weight.blend(1 - rate * parameters.decay(decay, of: index), orthogonal, -size / length)
         }
     }
 
-    /// Near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`: X ← a X + (b A + c A²) X with A = X Xᵀ, five times.
-    private static func orthogonal(_ matrix: Tensor) -> Tensor {
+    /// Near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`, times a length that is told: with X of length 1,
+    /// X ← a X + (b A + c A²) X and A = X Xᵀ, five times.
+    ///
+    /// Every A is a polynomial of the first, so all steps happen among matrices of the smaller side, Q = a + b A + c A², A ← Q A Q and
+    /// P ← Q P, all symmetric; the matrix itself is multiplied once, by P.
+    private static func orthogonal(_ matrix: Tensor) -> (product: Tensor, length: Float) {
+        let length = Float(matrix.sumOfSquares().squareRoot() + 1e-7)
+        var square = matrix.gram()
+        square.blend(1 / (length * length), square, 0)
+        var polynomial: Tensor?
+        for step in 0..<5 {
+            let mixed = square.multiplied(byCommuting: square)
+            mixed.blend(2.0315, square, -4.7750)
+            mixed.addToDiagonal(3.4445)
+            polynomial = polynomial.map { mixed.multiplied(byCommuting: $0) } ?? mixed
+            if step < 4 { square = mixed.multiplied(byCommuting: square).multiplied(byCommuting: mixed) }
+        }
+        let whole = polynomial ?? square
         let isTall = matrix.shape[0] > matrix.shape[1]
         let device = matrix.device(for: "orthogonal")
-        var x = isTall ? matrix.transposed(on: device) : matrix
-        x = x * Float(1 / (x.sumOfSquares().squareRoot() + 1e-7))
-        for _ in 0..<5 {
-            let square = x.multiplied(byStored: x)
-            let mixed = square * -4.7750 + square.multiplied(byTransposed: square, on: device) * 2.0315
-            x = x * 3.4445 + mixed.multiplied(byTransposed: x, on: device)
-        }
-        return isTall ? x.transposed(on: device) : x
+        let product =
+            isTall
+            ? matrix.multiplied(byTransposed: whole, on: device) : whole.multiplied(byTransposed: matrix, on: device)
+        return (product, length)
+    }
+}
+
+extension Tensor {
+    /// Adds `value` to the diagonal of this square matrix, which the caller owns.
+    fileprivate func addToDiagonal(_ value: Float) {
+        for row in 0..<shape[0] { unsafe mutableFloats[row * (shape[1] + 1)] += value }
     }
 }
