@@ -1,16 +1,16 @@
-"""Random-weight models of real shapes as GGUF files, for measuring speed: every engine then computes the same thing.
+"""Random-weight models of real shapes, for measuring speed: every engine then computes the same thing.
 
-    python make_models.py FOLDER            writes NAME-bf16.gguf, NAME-q8_0.gguf, NAME-q4_0.gguf, NAME-q4_k_m.gguf
+    python make_models.py FOLDER [NAME …]
+        decoders: NAME-bf16.gguf, NAME-q8_0.gguf, NAME-q4_0.gguf, NAME-q4_k_m.gguf
+        transformer-base: a Marian model as a Hugging Face directory, and the same weights beside it in transformer-base-ctranslate2
 
-Needs: numpy, gguf, llama-cpp-python (whose quantizer makes the quantized files).
+Needs: numpy, gguf, llama-cpp-python (whose quantizer makes the quantized files); torch, transformers, ctranslate2 for transformer-base.
 """
 
 import ctypes
 import sys
 from pathlib import Path
 
-import gguf
-import llama_cpp
 import numpy as np
 
 SHAPES = {
@@ -19,11 +19,7 @@ SHAPES = {
     "tinyllama-1.1b": dict(arch="llama", vocabulary=32000, width=2048, hidden=5632, layers=22, heads=32, key_heads=4, head=64, tied=False),
 }
 
-QUANTIZED = {
-    "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
-    "q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
-    "q4_k_m": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
-}
+QUANTIZED = {"q8_0": "Q8_0", "q4_0": "Q4_0", "q4_k_m": "Q4_K_M"}
 
 
 def byte_alphabet():
@@ -34,6 +30,8 @@ def byte_alphabet():
 
 
 def write(path, name, shape):
+    import gguf
+
     random = np.random.default_rng(1)
     writer = gguf.GGUFWriter(path, shape["arch"])
     writer.add_name(name)
@@ -88,24 +86,55 @@ def write(path, name, shape):
     writer.close()
 
 
+def make_decoder(folder, name):
+    import llama_cpp
+
+    source = folder / f"{name}-bf16.gguf"
+    if not source.exists():
+        write(str(source), name, SHAPES[name])
+    for suffix, kind in QUANTIZED.items():
+        target = folder / f"{name}-{suffix}.gguf"
+        if target.exists():
+            continue
+        parameters = llama_cpp.llama_model_quantize_default_params()
+        parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+        parameters.nthread = 2
+        code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(parameters))
+        if code:
+            raise SystemExit(f"{target}: quantizing failed with {code}")
+
+
+def make_translator(folder, name):
+    """The Transformer's base shape in Marian's arrangement: 6 + 6 layers, 8 heads of 64, 2,048 hidden, 32,767 tokens and padding."""
+    import torch
+    from ctranslate2.converters.transformers import MarianMTLoader
+    from transformers import MarianConfig, MarianMTModel
+
+    vocabulary, padding = 32768, 32767
+    torch.manual_seed(1)
+    model = MarianMTModel(MarianConfig(
+        vocab_size=vocabulary, d_model=512, encoder_layers=6, decoder_layers=6, encoder_attention_heads=8, decoder_attention_heads=8,
+        encoder_ffn_dim=2048, decoder_ffn_dim=2048, activation_function="relu", max_position_embeddings=512, scale_embedding=True,
+        pad_token_id=padding, eos_token_id=0, bos_token_id=None, decoder_start_token_id=padding, forced_eos_token_id=None)).eval()
+    model.save_pretrained(folder / name)
+    target = folder / f"{name}-ctranslate2"
+    target.mkdir(exist_ok=True)
+    with torch.no_grad():
+        spec = MarianMTLoader().get_model_spec(model)
+        tokens = ["</s>", "<unk>"] + [f"token{i}" for i in range(2, vocabulary - 1)]
+        spec.register_source_vocabulary(tokens)
+        spec.register_target_vocabulary(tokens)
+        spec.config.eos_token, spec.config.unk_token, spec.config.decoder_start_token = "</s>", "<unk>", "</s>"
+        spec.validate()
+        spec.optimize()
+        spec.save(str(target))
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    names = sys.argv[2:] or list(SHAPES)
-    for name in names:
-        source = folder / f"{name}-bf16.gguf"
-        if not source.exists():
-            write(str(source), name, SHAPES[name])
-        for suffix, kind in QUANTIZED.items():
-            target = folder / f"{name}-{suffix}.gguf"
-            if target.exists():
-                continue
-            parameters = llama_cpp.llama_model_quantize_default_params()
-            parameters.ftype = kind
-            parameters.nthread = 2
-            code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(parameters))
-            if code:
-                raise SystemExit(f"{target}: quantizing failed with {code}")
+    for name in sys.argv[2:] or [*SHAPES, "transformer-base"]:
+        (make_translator if name == "transformer-base" else make_decoder)(folder, name)
 
 
 main()

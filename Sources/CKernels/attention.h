@@ -111,7 +111,7 @@ INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
     tile->total[h] += sum_lanes((e[0] + e[1]) + (e[2] + e[3]));
 }
 
-/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then sixteen, then a padded copy of the rest.
+/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of the rest.
 INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, float *const *sums) {
     float *targets[TILE_ROWS];
     UNROLL for (int r = 0; r < rows; r++) targets[r] = sums[r];
@@ -119,6 +119,11 @@ INLINE void add_values(int rows, const float *const *probabilities, const float 
     for (; column + PANEL_GROUPS * LANES <= width; column += PANEL_GROUPS * LANES) {
         dense_panel(rows, probabilities, values + column, width, LANES, KEYS, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += PANEL_GROUPS * LANES;
+    }
+    // One group alone would wait for its own sums; two need the registers of AVX-512.
+    for (; TILE_GROUPS == PANEL_GROUPS && column + 2 * LANES <= width; column += 2 * LANES) {
+        dense_tile(rows, 2, probabilities, values + column, width, LANES, KEYS, targets);
+        UNROLL for (int r = 0; r < rows; r++) targets[r] += 2 * LANES;
     }
     for (; column + LANES <= width; column += LANES) {
         dense_tile(rows, 1, probabilities, values + column, width, LANES, KEYS, targets);

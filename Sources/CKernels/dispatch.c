@@ -137,6 +137,12 @@ void martlet_softmax(const float *x, float *y, size_t rows, size_t width) { kern
 
 size_t martlet_argmax(const float *x, size_t count) { return kernels()->argmax(x, count); }
 
+float martlet_exponential_sum(const float *x, size_t count, float *largest) { return kernels()->exponential_sum(x, count, largest); }
+
+size_t martlet_largest(const float *x, size_t count, size_t wanted, uint32_t *indices) {
+    return kernels()->largest_of(x, count, wanted, indices);
+}
+
 void martlet_activate(martlet_activation f, const float *x, float *y, size_t count) { kernels()->activate(f, x, y, count); }
 
 void martlet_gate(martlet_activation f, const float *gate, const float *up, float *y, size_t count) {

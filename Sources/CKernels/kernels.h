@@ -17,6 +17,8 @@ typedef struct {
     void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t, size_t);
     void (*softmax)(const float *, float *, size_t, size_t);
     size_t (*argmax)(const float *, size_t);
+    float (*exponential_sum)(const float *, size_t, float *);
+    size_t (*largest_of)(const float *, size_t, size_t, uint32_t *);
     void (*activate)(martlet_activation, const float *, float *, size_t);
     void (*gate)(martlet_activation, const float *, const float *, float *, size_t);
     void (*add)(const float *, const float *, float *, size_t);

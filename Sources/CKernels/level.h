@@ -11,6 +11,7 @@
         .products = {[MARTLET_F32] = product_f32, [MARTLET_F16] = product_f16, [MARTLET_BF16] = product_bf16, QUANTIZED_PRODUCTS, \
                      [MARTLET_BF16_PAIRS] = product_bf16_pairs}, \
         .prepare = prepare, .prepare_blocks = prepare_blocks, .rms_norm = rms_norm, .layer_norm = layer_norm, .softmax = softmax, .argmax = argmax, \
+        .exponential_sum = exponential_sum, .largest_of = largest_of, \
         .activate = activate, .gate = gate, .add = add, .multiply = multiply, .scale = scale, .add_bias = add_bias, \
         .soft_cap = soft_cap, .search = search, .rotate = rotate, .attend_scratch = attend_scratch, .attend = attend, \
         .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, \

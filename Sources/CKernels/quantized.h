@@ -71,18 +71,10 @@ INLINE i32x16 rounded_bytes(f32x16 scaled, int8_t *bytes) {
     return q;
 }
 
-INLINE int32_t sum_integers(i32x16 v) {
-    int32_t sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i];
-    return sum;
-}
-
 /// The largest magnitude of 32 values; compared as integers, so that a NaN is larger than everything and is not lost.
 INLINE float block_magnitude(f32x16 low, f32x16 high) {
     const i32x16 a = (i32x16)magnitude(low), b = (i32x16)magnitude(high);
-    const i32x16 both = (i32x16)choose(a > b, (f32x16)a, (f32x16)b);
-    int32_t bits = 0;
-    for (int i = 0; i < LANES; i++) bits = both[i] > bits ? both[i] : bits;
+    const int32_t bits = __builtin_reduce_max((i32x16)choose(a > b, (f32x16)a, (f32x16)b));
     float largest;
     memcpy(&largest, &bits, sizeof largest);
     return largest;
@@ -94,13 +86,16 @@ INLINE void prepare_block(martlet_type type, const float *x, int8_t *values, flo
     const f32x16 inverse = splat(largest > 0x1p-120f ? 127.0f / largest : 0.0f);
     *scale = largest / 127.0f;
     const i32x16 first = rounded_bytes(low * inverse, values), second = rounded_bytes(high * inverse, values + LANES);
-    const int32_t sums[2] = {sum_integers(first), sum_integers(second)};
-    int32_t starts[2] = {0, 0};
-    if (type == MARTLET_Q6_K) starts[0] = -weight_offset(type) * sums[0], starts[1] = -weight_offset(type) * sums[1];
-    else starts[0] = -weight_offset(type) * (sums[0] + sums[1]);
+    if (type == MARTLET_Q6_K) {
+        const int32_t starts[2] = {-weight_offset(type) * __builtin_reduce_add(first), -weight_offset(type) * __builtin_reduce_add(second)};
+        memcpy(corrections, starts, sizeof starts);
+        return;
+    }
+    const int32_t sum = __builtin_reduce_add(first + second);
+    int32_t starts[2] = {-weight_offset(type) * sum, 0};
+    const float shift = -*scale * (float)sum;
+    if (has_minima(type)) memcpy(starts, &shift, sizeof shift);
     memcpy(corrections, starts, sizeof starts);
-    const float shift = -*scale * (float)(sums[0] + sums[1]);
-    if (has_minima(type)) memcpy(corrections, &shift, sizeof shift);
 }
 
 /// Blocks `first ..< end` of each row; x begins with the first of them.

@@ -48,6 +48,18 @@ INLINE float row_maximum(const float *x, size_t width) {
     return largest_lane(best);
 }
 
+/// The largest of a row, and Σ e^(x − largest); largest −∞ and no sum for a row of −∞ alone.
+static float exponential_sum(const float *x, size_t count, float *largest) {
+    *largest = row_maximum(x, count);
+    if (*largest == -__builtin_inff()) return 0;
+    f32x16 sums = splat(0);
+    for (size_t i = 0; i < count; i += LANES) {
+        const f32x16 e = exponential(load_some(x + i, count - i) - splat(*largest));
+        sums += choose(lanes_below(count - i), e, splat(0));
+    }
+    return sum_lanes(sums);
+}
+
 /// y = e^(x − max) / Σ e^(x − max). A row of −∞ alone gives zeros.
 static void softmax(const float *x, float *y, size_t rows, size_t width) {
     for (size_t r = 0; r < rows; r++, x += width, y += width) {
@@ -64,6 +76,29 @@ static void softmax(const float *x, float *y, size_t rows, size_t width) {
         f32x16 factor = splat(total == 0 ? 0 : 1.0f / total);
         for (size_t i = 0; i < width; i += LANES) store_some(y + i, load_some(y + i, width - i) * factor, width - i);
     }
+}
+
+/// Puts index i of x, larger than the last of `count` that stand in descending order, in its place.
+INLINE void insert_descending(const float *x, uint32_t *indices, size_t count, size_t i) {
+    size_t place = count - 1;
+    for (; place > 0 && x[indices[place - 1]] < x[i]; place--) indices[place] = indices[place - 1];
+    indices[place] = (uint32_t)i;
+}
+
+static size_t largest_of(const float *x, size_t count, size_t wanted, uint32_t *indices) {
+    float least = -__builtin_inff();  // what an element must exceed
+    size_t found = 0;
+    for (size_t i = 0; i < count && wanted > 0; i += LANES) {
+        const i32x16 wins = (load_some(x + i, count - i) > splat(least)) & lanes_below(count - i);
+        if (__builtin_reduce_or(wins) == 0) continue;
+        for (size_t k = i; k < i + LANES && k < count; k++) {
+            if (!(x[k] > least)) continue;
+            if (found < wanted) found++;
+            insert_descending(x, indices, found, k);
+            if (found == wanted) least = x[indices[found - 1]];
+        }
+    }
+    return found;
 }
 
 static size_t argmax(const float *x, size_t count) {

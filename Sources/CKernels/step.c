@@ -6,8 +6,16 @@ static size_t rounded_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
 static size_t panels_of(const martlet_step_matrix *matrix) { return (matrix->outputs + PANEL - 1) / PANEL; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/// Rows of a strip of 64 columns; two strips stay in the second-level cache.
-enum { STRIP_ROWS = 252 };
+enum {
+    STRIP_ROWS = 252,                            // of 64 columns; two strips stay in the second-level cache
+    ROWS_CHUNK = 8,                              // rows that one thread norms
+    ACROSS_ROWS = 64,                            // rows that read one source in one call of the attention kernel
+    GATHERED = MARTLET_SEGMENT / MARTLET_BLOCK  // blocks of one head that a chunk of attention collects
+};
+
+static bool multiplies(const martlet_step_phase *phase) {
+    return phase->kind == MARTLET_STEP_PRODUCT || phase->kind == MARTLET_STEP_ACTIVATED;
+}
 
 static void normalise(const martlet_step_norm *norm, const float *x, float *y, size_t rows, size_t width) {
     switch (norm->kind) {
@@ -41,13 +49,18 @@ static size_t strips_at(const martlet_step_phase *phase, const martlet_step_pass
     return phase->prepared ? 0 : prepared_at(phase, pass, phase->matrix_count);
 }
 
+/// A gathered block holds one head.
+static size_t gathered_bytes(const martlet_step_attention *a) { return martlet_block_bytes(MARTLET_F32, 1, a->head_width, a->head_width); }
+
 size_t martlet_step_scratch(const martlet_step_phase *phase, const martlet_step_pass *pass) {
     const martlet_attention work = head_work(&phase->attention, 0);
     switch (phase->kind) {
     case MARTLET_STEP_ATTENTION:
-        return rounded_up(head_floats(&phase->attention) * sizeof(float)) + martlet_attend_scratch(&work) * sizeof(float);
+        return rounded_up(head_floats(&phase->attention) * sizeof(float)) + rounded_up(martlet_attend_scratch(&work) * sizeof(float)) +
+               (phase->attention.lanes ? GATHERED * gathered_bytes(&phase->attention) : 0);
     case MARTLET_STEP_ACTIVATED:
         return strips_at(phase, pass) + phase->matrix_count * smaller(pass->rows, STRIP_ROWS) * PANEL * sizeof(float);
+    case MARTLET_STEP_ROWS: return ROWS_CHUNK * phase->inputs * sizeof(float);
     case MARTLET_STEP_PRODUCT: case MARTLET_STEP_JOIN: break;
     }
     return prepared_at(phase, pass, phase->matrix_count);
@@ -66,22 +79,22 @@ static const void *activations_for(const martlet_step_phase *phase, const martle
     return phase->norm.kind == MARTLET_NORM_NONE && !(phase->attended && pass->segments > 1) ? (const void *)phase->x : scratch;
 }
 
-static void merge_segments(const martlet_step_attention *a, const martlet_step_pass *pass, float *y) {
-    for (size_t row = 0; row < pass->rows; row++)
+static void merge_segments(const martlet_step_attention *a, const martlet_step_pass *pass, size_t from, size_t end, float *y) {
+    for (size_t row = from; row < end; row++)
         for (size_t head = 0; head < a->key_heads; head++) {
             martlet_attention work = head_work(a, head);
-            work.outputs = y + (row * a->key_heads + head) * a->group * a->head_width;
+            work.outputs = y + ((row - from) * a->key_heads + head) * a->group * a->head_width;
             const size_t first = (row * a->key_heads + head) * pass->segments;
             martlet_attend_merge(&work, a->partials + first * martlet_attend_partial_floats(&work), pass->segments);
         }
 }
 
 void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch) {
-    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN || phase->prepared) return;
+    if (!multiplies(phase) || phase->prepared) return;
     const float *x = phase->x;
     float *rows = (float *)scratch;
     if (phase->attended && pass->segments > 1) {
-        merge_segments(&phase->attention, pass, rows);
+        merge_segments(&phase->attention, pass, 0, pass->rows, rows);
         x = rows;
     }
     if (phase->norm.kind != MARTLET_NORM_NONE) {
@@ -153,28 +166,92 @@ static void turn(const martlet_step_attention *a, const martlet_step_norm *norm,
     if (half) martlet_rotate(x, 1, heads, a->head_width, a->rotary_width, a->neighbours, a->cosines + row * half, a->sines + row * half);
 }
 
+/// The blocks of one head that a segment of a memory with origins stands in, collected one behind the other; their places in `blocks`.
+static void gather(const martlet_step_attention *a, const martlet_step_memory *memory, size_t segment, size_t head, uint8_t *gathered,
+                   const void *blocks[GATHERED]) {
+    const size_t positions = (size_t)memory->position + 1;
+    for (size_t i = 0; i < GATHERED; i++, gathered += gathered_bytes(a)) {
+        const size_t block = segment * GATHERED + i, first = block * MARTLET_BLOCK;
+        if (first >= positions) return;
+        martlet_gather_block(memory->blocks + block, memory->lane_blocks, memory->origins + first,
+                             smaller(positions - first, MARTLET_BLOCK), a->key_heads, head, a->head_width, a->head_width, gathered);
+        blocks[i] = gathered;
+    }
+}
+
+/// Writes the row's own key and value of one head.
+static void store_own(const martlet_step_attention *a, const martlet_step_memory *memory, size_t row, size_t head, float *key) {
+    const size_t width = a->head_width, key_width = a->key_heads * width, position = (size_t)memory->position;
+    memcpy(key, a->keys + row * key_width + head * width, width * sizeof(float));
+    turn(a, &a->key_norm, row, 1, key);
+    const size_t lane = memory->origins ? memory->origins[position] : 0;
+    void *block = (void *)memory->blocks[lane * memory->lane_blocks + position / MARTLET_BLOCK];
+    martlet_store_block(a->block_type, key, key_width, a->values + row * key_width + head * width, key_width, 1, a->key_heads, head,
+                        head + 1, width, width, block, position % MARTLET_BLOCK);
+}
+
 static void run_attention(const martlet_step_attention *a, const martlet_step_pass *pass, size_t chunk, uint8_t *scratch) {
     const size_t segment = chunk % pass->segments, head = chunk / pass->segments % a->key_heads, row = chunk / pass->segments / a->key_heads;
     const martlet_step_memory *memory = &a->memories[row];
-    const size_t width = a->head_width, query_width = a->key_heads * a->group * width, key_width = a->key_heads * width;
-    float *queries = (float *)scratch, *key = queries + a->group * width;
+    const size_t width = a->head_width, query_width = a->key_heads * a->group * width;
+    float *queries = (float *)scratch;
     memcpy(queries, a->queries + row * query_width + head * a->group * width, a->group * width * sizeof(float));
     turn(a, &a->query_norm, row, a->group, queries);
-    if (segment == (size_t)memory->position / MARTLET_SEGMENT) {
-        memcpy(key, a->keys + row * key_width + head * width, width * sizeof(float));
-        turn(a, &a->key_norm, row, 1, key);
-        martlet_store_block(a->block_type, key, key_width, a->values + row * key_width + head * width, key_width, 1, a->key_heads, head,
-                            head + 1, width, width, (void *)memory->blocks[memory->position / MARTLET_BLOCK],
-                            (size_t)memory->position % MARTLET_BLOCK);
-    }
-    const int32_t upper = memory->position + 1;
+    if (segment == (size_t)memory->position / MARTLET_SEGMENT) store_own(a, memory, row, head, queries + a->group * width);
+    int32_t lower = memory->lower, upper = memory->position + 1, position = memory->position;
     martlet_attention work = head_work(a, head);
     work.queries = queries, work.blocks = memory->blocks;
     work.outputs = a->outputs + row * query_width + head * a->group * width;
-    work.lower = &memory->lower, work.upper = &upper, work.positions = &memory->position;
-    float *rest = (float *)(scratch + rounded_up(head_floats(a) * sizeof(float)));
-    if (pass->segments == 1) return martlet_attend(&work, 0, 1, rest);
-    martlet_attend_segment(&work, segment, a->partials + chunk * martlet_attend_partial_floats(&work), rest);
+    work.lower = &lower, work.upper = &upper, work.positions = &position;
+    uint8_t *rest = scratch + rounded_up(head_floats(a) * sizeof(float));
+    const void *blocks[GATHERED];
+    size_t number = segment;
+    if (memory->origins) {
+        gather(a, memory, segment, head, rest + rounded_up(martlet_attend_scratch(&work) * sizeof(float)), blocks);
+        // What was gathered is read as if positions began with this segment.
+        const int32_t start = (int32_t)(segment * MARTLET_SEGMENT);
+        lower = lower > start ? lower - start : 0, upper -= start, position -= start, number = 0;
+        work.blocks = blocks, work.key_heads = 1, work.key_head = 0;
+    }
+    if (pass->segments == 1) return martlet_attend(&work, 0, 1, (float *)rest);
+    martlet_attend_segment(&work, number, a->partials + chunk * martlet_attend_partial_floats(&work), (float *)rest);
+}
+
+/// The rows that read one source, and one head.
+static void run_across(const martlet_step_attention *a, size_t chunk, uint8_t *scratch) {
+    const size_t head = chunk % a->key_heads, row = chunk / a->key_heads, query_width = a->key_heads * a->group * a->head_width;
+    const martlet_step_memory *memory = &a->memories[row];
+    int32_t lower[ACROSS_ROWS], upper[ACROSS_ROWS];
+    for (size_t first = 0; first < memory->readers; first += ACROSS_ROWS) {
+        martlet_attention work = head_work(a, head);
+        work.rows = smaller(memory->readers - first, ACROSS_ROWS);
+        for (size_t r = 0; r < work.rows; r++) lower[r] = memory->lower, upper[r] = memory->position + 1;
+        work.lower = lower, work.upper = upper, work.positions = lower, work.blocks = memory->blocks;
+        const size_t at = (row + first) * query_width + head * a->group * a->head_width;
+        work.queries = a->queries + at, work.query_stride = query_width, work.outputs = a->outputs + at;
+        martlet_attend(&work, 0, work.rows, (float *)scratch);
+    }
+}
+
+// ---------------------------------------------------------------- rows
+
+/// The rows of a chunk: merged, normed and prepared as the phase says.
+static void run_rows(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t chunk, uint8_t *scratch) {
+    const size_t first = chunk * ROWS_CHUNK, end = smaller(first + ROWS_CHUNK, pass->rows), width = phase->inputs;
+    const float *x = phase->x + first * width;
+    float *y = phase->y + first * width;
+    if (phase->kind == MARTLET_STEP_JOIN) {
+        normalise(&phase->norm, x, (float *)scratch, end - first, width);
+        return martlet_add(y, (const float *)scratch, y, (end - first) * width);
+    }
+    if (phase->attended && pass->segments > 1) {
+        merge_segments(&phase->attention, pass, first, end, (float *)scratch);
+        x = (const float *)scratch;
+    }
+    normalise(&phase->norm, x, y, end - first, width);
+    if (!phase->next_prepared) return;
+    uint8_t *prepared = (uint8_t *)phase->next_prepared + first * martlet_activation_bytes(phase->next_type, width);
+    martlet_prepare(phase->next_type, y, end - first, width, prepared);
 }
 
 // ---------------------------------------------------------------- phases
@@ -182,8 +259,8 @@ static void run_attention(const martlet_step_attention *a, const martlet_step_pa
 size_t martlet_step_chunks(const martlet_step_phase *phase, const martlet_step_pass *pass) {
     switch (phase->kind) {
     case MARTLET_STEP_ACTIVATED: return panels_of(&phase->matrices[0]);
-    case MARTLET_STEP_ATTENTION: return pass->rows * phase->attention.key_heads * pass->segments;
-    case MARTLET_STEP_JOIN: return 1;
+    case MARTLET_STEP_ATTENTION: return pass->rows * phase->attention.key_heads * (phase->attention.across ? 1 : pass->segments);
+    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS: return (pass->rows + ROWS_CHUNK - 1) / ROWS_CHUNK;
     case MARTLET_STEP_PRODUCT: break;
     }
     size_t panels = 0;
@@ -192,7 +269,7 @@ size_t martlet_step_chunks(const martlet_step_phase *phase, const martlet_step_p
 }
 
 size_t martlet_step_chunk_bytes(const martlet_step_phase *phase) {
-    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN) return 0;
+    if (!multiplies(phase)) return 0;
     const size_t bytes = martlet_panel_bytes(phase->matrices[0].type, phase->inputs);
     return phase->kind == MARTLET_STEP_ACTIVATED ? bytes * phase->matrix_count : bytes;
 }
@@ -202,16 +279,18 @@ void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *
     case MARTLET_STEP_PRODUCT: run_product(phase, pass, first, end, scratch); break;
     case MARTLET_STEP_ACTIVATED: run_activated(phase, pass, first, end, scratch); break;
     case MARTLET_STEP_ATTENTION:
-        for (size_t chunk = first; chunk < end; chunk++) run_attention(&phase->attention, pass, chunk, scratch);
+        for (size_t chunk = first; chunk < end; chunk++) {
+            if (phase->attention.across) run_across(&phase->attention, chunk, scratch);
+            else run_attention(&phase->attention, pass, chunk, scratch);
+        }
         break;
-    case MARTLET_STEP_JOIN:
-        normalise(&phase->norm, phase->x, (float *)scratch, pass->rows, phase->inputs);
-        martlet_add(phase->y, (const float *)scratch, phase->y, pass->rows * phase->inputs);
+    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS:
+        for (size_t chunk = first; chunk < end; chunk++) run_rows(phase, pass, chunk, scratch);
     }
 }
 
 void martlet_step_foresee(const martlet_step_phase *phase, size_t first, size_t ahead) {
-    if (phase->kind == MARTLET_STEP_ATTENTION || phase->kind == MARTLET_STEP_JOIN) return;
+    if (!multiplies(phase)) return;
     enum { SHARE = 1024 };
     for (size_t m = 0; m < phase->matrix_count; m++) {
         const size_t panels = panels_of(&phase->matrices[m]), bytes = martlet_panel_bytes(phase->matrices[m].type, phase->inputs);

@@ -47,13 +47,26 @@ struct BeamItem {
         }
     }
 
+    /// How many continuations of each beam are looked at.
+    static func candidates(_ options: BeamSearch.Options) -> Int {
+        options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
+    }
+
+    /// What the rules say of the next token of beam `index`.
+    func verdict(_ index: Int) -> TokenRules.Verdict {
+        options.rules.verdict(
+            .init(
+                tokens: beams[index].tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
+                stopTokens: options.stopTokens))
+    }
+
     /// One token more.
     ///
-    /// - Parameter logits: those of a beam.
+    /// - Parameter scores: those of a beam.
     /// - Returns: for each of the next beams, which one it continues.
-    mutating func step(_ logits: (Int) -> [Float]) -> [Int] {
+    mutating func step(_ scores: (Int) -> TokenScores) -> [Int] {
         let length = beams[0].tokens.count + 1 - prompt.count
-        let kept = candidates(logits)
+        let kept = candidates(scores)
         let ends = kept.map { options.stopTokens.contains($0.token) || length >= maximumTokens }
         finish(kept, ends, length: length)
         let next = chooseRunning(kept, ends)
@@ -62,23 +75,17 @@ struct BeamItem {
     }
 
     /// The best extensions of all beams, best first.
-    private func candidates(_ logits: (Int) -> [Float]) -> [Candidate] {
-        let count = options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
+    private func candidates(_ scores: (Int) -> TokenScores) -> [Candidate] {
+        let count = BeamItem.candidates(options)
         var kept: [Candidate] = []
         for (parent, beam) in beams.enumerated() {
-            var scores = logSoftmax(logits(parent))
-            options.rules.apply(
-                to: &scores,
-                .init(
-                    tokens: beam.tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
-                    stopTokens: options.stopTokens))
-            for (token, step) in scores.enumerated() {
+            for (token, step) in scores(parent).best {
                 let score = step + beam.score
                 if kept.count == count, let last = kept.last, score <= last.score { continue }
                 // Among equals, what came first stays first.
                 var place = kept.count
                 while place > 0, kept[place - 1].score < score { place -= 1 }
-                kept.insert(Candidate(parent: parent, token: Int32(token), step: step, score: score), at: place)
+                kept.insert(Candidate(parent: parent, token: token, step: step, score: score), at: place)
                 if kept.count > count { kept.removeLast() }
             }
         }
@@ -127,12 +134,4 @@ struct BeamItem {
         canImprove = canImprove && best > worst
         return canImprove && !(isFull && options.earlyStopping == .whenFull) && ends.contains(false)
     }
-}
-
-/// x − log Σ exp(x).
-func logSoftmax(_ logits: [Float]) -> [Float] {
-    let largest = logits.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
-    let total = logits.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-    let logarithm = Float(log(total))
-    return logits.map { $0 - largest - logarithm }
 }

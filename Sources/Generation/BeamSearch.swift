@@ -72,28 +72,25 @@ public struct BeamSearch: Sendable {
     ) throws(GenerationError) -> [[Hypothesis]] {
         try check(prompts, continuation)
         var continuation = continuation
+        continuation.reserve(sequences: prompts.count * options.beams)
         var items = prompts.map { BeamItem(prompt: $0, options, context: continuation.context) }
         var running = Array(items.indices)
         var isFirst = true
         while !running.isEmpty {
-            let sequences = running.flatMap { isFirst ? [items[$0].prompt] : items[$0].sequences }
-            let logits = continuation.logits(sequences).values
             // The prompt is computed once; from then on, every item has all of its beams.
+            let beams = isFirst ? 1 : options.beams
+            let sequences = running.flatMap { isFirst ? [items[$0].prompt] : items[$0].sequences }
+            let verdicts = running.flatMap { index in (0..<beams).map { items[index].verdict($0) } }
+            let scores = TokenScores.best(
+                BeamItem.candidates(options), of: continuation.logits(sequences), verdicts, options.rules.remainder)
             var parents: [Int] = []
             var stillRunning: [Int] = []
-            var first = 0
-            for index in running {
-                let beams = isFirst ? 1 : options.beams
-                let rows = (0..<options.beams).map { first + ($0 < beams ? $0 : 0) }
-                let chosen = items[index].step { beam in
-                    let row = rows[beam]
-                    return Array(logits[row * continuation.vocabulary..<(row + 1) * continuation.vocabulary])
-                }
-                if !items[index].isDone {
-                    parents += chosen.map { rows[$0] }
-                    stillRunning.append(index)
-                }
-                first += beams
+            for (place, index) in running.enumerated() {
+                let rows = (0..<options.beams).map { place * beams + ($0 < beams ? $0 : 0) }
+                let chosen = items[index].step { scores[rows[$0]] }
+                guard !items[index].isDone else { continue }
+                parents += chosen.map { rows[$0] }
+                stillRunning.append(index)
             }
             (running, isFirst) = (stillRunning, false)
             continuation.select(parents)

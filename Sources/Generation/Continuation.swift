@@ -2,8 +2,8 @@ import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// Sequences that grow token by token on one model: what a search needs to know of decoders and encoder-decoders.
-package struct Continuation {
+/// Sequences that grow token by token on one model: what a search needs to know of decoders and encoder-decoders. Each search needs its own.
+package struct Continuation: ~Copyable {
     /// Whether keys and values are kept between steps, or computed anew from the whole text: the bits are the same.
     package enum Memory: Sendable { case cached, uncached }
 
@@ -14,6 +14,8 @@ package struct Continuation {
 
     private var kind: Kind
     private var cache: KeyValueCache
+    /// In place of the cache, where the model can be stepped.
+    private var steps: BeamSteps?
     private let memory: Memory
     private let device: Device
     package let vocabulary: Int
@@ -44,8 +46,18 @@ package struct Continuation {
         (self.memory, self.device) = (memory, device)
     }
 
-    /// The logits of what follows each sequence, `[sequences, vocabulary]`. - Precondition: each has grown since the last step.
+    /// Says how many sequences there will be at most.
+    package mutating func reserve(sequences: Int) {
+        guard sequences > 0, memory == .cached, case .encoderDecoder(let model, let source) = kind else { return }
+        steps = BeamSteps(model, source, rows: sequences, on: device)
+    }
+
+    /// The logits of what follows each sequence, `[sequences, vocabulary]`, valid until the next call.
+    ///
+    /// - Precondition: each has grown since the last step.
     package mutating func logits(_ sequences: [[Int32]]) -> Tensor {
+        if let steps, steps.length == 0, Set(sequences.map(\.count)).count > 1 { self.steps = nil }
+        if let logits = steps?.logits(sequences) { return logits }
         var rows = Rows()
         switch memory {
         case .cached:
@@ -53,11 +65,11 @@ package struct Continuation {
                 forgetOutgrownKeys(of: index, length: tokens.count)
                 rows.append(Array(tokens[cache.length(of: index)...]), from: cache.length(of: index))
             }
-            return logits(rows, &cache)
+            return Continuation.logits(kind, rows, &cache, on: device)
         case .uncached:
             for tokens in sequences { rows.append(tokens) }
             var state = Uncached()
-            return logits(rows, &state)
+            return Continuation.logits(kind, rows, &state, on: device)
         }
     }
 
@@ -69,7 +81,9 @@ package struct Continuation {
         cache.truncate(index, to: 0)
     }
 
-    private func logits(_ rows: Rows, _ state: inout some AttentionState) -> Tensor {
+    private static func logits(
+        _ kind: Kind, _ rows: Rows, _ state: inout some AttentionState, on device: Device
+    ) -> Tensor {
         switch kind {
         case .decoder(let decoder):
             return decoder.logits(decoder.hidden(rows, &state, on: device).selecting(rows: rows.lastRows))
@@ -81,6 +95,10 @@ package struct Continuation {
 
     /// Makes sequence i continue what sequence `parents[i]` was.
     package mutating func select(_ parents: [Int]) {
+        guard steps == nil else {
+            steps?.select(parents)
+            return
+        }
         if memory == .cached { cache.select(parents) }
         if case .encoderDecoder(let model, let source) = kind {
             kind = .encoderDecoder(model, source.selecting(parents))

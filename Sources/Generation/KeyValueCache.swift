@@ -63,6 +63,7 @@ public struct KeyValueCache: AttentionState, Sendable {
         checkCount(rows, layer)
         precondition(inputs.global == nil, "KeyValueCache: a text with global positions is read in one pass, uncached")
         let result = device.make(inputs.query.shape)
+        var parts: [AttentionPass] = []
         for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == memories[layer][index].length,
@@ -71,8 +72,9 @@ public struct KeyValueCache: AttentionState, Sendable {
             let keys = memories[layer][index].length
             let span = form.reach.span(of: sequence, length: keys)
             let rule = form.scoreRule(keys: keys, inputs.bias, sequence: index)
-            inputs.query.attend(to: memories[layer][index], span, rule, into: result)
+            parts.append(AttentionPass(memory: memories[layer][index], span: span, rule: rule))
         }
+        inputs.query.attend(parts, into: result)
         return result
     }
 
@@ -83,16 +85,16 @@ public struct KeyValueCache: AttentionState, Sendable {
         checkCount(rows, layer)
         if sources[layer].isEmpty {
             let (keys, values) = project(source.hidden)
-            sources[layer] = source.ranges.map {
-                KeyValueBlocks(form, keys: keys, values: values, rows: $0, on: device)
-            }
+            sources[layer] = KeyValueBlocks.filled(keys: keys, values: values, rows: source.ranges, on: device)
         }
         let result = device.make(query.shape)
         let rule = form.scoreRule(keys: 0)
-        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
-            let span = Architecture.Reach.all.span(of: sequence, length: sources[layer][index].length)
-            query.attend(to: sources[layer][index], span, rule, into: result)
+        let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
+            let source = sources[layer][index]
+            let span = Architecture.Reach.all.span(of: rows.sequences[index], length: source.length)
+            return AttentionPass(memory: source, span: span, rule: rule)
         }
+        query.attend(parts, into: result)
         return result
     }
 

@@ -44,21 +44,26 @@ public struct TokenRules: Sendable, Hashable {
         var newTokens: Int { tokens.count - promptCount }
     }
 
-    /// Sets what may not come to −∞.
-    func apply(to scores: inout [Float], _ step: Step) {
-        func forbid(_ token: Int32) { if scores.indices.contains(Int(token)) { scores[Int(token)] = -.infinity } }
-        for token in repeating(step.tokens) { forbid(token) }
-        for word in badWords where ends(step.tokens, as: word, stops: step.stopTokens) { word.last.map(forbid) }
-        if step.newTokens < minimumNewTokens { step.stopTokens.forEach(forbid) }
-        if let forcedFirst, step.tokens.count == 1 { TokenRules.force(forcedFirst, &scores) }
-        if let forcedLast, step.newTokens == step.maximumNewTokens - 1 { TokenRules.force(forcedLast, &scores) }
-        suppressed.forEach(forbid)
-        if step.newTokens == 0 { suppressedFirst.forEach(forbid) }
-        if remainder == .renormalised { scores = logSoftmax(scores) }
+    /// What the rules say of the next token.
+    struct Verdict {
+        /// Tokens that may not come, in no order, some perhaps twice.
+        var forbidden: [Int32] = []
+        /// The only token that may come, if there is one and it is not forbidden.
+        var forced: Int32?
     }
 
-    private static func force(_ token: Int32, _ scores: inout [Float]) {
-        for index in scores.indices { scores[index] = index == Int(token) ? 0 : -.infinity }
+    func verdict(_ step: Step) -> Verdict {
+        var verdict = Verdict(forbidden: repeating(step.tokens))
+        for word in badWords where ends(step.tokens, as: word, stops: step.stopTokens) {
+            if let last = word.last { verdict.forbidden.append(last) }
+        }
+        if step.newTokens < minimumNewTokens { verdict.forbidden += step.stopTokens }
+        // What must come may come, whatever was forbidden before.
+        if let forcedFirst, step.tokens.count == 1 { verdict = Verdict(forced: forcedFirst) }
+        if let forcedLast, step.newTokens == step.maximumNewTokens - 1 { verdict = Verdict(forced: forcedLast) }
+        verdict.forbidden += suppressed
+        if step.newTokens == 0 { verdict.forbidden += suppressedFirst }
+        return verdict
     }
 
     /// The tokens that would complete a run of `noRepeatNGram` that has occurred.

@@ -44,11 +44,17 @@ public struct Uncached: AttentionState {
         if inputs.isTracked && recording == .nothing { return attendTracked(form, inputs, rows: rows) }
         let device = query.device(for: "attend")
         let result = device.make(query.shape)
+        let sequences = rows.sequences
+        let globalsOf = sequences.map { inputs.global == nil ? [] : form.globals(of: $0) }
+        let memories = KeyValueBlocks.filled(
+            keys: inputs.key, values: inputs.value,
+            rows: zip(sequences, globalsOf).map { $1.isEmpty ? $0.rows : 0..<0 }, on: device)
+        var parts: [AttentionPass] = []
         var globalsBefore = 0
-        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
+        for (index, sequence) in sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
-            let globals = form.globals(of: sequence)
+            let globals = globalsOf[index]
             if let global = inputs.global, !globals.isEmpty {
                 let pass = GlobalPass(
                     form: form, inputs: inputs, global: global, sequence: sequence, globals: globals,
@@ -58,14 +64,15 @@ public struct Uncached: AttentionState {
                 globalsBefore += globals.count
                 continue
             }
-            let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
-            let span = form.reach.span(of: sequence, length: memory.length)
-            let rule = form.scoreRule(keys: memory.length, inputs.bias, sequence: index)
-            query.attend(to: memory, span, rule, into: result)
+            let part = AttentionPass(
+                memory: memories[index], span: form.reach.span(of: sequence, length: sequence.rows.count),
+                rule: form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index))
+            parts.append(part)
             if recording == .weights {
-                weights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
+                weights[layer, default: []].append(query.attentionWeights(to: part.memory, part.span, part.rule))
             }
         }
+        query.attend(parts, into: result)
         return result
     }
 
@@ -84,13 +91,16 @@ public struct Uncached: AttentionState {
             }
             return query.attention(keys: keys, values: values, parts)
         }
-        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
-            let memory = KeyValueBlocks(form, keys: keys, values: values, rows: source.ranges[index], on: device)
-            let span = Architecture.Reach.all.span(of: sequence, length: memory.length)
-            query.attend(to: memory, span, rule, into: result)
-            if recording == .weights {
-                crossWeights[layer, default: []].append(query.attentionWeights(to: memory, span, rule))
-            }
+        let memories = KeyValueBlocks.filled(keys: keys, values: values, rows: source.ranges, on: device)
+        let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
+            AttentionPass(
+                memory: memories[index],
+                span: Architecture.Reach.all.span(of: rows.sequences[index], length: memories[index].length), rule: rule
+            )
+        }
+        query.attend(parts, into: result)
+        if recording == .weights {
+            crossWeights[layer, default: []] += parts.map { query.attentionWeights(to: $0.memory, $0.span, $0.rule) }
         }
         return result
     }
@@ -121,6 +131,7 @@ extension Uncached {
         return inputs.query.attention(keys: inputs.key, values: inputs.value, parts)
     }
 }
+
 
 extension KeyValueBlocks {
     /// Those of one sequence, all at once.

@@ -25,6 +25,8 @@ package struct Block: Sendable {
 
         func before(_ x: Tensor) -> Tensor { before?(x) ?? x }
         func after(_ x: Tensor) -> Tensor { after?(x) ?? x }
+        /// norm(x + y).
+        func after(_ x: Tensor, adding y: Tensor) -> Tensor { after?(x, adding: y) ?? x + y }
     }
 
     package init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
@@ -65,12 +67,12 @@ package struct Block: Sendable {
             let again = feedForwardNorms.before(normed + attend(normed, &state))
             return again + feedForward(again)
         case .after:
-            var x = attentionNorms.after(x + attend(x, &state))
+            var x = attentionNorms.after(x, adding: attend(x, &state))
             if let cross, let source {
                 let attended = cross.attention.across(x, rows, layer: layer, source: source, &state)
-                x = cross.norms.after(x + dropped(attended, 1))
+                x = cross.norms.after(x, adding: dropped(attended, 1))
             }
-            return feedForwardNorms.after(x + feedForward(x))
+            return feedForwardNorms.after(x, adding: feedForward(x))
         case .parallelShared:
             let normed = attentionNorms.before(x)
             return x + attend(normed, &state) + feedForward(normed)

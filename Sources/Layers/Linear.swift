@@ -109,4 +109,13 @@ package enum NormLayer: Sendable {
             x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
         }
     }
+
+    /// norm(x + y).
+    package func callAsFunction(_ x: Tensor, adding y: Tensor) -> Tensor {
+        switch self {
+        case .layer(let weight, let bias, let epsilon):
+            x.layerNorm(adding: y, weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms: self(x + y)
+        }
+    }
 }

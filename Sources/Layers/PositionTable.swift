@@ -30,7 +30,8 @@ package enum PositionTable: Sendable {
         }
     }
 
-    private static func row(_ position: Int, _ form: Architecture.Sinusoid, width: Int) -> [Float] {
+    /// The sines and cosines of one position.
+    package static func row(_ position: Int, _ form: Architecture.Sinusoid, width: Int) -> [Float] {
         var row = [Float](repeating: 0, count: width)
         let half = width / 2
         for i in 0..<half {

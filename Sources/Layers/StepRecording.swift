@@ -53,31 +53,62 @@ extension FeedForwardLayer {
     }
 }
 
+extension AttentionLayer {
+    /// Attention to `source`, whose keys and values are computed here; nil where steps do not know this kind.
+    func stepAcross(_ source: Source, on device: Device) -> StepCrossAttention? {
+        guard let query = query.stepMatrix, case .none = form.positions else { return nil }
+        let projected = Linear.together([key, value], source.hidden)
+        let shape: Shape = [source.hidden.shape[0], form.keyHeads, form.headWidth]
+        return StepCrossAttention(
+            keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
+            scale: form.scale, cap: form.scoreCap,
+            sources: KeyValueBlocks.filled(
+                keys: projected[0].reshaped(shape), values: projected[1].reshaped(shape), rows: source.ranges,
+                on: device))
+    }
+}
+
 extension Block {
-    /// Adds this layer to `plan`.
+    /// Adds this layer to `plan`; what cross-attention reads of `source` is computed here.
     ///
     /// - Returns: false, with the plan of no use, where the layer has a part that steps do not know.
-    package func record(in plan: StepPlan, rotation: (index: Int, neighbours: Bool)?) -> Bool {
-        guard cross == nil, let attend = attention.stepAttention(rotation: rotation),
-            let output = attention.output.stepMatrix, let forward = feedForward.stepParts
+    package func record(
+        in plan: StepPlan, rotation: (index: Int, neighbours: Bool)?, source: Source?, on device: Device
+    ) -> Bool {
+        guard let attend = attention.stepAttention(rotation: rotation), let output = attention.output.stepMatrix,
+            let forward = feedForward.stepParts, (cross == nil) == (source == nil)
         else { return false }
-        let (first, second) = (attentionNorms.before?.stepNorm, feedForwardNorms.before?.stepNorm)
         func activate(_ norm: StepNorm?) {
             plan.activate(gate: forward.gate, up: forward.up, forward.activation, norm: norm, for: forward.down)
         }
+        let (first, second) = (attentionNorms.before?.stepNorm, feedForwardNorms.before?.stepNorm)
         switch arrangement {
-        case .before, .both:
+        case .before, .both, .after:
+            let isAfter = arrangement == .after
+            /// Where norms follow sums, they are no part of what is added.
+            func join(_ norms: Norms) -> StepNorm? { isAfter ? nil : norms.after?.stepNorm }
+            func norm(_ norms: Norms) { if isAfter, let norm = norms.after?.stepNorm { plan.normStream(norm) } }
             plan.attend(attend, norm: first)
-            plan.addAttended(output, join: attentionNorms.after?.stepNorm)
+            plan.addAttended(output, join: join(attentionNorms))
+            norm(attentionNorms)
+            if let cross, let source {
+                guard let parts = cross.attention.stepAcross(source, on: device),
+                    let output = cross.attention.output.stepMatrix
+                else { return false }
+                plan.attendAcross(parts, norm: cross.norms.before?.stepNorm)
+                plan.addAttended(output, join: join(cross.norms))
+                norm(cross.norms)
+            }
             activate(second)
-            plan.addActivated(forward.down, join: feedForwardNorms.after?.stepNorm)
+            plan.addActivated(forward.down, join: join(feedForwardNorms))
+            norm(feedForwardNorms)
         case .parallelShared, .parallelSeparate:
             // Both read the stream before either is added to it.
             plan.attend(attend, norm: first)
             activate(arrangement == .parallelShared ? first : second)
             plan.addAttended(output, join: nil)
             plan.addActivated(forward.down, join: nil)
-        case .after, .normedResidual: return false
+        case .normedResidual: return false
         }
         return true
     }

@@ -7,8 +7,10 @@ package import MartletTensors
 package struct EncoderDecoder: Sendable {
     package let architecture: Architecture
     package let decoderStack: Architecture.Stack
-    private let encoderInput, decoderInput: InputLayer
-    private let encoder, decoder: BlockStack
+    private let encoderInput: InputLayer
+    private let encoder: BlockStack
+    let decoderInput: InputLayer
+    let decoder: BlockStack
     package let head: HeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says something else.

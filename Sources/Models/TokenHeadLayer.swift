@@ -28,14 +28,17 @@ package struct TokenHeadLayer: Sendable {
         return finished(projection(hidden))
     }
 
-    /// The projection for a step; nil where more stands before it.
-    var stepMatrix: StepMatrix? { transform == nil ? projection.stepMatrix : nil }
+    /// The projection for a step, with the constant for its bias where nothing stands between the two; nil where more stands before it.
+    var stepMatrix: StepMatrix? {
+        guard transform == nil, let matrix = projection.stepMatrix else { return nil }
+        return StepMatrix(matrix.matrix, bias: matrix.bias ?? (form.scale == 1 ? constant?.tensor : nil))
+    }
 
     /// What follows the projection, for rows or a single one.
-    func finished(_ logits: Tensor) -> Tensor {
+    func finished(_ logits: Tensor, afterStep: Bool = false) -> Tensor {
         var logits = logits
         if form.scale != 1 { logits = logits * form.scale }
-        if let constant { logits = logits.adding(toEachRow: constant.tensor) }
+        if let constant, !(afterStep && form.scale == 1) { logits = logits.adding(toEachRow: constant.tensor) }
         if let cap = form.cap { logits = logits.softCapped(cap) }
         return logits
     }

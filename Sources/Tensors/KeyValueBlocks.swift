@@ -66,6 +66,47 @@ package struct KeyValueBlocks: Sendable {
         length += rows.count
     }
 
+    /// The keys and values of several sequences from their first positions on, filled in one loop.
+    ///
+    /// - Parameters: `keys` `[…, keyHeads, headWidth]`, `values` `[…, keyHeads, valueWidth]`, `rows` of each sequence in them.
+    package static func filled(
+        keys: Tensor, values: Tensor, rows: [Range<Int>], on device: Device
+    ) -> [KeyValueBlocks] {
+        var empty = KeyValueBlocks(keyHeads: keys.shape[1], headWidth: keys.shape[2], valueWidth: values.shape[2])
+        precondition(
+            values.shape[1] == empty.keyHeads && rows.allSatisfy { $0.upperBound <= keys.shape[0] },
+            "KeyValueBlocks: keys \(keys.shape) and values \(values.shape), rows \(rows)")
+        let memories = rows.map { rows in
+            empty.blocks = (0..<(rows.count + positions - 1) / positions).map { _ in
+                device.scratch(bytes: empty.blockBytes)
+            }
+            empty.length = rows.count
+            return empty
+        }
+        let pieces = memories.indices.flatMap { memory in memories[memory].blocks.indices.map { (memory, $0) } }
+        device.parallel(pieces.count, cost: positions * (keys.shape.width + values.shape.width) * empty.keyHeads) {
+            for (memory, block) in pieces[$0] {
+                let first = block * positions
+                memories[memory].fill(
+                    block, keys, values, row: rows[memory].lowerBound + first,
+                    count: min(positions, rows[memory].count - first))
+            }
+        }
+        return memories
+    }
+
+    /// Writes a whole block from row `row` on; positions beyond `count` are read and masked, so they must be finite.
+    private func fill(_ block: Int, _ keys: Tensor, _ values: Tensor, row: Int, count: Int) {
+        let (keyRow, valueRow) = (keyHeads * headWidth, keyHeads * valueWidth)
+        let place = unsafe blocks[block].mutablePointer
+        if count < KeyValueBlocks.positions {
+            unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: blockBytes)
+        }
+        unsafe martlet_store_block(
+            type.kernelType, keys.floats + row * keyRow, keyRow, values.floats + row * valueRow, valueRow, count,
+            keyHeads, 0, keyHeads, headWidth, valueWidth, place, 0)
+    }
+
     /// Makes room for one more position, which whoever asked for it then writes.
     package mutating func extend(on device: Device) {
         takeOwnership(from: length / KeyValueBlocks.positions, on: device)

@@ -15,7 +15,12 @@ import MartletTensors
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure how fast this model reads and writes here.",
-        discussion: "Example: martlet bench -m path/to/model --prompt 512 --generate 128")
+        discussion: """
+            Example: martlet bench -m path/to/model --prompt 512 --generate 128
+
+            An encoder reads --batch texts of --prompt tokens. An encoder-decoder reads such sources and writes exactly --generate tokens \
+            about each with --beams beams; tokens per second count each text once, not its beams.
+            """)
 
     @OptionGroup var model: ModelOptions
 
@@ -27,6 +32,9 @@ struct BenchCommand: ParsableCommand {
 
     @Option(help: "Sequences at once.")
     var batch = 1
+
+    @Option(help: "Encoder-decoders: how many beams write.")
+    var beams = 4
 
     @Option(help: "Repetitions after a warm-up; medians are shown.")
     var `repeat` = 3
@@ -41,7 +49,9 @@ struct BenchCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        for (name, value) in [("prompt", prompt), ("generate", generate), ("batch", batch), ("repeat", `repeat`)]
+        for (name, value) in [
+            ("prompt", prompt), ("generate", generate), ("batch", batch), ("beams", beams), ("repeat", `repeat`),
+        ]
         where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
         }
@@ -72,18 +82,33 @@ struct BenchCommand: ParsableCommand {
         if json { Output.document(report.json) } else { Output.write(report.text) }
     }
 
-    /// An encoder reads `batch` texts of `prompt` tokens.
+    /// An encoder reads `batch` texts of `prompt` tokens; an encoder-decoder then writes `generate` tokens about each.
     private func run(_ model: Model, _ packed: PackedWeights, _ file: ModelFile, _ device: Device) throws {
-        guard case .encoder(let encoder) = model else {
-            throw UsageError("bench measures decoders and encoders; \(file.path) is an encoder-decoder")
+        switch model {
+        case .decoder: return
+        case .encoder(let encoder):
+            let seconds = try EncoderSpeedTest(encoder, on: device).run(
+                tokens: prompt, batch: batch, repeats: `repeat`)
+            let peak = BenchCommand.peakResidentBytes()
+            let report = Report(
+                prefill: Double(prompt * batch) / BenchCommand.median(seconds), decode: nil, prompt: prompt,
+                limits: MachineLimits.measure(on: device), bytesPerStep: Double(packed.bytes), weights: packed,
+                batch: batch, firstToken: nil, peakResidentBytes: peak, threads: device.threads)
+            if json { Output.document(report.json) } else { Output.write(report.text) }
+        case .encoderDecoder(let model):
+            guard file.architecture.writes else {
+                throw UsageError("bench measures encoder-decoders that write; \(file.path) classifies")
+            }
+            let result = try WriterSpeedTest(model, on: device).run(
+                source: prompt, target: generate, batch: batch, beams: beams, repeats: `repeat`)
+            let writing = zip(result.total, result.reading).map { $0 - $1 }
+            let report = WriterReport(
+                prefill: Double(prompt * batch) / BenchCommand.median(result.reading),
+                decode: Double(generate * batch) / BenchCommand.median(writing),
+                total: Double(generate * batch) / BenchCommand.median(result.total), beams: beams,
+                peakResidentBytes: BenchCommand.peakResidentBytes(), threads: device.threads)
+            if json { Output.document(report.json) } else { Output.write(report.text) }
         }
-        let seconds = try EncoderSpeedTest(encoder, on: device).run(tokens: prompt, batch: batch, repeats: `repeat`)
-        let peak = BenchCommand.peakResidentBytes()
-        let report = Report(
-            prefill: Double(prompt * batch) / BenchCommand.median(seconds), decode: nil, prompt: prompt,
-            limits: MachineLimits.measure(on: device), bytesPerStep: Double(packed.bytes), weights: packed,
-            batch: batch, firstToken: nil, peakResidentBytes: peak, threads: device.threads)
-        if json { Output.document(report.json) } else { Output.write(report.text) }
     }
 
     /// What the keys and values take at the middle of the generation, which is what a step reads on average.
@@ -104,6 +129,36 @@ struct BenchCommand: ParsableCommand {
         var usage = rusage()
         unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
+    }
+}
+
+/// What was measured of an encoder-decoder.
+private struct WriterReport {
+    /// Source tokens per second.
+    let prefill: Double
+    /// Target tokens per second, without and with reading.
+    let decode, total: Double
+    let beams: Int
+    let peakResidentBytes: Int
+    let threads: Int
+
+    var json: JSON {
+        [
+            "prefill": ["tokens_per_second": .number(prefill)], "decode": ["tokens_per_second": .number(decode)],
+            "total": ["tokens_per_second": .number(total)], "beams": .integer(beams),
+            "peak_rss_bytes": .integer(peakResidentBytes), "threads": .integer(threads),
+        ]
+    }
+
+    var text: String {
+        func tenth(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+        return """
+            read         \(tenth(prefill)) source tokens/s
+            write        \(tenth(decode)) tokens/s, \(tenth(total)) with reading; \(beams) beams
+            memory       \(tenth(Double(peakResidentBytes) / 1e6)) MB at most
+            threads      \(threads)
+
+            """
     }
 }
 

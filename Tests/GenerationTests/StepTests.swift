@@ -27,6 +27,16 @@ import Testing
                 $0.layers[index].attention.scoreCap = 5
             }
         },
+        // Norms that follow sums, and waves for positions.
+        changed {
+            $0.positions = .sinusoidal(.init(order: .neighbours, start: 1, denominator: 24))
+            $0.outputNorm = nil
+            for index in $0.layers.indices {
+                $0.layers[index].arrangement = .after
+                $0.layers[index].norm = .layer(epsilon: 1e-5)
+                $0.layers[index].attention.positions = .none
+            }
+        },
     ]
 
     private static func changed(_ change: (inout Architecture.Stack) -> Void) -> Architecture {
@@ -43,7 +53,7 @@ import Testing
         width: 64, queryHeads: 4, keyHeads: 2, headWidth: 32, feedForward: .gated(hidden: 160, .silu, bias: .absent))
 
     /// Packs weights as other types, by turns.
-    private final class Mixed: ParameterSource {
+    final class Mixed: ParameterSource {
         private let initialiser: SeededInitialiser
         private let device: Device
         private let types: [ElementType]
@@ -175,6 +185,30 @@ import Testing
             let tokens = EquivalenceTests.tokens(length) + Array(repeating: Int32(length % 61), count: 3)
             let alone = try Self.byPasses(decoder, device, tokens, from: length)
             #expect(step.logits(row: row).values == alone[2])
+        }
+    }
+
+    /// Many rows are normed and rounded in phases of their own.
+    @Test(arguments: [[ElementType.f32], [.q8_0], [.q8_0, .q5_1, .f32]])
+    func manyRowsGiveTheSameBits(types: [ElementType]) throws {
+        for (architecture, threads) in [(Self.blocked, 2), (Self.variants[7], 3), (Self.variants[3], 1)] {
+            let device = Device(threads: threads)
+            let width = architecture.width
+            let decoder = try Decoder(architecture, Scope(Mixed(width % 32 == 0 ? types : [.f32], device)))
+            guard case .decoder(let stack) = decoder.architecture.body else { return }
+            var cache = KeyValueCache(stack, sequences: 11, on: device)
+            var rows = Rows()
+            for row in 0..<11 { rows.append(EquivalenceTests.tokens(row + 1)) }
+            _ = decoder.hidden(rows, &cache, on: device)
+            let step = try #require(DecoderStep(decoder, rows: 13, on: device))
+            for row in 0..<11 { step.set(row: row, token: Int32(row), position: row + 1, extent: row + 2) }
+            cache.advance(step)
+            step.run(rows: 11)
+            for row in [0, 7, 8, 10] {
+                let tokens = EquivalenceTests.tokens(row + 1) + [Int32(row)]
+                let alone = try Self.byPasses(decoder, device, tokens, from: row + 1)
+                #expect(step.logits(row: row).values == alone[0])
+            }
         }
     }
 

@@ -171,6 +171,37 @@ extension KernelTests {
             }
         }
 
+        @Test(arguments: [0, 1, 15, 16, 17, 100, 1_003]) func theLargest(_ count: Int) {
+            var random = TestRandom(UInt64(count))
+            var x = random.floats(count).map { ($0 * 20).rounded() / 20 }
+            for index in stride(from: 3, to: count, by: 11) { x[index] = index % 2 == 0 ? .nan : -.infinity }
+            let descending = x.indices.filter { x[$0] > -.infinity }.sorted { x[$0] > x[$1] || (x[$0] == x[$1] && $0 < $1) }
+            for wanted in [0, 1, 5, 40] {
+                for (_, found) in atEachLevel({
+                    var indices = [UInt32](repeating: 0, count: wanted + 1)
+                    return indices.prefix(unsafe martlet_largest(x, count, wanted, &indices)).map { Int($0) }
+                }) {
+                    #expect(found == Array(descending.prefix(wanted)))
+                }
+            }
+        }
+
+        @Test(arguments: [1, 15, 16, 33, 1_003]) func exponentialSums(_ count: Int) {
+            var random = TestRandom(UInt64(count))
+            let x = random.floats(count, -9...9) + [-.infinity]
+            let parts = sameAtEachLevel("sum") {
+                var largest: Float = 0
+                let sum = unsafe martlet_exponential_sum(x, x.count, &largest)
+                return [sum, largest]
+            }
+            let (sum, largest) = (parts[0], parts[1])
+            #expect(largest == x.max())
+            let expected = x.reduce(0) { $0 + exp(Double($1) - Double(largest)) }
+            #expect(abs(Double(sum) - expected) < 2e-6 * expected)
+            var none: Float = 0
+            #expect(unsafe martlet_exponential_sum([-.infinity, -.infinity], 2, &none) == 0 && none == -.infinity)
+        }
+
         @Test(arguments: [(8, 8), (8, 4), (64, 64), (80, 40), (34, 34)]) func rotation(
             _ headWidth: Int, _ rotaryWidth: Int
         ) {

@@ -21,4 +21,29 @@ package enum TinyArchitectures {
             body: .decoder(.init(layers: Array(repeating: layer, count: layers), outputNorm: norm)),
             head: .tokens(.init(weights: .tied)))
     }
+
+    /// An encoder-decoder with a table and a head that both sides share.
+    package static func translator(
+        vocabulary: Int = 61, width: Int = 48, layers: Int = 2, heads: Int = 3, headWidth: Int = 10,
+        context: Int? = 1_200, positions: Architecture.InputPositions? = nil,
+        arrangement: Architecture.Arrangement = .after, feedForward: Architecture.FeedForward? = nil
+    ) -> Architecture {
+        let norm = Architecture.Norm.layer(epsilon: 1e-5)
+        let attention = Architecture.Attention(
+            queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 0.3, reach: .all, bias: .all)
+        let encoder = Architecture.Layer(
+            norm: norm, arrangement: arrangement, attention: attention,
+            feedForward: feedForward ?? .plain(hidden: 70, .relu, bias: .present))
+        var decoder = encoder
+        decoder.attention.reach = .past
+        decoder.crossAttention = attention
+        func stack(_ layer: Architecture.Layer) -> Architecture.Stack {
+            .init(
+                positions: positions ?? .sinusoidal(.init(order: .halves, denominator: Float(width) / 2)),
+                layers: Array(repeating: layer, count: layers), outputNorm: arrangement == .after ? nil : norm)
+        }
+        return Architecture(
+            vocabulary: vocabulary, width: width, context: context, embedding: .init(scale: 2),
+            body: .encoderDecoder(stack(encoder), stack(decoder)), head: .tokens(.init(weights: .tied, bias: .present)))
+    }
 }

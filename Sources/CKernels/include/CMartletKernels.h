@@ -125,6 +125,13 @@ void martlet_rotate(float *x, size_t rows, size_t heads, size_t head_width, size
 /// The index of the largest value, the first of equals; NaN is never the largest. 0 when count is 0.
 size_t martlet_argmax(const float *x, size_t count);
 
+/// The largest value and Σ e^(x − largest): log Σ e^x in two parts. A row of −∞ alone has the largest −∞ and the sum 0.
+float martlet_exponential_sum(const float *x, size_t count, float *largest);
+
+/// The indices of the `wanted` largest values, in descending order, the first of equals first; NaN and −∞ are never among them.
+/// Returns how many there are.
+size_t martlet_largest(const float *x, size_t count, size_t wanted, uint32_t *indices);
+
 // ---------------------------------------------------------------- attention
 
 /// Keys and values are kept in blocks of MARTLET_BLOCK absolute positions. One block of one layer holds, for each key head h:
@@ -152,6 +159,11 @@ static inline size_t martlet_block_bytes(martlet_type type, size_t key_heads, si
 void martlet_store_block(martlet_type type, const float *keys, size_t key_stride, const float *values, size_t value_stride, size_t rows,
                          size_t key_heads, size_t first_head, size_t end_head, size_t head_width, size_t value_width, void *block,
                          size_t offset);
+
+/// One head of a block whose positions are spread over the lanes of beams, as a block of that head alone: position i < count stands in
+/// `blocks[origins[i] · lane_blocks]`. Blocks of f32; what follows position `count` is hidden from readers.
+void martlet_gather_block(const void *const *blocks, size_t lane_blocks, const uint16_t *origins, size_t count, size_t key_heads,
+                          size_t head, size_t head_width, size_t value_width, void *block);
 
 /// Keys are reduced in segments of this many absolute positions; segments are merged in ascending order.
 #define MARTLET_SEGMENT 512

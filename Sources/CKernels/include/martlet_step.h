@@ -29,13 +29,18 @@ typedef struct {
 /// What one row remembers in one layer.
 typedef struct {
     const void *const *blocks;
-    int32_t position;  // of this row: keys before it are in the blocks, its own is written by the phase
-    int32_t lower;     // the first key it sees
+    int32_t position;         // of this row: keys before it are in the blocks, its own is written by the phase
+    int32_t lower;            // the first key it sees
+    const uint16_t *origins;  // NULL, or for each position up to the row's own the lane that holds it: then block b of lane l is
+    size_t lane_blocks;       // blocks[l · lane_blocks + b], of f32
+    size_t readers;           // across: how many rows from this one on read this memory together; 0 where an earlier row's chunk does
 } martlet_step_memory;
 
 /// Attention of one layer: rotation and norms of queries and keys, the new key and value into the blocks, then one chunk for each row, key
-/// head and segment.
+/// head and segment. `across`: nothing is written, rows see keys up to `position`, and a chunk does all segments.
 typedef struct {
+    bool across;
+    bool lanes;  // memories have origins
     const float *queries, *keys, *values;  // [rows, heads, head_width]
     float *outputs;                        // [rows, query heads, head_width], where there is one segment
     float *partials;                       // where there are more
@@ -57,8 +62,10 @@ typedef enum {
     /// matrix's y. The matrices have one width, the second needs no y. Chunks are panels.
     MARTLET_STEP_ACTIVATED,
     MARTLET_STEP_ATTENTION,
-    /// y = y + norm(x), one chunk.
-    MARTLET_STEP_JOIN
+    /// y = y + norm(x). Chunks are a few rows.
+    MARTLET_STEP_JOIN,
+    /// y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with `next_type`. Chunks are a few rows.
+    MARTLET_STEP_ROWS
 } martlet_step_kind;
 
 typedef struct {
@@ -72,9 +79,9 @@ typedef struct {
     martlet_step_matrix matrices[MARTLET_STEP_MATRICES];
     bool accumulate;
     martlet_activation activation;
-    martlet_type next_type;    // what follows an activation multiplies by this, and finds its rows here, unless NULL
+    martlet_type next_type;    // what follows multiplies by this, and finds its rows here, unless NULL
     void *next_prepared;
-    float *y;                  // of a join
+    float *y;                  // of a join, or of rows
     martlet_step_attention attention;
 } martlet_step_phase;
 

@@ -52,6 +52,17 @@ package struct AttentionSpan: Sendable {
     }
 }
 
+/// What one sequence of a pass attends to, and how.
+package struct AttentionPass: Sendable {
+    package let memory: KeyValueBlocks
+    package let span: AttentionSpan
+    package let rule: ScoreRule
+
+    package init(memory: KeyValueBlocks, span: AttentionSpan, rule: ScoreRule) {
+        (self.memory, self.span, self.rule) = (memory, span, rule)
+    }
+}
+
 extension Tensor {
     /// softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys (arXiv:2205.14135).
     ///
@@ -68,6 +79,17 @@ extension Tensor {
         } else {
             work.runByRow(on: device)
         }
+    }
+
+    /// The same for several sequences, in one loop over all of them.
+    package func attend(_ passes: [AttentionPass], into result: Tensor) {
+        guard passes.count > 1 else {
+            for pass in passes { attend(to: pass.memory, pass.span, pass.rule, into: result) }
+            return
+        }
+        let device = device(for: "attend")
+        let works = passes.map { AttentionWork(query: self, $0.memory, $0.span, $0.rule, result: result, on: device) }
+        AttentionWork.runByRow(works, on: device)
     }
 
     /// The attention weights of every head over all keys, `[queryHeads, rows, keys]`: for looking inside.

@@ -113,17 +113,29 @@ import CMartletKernels
 
     var rowCost: Int { unsafe group * (template.head_width + template.value_width) }
 
+    /// Query rows that one chunk takes, of one key head: together they pass over a block of keys once.
+    private var tile: Int { max(16, 48 / group) }
+    private var tiles: Int { (rows + tile - 1) / tile }
+
     /// Tiles of query rows and key heads are shared among the threads.
-    func runByRow(on device: Device) {
-        let tile = 16
-        let tiles = (rows + tile - 1) / tile
-        device.parallel(keyHeads * tiles, cost: tile * keys * rowCost) { range in
-            let scratch = scratch(on: device)
-            for item in range {
-                var part = unsafe part(keyHead: item / tiles)
-                let row = item % tiles * tile
+    func runByRow(on device: Device) { AttentionWork.runByRow([self], on: device) }
+
+    /// Those of several sequences.
+    static func runByRow(_ works: [AttentionWork], on device: Device) {
+        let items = works.indices.flatMap { work in
+            (0..<works[work].keyHeads * works[work].tiles).map { (work: work, item: $0) }
+        }
+        let cost = works.reduce(0) { max($0, $1.tile * $1.keys * $1.rowCost) }
+        device.parallel(items.count, cost: cost) { range in
+            var scratch: Storage?
+            for (index, item) in items[range] {
+                let work = works[index]
+                var part = unsafe work.part(keyHead: item / work.tiles)
+                let row = item % work.tiles * work.tile
+                let own = scratch ?? work.scratch(on: device)
+                scratch = own
                 unsafe martlet_attend(
-                    &part, row, min(rows, row + tile), scratch.mutablePointer.assumingMemoryBound(to: Float.self))
+                    &part, row, min(work.rows, row + work.tile), own.mutablePointer.assumingMemoryBound(to: Float.self))
             }
         }
     }

@@ -61,6 +61,25 @@ extension Tensor {
     }
 }
 
+extension Tensor {
+    /// layerNorm(self + other): the same bits as in two steps, in one pass over memory.
+    package func layerNorm(adding other: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Float) -> Tensor {
+        guard ([self, other, weight, bias].compactMap { $0?.node }).isEmpty, shape == other.shape else {
+            return (self + other).layerNorm(weight: weight, bias: bias, epsilon: epsilon)
+        }
+        let device = device(for: "layerNorm")
+        let (result, width) = (device.make(shape), shape.width)
+        device.parallel(shape.rows, cost: width * 4) { range in
+            for row in range {
+                let (first, target) = unsafe (row * width, result.mutableFloats + row * width)
+                unsafe martlet_add(floats + first, other.floats + first, target, width)
+                unsafe martlet_layer_norm(target, weight?.floats, bias?.floats, epsilon, target, 1, width)
+            }
+        }
+        return result
+    }
+}
+
 extension GradientFlow {
     /// Σ over rows of gradient · (x − mean) · factor, columns shared among the threads.
     fileprivate mutating func addNormWeight(

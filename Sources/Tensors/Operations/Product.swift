@@ -28,62 +28,29 @@ extension Tensor {
     }
 
     /// The same for rows that are prepared already, for each matrix.
-    private static func multiplied(
+    static func multiplied(
         _ rows: Int, byEach matrices: [PackedMatrix], biases: [Tensor?], activations: [Tensor], on device: Device
     ) -> [Tensor] {
         let inputs = matrices.first?.inputs ?? 0
         let results = matrices.map { device.make([rows, $0.outputs]) }
         let panels = matrices.reduce(0) { $0 + $1.panels }
-        device.parallel(panels, cost: Int(MARTLET_PANEL) * inputs * max(rows, 1)) { range in
+        let bytes = matrices.map { martlet_activation_bytes($0.type.kernelType, inputs) }
+        let tiles = ProductTiles(rows: rows, rowBytes: bytes.max() ?? 0, panels: panels)
+        tiles.run(cost: Int(MARTLET_PANEL) * inputs, on: device) { rows, panels in
             var first = 0
             for (index, matrix) in matrices.enumerated() {
-                let part = range.clamped(to: first..<first + matrix.panels)
+                let part = panels.clamped(to: first..<first + matrix.panels)
                 if !part.isEmpty {
                     unsafe martlet_matmul(
                         matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs,
-                        activations[index].pointer,
-                        rows, biases[index]?.floats, results[index].mutableFloats, matrix.outputs, false,
+                        activations[index].pointer + rows.lowerBound * bytes[index], rows.count, biases[index]?.floats,
+                        results[index].mutableFloats + rows.lowerBound * matrix.outputs, matrix.outputs, false,
                         part.lowerBound - first, part.upperBound - first)
                 }
                 first += matrix.panels
             }
         }
         return results
-    }
-
-    /// down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate: what lies between the products never goes to memory as f32 where `down`
-    /// is quantized.
-    ///
-    /// - Returns: `[rows, down's outputs]`, the same bits as step by step.
-    package func fedForward(gate: StepMatrix?, up: StepMatrix, _ f: Activation, down: StepMatrix) -> Tensor {
-        let (device, rows, hidden, first) = (device(for: "fedForward"), shape[0], up.matrix.outputs, gate ?? up)
-        precondition(
-            shape.rank == 2 && shape[1] == up.matrix.inputs && first.matrix.inputs == shape[1]
-                && first.matrix.outputs == hidden && first.matrix.type == up.matrix.type
-                && down.matrix.inputs == hidden,
-            "fedForward: \(shape) to \(hidden) columns of \(up.matrix.type), then \(down.matrix.inputs)")
-        let quantized = down.matrix.type.isBlockQuantized
-        let activations = first.matrix.type.isBlockQuantized ? prepared(for: first.matrix.type, on: device) : self
-        let activated =
-            quantized ? opaque(for: down.matrix.type, inputs: hidden, on: device) : device.make([rows, hidden])
-        let place = unsafe activated.storage.mutablePointer + activated.byteOffset
-        var phase = unsafe martlet_step_phase()
-        unsafe phase.kind = MARTLET_STEP_ACTIVATED
-        unsafe (phase.inputs, phase.prepared) = (shape[1], activations.pointer)
-        unsafe phase.matrices.0 = first.kernel(into: quantized ? nil : place.assumingMemoryBound(to: Float.self))
-        unsafe phase.matrices.1 = up.kernel(into: nil)
-        unsafe (phase.matrix_count, phase.activation) = (gate == nil ? 1 : 2, f.kernel)
-        unsafe (phase.next_type, phase.next_prepared) = (down.matrix.type.kernelType, quantized ? place : nil)
-        let template = unsafe phase
-        device.parallel(up.matrix.panels, cost: Int(MARTLET_PANEL) * shape[1] * max(rows, 1)) { range in
-            var (phase, pass) = unsafe (template, martlet_step_pass(rows: rows, segments: 1))
-            let scratch = device.scratch(bytes: unsafe martlet_step_scratch(&phase, &pass))
-            unsafe martlet_step_run(
-                &phase, &pass, range.lowerBound, range.upperBound,
-                scratch.mutablePointer.assumingMemoryBound(to: UInt8.self))
-        }
-        return Tensor.multiplied(
-            rows, byEach: [down.matrix], biases: [down.bias], activations: [activated], on: device)[0]
     }
 
     /// The rows as products with each matrix read them: themselves for dense types, int8 blocks for quantized ones.
@@ -99,11 +66,11 @@ extension Tensor {
     }
 
     /// Memory for this tensor's rows when they are prepared: bytes of no type; i32 is the one whose elements nothing converts.
-    private func opaque(for type: ElementType, inputs: Int, on device: Device) -> Tensor {
+    func opaque(for type: ElementType, inputs: Int, on device: Device) -> Tensor {
         device.make([shape[0], (martlet_activation_bytes(type.kernelType, inputs) + 3) / 4], .i32)
     }
 
-    private func prepared(for type: ElementType, on device: Device) -> Tensor {
+    func prepared(for type: ElementType, on device: Device) -> Tensor {
         let (rows, inputs) = (shape[0], shape[1])
         let bytes = martlet_activation_bytes(type.kernelType, inputs)
         let prepared = opaque(for: type, inputs: inputs, on: device)

@@ -35,8 +35,20 @@ import CMartletKernels
         let places = unsafe layers[layer].mutablePointer.assumingMemoryBound(to: martlet_step_memory.self)
         let lower = windows[layer].map { max(0, position - $0 + 1) } ?? 0
         unsafe places[row] = martlet_step_memory(
-            blocks: UnsafePointer(table), position: Int32(clamping: position), lower: Int32(clamping: lower))
+            blocks: UnsafePointer(table), position: Int32(clamping: position), lower: Int32(clamping: lower),
+            origins: nil, lane_blocks: 0, readers: 0)
         return position
+    }
+
+    /// Row `row` is at `position` of what `origins` says of `lanes`.
+    func set(
+        layer: Int, row: Int, _ lanes: LaneBlocks, origins: UnsafePointer<UInt16>, position: Int
+    ) {
+        let places = unsafe layers[layer].mutablePointer.assumingMemoryBound(to: martlet_step_memory.self)
+        let lower = windows[layer].map { max(0, position - $0 + 1) } ?? 0
+        unsafe places[row] = martlet_step_memory(
+            blocks: lanes.table, position: Int32(clamping: position), lower: Int32(clamping: lower), origins: origins,
+            lane_blocks: lanes.blocksPerLane, readers: 0)
     }
 
     /// Moves the tables to larger ones, with what has been set.

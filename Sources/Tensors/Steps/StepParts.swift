@@ -69,3 +69,23 @@ package struct StepAttention: Sendable {
         (self.query, self.key, self.value) = (query, key, value)
     }
 }
+
+/// Attention inside a step to sources that are read by it and do not change.
+package struct StepCrossAttention: Sendable {
+    package var keyHeads: Int
+    package var group: Int
+    package var headWidth: Int
+    package var query: StepMatrix
+    package var scale: Float
+    package var cap: Float?
+    /// The keys and values of each source.
+    package var sources: [KeyValueBlocks]
+
+    package init(
+        keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, scale: Float, cap: Float?,
+        sources: [KeyValueBlocks]
+    ) {
+        (self.keyHeads, self.group, self.headWidth, self.query) = (keyHeads, group, headWidth, query)
+        (self.scale, self.cap, self.sources) = (scale, cap, sources)
+    }
+}

@@ -7,12 +7,17 @@ import CMartletKernels
 /// Knows no model: what a layer is made of is told by calls.
 @safe package final class StepPlan {
     /// What a phase reads and writes besides weights.
-    private enum Buffer: Hashable { case query, key, value, attended, activated, prepared, joined }
+    private enum Buffer: Hashable { case query, key, value, attended, activated, prepared, joined, normed, rounded }
+
+    /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for itself.
+    private static let manyRows = 9
 
     let device: Device
     let capacity: Int
     private let width: Int
     private let blockType: ElementType
+    /// Whether rows remember in lanes that they share.
+    private let lanes: Bool
     private let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
     /// What phases point into.
@@ -20,15 +25,20 @@ import CMartletKernels
     var phases: [martlet_step_phase] = unsafe []
     private var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
     var memories: StepMemories
+    var sources: [StepSources] = []
     /// The logits of each row, `[vocabulary]`, valid until the next run.
     package private(set) var logits: [Tensor] = []
+    /// Those of all rows, `[capacity, vocabulary]`.
+    package private(set) var allLogits: Tensor?
     var runner: StepRunner?
     /// The last position of the longest memory.
     var longest = 0
 
-    /// - Parameters: `capacity` rows at most, of `width` elements; keys and values are kept as `blockType`.
-    package init(capacity: Int, width: Int, blockType: ElementType, on device: Device) {
+    /// - Parameters: `capacity` rows at most, of `width` elements; keys and values are kept as `blockType`, in `LaneBlocks` where `lanes`.
+    package init(capacity: Int, width: Int, blockType: ElementType, lanes: Bool = false, on device: Device) {
+        precondition(!lanes || blockType == .f32, "StepPlan: lanes of \(blockType)")
         (self.capacity, self.width, self.blockType, self.device) = (capacity, width, blockType, device)
+        self.lanes = lanes
         residual = Storage(bytes: capacity * width * 4)
         memories = StepMemories(rows: capacity)
     }
@@ -60,10 +70,7 @@ import CMartletKernels
 
     /// Queries, keys and values of norm(x), then attention: one layer's memory.
     package func attend(_ parts: StepAttention, norm: StepNorm?) {
-        var product = unsafe martlet_step_phase()
-        unsafe product.kind = MARTLET_STEP_PRODUCT
-        unsafe begin(&product, norm: norm)
-        unsafe product.matrix_count = 3
+        var product = unsafe begin(MARTLET_STEP_PRODUCT, [parts.query, parts.key, parts.value], norm: norm)
         unsafe product.matrices.0 = kernel(parts.query, into: buffer(.query, parts.query.matrix.outputs))
         unsafe product.matrices.1 = kernel(parts.key, into: buffer(.key, parts.key.matrix.outputs))
         unsafe product.matrices.2 = kernel(parts.value, into: buffer(.value, parts.value.matrix.outputs))
@@ -102,10 +109,33 @@ import CMartletKernels
             held.append(copy.storage)
             unsafe attention.slopes = copy.floats
         }
-        unsafe attention.block_type = blockType.kernelType
+        unsafe (attention.block_type, attention.lanes) = (blockType.kernelType, lanes)
         unsafe attention.memories = memories.addLayer(
             window: parts.window, partialFloats: parts.keyHeads * parts.group * (parts.headWidth + 2))
         return unsafe attention
+    }
+
+    /// Queries of norm(x), then attention to the sources that `setSources` names.
+    package func attendAcross(_ parts: StepCrossAttention, norm: StepNorm?) {
+        let heads = parts.keyHeads * parts.group
+        precondition(
+            parts.query.matrix.outputs == heads * parts.headWidth,
+            "StepPlan: \(heads) heads of \(parts.headWidth) from \(parts.query.matrix.outputs) columns")
+        var product = unsafe begin(MARTLET_STEP_PRODUCT, [parts.query], norm: norm)
+        unsafe product.matrices.0 = kernel(parts.query, into: buffer(.query, parts.query.matrix.outputs))
+        unsafe phases.append(product)
+        let source = StepSources(rows: capacity, parts.sources)
+        sources.append(source)
+        var phase = unsafe martlet_step_phase()
+        unsafe phase.kind = MARTLET_STEP_ATTENTION
+        unsafe (phase.attention.across, phase.attention.block_type) = (true, MARTLET_F32)
+        unsafe phase.attention.queries = UnsafePointer(product.matrices.0.y)
+        unsafe phase.attention.outputs = buffer(.attended, heads * parts.headWidth)
+        unsafe (phase.attention.key_heads, phase.attention.group) = (parts.keyHeads, parts.group)
+        unsafe (phase.attention.head_width, phase.attention.scale) = (parts.headWidth, parts.scale)
+        unsafe phase.attention.cap = parts.cap ?? 0
+        unsafe phase.attention.memories = source.memories
+        unsafe phases.append(phase)
     }
 
     /// x + output(attended), or x + join(output(attended)).
@@ -113,20 +143,24 @@ import CMartletKernels
         guard let last = unsafe phases.last(where: { unsafe $0.kind == MARTLET_STEP_ATTENTION }) else {
             preconditionFailure("StepPlan: nothing has been attended to")
         }
-        var phase = unsafe martlet_step_phase()
-        unsafe phase.x = UnsafePointer(last.attention.outputs)
-        unsafe phase.attended = true
-        unsafe phase.attention = last.attention
+        let phase = unsafe begin(MARTLET_STEP_PRODUCT, [output], norm: nil, attended: last.attention)
         unsafe add(phase, output, join: join)
+    }
+
+    /// norm(x) in place of x: where norms follow sums.
+    package func normStream(_ norm: StepNorm) {
+        var phase = unsafe martlet_step_phase()
+        unsafe phase.kind = MARTLET_STEP_ROWS
+        unsafe (phase.inputs, phase.norm) = (width, kernel(norm))
+        unsafe (phase.x, phase.y) = (UnsafePointer(vector(ofRow: 0)), vector(ofRow: 0))
+        unsafe phases.append(phase)
     }
 
     /// f(gate(norm(x))) · up(norm(x)), or f(up(norm(x))) without a gate; prepared for `down`, which `addActivated` multiplies by.
     package func activate(gate: StepMatrix?, up: StepMatrix, _ f: Activation, norm: StepNorm?, for down: StepMatrix) {
         let hidden = up.matrix.outputs
         precondition((gate ?? up).matrix.outputs == hidden, "StepPlan: a gate of another width than \(hidden)")
-        var phase = unsafe martlet_step_phase()
-        unsafe phase.kind = MARTLET_STEP_ACTIVATED
-        unsafe begin(&phase, norm: norm)
+        var phase = unsafe begin(MARTLET_STEP_ACTIVATED, [gate ?? up, up], norm: norm)
         unsafe phase.activation = f.kernel
         unsafe phase.matrices.0 = kernel(gate ?? up, into: buffer(.activated, hidden))
         unsafe phase.matrices.1 = kernel(up, into: nil)
@@ -152,27 +186,64 @@ import CMartletKernels
 
     /// head(norm(x)): the last phase.
     package func addLogits(_ head: StepMatrix, norm: StepNorm?) {
-        var phase = unsafe martlet_step_phase()
-        unsafe phase.kind = MARTLET_STEP_PRODUCT
-        unsafe begin(&phase, norm: norm)
+        var phase = unsafe begin(MARTLET_STEP_PRODUCT, [head], norm: norm)
         let vocabulary = head.matrix.outputs
         let storage = Storage(bytes: capacity * vocabulary * 4)
         held.append(storage)
+        allLogits = Tensor(
+            storage: storage, byteOffset: 0, shape: [capacity, vocabulary], type: .f32, device: device)
         logits = (0..<capacity).map {
             Tensor(storage: storage, byteOffset: $0 * vocabulary * 4, shape: [vocabulary], type: .f32, device: device)
         }
         unsafe phase.matrices.0 = kernel(head, into: storage.mutablePointer.assumingMemoryBound(to: Float.self))
-        unsafe phase.matrix_count = 1
         unsafe phases.append(phase)
         runner = StepRunner(self)
     }
 
     // MARK: Parts of phases
 
-    private func begin(_ phase: inout martlet_step_phase, norm: StepNorm?) {
-        unsafe phase.x = UnsafePointer(vector(ofRow: 0))
-        unsafe phase.inputs = width
+    /// A phase whose `matrices` multiply norm(x), x being what was attended to or the residual stream.
+    private func begin(
+        _ kind: martlet_step_kind, _ matrices: [StepMatrix], norm: StepNorm?, attended: martlet_step_attention? = nil
+    ) -> martlet_step_phase {
+        var phase = unsafe martlet_step_phase()
+        unsafe (phase.kind, phase.matrix_count) = (kind, matrices.count)
+        unsafe phase.x = UnsafePointer(attended.map { unsafe $0.outputs } ?? vector(ofRow: 0))
+        unsafe phase.inputs = matrices[0].matrix.inputs
         unsafe phase.norm = kernel(norm)
+        if let attended = unsafe attended {
+            // Sources are attended to in one piece.
+            unsafe (phase.attended, phase.attention) = (!attended.across, attended)
+        }
+        let types = Set(matrices.map { $0.matrix.type.isBlockQuantized ? $0.matrix.type : .f32 })
+        if let type = types.first, types.count == 1, capacity >= StepPlan.manyRows, norm != nil || type != .f32 {
+            unsafe prepare(&phase, for: type)
+        }
+        return unsafe phase
+    }
+
+    /// Makes norming and rounding the rows of `phase` a phase before it.
+    private func prepare(_ phase: inout martlet_step_phase, for type: ElementType) {
+        let inputs = unsafe phase.inputs
+        var rows = unsafe phase
+        unsafe (rows.kind, rows.matrix_count) = (MARTLET_STEP_ROWS, 0)
+        unsafe rows.y = buffer(.normed, inputs)
+        if type.isBlockQuantized {
+            let bytes = martlet_activation_bytes(type.kernelType, inputs)
+            unsafe rows.next_type = type.kernelType
+            unsafe rows.next_prepared = UnsafeMutableRawPointer(buffer(.rounded, (bytes + 3) / 4))
+        }
+        unsafe phase.prepared = UnsafeRawPointer(rows.next_prepared) ?? UnsafeRawPointer(rows.y)
+        unsafe (phase.norm, phase.attended) = (martlet_step_norm(), false)
+        if let last = unsafe phases.last, unsafe last.kind == MARTLET_STEP_ROWS && UnsafePointer(last.y) == rows.x,
+            unsafe rows.norm.kind == MARTLET_NORM_NONE
+        {
+            // The stream has just been normed, row by row: its rows are rounded there.
+            unsafe rows.x = last.x
+            unsafe (rows.y, rows.norm) = (last.y, last.norm)
+            unsafe phases.removeLast()
+        }
+        unsafe phases.append(rows)
     }
 
     /// The phase that multiplies by `matrix` and adds to the residual stream.
@@ -180,8 +251,7 @@ import CMartletKernels
         precondition(matrix.matrix.outputs == width, "StepPlan: \(matrix.matrix.outputs) columns added to \(width)")
         var phase = unsafe begun
         unsafe phase.kind = MARTLET_STEP_PRODUCT
-        unsafe phase.inputs = matrix.matrix.inputs
-        unsafe phase.matrix_count = 1
+        unsafe (phase.inputs, phase.matrix_count) = (matrix.matrix.inputs, 1)
         unsafe phase.accumulate = join == nil
         let target = unsafe join == nil ? vector(ofRow: 0) : buffer(.joined, width)
         unsafe phase.matrices.0 = kernel(matrix, into: target)

@@ -1,0 +1,56 @@
+import MartletTensors
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The most probable next tokens of one row, by log-probability after the rules; what may not come has −∞.
+struct TokenScores {
+    /// Best first; as many as were asked for, or the whole vocabulary.
+    let best: [(token: Int32, logProbability: Float)]
+
+    /// Those of every row of `logits` `[rows, vocabulary]`, under one verdict each.
+    static func best(
+        _ count: Int, of logits: Tensor, _ verdicts: [TokenRules.Verdict], _ remainder: TokenRules.Remainder
+    ) -> [TokenScores] {
+        let most = verdicts.reduce(0) { max($0, $1.forbidden.count) }
+        let summaries = logits.rowSummaries(largest: count + most)
+        return verdicts.indices.map { row in
+            var summary = summaries[row]
+            if remainder == .renormalised, !verdicts[row].forbidden.isEmpty {
+                summary = renormalised(logits.rows(row..<row + 1), verdicts[row].forbidden, largest: count)
+            }
+            return TokenScores(count, summary, verdicts[row], vocabulary: logits.shape.width)
+        }
+    }
+
+    /// The summary of a row without what is forbidden.
+    private static func renormalised(_ row: Tensor, _ forbidden: [Int32], largest count: Int) -> RowSummary {
+        var values = row.values
+        for token in forbidden where values.indices.contains(Int(token)) { values[Int(token)] = -.infinity }
+        let device = row.device(for: "renormalised")
+        return device.tensor(values, shape: row.shape).rowSummaries(largest: count)[0]
+    }
+
+    private init(_ count: Int, _ summary: RowSummary, _ verdict: TokenRules.Verdict, vocabulary: Int) {
+        let forbidden = Set(verdict.forbidden)
+        var best: [(token: Int32, logProbability: Float)] = []
+        if let forced = verdict.forced {
+            if !forbidden.contains(forced) { best.append((forced, 0)) }
+        } else {
+            let logarithm = Float(log(Double(summary.total)))
+            for (index, value) in summary.largest where best.count < count && !forbidden.contains(Int32(index)) {
+                best.append((Int32(index), value - summary.maximum - logarithm))
+            }
+        }
+        // A search needs its number of candidates, be they impossible.
+        var token: Int32 = 0
+        while best.count < min(count, vocabulary) {
+            if !best.contains(where: { $0.token == token }) { best.append((token, -.infinity)) }
+            token += 1
+        }
+        self.best = best
+    }
+}
