@@ -117,22 +117,22 @@ INLINE void add_values(int rows, const float *const *probabilities, const float 
     UNROLL for (int r = 0; r < rows; r++) targets[r] = sums[r];
     size_t column = 0;
     for (; column + PANEL_GROUPS * LANES <= width; column += PANEL_GROUPS * LANES) {
-        dense_panel(rows, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_panel(rows, false, probabilities, values + column, width, LANES, KEYS, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += PANEL_GROUPS * LANES;
     }
     // One group alone would wait for its own sums; two need the registers of AVX-512.
     for (; TILE_GROUPS == PANEL_GROUPS && column + 2 * LANES <= width; column += 2 * LANES) {
-        dense_tile(rows, 2, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_tile(rows, 2, false, probabilities, values + column, width, LANES, KEYS, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += 2 * LANES;
     }
     for (; column + LANES <= width; column += LANES) {
-        dense_tile(rows, 1, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_tile(rows, 1, false, probabilities, values + column, width, LANES, KEYS, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += LANES;
     }
     if (column == width) return;
     float rest[KEYS * LANES] __attribute__((aligned(64)));
     for (size_t k = 0; k < KEYS; k++) store(rest + k * LANES, load_some(values + k * width + column, width - column));
-    dense_tile(rows, 1, probabilities, rest, LANES, LANES, KEYS, targets);
+    dense_tile(rows, 1, false, probabilities, rest, LANES, LANES, KEYS, targets);
 }
 
 /// Raw products of `rows` heads from head h on with the block's keys.
@@ -144,9 +144,8 @@ INLINE void multiply_keys(int rows, const head_tile *tile, tile_block *block, si
         const size_t row = tile->row[h + (size_t)r], head = tile->head[h + (size_t)r];
         queries[r] = work->queries + row * work->query_stride + head * work->head_width;
         scores[r] = block->scores[h + (size_t)r];
-        memset(scores[r], 0, sizeof block->scores[0]);
     }
-    dense_panel(rows, queries, block->keys, LANES, work->head_width * LANES, work->head_width, scores);
+    dense_panel(rows, true, queries, block->keys, LANES, work->head_width * LANES, work->head_width, scores);
 }
 
 /// The sums of `rows` heads from head h on; a head that does not see the block adds to a row that nobody reads.
@@ -304,8 +303,8 @@ static void attention_weights(const martlet_attention *work, size_t row, size_t 
         for (size_t first = 0; first < KEYS && block * KEYS + first < keys; first += LANES) {
             f32x16 scores = splat(-__builtin_inff());
             if (range.low < range.high) {
-                float products[LANES] __attribute__((aligned(64))) = {0};
-                dense_tile(1, 1, &query, base + first * work->head_width, LANES, LANES, work->head_width, (float *[]){products});
+                float products[LANES] __attribute__((aligned(64)));
+                dense_tile(1, 1, true, &query, base + first * work->head_width, LANES, LANES, work->head_width, (float *[]){products});
                 scores = finish_scores(work, row, head, block, first, range, load(products));
             }
             store_some(weights + block * KEYS + first, scores, keys - block * KEYS - first);

@@ -12,7 +12,7 @@
 /// tile_products: sums[r] += Σ_k a[r][k] · b[k] for up to TILE_ROWS rows and 64 columns; compiled once, called from everywhere here.
 static __attribute__((noinline)) void tile_products(size_t rows, const float *const *a, const float *b, size_t step_stride,
                                                     size_t group_stride, size_t steps, float *const *sums) {
-    FOR_TILE_ROWS(rows, dense_panel, a, b, step_stride, group_stride, steps, sums)
+    FOR_TILE_ROWS(rows, dense_panel, false, a, b, step_stride, group_stride, steps, sums)
 }
 
 /// The same for sixteen columns or fewer, by way of padded copies.
@@ -23,7 +23,7 @@ static __attribute__((noinline)) void tile_rest(size_t rows, const float *const 
     for (size_t r = 0; r < rows; r++) {
         store(totals[r], load_some(sums[r], columns));
         float *target = totals[r];
-        dense_tile(1, 1, a + r, padded[0], LANES, LANES, steps, &target);
+        dense_tile(1, 1, false, a + r, padded[0], LANES, LANES, steps, &target);
         store_some(sums[r], load(totals[r]), columns);
     }
 }

@@ -27,6 +27,11 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif
 
+/// Whether panel_product adds to sums that must be there, in place of beginning them.
+INLINE bool adds_to_sums(martlet_type type, size_t rows) {
+    return type == MARTLET_BF16_PAIRS || (is_quantized(type) && rows > FEW_ROWS);
+}
+
 /// sums[r] = one panel's product with rows of activations.
 INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
     if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
@@ -47,7 +52,7 @@ INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, si
         const size_t column = p * PANEL, columns = outputs - column < PANEL ? outputs - column : PANEL;
         for (size_t r = 0; r < rows; r += ROW_BLOCK) {
             const size_t count = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
-            memset(sums, 0, count * PANEL * sizeof(float));
+            if (inputs == 0 || adds_to_sums(type, count)) memset(sums, 0, count * PANEL * sizeof(float));
             panel_product(type, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
             for (size_t i = 0; i < count; i++)
                 finish_row(sums + i * PANEL, columns, bias ? bias + column : NULL, accumulate, y + (r + i) * y_stride + column);

@@ -54,11 +54,11 @@ INLINE void dense_few_rows(int rows, martlet_type type, const uint8_t *panel, si
         UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + r * PANEL + g * LANES, total[r][g]);
 }
 
-INLINE void dense_rows(int rows, const float *b, size_t steps, const float *x, size_t inputs, float *sums) {
+INLINE void dense_rows(int rows, bool begins, const float *b, size_t steps, const float *x, size_t inputs, float *sums) {
     const float *a[TILE_ROWS];
     float *targets[TILE_ROWS];
     UNROLL for (int r = 0; r < rows; r++) a[r] = x + (size_t)r * inputs, targets[r] = sums + r * PANEL;
-    dense_panel(rows, a, b, PANEL, LANES, steps, targets);
+    dense_panel(rows, begins, a, b, PANEL, LANES, steps, targets);
 }
 
 INLINE void dense_many_rows(martlet_type type, const uint8_t *panel, size_t inputs, const float *x, size_t rows, float *sums) {
@@ -70,7 +70,7 @@ INLINE void dense_many_rows(martlet_type type, const uint8_t *panel, size_t inpu
         for (size_t r = 0; r < rows; r += TILE_ROWS) {
             fetch_share(next, r / TILE_ROWS);
             fetch_rows((const uint8_t *)(x + (r + TILE_ROWS) * inputs + first), inputs * sizeof(float), SLICE_INPUTS * sizeof(float));
-            FOR_TILE_ROWS(rows - r, dense_rows, columns, end - first, x + r * inputs + first, inputs, sums + r * PANEL)
+            FOR_TILE_ROWS(rows - r, dense_rows, first == 0, columns, end - first, x + r * inputs + first, inputs, sums + r * PANEL)
         }
     }
 }

@@ -9,12 +9,12 @@
 enum { TILE_ROWS = 6, PANEL_GROUPS = 4 };
 
 /// sums[r][0 ..< 16·groups] += Σ_k a[r][k] · b[k], in ascending k, where group g of step k stands at b + k·step_stride + g·group_stride.
-/// `rows` and `groups` are constants at each call.
-INLINE void dense_tile(int rows, int groups, const float *const *a, const float *b, size_t step_stride, size_t group_stride,
+/// `begins`: sums are zero, whatever is in memory. `rows` and `groups` are constants at each call.
+INLINE void dense_tile(int rows, int groups, bool begins, const float *const *a, const float *b, size_t step_stride, size_t group_stride,
                        size_t steps, float *const *sums) {
     f32x16 tile[TILE_ROWS][PANEL_GROUPS];
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int g = 0; g < groups; g++) tile[r][g] = load(sums[r] + g * LANES);
+        UNROLL for (int g = 0; g < groups; g++) tile[r][g] = begins ? splat(0) : load(sums[r] + g * LANES);
     for (size_t k = 0; k < steps; k++) {
         f32x16 columns[PANEL_GROUPS];
         UNROLL for (int g = 0; g < groups; g++) columns[g] = load(b + k * step_stride + (size_t)g * group_stride);
@@ -28,14 +28,14 @@ INLINE void dense_tile(int rows, int groups, const float *const *a, const float 
 }
 
 /// dense_tile for four groups, cut to what this level's registers hold.
-INLINE void dense_panel(int rows, const float *const *a, const float *b, size_t step_stride, size_t group_stride, size_t steps,
+INLINE void dense_panel(int rows, bool begins, const float *const *a, const float *b, size_t step_stride, size_t group_stride, size_t steps,
                         float *const *sums) {
     if (rows == 1 || TILE_GROUPS == PANEL_GROUPS)
-        return dense_tile(rows, PANEL_GROUPS, a, b, step_stride, group_stride, steps, sums);
+        return dense_tile(rows, PANEL_GROUPS, begins, a, b, step_stride, group_stride, steps, sums);
     for (size_t g = 0; g < PANEL_GROUPS; g++) {
         float *part[TILE_ROWS];
         UNROLL for (int r = 0; r < rows; r++) part[r] = sums[r] + g * LANES;
-        dense_tile(rows, 1, a, b + g * group_stride, step_stride, group_stride, steps, part);
+        dense_tile(rows, 1, begins, a, b + g * group_stride, step_stride, group_stride, steps, part);
     }
 }
 
