@@ -1,6 +1,7 @@
 // All kernels of one level. Included by each level_*.c once, inside the pragma that names its instruction set, after dot4 is defined.
 
 #include "attention.h"
+#include "gather.h"
 #include "limits.h"
 #include "product.h"
 #include "rows.h"
@@ -14,6 +15,6 @@
         .exponential_sum = exponential_sum, .largest_of = largest_of, \
         .activate = activate, .gate = gate, .add = add, .multiply = multiply, .scale = scale, .add_bias = add_bias, \
         .soft_cap = soft_cap, .search = search, .rotate = rotate, .attend_scratch = attend_scratch, .attend = attend, \
-        .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, \
+        .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, .gather_block = gather_block, \
         .read_all = read_all, .burn_f32 = burn_f32, .burn_int8 = burn_int8, .burn_bf16 = burn_bf16 \
     }
