@@ -1,9 +1,10 @@
 """Martlet beside PyTorch, onnxruntime and CTranslate2 on one encoder of BERT's family, alternating, medians and ratios.
 
-    python encoders.py path/to/martlet FOLDER [--batch 32] [--tokens 128] [--repeat 5] [--threads 2]
+    python encoders.py path/to/martlet FOLDER [--batch 32] [--tokens 128] [--repeat 5] [--threads 2] [--weights f32 fewer] [--work KEPT]
 
 FOLDER is a Hugging Face directory with a tokenizer, such as all-MiniLM-L6-v2. Every engine computes the last hidden states of the same number of
 tokens. Weights in fewer bits: int8 (dynamic in PyTorch, onnxruntime and CTranslate2, q8_0 blocks in Martlet) and bf16.
+With --work the models converted for the peers are kept there, and a second run begins to measure at once.
 Needs: torch, transformers, onnx, onnxscript, onnxruntime, ctranslate2. A peer that will not load is named and left out.
 """
 
@@ -76,8 +77,9 @@ def onnx_engines(folder, ids, threads, work):
     def quantized():
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        export()
-        quantize_dynamic(str(plain), str(small), weight_type=QuantType.QInt8)
+        if not small.exists():
+            export()
+            quantize_dynamic(str(plain), str(small), weight_type=QuantType.QInt8)
         return engine(small)
 
     yield "f32", "onnxruntime", lambda: (export(), engine(plain))[1]
@@ -115,9 +117,14 @@ def main():
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--weights", nargs="+", choices=["f32", "fewer"], default=["f32", "fewer"])
+    parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    work = Path(tempfile.mkdtemp())
+    groups = {"f32": "f32", "fewer": "fewer bits"}
+    groups = [groups[weights] for weights in options.weights]
+    work = options.work or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
     ids = torch.arange(options.batch * options.tokens).reshape(options.batch, options.tokens) * 7919 % 29000 + 1000
     engines = []
     sources = [torch_engines(options.folder, ids), onnx_engines(options.folder, ids, options.threads, work),
@@ -125,6 +132,8 @@ def main():
     for source in sources:
         try:
             for group, name, load in source:
+                if group not in groups:
+                    continue
                 try:
                     run = load()
                     run()
@@ -134,6 +143,7 @@ def main():
         except ImportError as error:
             print(f"left out: {error}", file=sys.stderr)
     own = {"f32": ("Martlet", None, []), "fewer bits": ("Martlet q8_0", "q8_0", [])}
+    own = {group: own[group] for group in groups}
     for _ in range(options.repeat):
         for name, weights, speeds in own.values():
             speeds.append(martlet(options.binary, options.folder, options, weights))
