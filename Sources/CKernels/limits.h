@@ -41,7 +41,7 @@ static uint64_t burn_int8(uint64_t iterations, int32_t *sink) {
         UNROLL for (int c = 0; c < CHAINS; c++) chains[c] = dot4(MARTLET_Q4_0, chains[c], weights, activations);
     i32x16 all = splat_int(0);
     UNROLL for (int c = 0; c < CHAINS; c++) all += chains[c];
-    *sink = sum_integers(all);
+    *sink = __builtin_reduce_add(all);
     return iterations * CHAINS * LANES * 8;
 }
 

@@ -132,7 +132,6 @@ extension Uncached {
     }
 }
 
-
 extension KeyValueBlocks {
     /// Those of one sequence, all at once.
     package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {

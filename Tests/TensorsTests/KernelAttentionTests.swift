@@ -55,13 +55,12 @@ extension KernelTests {
                         width, valueWidth, &expected, position)
                 }
                 var gathered = [Float](repeating: 0, count: bytes / 4 / heads)
-                let pointers = blocks.map { block in
-                    let copy = UnsafeMutablePointer<Float>.allocate(capacity: block.count)
-                    unsafe copy.initialize(from: block, count: block.count)
-                    return unsafe copy
+                let storages = blocks.map { block in
+                    let storage = Storage(bytes: bytes)
+                    unsafe storage.mutablePointer.copyMemory(from: block, byteCount: bytes)
+                    return storage
                 }
-                defer { for pointer in unsafe pointers { unsafe pointer.deallocate() } }
-                let places: [UnsafeRawPointer?] = unsafe pointers.map { unsafe UnsafeRawPointer($0) }
+                let places: [UnsafeRawPointer?] = unsafe storages.map { unsafe $0.pointer }
                 unsafe martlet_gather_block(
                     places, 2, origins, count, heads, head, width, valueWidth, &gathered)
                 // Keys that are hidden may hold anything.

@@ -175,7 +175,9 @@ extension KernelTests {
             var random = TestRandom(UInt64(count))
             var x = random.floats(count).map { ($0 * 20).rounded() / 20 }
             for index in stride(from: 3, to: count, by: 11) { x[index] = index % 2 == 0 ? .nan : -.infinity }
-            let descending = x.indices.filter { x[$0] > -.infinity }.sorted { x[$0] > x[$1] || (x[$0] == x[$1] && $0 < $1) }
+            let descending = x.indices.filter { x[$0] > -.infinity }.sorted {
+                x[$0] > x[$1] || (x[$0] == x[$1] && $0 < $1)
+            }
             for wanted in [0, 1, 5, 40] {
                 for (_, found) in atEachLevel({
                     var indices = [UInt32](repeating: 0, count: wanted + 1)
