@@ -189,7 +189,7 @@ static void attend_backward(const martlet_attention_backward *work, float *scrat
     float *inner = scratch + (KEYS + HEAD_TILE) * width;
     tile.inner = inner;
     begin_backward(work, inner);
-    for (tile.block = 0; tile.block * KEYS < work->key_count; tile.block++) {
+    for (tile.block = work->first_key / KEYS; tile.block * KEYS < work->end_key; tile.block++) {
         const size_t start = tile.block * KEYS;
         tile.keys = work->key_count - start < KEYS ? work->key_count - start : KEYS;
         fill_panel(work->keys + start * work->key_stride, work->key_stride, tile.keys, forward->head_width, tile.key_panel);

@@ -39,6 +39,9 @@ typedef struct {
     uint64_t (*burn_bf16)(uint64_t, float *);
 } martlet_kernels;
 
+/// Whether a bf16 dot product does twice the work of an f32 one here (Zen 4 and 5), and not half of it (Sapphire Rapids).
+bool martlet_has_fast_bf16(void);
+
 extern const martlet_kernels martlet_kernels_scalar;
 
 /// The products of a level that shares all else with a lower one; NULL for dense types.

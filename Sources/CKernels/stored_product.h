@@ -8,7 +8,7 @@
 #ifndef MARTLET_STORED_PRODUCT_H
 #define MARTLET_STORED_PRODUCT_H
 
-#include "stored_operands.h"
+#include "stored_words.h"
 
 /// The columns' next slice, asked for row by row while tiles compute.
 typedef struct { const uint8_t *row; size_t stride, left, share; } foresight;
@@ -18,7 +18,11 @@ INLINE void foresee(foresight *ahead, size_t bytes) {
         UNROLL for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(ahead->row + at, 0, 2);
 }
 
+/// Whether b is more than what the second-level cache keeps anyway.
+INLINE bool comes_from_afar(const martlet_stored_product *p) { return p->steps * p->columns * form_bytes(form_of(p, p->b_type)) > 1 << 20; }
+
 static foresight foresee_slice(const martlet_stored_product *p, size_t column, size_t first, size_t rows) {
+    if (!comes_from_afar(p)) return (foresight){0};
     const size_t columns = p->columns - column < PANEL ? p->columns - column : PANEL, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t steps = p->steps - first < STORED_STEPS ? p->steps - first : STORED_STEPS, count = p->b_columns ? columns : steps;
     const size_t bytes = form_bytes(form_of(p, p->b_type)), at = p->b_columns ? column * p->b_stride + first : first * p->b_stride + column;
@@ -61,8 +65,11 @@ static void finish_tile(const tile_place *place) {
         }
 }
 
+/// How a tile reads its rows: [row][step], [step][row], and the same with words of two bf16 numbers for steps.
+typedef enum { AS_IT_LIES, TURNED, WORDS, TURNED_WORDS } tile_form;
+
 /// `groups` groups of sixteen columns from `column` on, of one tile.
-INLINE void tile_part(int rows, int groups, bool turned, const float *a, const float *b, size_t column, size_t steps,
+INLINE void tile_part(int rows, int groups, tile_form form, const float *a, const float *b, size_t column, size_t steps,
                       const tile_place *place) {
     f32x16 tile[TILE_ROWS][PANEL_GROUPS];
     UNROLL for (int r = 0; r < rows; r++)
@@ -73,8 +80,9 @@ INLINE void tile_part(int rows, int groups, bool turned, const float *a, const f
         f32x16 columns[PANEL_GROUPS];
         UNROLL for (int g = 0; g < groups; g++) columns[g] = load(b + k * PANEL + column + (size_t)g * LANES);
         UNROLL for (int r = 0; r < rows; r++) {
-            const f32x16 v = splat(turned ? a[k * TILE_ROWS + (size_t)r] : a[(size_t)r * STORED_STEPS + k]);
-            UNROLL for (int g = 0; g < groups; g++) tile[r][g] = settled(pairs, fused(columns[g], v, tile[r][g]));
+            const f32x16 v = splat(form & TURNED ? a[k * TILE_ROWS + (size_t)r] : a[(size_t)r * STORED_STEPS + k]);
+            UNROLL for (int g = 0; g < groups; g++)
+                tile[r][g] = form & WORDS ? word_dot(tile[r][g], columns[g], v) : settled(pairs, fused(columns[g], v, tile[r][g]));
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
@@ -87,24 +95,41 @@ INLINE void tile_part(int rows, int groups, bool turned, const float *a, const f
         }
 }
 
-INLINE void stored_tile(int rows, bool turned, const float *a, const float *b, size_t steps, const tile_place *place) {
-    if (TILE_GROUPS == PANEL_GROUPS) return tile_part(rows, PANEL_GROUPS, turned, a, b, 0, steps, place);
-    for (size_t g = 0; g < PANEL_GROUPS; g++) tile_part(rows, 1, turned, a, b, g * LANES, steps, place);
+INLINE void stored_tile(int rows, tile_form form, const float *a, const float *b, size_t steps, const tile_place *place) {
+    if (TILE_GROUPS == PANEL_GROUPS) return tile_part(rows, PANEL_GROUPS, form, a, b, 0, steps, place);
+    for (size_t g = 0; g < PANEL_GROUPS; g++) tile_part(rows, 1, form, a, b, g * LANES, steps, place);
 }
 
-static __attribute__((noinline)) void tile_as_it_lies(const float *a, const float *b, size_t steps, const tile_place *place) {
-    FOR_TILE_ROWS(place->count, stored_tile, false, a, b, steps, place)
-}
+/// One function per form, for all numbers of rows.
+#define STORED_TILES(name, form) \
+    static __attribute__((noinline)) void name(const float *a, const float *b, size_t steps, const tile_place *place) { \
+        FOR_TILE_ROWS(place->count, stored_tile, form, a, b, steps, place) \
+    }
+STORED_TILES(tile_as_it_lies, AS_IT_LIES)
+STORED_TILES(tile_turned, TURNED)
+#if defined(LEVEL_AVX512)
+STORED_TILES(tile_of_words, WORDS)
+STORED_TILES(tile_of_turned_words, TURNED_WORDS)
+#define HAS_WORDS 1
+#else
+#define HAS_WORDS 0
+#define tile_of_words tile_as_it_lies
+#define tile_of_turned_words tile_turned
+#define word_tiles stored_tiles
+#define word_slice stored_slice
+#endif
 
-static __attribute__((noinline)) void tile_turned(const float *a, const float *b, size_t steps, const tile_place *place) {
-    FOR_TILE_ROWS(place->count, stored_tile, true, a, b, steps, place)
-}
+typedef void tile_function(const float *a, const float *b, size_t steps, const tile_place *place);
+
+INLINE bool in_words(const martlet_stored_product *p) { return HAS_WORDS && p->pairs && p->words; }
 
 /// One slice of one panel for all rows of an item.
 static void stored_panel(const martlet_stored_product *p, const float *tiles, const float *slice, size_t rows, size_t steps,
                          tile_place place, foresight next) {
     const size_t bytes = (p->b_columns ? (size_t)STORED_STEPS : (size_t)PANEL) * form_bytes(form_of(p, p->b_type));
-    const size_t used = p->pairs ? (steps + 1) / 2 * 2 : steps;
+    const size_t pairs = (steps + 1) / 2, used = in_words(p) ? pairs : p->pairs ? 2 * pairs : steps;
+    tile_function *as_it_lies = in_words(p) ? tile_of_words : tile_as_it_lies, *turned = in_words(p) ? tile_of_turned_words : tile_turned;
+    tile_function *tile = p->a_turned ? turned : as_it_lies;
     const bool at_once = place.ends && p->columns - place.column >= PANEL && !p->bias && !p->accumulate && p->y_type == MARTLET_F32;
     for (size_t r = 0; r < rows; r += TILE_ROWS, tiles += STORED_TILE, place.row += TILE_ROWS, place.sums += TILE_ROWS * PANEL) {
         if (bytes == 512) foresee(&next, 512);
@@ -112,8 +137,7 @@ static void stored_panel(const martlet_stored_product *p, const float *tiles, co
         else foresee(&next, 128);
         place.count = rows - r;
         if (at_once) place.result = (float *)p->y + place.row * p->y_stride + place.column;
-        if (p->a_turned) tile_turned(tiles, slice, used, &place);
-        else tile_as_it_lies(tiles, slice, used, &place);
+        tile(tiles, slice, used, &place);
         if (place.ends && !at_once) finish_tile(&place);
     }
 }
@@ -125,10 +149,12 @@ static void stored_item(const martlet_stored_product *p, size_t row, size_t rows
     size_t first = 0;
     do {
         const size_t steps = p->steps - first < STORED_STEPS ? p->steps - first : STORED_STEPS;
-        stored_tiles(p, row, rows, first, steps, tiles);
+        if (in_words(p)) word_tiles(p, row, rows, first, steps, tiles);
+        else stored_tiles(p, row, rows, first, steps, tiles);
         for (size_t panel = first_panel; panel < end_panel; panel++) {
             const size_t column = panel * PANEL, columns = p->columns - column < PANEL ? p->columns - column : PANEL;
-            stored_slice(p, column, columns, first, steps, slice);
+            if (in_words(p)) word_slice(p, column, columns, first, steps, slice);
+            else stored_slice(p, column, columns, first, steps, slice);
             foresight next = {0};
             if (panel + 1 < end_panel) next = foresee_slice(p, column + PANEL, first, rows);
             else if (first + steps < p->steps) next = foresee_slice(p, first_panel * PANEL, first + steps, rows);

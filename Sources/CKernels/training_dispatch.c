@@ -1,5 +1,6 @@
 // The header's functions of training, by the level in use.
 
+#include "kernels.h"
 #include "training_table.h"
 
 static inline const martlet_training_kernels *kernels(void) {
@@ -12,16 +13,27 @@ static inline const martlet_training_kernels *kernels(void) {
     }
 }
 
+void martlet_round_bf16(const float *x, uint16_t *y, size_t count) {
+    kernels()->round_bf16(x, y, count);
+}
+
+void martlet_widen_bf16(const uint16_t *x, float *y, size_t count) {
+    kernels()->widen_bf16(x, y, count);
+}
+
+static size_t shares(size_t count, size_t most) { return (count + most - 1) / most; }
+
 size_t martlet_plan_stored_product(martlet_stored_product *product, size_t threads) {
     enum { TILE = 6, MOST_ROWS = 84 * TILE, MOST_SUMS = 2048 };  // sums: 512 KiB of one item's panels
-    const size_t blocks = (product->rows + MOST_ROWS - 1) / MOST_ROWS, panels = (product->columns + MARTLET_PANEL - 1) / MARTLET_PANEL;
+    const size_t blocks = shares(product->rows, MOST_ROWS), panels = shares(product->columns, MARTLET_PANEL);
+    product->words = product->pairs && martlet_has_fast_bf16();
     if (blocks == 0 || panels == 0) return 0;
-    const size_t rows = (product->rows + blocks - 1) / blocks;
-    product->row_block = (rows + TILE - 1) / TILE * TILE;
-    const size_t most = product->row_block < MOST_SUMS ? MOST_SUMS / product->row_block : 1, fair = panels * blocks / (2 * threads);
-    const size_t wanted = threads == 1 || fair > most ? most : fair;
-    product->panel_group = wanted > panels ? panels : wanted > 1 ? wanted : 1;
-    return (product->rows + product->row_block - 1) / product->row_block * ((panels + product->panel_group - 1) / product->panel_group);
+    product->row_block = shares(shares(product->rows, blocks), TILE) * TILE;
+    const size_t most = product->row_block < MOST_SUMS ? MOST_SUMS / product->row_block : 1;
+    // As many items for each thread, as few as the sums allow: the rows are copied anew for each group of panels.
+    const size_t items = shares(blocks * shares(panels, most), threads) * threads, groups = shares(items, blocks);
+    product->panel_group = shares(panels, groups < panels ? groups : panels);
+    return shares(product->rows, product->row_block) * shares(panels, product->panel_group);
 }
 
 size_t martlet_stored_product_scratch(const martlet_stored_product *product) {

@@ -5,6 +5,7 @@
 #define MARTLET_TRAINING_KERNELS_H
 
 #include "attention_backward.h"
+#include "halves.h"
 #include "loss.h"
 #include "optimizers.h"
 #include "stored_product.h"
@@ -12,7 +13,8 @@
 
 #define TRAINING_TABLE \
     { \
-        .stored_product = stored_product, .transpose = transpose, .mirror = mirror, .activate_backward = activate_backward, \
+        .round_bf16 = round_bf16, .widen_bf16 = widen_to_f32, .stored_product = stored_product, .transpose = transpose, .mirror = mirror, \
+        .activate_backward = activate_backward, \
         .gate_backward = gate_backward, .soft_cap_backward = soft_cap_backward, .softmax_backward = softmax_backward, \
         .rms_norm_backward = rms_norm_backward, .layer_norm_backward = layer_norm_backward, \
         .norm_weight_backward = norm_weight_backward, .column_sums = column_sums, .scatter_rows = scatter_rows, \

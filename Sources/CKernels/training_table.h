@@ -6,6 +6,8 @@
 #include "include/CMartletKernels.h"
 
 typedef struct {
+    void (*round_bf16)(const float *, uint16_t *, size_t);
+    void (*widen_bf16)(const uint16_t *, float *, size_t);
     void (*stored_product)(const martlet_stored_product *, size_t, size_t, float *);
     void (*transpose)(const float *, size_t, size_t, float *, size_t, size_t);
     void (*mirror)(float *, size_t, size_t, size_t);

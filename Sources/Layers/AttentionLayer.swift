@@ -28,7 +28,7 @@ package struct AttentionLayer: Sendable {
     ) -> Tensor {
         let projected = Linear.together([query, key, value], x)
         var (q, k) = (heads(projected[0], form.queryHeads), heads(projected[1], form.keyHeads))
-        let v = heads(projected[2], form.keyHeads)
+        var v = heads(projected[2], form.keyHeads)
         if let queryNorm, let keyNorm { (q, k) = (queryNorm(q), keyNorm(k)) }
         var bias: ScoreBias?
         switch positions {
@@ -38,6 +38,7 @@ package struct AttentionLayer: Sendable {
         case .distances(let distances): bias = .distances(distances)
         case .relative(let table): bias = disentangled.map { .pairs($0(q, k, table: table, rows)) }
         }
+        (q, k, v) = (kept(q), kept(k), kept(v))
         let inputs = AttentionInputs(query: q, key: k, value: v, bias: bias, global: global?(x, rows))
         return joined(state.attend(layer: layer, form, inputs, rows: rows))
     }
@@ -47,13 +48,17 @@ package struct AttentionLayer: Sendable {
         _ x: Tensor, _ rows: Rows, layer: Int, source: Source, _ state: inout some AttentionState
     ) -> Tensor {
         joined(
-            state.attendAcross(layer: layer, form, query: heads(query(x), form.queryHeads), rows: rows, source: source)
-            {
-                (heads(key($0), form.keyHeads), heads(value($0), form.keyHeads))
+            state.attendAcross(
+                layer: layer, form, query: kept(heads(query(x), form.queryHeads)), rows: rows, source: source
+            ) {
+                (kept(heads(key($0), form.keyHeads)), kept(heads(value($0), form.keyHeads)))
             })
     }
 
     private func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }
+
+    /// What attention reads, and a backward pass once more, as the products' operands are.
+    private func kept(_ x: Tensor) -> Tensor { x.node != nil && output.operands == .bf16 ? x.asBFloat16() : x }
 
     private func joined(_ attended: Tensor) -> Tensor {
         output(attended.reshaped([attended.shape[0], form.queryWidth]))

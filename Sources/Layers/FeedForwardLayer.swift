@@ -29,9 +29,9 @@ package enum FeedForwardLayer: Sendable {
         }
         switch self {
         case .plain(let up, let activation, let down):
-            return down(up(x).activated(activation))
+            return down(up(x, result: up.operands).activated(activation))
         case .gated(let gate, let activation, let up, let down):
-            let projected = Linear.together([gate, up], x)
+            let projected = Linear.together([gate, up], x, result: up.operands)
             return down(projected[0].gating(projected[1], activation))
         case .experts(let experts):
             return experts(x, balance: balance)

@@ -12,6 +12,8 @@ package struct Linear: Sendable {
     private let bias: Parameter?
     /// What a calibration wants to know of the inputs; nil in every other run.
     private let statistics: InputStatistics?
+    /// What a stored weight is multiplied as, f32 or bf16.
+    package let operands: ElementType
 
     package init(_ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ scope: Scope) {
         self.init(scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02)), bias, scope)
@@ -34,6 +36,7 @@ package struct Linear: Sendable {
         weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
         self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros) : nil
         statistics = scope.source.statistics(of: parameter)
+        operands = scope.source.operands
     }
 
     /// Weight and bias for a step; nil where the weight is not packed, or a calibration watches the inputs.
@@ -43,18 +46,25 @@ package struct Linear: Sendable {
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
-    package func callAsFunction(_ x: Tensor) -> Tensor {
+    ///
+    /// - Parameter result: the type of the result of a stored weight; a packed one gives f32.
+    package func callAsFunction(_ x: Tensor, result: ElementType = .f32) -> Tensor {
         statistics?.add(x)
         return switch weight {
         case .packed(let matrix): x.multiplied(by: matrix, bias: bias?.tensor)
-        case .stored(let parameter): x.multiplied(byStored: parameter.tensor, bias: bias?.tensor)
+        case .stored(let parameter):
+            x.multiplied(byStored: parameter.tensor, bias: bias?.tensor, as: operands, result: result)
         }
     }
 
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
-    package static func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
+    package static func together(_ projections: [Linear], _ x: Tensor, result: ElementType = .f32) -> [Tensor] {
         let packed = projections.compactMap(\.packed)
-        guard packed.count == projections.count else { return projections.map { $0(x) } }
+        guard packed.count == projections.count else {
+            // Rounded once for all.
+            let x = projections.allSatisfy { $0.operands == .bf16 } ? x.asBFloat16() : x
+            return projections.map { $0(x, result: result) }
+        }
         for projection in projections { projection.statistics?.add(x) }
         return x.multiplied(byEach: packed, biases: projections.map { $0.bias?.tensor })
     }

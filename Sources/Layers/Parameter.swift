@@ -43,10 +43,14 @@ public protocol ParameterSource: AnyObject {
 
     /// Where the rows that meet the matrix `parameter` are to be counted; nil, the default, where nobody asks.
     func statistics(of parameter: Parameter) -> InputStatistics?
+
+    /// What matrices that are not packed are multiplied as: f32, the default, or bf16.
+    var operands: ElementType { get }
 }
 
 extension ParameterSource {
     public func statistics(of parameter: Parameter) -> InputStatistics? { nil }
+    public var operands: ElementType { .f32 }
 }
 
 /// A place in a model's tree of names, and the source behind it.

@@ -11,6 +11,7 @@ public final class TrainableParameters: ParameterSource {
     public let offsets: [Int]
     public let count: Int
     public let device: Device
+    public let operands: ElementType
     private let storage: Storage
     private let places: [String: Int]
     /// What a checkpoint holds and training leaves alone.
@@ -19,7 +20,11 @@ public final class TrainableParameters: ParameterSource {
     /// - Parameters:
     ///   - inventory: of the model.
     ///   - origin: where the numbers come from: a seed, or a checkpoint.
-    package init(_ inventory: Inventory, from origin: any ParameterSource, on device: Device) {
+    ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
+    package init(
+        _ inventory: Inventory, from origin: any ParameterSource, operands: ElementType = .f32, on device: Device
+    ) {
+        self.operands = operands
         let trained = inventory.entries.filter { $0.fill != .constant }
         (names, shapes) = (trained.map(\.name), trained.map(\.shape))
         (offsets, count) = Gradients.layout(shapes)
@@ -72,6 +77,7 @@ public final class TrainableParameters: ParameterSource {
             let tracked = parameters.parameter(name, shape: shape, fill: fill)
             return Parameter(name: name, shape: shape, value: tracked.value?.untracked)
         }
+        var operands: ElementType { parameters.operands }
         func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
         func decoded(_ parameter: Parameter) -> Parameter { parameter }
     }

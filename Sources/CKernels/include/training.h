@@ -4,6 +4,12 @@
 #ifndef CMARTLET_TRAINING_H
 #define CMARTLET_TRAINING_H
 
+// ---------------------------------------------------------------- bf16
+
+/// To the nearest bf16, ties to even, and back.
+void martlet_round_bf16(const float *x, uint16_t *y, size_t count);
+void martlet_widen_bf16(const uint16_t *x, float *y, size_t count);
+
 // ---------------------------------------------------------------- products of stored matrices
 
 /// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16 where they are void.
@@ -25,6 +31,7 @@ typedef struct {
     bool accumulate;  // f32 only
     bool streams;     // f32 that is not read soon is written past the caches: y and y_stride are multiples of 16, so are the columns
     size_t row_block, panel_group;  // rows and panels of one item of work: martlet_plan_stored_product
+    bool words;  // pairs by the processor's bf16 dot product, where it has one, in place of f32 arithmetic: set by the plan, the same bits
 } martlet_stored_product;
 
 /// Chooses the items for so many threads; the bits do not depend on them. Returns how many there are.
@@ -107,9 +114,10 @@ typedef struct {
     martlet_attention forward;  // blocks are not read; `outputs` are the forward's results
     const float *keys, *values; // key row k of the sequence at keys + k * key_stride
     size_t key_stride, value_stride, key_count;
+    size_t first_key, end_key;  // which of them are visited: from a multiple of MARTLET_BLOCK on
     const float *log_totals;    // [rows][group]
     const float *d_outputs;     // with output_stride
-    float *d_queries;           // with query_stride; overwritten
+    float *d_queries;           // with query_stride; overwritten with the visited keys' share
     float *d_keys, *d_values;   // with the strides of keys and values; added to
     float *d_bias;              // with the strides of the bias; added to; may be NULL
 } martlet_attention_backward;

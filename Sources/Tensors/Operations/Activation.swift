@@ -61,10 +61,13 @@ extension Tensor {
     ) -> (gate: Tensor, up: Tensor) {
         let (dGate, dUp) = (device.make(shape), device.make(up.shape))
         device.parallel(shape.elements, cost: 48, grain: 16) { range in
-            let first = range.lowerBound
-            unsafe martlet_gate_backward(
-                f.kernel, floats + first, up.floats + first, gradient.floats + first, dGate.mutableFloats + first,
-                dUp.mutableFloats + first, range.count)
+            let runs = FloatRuns(range, [self, up], on: device)
+            for run in runs.ranges {
+                let first = run.lowerBound
+                unsafe martlet_gate_backward(
+                    f.kernel, runs.floats(of: self, run, 0), runs.floats(of: up, run, 1), gradient.floats + first,
+                    dGate.mutableFloats + first, dUp.mutableFloats + first, run.count)
+            }
         }
         return (dGate, dUp)
     }

@@ -40,14 +40,19 @@ package struct LogitProjection: Sendable {
     package var scale: Float
     package var constant: Tensor?
     package var cap: Float?
+    /// What is multiplied: f32 or bf16.
+    package var operands: ElementType
 
-    package init(weight: Tensor, bias: Tensor?, scale: Float, constant: Tensor?, cap: Float?) {
+    package init(
+        weight: Tensor, bias: Tensor?, scale: Float, constant: Tensor?, cap: Float?, operands: ElementType = .f32
+    ) {
         (self.weight, self.bias, self.scale, self.constant, self.cap) = (weight, bias, scale, constant, cap)
+        self.operands = operands
     }
 
     /// Rows `[rows, width]` to logits `[rows, vocabulary]`, untracked.
     fileprivate func logits(_ x: Tensor) -> Tensor {
-        var logits = x.multiplied(byStored: weight.untracked, bias: bias?.untracked)
+        var logits = x.multiplied(byStored: weight.untracked, bias: bias?.untracked, as: operands)
         if scale != 1 { logits = logits * scale }
         if let constant { logits = logits.adding(toEachRow: constant.untracked) }
         if let cap { logits = logits.softCapped(cap) }
@@ -99,8 +104,8 @@ extension Tensor {
 }
 
 extension LogitProjection {
-    /// Floats of logits that exist at a time: 32 MiB.
-    private static let budget = 1 << 23
+    /// Floats of logits that exist at a time: 64 MiB. Each chunk reads the weight twice and adds to its gradient.
+    private static let budget = 1 << 24
 
     /// Equal shares of the rows, each within the budget.
     fileprivate static func chunks(_ rows: Int, _ vocabulary: Int) -> [Range<Int>] {
@@ -141,8 +146,9 @@ extension GradientFlow {
             addColumnSums(gradient, to: projection.constant?.node)
             if projection.scale != 1 { gradient = gradient * projection.scale }
             addColumnSums(gradient, to: projection.bias?.node)
-            dx.rows(range).setProduct(gradient, projection.weight.untracked, .steps, adding: false, on: device)
-            addProduct(ofColumns: gradient, with: part, to: projection.weight.node)
+            let operands = projection.operands
+            dx.rows(range).setProduct(gradient, projection.weight.untracked, .steps, as: operands, on: device)
+            addProduct(ofColumns: gradient, with: part, as: operands, to: projection.weight.node)
         }
         add(dx, to: rows.node)
         return (sums, rows.node)

@@ -64,28 +64,38 @@ extension Tensor {
         }
     }
 
+    /// The result has this tensor's type, f32 or bf16; the kernel sees f32.
     func mapped(
         _ name: String, cost: Int, _ kernel: (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
     ) -> Tensor {
         let device = device(for: name)
-        let result = device.make(shape)
+        let result = device.make(shape, type)
         device.parallel(shape.elements, cost: cost, grain: 16) { range in
-            unsafe kernel(floats + range.lowerBound, result.mutableFloats + range.lowerBound, range.count)
+            let runs = FloatRuns(range, [self, result], on: device)
+            for run in runs.ranges {
+                unsafe kernel(runs.floats(of: self, run, 0), runs.target(result, run, 1), run.count)
+                runs.finish(result, run, 1)
+            }
         }
         return result
     }
 
+    /// The result is bf16 where both operands are, f32 otherwise.
     func combined(
         with other: Tensor, _ name: String, cost: Int,
         _ kernel: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
     ) -> Tensor {
         precondition(shape.elements == other.shape.elements, "\(name): \(shape) and \(other.shape)")
         let device = device(for: name, or: other)
-        let result = device.make(shape)
+        let result = device.make(shape, type == .bf16 && other.type == .bf16 ? .bf16 : .f32)
         device.parallel(shape.elements, cost: cost, grain: 16) { range in
-            unsafe kernel(
-                floats + range.lowerBound, other.floats + range.lowerBound, result.mutableFloats + range.lowerBound,
-                range.count)
+            let runs = FloatRuns(range, [self, other, result], on: device)
+            for run in runs.ranges {
+                unsafe kernel(
+                    runs.floats(of: self, run, 0), runs.floats(of: other, run, 1), runs.target(result, run, 2),
+                    run.count)
+                runs.finish(result, run, 2)
+            }
         }
         return result
     }

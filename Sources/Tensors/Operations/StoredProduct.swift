@@ -14,29 +14,39 @@ extension Tensor {
     ///
     /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending order.
     ///
-    /// - Parameters: `self` `[rows, inputs]`, `matrix` f32 `[outputs, inputs]`, `bias` `[outputs]`.
+    /// - Parameters:
+    ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` f32 `[outputs, inputs]`, `bias` `[outputs]`.
+    ///   - operands: what is multiplied in all three products. With bf16, what stays for the backward pass is bf16 too.
+    ///   - result: the type of what is returned.
     /// - Returns: `[rows, outputs]`.
-    package func multiplied(byStored matrix: Tensor, bias: Tensor? = nil) -> Tensor {
+    package func multiplied(
+        byStored matrix: Tensor, bias: Tensor? = nil, as operands: ElementType = .f32, result type: ElementType = .f32
+    ) -> Tensor {
+        if operands == .bf16 && self.type == .f32 {
+            return asBFloat16().multiplied(byStored: matrix, bias: bias, as: .bf16, result: type)
+        }
         precondition(
             shape.rank == 2 && matrix.shape.rank == 2 && shape[1] == matrix.shape[1]
                 && (bias?.shape.elements ?? matrix.shape[0]) == matrix.shape[0],
             "product: \(shape) with a matrix of \(matrix.shape) and a bias of \(bias?.shape ?? [])")
         let device = device(for: "product")
-        let result = device.make([shape[0], matrix.shape[0]])
-        result.setProduct(untracked, matrix, .columns, bias: bias, adding: false, on: device)
+        let result = device.make([shape[0], matrix.shape[0]], type)
+        result.setProduct(untracked, matrix, .columns, bias: bias, as: operands, on: device)
         if node == nil && matrix.node == nil && bias?.node == nil { return result }
         let (x, xNode, weight, weightNode, biasNode) = (untracked, node, matrix.untracked, matrix.node, bias?.node)
         return result.recorded([self, matrix, bias]) { gradient, flow in
-            if let xNode { flow.add(gradient.multiplied(byTransposed: weight, on: flow.device), to: xNode) }
-            flow.addProduct(ofColumns: gradient, with: x, to: weightNode)
+            if let xNode {
+                flow.add(gradient.multiplied(byTransposed: weight, as: operands, on: flow.device), to: xNode)
+            }
+            flow.addProduct(ofColumns: gradient, with: x, as: operands, to: weightNode)
             flow.addColumnSums(gradient, to: biasNode)
         }
     }
 
     /// self `[rows, steps]` times `matrix` `[steps, columns]`; untracked.
-    package func multiplied(byTransposed matrix: Tensor, on device: Device) -> Tensor {
+    package func multiplied(byTransposed matrix: Tensor, as operands: ElementType = .f32, on device: Device) -> Tensor {
         let result = device.make([shape[0], matrix.shape[1]])
-        result.setProduct(self, matrix, .steps, adding: false, on: device)
+        result.setProduct(self, matrix, .steps, as: operands, on: device)
         return result
     }
 
@@ -85,11 +95,14 @@ extension Tensor {
 
 extension GradientFlow {
     /// Adds gradientᵀ x, `[outputs, inputs]`: what a weight gets.
-    mutating func addProduct(ofColumns gradient: Tensor, with x: Tensor, to node: GradientNode?) {
+    mutating func addProduct(
+        ofColumns gradient: Tensor, with x: Tensor, as operands: ElementType = .f32, to node: GradientNode?
+    ) {
         guard let node else { return }
         let device = device
         accumulate(node) { target, holdsSum in
-            target.setProduct(gradient, turned: true, x, .steps, adding: holdsSum, streaming: true, on: device)
+            target.setProduct(
+                gradient, turned: true, x, .steps, adding: holdsSum, as: operands, streaming: true, on: device)
         }
     }
 }

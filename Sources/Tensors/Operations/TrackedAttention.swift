@@ -11,6 +11,14 @@ package struct AttentionPart: Sendable {
         (self.span, self.keys, self.rule) = (span, keys, rule)
     }
 
+    /// Keys are reduced in segments, at absolute boundaries.
+    fileprivate var segments: Int { max(1, (keys.count + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)) }
+
+    /// The keys of one of them; none past the last.
+    fileprivate func keys(ofSegment index: Int) -> Range<Int> {
+        min(index * Int(MARTLET_SEGMENT), keys.count)..<min((index + 1) * Int(MARTLET_SEGMENT), keys.count)
+    }
+
     fileprivate var biasTensor: Tensor? {
         switch rule.bias {
         case nil: nil
@@ -36,21 +44,24 @@ extension Tensor {
     ///
     /// Keeps the logarithm of each row's total and makes probabilities again in the backward pass: memory is linear in length.
     ///
-    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `keys` and `values` `[sourceRows, keyHeads, width]`.
+    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `keys` and `values` `[sourceRows, keyHeads, width]`. Where they are bf16, so is
+    ///   the result; arithmetic is f32.
     /// - Returns: `[rows, queryHeads, valueWidth]`.
     package func attention(keys: Tensor, values: Tensor, _ parts: [AttentionPart]) -> Tensor {
         let device = device(for: "attention")
-        let result = device.make([shape[0], shape[1], values.shape[2]])
         let attention = TrackedAttention(
-            query: untracked, keys: keys.untracked, values: values.untracked, result: result,
-            parts: parts.map(\.untracked))
+            query: untracked.asFloat(), keys: keys.untracked.asFloat(), values: values.untracked.asFloat(),
+            result: device.make([shape[0], shape[1], values.shape[2]]), parts: parts.map(\.untracked))
         let logTotals = attention.parts.map { attention.run($0, on: device) }
+        let result = type == .bf16 ? attention.result.asBFloat16() : attention.result
+        let kept = TrackedAttention(
+            query: untracked, keys: keys.untracked, values: values.untracked, result: result, parts: attention.parts)
         let biases = parts.map(\.biasTensor)
         let operands = [self, keys, values] + biases
         if operands.allSatisfy({ $0?.node == nil }) { return result }
         let (queryNode, keyNode, valueNode, biasNodes) = (node, keys.node, values.node, biases.map { $0?.node })
         return result.recorded(operands) { gradient, flow in
-            let gradients = attention.backward(gradient, logTotals, biasNodes, on: flow.device)
+            let gradients = kept.asFloat().backward(gradient, logTotals, biasNodes, on: flow.device)
             flow.add(gradients.query, to: queryNode)
             flow.add(gradients.keys, to: keyNode)
             flow.add(gradients.values, to: valueNode)
@@ -65,6 +76,12 @@ private struct TrackedAttention: Sendable {
     let parts: [AttentionPart]
 
     var keyHeads: Int { keys.shape[1] }
+
+    func asFloat() -> TrackedAttention {
+        TrackedAttention(
+            query: query.asFloat(), keys: keys.asFloat(), values: values.asFloat(), result: result.asFloat(),
+            parts: parts)
+    }
 
     /// Forward for one sequence; returns log Σ e^score, `[keyHeads, rows, group]`.
     func run(_ part: AttentionPart, on device: Device) -> Tensor {
@@ -129,16 +146,51 @@ private struct TrackedAttention: Sendable {
         let groups = independent ? parts.indices.map { [$0] } : [Array(parts.indices)]
         let cost = parts.reduce(0) { $0 + $1.span.rows.count * $1.keys.count } / max(1, groups.count) * 4
         let (heads, done) = (keyHeads, gradients)
-        device.parallel(groups.count * heads, cost: max(1, cost * (works.first?.rowCost ?? 1))) { range in
-            for item in range {
-                for index in groups[item / heads] {
+        let rowCost = works.first?.rowCost ?? 1
+        guard independent, let longest = parts.map(\.segments).max(), longest > 1 else {
+            device.parallel(groups.count * heads, cost: max(1, cost * rowCost)) { range in
+                for item in range {
+                    for index in groups[item / heads] {
+                        backward(
+                            parts[index], works[index], head: item % heads, keys: 0..<parts[index].keys.count, gradient,
+                            logTotals[index], done, into: done.query, biasOfPart[index], on: device)
+                    }
+                }
+            }
+            return gradients
+        }
+        backwardBySegment(works, gradient, logTotals, done, longest: longest, cost: cost * rowCost, on: device)
+        return gradients
+    }
+
+    /// Long sequences by segments of their keys, as many at once as it takes to occupy the threads. Each has a share in the gradients of the
+    /// queries, and shares are added in ascending order.
+    private func backwardBySegment(
+        _ works: [AttentionWork], _ gradient: Tensor, _ logTotals: [Tensor], _ gradients: Result, longest: Int,
+        cost: Int, on device: Device
+    ) {
+        let heads = keyHeads
+        let items = parts.count * heads
+        let together = min(longest, (device.threads + items - 1) / items)
+        let shares = (0..<together).map { _ in device.make(query.shape) }
+        for first in stride(from: 0, to: longest, by: together) {
+            device.parallel(items * together, cost: max(1, cost / longest)) { range in
+                for item in range {
+                    let (index, head, place) = (item / heads % parts.count, item % heads, item / items)
+                    let keys = parts[index].keys(ofSegment: first + place)
+                    guard !keys.isEmpty else { continue }
                     backward(
-                        parts[index], works[index], head: item % heads, gradient, logTotals[index], done,
-                        biasOfPart[index], on: device)
+                        parts[index], works[index], head: head, keys: keys, gradient, logTotals[index], gradients,
+                        into: shares[place], nil, on: device)
+                }
+            }
+            for (place, share) in shares.enumerated() {
+                for part in parts where !part.keys(ofSegment: first + place).isEmpty {
+                    gradients.query.rows(part.span.rows).overwrite(
+                        with: share.rows(part.span.rows), adding: first + place > 0)
                 }
             }
         }
-        return gradients
     }
 
     private func disjoint(_ ranges: [Range<Int>]) -> Bool {
@@ -147,8 +199,8 @@ private struct TrackedAttention: Sendable {
     }
 
     private func backward(
-        _ part: AttentionPart, _ work: AttentionWork, head: Int, _ gradient: Tensor, _ logTotals: Tensor,
-        _ gradients: Result, _ bias: Tensor?, on device: Device
+        _ part: AttentionPart, _ work: AttentionWork, head: Int, keys visited: Range<Int>, _ gradient: Tensor,
+        _ logTotals: Tensor, _ gradients: Result, into queryGradient: Tensor, _ bias: Tensor?, on device: Device
     ) {
         let forward = unsafe work.part(keyHead: head)
         let (rows, keyWidth, valueWidth) = (part.span.rows, keys.shape[2], values.shape[2])
@@ -159,9 +211,10 @@ private struct TrackedAttention: Sendable {
         let outputAt = unsafe rows.lowerBound * forward.output_stride + head * work.group * valueWidth
         var backward = unsafe martlet_attention_backward(
             forward: forward, keys: keys.floats + keyAt, values: values.floats + valueAt, key_stride: keyStride,
-            value_stride: valueStride, key_count: part.keys.count,
+            value_stride: valueStride, key_count: part.keys.count, first_key: visited.lowerBound,
+            end_key: visited.upperBound,
             log_totals: logTotals.floats + head * rows.count * work.group, d_outputs: gradient.floats + outputAt,
-            d_queries: gradients.query.mutableFloats + queryAt, d_keys: gradients.keys.mutableFloats + keyAt,
+            d_queries: queryGradient.mutableFloats + queryAt, d_keys: gradients.keys.mutableFloats + keyAt,
             d_values: gradients.values.mutableFloats + valueAt, d_bias: nil)
         if let bias, let place = unsafe forward.bias, let tensor = part.biasTensor {
             unsafe backward.d_bias = bias.mutableFloats + (place - tensor.floats)

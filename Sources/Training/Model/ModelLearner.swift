@@ -11,6 +11,8 @@ package final class ModelLearner: Learner {
     package struct Settings: Sendable {
         package var dropout: Float = 0
         package var recomputation = TrainingPass.Recomputation.none
+        /// What is multiplied and what waits for the backward pass: f32, or bf16 with f32 sums. All else is f32 in any case.
+        package var precision = ElementType.f32
         package var loss = LossForm()
         /// The weight of the loss that spreads tokens evenly over experts (arXiv:2101.03961).
         package var expertBalance: Float = 0
@@ -37,7 +39,7 @@ package final class ModelLearner: Learner {
     ) throws {
         if let reason = architecture.untrainable { throw UnsupportedArchitecture(reason) }
         let inventory = try architecture.inventory()
-        parameters = TrainableParameters(inventory, from: source, on: device)
+        parameters = TrainableParameters(inventory, from: source, operands: settings.precision, on: device)
         gradients = Gradients(parameters.shapes, on: device)
         self.optimizer = optimizer(parameters)
         self.settings = settings
@@ -54,8 +56,8 @@ package final class ModelLearner: Learner {
     /// - Throws: also ``RunError`` for what cannot be trained, and what reading a checkpoint throws.
     package convenience init(_ preparation: RunPreparation, on device: Device) throws {
         let recipe = preparation.recipe
-        guard recipe.precision == .f32 else { throw RunError("precision bf16 is not there yet; use f32") }
         var settings = Settings()
+        settings.precision = recipe.precision == .bf16 ? .bf16 : .f32
         settings.dropout = Float(recipe.dropout)
         settings.recomputation = recipe.recomputation ? .byLayer : .none
         settings.loss.smoothing = Float(recipe.labelSmoothing)
