@@ -1,16 +1,19 @@
-"""Training steps of `martlet train` beside PyTorch, eager and compiled, and llm.c's CPU code: tokens per second and peak memory.
+"""Training steps of `martlet train` beside PyTorch, eager and compiled, and llm.c's CPU code: tokens per second, of the clock and of one
+processor, and peak memory.
 
     python Benchmarks/Training/compare.py --martlet PATH [--cases gpt2,baby] [--precisions f32,bf16] [--rounds N] [--threads N]
         [--sides martlet,eager,compiled,llmc] [--record FILE] [--through COMMAND] [--llmc REPOSITORY] [--seconds N]
 
 GPT-2 124M with 4 sequences of 64, and nanoGPT's shakespeare baby with 16 of 256; AdamW, clipping, no dropout. The sides take turns; each turn
 is a process of its own, at most a minute and a half long, started through COMMAND where one is given (something that keeps the machine quiet).
+Processor time is what a busy machine leaves comparable, as long as nobody spins: Martlet's threads park, OpenMP is told not to.
 Every turn adds a line to FILE; the table of medians is made from it, so that a run can go on where it was broken off (--report makes only
 the table). Needs torch and transformers; compiled PyTorch needs g++, llm.c needs git, make, gcc and, unless REPOSITORY is a local one, the network.
 """
 
 import argparse
 import json
+import os
 import random
 import re
 import resource
@@ -29,6 +32,7 @@ CASES = {
     "baby": {"vocab_size": 65, "n_embd": 384, "n_layer": 6, "n_head": 6, "n_positions": 256, "rows": (16, 256)},
 }
 SIDES = ("martlet", "eager", "compiled", "llmc")
+SILENT = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 WORK = Path(tempfile.gettempdir()) / "martlet-training-peers"
 
 
@@ -51,6 +55,11 @@ def peak_of(process: subprocess.Popen) -> float:
         return 0.0
 
 
+def processor_time(process: subprocess.Popen) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def martlet(arguments, case: dict, precision: str) -> dict:
     """Read from outside, from the log that a run writes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -64,13 +73,15 @@ def martlet(arguments, case: dict, precision: str) -> dict:
         errors = Path(folder) / "errors"
         with errors.open("w") as stream:
             process = subprocess.Popen([*run, "--threads", str(arguments.threads)], stdout=stream, stderr=stream)
-        log, started, peak, steps = Path(folder) / "run" / "log.jsonl", None, 0.0, []
+        log, started, peak, steps, used = Path(folder) / "run" / "log.jsonl", None, 0.0, [], []
         while process.poll() is None and (started is None or time.time() - started < arguments.seconds):
             lines = [line for line in log.read_text().splitlines() if '"loss"' in line] if log.exists() else []
             if lines and started is None:
                 started = time.time()
             steps, peak = [json.loads(line) for line in lines if line.endswith("}")], max(peak, peak_of(process))
-            time.sleep(0.1)
+            if steps and (not used or used[-1][1] != steps[-1]["tokens"]):
+                used.append((processor_time(process), steps[-1]["tokens"]))
+            time.sleep(0.02)
         failed = process.poll()
         process.kill()
         process.wait()
@@ -78,7 +89,8 @@ def martlet(arguments, case: dict, precision: str) -> dict:
             sys.exit(f"martlet: {errors.read_text()}")
     pairs = list(zip(steps[1:], steps[2:]))
     speeds = [(after["tokens"] - before["tokens"]) / (after["seconds"] - before["seconds"]) for before, after in pairs]
-    return {"speed": statistics.median(speeds), "peak": peak, "steps": len(speeds)}
+    (first, begun), (last, ended) = used[0], used[-1]
+    return {"speed": statistics.median(speeds), "each": (ended - begun) / (last - first), "peak": peak, "steps": len(speeds)}
 
 
 def pytorch(arguments, case: dict, precision: str, compiled: bool) -> dict:
@@ -92,7 +104,7 @@ def pytorch(arguments, case: dict, precision: str, compiled: bool) -> dict:
     forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
     ids = torch.randint(0, config.vocab_size, case["rows"])
-    times, started = [], None
+    times, started, used = [], None, 0.0
     while started is None or time.time() - started < arguments.seconds:
         begun = time.time()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -103,9 +115,10 @@ def pytorch(arguments, case: dict, precision: str, compiled: bool) -> dict:
         optimizer.zero_grad(set_to_none=True)
         times.append(time.time() - begun)
         if started is None and len(times) == 2:  # the first steps compile and make memory
-            times, started = [], time.time()
+            times, started, used = [], time.time(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"speed": ids.numel() / statistics.median(times), "peak": peak, "steps": len(times)}
+    each = ids.numel() * len(times) / (time.process_time() - used)
+    return {"speed": ids.numel() / statistics.median(times), "each": each, "peak": peak, "steps": len(times)}
 
 
 def llmc_folder(arguments) -> Path:
@@ -135,22 +148,25 @@ def llmc_folder(arguments) -> Path:
 
 def llmc(arguments, case: dict) -> dict:
     folder = llmc_folder(arguments)
-    environment = {"OMP_NUM_THREADS": str(arguments.threads), "PATH": "/usr/bin:/bin"}
+    environment = SILENT | {"OMP_NUM_THREADS": str(arguments.threads), "PATH": "/usr/bin:/bin"}
     process = subprocess.Popen(
         ["stdbuf", "-oL", "./train_gpt2"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
-    times, started, peak = [], None, 0.0
+    times, started, peak, used = [], None, 0.0, []
     for line in process.stdout:
         found = re.search(r"took ([0-9.]+) ms", line)
         if found:
             started = started or time.time()
             times.append(float(found[1]) / 1000)
             peak = max(peak, peak_of(process))
+            if len(times) < 11:  # then it evaluates
+                used.append(processor_time(process))
         # It writes a text after twenty steps, which is not training.
         if started and (time.time() - started > arguments.seconds or len(times) == 20):
             break
     process.kill()
     sequences, length = case["rows"]
-    return {"speed": sequences * length / statistics.median(times[1:]), "peak": peak, "steps": len(times) - 1}
+    each = sequences * length * (len(used) - 1) / (used[-1] - used[0])
+    return {"speed": sequences * length / statistics.median(times[1:]), "each": each, "peak": peak, "steps": len(times) - 1}
 
 
 def measure(arguments) -> None:
@@ -171,19 +187,22 @@ def measure(arguments) -> None:
 
 def report(path: Path) -> None:
     turns = [json.loads(line) for line in path.read_text().splitlines()]
-    print("| | side | tokens per second | Martlet is | peak, MB | Martlet takes | turns |\n|---|---|---|---|---|---|---|")
+    print("| | side | tokens per second | Martlet is | per processor second | Martlet is | peak, MB | Martlet takes | turns |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in CASES:
         for precision in ("f32", "bf16"):
             found = {}
             for side in SIDES:
                 own = [t for t in turns if (t["side"], t["case"], t["precision"]) == (side, name, precision)]
                 if own:
-                    medians = [statistics.median(t[key] for t in own) for key in ("speed", "peak")]
+                    medians = [statistics.median(t[key] for t in own) for key in ("speed", "each", "peak")]
                     found[side] = (*medians, len(own))
             ours = found.get("martlet")
-            for side, (speed, peak, count) in found.items():
-                ratios = ("", "") if not ours or side == "martlet" else (f"{ours[0] / speed:.2f}×", f"{ours[1] / peak:.2f}×")
-                print(f"| {name} {precision} | {side} | {speed:.0f} | {ratios[0]} | {peak:.0f} | {ratios[1]} | {count} |")
+            for side, (*values, count) in found.items():
+                alone = not ours or side == "martlet"
+                ratios = [f"{our / value:.2f}×" for our, value in zip(ours or values, values)]
+                cells = [f"{value:.0f} | {'' if alone else ratio}" for value, ratio in zip(values, ratios)]
+                print(f"| {name} {precision} | {side} | {' | '.join(cells)} | {count} |")
 
 
 def main() -> None:
@@ -215,7 +234,7 @@ def main() -> None:
                     if side == "llmc" and (name, precision) != ("gpt2", "f32"):
                         continue
                     turn = [sys.executable, __file__, *sys.argv[1:], "--only", f"{side},{name},{precision}"]
-                    if subprocess.run([*shlex.split(arguments.through), *turn]).returncode:
+                    if subprocess.run([*shlex.split(arguments.through), *turn], env=os.environ | SILENT).returncode:
                         print(f"{side}, {name}, {precision}: failed", file=sys.stderr, flush=True)
     report(arguments.record)
 
