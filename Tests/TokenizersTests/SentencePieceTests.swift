@@ -60,6 +60,26 @@ struct SentencePieceTests {
         }
     }
 
+    /// Text that spells a control or unknown piece is unknown.
+    @Test func controlPiecesAreNotFoundInText() throws {
+        let tokenizer = try Self.tokenizer(kind: 3, blankIsSuffix: 1)
+        for (text, ids) in [("<s> a", [0, 4, 2]), ("<unk> a", [0, 4, 2]), ("the <s>", [9, 0, 2])] as [(String, [Int32])]
+        {
+            #expect(try tokenizer.encode(text) == ids, "\(text)")
+        }
+    }
+
+    /// A piece of the user's counts 0.1 for each byte but the first, whatever its score and the others'.
+    @Test(arguments: [(Float(-0.7), [1, 2, 6]), (-0.5, [1, 5, 4])] as [(Float, [Int32])])
+    func scoreOfUserDefinedPieces(_ score: Float, _ ids: [Int32]) throws {
+        let pieces: [(String, Float, UInt8)] = [
+            ("<unk>", 0, 2), ("▁", -1, 1), ("c", -1, 1), ("a", -1, 1), ("b", score, 1), ("ca", -0.3, 1), ("ab", -9, 4),
+        ]
+        let file = pieces.flatMap { Self.piece($0.0, $0.1, $0.2) } + Self.field(2, [0x18, 1])
+        let normalizer = Self.field(3, [0x18, 1, 0x20, 1, 0x28, 1])
+        #expect(try Tokenizer(sentencePiece: file + normalizer).encode("cab") == ids)
+    }
+
     @Test(arguments: [UInt8(1), 2]) func blanksAsSuffixes(_ kind: UInt8) throws {
         let tokenizer = try Self.tokenizer(kind: kind, blankIsSuffix: 1)
         let ids: [Int32] = [9, 2, 9, 3, 2, 0, 3, 4, 12, 2]

@@ -142,6 +142,7 @@ enum SentencePieceAssembly {
             let vocabulary = Vocabulary(file.pieces)
             model = SentenceWordsModel(
                 vocabulary: vocabulary,
+                pieces: Vocabulary(file.pieces.indices.map { isPiece($0) ? file.pieces[$0] : nil }),
                 unit: file.modelType == .character ? .scalar : .word, unknown: unknown, userDefined: userDefined,
                 byteTokens: file.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
         }

@@ -7,6 +7,8 @@ struct SentenceWordsModel: TokenModel {
     }
 
     let vocabulary: Vocabulary
+    /// What is looked up: text that spells a control, byte or unknown piece is unknown.
+    let pieces: Vocabulary
     let unit: Unit
     let unknown: Int32
     /// Pieces given by the user, which stay whole among scalars.
@@ -20,8 +22,8 @@ struct SentenceWordsModel: TokenModel {
         var start = 0
         while start < word.count {
             let end = end(of: word, from: start)
-            let id = vocabulary.find(word.extracting(start..<end))
-            if id >= 0, id != unknown {
+            let id = pieces.find(word.extracting(start..<end))
+            if id >= 0 {
                 output.append(id, start, end)
             } else {
                 output.appendUnknown(word, start..<end, unknown, byteTokens)

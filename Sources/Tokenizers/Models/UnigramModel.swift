@@ -5,7 +5,7 @@
 struct UnigramModel: TokenModel {
     /// What is peculiar to SentencePiece's own files.
     struct SentencePieceRules: Sendable {
-        /// Pieces that win wherever they stand, with the highest score of all pieces.
+        /// Pieces that win wherever they stand: whatever score the file gives them, the library takes 0.1 for each byte but the first.
         let isUserDefined: [Bool]
         let isUnused: [Bool]
     }
@@ -51,7 +51,6 @@ struct UnigramModel: TokenModel {
             return isPiece(id) && !rules.isUserDefined[id] && !rules.isUnused[id]
         }
         let lowest = known.map { scores[$0] }.min() ?? 0
-        let highest = known.map { scores[$0] }.max() ?? 0
         unknownScore =
             rules == nil
             ? lowest - UnigramModel.unknownPenalty : Double(Float(lowest) - Float(UnigramModel.unknownPenalty))
@@ -60,7 +59,7 @@ struct UnigramModel: TokenModel {
             scores.indices.map { [unknownScore] id in
                 if rules != nil, id == unknown.map(Int.init) { return unknownScore }
                 guard let rules, rules.isUserDefined[id] else { return scores[id] }
-                return Double(Float(vocabulary.token(id).count) * Float(highest)) - 0.1
+                return Double(Float(0.1) * Float(vocabulary.token(id).count - 1))
             })
     }
 
