@@ -184,31 +184,25 @@ public struct Tokenizer: Sendable {
         of text: String, _ pair: String?, _ addSpecialTokens: Bool, _ parseSpecialTokens: Bool,
         _ truncation: Truncation?, _ sampling: inout SubwordSampling?
     ) throws(TokenizerError) -> Encoding {
-        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens, &sampling)]
-        if let pair { encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens, &sampling)) }
+        var shown = ShownTokens()
+        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens, &sampling, &shown)]
+        if let pair {
+            encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens, &sampling, &shown))
+        }
         if let truncation {
             let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
             try truncation.apply(to: &encodings, reserving: reserved)
         }
         let texts = [text, pair].compactMap { $0.map { Array($0.utf8) } }
-        let context = PostProcessorContext(token: shownSpelling, texts: texts)
+        let context = PostProcessorContext(
+            token: { [shown] in spelling(ofToken: $0, shownIn: $1, for: $2, shown) }, texts: texts)
         let processed = postProcessor.process(encodings, addingSpecialTokens: addSpecialTokens, context)
         return Encoding.joined(processed)
     }
 
-    /// The token as the reference shows it in an encoding: an added token as it was found, with the blanks it took, and Unigram's
-    /// unknown one as the stretch of text that it stands for; others as the vocabulary spells them.
-    private func shownSpelling(ofToken id: Int32, for stretch: ArraySlice<UInt8>) -> [UInt8] {
-        if let token = added.token(id), stretch.count > token.content.count {
-            var found: [Piece] = []
-            LiteralPattern(content: token.content).matches(in: stretch.span, into: &found)
-            if !found.isEmpty { return Array(stretch) }
-        }
-        return id == (model as? UnigramModel)?.unknown ? Array(stretch) : spelling(ofToken: id) ?? []
-    }
-
     private func sequenceEncoding(
-        of text: String, index: Int32, _ parseSpecialTokens: Bool, _ sampling: inout SubwordSampling?
+        of text: String, index: Int32, _ parseSpecialTokens: Bool, _ sampling: inout SubwordSampling?,
+        _ shown: inout ShownTokens
     ) throws(TokenizerError) -> Encoding {
         var workspace = workspaces.take()
         workspace.model.sampling = sampling
@@ -232,6 +226,7 @@ public struct Tokenizer: Sendable {
                     try model.tokenize(
                         staged.bytes.span.extracting(piece.range), &workspace.model, into: &workspace.output)
                     encoding.append(workspace.output, of: staged, piece, word: word, sequence: index)
+                    shown.note(workspace.output, of: staged, piece, sequence: index, unknown: model.shownUnknown)
                     word += 1
                 }
             }
@@ -377,7 +372,7 @@ private struct SpecialFrame: Sendable {
     init?(_ postProcessor: any PostProcessor) {
         var text = Encoding()
         text.append(SpecialFrame.placeholder, SourceRange(start: 0, end: 0), word: 0, sequence: 0)
-        let context = PostProcessorContext(token: { _, _ in [] }, texts: [])
+        let context = PostProcessorContext(token: { _, _, _ in [] }, texts: [])
         let ids = postProcessor.process([text], addingSpecialTokens: true, context).flatMap(\.ids)
         let places = ids.indices.filter { ids[$0] == SpecialFrame.placeholder }
         guard places.count == 1, let place = places.first else { return nil }

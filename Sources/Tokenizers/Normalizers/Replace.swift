@@ -14,7 +14,7 @@ struct ReplaceNormalizer: Normalizer {
         var copied = 0
         for match in found {
             rewriter.copy(copied..<Int(match.start), of: bytes)
-            rewriter.append(contentsOf: content, from: Int(match.end) - 1)
+            rewriter.append(contentsOf: content, from: max(Int(match.end) - 1, 0))
             copied = Int(match.end)
         }
         rewriter.copy(copied..<bytes.count, of: bytes)

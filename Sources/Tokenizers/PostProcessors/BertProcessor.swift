@@ -18,7 +18,7 @@ struct BertProcessor: PostProcessor {
             let typeID = roberta == nil ? Int32(index) : 0
             var encoding = encoding
             if let roberta, roberta.trimsOffsets {
-                encoding = OffsetTrimmer.trim(encoding, of: index, addsPrefixSpace: roberta.addsPrefixSpace, context)
+                encoding = OffsetTrimmer.trim(encoding, addsPrefixSpace: roberta.addsPrefixSpace, context)
             }
             guard addingSpecialTokens else {
                 if roberta != nil { encoding.setTypeID(0) } else { encoding.setTypeID(typeID) }

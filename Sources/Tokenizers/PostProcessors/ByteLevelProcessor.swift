@@ -9,21 +9,23 @@ struct ByteLevelProcessor: PostProcessor {
 
     func process(_ encodings: [Encoding], addingSpecialTokens: Bool, _ context: PostProcessorContext) -> [Encoding] {
         guard trimsOffsets else { return encodings }
-        return encodings.enumerated().map { OffsetTrimmer.trim($1, of: $0, addsPrefixSpace: addsPrefixSpace, context) }
+        return encodings.map { OffsetTrimmer.trim($0, addsPrefixSpace: addsPrefixSpace, context) }
     }
 }
 
 enum OffsetTrimmer {
     /// The rule of the reference: as many scalars less as the token has blanks at that end, save a single leading blank of the
     /// first token, which the pre-tokenizer may have put there.
-    static func trim(
-        _ encoding: Encoding, of sequence: Int, addsPrefixSpace: Bool, _ context: PostProcessorContext
-    ) -> Encoding {
-        let text = sequence < context.texts.count ? context.texts[sequence] : []
+    static func trim(_ encoding: Encoding, addsPrefixSpace: Bool, _ context: PostProcessorContext) -> Encoding {
         var encoding = encoding
         for index in encoding.ids.indices {
+            // A token that an earlier processor added lies in no text and has nothing to trim.
+            guard let sequence = encoding.sequences[index], context.texts.indices.contains(Int(sequence)) else {
+                continue
+            }
+            let text = context.texts[Int(sequence)]
             var offsets = encoding.offsets[index]
-            let scalars = context.token(encoding.ids[index], text[offsets.start..<offsets.end]).scalars
+            let scalars = context.token(encoding.ids[index], sequence, text[offsets.start..<offsets.end]).scalars
             var leading = scalars.prefix(while: isBlank).count
             let trailing = scalars.reversed().prefix(while: isBlank).count
             if leading > 0 {
@@ -38,7 +40,7 @@ enum OffsetTrimmer {
             }
             encoding.offsets[index] = offsets
         }
-        encoding.overflow = encoding.overflow.map { trim($0, of: sequence, addsPrefixSpace: addsPrefixSpace, context) }
+        encoding.overflow = encoding.overflow.map { trim($0, addsPrefixSpace: addsPrefixSpace, context) }
         return encoding
     }
 

@@ -13,8 +13,8 @@ protocol PostProcessor: Sendable {
 
 /// What a post-processor may ask about the text.
 struct PostProcessorContext {
-    /// The token of an id as an encoding shows it, given the stretch of text that it stands for.
-    let token: (_ id: Int32, _ stretch: ArraySlice<UInt8>) -> [UInt8]
+    /// The token of an id as an encoding shows it, given which text it stands in and the stretch that it stands for.
+    let token: (_ id: Int32, _ sequence: Int32, _ stretch: ArraySlice<UInt8>) -> [UInt8]
     /// The texts, in which offsets lie.
     let texts: [[UInt8]]
 }

@@ -20,6 +20,7 @@ final class GeneralPattern: Pattern {
         }
         do {
             let regex = try Regex(GeneralPattern.withWordsOfReference(spelling)).matchingSemantics(.unicodeScalar)
+                .wordBoundaryKind(.simple)
             self.regex = Mutex(regex)
         } catch {
             throw .unsupported(
@@ -32,7 +33,11 @@ final class GeneralPattern: Pattern {
         let string = unsafe text.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
         let utf8 = string.utf8
         regex.withLock { regex in
-            for match in string.matches(of: regex) where !match.range.isEmpty {
+            var last: String.Index?
+            for match in string.matches(of: regex) {
+                // The reference's engine finds nothing empty right behind a match.
+                if match.range.isEmpty, match.range.lowerBound == last { continue }
+                last = match.range.upperBound
                 found.append(
                     Piece(
                         utf8.distance(from: utf8.startIndex, to: match.range.lowerBound),
@@ -43,7 +48,7 @@ final class GeneralPattern: Pattern {
 
     /// The expression with `\w` and `\W` spelled out: the reference's engine does not count joiners among them.
     private static func withWordsOfReference(_ spelling: String) -> String {
-        let items = #"\p{Alphabetic}\p{M}\p{N}\p{Pc}"#
+        let items = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}²³¹¼½¾"#
         var (result, escaped, inBrackets) = ("", false, 0)
         for scalar in spelling.unicodeScalars {
             if escaped {

@@ -1,6 +1,6 @@
 /// Something that is looked for in a text.
 protocol Pattern: Sendable {
-    /// Appends the matches in `text` from left to right, none overlapping; empty ones may be left out.
+    /// Appends the matches in `text` from left to right, none overlapping; an empty one cuts where it stands.
     func matches(in text: Span<UInt8>, into found: inout [Piece])
 }
 
