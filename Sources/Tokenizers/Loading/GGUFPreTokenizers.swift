@@ -1,6 +1,18 @@
-/// The pre-tokenizers that GGUF files name, each as the list of patterns that llama.cpp applies one after the other.
+/// The pre-tokenizers that GGUF files name, each as the list of patterns that llama.cpp applies one after the other. Where its spelling
+/// only approximates the published `tokenizer.json` (letters' case, possessive repetition), the published one stands here.
 struct GGUFPreTokenizer: Sendable {
+    /// What the tokens spell.
+    enum Tokens: Sendable {
+        /// GPT-2's names of bytes.
+        case bytes
+        /// Text; what is no token is spelled by tokens of bytes, `<0x41>`.
+        case text
+        /// The same, with U+2581 for spaces; a run of newlines that is a token is that token.
+        case textWithSign
+    }
+
     let patterns: [String]
+    var tokens = Tokens.bytes
     var matchesWholeWords = false
     var addsBeginning = false
     var addsSeparator = false
@@ -49,6 +61,7 @@ enum GGUFPreTokenizers {
         """#
 
     private static let deepSeek3 = DeepSeek3Pattern.spelling
+    private static let ideographs = "[一-龥぀-ゟ゠-ヿ]+"
     private static let digits3 = #"\p{N}{1,3}"#
 
     private static let table: [(names: [String], tokenizer: GGUFPreTokenizer)] = [
@@ -57,17 +70,20 @@ enum GGUFPreTokenizers {
             [
                 "gpt-2", "gpt2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0",
                 "mellum",
-                "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling",
+                "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling", "modern-bert",
             ], GGUFPreTokenizer(patterns: [gpt2])
         ),
         (["roberta-bpe", "jina-v1-en", "jina-v2-code"], GGUFPreTokenizer(patterns: [gpt2], addsSeparator: true)),
         (
-            ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+            ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"],
             GGUFPreTokenizer(patterns: [llama3], matchesWholeWords: true, addsBeginning: true)
         ),
         (["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], GGUFPreTokenizer(patterns: [llama3])),
         (
-            ["qwen2", "deepseek-r1-qwen", "kormo", "stablelm2", "hunyuan", "megrez", "grok-2"],
+            [
+                "qwen2", "deepseek-r1-qwen", "kormo", "stablelm2", "hunyuan", "megrez", "grok-2", "f2llmv2",
+                "solar-open",
+            ],
             GGUFPreTokenizer(patterns: [qwen2])
         ),
         (
@@ -80,9 +96,31 @@ enum GGUFPreTokenizers {
             ["deepseek-coder"],
             GGUFPreTokenizer(patterns: [#"[\r\n]"#, #"\s?\p{L}+"#, #"\s?\p{P}+"#, #"[一-龥ࠀ-一가-퟿]+"#, #"\p{N}"#])
         ),
-        (["deepseek-v3", "hunyuan-dense"], GGUFPreTokenizer(patterns: [digits3, "[一-龥぀-ゟ゠-ヿ]+", deepSeek3])),
         (
-            ["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"],
+            ["deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"],
+            GGUFPreTokenizer(patterns: [digits3, ideographs, deepSeek3])
+        ),
+        (
+            ["spark2_5"],
+            GGUFPreTokenizer(patterns: [digits3, ideographs, DeepSeek3Pattern.sparkSpelling, #"\p{N}"#])
+        ),
+        (
+            ["afmoe"],
+            GGUFPreTokenizer(patterns: [
+                #"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))"#,
+                "[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+", deepSeek3,
+            ])
+        ),
+        (
+            ["youtu"],
+            // One expression of four sets there; as they share no scalar, one after the other is the same.
+            GGUFPreTokenizer(
+                patterns: [
+                    "[가-힣ㄱ-ㆎ]+", "[！…“”‘’—：；，、-〿︰-﹏]+", "[ㄅ-ㄯ]+", ideographs, O200KPattern.youtuSpelling,
+                ], matchesWholeWords: true)
+        ),
+        (
+            ["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"],
             GGUFPreTokenizer(patterns: [#"\p{N}"#, gpt2])
         ),
         (["falcon"], GGUFPreTokenizer(patterns: [#"[\p{P}\$\+<=>\^~\|`]+"#, gpt2, "[0-9][0-9][0-9]"])),
@@ -95,16 +133,54 @@ enum GGUFPreTokenizers {
         (
             ["bailingmoe", "bailingmoe2", "llada-moe"],
             GGUFPreTokenizer(patterns: [
-                #"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+                #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+            ])
+        ),
+        (["seed-coder"], GGUFPreTokenizer(patterns: [SeedCoderPattern.spelling])),
+        (["gpt-4o", "llama4", "minimax-m2", "kanana2", "talkie"], GGUFPreTokenizer(patterns: [O200KPattern.spelling])),
+        (["granite-embed-multi-97m"], GGUFPreTokenizer(patterns: [O200KPattern.spelling], matchesWholeWords: true)),
+        (
+            ["tiny_aya", "cohere2moe"],
+            GGUFPreTokenizer(patterns: [#"\d{1,3}(?=(?:\d{3})*\b)"#, O200KPattern.spelling])
+        ),
+        (["kimi-k2"], GGUFPreTokenizer(patterns: [O200KPattern.kimiSpelling])),
+        (["superbpe"], GGUFPreTokenizer(patterns: [#"\p{N}+"#, #"(?=(\d{3})+(?!\d))"#])),
+        (
+            ["chameleon"],
+            GGUFPreTokenizer(
+                patterns: [
+                    "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", #"([\t\n]|    |  )"#, #"\p{N}"#,
+                    #"[\p{P}!-/:-@\[-`{-~]"#, gpt2,
+                ], addsBeginning: true)
+        ),
+        (
+            ["qwen35"],
+            GGUFPreTokenizer(patterns: [
+                #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
             ])
         ),
         (
-            ["seed-coder"],
+            ["minicpm5"],
+            GGUFPreTokenizer(
+                patterns: [
+                    digits3,
+                    #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+                ], matchesWholeWords: true)
+        ),
+        (
+            ["ufakzeka"],
             GGUFPreTokenizer(patterns: [
-                #"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"#
+                #"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
             ])
         ),
-        (["gpt-4o", "llama4", "minimax-m2"], GGUFPreTokenizer(patterns: [O200KPattern.spelling])),
+        (["jais-2"], GGUFPreTokenizer(patterns: [Jais2Pattern.spelling])),
+        (["exaone-moe"], GGUFPreTokenizer(patterns: [SpacedWordsPattern.spelling])),
+        (["laguna"], GGUFPreTokenizer(patterns: [NewlineRunsPattern.spelling, qwen2])),
+        (
+            ["gemma4", "granite-embed-multi-311m", "sarvam-moe"],
+            GGUFPreTokenizer(patterns: [NewlineRunsPattern.spelling], tokens: .textWithSign)
+        ),
+        (["whitespace"], GGUFPreTokenizer(patterns: [#"\s+"#], tokens: .text)),
     ]
 
     static var names: [String] { table.flatMap(\.names) }
@@ -112,7 +188,8 @@ enum GGUFPreTokenizers {
     /// The name of what splits by these patterns.
     static func name(_ patterns: [String], matchesWholeWords: Bool) -> String? {
         let known = table.first { entry in
-            entry.tokenizer.matchesWholeWords == matchesWholeWords && entry.tokenizer.patterns.count == patterns.count
+            entry.tokenizer.matchesWholeWords == matchesWholeWords && entry.tokenizer.tokens == .bytes
+                && entry.tokenizer.patterns.count == patterns.count
                 && zip(entry.tokenizer.patterns, patterns).allSatisfy { $0.utf8.elementsEqual($1.utf8) }
         }
         // "default" is what readers take for a file that says nothing: the last name to give.

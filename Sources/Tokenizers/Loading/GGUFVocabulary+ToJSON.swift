@@ -19,7 +19,7 @@ extension GGUFVocabulary {
         root["added_tokens"] = .array(addedTokens(names))
         if model == "gpt2" {
             let pre = pre ?? "default"
-            guard let known = GGUFPreTokenizers.find(pre) else {
+            guard let known = GGUFPreTokenizers.find(pre), known.tokens == .bytes else {
                 throw .unsupported(
                     source: "GGUF vocabulary", feature: "the pre-tokenizer tokenizer.ggml.pre '\(pre)'",
                     remedy: "convert without the tokenizer")

@@ -2,11 +2,17 @@
 public struct GGUFVocabulary: Sendable {
     /// The values of `tokenizer.ggml.token_type`.
     public enum TokenType: Int32, Sendable {
+        /// Found in text.
         case normal = 1
+        /// Stands for text that has no token.
         case unknown = 2
+        /// Marks structure; never part of text.
         case control = 3
+        /// Found in text before all others.
         case userDefined = 4
+        /// Never found.
         case unused = 5
+        /// One byte, spelled `<0x41>`.
         case byte = 6
     }
 
@@ -105,14 +111,15 @@ struct GGUFReader {
 
     func parts() throws(TokenizerError) -> Tokenizer.Parts {
         switch file.model {
-        case "gpt2": try bytePair()
+        case "gpt2": try bytePair(pre: file.pre ?? "default")
+        case "gemma4": try bytePair(pre: "gemma4")
         case "llama": try sentencePieceBytePair()
         case "bert": wordPiece()
         case "t5": try unigram()
         default:
             throw .unsupported(
                 source: GGUFReader.source, feature: "tokenizer.ggml.model '\(file.model)'",
-                remedy: "gpt2, llama, bert and t5 are")
+                remedy: "gpt2, gemma4, llama, bert and t5 are")
         }
     }
 
@@ -159,13 +166,45 @@ struct GGUFReader {
             pair: before + [.sequence(0, typeID: 0)] + after + before + [.sequence(1, typeID: 1)] + after)
     }
 
-    private func bytePair() throws(TokenizerError) -> Tokenizer.Parts {
-        let pre = file.pre ?? "default"
+    private func bytePair(pre: String) throws(TokenizerError) -> Tokenizer.Parts {
         guard let known = GGUFPreTokenizers.find(pre) else {
             throw .unsupported(
                 source: GGUFReader.source, feature: "the pre-tokenizer tokenizer.ggml.pre '\(pre)'",
                 remedy: "known are: \(GGUFPreTokenizers.names.joined(separator: ", "))")
         }
+        var rules = BytePairBuilder.Rules()
+        rules.matchesWholeWords = known.matchesWholeWords
+        rules.fallsBackToBytes = known.tokens != .bytes
+        rules.matchesNewlines = known.tokens == .textWithSign
+        let model = try BytePairBuilder.build(
+            file.tokens, merges: merges(), rules, namesBytes: known.tokens == .bytes, source: GGUFReader.source,
+            dropsUnusable: true)
+        var parts = Tokenizer.Parts(model: model)
+        var preTokenizers = try known.splits()
+        if known.tokens == .bytes {
+            var byteLevel = ByteLevelPreTokenizer(
+                addsPrefixSpace: file.addsSpacePrefix ?? false, splitsByPattern: false, trimsOffsets: false)
+            if case .bytes = model.symbols { byteLevel.namesBytes = false }
+            preTokenizers.append(byteLevel)
+            parts.decoder = ByteLevelDecoder()
+        } else if known.tokens == .textWithSign {
+            parts.normalizer = ReplaceNormalizer(pattern: FilePattern(literal: [0x20]), content: Array("▁".utf8))
+            parts.decoder = SentencePieceDecoding.decoder(stripsFirstBlank: false)
+        } else {
+            parts.decoder = DecoderSequence(parts: [ByteFallbackDecoder(decodesEagerly: true), FuseDecoder()])
+        }
+        parts.preTokenizer = PreTokenizerSequence(parts: preTokenizers)
+        parts.addedTokens = addedTokens()
+        parts.postProcessor = frame(
+            addsBeginning: file.addsBeginning ?? known.addsBeginning,
+            addsEnd: file.addsEnd ?? file.addsSeparator ?? known.addsSeparator)
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+
+    /// The merges as two tokens each. llama.cpp keeps those whose tokens are not there; they can never be used.
+    private func merges() throws(TokenizerError) -> [(ArraySlice<UInt8>, ArraySlice<UInt8>)] {
         var merges: [(ArraySlice<UInt8>, ArraySlice<UInt8>)] = []
         merges.reserveCapacity(file.merges.count)
         var offences: [String] = []
@@ -178,25 +217,7 @@ struct GGUFReader {
             merges.append((line[..<space], line[(space + 1)...]))
         }
         guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: offences) }
-        var rules = BytePairBuilder.Rules()
-        rules.matchesWholeWords = known.matchesWholeWords
-        // llama.cpp keeps merges whose tokens are not there; they can never be used.
-        let model = try BytePairBuilder.build(
-            file.tokens, merges: merges, rules, namesBytes: true, source: GGUFReader.source, dropsUnusable: true)
-        var parts = Tokenizer.Parts(model: model)
-        let splits = try known.splits()
-        var byteLevel = ByteLevelPreTokenizer(
-            addsPrefixSpace: file.addsSpacePrefix ?? false, splitsByPattern: false, trimsOffsets: false)
-        if case .bytes = model.symbols { byteLevel.namesBytes = false }
-        parts.preTokenizer = PreTokenizerSequence(parts: splits + [byteLevel])
-        parts.decoder = ByteLevelDecoder()
-        parts.addedTokens = addedTokens()
-        parts.postProcessor = frame(
-            addsBeginning: file.addsBeginning ?? known.addsBeginning,
-            addsEnd: file.addsEnd ?? file.addsSeparator ?? known.addsSeparator)
-        parts.specialTokens = specialTokens
-        parts.chatTemplate = file.chatTemplate
-        return parts
+        return merges
     }
 
     /// BERT's: GGUF marks the beginning of a word by U+2581 where the vocabulary marks its continuation by `##`.

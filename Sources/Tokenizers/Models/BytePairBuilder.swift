@@ -6,6 +6,8 @@ enum BytePairBuilder {
         var fusesUnknown = false
         var fallsBackToBytes = false
         var matchesWholeWords = false
+        /// A run of newlines that is a token is that token (Gemma 4 in GGUF).
+        var matchesNewlines = false
         var continuingPrefix: [UInt8] = []
         var endSuffix: [UInt8] = []
         var dropout: Double?
@@ -67,8 +69,10 @@ enum BytePairBuilder {
         guard !merges.contains(where: { substitutes.contains($0.left) || substitutes.contains($0.right) }) else {
             return nil
         }
+        let newlines =
+            rules.matchesNewlines ? vocabulary.tokens.compactMap { $0 }.filter { $0.allSatisfy { $0 == 10 } } : []
         return PieceJoints(
-            merges.map { vocabulary.token(Int($0.merge.id)) }, isToken: { vocabulary.id(of: $0) != nil },
+            merges.map { vocabulary.token(Int($0.merge.id)) } + newlines, isToken: { vocabulary.id(of: $0) != nil },
             dropsUnknown: unknown == nil)
     }
 

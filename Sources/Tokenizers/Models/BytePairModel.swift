@@ -40,7 +40,9 @@ struct BytePairModel: TokenModel {
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
     ) throws(TokenizerError) {
-        if matchesWholeWords, workspace.sampling == nil, word.count <= matching.longest {
+        if matchesWholeWords || rules.matchesNewlines && word.count > 0 && word[0] == 10, workspace.sampling == nil,
+            word.count <= matching.longest
+        {
             let id = matching.find(word)
             if id >= 0 { return output.append(id, 0, word.count) }
         }

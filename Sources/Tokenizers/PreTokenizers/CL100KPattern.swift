@@ -7,9 +7,14 @@ struct CL100KPattern: CoveringPattern {
     var keepsTrailingBlanks = false
     /// Marks count as letters inside a word: `[\p{L}\p{M}]+`.
     var wordsHoldMarks = false
+    /// Whether `'s` and its like are words.
+    var keepsContractions = true
     private let classes = ScalarClasses()
 
-    init(digits: Int = 3, keepsTrailingBlanks: Bool = false, wordsHoldMarks: Bool = false) {
+    init(
+        digits: Int = 3, keepsTrailingBlanks: Bool = false, wordsHoldMarks: Bool = false, keepsContractions: Bool = true
+    ) {
+        self.keepsContractions = keepsContractions
         self.digits = digits
         self.keepsTrailingBlanks = keepsTrailingBlanks
         self.wordsHoldMarks = wordsHoldMarks
@@ -18,7 +23,9 @@ struct CL100KPattern: CoveringPattern {
     @inline(__always)
     func end(of text: Span<UInt8>, from start: Int) -> Int {
         let first = text[start]
-        if first == UInt8(ascii: "'"), let end = classes.endOfContraction(text, from: start, ignoringCase: true) {
+        if first == UInt8(ascii: "'"), keepsContractions,
+            let end = classes.endOfContraction(text, from: start, ignoringCase: true)
+        {
             return end
         }
         let letters = wordsHoldMarks ? ScalarClasses.letter | ScalarClasses.mark : ScalarClasses.letter

@@ -4,7 +4,14 @@ struct DeepSeek3Pattern: Pattern {
     static let spelling =
         ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##
 
+    /// Spark 2.5's: newlines stand alone.
+    static let sparkSpelling =
+        ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+"##
+
+    private let partsNewlines: Bool
     private let classes = ScalarClasses()
+
+    init(partsNewlines: Bool = false) { self.partsNewlines = partsNewlines }
 
     func matches(in text: Span<UInt8>, into found: inout [Piece]) {
         var start = 0
@@ -47,9 +54,10 @@ struct DeepSeek3Pattern: Pattern {
         if signs < text.count, self.isSign(text, signs) {
             var end = signs
             while end < text.count, self.isSign(text, end) { end += text.scalar(at: end).length }
-            return classes.endOfRun(ScalarClasses.newline, text, from: end)
+            return partsNewlines ? end : classes.endOfRun(ScalarClasses.newline, text, from: end)
         }
         guard kind & ScalarClasses.space != 0 else { return nil }
+        if partsNewlines { return isNewline ? start + 1 : classes.endOfBlanks(text, from: start) }
         let end = classes.endOfRun(ScalarClasses.space, text, from: start)
         return classes.endOfNewlines(text, from: start, blanksEnd: end) ?? classes.endOfBlanks(text, from: start)
     }

@@ -29,9 +29,23 @@ enum KnownPatterns {
         add(
             #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
             CL100KPattern(digits: 3))
+        add(
+            #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
+            CL100KPattern(digits: 1))
+        add(
+            #"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
+            CL100KPattern(digits: 1, keepsContractions: false))
+        add(SeedCoderPattern.spelling, SeedCoderPattern())
+        add(Jais2Pattern.spelling, Jais2Pattern())
+        add(SpacedWordsPattern.spelling, SpacedWordsPattern())
+        add(NewlineRunsPattern.spelling, NewlineRunsPattern())
+        for (spelling, rule) in DigitGroupsPattern.spellings { add(spelling, DigitGroupsPattern(rule: rule)) }
         add(O200KPattern.spelling, O200KPattern())
         add(O200KPattern.tekkenSpelling, O200KPattern(keepsContractions: false, digits: 1))
+        add(O200KPattern.youtuSpelling, O200KPattern(digits: 1))
+        add(O200KPattern.kimiSpelling, O200KPattern(partsHan: true))
         add(DeepSeek3Pattern.spelling, DeepSeek3Pattern())
+        add(DeepSeek3Pattern.sparkSpelling, DeepSeek3Pattern(partsNewlines: true))
         return table
     }()
 }

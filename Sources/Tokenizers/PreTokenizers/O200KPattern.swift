@@ -7,13 +7,23 @@ struct O200KPattern: CoveringPattern {
     static let tekkenSpelling =
         #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
+    /// Youtu's: digits one by one.
+    static let youtuSpelling = spelling.replacing(#"\p{N}{1,3}"#, with: #"\p{N}"#)
+
+    /// Kimi K2's: runs of Han stand alone, and no slashes go with signs.
+    static let kimiSpelling =
+        #"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
     /// Whether a word takes the contraction behind it.
     var keepsContractions = true
     /// Longest run of digits.
     var digits = 3
+    /// Runs of Han stand alone.
+    var partsHan = false
     private let classes = ScalarClasses()
 
-    init(keepsContractions: Bool = true, digits: Int = 3) {
+    init(keepsContractions: Bool = true, digits: Int = 3, partsHan: Bool = false) {
+        self.partsHan = partsHan
         self.keepsContractions = keepsContractions
         self.digits = digits
     }
@@ -25,10 +35,12 @@ struct O200KPattern: CoveringPattern {
     @inline(__always)
     private func category(_ text: Span<UInt8>, _ index: Int) -> (bit: UInt32, length: Int) {
         let scalar = text.scalar(at: index)
+        if partsHan, HanScript.contains(scalar.value) { return (0, scalar.length) }
         return (1 << UInt32(classes.properties(scalar.value).category), scalar.length)
     }
 
     func end(of text: Span<UInt8>, from start: Int) -> Int {
+        if partsHan, let end = endOfHan(text, from: start) { return end }
         let (kind, length) = classes.at(start, text)
         let mayLead = kind & (ScalarClasses.newline | ScalarClasses.letter | ScalarClasses.number) == 0
         let body = start + length
@@ -45,11 +57,23 @@ struct O200KPattern: CoveringPattern {
         let letters = ScalarClasses.letter | ScalarClasses.number
         if kind & blank == 0 || text[start] == 0x20 && next & (blank | letters) == 0 {
             var end = classes.endOfRun(without: blank | letters, text, from: start + length)
-            while end < text.count, text[end] == 10 || text[end] == 13 || text[end] == UInt8(ascii: "/") { end += 1 }
+            while end < text.count, text[end] == 10 || text[end] == 13 || !partsHan && text[end] == UInt8(ascii: "/") {
+                end += 1
+            }
             return end
         }
         let end = classes.endOfRun(blank, text, from: start)
         return classes.endOfNewlines(text, from: start, blanksEnd: end) ?? classes.endOfBlanks(text, from: start)
+    }
+
+    private func endOfHan(_ text: Span<UInt8>, from start: Int) -> Int? {
+        var index = start
+        while index < text.count {
+            let scalar = text.scalar(at: index)
+            guard HanScript.contains(scalar.value) else { break }
+            index += scalar.length
+        }
+        return index > start ? index : nil
     }
 
     /// The end of `U+` at `start`; what could follow it in lower case is the other alternative's.

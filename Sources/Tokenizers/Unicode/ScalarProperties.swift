@@ -16,6 +16,7 @@ struct ScalarProperties {
     @inline(__always) var isLetter: Bool { bits & 31 <= 4 }
     @inline(__always) var isMark: Bool { (5...7).contains(bits & 31) }
     @inline(__always) var isNumber: Bool { (8...10).contains(bits & 31) }
+    @inline(__always) var isDecimalDigit: Bool { bits & 31 == 8 }
     /// White_Space, on which all the libraries agree.
     @inline(__always) var isSpace: Bool { bits & 1 << 5 != 0 }
     /// Rust's `char::is_numeric`.

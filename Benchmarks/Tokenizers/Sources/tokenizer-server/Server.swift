@@ -41,8 +41,9 @@ struct Server {
 
     private mutating func load(_ kind: String, _ words: [String]) throws -> JSONObject {
         tokenizer = nil
-        let bytes = try Files.read(words[0])
+        let bytes = kind == "pre" ? [] : try Files.read(words[0])
         switch kind {
+        case "pre": tokenizer = try Tokenizer(gguf: ByteNames.vocabulary(pre: words[0]))
         case "json": tokenizer = try Tokenizer(json: bytes)
         case "sentencepiece": tokenizer = try Tokenizer(sentencePiece: bytes)
         case "vocabulary": tokenizer = try Tokenizer(vocabularyText: bytes)
@@ -153,6 +154,20 @@ struct Server {
         }
         try Files.write(output, result)
         return JSONObject()
+    }
+}
+
+/// A GGUF vocabulary of the 256 bytes alone, to see what a pre-tokenizer of its names does.
+enum ByteNames {
+    static func vocabulary(pre: String) -> GGUFVocabulary {
+        let shown = Set(33...126).union(161...172).union(174...255)
+        var next: UInt32 = 256
+        let names = (0..<256).map { byte -> [UInt8] in
+            let value = shown.contains(byte) ? UInt32(byte) : next
+            if !shown.contains(byte) { next += 1 }
+            return Array(Unicode.Scalar(value).map { String($0) }?.utf8 ?? "".utf8)
+        }
+        return GGUFVocabulary(model: "gpt2", pre: pre, tokens: names)
     }
 }
 
