@@ -59,11 +59,12 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
         count += elements.count
     }
 
-    /// Appends `count` times `element`.
-    mutating func append(repeating element: Element, count added: Int) throws(TrainingError) {
-        if count + added > capacity { try reserve(count + added) }
-        for index in 0..<added { unsafe base.unsafelyUnwrapped[count + index] = element }
-        count += added
+    /// Makes an empty array `added` elements long, all of whose bits are zero; in a file they take no room before they are used.
+    mutating func append(zeros added: Int) throws(TrainingError) {
+        precondition(count == 0 && capacity == 0, "MappedArray: zeros are the first elements")
+        try reserve(added)
+        if file < 0, let base = unsafe base { unsafe memset(base, 0, added * MemoryLayout<Element>.stride) }
+        count = added
     }
 
     mutating func removeLast() {
@@ -99,7 +100,20 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
         }
         let old = capacity * MemoryLayout<Element>.stride
         if isNew {
-            if let base = unsafe base { unsafe memcpy(place, base, count * MemoryLayout<Element>.stride) }
+            // Written rather than copied, so that the copy is not in memory too.
+            var done = 0
+            while let base = unsafe base, done < count * MemoryLayout<Element>.stride {
+                let rest = count * MemoryLayout<Element>.stride - done
+                let step = unsafe pwrite(descriptor, UnsafeRawPointer(base) + done, rest, done)
+                if step < 0 && errno == EINTR { continue }
+                guard step > 0 else {
+                    let failure = TrainingMemory.failure()
+                    unsafe munmap(place, bytes)
+                    close(descriptor)
+                    throw failure
+                }
+                done += step
+            }
             unsafe free(base)
             _ = memory.take(-old)
         } else {

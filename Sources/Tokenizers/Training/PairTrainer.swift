@@ -14,8 +14,8 @@ struct PairTrainer: ~Copyable {
     }
 
     private struct Word: BitwiseCopyable {
-        let start: Int
         let count: Int64
+        let start: UInt32
         /// How many symbols are left of it; a word shrinks in its place.
         var length: Int32
     }
@@ -33,8 +33,13 @@ struct PairTrainer: ~Copyable {
     private let prefix: [UInt8]
     /// The first symbols are bytes, not scalars.
     private let isByteLevel: Bool
+    /// The pairs that a merge made more of, each more than once until there are too many.
     private var grown: [UInt64] = []
+    private var mostGrown = PairTrainer.portion
     private var found: [Int32] = []
+
+    /// So many words of a pair are merged at a time.
+    private static let portion = 1 << 17
 
     /// - Parameter symbols: The first symbols, special tokens among them, by id.
     init(symbols: [[UInt8]], prefix: [UInt8], isByteLevel: Bool, memory: TrainingMemory) throws(TrainingError) {
@@ -60,7 +65,7 @@ struct PairTrainer: ~Copyable {
 
     /// Takes in a word; symbols that are not known are left out.
     mutating func add(_ word: Span<UInt8>, count: Int64) throws(TrainingError) {
-        let start = text.count
+        let first = text.count
         var index = 0
         while index < word.count {
             let length = isByteLevel ? 1 : word.scalar(at: index).length
@@ -70,7 +75,8 @@ struct PairTrainer: ~Copyable {
             }
             index += length
         }
-        try words.append(Word(start: start, count: count, length: Int32(text.count - start)))
+        guard let start = UInt32(exactly: first) else { throw .tooManyWords }
+        try words.append(Word(count: count, start: start, length: Int32(text.count - first)))
         memory.breathe()
     }
 
@@ -86,6 +92,7 @@ struct PairTrainer: ~Copyable {
     ) throws(TrainingError) -> Bool {
         for word in 0..<words.count { try count(Int32(word)) }
         for slot in 0..<pairs.capacity {
+            memory.breathe()
             if let (key, count) = pairs.entry(slot) { try heap.append(Candidate(count: count, pair: key)) }
         }
         heap.order()
@@ -110,35 +117,49 @@ struct PairTrainer: ~Copyable {
 
     private mutating func count(_ word: Int32) throws(TrainingError) {
         let entry = words[Int(word)]
-        for position in stride(from: entry.start, to: entry.start + Int(entry.length) - 1, by: 1) {
+        for position in stride(from: Int(entry.start), to: Int(entry.start) + Int(entry.length) - 1, by: 1) {
             try pairs.add(PairTrainer.key(text[position], text[position + 1]), entry.count, word)
         }
         memory.breathe()
     }
 
     private mutating func merge(_ pair: UInt64, _ left: Int32, _ right: Int32, _ new: Int32) throws(TrainingError) {
-        pairs.take(pair, into: &found)
-        found.sort()
         grown.removeAll(keepingCapacity: true)
-        var last: Int32 = -1
-        for word in found where word != last {
-            last = word
-            try merge(in: word, left, right, new)
-            memory.breathe()
+        var words = pairs.detach(pair)
+        while words > 0 {
+            pairs.take(&words, into: &found, limit: PairTrainer.portion)
+            found.sort()
+            var last: Int32 = -1
+            for word in found where word != last {
+                last = word
+                try merge(in: word, left, right, new)
+                memory.breathe()
+            }
         }
-        grown.sort()
-        var before: UInt64?
-        for key in grown where key != before {
-            before = key
+        sortGrown()
+        for key in grown {
             let count = pairs.count(key)
             if count > 0 { try heap.push(Candidate(count: count, pair: key)) }
+            memory.breathe()
         }
+    }
+
+    /// Each pair once, in order.
+    private mutating func sortGrown() {
+        grown.sort()
+        var kept = 0
+        for index in grown.indices where kept == 0 || grown[index] != grown[kept - 1] {
+            grown[kept] = grown[index]
+            kept += 1
+        }
+        grown.removeLast(grown.count - kept)
+        mostGrown = max(PairTrainer.portion, 2 * kept)
     }
 
     /// Replaces the pair in one word from left to right, and counts what changes around it.
     private mutating func merge(in word: Int32, _ left: Int32, _ right: Int32, _ new: Int32) throws(TrainingError) {
         let entry = words[Int(word)]
-        let (start, times) = (entry.start, entry.count)
+        let (start, times) = (Int(entry.start), entry.count)
         var (read, write) = (start, start)
         let end = start + Int(entry.length)
         while read < end {
@@ -168,14 +189,19 @@ struct PairTrainer: ~Copyable {
         let key = PairTrainer.key(left, right)
         try pairs.add(key, times, word)
         if grown.last != key { grown.append(key) }
+        if grown.count > mostGrown { sortGrown() }
     }
 }
 
 /// The candidates as a binary heap, the next to be taken first.
 private struct CandidateHeap: ~Copyable {
+    private let memory: TrainingMemory
     private var elements: MappedArray<PairTrainer.Candidate>
 
-    init(_ memory: TrainingMemory) { elements = MappedArray(memory) }
+    init(_ memory: TrainingMemory) {
+        self.memory = memory
+        elements = MappedArray(memory)
+    }
 
     var first: PairTrainer.Candidate? { elements.count > 0 ? elements[0] : nil }
 
@@ -183,7 +209,10 @@ private struct CandidateHeap: ~Copyable {
     mutating func append(_ candidate: PairTrainer.Candidate) throws(TrainingError) { try elements.append(candidate) }
 
     mutating func order() {
-        for parent in stride(from: elements.count / 2 - 1, through: 0, by: -1) { siftDown(parent) }
+        for parent in stride(from: elements.count / 2 - 1, through: 0, by: -1) {
+            siftDown(parent)
+            memory.breathe()
+        }
     }
 
     mutating func push(_ candidate: PairTrainer.Candidate) throws(TrainingError) {

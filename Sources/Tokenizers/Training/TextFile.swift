@@ -8,14 +8,13 @@ import Synchronization
 
 /// A file read in blocks that end at the end of a line.
 struct TextFile: ~Copyable {
-    private static let blockSize = 1 << 22
-
     private let path: String
     private let descriptor: Int32
+    private let blockSize: Int
     private var rest: [UInt8] = []
 
-    init(_ path: String) throws(TrainingError) {
-        self.path = path
+    init(_ path: String, blockSize: Int) throws(TrainingError) {
+        (self.path, self.blockSize) = (path, blockSize)
         descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw TextFile.failure(path) }
     }
@@ -36,8 +35,8 @@ struct TextFile: ~Copyable {
     mutating func nextBlock() throws(TrainingError) -> [UInt8]? {
         var block = rest
         rest = []
-        while block.count < TextFile.blockSize {
-            let wanted = TextFile.blockSize - block.count
+        while block.count < blockSize {
+            let wanted = blockSize - block.count
             var count = 0
             let chunk = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, initialized in
                 count = unsafe read(descriptor, buffer.baseAddress, wanted)

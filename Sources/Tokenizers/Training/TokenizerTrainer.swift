@@ -40,7 +40,9 @@ public struct TokenizerTrainer: Sendable {
 
     /// What the training is at.
     public enum Stage: String, Sendable {
+        /// Words are counted; of bytes.
         case reading
+        /// The vocabulary grows or shrinks; of tokens.
         case learning
     }
 
@@ -69,7 +71,7 @@ public struct TokenizerTrainer: Sendable {
         var counting = Counting(self)
         var done = 0
         for path in files {
-            var file = try TextFile(path)
+            var file = try TextFile(path, blockSize: counting.memory.block)
             while let block = try file.nextBlock() {
                 try counting.count(block)
                 done += block.count
@@ -110,7 +112,7 @@ public struct TokenizerTrainer: Sendable {
             different += 1
         }
         guard different > 0 else { throw .noText }
-        let memory = TrainingMemory(limit: memoryLimit)
+        let memory = counting.memory
         let tokenizer: Tokenizer?
         switch kind {
         case .unigram: tokenizer = try UnigramTrainer(self, &counting.words, memory).train()
@@ -123,13 +125,17 @@ public struct TokenizerTrainer: Sendable {
 
 /// Why a training could not be done.
 public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The settings do not fit together: each offence.
     case settings([String])
+    /// A text cannot be read.
     case unreadable(path: String, reason: String)
     /// Temporary files cannot be kept, or a folder is full.
     case unwritable(path: String, reason: String)
-    /// More than 2³¹ words hold some pair each: the reach of an index.
+    /// More than 2³¹ words hold some pair each, or all have more than 2³² symbols: the reach of an index.
     case tooManyWords
+    /// There is no word in the texts.
     case noText
+    /// ``TokenizerTrainer/progress`` said so.
     case stopped
 
     public var description: String {
@@ -148,11 +154,13 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
 private struct Counting: ~Copyable {
     let trainer: TokenizerTrainer
     let recipe: TrainingRecipe
+    let memory: TrainingMemory
     var words = WordRuns()
 
     init(_ trainer: TokenizerTrainer) {
         self.trainer = trainer
         recipe = trainer.recipe
+        memory = TrainingMemory(limit: trainer.memoryLimit)
     }
 
     mutating func count(_ block: [UInt8]) throws(TrainingError) {
@@ -160,8 +168,7 @@ private struct Counting: ~Copyable {
         let shares = Shares(block.repairedUTF8, block.count < 1 << 16 ? 1 : threads)
         let recipe = recipe
         Threads.run(shares.count) { index in shares.count(index, recipe) }
-        // Half the limit, for tables double when they grow.
-        for share in shares.results { try words.merge(share, limit: trainer.memoryLimit / 2) }
+        for share in shares.results { try words.merge(share, limit: memory.counts) }
     }
 }
 

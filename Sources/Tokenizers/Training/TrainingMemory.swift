@@ -7,23 +7,34 @@
 /// The memory that a training may take: what goes beyond it lies in temporary files that are mapped, and let go of when too much of
 /// them is in memory at once.
 ///
-/// Used by one thread.
+/// The limit holds for what the process has in memory beyond what it had when the training began. It is shared out: a quarter for counted
+/// words, half for tables, and files' pages have what these leave, less an eighth for what is between two looks. Used by one thread.
 final class TrainingMemory {
-    let limit: Int
-    /// The bytes that arrays have taken of the limit.
-    private(set) var taken = 0
+    private let limit: Int
+    /// The bytes that arrays have taken of their share.
+    private var taken = 0
     private var mapped: [Int32: (address: UInt, bytes: Int)] = [:]
-    private var baseline = 0
+    private let baseline: Int
+    private let status: Int32
     private var untilCheck = 0
 
     init(limit: Int) {
         self.limit = limit
-        baseline = TrainingMemory.resident
+        status = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        baseline = TrainingMemory.resident(status)
     }
 
-    /// Takes `bytes` more of the limit (fewer when negative); false when there are not so many left.
+    deinit { if status >= 0 { close(status) } }
+
+    /// What counted words may take.
+    var counts: Int { limit / 4 }
+
+    /// How much text is counted at once: words by themselves take several times what they take as text.
+    var block: Int { min(max(limit / 64, 1 << 15), 1 << 22) }
+
+    /// Takes `bytes` more of what tables may have (fewer when negative); false when there are not so many left.
     func take(_ bytes: Int) -> Bool {
-        guard bytes <= 0 || taken + bytes <= limit else { return false }
+        guard bytes <= 0 || taken + bytes <= limit / 2 else { return false }
         taken += bytes
         return true
     }
@@ -36,27 +47,32 @@ final class TrainingMemory {
     @inline(__always)
     func breathe() {
         untilCheck -= 1
-        if untilCheck < 0 { check() }
+        if untilCheck < 0 { look() }
     }
 
-    private func check() {
-        untilCheck = mapped.isEmpty ? 4096 : 24
-        guard !mapped.isEmpty, TrainingMemory.resident > baseline + limit else { return }
+    /// Looks at once.
+    func look() {
+        // The system maps 16 pages around each that is asked for, and a word asks for some twenty.
+        untilCheck = mapped.isEmpty ? 4096 : 2
+        guard !mapped.isEmpty, TrainingMemory.resident(status) > baseline + limit / 8 * 7 else { return }
         for (address, bytes) in mapped.values {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, Int32(MADV_DONTNEED))
         }
     }
 
     /// The bytes of this process that are in memory, 0 where the system does not say.
-    private static var resident: Int {
-        let descriptor = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return 0 }
-        defer { close(descriptor) }
-        var text = [UInt8](repeating: 0, count: 128)
-        let count = unsafe text.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-        let fields = text.prefix(max(0, count)).split(separator: 0x20)
-        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
-        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    private static func resident(_ status: Int32) -> Int {
+        guard status >= 0 else { return 0 }
+        // The second number of a line: pages in memory.
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 128) { text in
+            let count = unsafe pread(status, text.baseAddress, text.count, 0)
+            var (pages, field) = (0, 0)
+            for index in 0..<max(0, count) where field < 2 {
+                let byte = unsafe text[index]
+                if byte == 0x20 { field += 1 } else if field == 1 { pages = pages * 10 + Int(byte) - 0x30 }
+            }
+            return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+        }
     }
 
     /// An empty file that is gone when it is closed, in TMPDIR, /var/tmp or /tmp.

@@ -53,6 +53,7 @@ struct UnigramTrainer {
     private mutating func seed(_ wanted: Int) throws(TrainingError) {
         var scalars: [[UInt8]: Double] = [:]
         for index in 0..<words.count {
+            memory.breathe()
             for piece in UnigramTrainer.scalars(words.word(index)) where alphabet.contains(piece) {
                 scalars[piece, default: 0] += Double(words.times(index))
             }
@@ -68,8 +69,9 @@ struct UnigramTrainer {
     /// The `wanted` substrings of most weight, their count times their length, that occur twice.
     private func frequentSubstrings(_ wanted: Int) throws(TrainingError) -> [(piece: [UInt8], weight: Double)] {
         var substrings = WordRuns()
-        let limit = max(1 << 19, (memory.limit - memory.taken) / 2)
+        let limit = memory.counts
         for index in 0..<words.count {
+            memory.breathe()
             let word = words.word(index)
             let bytes = word.span
             var cuts = [0]
@@ -113,23 +115,27 @@ struct UnigramTrainer {
 
     /// How often each piece is expected in the words, and the log-likelihood of the words.
     private func expectations() -> (counts: [Double], likelihood: Double) {
-        let results = PortionResults(UnigramTrainer.portions, pieces.count)
         let (trie, scores, words) = (trie, pieces.map(\.score), words)
-        let threads = max(1, trainer.threads ?? Threads.available)
-        Threads.run(threads) { thread in
-            for portion in stride(from: thread, to: UnigramTrainer.portions, by: threads) {
-                let start = words.count * portion / UnigramTrainer.portions
-                let end = words.count * (portion + 1) / UnigramTrainer.portions
-                var sums = [Int32: Double]()
+        let threads = min(max(1, trainer.threads ?? Threads.available), UnigramTrainer.portions)
+        let results = PortionResults(threads, pieces.count)
+        // As many portions at a time as there are threads, so that few sums are in memory.
+        for first in stride(from: 0, to: UnigramTrainer.portions, by: threads) {
+            let count = min(threads, UnigramTrainer.portions - first)
+            Threads.run(count) { thread in
+                let start = words.count * (first + thread) / UnigramTrainer.portions
+                let end = words.count * (first + thread + 1) / UnigramTrainer.portions
+                var sums = [Double](repeating: 0, count: scores.count)
                 var likelihood = 0.0
                 var lattice = ForwardBackward()
                 for index in start..<end {
                     likelihood += lattice.run(words.word(index), trie, scores, Double(words.times(index)), &sums)
                 }
-                results.set(portion, sums, likelihood)
+                results.set(thread, sums, likelihood)
             }
+            results.add(count)
+            memory.look()
         }
-        return results.total()
+        return results.total
     }
 
     /// New scores from expected counts, by the digamma rule that favours few pieces; pieces hardly ever expected go.
@@ -163,6 +169,7 @@ struct UnigramTrainer {
         var usage = [Double](repeating: 0, count: pieces.count)
         var lattice = ForwardBackward()
         for index in 0..<words.count {
+            memory.breathe()
             for piece in lattice.best(words.word(index), trie, scores, without: -1) {
                 usage[Int(piece)] += Double(words.times(index))
             }
@@ -209,29 +216,29 @@ struct UnigramTrainer {
     }
 }
 
-/// The expected counts of fixed portions of the words, added in their order.
+/// The expected counts of portions of the words, added in their order.
 private final class PortionResults: @unchecked Sendable {
-    private var portions: [(sums: [Int32: Double], likelihood: Double)]
-    private let pieces: Int
+    private var portions: [(sums: [Double], likelihood: Double)]
+    private(set) var total: (counts: [Double], likelihood: Double)
     private let lock = PlainMutex()
 
-    init(_ count: Int, _ pieces: Int) {
-        portions = Array(repeating: ([:], 0), count: count)
-        self.pieces = pieces
+    init(_ threads: Int, _ pieces: Int) {
+        portions = Array(repeating: ([], 0), count: threads)
+        total = ([Double](repeating: 0, count: pieces), 0)
     }
 
-    func set(_ portion: Int, _ sums: [Int32: Double], _ likelihood: Double) {
-        lock.withLock { portions[portion] = (sums, likelihood) }
+    func set(_ thread: Int, _ sums: [Double], _ likelihood: Double) {
+        lock.withLock { portions[thread] = (sums, likelihood) }
     }
 
-    func total() -> (counts: [Double], likelihood: Double) {
-        var counts = [Double](repeating: 0, count: pieces)
-        var likelihood = 0.0
-        for portion in portions {
-            for (piece, sum) in portion.sums { counts[Int(piece)] += sum }
-            likelihood += portion.likelihood
+    /// Adds what the first `count` threads have found.
+    func add(_ count: Int) {
+        for thread in 0..<count {
+            let (sums, likelihood) = portions[thread]
+            portions[thread] = ([], 0)
+            for (piece, sum) in sums.enumerated() where sum != 0 { total.counts[piece] += sum }
+            total.likelihood += likelihood
         }
-        return (counts, likelihood)
     }
 }
 
@@ -267,7 +274,7 @@ private struct ForwardBackward {
     ///
     /// - Returns: the log-likelihood; 0 for a word that the pieces cannot spell.
     mutating func run(
-        _ word: [UInt8], _ trie: ByteTrie, _ scores: [Double], _ count: Double, _ sums: inout [Int32: Double]
+        _ word: [UInt8], _ trie: ByteTrie, _ scores: [Double], _ count: Double, _ sums: inout [Double]
     ) -> Double {
         findEdges(word, trie)
         forward = [Double](repeating: -.infinity, count: word.count + 1)
@@ -284,7 +291,7 @@ private struct ForwardBackward {
         guard whole > -.infinity else { return 0 }
         for edge in edges {
             let share = exp(forward[edge.start] + scores[Int(edge.piece)] + backward[edge.end] - whole)
-            if share > 0 { sums[edge.piece, default: 0] += share * count }
+            if share > 0 { sums[Int(edge.piece)] += share * count }
         }
         return whole * count
     }

@@ -1,7 +1,7 @@
 /// How often each word occurs: an open-addressed table over bytes end to end, with 64-bit counts.
 struct WordCounter: Sendable {
     private struct Slot: BitwiseCopyable {
-        var hash: UInt64 = 0
+        var hash: UInt32 = 0
         var word: Int32 = -1
     }
 
@@ -13,13 +13,13 @@ struct WordCounter: Sendable {
     var count: Int { counts.count }
 
     /// The memory that the table takes.
-    var memory: Int { bytes.capacity + starts.capacity * 8 + counts.capacity * 8 + slots.count * 16 }
+    var memory: Int { bytes.capacity + starts.capacity * 8 + counts.capacity * 8 + slots.count * 8 }
 
     func range(_ word: Int) -> Range<Int> { starts[word]..<starts[word + 1] }
 
     /// Counts `word` `times` more.
     mutating func add(_ word: Span<UInt8>, times: Int64 = 1) {
-        let hash = ByteHash.hash(word, seed: ByteHash.seed)
+        let hash = UInt32(truncatingIfNeeded: ByteHash.hash(word, seed: ByteHash.seed))
         let mask = slots.count - 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot].word >= 0 {
@@ -52,12 +52,6 @@ struct WordCounter: Sendable {
             while slots[slot].word >= 0 { slot = (slot + 1) & mask }
             slots[slot] = entry
         }
-    }
-
-    /// Takes in the counts of `other`.
-    mutating func merge(_ other: WordCounter) {
-        let span = other.bytes.span
-        for word in 0..<other.count { add(span.extracting(other.range(word)), times: other.counts[word]) }
     }
 
     /// The words in the order of their bytes, so that what follows does not depend on the order in which they were met.

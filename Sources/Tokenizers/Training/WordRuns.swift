@@ -19,13 +19,16 @@ struct WordRuns: ~Copyable {
     @inline(__always)
     mutating func add(_ word: Span<UInt8>, times: Int64 = 1, limit: Int) throws(TrainingError) {
         rest.add(word, times: times)
-        if rest.memory > limit { try spill() }
+        // A table doubles, and the old one is there until the new one is.
+        if rest.memory * 3 / 2 > limit { try spill() }
     }
 
     /// Takes in counted words.
     mutating func merge(_ words: WordCounter, limit: Int) throws(TrainingError) {
-        rest.merge(words)
-        if rest.memory > limit { try spill() }
+        let span = words.bytes.span
+        for word in 0..<words.count {
+            try add(span.extracting(words.range(word)), times: words.counts[word], limit: limit)
+        }
     }
 
     /// Writes what is in memory to a run of its own.
