@@ -5,9 +5,9 @@
 #endif
 
 /// Work in several threads of the system's, for calls that are not asynchronous.
-enum Threads {
+package enum Threads {
     /// The processors that this process may use.
-    static var available: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    package static var available: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
     private final class Job {
         let body: @Sendable () -> Void
@@ -15,7 +15,7 @@ enum Threads {
     }
 
     /// Runs `body` once for each number below `count`, in as many threads, and waits for all.
-    static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    package static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         var threads: [pthread_t] = []
         for index in stride(from: 1, to: count, by: 1) {
             let job = unsafe Unmanaged.passRetained(Job { body(index) })

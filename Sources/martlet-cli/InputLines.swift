@@ -8,17 +8,18 @@ import MartletTensors
 
 /// The lines of a file or of standard input, some at a time, so that memory stays bounded by the longest line.
 struct InputLines: ~Copyable {
-    private static let batchSize = 1 << 22
-
     private let path: String
+    private let batchSize: Int
     private let descriptor: Int32
     private var buffer: [UInt8] = []
     private var isAtEnd = false
     private var hasWarned = false
 
-    /// - Parameter path: "-" for standard input.
-    init(_ path: String) throws(FileError) {
-        self.path = path
+    /// - Parameters:
+    ///   - path: "-" for standard input.
+    ///   - batchSize: How many bytes are read at a time, or more where lines are longer.
+    init(_ path: String, batchSize: Int = 1 << 22) throws(FileError) {
+        (self.path, self.batchSize) = (path, batchSize)
         descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Input.failure(path, "open") }
     }
@@ -27,22 +28,33 @@ struct InputLines: ~Copyable {
 
     /// The next lines without their ends, nil when there are no more. Malformed UTF-8 becomes U+FFFD.
     mutating func nextBatch() throws(FileError) -> [String]? {
+        guard let text = try nextText() else { return nil }
+        return InputLines.split(text).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The lines of a text without their ends; a last line without an end counts.
+    static func split(_ text: [UInt8]) -> [ArraySlice<UInt8>] {
+        var lines = text.split(separator: 10, omittingEmptySubsequences: false)
+        if text.isEmpty || text.last == 10 { lines.removeLast() }
+        return lines.map { $0.last == 13 ? $0.dropLast() : $0 }
+    }
+
+    /// The next whole lines as they are, nil when there are no more.
+    mutating func nextText() throws(FileError) -> [UInt8]? {
         var end = buffer.lastIndex(of: 10).map { $0 + 1 }
-        while end == nil || !isAtEnd && buffer.count < InputLines.batchSize {
+        while end == nil || !isAtEnd && buffer.count < batchSize {
             let before = buffer.count
             guard try fill() else { break }
             if let found = buffer[before...].lastIndex(of: 10) { end = found + 1 }
         }
-        let text = isAtEnd ? buffer[...] : buffer[..<(end ?? buffer.count)]
+        let text = Array(isAtEnd ? buffer[...] : buffer[..<(end ?? buffer.count)])
         guard !text.isEmpty else { return nil }
-        defer { buffer.removeSubrange(..<text.endIndex) }
-        var lines = text.split(separator: 10, omittingEmptySubsequences: false)
-        if text.last == 10 { lines.removeLast() }
+        buffer.removeSubrange(..<text.count)
         if !hasWarned, String(validating: text, as: UTF8.self) == nil {
             Input.warnOfMalformedText(path)
             hasWarned = true
         }
-        return lines.map { String(decoding: $0.last == 13 ? $0.dropLast() : $0, as: UTF8.self) }
+        return text
     }
 
     /// Reads some bytes; false at the end.

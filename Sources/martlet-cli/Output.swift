@@ -12,6 +12,9 @@ enum Output {
     /// Writes to standard output at once, so that a reader sees each piece as it comes.
     static func write(_ text: String) { write(Array(text.utf8), to: 1) }
 
+    /// The same for text that is bytes already.
+    static func write(_ text: [UInt8]) { write(text, to: 1) }
+
     /// Words for the person at the terminal, on standard error, without ending the line.
     static func prompt(_ text: String) { write(Array(text.utf8), to: 2) }
 

@@ -22,7 +22,7 @@ struct TaskInput: ParsableArguments {
 
     /// The lines, without empty ones at the end.
     func lines() throws -> [String] {
-        let lines = TokenizeCommand.split(try Input.text(file))
+        let lines = InputLines.split(Array(try Input.text(file).utf8)).map { String(decoding: $0, as: UTF8.self) }
         guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
         return lines
     }

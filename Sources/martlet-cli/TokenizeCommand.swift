@@ -75,28 +75,40 @@ struct TokenizeCommand: ParsableCommand {
 
     func run() throws {
         let tokenizer = try tokenizer.load()
-        var writer = TextWriter(isJSON: json)
-        if lines {
-            var reader = try InputLines(file)
-            while let batch = try reader.nextBatch() { writer.write(try results(batch, tokenizer)) }
-        } else {
-            writer.write(try results([Input.repairedText(file)], tokenizer))
+        guard lines else {
+            var result: [UInt8] = []
+            try append(Array(Input.repairedText(file).utf8), tokenizer, to: &result)
+            return Output.write(json ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
-        writer.finish()
-    }
-
-    /// What is written about each text.
-    private func results(_ texts: [String], _ tokenizer: Tokenizer) throws -> [String] {
-        guard offsets else {
-            let ids = try tokenizer.encode(batch: texts, addSpecialTokens: !noSpecial, threads: threads)
-            return ids.map { ids in
-                let list = ids.map(String.init).joined(separator: json ? "," : " ")
-                return json ? "[\(list)]" : list
+        let chunks = try ParallelLines(file, threads: threads ?? Threads.available) { text, result in
+            for line in InputLines.split(text) {
+                if json, !result.isEmpty { result.append(UInt8(ascii: ",")) }
+                try append(Array(line), tokenizer, to: &result)
             }
         }
-        return try texts.map {
-            try list(tokenizer.encoding(of: $0, addSpecialTokens: !noSpecial), tokenizer).text(.compact)
+        var isFirst = true
+        try chunks.run { [json] part in
+            guard !part.isEmpty else { return }
+            if json { Output.write(isFirst ? "[" : ",") }
+            isFirst = false
+            Output.write(part)
         }
+        if json { Output.write(isFirst ? "[]\n" : "]\n") }
+    }
+
+    /// Appends what is written about one text.
+    private func append(_ text: [UInt8], _ tokenizer: Tokenizer, to result: inout [UInt8]) throws {
+        guard offsets else {
+            let ids = try tokenizer.encode(bytes: text, addSpecialTokens: !noSpecial)
+            if json { result.append(UInt8(ascii: "[")) }
+            for (index, id) in ids.enumerated() {
+                if index > 0 { result.append(json ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
+                result.append(decimal: id)
+            }
+            return result.append(json ? UInt8(ascii: "]") : 10)
+        }
+        let encoding = try tokenizer.encoding(of: String(decoding: text, as: UTF8.self), addSpecialTokens: !noSpecial)
+        result += list(encoding, tokenizer).text(.compact).utf8
     }
 
     private func list(_ encoding: Encoding, _ tokenizer: Tokenizer) -> JSON {
@@ -110,32 +122,19 @@ struct TokenizeCommand: ParsableCommand {
                 ]
             })
     }
-
-    /// The lines of a text without their ends; a last line without an end counts.
-    static func split(_ text: String) -> [String] {
-        var lines = text.utf8.split(separator: 10, omittingEmptySubsequences: false)
-        if lines.last?.isEmpty == true { lines.removeLast() }
-        return lines.map { String(decoding: $0.last == 13 ? $0.dropLast() : $0, as: UTF8.self) }
-    }
 }
 
-/// Writes one line per text, or one JSON array of all, as the texts come.
-private struct TextWriter {
-    let isJSON: Bool
-    private var isFirst = true
-
-    init(isJSON: Bool) { self.isJSON = isJSON }
-
-    mutating func write(_ results: [String]) {
-        guard !results.isEmpty else { return }
-        Output.write(
-            isJSON
-                ? (isFirst ? "[" : ",") + results.joined(separator: ",") : results.map { $0 + "\n" }.joined())
-        isFirst = false
-    }
-
-    func finish() {
-        if isJSON { Output.write(isFirst ? "[]\n" : "]\n") }
+extension [UInt8] {
+    /// Appends a number as its decimal digits.
+    fileprivate mutating func append(decimal number: Int32) {
+        var rest = number.magnitude
+        let start = count
+        repeat {
+            append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        if number < 0 { append(UInt8(ascii: "-")) }
+        self[start...].reverse()
     }
 }
 

@@ -59,6 +59,31 @@ import Testing
         }
     }
 
+    /// Lines are worked on in chunks by several threads: what comes out is in their order, whatever the threads.
+    @Test func linesKeepTheirOrder() throws {
+        try Self.inFolder { folder in
+            let file = try Self.train(folder, "byte-bpe")
+            var text = ""
+            for number in 0..<40_000 { text += "\(number) \(Self.lines[number % 4])\n" }
+            try Self.write(text + "no end", folder + "/lines.txt")
+            func run(_ options: [String]) throws -> String {
+                let arguments = ["tokenize", folder + "/lines.txt", "--lines", "--tokenizer", file] + options
+                let result = try Command.run(arguments)
+                #expect(result.status == 0, "\(result.errors)")
+                return result.output
+            }
+            let ids = try run(["--threads", "1"])
+            #expect(ids.split(separator: "\n").count == 40_001)
+            #expect(try run(["--threads", "3"]) == ids)
+            let decoded = try Command.run(["detokenize", "--tokenizer", file], input: ids).output
+            #expect(decoded == text + "no end\n")
+            let document = try JSON(parsing: try run(["--json", "--threads", "2"]))
+            #expect(document.arrayValue?.count == 40_001)
+            #expect(
+                try Command.run(["tokenize", "--lines", "--json", "--tokenizer", file], input: "").output == "[]\n")
+        }
+    }
+
     @Test func offsetsAreBytes() throws {
         try Self.inFolder { folder in
             let file = try Self.train(folder, "byte-bpe")

@@ -1,0 +1,117 @@
+import MartletTokenizers
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The lines of a file in chunks, worked on by several threads; what each becomes is handed on in the order of the lines.
+///
+/// Whoever is done with the chunk that comes next hands it on, and those behind it that wait. A thread that is too far ahead waits too, so
+/// that memory is bounded by a few chunks for each thread.
+@safe
+final class ParallelLines: @unchecked Sendable {
+    private static let chunkSize = 1 << 18
+    private static let chunksPerThread = 4
+
+    private let work: (_ lines: [UInt8], _ result: inout [UInt8]) throws -> Void
+    private let threads: Int
+    private var reader: InputLines
+    private let mutex = unsafe UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let moved = unsafe UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    // What follows is touched with the mutex held.
+    private var nextRead = 0
+    private var nextOut = 0
+    private var isHandingOn = false
+    private var waiting: [Int: [UInt8]] = [:]
+    private var failure: (chunk: Int, error: any Error)?
+
+    /// - Parameters:
+    ///   - path: "-" for standard input.
+    ///   - work: Appends what becomes of some lines, which are as they were read; called by several threads at once.
+    init(
+        _ path: String, threads: Int, _ work: @escaping (_ lines: [UInt8], _ result: inout [UInt8]) throws -> Void
+    ) throws(FileError) {
+        self.work = work
+        self.threads = threads
+        reader = try InputLines(path, batchSize: ParallelLines.chunkSize)
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe pthread_cond_init(moved, nil)
+    }
+
+    deinit {
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe pthread_cond_destroy(moved)
+        unsafe mutex.deallocate()
+        unsafe moved.deallocate()
+    }
+
+    /// Works until there are no more lines, or one chunk failed; `handOn` gets all that was made before it.
+    ///
+    /// - Throws: the error of the first chunk that has one.
+    func run(_ handOn: @escaping (_ result: [UInt8]) -> Void) throws {
+        let sink = Sink(handOn)
+        Threads.run(threads) { [self] _ in
+            while let (chunk, lines) = take() {
+                var result: [UInt8] = []
+                do {
+                    try work(lines, &result)
+                } catch {
+                    fail(chunk, error)
+                    return
+                }
+                give(chunk, result, to: sink)
+            }
+        }
+        if let failure { throw failure.error }
+    }
+
+    private final class Sink: @unchecked Sendable {
+        let handOn: ([UInt8]) -> Void
+        init(_ handOn: @escaping ([UInt8]) -> Void) { self.handOn = handOn }
+    }
+
+    private func take() -> (chunk: Int, lines: [UInt8])? {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        while failure == nil, nextRead - nextOut >= threads * ParallelLines.chunksPerThread {
+            unsafe pthread_cond_wait(moved, mutex)
+        }
+        guard failure == nil else { return nil }
+        do {
+            guard let lines = try reader.nextText() else { return nil }
+            defer { nextRead += 1 }
+            return (nextRead, lines)
+        } catch {
+            failure = (nextRead, error)
+            unsafe pthread_cond_broadcast(moved)
+            return nil
+        }
+    }
+
+    private func fail(_ chunk: Int, _ error: any Error) {
+        unsafe pthread_mutex_lock(mutex)
+        if chunk < failure?.chunk ?? .max { failure = (chunk, error) }
+        unsafe pthread_cond_broadcast(moved)
+        unsafe pthread_mutex_unlock(mutex)
+    }
+
+    private func give(_ chunk: Int, _ result: [UInt8], to sink: Sink) {
+        unsafe pthread_mutex_lock(mutex)
+        waiting[chunk] = result
+        if !isHandingOn {
+            isHandingOn = true
+            while let next = waiting.removeValue(forKey: nextOut) {
+                unsafe pthread_mutex_unlock(mutex)
+                sink.handOn(next)
+                unsafe pthread_mutex_lock(mutex)
+                nextOut += 1
+                unsafe pthread_cond_broadcast(moved)
+            }
+            isHandingOn = false
+        }
+        unsafe pthread_mutex_unlock(mutex)
+    }
+}
