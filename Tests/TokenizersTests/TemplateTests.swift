@@ -31,12 +31,55 @@ struct TemplateTests {
         ("{{ 'é'|length }}{{ 'e\u{301}'|length }}", "12"), ("{{ 'e\u{301}' == 'é' }}", "False"),
         ("{% set x %}a{% endset %}{{ x|upper }}", "A"),
         ("{% macro f() %}<{{ caller(1) }}>{% endmacro %}{% call(n) f() %}{{ n }}{% endcall %}", "<1>"),
+        (
+            "{{ range(3) }}{{ range(5, 1, -2)[::2] }}{{ range(4)[1] }}{{ range(3)|list }}",
+            "range(0, 3)range(5, 1, -4)1[0, 1, 2]"
+        ),
+        ("{% set j = joiner('-') %}{% for i in 'abc' %}{{ j() }}{{ i }}{% endfor %}", "a-b-c"),
+        (
+            "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.current }}{{ c.next() }}{{ c.reset() }}{{ c.next() }}",
+            "abbNonea"
+        ),
+        ("{% for i in [1, 1, 2] %}{{ loop.changed(i) }}{% endfor %}", "TrueFalseTrue"),
+        (
+            "{% for x in [[1, [2, [3]]]] recursive %}{% if x is iterable %}({{ loop(x) }}){% else %}{{ x }}@{{ loop.depth }}{% endif %}{% endfor %}",
+            "(1@2(2@3(3@4)))"
+        ),
+        (
+            "{% macro m() %}{{ kwargs }}{% endmacro %}{% call m(a=1) %}x{% endcall %}",
+            "{'a': 1, 'caller': <Macro anonymous>}"
+        ),
+        ("{% macro m(a) %}{{ a }}{{ varargs }}{% endmacro %}{{ m(1, 2, 3) }}", "1(2, 3)"),
+        (
+            "{{ 'y' if [1]|select('equalto', 2) else 'n' }}{% set g = [1, 2]|map('string') %}{{ g|list }}{{ g|list }}",
+            "y['1', '2'][]"
+        ),
+        (
+            "{{ {'a': 1}.items() }}{{ {'a': 1}.keys()|list }}{{ {'a': 1}.values() }}{{ {}.items()|length }}",
+            "dict_items([('a', 1)])['a']dict_values([1])0"
+        ),
+        ("{{ [1, 2]|reverse|first }}{{ 'abc'|reverse }}{{ 'x' if []|reverse }}", "2cbax"),
+        (
+            "{{ 'a\tbc\td'.expandtabs(4) }}{{ 'Ab Cd'.istitle() }}{{ {'a b': '/'}|urlencode }}{{ [1, 2]|truncate(5) }}",
+            "a   bc  dTruea+b=%2F[1, 2]"
+        ),
+        (
+            "{{ 2.5 is divisibleby(0.5) }}{{ range(3) == range(0, 3) }}{{ range(2) == [0, 1] }}{{ {}.items() is sequence }}",
+            "TrueTrueFalseFalse"
+        ),
     ])
     func rendersAsJinja(_ source: String, _ expected: String) throws {
         #expect(try render(source).utf8.elementsEqual(expected.utf8), "\(source)")
     }
 
     @Test(arguments: [
+        ("{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}", TemplateError.Kind.type),
+        ("{% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}", .type),
+        ("{% macro m() %}x{% endmacro %}{% call m() %}{% endcall %}", .type),
+        ("{{ range(3)|tojson }}", .type), ("{{ 3|truncate(5) }}", .type), ("{{ x|int }}", .undefined),
+        ("{{ 1|default(value=2) }}", .type),
+        ("{{ [1]|map('string')|length }}", .type), ("{{ {'a': 1}|attr('a') + 1 }}", .undefined),
+        ("{% for x in [1] %}{{ loop([]) }}{% endfor %}", .type),
         ("{{ x.y }}", TemplateError.Kind.undefined), ("{{ 'a' + 1 }}", .type), ("{{ [].append(1) }}", .security),
         ("{{ ''.__class__.__mro__ }}", .security), ("{{ raise_exception('no') }}", .raised),
         ("{{ 1 / 0 }}", .zeroDivision),

@@ -161,7 +161,11 @@ enum PythonFormat {
             if type != "s" { try TemplateRenderer.refuseUndefined(value) }
             result.append(contentsOf: try percent(value, type, form).unicodeScalars)
         }
-        if case .dictionary = argument { return String(result) }
+        // What has items need not be used up, and a missing value would have some.
+        switch argument {
+        case .dictionary, .list, .undefined: return String(result)
+        default: break
+        }
         guard values.isEmpty else { throw TemplateError(.type, "not all arguments converted during string formatting") }
         return String(result)
     }

@@ -116,6 +116,43 @@ enum PythonStrings {
             + lower(String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())))
     }
 
+    /// Whether upper case begins each run of letters with case, and only there.
+    static func isTitle(_ text: String) -> Bool {
+        var (inWord, hasWord) = (false, false)
+        for scalar in text.unicodeScalars {
+            let properties = scalar.properties
+            let isUpper = properties.isUppercase || properties.generalCategory == .titlecaseLetter
+            guard isUpper || properties.isLowercase else {
+                inWord = false
+                continue
+            }
+            guard isUpper != inWord else { return false }
+            (inWord, hasWord) = (true, true)
+        }
+        return hasWord
+    }
+
+    /// Blanks up to the next column that `width` divides for each tab.
+    static func expandTabs(_ text: String, _ width: Int) throws(TemplateError) -> String {
+        let tabs = text.utf8.count(where: { $0 == 9 })
+        guard tabs == 0 || width <= TemplateArithmetic.largestResult / tabs else {
+            throw TemplateError(.limit, "a text that is too long")
+        }
+        var result = String.UnicodeScalarView()
+        var column = 0
+        for scalar in text.unicodeScalars {
+            if scalar == "\t" {
+                let blanks = width > 0 ? width - column % width : 0
+                result.append(contentsOf: repeatElement(" ", count: blanks))
+                column += blanks
+            } else {
+                result.append(scalar)
+                column = scalar == "\n" || scalar == "\r" ? 0 : column + 1
+            }
+        }
+        return String(result)
+    }
+
     static func count(_ part: String, in text: String) -> Int {
         if part.utf8.isEmpty { return text.unicodeScalars.count + 1 }
         return split(text, part).count - 1

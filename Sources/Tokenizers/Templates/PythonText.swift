@@ -29,8 +29,11 @@ enum PythonText {
                 + dictionary.entries.map {
                     representation($0.key, depth: depth + 1) + ": " + representation($0.value, depth: depth + 1)
                 }.joined(separator: ", ") + "}"
+        case .sequence(let sequence): return sequence.representation(parts)
+        case .counter: return "<\(value.kind)>"
         case .namespace: return "<Namespace>"
-        case .macro(let macro): return "<Macro '\(macro.definition.name)'>"
+        case .macro(let macro):
+            return macro.definition.isCaller ? "<Macro anonymous>" : "<Macro \(quoted(macro.definition.name))>"
         case .function(let name), .method(_, let name): return "<function \(name)>"
         case .loop(let loop): return "<LoopContext \(loop.index + 1)/\(loop.elements.count)>"
         }

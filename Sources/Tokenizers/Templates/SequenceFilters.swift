@@ -7,13 +7,19 @@ enum SequenceFilters {
         switch name {
         case "length", "count": return .integer(try length(value))
         case "items":
-            if value.isUndefined { return .list([]) }
-            guard case .dictionary = value else {
+            if value.isUndefined { return generator([]) }
+            guard case .dictionary(let dictionary) = value else {
                 throw TemplateError(.type, "Can only get item pairs from a mapping.")
             }
-            return try TemplateMethods.call("items", of: value, TemplateArguments(), renderer)
+            return generator(dictionary.items)
         case "list": return .list(try renderer.iterate(value))
         case "first", "last":
+            if case .sequence(let sequence) = value, sequence.isOnce {
+                guard name.hasPrefix("f") else {
+                    throw TemplateError(.type, "'\(value.kind)' object is not reversible")
+                }
+                return sequence.first() ?? .undefined("No first item, sequence was empty.")
+            }
             let elements = try renderer.iterate(value)
             return (name.hasPrefix("f") ? elements.first : elements.last)
                 ?? .undefined("No \(name) item, sequence was empty.")
@@ -22,7 +28,10 @@ enum SequenceFilters {
             if case .string(let text) = value {
                 return .string(String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
             }
-            return .list(try renderer.iterate(value).reversed())
+            let elements = try renderer.iterate(value)
+            // Of a generator a list is made first.
+            if case .sequence(let sequence) = value, sequence.isOnce { return .list(elements.reversed()) }
+            return .sequence(TemplateSequence(.reversed, elements.reversed()))
         case "map", "select", "reject", "selectattr", "rejectattr": return try pick(name, value, arguments, renderer)
         case "sort": return .list(try sort(value, arguments, renderer))
         case "dictsort": return try dictionarySort(value, arguments)
@@ -35,11 +44,16 @@ enum SequenceFilters {
         }
     }
 
-    private static func length(_ value: TemplateValue) throws(TemplateError) -> Int {
+    private static func generator(_ elements: [TemplateValue]) -> TemplateValue {
+        .sequence(TemplateSequence(.generator, elements))
+    }
+
+    static func length(_ value: TemplateValue) throws(TemplateError) -> Int {
         switch value {
         case .string(let text): return text.unicodeScalars.count
         case .list(let elements), .tuple(let elements): return elements.count
         case .dictionary(let dictionary): return dictionary.count
+        case .sequence(let sequence) where !sequence.isOnce: return sequence.elements.count
         case .undefined: return 0
         default:
             try TemplateRenderer.refuseUndefined(value)
@@ -88,7 +102,7 @@ enum SequenceFilters {
                     let found = try field(attribute, of: element, renderer)
                     result.append(found.isUndefined ? missing ?? found : found)
                 }
-                return .list(result)
+                return generator(result)
             }
             guard let filter = rest.positional.first?.text else {
                 throw TemplateError(.type, "map requires a filter argument")
@@ -98,7 +112,7 @@ enum SequenceFilters {
                 try renderer.charge(0)
                 result.append(try TemplateFilters.apply(filter, to: element, rest, renderer))
             }
-            return .list(result)
+            return generator(result)
         }
         let attribute = name.hasSuffix("attr") ? rest.positional.first : nil
         if name.hasSuffix("attr") {
@@ -117,7 +131,7 @@ enum SequenceFilters {
                 ?? subject.isTrue
             if holds == wants { result.append(element) }
         }
-        return .list(result)
+        return generator(result)
     }
 
     /// Texts compare in lower case unless told otherwise.
@@ -193,7 +207,7 @@ enum SequenceFilters {
             guard seen.set(key, .none) else { throw TemplateError(.type, "unhashable type: '\(key.kind)'") }
             result.append(element)
         }
-        return .list(result)
+        return generator(result)
     }
 
     private static func extreme(
@@ -269,7 +283,7 @@ enum SequenceFilters {
                 if let fill, part.count < count { part += Array(repeating: fill, count: count - part.count) }
                 result.append(.list(part))
             }
-            return .list(result)
+            return generator(result)
         }
         try renderer.charge(count)
         var start = 0
@@ -280,6 +294,6 @@ enum SequenceFilters {
             result.append(.list(part))
             start += size
         }
-        return .list(result)
+        return generator(result)
     }
 }

@@ -163,6 +163,7 @@ enum TemplateArithmetic {
             return PythonStrings.find(part, in: text) != nil
         case .list(let elements), .tuple(let elements): return elements.contains { $0.equals(element) }
         case .dictionary(let dictionary): return dictionary[element] != nil
+        case .sequence(let sequence): return sequence.rest().contains { $0.equals(element) }
         case .undefined: return false
         default:
             try TemplateRenderer.refuseUndefined(container)

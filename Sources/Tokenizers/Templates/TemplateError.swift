@@ -8,12 +8,19 @@ public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible
         case raised = "TemplateError"
         /// It asks for what a sandbox does not give.
         case security = "SecurityError"
+        /// Something is done with a name or attribute that is missing.
         case undefined = "UndefinedError"
+        /// An operation does not take values of this kind.
         case type = "TypeError"
+        /// An operation does not take this value.
         case value = "ValueError"
+        /// A mapping lacks the key that a format asks for.
         case key = "KeyError"
+        /// A division by zero.
         case zeroDivision = "ZeroDivisionError"
+        /// A number that is too large.
         case overflow = "OverflowError"
+        /// A filter or test that is not there, or anything else that shows when it is reached.
         case runtime = "TemplateRuntimeError"
         /// It took more steps, text or nesting than allowed.
         case limit = "LimitError"

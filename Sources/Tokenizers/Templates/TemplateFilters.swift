@@ -20,6 +20,9 @@ enum TemplateFilters {
         try renderer.charge(text.utf8.count / 16)
         switch name {
         case "default", "d":
+            if arguments.named.contains(where: { $0.name.utf8.elementsEqual("value".utf8) }) {
+                throw TemplateError(.type, "do_default() got multiple values for argument 'value'")
+            }
             let isMissing = value.isUndefined || (arguments.value(1, "boolean")?.isTrue ?? false) && !value.isTrue
             return isMissing ? arguments.value(0, "default_value") ?? .string("") : value
         case "string", "safe": return .string(text)
@@ -42,21 +45,30 @@ enum TemplateFilters {
         case "indent":
             guard value.text != nil else { throw TemplateError(.type, "indent takes text, not \(value.kind)") }
             return .string(try indent(text, arguments))
-        case "truncate": return .string(try truncate(text, arguments))
+        case "truncate":
+            guard value.text != nil else { return try truncated(value, arguments) }
+            return .string(try truncate(text, arguments))
         case "wordcount": return .integer(text.unicodeScalars.split { !ScalarProperties($0.value).isWord }.count)
-        case "urlencode": return .string(urlEncode(text))
+        case "urlencode": return .string(try urlEncode(value, renderer))
         case "escape", "e", "forceescape":
             let escapes = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&#34;"), ("'", "&#39;")]
             return .string(escapes.reduce(text) { PythonStrings.replace($0, $1.0, $1.1) })
         case "tojson": return .string(try json(value, arguments))
         case "int": return try int(value, arguments)
         case "float":
+            try TemplateRenderer.refuseUndefined(value)
             return .float(
                 value.number ?? value.text.flatMap { Double(PythonText.strip($0)) } ?? arguments.value(0, "default")?
                     .number ?? 0)
         case "abs": return try abs(value)
         case "round": return try round(value, arguments)
-        case "attr": return try renderer.attribute(try arguments.text(0, "name") ?? "", of: value)
+        case "attr":
+            let name = try arguments.text(0, "name") ?? ""
+            // An attribute only, never an item.
+            if case .dictionary = value, !TemplateMethods.isKnown(name, of: value) {
+                return .undefined("'dict object' has no attribute '\(name)'")
+            }
+            return try renderer.attribute(name, of: value)
         default: throw TemplateError(.runtime, "No filter named '\(name)' found.")
         }
     }
@@ -85,6 +97,40 @@ enum TemplateFilters {
         guard scalars.count > length + leeway else { return text }
         let head = String(String.UnicodeScalarView(scalars.prefix(max(0, length - end.unicodeScalars.count))))
         return (cutsWords ? head : PythonStrings.splitFromRight(head, " ", 1)[0]) + end
+    }
+
+    /// What is no text is as it is while it is short, and an error beyond.
+    private static func truncated(_ value: TemplateValue, _ arguments: TemplateArguments) throws(TemplateError)
+        -> TemplateValue
+    {
+        let most = (try arguments.whole(0, "length") ?? 255) + (try arguments.whole(3, "leeway") ?? 5)
+        guard try SequenceFilters.length(value) > most else { return value }
+        throw TemplateError(.type, "can only concatenate str to str, not \(value.kind)")
+    }
+
+    /// A text, or the pairs of a mapping or a sequence as a query.
+    private static func urlEncode(_ value: TemplateValue, _ renderer: TemplateRenderer) throws(TemplateError) -> String
+    {
+        var pairs: [TemplateValue] = []
+        switch value {
+        case .dictionary(let dictionary): pairs = dictionary.items
+        case .list, .tuple, .sequence: pairs = try renderer.iterate(value)
+        default: return urlEncode(PythonText.string(value))
+        }
+        var parts: [String] = []
+        for pair in pairs {
+            let halves = try renderer.iterate(pair)
+            guard halves.count == 2 else {
+                throw TemplateError(.value, "\(halves.count) values where 2 were expected")
+            }
+            parts.append(
+                halves.map { half in
+                    // In a query a slash is quoted too, and a blank is a plus.
+                    PythonStrings.replace(
+                        PythonStrings.replace(urlEncode(PythonText.string(half)), "/", "%2F"), "%20", "+")
+                }.joined(separator: "="))
+        }
+        return parts.joined(separator: "&")
     }
 
     private static func urlEncode(_ text: String) -> String {
@@ -117,6 +163,7 @@ enum TemplateFilters {
     private static func int(_ value: TemplateValue, _ arguments: TemplateArguments) throws(TemplateError)
         -> TemplateValue
     {
+        try TemplateRenderer.refuseUndefined(value)
         let base = try arguments.whole(1, "base") ?? 10
         if let whole = value.whole { return .integer(whole) }
         if let number = value.number, let whole = Int(exactly: number.rounded(.towardZero)) { return .integer(whole) }

@@ -1,6 +1,8 @@
 /// The functions of the environment.
 enum TemplateFunctions {
-    private static let names = ["range", "dict", "namespace", "raise_exception", "strftime_now"]
+    private static let names = [
+        "range", "dict", "namespace", "raise_exception", "strftime_now", "joiner", "cycler",
+    ]
 
     /// Jinja2's sandbox makes no longer ranges.
     private static let longestRange = 100_000
@@ -17,6 +19,12 @@ enum TemplateFunctions {
             let namespace = TemplateNamespace()
             namespace.attributes = try dictionary(arguments, renderer)
             return .namespace(namespace)
+        case "joiner": return .counter(TemplateCounter(separator: try arguments.text(0, "sep") ?? ", "))
+        case "cycler":
+            guard !arguments.positional.isEmpty else {
+                throw TemplateError(.runtime, "at least one item has to be provided")
+            }
+            return .counter(TemplateCounter(values: arguments.positional))
         case "raise_exception":
             throw TemplateError(.raised, PythonText.string(arguments.value(0, "message") ?? .string("")))
         default: return .string(renderer.now(try arguments.text(0, "format") ?? "%c"))
@@ -61,8 +69,8 @@ enum TemplateFunctions {
             throw TemplateError(
                 .overflow, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (\(longestRange)).")
         }
-        let values = stride(from: start, to: stop, by: step).map { TemplateValue.integer($0) }
-        try renderer.charge(values.count)
-        return .list(values)
+        let range = TemplateSequence(range: start, stop, step)
+        try renderer.charge(range.elements.count)
+        return .sequence(range)
     }
 }

@@ -6,7 +6,7 @@ enum TemplateMethods {
         "endswith", "replace", "find", "rfind", "index", "count", "join", "format", "isdigit", "isalpha", "isalnum",
         "isspace", "isupper", "islower", "zfill", "ljust", "rjust", "center", "removeprefix", "removesuffix",
         "partition",
-        "rpartition", "casefold", "swapcase", "isnumeric", "isdecimal",
+        "rpartition", "casefold", "swapcase", "isnumeric", "isdecimal", "istitle", "expandtabs",
     ]
     private static let dictionary: Set<String> = ["get", "items", "keys", "values", "copy"]
     private static let list: Set<String> = ["index", "count", "copy"]
@@ -42,9 +42,9 @@ enum TemplateMethods {
                     throw TemplateError(.type, "get expected at least 1 argument, got 0")
                 }
                 return dictionary[key] ?? arguments.value(1, "default") ?? .none
-            case "items": return .list(dictionary.entries.map { .tuple([$0.key, $0.value]) })
-            case "keys": return .list(dictionary.entries.map(\.key))
-            case "values": return .list(dictionary.entries.map(\.value))
+            case "items": return .sequence(TemplateSequence(.items, dictionary.items))
+            case "keys": return .sequence(TemplateSequence(.keys, dictionary.entries.map(\.key)))
+            case "values": return .sequence(TemplateSequence(.values, dictionary.entries.map(\.value)))
             default: return value
             }
         case .list(let elements), .tuple(let elements):
@@ -58,7 +58,12 @@ enum TemplateMethods {
                 return .integer(index)
             default: return value
             }
+        case .counter(let counter):
+            if name.hasPrefix("n") { return counter.next() }
+            counter.reset()
+            return .none
         case .loop(let loop):
+            if name.hasPrefix("ch") { return .bool(loop.memory.hasChanged(arguments.positional)) }
             guard !arguments.positional.isEmpty else { throw TemplateError(.type, "no items for cycling given") }
             return arguments.positional[loop.index % arguments.positional.count]
         default: throw TemplateError(.type, "'\(value.kind)' has no method \(name)")
@@ -84,6 +89,9 @@ enum TextMethods {
                 text.unicodeScalars.reduce(into: "") {
                     $0 += $1.properties.isUppercase ? $1.properties.lowercaseMapping : $1.properties.uppercaseMapping
                 })
+        case "istitle": return .bool(PythonStrings.isTitle(text))
+        case "expandtabs":
+            return .string(try PythonStrings.expandTabs(text, try arguments.whole(0, "tabsize") ?? 8))
         case "startswith", "endswith": return .bool(try isAtEnd(name, of: text, arguments, renderer))
         case "split", "rsplit", "splitlines", "partition", "rpartition": return try split(name, text, arguments)
         case "replace":

@@ -36,6 +36,10 @@ enum TemplateNode: Sendable {
         let name: String
         let parameters: [(name: String, value: TemplateExpression?)]
         let body: [TemplateNode]
+        /// The names that the body reads: `caller`, `varargs` and `kwargs` are given to macros that ask for them only.
+        let reads: Set<String>
+        /// The body of a call block, which has no name.
+        var isCaller = false
     }
 }
 

@@ -111,7 +111,9 @@ extension TemplateParser {
             case "true", "True": return .constant(.bool(true))
             case "false", "False": return .constant(.bool(false))
             case "none", "None": return .constant(.none)
-            default: return .name(token.text)
+            default:
+                namesRead.insert(token.text)
+                return .name(token.text)
             }
         case .string:
             var text = token.text

@@ -9,6 +9,8 @@ struct TemplateParser {
     /// Within `if`, an unknown filter or test is an error only when it is reached.
     private var isSoft = false
     private var loopDepth = 0
+    /// The names that the macro which is being read has read so far.
+    var namesRead: Set<String> = []
 
     static func parse(_ source: String) throws(TemplateError) -> [TemplateNode] {
         var parser = TemplateParser(tokens: try TemplateLexer.tokens(source))
@@ -241,18 +243,21 @@ struct TemplateParser {
         let name = try expectName()
         let parameters = try parameters()
         try expectBlockEnd()
-        let body = try macroBody("endmacro")
-        return .macro(TemplateNode.Macro(name: name, parameters: parameters, body: body))
+        let (body, reads) = try macroBody("endmacro")
+        return .macro(TemplateNode.Macro(name: name, parameters: parameters, body: body, reads: reads))
     }
 
-    private mutating func macroBody(_ end: String) throws(TemplateError) -> [TemplateNode] {
+    private mutating func macroBody(_ end: String) throws(TemplateError) -> (body: [TemplateNode], reads: Set<String>) {
         // A loop around a macro is not one inside it.
-        let loops = loopDepth
-        loopDepth = 0
-        defer { loopDepth = loops }
+        let (loops, names) = (loopDepth, namesRead)
+        (loopDepth, namesRead) = (0, [])
+        defer {
+            loopDepth = loops
+            namesRead.formUnion(names)
+        }
         let body = try hardBody(until: [end]).nodes
         try expectBlockEnd()
-        return body
+        return (body, namesRead)
     }
 
     private mutating func parameters() throws(TemplateError) -> [(name: String, value: TemplateExpression?)] {
@@ -277,8 +282,10 @@ struct TemplateParser {
         let call = try expression()
         guard case .call = call else { throw error("expected call") }
         try expectBlockEnd()
-        let body = try macroBody("endcall")
-        return .call(call, TemplateNode.Macro(name: "caller", parameters: parameters, body: body))
+        let (body, reads) = try macroBody("endcall")
+        return .call(
+            call,
+            TemplateNode.Macro(name: "caller", parameters: parameters, body: body, reads: reads, isCaller: true))
     }
 
     private mutating func with() throws(TemplateError) -> TemplateNode {

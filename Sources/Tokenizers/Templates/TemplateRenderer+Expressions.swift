@@ -92,6 +92,7 @@ extension TemplateRenderer {
     func iterate(_ value: TemplateValue) throws(TemplateError) -> [TemplateValue] {
         switch value {
         case .list(let elements), .tuple(let elements): return elements
+        case .sequence(let sequence): return sequence.rest()
         case .dictionary(let dictionary): return dictionary.entries.map(\.key)
         case .string(let text):
             try charge(text.utf8.count)
@@ -113,6 +114,9 @@ extension TemplateRenderer {
             return namespace.attributes[.string(name)]
                 ?? .undefined("'jinja2.utils.Namespace object' has no attribute '\(name)'")
         case .loop(let loop): return try TemplateLoopFields.field(name, of: loop)
+        case .counter(let counter) where !counter.values.isEmpty:
+            if name == "current" { return counter.current }
+            if name == "next" || name == "reset" { return .method(value, name) }
         case .macro(let macro):
             switch name {
             case "name": return .string(macro.definition.name)
@@ -133,6 +137,8 @@ extension TemplateRenderer {
         switch value {
         case .dictionary(let dictionary):
             if let found = dictionary[index] { return found }
+        case .sequence(let sequence) where sequence.kind == .range:
+            return try item(index, of: .tuple(sequence.elements))
         case .list(let elements), .tuple(let elements):
             if let at = index.whole {
                 let place = at < 0 ? at + elements.count : at
@@ -175,21 +181,26 @@ extension TemplateRenderer {
         }
         let (start, stop, step) = (try bound(start), try bound(stop), try bound(step) ?? 1)
         guard step != 0 else { throw TemplateError(.value, "slice step cannot be zero") }
-        func places(_ count: Int) -> StrideTo<Int> {
+        func bounds(_ count: Int) -> (from: Int, to: Int) {
             func clamp(_ at: Int, _ low: Int, _ high: Int) -> Int { min(max(at < 0 ? at + count : at, low), high) }
             return step > 0
-                ? stride(
-                    from: start.map { clamp($0, 0, count) } ?? 0, to: stop.map { clamp($0, 0, count) } ?? count,
-                    by: step)
-                : stride(
-                    from: start.map { clamp($0, -1, count - 1) } ?? count - 1,
-                    to: stop.map { clamp($0, -1, count - 1) } ?? -1, by: max(step, -Int.max))
+                ? (start.map { clamp($0, 0, count) } ?? 0, stop.map { clamp($0, 0, count) } ?? count)
+                : (
+                    start.map { clamp($0, -1, count - 1) } ?? count - 1, stop.map { clamp($0, -1, count - 1) } ?? -1
+                )
+        }
+        func places(_ count: Int) -> StrideTo<Int> {
+            let (from, to) = bounds(count)
+            return stride(from: from, to: to, by: max(step, -Int.max))
         }
         switch value {
         case .list(let elements):
             try charge(elements.count)
             return .list(places(elements.count).map { elements[$0] })
         case .tuple(let elements): return .tuple(places(elements.count).map { elements[$0] })
+        case .sequence(let sequence) where sequence.kind == .range:
+            let (from, to) = bounds(sequence.elements.count)
+            return .sequence(sequence.slice(places(sequence.elements.count), from: from, to: to, by: step))
         case .string(let text):
             let scalars = Array(text.unicodeScalars)
             try charge(scalars.count)
@@ -216,6 +227,8 @@ extension TemplateRenderer {
         case .macro(let macro): try call(macro, arguments, caller: caller)
         case .function(let name): try TemplateFunctions.call(name, arguments, self)
         case .method(let value, let name): try TemplateMethods.call(name, of: value, arguments, self)
+        case .counter(let counter) where counter.values.isEmpty: counter.next()
+        case .loop(let loop): try again(loop, arguments)
         default: throw TemplateError(.type, "'\(callee.kind)' object is not callable")
         }
     }
@@ -271,7 +284,7 @@ enum TemplateLoopFields {
         case "depth0": return .integer(loop.depth)
         case "previtem": return index > 0 ? loop.elements[index - 1] : .undefined("there is no previous item")
         case "nextitem": return index + 1 < count ? loop.elements[index + 1] : .undefined("there is no next item")
-        case "cycle": return .method(.loop(loop), name)
+        case "cycle", "changed": return .method(.loop(loop), name)
         default: return .undefined("'LoopContext object' has no attribute '\(name)'")
         }
     }

@@ -153,10 +153,11 @@ final class TemplateRenderer {
             elements = kept
         }
         var hasCompleted = false
+        let memory = TemplateLoopMemory(loop, scope)
         for index in elements.indices {
             try charge(0)
             let inner = TemplateScope(scope)
-            inner.set("loop", .loop(TemplateLoop(index: index, elements: elements, depth: level)))
+            inner.set("loop", .loop(TemplateLoop(index: index, elements: elements, depth: level, memory: memory)))
             try assign(elements[index], to: loop.target, inner)
             let flow = try run(loop.body, inner, &output)
             if flow == .break { break }
@@ -164,6 +165,20 @@ final class TemplateRenderer {
         }
         // As compiled Jinja2 does it: also when each round was left by break or continue.
         if !hasCompleted { _ = try run(loop.otherwise, TemplateScope(scope), &output) }
+    }
+
+    /// The text of a recursive loop over other elements.
+    func again(_ loop: TemplateLoop, _ arguments: TemplateArguments) throws(TemplateError) -> TemplateValue {
+        let (definition, scope) = (loop.memory.definition, loop.memory.scope)
+        guard definition.isRecursive else {
+            throw TemplateError(.type, "The loop must have the 'recursive' marker to be called recursively.")
+        }
+        var text = ""
+        let elements = arguments.value(0, "iterable") ?? .list([])
+        try nested { () throws(TemplateError) in
+            try self.loop(definition, elements, scope, loop.depth + 1, &text)
+        }
+        return .string(text)
     }
 
     /// The text of a macro called with `arguments`.
@@ -174,6 +189,7 @@ final class TemplateRenderer {
         let definition = macro.definition
         var positional = arguments.positional[...]
         var named = arguments.named
+        if let caller { named.append(("caller", .macro(caller))) }
         for (name, value) in definition.parameters {
             if let argument = positional.popFirst() {
                 scope.set(name, argument)
@@ -185,12 +201,31 @@ final class TemplateRenderer {
                 scope.set(name, .undefined("parameter '\(name)' was not provided"))
             }
         }
-        if let caller { scope.set("caller", .macro(caller)) }
+        try giveRest(positional, named, to: definition, scope)
+        return .string(try text(of: definition.body, scope))
+    }
+
+    /// Gives a macro the arguments that no parameter took, if it reads them.
+    private func giveRest(
+        _ positional: ArraySlice<TemplateValue>, _ named: [(name: String, value: TemplateValue)],
+        to macro: TemplateNode.Macro, _ scope: TemplateScope
+    ) throws(TemplateError) {
+        var named = named
+        if macro.reads.contains("caller") {
+            let place = named.lastIndex { $0.name.utf8.elementsEqual("caller".utf8) }
+            scope.set("caller", place.map { named.remove(at: $0).value } ?? .undefined("No caller defined"))
+        }
+        if !macro.reads.contains("kwargs"), let (name, _) = named.first {
+            throw TemplateError(.type, "macro '\(macro.name)' takes no keyword argument '\(name)'")
+        }
+        if !macro.reads.contains("varargs"), !positional.isEmpty {
+            throw TemplateError(
+                .type, "macro '\(macro.name)' takes not more than \(macro.parameters.count) argument(s)")
+        }
         scope.set("varargs", .tuple(Array(positional)))
         var rest = TemplateDictionary()
         for (name, value) in named { rest.set(.string(name), value) }
         scope.set("kwargs", .dictionary(rest))
-        return .string(try text(of: definition.body, scope))
     }
 }
 

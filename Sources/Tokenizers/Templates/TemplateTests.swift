@@ -26,16 +26,25 @@ enum TemplateTests {
         case "boolean": if case .bool = value { return true } else { return false }
         case "true": if case .bool(true) = value { return true } else { return false }
         case "false": if case .bool(false) = value { return true } else { return false }
-        case "iterable", "sequence": return isIterable(value)
+        case "iterable": return isIterable(value)
+        case "sequence":
+            if case .sequence(let sequence) = value { return sequence.kind == .range }
+            return isIterable(value)
         case "callable":
             switch value {
             case .macro, .function, .method: return true
+            case .counter(let counter): return counter.values.isEmpty
             default: return false
             }
         case "even": return try whole(value) % 2 == 0
         case "odd": return try whole(value) % 2 != 0
         case "divisibleby":
-            let divisor = try whole(other)
+            guard value.whole != nil, let divisor = other.whole else {
+                guard let a = value.number, let b = other.number, b != 0 else {
+                    return try whole(value) % whole(other) == 0
+                }
+                return a.truncatingRemainder(dividingBy: b) == 0
+            }
             guard divisor != 0 else { throw TemplateError(.zeroDivision, "integer division or modulo by zero") }
             return try whole(value) % divisor == 0
         case "eq", "equalto", "==": return value.equals(other)
@@ -52,8 +61,13 @@ enum TemplateTests {
         case "upper":
             return PythonText.string(value).unicodeScalars.contains { $0.properties.isCased }
                 && !PythonText.string(value).unicodeScalars.contains { $0.properties.isLowercase }
-        case "filter": return TemplateFilters.isKnown(PythonText.string(value))
-        case "test": return isKnown(PythonText.string(value))
+        case "filter", "test":
+            switch value {
+            case .list, .dictionary: throw TemplateError(.type, "unhashable type: '\(value.kind)'")
+            default: break
+            }
+            guard let known = value.text else { return false }
+            return name.hasPrefix("f") ? TemplateFilters.isKnown(known) : isKnown(known)
         case "escaped": return false
         default: throw TemplateError(.runtime, "No test named '\(name)' found.")
         }
@@ -61,7 +75,7 @@ enum TemplateTests {
 
     private static func isIterable(_ value: TemplateValue) -> Bool {
         switch value {
-        case .string, .list, .tuple, .dictionary, .undefined: true
+        case .string, .list, .tuple, .dictionary, .sequence, .undefined: true
         default: false
         }
     }

@@ -11,6 +11,8 @@ indirect enum TemplateValue: Sendable {
     case list([TemplateValue])
     case tuple([TemplateValue])
     case dictionary(TemplateDictionary)
+    case sequence(TemplateSequence)
+    case counter(TemplateCounter)
     case namespace(TemplateNamespace)
     case macro(TemplateMacro)
     /// A function of the environment, by name.
@@ -28,6 +30,7 @@ struct TemplateDictionary: Sendable {
     private var places: [[UInt8]: Int] = [:]
 
     var count: Int { entries.count }
+    var items: [TemplateValue] { entries.map { .tuple([$0.key, $0.value]) } }
 
     subscript(key: TemplateValue) -> TemplateValue? {
         guard let name = TemplateDictionary.name(key) else { return nil }
@@ -91,6 +94,7 @@ struct TemplateLoop: Sendable {
     let index: Int
     let elements: [TemplateValue]
     let depth: Int
+    let memory: TemplateLoopMemory
 }
 
 /// Names and their values, one scope within another.
@@ -125,7 +129,8 @@ extension TemplateValue {
         case .list(let elements), .tuple(let elements): !elements.isEmpty
         case .dictionary(let dictionary): dictionary.count > 0
         case .unsafe: false
-        case .namespace, .macro, .function, .method, .loop: true
+        case .sequence(let sequence): sequence.isOnce || !sequence.elements.isEmpty
+        case .namespace, .macro, .function, .method, .loop, .counter: true
         }
     }
 
@@ -168,6 +173,8 @@ extension TemplateValue {
         case .list: "list"
         case .tuple: "tuple"
         case .dictionary: "dict"
+        case .sequence(let sequence): sequence.kind.rawValue
+        case .counter(let counter): counter.values.isEmpty ? "Joiner" : "Cycler"
         case .namespace: "Namespace"
         case .macro: "Macro"
         case .function, .method: "function"
@@ -185,6 +192,8 @@ extension TemplateValue {
             return a.count == b.count && zip(a, b).allSatisfy { $0.equals($1, depth: depth + 1) }
         case (.dictionary(let a), .dictionary(let b)):
             return a.count == b.count && a.entries.allSatisfy { b[$0.key]?.equals($0.value, depth: depth + 1) ?? false }
+        case (.sequence(let a), .sequence(let b)): return a.equals(b, depth: depth + 1)
+        case (.counter(let a), .counter(let b)): return a === b
         case (.namespace(let a), .namespace(let b)): return a === b
         case (.macro(let a), .macro(let b)): return a === b
         case (.function(let a), .function(let b)): return a.utf8.elementsEqual(b.utf8)
