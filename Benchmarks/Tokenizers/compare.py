@@ -173,6 +173,8 @@ def encoding_tables(arguments, texts, size, path, folder):
     print("|---|---|---|---|---|---|")
     server = Server()
     for title, load, makers in contenders(arguments.data, folder):
+        if arguments.vocabulary not in title:
+            continue
         server.ask("load", *load)
         server.ask("time", path, 1)
         peers = []
@@ -245,6 +247,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder of vocabularies")
     parser.add_argument("--megabytes", type=float, default=6, help="how much text to take (default 6)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--vocabulary", default="", help="only those whose title holds this")
     parser.add_argument("--only", choices=["encode", "train"])
     parser.add_argument("files", nargs="+", help="texts: prose, code, markup")
     arguments = parser.parse_args()

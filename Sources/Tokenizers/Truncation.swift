@@ -2,14 +2,19 @@
 public struct Truncation: Sendable, Equatable {
     /// Which of two texts gives way.
     public enum Strategy: String, Sendable {
+        /// The longer one, token by token.
         case longestFirst = "LongestFirst"
+        /// The first.
         case onlyFirst = "OnlyFirst"
+        /// The second.
         case onlySecond = "OnlySecond"
     }
 
     /// The end at which tokens go.
     public enum Direction: String, Sendable {
+        /// At the beginning.
         case left = "Left"
+        /// At the end.
         case right = "Right"
     }
 
@@ -98,6 +103,7 @@ public struct Padding: Sendable, Equatable {
     public enum Length: Sendable, Equatable {
         /// That of the longest text.
         case longest
+        /// So many tokens.
         case fixed(Int)
     }
 

@@ -1,9 +1,14 @@
 /// The published vocabularies of tiktoken: their pattern and their special tokens.
 public enum TiktokenEncoding: String, Sendable, CaseIterable {
+    /// GPT-2, 50,257 tokens.
     case gpt2
+    /// GPT-3; the same tokens.
     case r50k = "r50k_base"
+    /// Codex, 50,281 tokens: runs of blanks besides.
     case p50k = "p50k_base"
+    /// GPT-3.5 and GPT-4, 100,277 tokens.
     case cl100k = "cl100k_base"
+    /// GPT-4o, 200,019 tokens.
     case o200k = "o200k_base"
 
     /// The regular expression that texts are split by.
