@@ -19,6 +19,7 @@ public struct Tokenizer: Sendable {
     /// The chat template that came with the vocabulary, if any.
     public let chatTemplate: String?
 
+    private static let longestKept = 1 << 16
     private let workspaces = WorkspacePool()
     private let frame: SpecialFrame?
     private let direct: DirectPattern?
@@ -120,8 +121,7 @@ public struct Tokenizer: Sendable {
         }
         var workspace = workspaces.take()
         defer { workspaces.give(workspace) }
-        workspace.output.ids = ids
-        ids = []
+        workspace.output.removeAll()
         if addSpecialTokens { workspace.output.ids += frame.before }
         if let direct, text.count <= Int(Int32.max) {
             try encodeDirectly(text, direct, parseSpecialTokens, &workspace)
@@ -135,8 +135,9 @@ public struct Tokenizer: Sendable {
             }
         }
         if addSpecialTokens { workspace.output.ids += frame.after }
-        ids = workspace.output.ids
-        workspace.output.removeAll()
+        // One array of the right size, instead of one that grows; a very long one is not kept.
+        ids += workspace.output.ids
+        if workspace.output.ids.count > Tokenizer.longestKept { workspace.output = TokenOutput() }
     }
 
     /// Cuts the text by the one pattern that there is, without a copy of it.

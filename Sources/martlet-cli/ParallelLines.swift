@@ -1,3 +1,4 @@
+import MartletTensors
 import MartletTokenizers
 
 #if canImport(Glibc)
@@ -18,8 +19,8 @@ final class ParallelLines: @unchecked Sendable {
     private let work: (_ lines: [UInt8], _ result: inout [UInt8]) throws -> Void
     private let threads: Int
     private var reader: InputLines
-    private let mutex = unsafe UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let moved = unsafe UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let moved = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     // What follows is touched with the mutex held.
     private var nextRead = 0

@@ -87,7 +87,7 @@ struct TokenizeCommand: ParsableCommand {
             }
         }
         var isFirst = true
-        try chunks.run { [json] part in
+        try chunks.run { [json] (part: [UInt8]) in
             guard !part.isEmpty else { return }
             if json { Output.write(isFirst ? "[" : ",") }
             isFirst = false

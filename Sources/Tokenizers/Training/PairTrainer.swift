@@ -97,6 +97,7 @@ struct PairTrainer: ~Copyable {
         }
         heap.order()
         while symbols.count < size, var top = heap.first {
+            memory.breathe()
             let current = pairs.count(top.pair)
             if top.count != current {
                 // The pair has become rarer since; it goes back to where it belongs.

@@ -191,12 +191,12 @@ private final class Shares: @unchecked Sendable {
         }
         self.cuts = cuts + [block.count]
         self.count = count
-        results = [WordCounter](repeating: WordCounter(), count: count)
+        results = (0..<count).map { _ in WordCounter() }
     }
 
     func count(_ index: Int, _ recipe: TrainingRecipe) {
-        var words = WordCounter()
-        recipe.count(block[cuts[index]..<cuts[index + 1]], into: &words)
+        let words = WordCounter()
+        recipe.count(block[cuts[index]..<cuts[index + 1]], into: words)
         lock.withLock { results[index] = words }
     }
 }

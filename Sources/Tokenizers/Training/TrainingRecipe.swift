@@ -32,7 +32,7 @@ struct TrainingRecipe: Sendable {
     }
 
     /// Counts the words of the lines of `text`, which is valid UTF-8.
-    func count(_ text: ArraySlice<UInt8>, into words: inout WordCounter) {
+    func count(_ text: ArraySlice<UInt8>, into words: WordCounter) {
         var start = text.startIndex
         while start < text.endIndex {
             var end = text[start...].firstIndex(of: 10).map { $0 + 1 } ?? text.endIndex

@@ -25,16 +25,15 @@ struct WordRuns: ~Copyable {
 
     /// Takes in counted words.
     mutating func merge(_ words: WordCounter, limit: Int) throws(TrainingError) {
-        let span = words.bytes.span
-        for word in 0..<words.count {
-            try add(span.extracting(words.range(word)), times: words.counts[word], limit: limit)
+        try words.forEach(inOrder: false) { word, count throws(TrainingError) in
+            try add(word, times: count, limit: limit)
         }
     }
 
     /// Writes what is in memory to a run of its own.
     private mutating func spill() throws(TrainingError) {
         let run = try RunFile()
-        for word in rest.order { try run.put(rest.bytes.span.extracting(rest.range(word)), rest.counts[word]) }
+        try rest.forEach(inOrder: true) { word, count throws(TrainingError) in try run.put(word, count) }
         try run.flush()
         runs.append(run)
         rest = WordCounter()
@@ -51,7 +50,7 @@ struct WordRuns: ~Copyable {
     ) throws(TrainingError) {
         if !runs.isEmpty, rest.count > 0 { try spill() }
         guard runs.isEmpty else { return try WordRuns.merge(runs, body) }
-        for word in rest.order { try body(rest.bytes.span.extracting(rest.range(word)), rest.counts[word]) }
+        try rest.forEach(inOrder: true, body)
     }
 
     private static func merge(

@@ -207,10 +207,11 @@ def byte_offsets(text, offsets):
 
 
 def is_random(pipeline, reference):
-    """Whether two added tokens become one text: the reference then finds one or the other, by a hash that each process draws anew."""
+    """Whether two added tokens become one text: the reference then finds one or the other, by a hash that each process draws anew. Or
+    whether one becomes empty, which it finds between any two scalars."""
     contents = [token["content"] for token in pipeline["added_tokens"] if token["normalized"]]
     forms = [reference.normalizer.normalize_str(content) if reference.normalizer else content for content in contents]
-    return len(set(forms)) < len(forms)
+    return len(set(forms)) < len(forms) or "" in forms
 
 
 def compare(martlet, reference, samples):

@@ -4,6 +4,7 @@ python3 templates.py [--seed N] [--count N]   Prints what differs: texts, or one
 """
 
 import argparse
+import copy
 import json
 import random
 import sys
@@ -141,7 +142,7 @@ def main():
     differences = []
     for source, answer in zip(sources, answers):
         try:
-            theirs = sandbox.from_string(source).render(**VARIABLES)
+            theirs = sandbox.from_string(source).render(**copy.deepcopy(VARIABLES))  # The reference's sandbox lets some of them be changed.
         except Exception as error:
             if "error" in answer:
                 failed += 1
