@@ -17,11 +17,14 @@ final class TrainingMemory {
     private let baseline: Int
     private let status: Int32
     private var untilCheck = 0
+    /// More in memory than this, and pages are let go of.
+    private var most: Int
 
     init(limit: Int) {
         self.limit = limit
         status = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         baseline = TrainingMemory.resident(status)
+        most = baseline + limit / 8 * 7
     }
 
     deinit { if status >= 0 { close(status) } }
@@ -54,10 +57,12 @@ final class TrainingMemory {
     func look() {
         // The system maps 16 pages around each that is asked for, and a word asks for some twenty.
         untilCheck = mapped.isEmpty ? 4096 : 2
-        guard !mapped.isEmpty, TrainingMemory.resident(status) > baseline + limit / 8 * 7 else { return }
+        guard !mapped.isEmpty, TrainingMemory.resident(status) > most else { return }
         for (address, bytes) in mapped.values {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, Int32(MADV_DONTNEED))
         }
+        // What is still there is somebody else's; an eighth of the limit is always left for pages, and not less than the work needs.
+        most = max(baseline + limit / 8 * 7, TrainingMemory.resident(status) + max(limit / 8, 1 << 21))
     }
 
     /// The bytes of this process that are in memory, 0 where the system does not say.
