@@ -10,7 +10,7 @@
 /// Changed by one thread, then read by any number.
 @safe
 final class PagedArray<Element: BitwiseCopyable>: @unchecked Sendable {
-    private static var leastBytes: Int { 1 << 16 }
+    private static var leastBytes: Int { 1 << 12 }
 
     private var base: UnsafeMutablePointer<Element>?
     private(set) var count = 0
