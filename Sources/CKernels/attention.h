@@ -17,7 +17,8 @@ enum {
     KEYS = MARTLET_BLOCK,
     KEY_GROUPS = KEYS / LANES,
     SEGMENT_BLOCKS = MARTLET_SEGMENT / KEYS,
-    HEAD_TILE = 48  // query heads that pass over a block while it is in cache
+    HEAD_TILE = 48,     // query heads that pass over a block while it is in cache
+    STREAM_HEADS = 16   // so few wait for memory more than they compute
 };
 
 /// A tile of query heads; number h is head head[h] of row row[h].
@@ -71,10 +72,27 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
     return choose(visible, scores, splat(-__builtin_inff()));
 }
 
+/// A block's keys and values of one head as they are kept, to be asked for while another block is attended to.
+typedef struct { const uint8_t *keys, *values; size_t key_bytes, value_bytes; } stored_block;
+
+INLINE stored_block block_at(const martlet_attention *work, size_t number) {
+    const size_t key_bytes = martlet_head_bytes(work->block_type, work->head_width);
+    const size_t value_bytes = martlet_head_bytes(work->block_type, work->value_width);
+    const uint8_t *base = work->blocks[number];
+    return (stored_block){base + work->key_head * key_bytes, base + work->key_heads * key_bytes + work->key_head * value_bytes,
+                          key_bytes, value_bytes};
+}
+
+/// Quarter number `part` of `bytes` from p on, into the second-level cache.
+INLINE void foresee_quarter(const uint8_t *p, size_t bytes, size_t part) {
+    for (size_t i = bytes * part / 4; i < bytes * (part + 1) / 4; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 /// One block for a tile: what each head sees of it, and its raw products, then scores, then probabilities.
 typedef struct {
     size_t number;
     const float *keys, *values;
+    const stored_block *next;  // NULL where none follows, or where memory is not what a tile waits for
     key_range ranges[HEAD_TILE];
     float scores[HEAD_TILE][KEYS] __attribute__((aligned(64)));
 } tile_block;
@@ -112,27 +130,28 @@ INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
 }
 
 /// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of the rest.
-INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, float *const *sums) {
+INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, size_t keys,
+                       float *const *sums) {
     float *targets[TILE_ROWS];
     UNROLL for (int r = 0; r < rows; r++) targets[r] = sums[r];
     size_t column = 0;
     for (; column + PANEL_GROUPS * LANES <= width; column += PANEL_GROUPS * LANES) {
-        dense_panel(rows, false, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_panel(rows, false, probabilities, values + column, width, LANES, keys, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += PANEL_GROUPS * LANES;
     }
     // One group alone would wait for its own sums; two need the registers of AVX-512.
     for (; TILE_GROUPS == PANEL_GROUPS && column + 2 * LANES <= width; column += 2 * LANES) {
-        dense_tile(rows, 2, false, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_tile(rows, 2, false, probabilities, values + column, width, LANES, keys, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += 2 * LANES;
     }
     for (; column + LANES <= width; column += LANES) {
-        dense_tile(rows, 1, false, probabilities, values + column, width, LANES, KEYS, targets);
+        dense_tile(rows, 1, false, probabilities, values + column, width, LANES, keys, targets);
         UNROLL for (int r = 0; r < rows; r++) targets[r] += LANES;
     }
     if (column == width) return;
     float rest[KEYS * LANES] __attribute__((aligned(64)));
-    for (size_t k = 0; k < KEYS; k++) store(rest + k * LANES, load_some(values + k * width + column, width - column));
-    dense_tile(rows, 1, false, probabilities, rest, LANES, LANES, KEYS, targets);
+    for (size_t k = 0; k < keys; k++) store(rest + k * LANES, load_some(values + k * width + column, width - column));
+    dense_tile(rows, 1, false, probabilities, rest, LANES, LANES, keys, targets);
 }
 
 /// Raw products of `rows` heads from head h on with the block's keys.
@@ -145,7 +164,13 @@ INLINE void multiply_keys(int rows, const head_tile *tile, tile_block *block, si
         queries[r] = work->queries + row * work->query_stride + head * work->head_width;
         scores[r] = block->scores[h + (size_t)r];
     }
-    dense_panel(rows, true, queries, block->keys, LANES, work->head_width * LANES, work->head_width, scores);
+    const size_t width = work->head_width, parts = block->next && h == 0 ? 4 : 1;
+    for (size_t part = 0; part < parts; part++) {
+        const size_t from = width * part / parts, end = width * (part + 1) / parts;
+        if (parts > 1) foresee_quarter(block->next->keys, block->next->key_bytes, part);
+        dense_panel(rows, part == 0, queries, block->keys + from * LANES, LANES, width * LANES, end - from, scores);
+        UNROLL for (int r = 0; r < rows; r++) queries[r] += end - from;
+    }
 }
 
 /// The sums of `rows` heads from head h on; a head that does not see the block adds to a row that nobody reads.
@@ -156,36 +181,51 @@ INLINE void multiply_values(int rows, head_tile *tile, const tile_block *block, 
         probabilities[r] = block->scores[h + (size_t)r];
         sums[r] = tile->sums + (sees(block, h + (size_t)r) ? h + (size_t)r : HEAD_TILE) * tile->padded;
     }
-    add_values(rows, probabilities, block->values, tile->work->value_width, sums);
+    const size_t width = tile->work->value_width, parts = block->next && h == 0 ? 4 : 1;
+    for (size_t part = 0; part < parts; part++) {
+        const size_t keys = KEYS / parts;
+        if (parts > 1) foresee_quarter(block->next->values, block->next->value_bytes, part);
+        add_values(rows, probabilities, block->values + part * keys * width, width, keys, sums);
+        UNROLL for (int r = 0; r < rows; r++) probabilities[r] += keys;
+    }
 }
 
-/// Whether any of the heads that make one micro-kernel tile sees the block.
-INLINE bool any_sees(const tile_block *block, size_t h, size_t count) {
-    for (size_t end = h + TILE_ROWS < count ? h + TILE_ROWS : count; h < end; h++)
+/// Whether any of `rows` heads from head h on sees the block.
+INLINE bool any_sees(const tile_block *block, size_t h, size_t rows) {
+    for (size_t end = h + rows; h < end; h++)
         if (sees(block, h)) return true;
     return false;
 }
 
+/// Heads of each micro-kernel tile, as even as they can be: one row alone waits for its own sums.
+INLINE size_t even_rows(size_t count) {
+    const size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+    return (count + tiles - 1) / tiles;
+}
+
 /// Keys first for all heads, then values for all, so that each part stays in the first-level cache.
-static void attend_block(head_tile *tile, size_t number) {
+static void attend_block(head_tile *tile, size_t number, const stored_block *next) {
     const martlet_attention *work = tile->work;
+    const stored_block stored = block_at(work, number);
     tile_block block;
     block.number = number;
-    const size_t key_bytes = martlet_head_bytes(work->block_type, work->head_width);
-    const uint8_t *base = (const uint8_t *)work->blocks[number] + work->key_head * key_bytes;
-    block.keys = widen_keys(work->block_type, base, work->head_width, tile->wide);
-    base = (const uint8_t *)work->blocks[number] + work->key_heads * key_bytes +
-           work->key_head * martlet_head_bytes(work->block_type, work->value_width);
-    block.values = widen_values(work->block_type, base, work->value_width, tile->wide + work->head_width * KEYS);
+    block.next = next;
+    block.keys = widen_keys(work->block_type, stored.keys, work->head_width, tile->wide);
+    block.values = widen_values(work->block_type, stored.values, work->value_width, tile->wide + work->head_width * KEYS);
     for (size_t h = 0; h < tile->count; h++) block.ranges[h] = visible_keys(work, tile->row[h], number);
-    for (size_t h = 0; h < tile->count; h += TILE_ROWS)
-        if (any_sees(&block, h, tile->count)) FOR_TILE_ROWS(tile->count - h, multiply_keys, tile, &block, h)
+    const size_t step = even_rows(tile->count);
+    for (size_t h = 0, rows = step; h < tile->count; h += rows) {
+        if (rows > tile->count - h) rows = tile->count - h;
+        if (any_sees(&block, h, rows)) FOR_TILE_ROWS(rows, multiply_keys, tile, &block, h)
+    }
     for (size_t h = 0; h < tile->count; h++)
         if (sees(&block, h)) raise_maximum(tile, &block, h);
     for (size_t h = 0; h < tile->count; h++)
         if (sees(&block, h)) soften(tile, &block, h);
-    for (size_t h = 0; h < tile->count; h += TILE_ROWS)
-        if (any_sees(&block, h, tile->count)) FOR_TILE_ROWS(tile->count - h, multiply_values, tile, &block, h)
+    for (size_t h = 0, rows = step; h < tile->count; h += rows) {
+        if (rows > tile->count - h) rows = tile->count - h;
+        if (any_sees(&block, h, rows)) FOR_TILE_ROWS(rows, multiply_values, tile, &block, h)
+    }
 }
 
 /// The blocks that any row of the tile sees.
@@ -209,7 +249,12 @@ static void attend_tile(head_tile *tile, size_t segment) {
     if (blocks.high > end) blocks.high = end;
     for (size_t h = 0; h < tile->count; h++) tile->maximum[h] = -__builtin_inff(), tile->total[h] = 0;
     memset(tile->sums, 0, tile->count * tile->padded * sizeof(float));
-    for (size_t block = blocks.low; block < blocks.high; block++) attend_block(tile, block);
+    for (size_t block = blocks.low; block < blocks.high; block++) {
+        stored_block next;
+        const bool streams = tile->count <= STREAM_HEADS && block + 1 < blocks.high;
+        if (streams) next = block_at(tile->work, block + 1);
+        attend_block(tile, block, streams ? &next : NULL);
+    }
 }
 
 /// (sums, maximum, total) ← merged with a later segment's. An empty segment changes nothing.

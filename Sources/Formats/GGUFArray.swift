@@ -68,6 +68,21 @@ internal import MartletTensors
         }
     }
 
+    /// The strings end to end, and where each ends, or nil when the elements are none.
+    public var joinedByteStrings: (bytes: [UInt8], ends: [Int])? {
+        guard kind == .string else { return nil }
+        return cursor { cursor in
+            var (bytes, ends): ([UInt8], [Int]) = ([], [])
+            bytes.reserveCapacity(range.count - 8 * count)
+            ends.reserveCapacity(count)
+            for _ in 0..<count {
+                if let string = unsafe cursor.takeString() { unsafe bytes.append(contentsOf: string) }
+                ends.append(bytes.count)
+            }
+            return (bytes, ends)
+        }
+    }
+
     /// The elements as integers, of whatever width, or nil for another kind or a value past `Int`.
     public var integers: [Int]? {
         switch kind {

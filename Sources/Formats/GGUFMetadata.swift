@@ -47,6 +47,10 @@ public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
     public func byteStrings(_ key: String) throws(FormatError) -> [[UInt8]]? {
         try value(key, "an array of strings") { $0.arrayValue?.byteStrings }
     }
+    /// Strings end to end, and where each ends.
+    public func joinedByteStrings(_ key: String) throws(FormatError) -> (bytes: [UInt8], ends: [Int])? {
+        try value(key, "an array of strings") { $0.arrayValue?.joinedByteStrings }
+    }
     public func integers(_ key: String) throws(FormatError) -> [Int]? {
         try value(key, "an array of integers") { $0.arrayValue?.integers }
     }

@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletGeneration
 public import MartletLayers
 package import MartletModels
@@ -53,7 +54,10 @@ public final class LanguageModel: Sendable {
             let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
             let device = Device(threads: threads)
             let decoder = try file.decoder(on: device)
-            return try LanguageModel(file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
+            let model = try LanguageModel(
+                file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
+            file.tensors.release()
+            return model
         }.value
     }
 

@@ -42,14 +42,17 @@ package enum ModelText {
         let metadata = gguf.metadata
         func key(_ name: String) -> String { "tokenizer.ggml." + name }
         func id(_ name: String) throws -> Int32? { try metadata.integer(key(name)).flatMap { Int32(exactly: $0) } }
-        guard let model = try metadata.string(key("model")), let tokens = try metadata.byteStrings(key("tokens")) else {
+        func strings(_ name: String) throws -> ByteStrings? {
+            try metadata.joinedByteStrings(key(name)).map { ByteStrings(bytes: $0.bytes, ends: $0.ends) }
+        }
+        guard let model = try metadata.string(key("model")), let tokens = try strings("tokens") else {
             throw ModelError(
                 "\(gguf.path): the file has no vocabulary (tokenizer.ggml.model and tokenizer.ggml.tokens)")
         }
         var vocabulary = GGUFVocabulary(model: model, pre: try metadata.string(key("pre")), tokens: tokens)
         vocabulary.scores = try metadata.floats(key("scores")) ?? []
         vocabulary.types = try (metadata.integers(key("token_type")) ?? []).map { Int32(clamping: $0) }
-        vocabulary.merges = try metadata.byteStrings(key("merges")) ?? []
+        vocabulary.merges = try strings("merges") ?? []
         vocabulary.beginningID = try id("bos_token_id")
         vocabulary.endID = try id("eos_token_id")
         vocabulary.otherEndIDs = try ["eot_token_id", "eom_token_id"].compactMap { try id($0) }

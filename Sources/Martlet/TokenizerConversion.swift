@@ -79,7 +79,7 @@ package enum TokenizerConversion {
         func set(_ key: String, _ id: Int32?) {
             if let id, id >= 0 { metadata["tokenizer.ggml." + key] = .uint32(UInt32(id)) }
         }
-        func strings(_ bytes: [[UInt8]]) -> GGUFValue {
+        func strings(_ bytes: ByteStrings) -> GGUFValue {
             .array(GGUFArray(bytes.map { String(decoding: $0, as: UTF8.self) }))
         }
         metadata["tokenizer.ggml.model"] = .string(vocabulary.model)

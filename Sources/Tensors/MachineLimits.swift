@@ -35,7 +35,8 @@ public struct MachineLimits: Sendable, Hashable, Codable {
 
     private static func bandwidth(on device: Device, seconds: Double) -> Double {
         let chunk = 64 << 20
-        let pieces = max(4, device.threads * 2)
+        let wanted = max(256 << 20, 2 * Processors.lastLevelCache())
+        let pieces = max(device.threads * 2, min(wanted, Processor.memory.available / 4) / chunk, 4)
         let memory = Storage(bytes: chunk * pieces)
         unsafe memory.mutablePointer.initializeMemory(as: UInt8.self, repeating: 1, count: memory.bytes)
         return best(seconds: seconds) {

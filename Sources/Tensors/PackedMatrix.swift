@@ -23,17 +23,13 @@ public struct PackedMatrix: Sendable {
         storage = device.weights.take(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
     }
 
-    /// Packs some panels of the matrix that this was made for. A mapped file's pages are let go as soon as they have been read, so that no
-    /// large matrix is in memory twice.
+    /// Packs some panels of the matrix that this was made for.
     func pack(_ matrix: Tensor, panels: Range<Int>) {
-        let (panel, bytes) = (Int(MARTLET_PANEL), martlet_panel_bytes(type.kernelType, inputs))
-        let source =
-            panels.lowerBound * panel * matrix.rowBytes..<min(panels.upperBound * panel, outputs) * matrix.rowBytes
+        let bytes = martlet_panel_bytes(type.kernelType, inputs)
         storage.populate(panels.lowerBound * bytes..<panels.upperBound * bytes)
         unsafe martlet_pack(
             type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,
             panels.lowerBound, panels.upperBound)
-        matrix.storage.release(matrix.byteOffset + source.lowerBound..<matrix.byteOffset + source.upperBound)
     }
 
     var panels: Int { (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) }

@@ -9,6 +9,15 @@ package final class PackingQueue {
         let matrix: PackedMatrix
         let stored: Tensor
         let panels: Range<Int>
+
+        func pack() { matrix.pack(stored, panels: panels) }
+
+        /// Where it comes from in the storage of `stored`.
+        var source: Range<Int> {
+            let panel = Int(MARTLET_PANEL) * stored.rowBytes
+            let lower = stored.byteOffset + panels.lowerBound * panel
+            return lower..<min(stored.byteOffset + stored.bytes, lower + panels.count * panel)
+        }
     }
 
     private var pieces: [Piece] = []
@@ -17,6 +26,9 @@ package final class PackingQueue {
 
     /// About as much as stays in a second-level cache between the system's clearing of the memory and our writing to it.
     private static let pieceBytes = 512 << 10
+
+    /// Pieces whose source is let go together: it interrupts all threads.
+    private static let together = 8
 
     /// The matrix that `stored` `[outputs, inputs]` will be packed into.
     package func add(_ stored: Tensor, on device: Device) -> PackedMatrix {
@@ -28,13 +40,32 @@ package final class PackingQueue {
         return matrix
     }
 
-    /// Packs all that has been added.
+    /// Packs all that has been added. A mapped file's pages are let go soon after they have been read, so that no large model is in memory
+    /// twice.
     package func run(on device: Device) {
-        let pieces = pieces
+        let (pieces, together) = (pieces, PackingQueue.together)
         self.pieces = []
         device.pool.run(chunks: pieces.count) { index in
-            let piece = pieces[index]
-            piece.matrix.pack(piece.stored, panels: piece.panels)
+            pieces[index].pack()
+            // The group before: a piece of it that is still being read comes back by itself.
+            guard (index + 1) % together == 0, index >= together else { return }
+            PackingQueue.release(pieces[(index + 1 - 2 * together)..<(index + 1 - together)])
         }
+        PackingQueue.release(pieces[max(0, (pieces.count / together - 1) * together)...])
+    }
+
+    /// Lets the sources of some pieces go, neighbours in one call.
+    private static func release(_ pieces: ArraySlice<Piece>) {
+        let sorted = pieces.sorted { $0.source.lowerBound < $1.source.lowerBound }
+        guard var (storage, range) = sorted.first.map({ ($0.stored.storage, $0.source) }) else { return }
+        for piece in sorted.dropFirst() {
+            if piece.stored.storage === storage, piece.source.lowerBound - range.upperBound < pieceBytes {
+                range = range.lowerBound..<max(range.upperBound, piece.source.upperBound)
+            } else {
+                storage.release(range)
+                (storage, range) = (piece.stored.storage, piece.source)
+            }
+        }
+        storage.release(range)
     }
 }

@@ -30,6 +30,14 @@ package enum Processors {
         }
     }
 
+    /// Bytes of the largest cache of the first processor; 0 where the system does not say.
+    package static func lastLevelCache() -> Int {
+        (0..<8).map { index in
+            let line = lines(of: "/sys/devices/system/cpu/cpu0/cache/index\(index)/size").first ?? ""
+            return (Int(line.filter(\.isNumber)) ?? 0) << (line.hasSuffix("M") ? 20 : line.hasSuffix("K") ? 10 : 0)
+        }.max() ?? 0
+    }
+
     /// The lines of a small text file of the system; none when it cannot be read.
     package static func lines(of path: String) -> [String] {
         guard let file = unsafe fopen(path, "r") else { return [] }

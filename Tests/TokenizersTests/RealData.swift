@@ -48,10 +48,10 @@ enum RealData {
         }
         var file = GGUFVocabulary(
             model: try metadata.string(prefix + "model") ?? "", pre: try metadata.string(prefix + "pre"),
-            tokens: try metadata.byteStrings(prefix + "tokens") ?? [])
+            tokens: ByteStrings(try metadata.byteStrings(prefix + "tokens") ?? []))
         file.scores = try metadata.floats(prefix + "scores") ?? []
         file.types = try (metadata.integers(prefix + "token_type") ?? []).map { Int32(truncatingIfNeeded: $0) }
-        file.merges = try metadata.byteStrings(prefix + "merges") ?? []
+        file.merges = ByteStrings(try metadata.byteStrings(prefix + "merges") ?? [])
         file.beginningID = try id("bos")
         file.endID = try id("eos")
         file.unknownID = try id("unknown")

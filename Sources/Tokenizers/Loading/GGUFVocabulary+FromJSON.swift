@@ -18,10 +18,11 @@ extension GGUFVocabulary {
         let usesBytes = TokenizerFile.stages(root["pre_tokenizer"], "pretokenizers").contains { $0.type == "ByteLevel" }
         self.init(model: usesBytes ? "gpt2" : "llama", tokens: [])
         try readTokens(vocabulary, root["added_tokens"]?.arrayValue ?? [], count: count, source: source)
-        self.merges = merges.compactMap { merge in
-            merge.stringValue.map { Array($0.utf8) }
-                ?? merge.arrayValue.map { Array($0.compactMap(\.stringValue).joined(separator: " ").utf8) }
-        }
+        self.merges = ByteStrings(
+            merges.compactMap { merge in
+                merge.stringValue.map { Array($0.utf8) }
+                    ?? merge.arrayValue.map { Array($0.compactMap(\.stringValue).joined(separator: " ").utf8) }
+            })
         if usesBytes {
             pre = try TokenizerFile.preTokenizer(root)
         } else {
@@ -48,12 +49,13 @@ extension GGUFVocabulary {
             throw .malformed(source: source, offences: ["an id is not from 0 to \(limit - 1)"])
         }
         let total = max(count, (entries.map(\.id).max() ?? -1) + 1)
-        tokens = (0..<total).map { Array("[PAD\($0)]".utf8) }
+        var tokens = (0..<total).map { Array("[PAD\($0)]".utf8) }
         types = Array(repeating: TokenType.unused.rawValue, count: total)
         for entry in entries {
             tokens[entry.id] = entry.content
             types[entry.id] = entry.type.rawValue
         }
+        self.tokens = ByteStrings(tokens)
     }
 
     /// SentencePiece merges what gives the token of the highest score, a `tokenizer.json` in the order of its list: a token's score is

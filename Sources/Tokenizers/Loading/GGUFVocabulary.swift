@@ -21,13 +21,13 @@ public struct GGUFVocabulary: Sendable {
     /// `pre`: the name of the pre-tokenizer, for `gpt2` models.
     public var pre: String?
     /// `tokens`, as bytes: GGUF strings need not be UTF-8.
-    public var tokens: [[UInt8]]
+    public var tokens: ByteStrings
     /// `scores`, one for each token, or none.
     public var scores: [Float] = []
     /// `token_type`, one for each token, or none: see ``TokenType``.
     public var types: [Int32] = []
     /// `merges`: two tokens with a space between.
-    public var merges: [[UInt8]] = []
+    public var merges: ByteStrings = []
     /// `bos_token_id`.
     public var beginningID: Int32?
     /// `eos_token_id`.
@@ -60,7 +60,7 @@ public struct GGUFVocabulary: Sendable {
     public var chatTemplate: String?
 
     /// A vocabulary of these tokens; what else the file says is set afterwards.
-    public init(model: String, pre: String? = nil, tokens: [[UInt8]]) {
+    public init(model: String, pre: String? = nil, tokens: ByteStrings) {
         (self.model, self.pre, self.tokens) = (model, pre, tokens)
     }
 }
@@ -177,7 +177,7 @@ struct GGUFReader {
         rules.fallsBackToBytes = known.tokens != .bytes
         rules.matchesNewlines = known.tokens == .textWithSign
         let model = try BytePairBuilder.build(
-            file.tokens, merges: merges(), rules, namesBytes: known.tokens == .bytes, source: GGUFReader.source,
+            Vocabulary(file.tokens), merges: merges(), rules, namesBytes: known.tokens == .bytes, source: GGUFReader.source,
             dropsUnusable: true)
         var parts = Tokenizer.Parts(model: model)
         var preTokenizers = try known.splits()
@@ -208,7 +208,8 @@ struct GGUFReader {
         var merges: [(ArraySlice<UInt8>, ArraySlice<UInt8>)] = []
         merges.reserveCapacity(file.merges.count)
         var offences: [String] = []
-        for (index, line) in file.merges.enumerated() {
+        for index in file.merges.indices {
+            let line = file.merges.slice(index)
             // The parting space is looked for behind the first byte, as a token may itself be a space.
             guard let space = line.indices.dropFirst().first(where: { line[$0] == UInt8(ascii: " ") }) else {
                 if offences.count < 8 { offences.append("merge \(index) is not two tokens") }
@@ -283,7 +284,7 @@ struct GGUFReader {
         }
         let types = file.tokens.indices.map(type)
         let model = ScoredBytePair.build(
-            tokens: file.tokens, scores: file.scores,
+            tokens: Array(file.tokens), scores: file.scores,
             isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
             unknown: id(file.unknownID) ?? 0, fallsBackToBytes: true)
         var parts = Tokenizer.Parts(model: model)

@@ -103,7 +103,7 @@ enum ModelReader {
             rules.dropout = value
         }
         return try BytePairBuilder.build(
-            tokens, merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
+            Vocabulary(tokens), merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
     }
 
     /// `["a b", …]` or `[["a", "b"], …]`.

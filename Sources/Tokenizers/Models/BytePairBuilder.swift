@@ -19,10 +19,9 @@ enum BytePairBuilder {
     /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer that comes
     ///   last; then the model takes bytes if the vocabulary names all 256.
     static func build<Part: Collection<UInt8>>(
-        _ tokens: [[UInt8]?], merges: [(Part, Part)], _ rules: Rules, namesBytes: Bool, source: String,
+        _ vocabulary: Vocabulary, merges: [(Part, Part)], _ rules: Rules, namesBytes: Bool, source: String,
         dropsUnusable: Bool = false
     ) throws(TokenizerError) -> BytePairModel {
-        let vocabulary = Vocabulary(tokens)
         var entries: [(left: Int32, right: Int32, merge: MergeTable.Merge)] = []
         entries.reserveCapacity(merges.count)
         var offences: [String] = []

@@ -28,6 +28,18 @@ struct Vocabulary: Sendable {
         self.init(builder)
     }
 
+    /// A vocabulary without holes.
+    init(_ tokens: ByteStrings) {
+        precondition(tokens.count <= Vocabulary.maximumCount, "Vocabulary: \(tokens.count) tokens")
+        var builder = Builder(count: tokens.count)
+        builder.bytes.reserveCapacity(tokens.bytes.count)
+        for id in tokens.indices {
+            builder.bytes.append(contentsOf: tokens.slice(id))
+            builder.endToken(isPresent: true)
+        }
+        self.init(builder)
+    }
+
     /// The tokens end to end, before they can be found.
     private struct Builder {
         var bytes: [UInt8] = []

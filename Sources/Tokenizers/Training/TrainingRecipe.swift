@@ -140,7 +140,7 @@ struct TrainingRecipe: Sendable {
         rules.unknownToken = unknown
         let merges = learner.merges.map { (tokens[Int($0.left + shift)], tokens[Int($0.right + shift)]) }
         return try? BytePairBuilder.build(
-            tokens, merges: merges, rules, namesBytes: kind == .byteLevelBytePair, source: "trainer")
+            Vocabulary(tokens), merges: merges, rules, namesBytes: kind == .byteLevelBytePair, source: "trainer")
     }
 
     func addedTokens(_ vocabulary: Vocabulary) -> [AddedToken] {
