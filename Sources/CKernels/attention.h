@@ -3,13 +3,14 @@
 // For one query head and one segment of keys, blocks follow in ascending order:
 //   scores = scale · q·k (one fma per element of the head, ascending), then cap, slope, bias; hidden keys −∞
 //   maximum' = max(maximum, max scores);  f = e^(maximum − maximum');  p = e^(scores − maximum')
-//   total = total · f + Σ p;  sums = fma(p[key], value[key], … sums · f), keys ascending
+//   total = total · f + Σ p;  then dropout zeroes or enlarges p;  sums = fma(p[key], value[key], … sums · f), keys ascending
 // Blocks and segments without a visible key are left out, so they change no bit.
 
 #ifndef MARTLET_ATTENTION_H
 #define MARTLET_ATTENTION_H
 
 #include "elements.h"
+#include "philox.h"
 #include "tile.h"
 #include "widen.h"
 
@@ -118,6 +119,15 @@ INLINE void raise_maximum(head_tile *tile, tile_block *block, size_t h) {
     tile->total[h] *= factor;
 }
 
+/// What dropout multiplies a block's sixty-four weights of one query head by.
+INLINE void dropout_factors(const martlet_attention *work, size_t row, size_t head, size_t block, f32x16 factors[KEY_GROUPS]) {
+    const martlet_attention_dropout *dropout = &work->dropout;
+    const uint64_t query = dropout->first + row * dropout->row_stride + head;
+    u32x16 words[KEY_GROUPS];
+    philox_words(dropout->key, dropout->stream, query << 24 | block * LANES, words);
+    UNROLL for (int g = 0; g < KEY_GROUPS; g++) factors[g] = kept_factor(words[g], dropout->threshold, dropout->factor);
+}
+
 /// Scores to e^(score − maximum), added to the total.
 INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
     const f32x16 base = splat(tile->maximum[h] == -__builtin_inff() ? 0 : tile->maximum[h]);
@@ -127,6 +137,10 @@ INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
         store(block->scores[h] + g * LANES, e[g]);
     }
     tile->total[h] += sum_lanes((e[0] + e[1]) + (e[2] + e[3]));
+    if (tile->work->dropout.threshold == 0) return;
+    f32x16 factors[KEY_GROUPS];
+    dropout_factors(tile->work, tile->row[h], tile->head[h], block->number, factors);
+    UNROLL for (int g = 0; g < KEY_GROUPS; g++) store(block->scores[h] + g * LANES, e[g] * factors[g]);
 }
 
 /// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of the rest.

@@ -1,7 +1,8 @@
 // Gradients of attention for one key head: probabilities are made again block by block from the saved totals (arXiv:2205.14135).
 //
-// Blocks of 64 keys ascend; within one, tiles of 48 (row, head) pairs ascend. With p = e^(score − log total), D = Σ output · d_output:
-//   d_score = p · (d_output · value − D);  d_value += p · d_output;  d_key += d_score · scale · query;  d_query += d_score · scale · key
+// Blocks of 64 keys ascend; within one, tiles of 48 (row, head) pairs ascend. With p = e^(score − log total), D = Σ output · d_output,
+// and m what dropout multiplies p by:
+//   d_score = p · (m · d_output · value − D);  d_value += m · p · d_output;  d_key += d_score · scale · query;  d_query += d_score · scale · key
 
 #ifndef MARTLET_ATTENTION_BACKWARD_H
 #define MARTLET_ATTENTION_BACKWARD_H
@@ -97,12 +98,14 @@ INLINE void score_gradients(back_tile *tile, size_t h, key_range range) {
     const martlet_attention *work = &tile->work->forward;
     const size_t row = row_of(tile, h), head = head_of(tile, h);
     const float log_total = tile->work->log_totals[tile->first + h];
+    f32x16 factors[KEY_GROUPS] = {splat(1), splat(1), splat(1), splat(1)};
+    if (work->dropout.threshold != 0) dropout_factors(work, row, head, tile->block, factors);
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) {
         float *p_place = tile->p[h] + g * LANES, *ds_place = tile->ds[h] + g * LANES;
         const f32x16 products = load(p_place);
         const f32x16 scores = finish_scores(work, row, head, tile->block, (size_t)g * LANES, range, products);
         const f32x16 p = exponential(scores - splat(log_total));
-        f32x16 ds = p * (load(ds_place) - splat(tile->inner[tile->first + h]));
+        f32x16 ds = p * (load(ds_place) * factors[g] - splat(tile->inner[tile->first + h]));
         if (tile->work->d_bias) {
             float *bias = tile->work->d_bias + head * work->bias_head_stride + (ptrdiff_t)row * work->bias_row_stride +
                           (ptrdiff_t)(tile->block * KEYS);
@@ -113,7 +116,7 @@ INLINE void score_gradients(back_tile *tile, size_t h, key_range range) {
             const f32x16 t = hyperbolic_tangent(products * splat(work->scale) / splat(work->cap));
             ds = ds * (splat(1.0f) - t * t);
         }
-        store(p_place, p), store(ds_place, ds * splat(work->scale));
+        store(p_place, p * factors[g]), store(ds_place, ds * splat(work->scale));
     }
 }
 

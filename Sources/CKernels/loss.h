@@ -4,6 +4,7 @@
 #define MARTLET_LOSS_H
 
 #include "gradients.h"
+#include "philox.h"
 
 /// What one pass over a row says of it.
 typedef struct { float maximum, total, sum; } row_totals;
@@ -44,32 +45,6 @@ static void cross_entropy(const martlet_loss *form, float *logits, const int32_t
         if (correct) correct[r] = logits[target] >= row.maximum;
         if (gradients) loss_gradient(form, logits, row, (float)log_total, target, width);
     }
-}
-
-typedef uint64_t u64x16 __attribute__((vector_size(128)));
-
-/// The upper and lower words of a · factor; returns the upper.
-INLINE u32x16 multiply_words(u32x16 a, uint32_t factor, u32x16 *low) {
-    const u64x16 product = __builtin_convertvector(a, u64x16) * (u64x16){factor, factor, factor, factor, factor, factor, factor, factor,
-                                                                          factor, factor, factor, factor, factor, factor, factor, factor};
-    *low = __builtin_convertvector(product, u32x16);
-    return __builtin_convertvector(product >> 32, u32x16);
-}
-
-INLINE u32x16 splat_word(uint32_t x) { return (u32x16)splat_int((int32_t)x); }
-
-/// martlet_philox for the sixteen counters from `counter` on.
-INLINE void philox_words(uint64_t key, uint64_t stream, uint64_t counter, u32x16 words[4]) {
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    u32x16 c0 = splat_word((uint32_t)counter) + (u32x16)lane_numbers(), c1 = splat_word((uint32_t)(counter >> 32));
-    u32x16 c2 = splat_word((uint32_t)stream), c3 = splat_word((uint32_t)(stream >> 32));
-    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
-        u32x16 first_low, second_low;
-        const u32x16 first = multiply_words(c0, 0xD2511F53, &first_low), second = multiply_words(c2, 0xCD9E8D57, &second_low);
-        c0 = second ^ c1 ^ splat_word(k0), c2 = first ^ c3 ^ splat_word(k1);
-        c1 = second_low, c3 = first_low;
-    }
-    words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
 }
 
 /// Element 64 b + 16 j + i takes word j of counter 16 b + i. Counters are multiples of sixteen, so their lower words never carry.

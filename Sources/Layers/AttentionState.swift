@@ -41,7 +41,10 @@ public struct Uncached: AttentionState {
         layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
         let query = inputs.query
-        if inputs.isTracked && recording == .nothing { return attendTracked(form, inputs, rows: rows) }
+        if inputs.isTracked && recording == .nothing {
+            return attendTracked(
+                form, inputs, rows: rows, dropout: rows.training?.attentionDropout(layer: layer, across: false))
+        }
         let device = query.device(for: "attend")
         let result = device.make(query.shape)
         let sequences = rows.sequences
@@ -83,13 +86,14 @@ public struct Uncached: AttentionState {
         let device = query.device(for: "attendAcross")
         let result = device.make(query.shape)
         let (keys, values) = project(source.hidden)
-        let rule = form.scoreRule(keys: 0)
+        var rule = form.scoreRule(keys: 0)
         if recording == .nothing && (query.node ?? keys.node ?? values.node) != nil {
+            rule.dropout = rows.training?.attentionDropout(layer: layer, across: true)
             let parts = zip(rows.sequences, source.ranges).filter { !$0.0.rows.isEmpty }.map { sequence, keys in
                 AttentionPart(
                     span: Architecture.Reach.all.span(of: sequence, length: keys.count), keys: keys, rule: rule)
             }
-            return query.attention(keys: keys, values: values, parts)
+            return query.attention([AttentionSource(keys: keys, values: values)], parts)
         }
         let memories = KeyValueBlocks.filled(keys: keys, values: values, rows: source.ranges, on: device)
         let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
@@ -119,16 +123,22 @@ extension AttentionInputs {
 }
 
 extension Uncached {
-    private func attendTracked(_ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows) -> Tensor {
-        precondition(inputs.global == nil, "Uncached: global positions have no gradients")
+    /// Attention that gradients flow through, and dropout.
+    private func attendTracked(
+        _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows, dropout: Dropout?
+    ) -> Tensor {
+        if let global = inputs.global {
+            return GlobalGradients(form: form, inputs: inputs, global: global, rows: rows, dropout: dropout).attend()
+        }
         let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
             let sequence = rows.sequences[index]
             precondition(sequence.start == 0, "Uncached: a sequence continues, but nothing is remembered")
+            var rule = form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index)
+            rule.dropout = dropout
             return AttentionPart(
-                span: form.reach.span(of: sequence, length: sequence.rows.count), keys: sequence.rows,
-                rule: form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index))
+                span: form.reach.span(of: sequence, length: sequence.rows.count), keys: sequence.rows, rule: rule)
         }
-        return inputs.query.attention(keys: inputs.key, values: inputs.value, parts)
+        return inputs.query.attention([AttentionSource(keys: inputs.key, values: inputs.value)], parts)
     }
 }
 

@@ -52,7 +52,8 @@ package struct Block: Sendable {
             dropped(attention(x, rows, layer: layer, positions: positions, &state), 0)
         }
         func feedForward(_ x: Tensor) -> Tensor {
-            dropped(self.feedForward(x, balance: rows.training?.expertBalance ?? 0), 2)
+            let inner = rows.training?.activationDropout(layer: layer)
+            return dropped(self.feedForward(x, balance: rows.training?.expertBalance ?? 0, dropout: inner), 2)
         }
         switch arrangement {
         case .before, .both:

@@ -32,26 +32,23 @@ package struct DisentangledAttention: Sendable {
     /// - Parameters: `query`, `key` `[rows, heads, headWidth]`; `table` `[2 · span, width]`.
     /// - Returns: for each sequence `[heads, rows, rows]`.
     func callAsFunction(_ query: Tensor, _ key: Tensor, table: Tensor, _ rows: Rows) -> [Tensor] {
-        let (keys, queries) = (keys?(table), queries?(table))
+        let (keys, queries) = (keys.map { heads($0(table)) }, queries.map { heads($0(table)) })
         return rows.sequences.map { sequence in
-            let count = sequence.rows.count
-            let bias = query.device(for: "disentangled").make([form.queryHeads, count, count])
-            for head in 0..<form.queryHeads {
-                bias.setRelativeScores(
-                    head: head, byRow: keys.map { products(query, with: $0, head: head, sequence.rows) },
-                    byKey: queries.map { products(key, with: $0, head: head, sequence.rows) }, scale: form.scale,
-                    column: column)
-            }
-            return bias
+            Tensor.relativeScores(
+                byRow: keys.map { products(query, with: $0, sequence.rows) } ?? [],
+                byKey: queries.map { products(key, with: $0, sequence.rows) } ?? [], scale: form.scale, column: column)
         }
     }
 
-    /// One head's products of rows with positions, `[rows, 2 · span]`.
-    private func products(_ content: Tensor, with positions: Tensor, head: Int, _ rows: Range<Int>) -> Tensor {
-        let device = content.device(for: "disentangled")
-        let columns = head * form.headWidth..<(head + 1) * form.headWidth
-        let own = content.rows(rows).reshaped([rows.count, form.queryWidth]).selecting(columns: columns)
-        return own.multiplied(by: PackedMatrix(positions.selecting(columns: columns), on: device))
+    /// For each head the products of rows with its positions, `[rows, 2 · span]`.
+    private func products(_ content: Tensor, with positions: [Tensor], _ rows: Range<Int>) -> [Tensor] {
+        let own = heads(content.rows(rows).reshaped([rows.count, form.queryWidth]))
+        return zip(own, positions).map { $0.multiplied(byStored: $1) }
+    }
+
+    /// `[rows, heads · headWidth]` to each head's columns.
+    private func heads(_ x: Tensor) -> [Tensor] {
+        (0..<form.queryHeads).map { x.selecting(columns: $0 * form.headWidth..<($0 + 1) * form.headWidth) }
     }
 
     /// The row of the table for a query `distance` after the key.

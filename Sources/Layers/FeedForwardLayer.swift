@@ -22,17 +22,19 @@ package enum FeedForwardLayer: Sendable {
         }
     }
 
-    /// `[rows, width]` to the same shape; `balance` as in ``ExpertsLayer``.
-    package func callAsFunction(_ x: Tensor, balance: Float = 0) -> Tensor {
+    /// `[rows, width]` to the same shape.
+    ///
+    /// - Parameters: `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products, except in experts.
+    package func callAsFunction(_ x: Tensor, balance: Float = 0, dropout: Dropout? = nil) -> Tensor {
         if let (gate, up, down, activation) = stepParts, gate.map({ $0.matrix.type == up.matrix.type }) ?? true {
             return x.fedForward(gate: gate, up: up, activation, down: down)
         }
         switch self {
         case .plain(let up, let activation, let down):
-            return down(up(x, result: up.operands).activated(activation))
+            return down(up(x, result: up.operands).activated(activation).dropped(dropout))
         case .gated(let gate, let activation, let up, let down):
             let projected = Linear.together([gate, up], x, result: up.operands)
-            return down(projected[0].gating(projected[1], activation))
+            return down(projected[0].gating(projected[1], activation).dropped(dropout))
         case .experts(let experts):
             return experts(x, balance: balance)
         }

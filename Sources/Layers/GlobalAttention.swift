@@ -68,14 +68,23 @@ struct GlobalPass {
 
     /// Writes this sequence's rows of `result` `[rows, queryHeads, headWidth]`.
     func attend(into result: Tensor) {
-        let count = sequence.rows.count
         let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
         let rows = globals.map { sequence.rows.lowerBound + $0 }
         let chosen = KeyValueBlocks(
-            form, keys: selecting(inputs.key, rows), values: selecting(inputs.value, rows), rows: 0..<rows.count,
+            form, keys: inputs.key.selecting(rowsOfHeads: rows), values: inputs.value.selecting(rowsOfHeads: rows),
+            rows: 0..<rows.count,
             on: device)
-        let window = form.reach.span(of: sequence, length: count)
-        // Global positions inside the window count once, as part of it.
+        let (before, window, after) = spans
+        inputs.query.attend(to: [(chosen, before), (memory, window), (chosen, after)], rule, into: result)
+        let answers = device.make(global.query.shape)
+        global.query.attend(to: globalMemory, globalSpan, rule, into: answers)
+        result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
+    }
+
+    /// What each row sees: of the global positions those before its window, of the text its window, and the global positions after it.
+    /// Global positions inside the window count once, as part of it.
+    fileprivate var spans: (before: AttentionSpan, window: AttentionSpan, after: AttentionSpan) {
+        let window = form.reach.span(of: sequence, length: sequence.rows.count)
         let before = AttentionSpan(
             rows: sequence.rows, positions: window.positions, lower: window.lower.map { _ in 0 },
             upper: window.lower.map { lower in Int32(firstGlobal(from: Int(lower))) })
@@ -83,10 +92,7 @@ struct GlobalPass {
             rows: sequence.rows, positions: window.positions,
             lower: window.upper.map { upper in Int32(firstGlobal(from: Int(upper))) },
             upper: window.upper.map { _ in Int32(globals.count) })
-        inputs.query.attend(to: [(chosen, before), (memory, window), (chosen, after)], rule, into: result)
-        let answers = device.make(global.query.shape)
-        global.query.attend(to: globalMemory, globalSpan, rule, into: answers)
-        result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
+        return (before, window, after)
     }
 
     /// `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
@@ -114,7 +120,8 @@ struct GlobalPass {
         KeyValueBlocks(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)
     }
 
-    private var globalSpan: AttentionSpan {
+    /// Of the rows of `global.query`.
+    fileprivate var globalSpan: AttentionSpan {
         AttentionSpan(
             rows: firstQuery..<firstQuery + globals.count, positions: globals.map { Int32($0) },
             lower: globals.map { _ in 0 }, upper: globals.map { _ in Int32(sequence.rows.count) })
@@ -122,10 +129,59 @@ struct GlobalPass {
 
     /// How many global positions lie before `position`.
     private func firstGlobal(from position: Int) -> Int { globals.firstIndex { $0 >= position } ?? globals.count }
+}
 
-    private func selecting(_ x: Tensor, _ rows: [Int]) -> Tensor {
-        x.reshaped([x.shape[0], x.shape[1] * x.shape[2]]).selecting(rows: rows).reshaped([
-            rows.count, x.shape[1], x.shape[2],
-        ])
+/// The same for all sequences of a pass, for gradients: ordinary rows see three pieces of keys under one softmax, global ones the whole text.
+struct GlobalGradients {
+    let form: Architecture.Attention
+    let inputs: AttentionInputs
+    let global: GlobalAttention
+    let rows: Rows
+    let dropout: Dropout?
+
+    /// `[rows, queryHeads, headWidth]`, f32.
+    func attend() -> Tensor {
+        let device = inputs.query.device(for: "attend")
+        let (query, key, value) = (inputs.query.asFloat(), inputs.key.asFloat(), inputs.value.asFloat())
+        var (parts, own): ([AttentionPart], [AttentionPart]) = ([], [])
+        var globalRows: [Int] = []
+        for sequence in rows.sequences where !sequence.rows.isEmpty {
+            let pass = GlobalPass(
+                form: form, inputs: inputs, global: global, sequence: sequence, globals: form.globals(of: sequence),
+                firstQuery: globalRows.count, device: device)
+            let chosen = globalRows.count..<globalRows.count + pass.globals.count
+            let (before, window, after) = pass.spans
+            let inWindow = AttentionPart.Piece(span: window, keys: sequence.rows)
+            guard !chosen.isEmpty else {
+                parts.append(AttentionPart([inWindow], rule: rule(dropout)))
+                continue
+            }
+            parts.append(
+                AttentionPart(
+                    [
+                        .init(span: before, keys: chosen, source: 1), inWindow,
+                        .init(span: after, keys: chosen, source: 1),
+                    ], rule: rule(dropout)))
+            own.append(AttentionPart(span: pass.globalSpan, keys: sequence.rows, rule: rule(dropout?.piece(3))))
+            globalRows += pass.globals.map { sequence.rows.lowerBound + $0 }
+        }
+        let chosen = AttentionSource(
+            keys: key.selecting(rowsOfHeads: globalRows), values: value.selecting(rowsOfHeads: globalRows))
+        let attended = query.attention([AttentionSource(keys: key, values: value), chosen], parts)
+        let answers = global.query.attention([AttentionSource(keys: global.key, values: global.value)], own)
+        return attended.replacing(rows: globalRows, with: answers)
+    }
+
+    private func rule(_ dropout: Dropout?) -> ScoreRule {
+        var rule = form.scoreRule(keys: 0)
+        rule.dropout = dropout
+        return rule
+    }
+}
+
+extension Tensor {
+    /// Some rows of `[rows, heads, width]`.
+    fileprivate func selecting(rowsOfHeads rows: [Int]) -> Tensor {
+        reshaped([shape[0], shape[1] * shape[2]]).selecting(rows: rows).reshaped([rows.count, shape[1], shape[2]])
     }
 }

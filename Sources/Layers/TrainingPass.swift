@@ -6,6 +6,10 @@ package struct TrainingPass: Sendable {
 
     /// The share of elements that become zero where a sublayer joins the residual stream, and after the input.
     package var dropout: Float
+    /// The share of attention's weights that become zero.
+    package var attentionDropout: Float = 0
+    /// The share of a feed-forward's inner elements that become zero.
+    package var activationDropout: Float = 0
     /// Of dropout: one value for each pass of a run. The same seed gives the same zeros.
     package var seed: UInt64
     package var expertBalance: Float
@@ -21,9 +25,18 @@ package struct TrainingPass: Sendable {
     }
 
     /// The random numbers of a place: layer −1 is the input.
-    package func dropout(layer: Int, _ site: Int) -> Dropout? {
-        guard dropout > 0 else { return nil }
-        return Dropout(share: dropout, seed: seed, stream: UInt64(stack << 32 | (layer + 1) << 4 | site))
+    package func dropout(layer: Int, _ site: Int) -> Dropout? { dropout(dropout, layer, site) }
+
+    /// Those of a layer's attention, or cross-attention.
+    package func attentionDropout(layer: Int, across: Bool) -> Dropout? {
+        dropout(attentionDropout, layer, across ? 4 : 3)
+    }
+
+    package func activationDropout(layer: Int) -> Dropout? { dropout(activationDropout, layer, 5) }
+
+    private func dropout(_ share: Float, _ layer: Int, _ site: Int) -> Dropout? {
+        guard share > 0 else { return nil }
+        return Dropout(share: share, seed: seed, stream: UInt64(stack << 32 | (layer + 1) << 4 | site))
     }
 }
 

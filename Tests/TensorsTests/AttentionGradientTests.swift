@@ -18,7 +18,7 @@ import Testing
             rows: 0..<Self.rows, positions: Array(indices), lower: indices.map { _ in 0 }, upper: indices.map { $0 + 1 }
         )
         let part = AttentionPart(span: span, keys: 0..<Self.rows, rule: ScoreRule(scale: 0.25))
-        let attended = operands[0].attention(keys: operands[1], values: operands[2], [part])
+        let attended = operands[0].attention([AttentionSource(keys: operands[1], values: operands[2])], [part])
         (attended.asFloat() * device.tensor(values[3], shape: shape)).backward(into: sums)
         return (0..<3).map { sums[$0].values }
     }

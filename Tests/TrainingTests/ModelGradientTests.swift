@@ -10,9 +10,22 @@ import Testing
 @Suite struct ModelGradientTests {
     private static let families = Fixtures.folder + "/families"
 
-    /// One sequence of a family's fixture with what is to be predicted, as `Tools/fixtures/gradients.py` chooses it.
-    private static func example(_ expected: StoredTensors, of architecture: Architecture) throws -> Example {
-        let tokens = try expected.tensor("tokens.1").integers
+    /// One sequence of a family's fixture, so many times, with what is to be predicted, as `Tools/fixtures/gradients.py` chooses it.
+    private static func batch(_ expected: StoredTensors, of architecture: Architecture, copies: Int = 1) throws -> Batch
+    {
+        let globals = (try? expected.tensor("global.0"))?.integers
+        let tokens = try expected.tensor(globals == nil ? "tokens.1" : "tokens.0").integers
+        let example = try example(expected, tokens, of: architecture)
+        var batch = Batch()
+        for _ in 0..<copies {
+            batch.append(example, globals: globals.map { mask in mask.indices.filter { mask[$0] == 1 } })
+        }
+        return batch
+    }
+
+    private static func example(
+        _ expected: StoredTensors, _ tokens: [Int32], of architecture: Architecture
+    ) throws -> Example {
         switch architecture.body {
         case .decoder: return Example(tokens: tokens, targets: tokens.dropFirst() + [Example.ignored])
         case .encoder: return Example(tokens: tokens, targets: tokens.reversed())
@@ -48,14 +61,13 @@ import Testing
         }
     }
 
-    @Test(arguments: ["llama", "gpt2", "bert", "t5", "mixtral"])
+    @Test(arguments: ["llama", "gpt2", "bert", "t5", "mixtral", "deberta-v2", "deberta-v3", "longformer"])
     func equalPyTorch(_ name: String) throws {
         let folder = Self.families + "/" + name
         let file = try ModelFile(path: folder)
         let learner = try Self.learner(file)
         let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        var batch = Batch()
-        batch.append(try Self.example(expected, of: file.architecture))
+        let batch = try Self.batch(expected, of: file.architecture)
         let loss = try learner.accumulate(batch, seed: 0) / Double(batch.targetCount)
         try Self.reference(name) { checkpoint, gradients in
             let stated = try gradients.tensor("loss").values[0]
@@ -71,6 +83,12 @@ import Testing
                 #expect(comparison.withinTolerance, "\(name): \(comparison)")
             }
         }
+    }
+
+    private static var dropout: DropoutShares {
+        var shares = DropoutShares()
+        (shares.residual, shares.attention, shares.activation) = (0.1, 0.2, 0.15)
+        return shares
     }
 
     private static var trainable: [String] {
@@ -89,8 +107,7 @@ import Testing
         let file = try ModelFile(path: folder)
         let learner = try Self.learner(file)
         let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        var batch = Batch()
-        batch.append(try Self.example(expected, of: file.architecture))
+        let batch = try Self.batch(expected, of: file.architecture)
         _ = try learner.accumulate(batch, seed: 0)
         let norm = learner.gradientNorm(scale: 1)
         #expect(norm > 0)
@@ -129,15 +146,15 @@ import Testing
             "\(learner.parameters.names[index]): slopes of \(slopes), the gradient says \(expected)")
     }
 
-    @Test(arguments: ["llama-grouped", "mixtral", "t5", "bloom"])
+    @Test(arguments: ["llama-grouped", "mixtral", "t5", "bloom", "deberta-v2", "longformer"])
     func threadsDoNotMatter(_ name: String) throws {
         let folder = Self.families + "/" + name
         let file = try ModelFile(path: folder)
         let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        var batch = Batch()
-        for _ in 0..<20 { batch.append(try Self.example(expected, of: file.architecture)) }
+        let batch = try Self.batch(expected, of: file.architecture, copies: 20)
         var settings = ModelLearner.Settings()
-        settings.dropout = 0.1
+        settings.dropout = Self.dropout
+        settings.expertBalance = 0.1
         let one = try Self.learner(file, threads: 1, settings)
         let three = try Self.learner(file, threads: 3, settings)
         #expect(try one.accumulate(batch, seed: 7) == three.accumulate(batch, seed: 7))
@@ -146,15 +163,14 @@ import Testing
         }
     }
 
-    @Test(arguments: ["llama-grouped", "gpt2", "gemma2", "t5"])
+    @Test(arguments: ["llama-grouped", "gpt2", "gemma2", "t5", "deberta-v3", "longformer"])
     func recomputationRepeatsEveryBit(_ name: String) throws {
         let folder = Self.families + "/" + name
         let file = try ModelFile(path: folder)
         let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        var batch = Batch()
-        for _ in 0..<3 { batch.append(try Self.example(expected, of: file.architecture)) }
+        let batch = try Self.batch(expected, of: file.architecture, copies: 3)
         var settings = ModelLearner.Settings()
-        settings.dropout = 0.2
+        settings.dropout = Self.dropout
         let kept = try Self.learner(file, settings)
         settings.recomputation = .byLayer
         let again = try Self.learner(file, settings)

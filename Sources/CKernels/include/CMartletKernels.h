@@ -168,6 +168,15 @@ void martlet_gather_block(const void *const *blocks, size_t lane_blocks, const u
 /// Keys are reduced in segments of this many absolute positions; segments are merged in ascending order.
 #define MARTLET_SEGMENT 512
 
+/// Zeros at random among attention's weights (arXiv:1706.03762); none where `threshold` is 0. Key 64 b + 16 j + l of query head g of row r
+/// is hidden where word j of martlet_philox(key, (first + r · row_stride + g) · 2²⁴ + 16 b + l, stream) is below the threshold.
+typedef struct {
+    uint32_t threshold;   // p · 2³²
+    float factor;         // of the weights that stay: 1 / (1 − p)
+    uint64_t key, stream;
+    uint64_t first, row_stride;
+} martlet_attention_dropout;
+
 /// The work of one key head: `rows` query rows, each with `group` query heads that share the key head.
 typedef struct {
     const float *queries;        // query head g of row r at queries + r * query_stride + g * head_width
@@ -187,6 +196,7 @@ typedef struct {
     const float *bias;           // then, when not NULL, bias[g · bias_head_stride + r · bias_row_stride + key] is added
     size_t bias_head_stride;
     ptrdiff_t bias_row_stride;   // −1 where the bias depends on key − row alone
+    martlet_attention_dropout dropout;  // of the softmax's results; martlet_attention_weights leaves it out
 } martlet_attention;
 
 /// Floats of scratch that one call of martlet_attend needs.

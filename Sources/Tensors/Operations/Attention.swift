@@ -10,6 +10,8 @@ package struct ScoreRule: Sendable {
     package var slopes: [Float]?
     /// Then this is added.
     package var bias: Bias?
+    /// Zeros among the softmax's results, while training.
+    package var dropout: Dropout?
 
     package enum Bias: Sendable {
         /// `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.

@@ -25,21 +25,22 @@ extension Tensor {
             for item in range {
                 let first = item % tiles * tile
                 let rows = first..<min(rows, first + tile)
-                AttentionPieces(works: works, spans: pieces.map(\.span), keyHead: item / tiles, rows: rows).run(
-                    on: device)
+                let work = AttentionPieces(works: works, spans: pieces.map(\.span), keyHead: item / tiles, rows: rows)
+                unsafe work.run(on: device)
             }
         }
     }
 }
 
 /// One key head and a tile of rows against all pieces.
-private struct AttentionPieces {
+struct AttentionPieces {
     let works: [AttentionWork]
     let spans: [AttentionSpan]
     let keyHead: Int
     let rows: Range<Int>
 
-    func run(on device: Device) {
+    /// - Parameter logTotals: where log Σ e^score of each row and head goes, where it is wanted.
+    func run(on device: Device, logTotals: UnsafeMutablePointer<Float>? = nil) {
         var whole = unsafe works[0].part(keyHead: keyHead, rows: rows)
         let floats = unsafe martlet_attend_partial_floats(&whole)
         let segments = spans.map(segments)
@@ -55,7 +56,9 @@ private struct AttentionPieces {
                 done += 1
             }
         }
-        unsafe martlet_attend_merge(&whole, partials.pointer.assumingMemoryBound(to: Float.self), done)
+        let sums = unsafe partials.pointer.assumingMemoryBound(to: Float.self)
+        unsafe martlet_attend_merge(&whole, sums, done)
+        if let logTotals = unsafe logTotals { unsafe martlet_attend_log_totals(&whole, sums, done, logTotals) }
     }
 
     /// The segments that any of the rows sees.

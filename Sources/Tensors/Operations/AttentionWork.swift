@@ -51,12 +51,20 @@ import CMartletKernels
             key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,
-            bias_row_stride: 0)
+            bias_row_stride: 0, dropout: Self.dropout(rule.dropout, firstRow: span.rows.lowerBound, heads: shape[1]))
         switch rule.bias {
         case nil: break
         case .pairs(let bias): setBias(bias, heads: shape[1])
         case .distances(let bias): setBias(bias, span, heads: shape[1])
         }
+    }
+
+    /// Every row of a pass and head draws numbers of its own.
+    private static func dropout(_ dropout: Dropout?, firstRow: Int, heads: Int) -> martlet_attention_dropout {
+        guard let dropout else { return martlet_attention_dropout() }
+        return martlet_attention_dropout(
+            threshold: dropout.threshold, factor: dropout.factor, key: dropout.seed, stream: dropout.stream,
+            first: UInt64(firstRow * heads), row_stride: UInt64(heads))
     }
 
     private mutating func setBias(_ bias: Tensor, heads: Int) {
@@ -94,6 +102,7 @@ import CMartletKernels
         unsafe part.outputs += head * part.value_width
         if let slopes = unsafe part.slopes { unsafe part.slopes = slopes + head }
         if let bias = unsafe part.bias { unsafe part.bias = bias + head * part.bias_head_stride }
+        unsafe part.dropout.first += UInt64(head)
         return unsafe part
     }
 
@@ -108,6 +117,7 @@ import CMartletKernels
         unsafe part.upper += first
         unsafe part.positions += first
         if let bias = unsafe part.bias { unsafe part.bias = bias + first * part.bias_row_stride }
+        unsafe part.dropout.first += UInt64(first) * part.dropout.row_stride
         return unsafe part
     }
 

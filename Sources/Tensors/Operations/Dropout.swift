@@ -13,6 +13,16 @@ public struct Dropout: Sendable, Hashable {
         precondition(share >= 0 && share < 1, "Dropout: a share of \(share)")
         (self.share, self.seed, self.stream) = (share, seed, stream)
     }
+
+    /// Elements whose random word is below it become zero.
+    var threshold: UInt32 { UInt32((Double(share) * 0x1p32).rounded(.down)) }
+    /// What the others are multiplied by.
+    var factor: Float { 1 / (1 - share) }
+
+    /// Other numbers for the same place: of another piece of the keys.
+    package func piece(_ index: Int) -> Dropout {
+        Dropout(share: share, seed: seed, stream: stream | UInt64(index) << 48)
+    }
 }
 
 extension Tensor {
@@ -26,12 +36,15 @@ extension Tensor {
 
     private func masked(_ dropout: Dropout) -> Tensor {
         let device = device(for: "dropped")
-        let result = device.make(shape)
-        let threshold = UInt32((Double(dropout.share) * 0x1p32).rounded(.down))
+        let result = device.make(shape, type)
         device.parallel(shape.elements, cost: 8, grain: 64) { range in
-            unsafe martlet_dropout(
-                floats + range.lowerBound, result.mutableFloats + range.lowerBound, range.count, dropout.seed,
-                dropout.stream, UInt64(range.lowerBound), threshold, 1 / (1 - dropout.share))
+            let runs = FloatRuns(range, [self, result], on: device)
+            for run in runs.ranges {
+                unsafe martlet_dropout(
+                    runs.floats(of: self, run, 0), runs.target(result, run, 1), run.count, dropout.seed,
+                    dropout.stream, UInt64(run.lowerBound), dropout.threshold, dropout.factor)
+                runs.finish(result, run, 1)
+            }
         }
         return result
     }

@@ -85,12 +85,30 @@ extension Tensor {
             unsafe (mutableFloats + target * width).update(from: source.floats + index * width, count: width)
         }
     }
+
+    /// These rows `[rows, …]`, with row i of `source` in place of row `indices[i]`.
+    package func replacing(rows indices: [Int], with source: Tensor) -> Tensor {
+        let result = device(for: "replacing", or: source).make(shape)
+        result.overwrite(with: self, adding: false)
+        result.replace(rows: indices, with: source)
+        if node == nil && source.node == nil { return result }
+        let (node, sourceNode) = (node, source.node)
+        return result.recorded([self, source]) { [shape] gradient, flow in
+            let rows = gradient.reshaped([shape[0], shape.elements / max(shape[0], 1)])
+            let others = flow.device.make(rows.shape)
+            others.overwrite(with: rows, adding: false)
+            others.replace(rows: indices, with: flow.device.make([indices.count, rows.shape[1]]).filled(with: 0))
+            flow.add(others, to: node)
+            flow.add(rows.selecting(rows: indices), to: sourceNode)
+        }
+    }
 }
 
 extension GradientFlow {
     /// Adds row i of `gradient`, times `factor`, to row indices[i] of the gradient of a table: rows in order, columns shared among threads.
     mutating func scatter(_ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode) {
-        let (device, width) = (device, node.shape.width)
+        // Of the rows chosen: the node may be that of a view under another shape.
+        let (device, width) = (device, gradient.shape.width)
         accumulate(node) { target, holdsSum in
             if !holdsSum { _ = target.filled(with: 0) }
             device.parallel(width, cost: indices.count * 2, grain: 16) { range in

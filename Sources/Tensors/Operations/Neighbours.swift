@@ -20,8 +20,8 @@ extension Tensor {
             }
         }
         guard let node else { return result }
-        return result.recorded([self]) { gradient, flow in
-            flow.add(gradient.gathered(node.shape, size, within: ranges), to: node)
+        return result.recorded([self]) { [shape] gradient, flow in
+            flow.add(gradient.gathered(shape, size, within: ranges), to: node)
         }
     }
 

@@ -14,8 +14,9 @@ package struct Batch: Sendable {
 
     package init() {}
 
-    package mutating func append(_ example: Example) {
-        rows.append(example.tokens)
+    /// - Parameter globals: the positions that see all and are seen by all, for models that have such; nil leaves them to the model.
+    package mutating func append(_ example: Example, globals: [Int]? = nil) {
+        rows.append(example.tokens, globals: globals)
         if let tokens = example.decoderTokens {
             var decoder = decoderRows ?? Rows()
             decoder.append(tokens)

@@ -9,7 +9,7 @@ package import MartletTensors
 /// an encoder's the tokens behind the masks.
 package final class ModelLearner: Learner {
     package struct Settings: Sendable {
-        package var dropout: Float = 0
+        package var dropout = DropoutShares()
         package var recomputation = TrainingPass.Recomputation.none
         /// What is multiplied and what waits for the backward pass: f32, or bf16 with f32 sums. All else is f32 in any case.
         package var precision = ElementType.f32
@@ -37,7 +37,6 @@ package final class ModelLearner: Learner {
         _ architecture: Architecture, from source: any ParameterSource, _ settings: Settings, on device: Device,
         optimizer: (TrainableParameters) -> any Optimizer
     ) throws {
-        if let reason = architecture.untrainable { throw UnsupportedArchitecture(reason) }
         let inventory = try architecture.inventory()
         parameters = TrainableParameters(inventory, from: source, operands: settings.precision, on: device)
         gradients = Gradients(parameters.shapes, on: device)
@@ -58,7 +57,8 @@ package final class ModelLearner: Learner {
         let recipe = preparation.recipe
         var settings = Settings()
         settings.precision = recipe.precision == .bf16 ? .bf16 : .f32
-        settings.dropout = Float(recipe.dropout)
+        settings.dropout = try DropoutShares(recipe, preparation.config)
+        settings.expertBalance = Float(recipe.expertBalance)
         settings.recomputation = recipe.recomputation ? .byLayer : .none
         settings.loss.smoothing = Float(recipe.labelSmoothing)
         let source: any ParameterSource =
@@ -95,9 +95,11 @@ package final class ModelLearner: Learner {
     // MARK: - Passes
 
     package func accumulate(_ batch: Batch, seed: UInt64) throws -> Double {
-        let pass = TrainingPass(
-            dropout: settings.dropout, seed: seed, expertBalance: settings.expertBalance,
+        var pass = TrainingPass(
+            dropout: settings.dropout.residual, seed: seed, expertBalance: settings.expertBalance,
             recomputation: settings.recomputation)
+        pass.attentionDropout = settings.dropout.attention
+        pass.activationDropout = settings.dropout.activation
         let hidden = model.hidden(batch, pass, on: parameters.device)
         var flow = GradientFlow(into: gradients, on: parameters.device)
         let (sums, root) = head.loss(hidden, batch.targets, settings.loss, &flow)
@@ -167,23 +169,5 @@ extension HeadLayer {
         case .tokens(let head), .pretraining(let head, _, _): head
         default: nil
         }
-    }
-}
-
-extension Architecture {
-    /// Why gradients cannot flow through, where they cannot.
-    fileprivate var untrainable: String? {
-        let stacks: [Stack] =
-            switch body {
-            case .decoder(let stack), .encoder(let stack): [stack]
-            case .encoderDecoder(let encoder, let decoder): [encoder, decoder]
-            }
-        for attention in stacks.flatMap(\.layers).map(\.attention) {
-            if case .disentangled = attention.positions {
-                return "disentangled attention (DeBERTa) has no gradients yet"
-            }
-            if case .aroundAndGlobal = attention.reach { return "global positions (Longformer) have no gradients yet" }
-        }
-        return nil
     }
 }
