@@ -65,9 +65,9 @@ struct ConvertCommand: ParsableCommand {
         let file = try ModelFile(path: path)
         let export = try export(of: file, on: Device(threads: model.threads))
         if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
-            let name = path.split(separator: "/").last.map(String.init) ?? path
-            try export.writeGGUF(to: output, name: name, text: try text(of: file), type: type?.elementType)
-            for caveat in export.caveats { Output.note(caveat) }
+            try GGUFExport.write(
+                file, export, to: output, name: model.model ?? path, type: type?.elementType,
+                withTokenizer: !withoutTokenizer)
         } else {
             try writeDirectory(file, export)
         }
@@ -81,15 +81,6 @@ struct ConvertCommand: ParsableCommand {
         Output.note("the mean of the checkpoints of steps \(steps.map(String.init).joined(separator: ", "))")
         let source = WeightSource(try file.architecture.inventory(), values: weights)
         return try ModelExport(modelType: file.modelType, file.architecture, source, on: device)
-    }
-
-    private func text(of file: ModelFile) throws -> GGUFMetadata {
-        if withoutTokenizer { return [:] }
-        return switch file.container {
-        case .gguf(let gguf): TokenizerConversion.metadata(of: gguf)
-        case .directory(let path):
-            try TokenizerConversion.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
-        }
     }
 
     private func writeDirectory(_ file: ModelFile, _ export: ModelExport) throws {

@@ -21,7 +21,7 @@ struct TrainCommand: ParsableCommand {
                      martlet train --resume runs/shakespeare
 
             The run's folder holds the recipe, log.jsonl, curves.svg, checkpoints and the best model so far, and is a MODEL to every other
-            verb. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
+            verb. What --set changes of a resumed run is written to its recipe. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
             """)
 
     @Argument(help: "The recipe.")
@@ -79,9 +79,15 @@ struct TrainCommand: ParsableCommand {
         if resume == nil { try folder.write(recipe, tokenizer: preparation.tokenizerJSON) }
         let learner = try ModelLearner(preparation, on: device)
         let run = try prepare(folder, preparation, learner, device, screen)
+        if resume != nil && !set.isEmpty { try folder.write(recipe) }
         screen.begin(run, preparation, learner, device)
         Stopping.watch()
         let summary = try run.run { Stopping.isAsked }
+        if summary.end != .stopped, let type = recipe.gguf {
+            let file = try ModelFile(path: folder.modelPath)
+            try GGUFExport.write(
+                file, ModelExport(file, on: device), to: folder.path + "/model.gguf", name: folder.path, type: type)
+        }
         screen.end(summary, run, folder)
     }
 

@@ -65,6 +65,8 @@ import Testing
                 }
             }
         }
+        // Rounding to bf16 and back passes gradients as they are, though its differences are steps.
+        operations.remove("passing")
         #expect(operations == Set(GradientCase.all.map(\.operation)))
     }
 }

@@ -137,6 +137,27 @@ func byteTokenizer() throws -> Tokenizer {
         #expect(try builder(tokenizer).caches(TextFiles([path], .text(.file)))[0].path != first.path)
     }
 
+    @Test func epochsOfSubwordsDifferAndComeAgain() throws {
+        let text = (0..<500).map { "line \($0 &* 7919) of a text that is cut in other words\n" }.joined()
+        let path = folder.write(text, to: "subwords")
+        var trainer = TokenizerTrainer(.byteLevelBytePair, vocabularySize: 400)
+        trainer.threads = 1
+        let tokenizer = try trainer.train(texts: [text]).tokenizer
+        func tokens(_ epoch: Int, threads: Int = 2) throws -> [Int32] {
+            let sampling = TokenCacheBuilder.Sampling(share: 0.2, seed: 3, epoch: epoch)
+            let cache = try builder(tokenizer, threads: threads).caches(TextFiles([path], .text(.file)), sampling)[0]
+            return Array(cache[1..<cache.count - 1])
+        }
+        let first = try tokens(0)
+        #expect(first.count > (try tokenizer.encode(text)).count)
+        #expect(try tokenizer.decode(first) == text)
+        let second = try tokens(1)
+        #expect(try tokenizer.decode(second) == text && second != first)
+        // The first epoch's cache is gone and made again.
+        #expect(Folder.names(in: folder.path + "/cache").count == 1)
+        #expect(try tokens(0, threads: 3) == first)
+    }
+
     @Test func splitsCutDocuments() throws {
         let tokenizer = try byteTokenizer()
         let path = folder.write("abcdefgh\nijklmnop\n", to: "text")

@@ -157,6 +157,8 @@ import Testing
         #expect(try run.run().end == .early)
         // The first is the lowest, three more are no better.
         #expect(run.state.step == 4 && run.state.best?.step == 1)
+        let again = try self.run("patience", settings, validation: 1)
+        #expect(try again.run().end == .early && again.state.step == 4)
     }
 
     @Test func whatIsNotFiniteStopsOrIsSkipped() throws {

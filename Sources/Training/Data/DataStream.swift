@@ -9,8 +9,14 @@ package struct DataStream: Sendable {
         package let view: TokenView
         /// How often it is drawn from, beside the others.
         package let weight: Double
+        /// The same text in the tokens of an epoch, where they differ from epoch to epoch.
+        package let resampled: Resampled?
 
-        package init(_ view: TokenView, weight: Double) { (self.view, self.weight) = (view, weight) }
+        package typealias Resampled = @Sendable (_ epoch: Int) throws(DataError) -> TokenView
+
+        package init(_ view: TokenView, weight: Double, resampled: Resampled? = nil) {
+            (self.view, self.weight, self.resampled) = (view, weight, resampled)
+        }
     }
 
     package struct Settings: Sendable {
@@ -31,7 +37,8 @@ package struct DataStream: Sendable {
     private let objective: any Objective
     private let settings: Settings
     private let total: Double
-    private var orders: [Order?]
+    /// Of each source the two epochs that were read last: a batch may end just before the second.
+    private var orders: [[Order]]
     private let vocabulary: Int
 
     /// The pieces of an epoch and their order.
@@ -61,21 +68,23 @@ package struct DataStream: Sendable {
         self.cursor = cursor ?? DataCursor(sources: sources.count)
         self.vocabulary = vocabulary
         total = sources.reduce(0) { $0 + $1.weight }
-        orders = Array(repeating: nil, count: sources.count)
+        orders = Array(repeating: [], count: sources.count)
         for (index, source) in sources.enumerated() {
             guard source.view.sides.count == objective.sides else {
                 throw DataError(
                     "source \(index) has \(source.view.sides.count) sides, but the objective reads \(objective.sides)")
             }
-            guard order(index, epoch: self.cursor.places[index].epoch).pieces.count > 0 else {
+            guard try order(index, epoch: self.cursor.places[index].epoch).pieces.count > 0 else {
                 throw DataError("source \(index) has no piece that is long enough to learn from")
             }
         }
     }
 
     /// The pieces of every source's first epoch together.
-    package var piecesOfFirstEpoch: Int {
-        mutating get { sources.indices.reduce(0) { $0 + order($1, epoch: 0).pieces.count } }
+    package mutating func piecesOfFirstEpoch() throws(DataError) -> Int {
+        var count = 0
+        for index in sources.indices { count += try order(index, epoch: 0).pieces.count }
+        return count
     }
 
     /// The next batch: examples in turn, until the next one does not fit, or `limit` have been drawn since the beginning.
@@ -113,17 +122,17 @@ package struct DataStream: Sendable {
         var random = Random(seed: settings.seed, stream: number &* 2 &+ 1)
         let index = choice(random.uniform())
         var place = cursor.places[index]
-        var order = order(index, epoch: place.epoch)
+        var order = try order(index, epoch: place.epoch)
         if place.piece >= order.pieces.count {
             (place.epoch, place.piece) = (place.epoch + 1, 0)
-            order = self.order(index, epoch: place.epoch)
+            order = try self.order(index, epoch: place.epoch)
         }
         guard order.pieces.count > 0 else { throw DataError("source \(index) has an epoch without a piece") }
         let piece = order.pieces[order.permutation[place.piece]]
         place.piece += 1
         cursor.places[index] = place
         cursor.examples += 1
-        return try example(piece, sources[index].view, &random)
+        return try example(piece, order.pieces.view, &random)
     }
 
     private func example(
@@ -154,17 +163,18 @@ package struct DataStream: Sendable {
         return sources.count - 1
     }
 
-    private mutating func order(_ index: Int, epoch: Int) -> Order {
-        if let order = orders[index], order.epoch == epoch { return order }
+    private mutating func order(_ index: Int, epoch: Int) throws(DataError) -> Order {
+        if let order = orders[index].first(where: { $0.epoch == epoch }) { return order }
         let length = objective.pieceLength(rows: settings.length)
         var random = Random(seed: settings.seed, stream: UInt64(index) << 32 | UInt64(epoch) << 1)
         let phase = random.below(length)
         let pieces = Pieces(
-            sources[index].view, length: length, overlap: objective.overlap, least: 1 + objective.overlap, phase: phase,
+            try sources[index].resampled?(epoch) ?? sources[index].view, length: length, overlap: objective.overlap,
+            least: 1 + objective.overlap, phase: phase,
             isWhole: objective.takesWholeDocuments)
         let seed = Fingerprint.mixed(settings.seed ^ Fingerprint.mixed(UInt64(index) << 32 | UInt64(epoch)))
         let order = Order(epoch: epoch, pieces: pieces, permutation: Permutation(count: pieces.count, seed: seed))
-        orders[index] = order
+        orders[index] = orders[index].suffix(1) + [order]
         return order
     }
 

@@ -18,6 +18,26 @@ package struct TokenCacheBuilder: Sendable {
 
     private static let batchBytes = 4 << 20
 
+    /// Subword regularisation: other segmentations of the same text in every epoch (arXiv:1910.13267, arXiv:1804.10959).
+    package struct Sampling: Sendable {
+        /// Byte pair encoding: the probability that a merge is left out. Unigram: how sharply likely segmentations are preferred.
+        package var share: Double
+        package var seed: UInt64
+        package var epoch: Int
+
+        package init(share: Double, seed: UInt64, epoch: Int) {
+            (self.share, self.seed, self.epoch) = (share, seed, epoch)
+        }
+
+        fileprivate var key: String { "subwords \(share) \(seed) \(epoch)" }
+
+        /// The source of chance for part `number` of the text.
+        fileprivate func source(_ number: Int) -> SubwordSampling {
+            let mixed = Fingerprint.mixed(seed ^ Fingerprint.mixed(UInt64(epoch) << 40 ^ UInt64(number)))
+            return SubwordSampling(seed: mixed, dropout: share, smoothing: share)
+        }
+    }
+
     package init(
         _ tokenizer: Tokenizer, key: Fingerprint, beginning: [Int32] = [], end: [Int32] = [], folder: String,
         on device: Device, progress: @escaping @Sendable (Int) -> Void = { _ in }
@@ -28,17 +48,30 @@ package struct TokenCacheBuilder: Sendable {
 
     /// The caches of `files`, one per side, read or made.
     ///
+    /// - Parameter sampling: the epoch's segmentations in place of the tokenizer's own; caches of the epoch before are removed.
     /// - Throws: ``DataError``, ``FileError``, ``TokenizerError``.
-    package func caches(_ files: TextFiles) throws -> [TokenCache] {
-        let name = try key(files).description
-        let paths = (0..<files.sides).map { "\(folder)/\(name)-\($0).tokens" }
+    package func caches(_ files: TextFiles, _ sampling: Sampling? = nil) throws -> [TokenCache] {
+        let key = try key(files)
+        defer {
+            if var before = sampling, before.epoch > 0 {
+                before.epoch -= 1
+                for path in paths(key, files, before) { Folder.remove(path) }
+            }
+        }
+        let paths = paths(key, files, sampling)
         let known = paths.compactMap { try? TokenCache($0) }
         if known.count == paths.count { return known }
         try Folder.make(folder)
         let writers = try paths.map { try TokenCacheWriter($0, vocabulary: tokenizer.vocabularySize) }
-        try fill(writers, files)
+        try fill(writers, files, sampling)
         for writer in writers { try writer.finish() }
         return try paths.map { try TokenCache($0) }
+    }
+
+    private func paths(_ key: Fingerprint, _ files: TextFiles, _ sampling: Sampling?) -> [String] {
+        var key = key
+        if let sampling { key.add(sampling.key) }
+        return (0..<files.sides).map { "\(folder)/\(key)-\($0).tokens" }
     }
 
     private func key(_ files: TextFiles) throws(FileError) -> Fingerprint {
@@ -49,16 +82,16 @@ package struct TokenCacheBuilder: Sendable {
         return key
     }
 
-    private func fill(_ writers: [TokenCacheWriter], _ files: TextFiles) throws {
+    private func fill(_ writers: [TokenCacheWriter], _ files: TextFiles, _ sampling: Sampling?) throws {
         var isInside = [Bool](repeating: false, count: writers.count)
-        var bytes = 0
+        var (bytes, partsBefore) = (0, 0)
         for index in files.paths.indices {
             var reader =
                 try files.parallelPaths.isEmpty
                 ? DocumentReader(files.paths[index], files.format)
                 : DocumentReader(files.paths[index], parallelTo: files.parallelPaths[index])
             while let parts = try TokenCacheBuilder.batch(&reader) {
-                for (part, tokens) in zip(parts, try tokens(of: parts)) {
+                for (part, tokens) in zip(parts, try tokens(of: parts, sampling, from: partsBefore)) {
                     let writer = writers[part.side]
                     if !isInside[part.side] { try writer.append(beginning) }
                     try writer.append(part.endsDocument ? tokens + end : tokens)
@@ -66,6 +99,7 @@ package struct TokenCacheBuilder: Sendable {
                     isInside[part.side] = !part.endsDocument
                     bytes += part.bytes.count
                 }
+                partsBefore += parts.count
                 progress(bytes)
             }
         }
@@ -82,15 +116,20 @@ package struct TokenCacheBuilder: Sendable {
     }
 
     /// The tokens of each part. Which thread makes them is left to chance, what they are is not.
-    private func tokens(of parts: [DocumentReader.Part]) throws -> [[Int32]] {
+    private func tokens(of parts: [DocumentReader.Part], _ sampling: Sampling?, from first: Int) throws -> [[Int32]] {
         let results = Results(parts.count)
         let tokenizer = tokenizer
         device.parallel(parts.count, cost: 1 << 14) { range in
             for index in range {
-                let tokens = Result { () throws(TokenizerError) in
-                    try tokenizer.encode(bytes: parts[index].bytes, addSpecialTokens: false, parseSpecialTokens: false)
+                results[index] = Result { () throws(TokenizerError) in
+                    guard var source = sampling?.source(first + index) else {
+                        return try tokenizer.encode(
+                            bytes: parts[index].bytes, addSpecialTokens: false, parseSpecialTokens: false)
+                    }
+                    return try tokenizer.encode(
+                        String(decoding: parts[index].bytes, as: UTF8.self), sampling: &source, addSpecialTokens: false,
+                        parseSpecialTokens: false)
                 }
-                results[index] = tokens
             }
         }
         return try results.tokens()

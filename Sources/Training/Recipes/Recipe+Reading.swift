@@ -25,11 +25,15 @@ extension Recipe {
         schedule = Recipe.schedule(reader.sectionOrEmpty("schedule"))
         precision = reader.choice("precision", ["f32": .f32, "bf16": .bf16]) ?? .f32
         recomputation = reader.bool("recomputation") ?? false
-        dropout = reader.number("dropout", in: 0...0.99) ?? 0
+        dropout = reader.number("dropout", in: 0...0.99)
+        attentionDropout = reader.number("attention_dropout", in: 0...0.99)
+        activationDropout = reader.number("activation_dropout", in: 0...0.99)
+        expertBalance = reader.number("expert_balance", in: 0...100) ?? 0
         duration = Recipe.duration(reader)
         evaluation = Recipe.evaluation(reader.sectionOrEmpty("evaluation"))
         checkpoints = Recipe.checkpoints(reader.sectionOrEmpty("checkpoints"))
         nonFinite = reader.choice("non_finite", ["stop": .stop, "skip": .skip]) ?? .stop
+        gguf = reader.sectionOrEmpty("export").choice("gguf", ["f32": .f32, "f16": .f16, "bf16": .bf16])
         seed = UInt64(reader.integer("seed", in: 0...Int.max) ?? 1)
         threads = reader.integer("threads", in: 1...1024)
         output = reader.string("output")
@@ -107,9 +111,15 @@ extension Recipe {
             data.augmentation.dropping = changes.number("dropping", in: 0...1) ?? 0
             data.augmentation.shuffling = changes.integer("shuffling", in: 0...1000) ?? 0
             data.augmentationMask = changes.string("mask_token")
+            data.subwords = changes.number("subwords", in: 0.001...100)
             if data.augmentation.masking > 0 && data.augmentationMask == nil {
                 changes.reject("\(changes.name("masking")) needs \(changes.name("mask_token"))")
             }
+        }
+        if data.holdout > 0 && data.subwords != nil {
+            section.reject(
+                "\(section.name("holdout")) needs the same tokens in every epoch: with "
+                    + "\(section.name("augmentation.subwords")) name sources for \(section.name("validation"))")
         }
         if data.holdout > 0 && !data.validation.isEmpty {
             section.reject("\(section.name("holdout")) and \(section.name("validation")) exclude each other")

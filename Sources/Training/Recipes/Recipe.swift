@@ -1,4 +1,5 @@
 package import MartletJSON
+package import MartletTensors
 package import MartletTokenizers
 
 /// Everything a training run is told: what to train, on what, how, and for how long. Plain data; reading is in `Recipe+Reading.swift`.
@@ -42,6 +43,8 @@ package struct Recipe: Sendable {
         package var documentEnd: String?
         package var augmentation = Augmentation()
         package var augmentationMask: String?
+        /// Subword regularisation; nil: each text has the tokens that the tokenizer gives it.
+        package var subwords: Double?
         /// Where token caches are kept; nil: in the run.
         package var cache: String?
     }
@@ -127,11 +130,16 @@ package struct Recipe: Sendable {
     package var schedule: ScheduleSettings
     package var precision: Precision
     package var recomputation: Bool
-    package var dropout: Double
+    /// Nil: what config.json says.
+    package var dropout, attentionDropout, activationDropout: Double?
+    /// The weight of the loss that spreads tokens evenly over experts.
+    package var expertBalance: Double
     package var duration: Duration
     package var evaluation: Evaluation
     package var checkpoints: Checkpoints
     package var nonFinite: NonFinite
+    /// The type of the matrices of a GGUF that is written at the end; nil: none is.
+    package var gguf: ElementType?
     package var seed: UInt64
     package var threads: Int?
     /// The run's folder.

@@ -52,6 +52,11 @@ package final class RunFolder: Sendable {
 
     package func write(_ recipe: Recipe, tokenizer: JSON) throws(FileError) {
         try writeFile(tokenizer.serialized(), to: path + "/tokenizer.json")
+        try write(recipe)
+    }
+
+    /// The recipe as it now is: a run that goes on under other settings remembers them.
+    package func write(_ recipe: Recipe) throws(FileError) {
         try writeFile(Array(RecipeText.yaml(recipe.document).utf8), to: path + "/recipe.yaml")
     }
 

@@ -31,6 +31,12 @@ package struct RunPreparation: Sendable {
         tokenizer = try Tokenizer(json: tokenizerJSON.serialized())
         config = try RunPreparation.config(recipe, tokenizer)
         architecture = try ModelFile.describe(config, path: "model.config").architecture
+        if recipe.data.subwords != nil {
+            let kind = tokenizerJSON["model"]?["type"]?.stringValue ?? ""
+            guard kind != "WordPiece" && kind != "WordLevel" else {
+                throw RunError("data.augmentation.subwords needs a tokenizer of kind BPE or Unigram, this is \(kind)")
+            }
+        }
         objective = try ObjectiveBuilder(tokenizer, config).objective(recipe)
         guard tokenizer.vocabularySize <= architecture.vocabulary else {
             throw RunError(
@@ -79,7 +85,7 @@ package struct RunPreparation: Sendable {
         let settings = DataStream.Settings(length: recipe.length, rows: recipe.batchTokens, seed: 0)
         var stream = try DataStream(
             validationSources, objective, settings, vocabulary: architecture.vocabulary, from: nil)
-        let pieces = stream.piecesOfFirstEpoch
+        let pieces = try stream.piecesOfFirstEpoch()
         var batches: [Batch] = []
         while batches.count < recipe.evaluation.batches, stream.cursor.examples < pieces {
             let batch = try stream.next(upTo: pieces)
@@ -129,18 +135,34 @@ private struct CacheMaker {
         }
         validation += try recipe.data.validation.map { TokenView(try builder.caches($0.files)) }
         return (
-            weighted(training, recipe.data.sources.map(\.weight)),
-            weighted(validation, validation.map { _ in nil })
+            weighted(training, recipe.data.sources.map(\.weight), recipe.data.sources.map(resampled)),
+            weighted(validation, validation.map { _ in nil }, validation.map { _ in nil })
         )
     }
 
     /// Given weights count per source; sources without one share theirs by size and temperature.
-    private func weighted(_ views: [TokenView], _ weights: [Double?]) -> [DataStream.Source] {
+    private func weighted(
+        _ views: [TokenView], _ weights: [Double?], _ resampled: [DataStream.Source.Resampled?]
+    ) -> [DataStream.Source] {
         let sizes = DataStream.weights(
             tokens: views.map { max(1, $0.count) }, temperature: recipe.data.temperature)
         let total = sizes.reduce(0, +)
-        return zip(views, zip(weights, sizes)).map { view, weight in
-            DataStream.Source(view, weight: weight.0 ?? weight.1 / total)
+        return views.indices.map { index in
+            DataStream.Source(
+                views[index], weight: weights[index] ?? sizes[index] / total, resampled: resampled[index])
+        }
+    }
+
+    /// Where the recipe asks for subword regularisation, how an epoch's tokens of a source are made.
+    private func resampled(_ source: Recipe.Source) -> DataStream.Source.Resampled? {
+        guard let share = recipe.data.subwords else { return nil }
+        let (builder, seed) = (builder, recipe.seed)
+        return { epoch throws(DataError) in
+            do {
+                return TokenView(try builder.caches(source.files, .init(share: share, seed: seed, epoch: epoch)))
+            } catch {
+                throw DataError("epoch \(epoch) cannot be tokenized: \(error)")
+            }
         }
     }
 }

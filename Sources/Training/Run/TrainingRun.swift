@@ -49,6 +49,7 @@ package final class TrainingRun {
     package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
         var end = RunSummary.End.done
         if savedStep == nil { try save() } else { try export(self) }
+        if hasRunOutOfPatience { return RunSummary(end: .early, state: state) }
         while state.step < settings.steps {
             let improved = try step()
             let isLast = state.step == settings.steps
