@@ -1,5 +1,6 @@
 import Martlet
 import MartletFormats
+import MartletLayers
 import MartletModels
 import MartletTensors
 
