@@ -1,8 +1,10 @@
 import ArgumentParser
 import Martlet
 import MartletFormats
+import MartletLayers
 import MartletModels
 import MartletTensors
+import MartletTokenizers
 import MartletTraining
 import Synchronization
 
@@ -76,6 +78,11 @@ struct TrainCommand: ParsableCommand {
         let preparation = try RunPreparation(
             recipe, folder: folder.path, tokenizer: resume.map { _ in try folder.tokenizer() }, on: device
         ) { screen.tokenizing(bytes: $0) }
+        if recipe.gguf != nil {
+            // What the format has no words for is better told now than after the last step.
+            _ = try GGUFVocabulary(
+                tokenizerJSON: preparation.tokenizerJSON, count: preparation.architecture.vocabulary)
+        }
         if resume == nil { try folder.write(recipe, tokenizer: preparation.tokenizerJSON) }
         let learner = try ModelLearner(preparation, on: device)
         let run = try prepare(folder, preparation, learner, device, screen)
