@@ -30,7 +30,8 @@ extension TrackedAttention {
         let independent = Set(biases).count == biases.count && sources.indices.allSatisfy(partsAreDisjoint)
         let products = parts.flatMap { part in part.pieces.map { part.rows.count * $0.keys.count } }.reduce(0, +)
         let cost = products * 4 * (works.first?.first?.rowCost ?? 1)
-        if biases.isEmpty && independent, let longest = parts.map(\.segments).max(), longest > 1 {
+        let inOnePiece = parts.allSatisfy { $0.pieces.count == 1 }
+        if biases.isEmpty && independent && inOnePiece, let longest = parts.map(\.segments).max(), longest > 1 {
             backwardBySegment(works, gradient, logTotals, gradients, longest: longest, cost: cost, on: device)
         } else {
             let groups = independent ? parts.indices.map { [$0] } : [Array(parts.indices)]

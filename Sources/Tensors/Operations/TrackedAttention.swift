@@ -38,12 +38,10 @@ package struct AttentionPart: Sendable {
         return rule
     }
 
-    /// Keys are reduced in segments, at absolute boundaries: how many those of the only piece fill, 1 for several pieces.
-    var segments: Int {
-        pieces.count > 1 ? 1 : max(1, (pieces[0].keys.count + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT))
-    }
+    /// Keys are reduced in segments, at absolute boundaries: how many those of the first piece fill.
+    var segments: Int { max(1, (pieces[0].keys.count + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)) }
 
-    /// The keys of one of them; none past the last.
+    /// The first piece's keys of one of them; none past the last.
     func keys(ofSegment index: Int) -> Range<Int> {
         let count = pieces[0].keys.count
         return min(index * Int(MARTLET_SEGMENT), count)..<min((index + 1) * Int(MARTLET_SEGMENT), count)
