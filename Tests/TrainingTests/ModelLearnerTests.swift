@@ -113,4 +113,12 @@ import Testing
         #expect(throws: RunError.self) { try prepare("masked", ["objective.name=masked"]) }
         #expect(throws: DataError.self) { try prepare("end", ["data.document_end=</s>"]) }
     }
+
+    @Test(arguments: ["{kind: characters}", "{kind: byte-bpe, vocabulary: 300}"])
+    func aMissingTextIsNamedByItsPath(tokenizer: String) throws {
+        let path = folder.path + "/nowhere"
+        #expect(throws: FileError(path: path, operation: "open", reason: "No such file or directory")) {
+            try prepare("missing", ["data.sources.0.paths=\(path)", "tokenizer=\(tokenizer)"])
+        }
+    }
 }

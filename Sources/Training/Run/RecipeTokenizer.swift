@@ -15,14 +15,15 @@ enum RecipeTokenizer {
             var trainer = TokenizerTrainer(kind, vocabularySize: vocabulary)
             trainer.specialTokens = specials
             trainer.threads = recipe.threads
-            return try trainer.train(texts: Texts(recipe)).tokenizer.json()
+            return try reading(recipe) { try trainer.train(texts: $0).tokenizer.json() }
         }
     }
 
     /// Each scalar of the text a token, in the order of scalars, behind the special ones: byte pair encoding without a pair.
     private static func characters(_ recipe: Recipe, _ specials: [String]) throws -> JSON {
-        var scalars: Set<Unicode.Scalar> = []
-        for text in Texts(recipe) { scalars.formUnion(text.unicodeScalars) }
+        let scalars = try reading(recipe) { texts in
+            texts.reduce(into: Set<Unicode.Scalar>()) { $0.formUnion($1.unicodeScalars) }
+        }
         var vocabulary = JSONObject()
         for special in specials { vocabulary[special] = .integer(vocabulary.count) }
         for scalar in scalars.sorted() where vocabulary[String(scalar)] == nil {
@@ -45,8 +46,19 @@ enum RecipeTokenizer {
         ]
     }
 
-    /// The texts of the training sources, part by part. What cannot be read ends the sequence: reading it again for the cache tells why.
-    private struct Texts: Sequence, IteratorProtocol {
+    /// What `body` makes of the training sources' texts; a file that cannot be read is thrown before anything `body` says about too few texts.
+    private static func reading<Result>(_ recipe: Recipe, _ body: (Texts) throws -> Result) throws -> Result {
+        let texts = Texts(recipe)
+        do {
+            let result = try body(texts)
+            if let failure = texts.failure { throw failure }
+            return result
+        } catch { throw texts.failure ?? error }
+    }
+
+    /// The texts of the training sources, part by part. What cannot be read ends the sequence.
+    private final class Texts: Sequence, IteratorProtocol {
+        private(set) var failure: (any Error)?
         private var files: [(path: String, format: TextFormat)]
         private var reader: DocumentReader?
         private var pending: [DocumentReader.Part] = []
@@ -58,16 +70,20 @@ enum RecipeTokenizer {
             }.reversed()
         }
 
-        mutating func next() -> String? {
-            while true {
-                if let part = pending.popLast() { return String(decoding: part.bytes, as: UTF8.self) }
-                if let parts = try? reader?.next() {
-                    pending = parts.reversed()
-                    continue
+        func next() -> String? {
+            do {
+                while failure == nil {
+                    if let part = pending.popLast() { return String(decoding: part.bytes, as: UTF8.self) }
+                    if let parts = try reader?.next() {
+                        pending = parts.reversed()
+                    } else if let file = files.popLast() {
+                        reader = try DocumentReader(file.path, file.format)
+                    } else {
+                        return nil
+                    }
                 }
-                guard let file = files.popLast() else { return nil }
-                reader = try? DocumentReader(file.path, file.format)
-            }
+            } catch { failure = error }
+            return nil
         }
     }
 }
