@@ -42,8 +42,8 @@ struct GGUFPreTokenizerTests {
     @Test func textTokens() throws {
         var file = GGUFVocabulary(
             model: "gemma4",
-            tokens: ["a", "b", "ab", "▁", "▁ab", "\n", "\n\n", "<0xC3>", "<0xA9>"].map { Array($0.utf8) })
-        file.merges = ["a b", "▁ ab"].map { Array($0.utf8) }
+            tokens: ByteStrings(["a", "b", "ab", "▁", "▁ab", "\n", "\n\n", "<0xC3>", "<0xA9>"].map { Array($0.utf8) }))
+        file.merges = ByteStrings(["a b", "▁ ab"].map { Array($0.utf8) })
         let tokenizer = try Tokenizer(gguf: file)
         let ids: [Int32] = [4, 4, 5, 7, 8, 6, 2]
         #expect(try tokenizer.encode(" ab ab\né\n\nab") == ids)
@@ -53,13 +53,14 @@ struct GGUFPreTokenizerTests {
     }
 
     /// GPT-2's names of the 256 bytes.
-    private static let byteNames: [[UInt8]] = {
+    private static let byteNames: ByteStrings = {
         let shown = Set(33...126).union(161...172).union(174...255)
         var next: UInt32 = 256
-        return (0..<256).map { byte in
-            let value = shown.contains(byte) ? UInt32(byte) : next
-            if !shown.contains(byte) { next += 1 }
-            return Array(Unicode.Scalar(value).map { String($0) }?.utf8 ?? "".utf8)
-        }
+        return ByteStrings(
+            (0..<256).map { byte in
+                let value = shown.contains(byte) ? UInt32(byte) : next
+                if !shown.contains(byte) { next += 1 }
+                return Array(Unicode.Scalar(value).map { String($0) }?.utf8 ?? "".utf8)
+            })
     }()
 }

@@ -167,7 +167,7 @@ enum ByteNames {
             if !shown.contains(byte) { next += 1 }
             return Array(Unicode.Scalar(value).map { String($0) }?.utf8 ?? "".utf8)
         }
-        return GGUFVocabulary(model: "gpt2", pre: pre, tokens: names)
+        return GGUFVocabulary(model: "gpt2", pre: pre, tokens: ByteStrings(names))
     }
 }
 
