@@ -61,8 +61,10 @@ extension KernelTests {
                     return storage
                 }
                 let places: [UnsafeRawPointer?] = unsafe storages.map { unsafe $0.pointer }
-                unsafe martlet_gather_block(
-                    places, 2, origins, count, heads, head, width, valueWidth, &gathered)
+                withExtendedLifetime(storages) {
+                    unsafe martlet_gather_block(
+                        places, 2, origins, count, heads, head, width, valueWidth, &gathered)
+                }
                 // Keys that are hidden may hold anything.
                 for position in 0..<count {
                     for i in 0..<width {
