@@ -39,6 +39,23 @@ static void products(martlet_type type, size_t block_bytes, size_t block_element
     printf("searched %d %016llx\n", (int)type, (unsigned long long)hash(stored, OUTPUTS * row_bytes));
 }
 
+/// All orders of operands, exact and rounded to bf16; some so small that sums are below 2^−126.
+static void stored_products(const float *a, const float *b, float factor) {
+    enum { COLUMNS = 131, STEPS = 141, PRODUCT_ROWS = 200 };
+    float *y = memory(PRODUCT_ROWS * COLUMNS * sizeof(float)), *small = memory(PRODUCT_ROWS * STEPS * sizeof(float));
+    martlet_scale(a, factor, small, PRODUCT_ROWS * STEPS);
+    for (int form = 0; form < 8; form++) {
+        martlet_stored_product p = {.a = small, .b = b, .rows = PRODUCT_ROWS, .columns = COLUMNS, .steps = STEPS, .y = y, .y_stride = COLUMNS};
+        p.a_turned = form & 1, p.a_stride = form & 1 ? PRODUCT_ROWS : STEPS;
+        p.b_columns = form & 2, p.b_stride = form & 2 ? STEPS : COLUMNS;
+        p.pairs = form & 4;
+        const size_t items = martlet_plan_stored_product(&p, 3);
+        float *scratch = memory(martlet_stored_product_scratch(&p) * sizeof(float));
+        martlet_run_stored_product(&p, 0, items, scratch);
+        printf("stored product %d %016llx\n", form, (unsigned long long)hash(y, PRODUCT_ROWS * COLUMNS * sizeof(float)));
+    }
+}
+
 int main(void) {
     static const martlet_type types[TYPES] = {MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_Q8_0,
                                               MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
@@ -47,6 +64,7 @@ int main(void) {
     static const size_t elements[TYPES] = {1, 1, 1, 32, 32, 256, 256, 256, 32, 32, 32};
     float *weights = numbers(1, OUTPUTS * INPUTS), *x = numbers(2, ROWS * INPUTS);
     for (int t = 0; t < TYPES; t++) products(types[t], bytes[t], elements[t], weights, x);
+    stored_products(weights, weights + OUTPUTS, 1), stored_products(weights, weights + OUTPUTS, 0x1p-124f);
     martlet_rms_norm(x, weights, 0, 1e-5f, x, ROWS, INPUTS);
     martlet_layer_norm(x, weights, weights + INPUTS, 1e-5f, x, ROWS, INPUTS);
     printf("norms %016llx\n", (unsigned long long)hash(x, ROWS * INPUTS * sizeof(float)));
