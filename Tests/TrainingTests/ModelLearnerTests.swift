@@ -60,24 +60,36 @@ import Testing
         try Storage(mapping: prepared.run.store.path(12) + "/weights.safetensors").contents
     }
 
-    @Test func resumedEqualsUninterruptedForAnyThreads() throws {
-        let whole = try prepare("whole")
+    @Test(arguments: ["f32", "bf16"]) func resumedEqualsUninterruptedForAnyThreads(_ precision: String) throws {
+        let whole = try prepare("whole-\(precision)", ["precision=\(precision)"])
         _ = try whole.run.run()
-        let first = try prepare("stopped", threads: 1)
+        let first = try prepare("stopped-\(precision)", ["precision=\(precision)"], threads: 1)
         #expect(try first.run.run { first.run.state.step == 7 }.end == .stopped)
-        let second = try prepare("stopped", threads: 3)
+        let second = try prepare("stopped-\(precision)", ["precision=\(precision)"], threads: 3)
         #expect(second.run.state.step == 7)
         _ = try second.run.run()
         #expect(try bits(second) == bits(whole))
         #expect(second.run.state.best == whole.run.state.best)
     }
 
-    @Test func recomputationChangesNoBit() throws {
-        let whole = try prepare("kept")
+    @Test(arguments: ["f32", "bf16"]) func recomputationChangesNoBit(_ precision: String) throws {
+        let whole = try prepare("kept-\(precision)", ["precision=\(precision)"])
         _ = try whole.run.run()
-        let again = try prepare("recomputed", ["recomputation=true"])
+        let again = try prepare("recomputed-\(precision)", ["recomputation=true", "precision=\(precision)"])
         _ = try again.run.run()
         #expect(try bits(again) == bits(whole))
+    }
+
+    @Test func mixedPrecisionIsCloseAndSmaller() throws {
+        let exact = try prepare("exact", ["length=32", "batch.sequences=64", "steps=6"])
+        _ = try exact.run.run()
+        let mixed = try prepare("mixed", ["length=32", "batch.sequences=64", "steps=6", "precision=bf16"])
+        _ = try mixed.run.run()
+        for (a, b) in zip(exact.run.records, mixed.run.records) {
+            #expect(a.loss != b.loss && abs(a.loss - b.loss) < 0.02, "step \(a.step): \(a.loss), \(b.loss)")
+        }
+        let bytes = (exact.learner.parameters.device.heldBytes, mixed.learner.parameters.device.heldBytes)
+        #expect(Double(bytes.1) < 0.9 * Double(bytes.0), "\(bytes)")
     }
 
     @Test func itLearns() throws {
