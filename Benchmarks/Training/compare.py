@@ -74,7 +74,7 @@ def martlet(arguments, case: dict, precision: str) -> dict:
         with errors.open("w") as stream:
             process = subprocess.Popen([*run, "--threads", str(arguments.threads)], stdout=stream, stderr=stream)
         log, started, peak, steps, used = Path(folder) / "run" / "log.jsonl", None, 0.0, [], []
-        while process.poll() is None and (started is None or time.time() - started < arguments.seconds):
+        while process.poll() is None and (len(steps) < 4 or time.time() - started < arguments.seconds):
             lines = [line for line in log.read_text().splitlines() if '"loss"' in line] if log.exists() else []
             if lines and started is None:
                 started = time.time()
