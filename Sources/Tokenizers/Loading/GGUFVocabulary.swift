@@ -177,7 +177,8 @@ struct GGUFReader {
         rules.fallsBackToBytes = known.tokens != .bytes
         rules.matchesNewlines = known.tokens == .textWithSign
         let model = try BytePairBuilder.build(
-            Vocabulary(file.tokens), merges: merges(), rules, namesBytes: known.tokens == .bytes, source: GGUFReader.source,
+            Vocabulary(file.tokens), merges: merges(), rules, namesBytes: known.tokens == .bytes,
+            source: GGUFReader.source,
             dropsUnusable: true)
         var parts = Tokenizer.Parts(model: model)
         var preTokenizers = try known.splits()
