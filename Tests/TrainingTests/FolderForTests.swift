@@ -32,4 +32,9 @@ final class FolderForTests {
         if let handle = unsafe handle { unsafe fclose(handle) }
         return file
     }
+
+    /// A text of 200 lines that a tiny model can learn something from.
+    func writeText() -> String {
+        write((0..<200).map { "line \($0 * 7919 % 1000) of a text to learn from\n" }.joined(), to: "text")
+    }
 }

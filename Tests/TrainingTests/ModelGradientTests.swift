@@ -146,12 +146,17 @@ import Testing
             "\(learner.parameters.names[index]): slopes of \(slopes), the gradient says \(expected)")
     }
 
-    @Test(arguments: ["llama-grouped", "mixtral", "t5", "bloom", "deberta-v2", "longformer"])
-    func threadsDoNotMatter(_ name: String) throws {
-        let folder = Self.families + "/" + name
+    /// A family's checkpoint, and its reference's texts `copies` times.
+    private static func fixture(_ name: String, copies: Int) throws -> (file: ModelFile, batch: Batch) {
+        let folder = families + "/" + name
         let file = try ModelFile(path: folder)
         let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        let batch = try Self.batch(expected, of: file.architecture, copies: 20)
+        return (file, try batch(expected, of: file.architecture, copies: copies))
+    }
+
+    @Test(arguments: ["llama-grouped", "mixtral", "t5", "bloom", "deberta-v2", "longformer"])
+    func threadsDoNotMatter(_ name: String) throws {
+        let (file, batch) = try Self.fixture(name, copies: 20)
         var settings = ModelLearner.Settings()
         settings.dropout = Self.dropout
         settings.expertBalance = 0.1
@@ -165,10 +170,7 @@ import Testing
 
     @Test(arguments: ["llama-grouped", "gpt2", "gemma2", "t5", "deberta-v3", "longformer"])
     func recomputationRepeatsEveryBit(_ name: String) throws {
-        let folder = Self.families + "/" + name
-        let file = try ModelFile(path: folder)
-        let expected = try Safetensors(contentsOf: folder + "/expected.safetensors").tensors
-        let batch = try Self.batch(expected, of: file.architecture, copies: 3)
+        let (file, batch) = try Self.fixture(name, copies: 3)
         var settings = ModelLearner.Settings()
         settings.dropout = Self.dropout
         let kept = try Self.learner(file, settings)

@@ -8,8 +8,7 @@ import Testing
     private let folder = FolderForTests()
 
     private func recipe(_ overrides: [String] = []) throws -> Recipe {
-        let text = folder.write(
-            (0..<200).map { "line \($0 * 7919 % 1000) of a text to learn from\n" }.joined(), to: "text")
+        let text = folder.writeText()
         return try Recipe(
             yaml: """
                 model: {config: {model_type: llama, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2,
