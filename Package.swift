@@ -3,13 +3,14 @@ import PackageDescription
 
 // Module names carry the prefix `Martlet` so that the package can stand beside others; folders do not.
 func library(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: "Martlet\(folder)", dependencies: dependencies, path: "Sources/\(folder)")
+    .target(
+        name: "Martlet\(folder)", dependencies: dependencies + ["MartletPlatform"], path: "Sources/\(folder)")
 }
 
 func tests(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: "\(folder)Tests",
-        dependencies: [.target(name: "Martlet\(folder)"), "TestSupport"] + dependencies,
+        dependencies: [.target(name: "Martlet\(folder)"), "MartletPlatform", "TestSupport"] + dependencies,
         path: "Tests/\(folder)Tests")
 }
 
@@ -26,9 +27,11 @@ let package = Package(
     ],
     targets: [
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
+        .target(name: "MartletPlatform", path: "Sources/Platform"),
         library("JSON"),
         library("Tensors", ["CMartletKernels"]),
         library("Formats", ["MartletTensors", "MartletJSON"]),
+        library("Templates", ["MartletJSON"]),
         library("Tokenizers", ["MartletJSON"]),
         library("Layers", ["MartletTensors"]),
         library("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
@@ -61,26 +64,31 @@ let package = Package(
         .target(
             name: "Martlet",
             dependencies: [
-                "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers", "MartletModels",
+                "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats", "MartletTokenizers",
+                "MartletLayers", "MartletModels",
                 "MartletGeneration", "MartletJSON",
             ]),
         .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),
         .executableTarget(
             name: "martlet-cli",
             dependencies: [
-                "CShippedModel", "Martlet", "MartletTensors", "MartletFormats", "MartletTokenizers", "MartletLayers",
+                "CShippedModel", "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
+                "MartletLayers",
                 "MartletModels",
                 "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletTraining",
                 "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        .target(name: "TestSupport", dependencies: ["MartletLayers", "MartletTensors"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["MartletLayers", "MartletPlatform", "MartletTensors"],
+            path: "Tests/TestSupport"),
         .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),
         tests("JSON"),
         tests("Tensors", ["CMartletKernels"]),
         tests("Formats", ["MartletTensors", "MartletJSON"]),
-        tests("Tokenizers", ["MartletJSON", "MartletFormats"]),
+        tests("Templates", ["MartletJSON"]),
+        tests("Tokenizers", ["MartletTemplates", "MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests(
             "Quantization",
@@ -115,12 +123,13 @@ let package = Package(
         .testTarget(
             name: "MartletTests",
             dependencies: [
-                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels",
+                "Martlet", "MartletPlatform", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers",
+                "MartletModels",
                 "MartletTensors",
                 "MartletTokenizers", "TestSupport",
             ]),
         .testTarget(
-            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "TestSupport"],
+            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "MartletPlatform", "TestSupport"],
             path: "Tests/CommandTests"),
     ]
 )

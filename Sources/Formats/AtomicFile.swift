@@ -1,10 +1,5 @@
+package import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A file that appears whole or not at all.
 ///

@@ -2,6 +2,7 @@
 //
 // Knows no model: neither what a tensor is for nor what a setting means.
 
+package import MartletPlatform
 package import MartletTensors
 
 /// Everything that is wrong with one file, and what helps.

@@ -1,10 +1,5 @@
+import MartletPlatform
 internal import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A file mapped for reading, and how it stood when it was mapped.
 ///
@@ -43,9 +38,6 @@ struct MappedFile: Sendable {
         }
     }
 }
-
-/// Whether something is at `path`.
-package func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
 /// What the system says of a file; any change of its content changes it.
 private struct Stamp: Equatable, Sendable {

@@ -1,4 +1,5 @@
 internal import MartletJSON
+import MartletPlatform
 internal import MartletTensors
 
 /// Named tensors in the safetensors format, in one file or in several with an index.

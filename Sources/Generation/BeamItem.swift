@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// The beams of one prompt: running and finished ones, in the arithmetic of the reference, where "never" is a score of −10⁹.
 struct BeamItem {

@@ -1,5 +1,6 @@
 import MartletLayers
 package import MartletModels
+import MartletPlatform
 package import MartletTensors
 
 /// How fast an encoder reads texts here.
@@ -27,7 +28,7 @@ package struct EncoderSpeedTest {
                 var state = Uncached()
                 _ = encoder.hidden(rows, &state, on: device)
             }
-            let time = Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+            let time = duration.seconds
             if round > 0 { seconds.append(time) }
         }
         return seconds

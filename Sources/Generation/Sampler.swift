@@ -1,10 +1,5 @@
+import MartletPlatform
 public import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Chooses tokens: a pure function of logits, settings, the tokens so far and the step, so that a seed repeats itself exactly.
 ///

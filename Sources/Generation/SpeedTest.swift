@@ -1,5 +1,6 @@
 import MartletLayers
 package import MartletModels
+import MartletPlatform
 package import MartletTensors
 
 /// How fast a decoder reads prompts and continues them here: the work of generation without sampling.
@@ -79,6 +80,6 @@ package struct SpeedTest {
 
     private func measure(_ work: () -> Void) -> Double {
         let duration = ContinuousClock().measure(work)
-        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+        return duration.seconds
     }
 }

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// Which tokens may not, or must, come next. They act on log-probabilities in the reference's order.
 public struct TokenRules: Sendable, Hashable {

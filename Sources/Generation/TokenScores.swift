@@ -1,10 +1,5 @@
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The most probable next tokens of one row, by log-probability after the rules; what may not come has −∞.
 struct TokenScores {

@@ -1,5 +1,6 @@
 import MartletLayers
 package import MartletModels
+import MartletPlatform
 package import MartletTensors
 
 /// How fast an encoder-decoder reads sources here and writes about them with several beams.
@@ -34,8 +35,8 @@ package struct WriterSpeedTest {
             let read = clock.now
             _ = try search(count, beams).run(sources.map { _ in [0] }, on: continuation)
             guard round > 0 else { continue }
-            result.reading.append(seconds(read - began))
-            result.total.append(seconds(clock.now - began))
+            result.reading.append((read - began).seconds)
+            result.total.append((clock.now - began).seconds)
         }
         return result
     }
@@ -45,9 +46,5 @@ package struct WriterSpeedTest {
         var options = BeamSearch.Options(beams: beams, maximumTokens: count, stopTokens: [0])
         options.rules.minimumNewTokens = count
         return try BeamSearch(options, vocabulary: model.targetVocabulary)
-    }
-
-    private func seconds(_ duration: Duration) -> Double {
-        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }
 }

@@ -1,10 +1,5 @@
+import MartletPlatform
 public import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged blocks.
 public protocol AttentionState {

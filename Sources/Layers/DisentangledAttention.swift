@@ -1,10 +1,5 @@
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What relative positions add to the scores of DeBERTa (arXiv:2006.03654).
 ///

@@ -1,10 +1,5 @@
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What positions do to the attention of one layer in one pass.
 package enum PassPositions: Sendable {

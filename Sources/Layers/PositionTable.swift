@@ -1,10 +1,5 @@
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What input positions add to the token vectors: a learned row per position, or fixed sines and cosines.
 package enum PositionTable: Sendable {

@@ -1,10 +1,5 @@
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The frequencies of rotary positions, and the angles they give: arXiv:2104.09864 and the stretchings of `Architecture.Rotary.Scaling`.
 ///

@@ -1,3 +1,4 @@
+import MartletPlatform
 import MartletTensors
 import Synchronization
 

@@ -1,6 +1,8 @@
 import MartletFormats
 import MartletJSON
 import MartletModels
+import MartletPlatform
+public import MartletTemplates
 import MartletTensors
 public import MartletTokenizers
 

@@ -1,14 +1,9 @@
 import MartletFormats
 import MartletJSON
 package import MartletModels
+import MartletPlatform
 import MartletTensors
 package import MartletTokenizers
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What a model's files say about text: its tokenizer, and the tokens that end a text.
 package enum ModelText {

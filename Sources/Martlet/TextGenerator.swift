@@ -1,5 +1,6 @@
 import MartletGeneration
 import MartletModels
+import MartletPlatform
 import MartletTokenizers
 
 /// Text from a token generator: whole characters only, ended by stop texts.
@@ -59,11 +60,7 @@ struct TextGenerator {
             summary: GenerationSummary(
                 finish: finish, promptTokens: promptTokens, rememberedTokens: tokens.rememberedCount,
                 generatedTokens: tokens.tokens.count - promptTokens,
-                promptSeconds: TextGenerator.seconds((first ?? now) - began),
-                generationSeconds: TextGenerator.seconds(now - (first ?? now))))
-    }
-
-    private static func seconds(_ duration: Duration) -> Double {
-        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+                promptSeconds: ((first ?? now) - began).seconds,
+                generationSeconds: (now - (first ?? now)).seconds))
     }
 }

@@ -1,13 +1,8 @@
 package import MartletFormats
 import MartletJSON
+import MartletPlatform
 import MartletTensors
 import MartletTokenizers
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What a model's files say about text, from a Hugging Face directory to a GGUF's metadata and back.
 package enum TokenizerConversion {

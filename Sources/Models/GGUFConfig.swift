@@ -1,12 +1,7 @@
 import MartletFormats
 import MartletJSON
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A GGUF's metadata in the words of `config.json`, so that one family file reads both.
 ///

@@ -1,12 +1,7 @@
 import MartletFormats
 import MartletLayers
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A model's description as GGUF metadata: the inverse of ``GGUFConfig``.
 ///

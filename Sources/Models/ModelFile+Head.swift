@@ -1,12 +1,7 @@
 import MartletFormats
 import MartletLayers
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 extension Architecture {
     /// The same model with the head that the checkpoint has: one of its own where it keeps one whose numbers are not the token table's

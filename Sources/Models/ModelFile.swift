@@ -1,6 +1,7 @@
 package import MartletFormats
 package import MartletJSON
 public import MartletLayers
+import MartletPlatform
 public import MartletTensors
 
 /// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.

@@ -1,12 +1,7 @@
 import MartletLayers
 package import MartletModels
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// How far one model's predictions of a text are from another's.
 ///

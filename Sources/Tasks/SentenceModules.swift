@@ -1,5 +1,6 @@
 import MartletFormats
 import MartletJSON
+import MartletPlatform
 
 /// What sentence-transformers' `modules.json` says of a model: how its rows become one vector.
 package struct SentenceModules: Sendable, Equatable {

@@ -2,6 +2,7 @@ import MartletFormats
 import MartletGeneration
 import MartletJSON
 import MartletModels
+import MartletPlatform
 
 extension Writer {
     /// From which language and into which one a model of several translates, in the words of its vocabulary: de_DE, deu, German.

@@ -1,6 +1,7 @@
 import MartletFormats
 public import MartletGeneration
 package import MartletJSON
+import MartletPlatform
 
 /// How an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`, whose `task_specific_params` go first.
 public struct WriterSettings: Sendable {

@@ -1,5 +1,6 @@
 import MartletFormats
 import MartletJSON
+import MartletPlatform
 import MartletTensors
 package import MartletTokenizers
 

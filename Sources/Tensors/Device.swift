@@ -1,3 +1,4 @@
+import MartletPlatform
 import Synchronization
 
 /// Where activations live and who computes them: a thread pool and memory that is used again.

@@ -1,11 +1,6 @@
 import CMartletKernels
+import MartletPlatform
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// What this machine can do at most, measured: every speed is best told as a share of these.
 public struct MachineLimits: Sendable, Hashable, Codable {

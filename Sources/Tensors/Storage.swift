@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+public import MartletPlatform
 
 /// The bytes behind tensors: owned memory, a mapped file, or memory that somebody else keeps alive.
 ///
@@ -126,21 +122,4 @@
         guard let pages = pages(within: range) else { return }
         unsafe madvise(base + pages.lowerBound, pages.count, MADV_DONTNEED)
     }
-}
-
-/// A file that the system would not open, read, map or write.
-public struct FileError: Error, CustomStringConvertible, Equatable {
-    public let path: String
-    public let operation: String
-    public let reason: String
-
-    public init(path: String, operation: String, reason: String) {
-        (self.path, self.operation, self.reason) = (path, operation, reason)
-    }
-
-    package init(path: String, operation: String, code: Int32) {
-        self.init(path: path, operation: operation, reason: unsafe String(cString: strerror(code)))
-    }
-
-    public var description: String { "\(path): cannot \(operation): \(reason)" }
 }

@@ -1,11 +1,6 @@
 import CMartletKernels
+import MartletPlatform
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A handful of threads that share the chunks of one loop at a time: they spin briefly for the next loop, then park.
 ///

@@ -49,9 +49,9 @@ extension Tokenizer {
         LiteralPattern(content: token.content).matches(in: stretch.span, into: &found)
         if !found.isEmpty { return stretch.count > token.content.count }
         guard token.isNormalized, let spelling = added.spelling(token.id) else { return false }
-        let text = PythonText.strip(String(decoding: stretch, as: UTF8.self))
-        guard text.utf8.count < stretch.count else { return false }
-        var core = StagedText(content: Array(text.utf8))
+        let text = stretch.trimmingSpace()
+        guard text.count < stretch.count else { return false }
+        var core = StagedText(content: text)
         normalizer?.normalize(&core)
         return core.bytes == spelling
     }

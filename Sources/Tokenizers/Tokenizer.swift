@@ -1,3 +1,4 @@
+import MartletPlatform
 import Synchronization
 
 /// Text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the tokens added beside them.

@@ -1,9 +1,6 @@
 // The C library's functions, apart, so that no file needs both it and names that it also has.
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+
+import MartletPlatform
 
 func power(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }
 func exponential(_ x: Double) -> Double { exp(x) }

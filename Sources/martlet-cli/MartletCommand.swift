@@ -1,11 +1,6 @@
 import ArgumentParser
 import MartletJSON
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// The command. One file per verb; results go to standard output, everything else to standard error.
 ///

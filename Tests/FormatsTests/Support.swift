@@ -1,12 +1,7 @@
 import MartletFormats
+import MartletPlatform
 import MartletTensors
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The package's folder.
 let packageRoot: String = {

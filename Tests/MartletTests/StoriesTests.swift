@@ -4,15 +4,10 @@ import MartletGeneration
 import MartletJSON
 import MartletLayers
 import MartletModels
+import MartletPlatform
 import MartletTensors
 import TestSupport
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A real trained model against the reference's numbers; enabled where the data is at hand.
 @Suite(.enabled(if: Fixtures.data != nil, "real models and data are not part of the package"))

@@ -1,11 +1,6 @@
 import MartletJSON
 import MartletPlanning
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// Training runs to fit a scaling law to.
 enum Runs {

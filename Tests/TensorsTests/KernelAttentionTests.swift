@@ -1,12 +1,7 @@
 import CMartletKernels
+import MartletPlatform
 import MartletTensors
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 extension KernelTests {
     /// Attention over blocked keys and values.

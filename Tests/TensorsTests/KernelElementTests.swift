@@ -1,11 +1,6 @@
 import CMartletKernels
+import MartletPlatform
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 extension KernelTests {
     /// Element-wise operations, norms, softmax, rotary positions, random numbers.

@@ -1,4 +1,5 @@
 import MartletJSON
+import MartletTemplates
 import MartletTokenizers
 import Testing
 

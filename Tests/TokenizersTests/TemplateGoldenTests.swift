@@ -1,5 +1,5 @@
 import MartletJSON
-import MartletTokenizers
+import MartletTemplates
 import Testing
 
 /// Real chat templates over six conversations each, rendered by Jinja2 with transformers' settings.

@@ -1,4 +1,5 @@
 import MartletLayers
+import MartletPlatform
 import MartletTensors
 import MartletTokenizers
 import MartletTraining

@@ -1,10 +1,5 @@
+import MartletPlatform
 import MartletTraining
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A folder that goes away with the value.
 final class FolderForTests {

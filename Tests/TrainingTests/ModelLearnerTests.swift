@@ -1,6 +1,7 @@
 import MartletJSON
 import MartletLayers
 import MartletModels
+import MartletPlatform
 import MartletTensors
 import MartletTraining
 import Testing

@@ -1,16 +1,11 @@
 import MartletJSON
 import MartletLayers
+import MartletPlatform
 import MartletTensors
 import MartletTokenizers
 import MartletTraining
 import Synchronization
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 @Suite struct TrainingRunTests {
     private let folder = FolderForTests()

@@ -1,13 +1,8 @@
 import MartletFormats
 import MartletJSON
 import MartletLayers
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 extension ConfigReader {
     /// Far more than any model has: what a file says must not exhaust memory.

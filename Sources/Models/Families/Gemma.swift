@@ -1,12 +1,7 @@
 import MartletFormats
 import MartletLayers
+import MartletPlatform
 import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Gemma 1, 2 and 3 (text): norm weights stored less 1, token vectors times √width, tanh-GELU gates; from Gemma 2 on norms on both sides of
 /// each sublayer and layers that alternate between a window and the whole text.

@@ -1,4 +1,5 @@
 internal import MartletLayers
+import MartletPlatform
 internal import MartletTensors
 
 /// What attention over a cache takes here, by its length: measured on keys of zeros.
@@ -44,7 +45,7 @@ struct AttentionProbe {
             let duration = ContinuousClock().measure {
                 attend(query, key, form, start: start, &copies[index])
             }
-            let seconds = Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+            let seconds = duration.seconds
             times.append(seconds)
             spent += seconds
         }

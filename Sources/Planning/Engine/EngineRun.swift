@@ -1,6 +1,7 @@
 internal import MartletGeneration
 internal import MartletLayers
 package import MartletModels
+import MartletPlatform
 package import MartletTensors
 
 /// A model at work as the verbs have it work, pass by pass, each of them timed.
@@ -143,7 +144,7 @@ package final class EngineRun {
 
     private static func seconds(_ work: () -> Void) -> Double {
         let duration = ContinuousClock().measure(work)
-        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+        return duration.seconds
     }
 }
 

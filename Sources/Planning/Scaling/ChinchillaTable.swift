@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// The optimal operations and tokens that Hoffmann et al. 2022 print (arXiv:2203.15556, tables 3 and A3), by approach.
 public enum ChinchillaTable {

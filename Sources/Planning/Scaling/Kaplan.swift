@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// Scaling laws of Kaplan et al. 2020 (arXiv:2001.08361), in non-embedding parameters and petaflop/s-days.
 public enum Kaplan {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// One finished training run: what a scaling law is fitted to.
 public struct TrainingRun: Sendable, Hashable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// What guessing ahead with a small model gains (Leviathan et al. 2022, arXiv:2211.17192).
 public struct Speculation: Sendable, Hashable {

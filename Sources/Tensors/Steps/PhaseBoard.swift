@@ -1,3 +1,4 @@
+import MartletPlatform
 import Synchronization
 
 /// Who does which chunks of a sequence of phases: every member starts with a contiguous share of its own, so that it streams, and takes from

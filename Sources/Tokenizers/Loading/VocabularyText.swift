@@ -9,7 +9,7 @@ extension Tokenizer {
         var tokens: [[UInt8]?] = []
         var places: [[UInt8]: Int] = [:]
         for line in bytes.repairedUTF8.split(separator: 10, omittingEmptySubsequences: false) {
-            let token = Array(PythonText.strip(String(decoding: line, as: UTF8.self), left: false).utf8)
+            let token = line.trimmingSpace(start: false)
             // A token given twice keeps its later number, as in the reference.
             if let before = places.updateValue(tokens.count, forKey: token) { tokens[before] = nil }
             tokens.append(token)

@@ -80,3 +80,16 @@ extension [UInt8] {
 
     var isValidUTF8: Bool { String(validating: self, as: UTF8.self) != nil }
 }
+
+extension ArraySlice<UInt8> {
+    /// The text without the blanks of Python's `str.strip` at its ends.
+    func trimmingSpace(start: Bool = true) -> [UInt8] {
+        func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+            ScalarProperties(scalar.value).isSpace || (0x1C...0x1F).contains(scalar.value)
+        }
+        var scalars = Substring(decoding: self, as: UTF8.self).unicodeScalars
+        while start, let first = scalars.first, isSpace(first) { scalars.removeFirst() }
+        while let last = scalars.last, isSpace(last) { scalars.removeLast() }
+        return Array(Substring(scalars).utf8)
+    }
+}

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// A growing array of plain values in memory, or where the training's memory is used up in a mapped temporary file.
 @safe

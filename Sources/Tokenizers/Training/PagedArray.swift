@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// A growing array of plain values in pages of its own, which go back to the system at once when it grows or goes; an allocator would
 /// keep them, and a limit of memory could not tell.

@@ -1,10 +1,5 @@
+import MartletPlatform
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A file read in blocks that end at the end of a line.
 struct TextFile: ~Copyable {

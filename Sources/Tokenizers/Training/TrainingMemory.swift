@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// The memory that a training may take: what goes beyond it lies in temporary files that are mapped, and let go of when too much of
 /// them is in memory at once.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// Learns a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of expectation-maximisation,
 /// each followed by dropping the pieces whose loss costs the likelihood least.

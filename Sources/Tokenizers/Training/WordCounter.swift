@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// How often each word occurs: an open-addressed table over bytes end to end, with 64-bit counts.
 ///

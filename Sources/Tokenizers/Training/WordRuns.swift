@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// Counted words beyond what memory holds: sorted runs in temporary files, put together by merging.
 ///

@@ -1,5 +1,5 @@
 import MartletJSON
-package import MartletTensors
+package import MartletPlatform
 
 /// The documents of a file, in its order and in bounded memory.
 ///

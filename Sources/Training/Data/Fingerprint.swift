@@ -1,4 +1,5 @@
-package import MartletTensors
+package import MartletPlatform
+import MartletTensors
 
 /// 128 bits that tell contents apart: two multiply-rotate lanes over words of eight bytes, each mixed at the end (MurmurHash3's finaliser).
 ///

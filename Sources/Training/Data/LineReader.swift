@@ -1,10 +1,4 @@
-package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+package import MartletPlatform
 
 /// The lines of a file of any size, one at a time.
 package final class LineReader {

@@ -1,3 +1,4 @@
+import MartletPlatform
 import MartletTensors
 
 /// Makes batches ahead on a thread of its own, a few at a time, each with the cursor behind it.

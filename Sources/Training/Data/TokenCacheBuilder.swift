@@ -1,4 +1,5 @@
 import MartletFormats
+import MartletPlatform
 package import MartletTensors
 package import MartletTokenizers
 import Synchronization

@@ -1,4 +1,5 @@
 import MartletFormats
+import MartletPlatform
 import MartletTensors
 
 /// Writes a ``TokenCache``: tokens as they come, in bounded memory but for four bytes a document. The file appears whole or not at all.

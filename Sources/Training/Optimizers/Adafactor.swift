@@ -1,11 +1,6 @@
 package import MartletLayers
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Second moments of matrices kept as one number per row and one per column (arXiv:1804.04235), steps relative to the size of the
 /// parameter; as torch.optim.Adafactor computes it.

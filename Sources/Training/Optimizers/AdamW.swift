@@ -1,12 +1,7 @@
 import CMartletKernels
 package import MartletLayers
+import MartletPlatform
 package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Adam with decoupled weight decay (arXiv:1412.6980, 1711.05101), in PyTorch's order of operations.
 package final class AdamW: Optimizer {

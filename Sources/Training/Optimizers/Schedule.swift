@@ -1,10 +1,6 @@
 // MartletTraining: how a model learns. Knows no server, no sampling, and nothing of how kernels compute.
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import MartletPlatform
 
 /// The learning rate of a step as a share of its peak: a linear rise over `warmUp` steps, then one of the usual ways down.
 ///

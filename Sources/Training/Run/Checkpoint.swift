@@ -1,5 +1,6 @@
 import MartletFormats
 import MartletJSON
+import MartletPlatform
 package import MartletTensors
 
 /// Everything that a run needs to go on, bit for bit.

@@ -2,6 +2,7 @@ import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletModels
+import MartletPlatform
 package import MartletTensors
 
 /// Brings the weights of a run into a Hugging Face directory, `RUN/model`: what transformers, `martlet generate` and `martlet convert` read.

@@ -1,12 +1,7 @@
 import MartletFormats
 package import MartletJSON
-package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+package import MartletPlatform
+import MartletTensors
 
 /// The folder of a run: what it holds, and that only one process works in it.
 ///

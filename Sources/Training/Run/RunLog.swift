@@ -1,12 +1,7 @@
 import MartletFormats
 package import MartletJSON
-package import MartletTensors
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+package import MartletPlatform
+import MartletTensors
 
 /// One step as `log.jsonl` has it.
 package struct StepRecord: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import MartletFormats
-package import MartletTensors
+package import MartletPlatform
 
 /// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
 ///
@@ -102,7 +102,7 @@ package final class TrainingRun {
         }
         state.step = number + 1
         let improved = try evaluate(&record)
-        state.seconds += TrainingRun.seconds(ContinuousClock.now - began)
+        state.seconds += (ContinuousClock.now - began).seconds
         record.seconds = state.seconds
         do { try log.append(record) } catch { events(.warning("\(error)")) }
         events(.step(record))
@@ -175,7 +175,7 @@ package final class TrainingRun {
     }
 
     private func drawNowAndThen() {
-        guard TrainingRun.seconds(ContinuousClock.now - lastDrawing) >= 5 else { return }
+        guard (ContinuousClock.now - lastDrawing).seconds >= 5 else { return }
         draw()
     }
 
@@ -184,9 +184,5 @@ package final class TrainingRun {
         let title = folder.split(separator: "/").last.map(String.init) ?? folder
         let svg = Curves.svg(log.records, title: title)
         do { try writeFile(Array(svg.utf8), to: folder + "/curves.svg") } catch { events(.warning("\(error)")) }
-    }
-
-    private static func seconds(_ duration: Duration) -> Double {
-        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }
 }

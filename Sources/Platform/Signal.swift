@@ -1,0 +1,37 @@
+/// A lock that threads can sleep on until another changes what it guards.
+@safe package final class Signal: Sendable {
+    private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private nonisolated(unsafe) let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    package init() {
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    package func withLock<Result>(_ body: () -> Result) -> Result {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return body()
+    }
+
+    /// Sleeps until `wakeAll`, or for no reason. - Precondition: called inside `withLock`.
+    package func sleep() { unsafe pthread_cond_wait(condition, mutex) }
+
+    /// Wakes those who sleep. - Precondition: called inside `withLock`.
+    package func wake() { unsafe pthread_cond_broadcast(condition) }
+
+    /// Wakes those who sleep, after `change` under the lock.
+    package func wakeAll(after change: () -> Void = {}) {
+        withLock {
+            change()
+            wake()
+        }
+    }
+}

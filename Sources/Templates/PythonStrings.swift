@@ -1,0 +1,186 @@
+/// Python's methods of `str`, on bytes and scalars.
+enum PythonStrings {
+    /// The byte at which `part` first stands in `text`.
+    static func find(_ part: String, in text: String, from start: Int = 0) -> Int? {
+        let (needle, bytes) = (Array(part.utf8), Array(text.utf8))
+        guard start <= bytes.count else { return nil }
+        if needle.isEmpty { return start }
+        return next(needle, in: bytes, from: start)
+    }
+
+    /// The first byte at or after `start` at which `needle`, which is not empty, stands in `bytes`.
+    private static func next(_ needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+        var index = start
+        while index + needle.count <= bytes.count {
+            if bytes[index] == needle[0], bytes[index..<index + needle.count].elementsEqual(needle) { return index }
+            index += 1
+        }
+        return nil
+    }
+
+    static func replace(_ text: String, _ old: String, _ new: String, _ limit: Int = .max) -> String {
+        if old.utf8.isEmpty {
+            // Python puts the new text before every scalar and at the end.
+            var result = ""
+            var left = limit
+            for scalar in text.unicodeScalars {
+                if left > 0 { result += new }
+                left -= 1
+                result.unicodeScalars.append(scalar)
+            }
+            return left > 0 ? result + new : result
+        }
+        return split(text, old, limit).joined(separator: new)
+    }
+
+    static func split(_ text: String, _ separator: String, _ limit: Int = .max) -> [String] {
+        let bytes = Array(text.utf8)
+        let needle = Array(separator.utf8)
+        var parts: [String] = []
+        var start = 0
+        while !needle.isEmpty, parts.count < limit, let match = next(needle, in: bytes, from: start) {
+            parts.append(String(decoding: bytes[start..<match], as: UTF8.self))
+            start = match + needle.count
+        }
+        parts.append(String(decoding: bytes[start...], as: UTF8.self))
+        return parts
+    }
+
+    static func splitFromRight(_ text: String, _ separator: String, _ limit: Int) -> [String] {
+        let parts = split(text, separator)
+        guard limit >= 0, parts.count > limit + 1 else { return parts }
+        let head = parts[..<(parts.count - limit)].joined(separator: separator)
+        return [head] + parts[(parts.count - limit)...]
+    }
+
+    /// The words between blanks; of more than `limit` splits the rest stays whole.
+    static func splitAtBlanks(_ text: String, _ limit: Int = .max) -> [String] {
+        var parts: [String] = []
+        var rest = Substring(PythonText.strip(text, right: false)).unicodeScalars
+        while !rest.isEmpty {
+            if parts.count >= limit {
+                parts.append(PythonText.strip(String(rest), left: false))
+                break
+            }
+            let end = rest.firstIndex(where: PythonText.isSpace) ?? rest.endIndex
+            parts.append(String(rest[..<end]))
+            rest = rest[end...]
+            while let first = rest.first, PythonText.isSpace(first) { rest.removeFirst() }
+        }
+        return parts
+    }
+
+    static func lines(_ text: String, keepsEnds: Bool) -> [String] {
+        var lines: [String] = []
+        var line = String.UnicodeScalarView()
+        var afterReturn = false
+        for scalar in text.unicodeScalars {
+            if afterReturn {
+                afterReturn = false
+                if scalar == "\n" {
+                    if keepsEnds { lines[lines.count - 1].unicodeScalars.append(scalar) }
+                    continue
+                }
+            }
+            switch scalar.value {
+            case 0x0A...0x0D, 0x1C...0x1E, 0x85, 0x2028, 0x2029:
+                if keepsEnds { line.append(scalar) }
+                lines.append(String(line))
+                line = String.UnicodeScalarView()
+                afterReturn = scalar == "\r"
+            default: line.append(scalar)
+            }
+        }
+        if !line.isEmpty { lines.append(String(line)) }
+        return lines
+    }
+
+    static func upper(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { $0 += $1.properties.uppercaseMapping }
+    }
+
+    static func lower(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { $0 += $1.properties.lowercaseMapping }
+    }
+
+    /// The first scalar of each run of letters in title case, the others lower (`str.title`).
+    static func title(_ text: String, startsWordsAtBlanksOnly: Bool = false) -> String {
+        var result = ""
+        var inWord = false
+        for scalar in text.unicodeScalars {
+            let isPart =
+                startsWordsAtBlanksOnly
+                ? !(PythonText.isSpace(scalar) || "-({[<".unicodeScalars.contains(scalar)) : scalar.properties.isCased
+            result += inWord ? scalar.properties.lowercaseMapping : scalar.properties.titlecaseMapping
+            inWord = isPart
+        }
+        return result
+    }
+
+    static func capitalize(_ text: String) -> String {
+        guard let first = text.unicodeScalars.first else { return text }
+        return first.properties.titlecaseMapping
+            + lower(String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())))
+    }
+
+    /// Whether upper case begins each run of letters with case, and only there.
+    static func isTitle(_ text: String) -> Bool {
+        var (inWord, hasWord) = (false, false)
+        for scalar in text.unicodeScalars {
+            let properties = scalar.properties
+            let isUpper = properties.isUppercase || properties.generalCategory == .titlecaseLetter
+            guard isUpper || properties.isLowercase else {
+                inWord = false
+                continue
+            }
+            guard isUpper != inWord else { return false }
+            (inWord, hasWord) = (true, true)
+        }
+        return hasWord
+    }
+
+    /// Blanks up to the next column that `width` divides for each tab.
+    static func expandTabs(_ text: String, _ width: Int) throws(TemplateError) -> String {
+        let tabs = text.utf8.count(where: { $0 == 9 })
+        guard tabs == 0 || width <= TemplateArithmetic.largestResult / tabs else {
+            throw TemplateError(.limit, "a text that is too long")
+        }
+        var result = String.UnicodeScalarView()
+        var column = 0
+        for scalar in text.unicodeScalars {
+            if scalar == "\t" {
+                let blanks = width > 0 ? width - column % width : 0
+                result.append(contentsOf: repeatElement(" ", count: blanks))
+                column += blanks
+            } else {
+                result.append(scalar)
+                column = scalar == "\n" || scalar == "\r" ? 0 : column + 1
+            }
+        }
+        return String(result)
+    }
+
+    static func count(_ part: String, in text: String) -> Int {
+        if part.utf8.isEmpty { return text.unicodeScalars.count + 1 }
+        return split(text, part).count - 1
+    }
+
+    static func starts(_ text: String, with part: String) -> Bool { text.utf8.starts(with: part.utf8) }
+    static func ends(_ text: String, with part: String) -> Bool {
+        text.utf8.reversed().starts(with: part.utf8.reversed())
+    }
+
+    /// `text` with blanks (or `fill`) up to `width` scalars.
+    static func pad(_ text: String, _ width: Int, _ fill: String, left: Bool, right: Bool) throws(TemplateError)
+        -> String
+    {
+        let missing = width - text.unicodeScalars.count
+        guard missing > 0 else { return text }
+        guard missing <= TemplateArithmetic.largestResult else {
+            throw TemplateError(.limit, "a text that is too long")
+        }
+        let before = left ? (right ? missing / 2 + (missing & width & 1) : missing) : 0
+        return String(repeating: fill, count: before) + text
+            + String(repeating: fill, count: right ? missing - before : 0)
+    }
+}

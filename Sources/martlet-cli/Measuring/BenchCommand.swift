@@ -1,0 +1,233 @@
+import ArgumentParser
+import MartletGeneration
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletPlatform
+import MartletTensors
+
+/// `martlet bench`: the speed of this model here, beside what the machine can do.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure how fast this model reads and writes here.",
+        discussion: """
+            Example: martlet bench -m path/to/model --prompt 512 --generate 128
+
+            An encoder reads --batch texts of --prompt tokens. An encoder-decoder reads such sources and writes exactly --generate tokens \
+            about each with --beams beams; tokens per second count each text once, not its beams.
+            """)
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(help: "Tokens of the prompt.")
+    var prompt = 512
+
+    @Option(help: "Tokens to generate after it.")
+    var generate = 128
+
+    @Option(help: "Sequences at once.")
+    var batch = 1
+
+    @Option(help: "Encoder-decoders: how many beams write.")
+    var beams = 4
+
+    @Option(help: "Repetitions after a warm-up; medians are shown.")
+    var `repeat` = 3
+
+    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
+    var cache = CacheType.f32
+
+    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    var weights: TaskInput.MatrixType?
+
+    @Flag(help: "One JSON document.")
+    var json = false
+
+    func validate() throws {
+        for (name, value) in [
+            ("prompt", prompt), ("generate", generate), ("batch", batch), ("beams", beams), ("repeat", `repeat`),
+        ]
+        where !(1...1_000_000).contains(value) {
+            throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
+        }
+    }
+
+    func run() throws {
+        let began = ContinuousClock.now
+        let device = Device(threads: model.threads)
+        var file = try ModelFile(path: try model.path())
+        if weights == .eightBits { file.matrices = .q8_0 }
+        var packed = PackedWeights()
+        let model = try file.model(on: device, weights: &packed)
+        guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
+        let test = try SpeedTest(decoder, on: device)
+        _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
+        let first = ContinuousClock.now - began
+        let result = try test.run(
+            prompt: prompt, generate: generate, batch: batch, repeats: `repeat`, cache: cache.elementType)
+        // Measured last, so that it does not count as the model's memory.
+        let peak = BenchCommand.peakResidentBytes()
+        let report = Report(
+            prefill: Double(prompt * batch) / BenchCommand.median(result.prefill),
+            decode: Double(generate * batch) / BenchCommand.median(result.decode), prompt: prompt,
+            limits: MachineLimits.measure(on: device),
+            bytesPerStep: Double(packed.bytes) + cacheBytes(file.architecture), weights: packed, batch: batch,
+            firstToken: first.seconds,
+            peakResidentBytes: peak, threads: device.threads)
+        if json { Output.document(report.json) } else { Output.write(report.text) }
+    }
+
+    /// An encoder reads `batch` texts of `prompt` tokens; an encoder-decoder then writes `generate` tokens about each.
+    private func run(_ model: Model, _ packed: PackedWeights, _ file: ModelFile, _ device: Device) throws {
+        switch model {
+        case .decoder: return
+        case .encoder(let encoder):
+            let seconds = try EncoderSpeedTest(encoder, on: device).run(
+                tokens: prompt, batch: batch, repeats: `repeat`)
+            let peak = BenchCommand.peakResidentBytes()
+            let report = Report(
+                prefill: Double(prompt * batch) / BenchCommand.median(seconds), decode: nil, prompt: prompt,
+                limits: MachineLimits.measure(on: device), bytesPerStep: Double(packed.bytes), weights: packed,
+                batch: batch, firstToken: nil, peakResidentBytes: peak, threads: device.threads)
+            if json { Output.document(report.json) } else { Output.write(report.text) }
+        case .encoderDecoder(let model):
+            guard file.architecture.writes else {
+                throw UsageError("bench measures encoder-decoders that write; \(file.path) classifies")
+            }
+            let result = try WriterSpeedTest(model, on: device).run(
+                source: prompt, target: generate, batch: batch, beams: beams, repeats: `repeat`)
+            let writing = zip(result.total, result.reading).map { $0 - $1 }
+            let report = WriterReport(
+                prefill: Double(prompt * batch) / BenchCommand.median(result.reading),
+                decode: Double(generate * batch) / BenchCommand.median(writing),
+                total: Double(generate * batch) / BenchCommand.median(result.total), beams: beams,
+                peakResidentBytes: BenchCommand.peakResidentBytes(), threads: device.threads)
+            if json { Output.document(report.json) } else { Output.write(report.text) }
+        }
+    }
+
+    /// What the keys and values take at the middle of the generation, which is what a step reads on average.
+    private func cacheBytes(_ architecture: Architecture) -> Double {
+        guard case .decoder(let stack) = architecture.body else { return 0 }
+        let positions = prompt + generate / 2
+        let elements = batch * stack.layers.reduce(0) { $0 + 2 * $1.attention.keyWidth * positions }
+        let type = cache.elementType
+        return Double(elements) * Double(type.blockBytes) / Double(type.blockElements)
+    }
+
+    private static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        return (sorted[sorted.count / 2] + sorted[(sorted.count - 1) / 2]) / 2
+    }
+
+    private static func peakResidentBytes() -> Int {
+        var usage = rusage()
+        unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss * 1024
+    }
+}
+
+/// What was measured of an encoder-decoder.
+private struct WriterReport {
+    /// Source tokens per second.
+    let prefill: Double
+    /// Target tokens per second, without and with reading.
+    let decode, total: Double
+    let beams: Int
+    let peakResidentBytes: Int
+    let threads: Int
+
+    var json: JSON {
+        [
+            "prefill": ["tokens_per_second": .number(prefill)], "decode": ["tokens_per_second": .number(decode)],
+            "total": ["tokens_per_second": .number(total)], "beams": .integer(beams),
+            "peak_rss_bytes": .integer(peakResidentBytes), "threads": .integer(threads),
+        ]
+    }
+
+    var text: String {
+        func tenth(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+        return """
+            read         \(tenth(prefill)) source tokens/s
+            write        \(tenth(decode)) tokens/s, \(tenth(total)) with reading; \(beams) beams
+            memory       \(tenth(Double(peakResidentBytes) / 1e6)) MB at most
+            threads      \(threads)
+
+            """
+    }
+}
+
+/// What was measured, and its share of what the machine can do.
+private struct Report {
+    let prefill: Double
+    /// Nil for encoders, which do not continue.
+    let decode: Double?
+    let prompt: Int
+    let limits: MachineLimits
+    let bytesPerStep: Double
+    let weights: PackedWeights
+    let batch: Int
+    let firstToken: Double?
+    let peakResidentBytes: Int
+    let threads: Int
+
+    /// Model bandwidth utilisation: bytes that decoding must read per second, of the measured bandwidth.
+    private func mbu(_ decode: Double) -> Double { bytesPerStep * decode / Double(batch) / limits.bandwidth }
+    /// Model FLOP utilisation of prefill: the time that the projections' multiply-adds take at the measured peaks of their types, of the
+    /// time they took. Attention and the last row's logits are not counted.
+    private var mfu: Double {
+        let (integer, float) = (Double(weights.quantizedElements), Double(weights.plainElements))
+        return 2 * (integer / limits.int8 + float / limits.f32) * prefill
+    }
+    /// The peaks that apply, by name.
+    private var peaks: String {
+        weights.plainElements == 0 ? "int8" : weights.quantizedElements == 0 ? "f32" : "int8 and f32"
+    }
+
+    private var machine: JSON {
+        [
+            "bandwidth_bytes_per_second": .number(limits.bandwidth), "peak_flops": .number(limits.f32),
+            "peak_bf16_flops": .number(limits.bf16), "peak_int8_operations": .number(limits.int8),
+            "threads": .integer(threads),
+        ]
+    }
+
+    var json: JSON {
+        guard let decode, let firstToken else {
+            return [
+                "encode": [
+                    "tokens_per_second": .number(prefill), "sequences_per_second": .number(prefill / Double(prompt)),
+                ],
+                "machine": machine, "mfu": .number(mfu), "mfu_peak": .string(peaks),
+                "peak_rss_bytes": .integer(peakResidentBytes),
+            ]
+        }
+        return [
+            "prefill": ["tokens_per_second": .number(prefill)],
+            "decode": ["tokens_per_second": .number(decode)],
+            "machine": machine,
+            "mbu": .number(mbu(decode)),
+            "mfu": .number(mfu),
+            "mfu_peak": .string(peaks),
+            "first_token_seconds": .number(firstToken),
+            "peak_rss_bytes": .integer(peakResidentBytes),
+        ]
+    }
+
+    var text: String {
+        func tenth(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+        let limit = "(f32 \(tenth(limits.f32 / 1e9)), int8 \(tenth(limits.int8 / 1e9)) G operations/s)"
+        var lines = ["\(tenth(prefill)) tokens/s, \(tenth(mfu * 100)) % of the \(peaks) peak \(limit)"]
+        if let decode, let firstToken {
+            lines[0] = "prefill      " + lines[0]
+            let share = "\(tenth(mbu(decode) * 100)) % of the bandwidth (\(tenth(limits.bandwidth / 1e9)) GB/s)"
+            lines.append("decode       \(tenth(decode)) tokens/s, \(share)")
+            lines.append("first token  \(tenth(firstToken * 1000)) ms after the start, loading included")
+        } else {
+            lines[0] = "encode       \(tenth(prefill / Double(prompt))) texts/s, " + lines[0]
+        }
+        lines.append("memory       \(tenth(Double(peakResidentBytes) / 1e6)) MB at most")
+        lines.append("threads      \(threads)")
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

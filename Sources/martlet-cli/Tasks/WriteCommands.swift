@@ -1,0 +1,105 @@
+import ArgumentParser
+import Martlet
+import MartletFormats
+import MartletGeneration
+import MartletJSON
+import MartletModels
+import MartletPlatform
+import MartletTasks
+import MartletTensors
+import MartletTokenizers
+
+/// How an encoder-decoder writes; what is absent is as the model's files say.
+struct WriterOptions: ParsableArguments {
+    @Option(help: "What stands before every text.")
+    var prefix: String?
+
+    @Option(help: "Beams of the search; 1 is greedy.")
+    var beams: Int?
+
+    @Option(help: "How many texts for each line, best first.")
+    var results: Int?
+
+    @Option(help: "The most tokens to write.")
+    var maxTokens: Int?
+
+    @Option(help: "The fewest tokens to write.")
+    var minTokens: Int?
+
+    @Option(help: "Scores are divided by length to this power.")
+    var lengthPenalty: Float?
+
+    @Option(help: "No run of this many tokens occurs twice.")
+    var noRepeatNgram: Int?
+
+    func apply(to settings: inout WriterSettings) {
+        if let prefix { settings.prefix = prefix }
+        if let beams { settings.search.beams = beams }
+        if let results { settings.search.results = results }
+        if let maxTokens { settings.search.maximumTokens = maxTokens }
+        if let minTokens { settings.search.rules.minimumNewTokens = minTokens }
+        if let lengthPenalty { settings.search.lengthPenalty = lengthPenalty }
+        if let noRepeatNgram { settings.search.rules.noRepeatNGram = noRepeatNgram }
+    }
+
+    /// Writes about each line, and the results to standard output.
+    func run(_ input: TaskInput, _ task: Writer.Task, _ languages: Writer.Languages = .init()) throws {
+        let lines = try input.lines()
+        let file = try input.modelFile()
+        let device = Device(threads: input.model.threads)
+        var writer = try Writer(file, WriterOptions.vocabulary(of: file), task: task, languages, on: device)
+        apply(to: &writer.settings)
+        for written in try writer.write(lines) {
+            guard let best = written.first else { continue }
+            let all = JSON.array(
+                written.map {
+                    [
+                        "text": .string($0.text), "score": .score($0.score),
+                        "log_probabilities": .array($0.logProbabilities.map { .score($0) }),
+                    ]
+                })
+            input.write(
+                ["text": .string(best.text), "score": .score(best.score), "results": all],
+                written.map(\.text).joined(separator: "\n"))
+        }
+    }
+
+    /// The vocabulary in the model's folder: CTranslate2's, Marian's own, or a tokenizer.
+    private static func vocabulary(of file: ModelFile) throws -> any WriterVocabulary {
+        if file.modelType.utf8.elementsEqual("ctranslate2".utf8) { return try WordVocabulary(directory: file.path) }
+        if !fileExists(file.path + "/tokenizer.json"), MarianVocabulary.isIn(file.path) {
+            return try MarianVocabulary(directory: file.path)
+        }
+        return try ModelText.tokenizer(of: file)
+    }
+}
+
+/// `martlet translate`: each line in another language.
+struct TranslateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "translate", abstract: "Translate each line.",
+        discussion: "Example: echo \"Good morning.\" | martlet translate -m path/to/opus-mt-en-de")
+
+    @OptionGroup var input: TaskInput
+    @OptionGroup var options: WriterOptions
+
+    @Option(help: "The language of the lines, for models of several (de_DE for mBART, en for T5).")
+    var source: String?
+
+    @Option(help: "The language to write, for models of several (ro_RO for mBART, fra for Marian, de for T5).")
+    var target: String?
+
+    func run() async throws { try options.run(input, .translation, .init(source: source, target: target)) }
+}
+
+/// `martlet summarize`: each line in fewer words.
+struct SummarizeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "summarize", abstract: "Summarize each line.",
+        discussion: "Example: martlet summarize -m path/to/bart-large-cnn articles.txt")
+
+    @OptionGroup var input: TaskInput
+    @OptionGroup var options: WriterOptions
+
+    func run() async throws { try options.run(input, .summarization) }
+}

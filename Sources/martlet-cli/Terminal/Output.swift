@@ -1,0 +1,102 @@
+import MartletJSON
+import MartletPlatform
+import MartletTensors
+
+/// Where the command writes: results to standard output, the rest to standard error.
+enum Output {
+    /// Writes to standard output at once, so that a reader sees each piece as it comes.
+    static func write(_ text: String) { write(Array(text.utf8), to: 1) }
+
+    /// The same for text that is bytes already.
+    static func write(_ text: [UInt8]) { write(text, to: 1) }
+
+    /// Words for the person at the terminal, on standard error, without ending the line.
+    static func prompt(_ text: String) { write(Array(text.utf8), to: 2) }
+
+    /// A line for the person at the terminal, on standard error.
+    ///
+    /// Files and requests are quoted there, so that what would steer a terminal is spelled out.
+    static func note(_ text: String) { write(Array((visible(text, keeping: ["\n", "\t"]) + "\n").utf8), to: 2) }
+
+    /// A text with its control and formatting characters spelled out, for a terminal that shows what somebody else wrote.
+    static func visible(_ text: String, keeping kept: Set<Unicode.Scalar> = []) -> String {
+        let hidden: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
+        var visible = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if hidden.contains(scalar.properties.generalCategory) && !kept.contains(scalar) {
+                visible.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
+            } else {
+                visible.append(scalar)
+            }
+        }
+        return String(visible)
+    }
+
+    /// A piece of a line that is written over, for progress on a terminal.
+    static func line(_ text: String) { write(Array(text.utf8), to: 2) }
+
+    /// One machine-readable document, on standard output.
+    static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
+
+    /// Ends the process.
+    static func end(_ status: Int32) -> Never { exit(status) }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe writeBytes(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            // Nobody reads any more: there is nobody to tell.
+            guard written > 0 else { exit(1) }
+            rest = rest.dropFirst(written)
+        }
+    }
+}
+
+/// What the command reads besides models.
+enum Input {
+    /// The bytes of the file at `path`, or of standard input for "-".
+    static func bytes(_ path: String) throws(FileError) -> [UInt8] {
+        let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, "open") }
+        defer { if descriptor != 0 { close(descriptor) } }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, "read") }
+            guard count > 0 else { return bytes }
+            bytes += buffer.prefix(count)
+        }
+    }
+
+    /// The text of the file at `path`, or of standard input for "-".
+    static func text(_ path: String) throws -> String {
+        let bytes = try bytes(path)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw FileError(
+                path: path == "-" ? "standard input" : path, operation: "read", reason: "it is not UTF-8 text")
+        }
+        return text
+    }
+
+    /// The text of the file at `path`, or of standard input for "-", with malformed UTF-8 replaced by U+FFFD.
+    static func repairedText(_ path: String) throws -> String {
+        let bytes = try bytes(path)
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        warnOfMalformedText(path)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    static func warnOfMalformedText(_ path: String) {
+        Output.note(
+            "martlet: \(path == "-" ? "standard input" : path) is not all UTF-8; what is malformed was read as U+FFFD")
+    }
+
+    static func failure(_ path: String, _ operation: String) -> FileError {
+        FileError(
+            path: path == "-" ? "standard input" : path, operation: operation,
+            reason: unsafe String(cString: strerror(errno)))
+    }
+}

@@ -1,0 +1,176 @@
+import ArgumentParser
+import Martlet
+import MartletJSON
+import MartletModels
+import MartletPlatform
+import MartletTokenizers
+
+/// Which tokenizer: a model's, or a file of its own.
+struct TokenizerOptions: ParsableArguments {
+    @Option(name: [.short, .long], help: "The model whose tokenizer is used.")
+    var model: String?
+
+    @Option(
+        help:
+            "A vocabulary instead of a model: tokenizer.json, .model, .tiktoken, vocab.txt, vocab.json with merges.txt, .gguf."
+    )
+    var tokenizer: String?
+
+    @Option(help: "How .tiktoken splits text: cl100k_base, o200k_base, …, llama-bpe, …, or a regular expression.")
+    var pattern: String?
+
+    @Option(help: "The merges of a vocab.json (default: merges.txt beside it).")
+    var merges: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether a vocab.txt knows upper case (default: as tokenizer_config.json says, else not).")
+    var cased: Bool?
+
+    func load() throws -> Tokenizer {
+        switch (model, tokenizer) {
+        case (nil, nil): return try ModelText.tokenizer(path: ShippedModel.path())
+        case (_?, _?): throw UsageError("give -m or --tokenizer, not both")
+        case (nil, let path?): return try load(path)
+        case (let model?, nil): return try load(ModelOptions.path(of: model))
+        }
+    }
+
+    private func load(_ path: String) throws -> Tokenizer {
+        try TokenizerFile(path: path, pattern: pattern, merges: merges, isCased: cased).load()
+    }
+}
+
+/// `martlet tokenize`: text to ids.
+struct TokenizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenize", abstract: "Turn text into token ids.",
+        discussion: "Example: echo -n \"Once upon a time\" | martlet tokenize -m path/to/model")
+
+    @OptionGroup var tokenizer: TokenizerOptions
+
+    @Argument(help: "The text file; standard input when absent or -.")
+    var file = "-"
+
+    @Flag(help: "Without the special tokens that the model expects around a text.")
+    var noSpecial = false
+
+    @Flag(help: "Each line is a text of its own; of any length of input in bounded memory.")
+    var lines = false
+
+    @Flag(help: "One JSON array of ids per text, all in one document.")
+    var json = false
+
+    @Flag(help: "With --json: objects with id, token, and start and end in UTF-8 bytes.")
+    var offsets = false
+
+    @Option(help: "Threads that encode lines (default: one per processor).")
+    var threads: Int?
+
+    func validate() throws {
+        if offsets && !json { throw ValidationError("--offsets needs --json.") }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+        }
+    }
+
+    func run() throws {
+        let tokenizer = try tokenizer.load()
+        guard lines else {
+            var result: [UInt8] = []
+            try append(Array(Input.repairedText(file).utf8), tokenizer, to: &result)
+            return Output.write(json ? Array("[".utf8) + result + Array("]\n".utf8) : result)
+        }
+        let chunks = try ParallelLines(file, threads: threads ?? Threads.available) { text, result in
+            for line in InputLines.split(text) {
+                if json, !result.isEmpty { result.append(UInt8(ascii: ",")) }
+                try append(Array(line), tokenizer, to: &result)
+            }
+        }
+        var isFirst = true
+        try chunks.run { [json] (part: [UInt8]) in
+            guard !part.isEmpty else { return }
+            if json { Output.write(isFirst ? "[" : ",") }
+            isFirst = false
+            Output.write(part)
+        }
+        if json { Output.write(isFirst ? "[]\n" : "]\n") }
+    }
+
+    /// Appends what is written about one text.
+    private func append(_ text: [UInt8], _ tokenizer: Tokenizer, to result: inout [UInt8]) throws {
+        guard offsets else {
+            let ids = try tokenizer.encode(bytes: text, addSpecialTokens: !noSpecial)
+            if json { result.append(UInt8(ascii: "[")) }
+            for (index, id) in ids.enumerated() {
+                if index > 0 { result.append(json ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
+                result.append(decimal: id)
+            }
+            return result.append(json ? UInt8(ascii: "]") : 10)
+        }
+        let encoding = try tokenizer.encoding(of: String(decoding: text, as: UTF8.self), addSpecialTokens: !noSpecial)
+        result += list(encoding, tokenizer).text(.compact).utf8
+    }
+
+    private func list(_ encoding: Encoding, _ tokenizer: Tokenizer) -> JSON {
+        .array(
+            encoding.ids.indices.map { i in
+                [
+                    "id": .integer(Int(encoding.ids[i])),
+                    "token": .string(tokenizer.token(encoding.ids[i]) ?? ""),
+                    "start": .integer(encoding.offsets[i].start),
+                    "end": .integer(encoding.offsets[i].end),
+                ]
+            })
+    }
+}
+
+extension [UInt8] {
+    /// Appends a number as its decimal digits.
+    fileprivate mutating func append(decimal number: Int32) {
+        var rest = number.magnitude
+        let start = count
+        repeat {
+            append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        if number < 0 { append(UInt8(ascii: "-")) }
+        self[start...].reverse()
+    }
+}
+
+/// `martlet detokenize`: ids to text.
+struct DetokenizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "detokenize", abstract: "Turn token ids back into text.",
+        discussion: "Example: echo \"403 407 261 378\" | martlet detokenize -m path/to/model")
+
+    @OptionGroup var tokenizer: TokenizerOptions
+
+    @Argument(help: "A file with ids separated by spaces, one text per line; standard input when absent or -.")
+    var file = "-"
+
+    @Flag(help: "Special tokens are spelled out instead of left out.")
+    var special = false
+
+    func run() throws {
+        let tokenizer = try tokenizer.load()
+        var reader = try InputLines(file)
+        var number = 0
+        while let batch = try reader.nextBatch() {
+            var texts = ""
+            for line in batch {
+                number += 1
+                texts += try tokenizer.decode(ids(line, number), skipSpecialTokens: !special) + "\n"
+            }
+            Output.write(texts)
+        }
+    }
+
+    private func ids(_ line: String, _ number: Int) throws -> [Int32] {
+        try line.split(separator: " ").map { part in
+            guard let id = Int32(part) else { throw UsageError("line \(number): \"\(part)\" is not a token id") }
+            return id
+        }
+    }
+}

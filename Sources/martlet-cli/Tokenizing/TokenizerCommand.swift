@@ -1,0 +1,106 @@
+import ArgumentParser
+import MartletFormats
+import MartletJSON
+import MartletPlatform
+import MartletTokenizers
+
+/// `martlet tokenizer`: what is done with vocabularies themselves.
+struct TokenizerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenizer", abstract: "Learn vocabularies.",
+        discussion: "Example: martlet tokenizer train --kind byte-bpe --vocabulary 8000 -o tokenizer.json text.txt",
+        subcommands: [TrainTokenizerCommand.self])
+}
+
+/// `martlet tokenizer train`: a vocabulary from text.
+struct TrainTokenizerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Learn a vocabulary from text files.",
+        discussion: "Example: martlet tokenizer train --kind byte-bpe --vocabulary 8000 -o tokenizer.json text.txt")
+
+    @Argument(help: "The text files.")
+    var files: [String]
+
+    @Option(help: "bpe, byte-bpe, unigram or wordpiece.", transform: TrainTokenizerCommand.kind)
+    var kind: TokenizerTrainer.Kind
+
+    @Option(help: "The number of tokens, special ones included.")
+    var vocabulary: Int
+
+    @Option(help: "The memory that counting may take, as 512MB or 4GiB; what does not fit goes to a temporary file.")
+    var memory: String?
+
+    @Option(help: "The least number of times that a pair occurs to be merged.")
+    var minimumFrequency = 2
+
+    @Option(help: "A special token; repeat the option for more (default: those that the kind needs).")
+    var special: [String] = []
+
+    @Option(help: "Threads (default: one per processor).")
+    var threads: Int?
+
+    @Option(name: [.short, .long], help: "Where the tokenizer.json goes.")
+    var output: String
+
+    func validate() throws {
+        if files.isEmpty { throw ValidationError("There is no text file.") }
+        if vocabulary < 1 { throw ValidationError("--vocabulary is \(vocabulary), but at least 1.") }
+        if minimumFrequency < 1 { throw ValidationError("--minimum-frequency is \(minimumFrequency), but at least 1.") }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+        }
+    }
+
+    func run() throws {
+        var trainer = TokenizerTrainer(kind, vocabularySize: vocabulary)
+        trainer.specialTokens = special
+        trainer.minimumFrequency = minimumFrequency
+        trainer.threads = threads
+        if let memory {
+            trainer.memoryLimit = try TrainTokenizerCommand.bytes(memory)
+        }
+        let isTerminal = isatty(2) == 1
+        if isTerminal { trainer.progress = TrainTokenizerCommand.report }
+        defer { if isTerminal { Output.line("\r\u{1B}[K") } }
+        // The file is made first: nobody waits for a training that cannot be kept.
+        var file = try AtomicFile(output)
+        let result: TokenizerTrainer.Result
+        do {
+            result = try trainer.train(files: files)
+        } catch .settings(let offences) {
+            throw UsageError("\(TrainingError.settings(offences))")
+        }
+        try file.append(Array((result.tokenizer.json().text(.pretty(indent: 2)) + "\n").utf8))
+        try file.commit()
+        let counted = "\(result.words) words, \(result.differentWords) different ones"
+        Output.note("\(output): \(result.tokenizer.vocabularySize) tokens, from \(counted)")
+    }
+
+    @Sendable private static func kind(_ name: String) throws -> TokenizerTrainer.Kind {
+        guard let kind = TokenizerTrainer.Kind(rawValue: name) else {
+            throw ValidationError(
+                "It is one of \(TokenizerTrainer.Kind.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return kind
+    }
+
+    /// "512MB" is 512 · 10⁶ bytes, "512MiB" and "512M" are 512 · 2²⁰; a number alone counts bytes.
+    private static func bytes(_ text: String) throws -> Int {
+        var units: [(suffix: String, bytes: Double)] = [("B", 1), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)]
+        for (power, letter) in ["K", "M", "G", "T"].enumerated() {
+            let bytes = Double(1 << (10 * (power + 1)))
+            units += [(letter, bytes), (letter + "iB", bytes), (letter.lowercased(), bytes)]
+        }
+        let unit = units.filter { text.hasSuffix($0.suffix) }.max { $0.suffix.count < $1.suffix.count } ?? ("", 1)
+        guard let number = Double(text.dropLast(unit.suffix.count)), number > 0, number * unit.bytes < 0x1p62 else {
+            throw UsageError("--memory \(text) is no size: give a number with MB, GB or MiB, GiB")
+        }
+        return Int(number * unit.bytes)
+    }
+
+    private static let report: @Sendable (TokenizerTrainer.Stage, Int, Int) -> Bool = { stage, done, total in
+        let percent = total > 0 ? min(100, done * 100 / total) : 0
+        Output.line("\r\(stage.rawValue) \(percent) %\u{1B}[K")
+        return true
+    }
+}

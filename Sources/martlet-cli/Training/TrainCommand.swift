@@ -1,0 +1,146 @@
+import ArgumentParser
+import Martlet
+import MartletFormats
+import MartletLayers
+import MartletModels
+import MartletPlatform
+import MartletTensors
+import MartletTokenizers
+import MartletTraining
+import Synchronization
+
+/// `martlet train`: train a model by a recipe, or go on where a run ended.
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Train or fine-tune a model.",
+        discussion: """
+            Example: martlet train Recipes/tinyshakespeare.yaml --output runs/shakespeare --set seed=2
+                     martlet train --resume runs/shakespeare
+
+            The run's folder holds the recipe, log.jsonl, curves.svg, checkpoints and the best model so far, and is a MODEL to every other
+            verb. What --set changes of a resumed run is written to its recipe. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
+            """)
+
+    @Argument(help: "The recipe.")
+    var recipe: String?
+
+    @Option(help: "Go on with this run.")
+    var resume: String?
+
+    @Option(help: "Change the recipe: key=value, the key with dots (may be repeated).")
+    var set: [String] = []
+
+    @Option(
+        name: [.customShort("o"), .long],
+        help: "The run's folder (default: what the recipe says, else runs/ and its name).")
+    var output: String?
+
+    @Option(help: "Threads that compute (default: what the recipe says, else the physical cores).")
+    var threads: Int?
+
+    func validate() throws {
+        if (recipe == nil) == (resume == nil) {
+            throw ValidationError("Give a recipe, or --resume with a run's folder.")
+        }
+        if resume != nil && output != nil {
+            throw ValidationError("A run is resumed in its own folder: leave out --output.")
+        }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+        }
+    }
+
+    func run() throws {
+        let folder: RunFolder
+        let recipe: Recipe
+        if let resume {
+            guard RunFolder.isRun(resume) else { throw RunError("\(resume): not the folder of a run") }
+            folder = try RunFolder(resume)
+            recipe = try folder.recipe(overrides: set)
+        } else {
+            let path = self.recipe ?? ""
+            recipe = try Recipe(yaml: Input.text(path), path: path, overrides: set)
+            let output = output ?? recipe.output ?? "runs/" + TrainCommand.name(of: path)
+            guard !RunFolder.isRun(output) else {
+                throw RunError(
+                    "\(output): a run is there already; go on with --resume \(output), or choose another --output"
+                )
+            }
+            folder = try RunFolder(output)
+        }
+        let device = Device(threads: threads ?? recipe.threads)
+        let screen = TrainingScreen()
+        let preparation = try RunPreparation(
+            recipe, folder: folder.path, tokenizer: resume.map { _ in try folder.tokenizer() }, on: device
+        ) { screen.tokenizing(bytes: $0) }
+        if recipe.gguf != nil {
+            // What the format has no words for is better told now than after the last step.
+            _ = try GGUFVocabulary(
+                tokenizerJSON: preparation.tokenizerJSON, count: preparation.architecture.vocabulary)
+        }
+        if resume == nil { try folder.write(recipe, tokenizer: preparation.tokenizerJSON) }
+        let learner = try ModelLearner(preparation, on: device)
+        let run = try prepare(folder, preparation, learner, device, screen)
+        if resume != nil && !set.isEmpty { try folder.write(recipe) }
+        screen.begin(run, preparation, learner, device)
+        Stopping.watch()
+        let summary = try run.run { Stopping.isAsked }
+        if summary.end != .stopped, let type = recipe.gguf {
+            let file = try ModelFile(path: folder.modelPath)
+            try GGUFExport.write(
+                file, ModelExport(file, on: device), to: folder.path + "/model.gguf", name: folder.path, type: type)
+        }
+        screen.end(summary, run, folder)
+    }
+
+    private func prepare(
+        _ folder: RunFolder, _ preparation: RunPreparation, _ learner: ModelLearner, _ device: Device,
+        _ screen: TrainingScreen
+    ) throws -> TrainingRun {
+        var state: RunState?
+        if resume != nil, !folder.store.steps.isEmpty {
+            let (step, damages) = try folder.newestCheckpoint()
+            for damage in damages { Output.note("passed over: \(damage)") }
+            let found = try folder.store.state(step)
+            try learner.restore(
+                weights: folder.store.weights(step), optimizerState: folder.store.optimizerState(step),
+                updates: found.updates)
+            state = found
+        }
+        let export = RunExport(preparation, on: device)
+        return try TrainingRun(
+            folder.path, preparation.settings, learner, preparation.stream(from: state?.cursor),
+            validation: preparation.validation(), from: state,
+            export: { run in
+                // The folder shows the best model; where nothing is evaluated, the newest.
+                guard let best = run.state.best, best.step != run.state.step else {
+                    return try export.write(learner.weights, to: folder.modelPath)
+                }
+                guard !Folder.exists(folder.modelPath) else { return }
+                try export.write(run.store.weights(best.step).map { ($0, $1) }, to: folder.modelPath)
+            },
+            events: { screen.show($0) })
+    }
+
+    private static func name(of path: String) -> String {
+        let file = path.split(separator: "/").last.map(String.init) ?? "run"
+        return file.split(separator: ".").first.map(String.init) ?? "run"
+    }
+}
+
+/// Whether a signal has asked the command to end. A library installs no handler; the command may.
+enum Stopping {
+    private static let asked = Atomic<Bool>(false)
+
+    static var isAsked: Bool { asked.load(ordering: .relaxed) }
+
+    /// Takes SIGTERM and SIGINT as a wish; a second one ends the process as usual.
+    static func watch() {
+        for number in [SIGTERM, SIGINT] {
+            signal(number) { number in
+                Stopping.asked.store(true, ordering: .relaxed)
+                signal(number, SIG_DFL)
+            }
+        }
+    }
+}
