@@ -8,14 +8,17 @@ package struct AttentionLayer: Sendable {
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
 
-    package init(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
+    /// - Parameter source: the rows that keys and values are made of.
+    package init(
+        _ form: Architecture.Attention, width: Int, keysOf source: ParameterUse.Rows = .own, _ scope: Scope
+    ) {
         self.form = form
         let inputBias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
         let outputBias: Architecture.Presence = form.bias == .all || form.bias == .output ? .present : .absent
-        query = Linear(width, form.queryWidth, bias: inputBias, scope["query"])
-        key = Linear(width, form.keyWidth, bias: inputBias, scope["key"])
-        value = Linear(width, form.keyWidth, bias: inputBias, scope["value"])
-        output = Linear(form.queryWidth, width, bias: outputBias, scope["output"])
+        query = Linear(width, form.queryWidth, bias: inputBias, .query, scope["query"])
+        key = Linear(width, form.keyWidth, bias: inputBias, .key, scope["key"].multiplying(source))
+        value = Linear(width, form.keyWidth, bias: inputBias, .value, scope["value"].multiplying(source))
+        output = Linear(form.queryWidth, width, bias: outputBias, .output, scope["output"])
         queryNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["queryNorm"]) }
         keyNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["keyNorm"]) }
         disentangled = DisentangledAttention(form, width: width, query: query, key: key, scope)

@@ -36,7 +36,7 @@ package struct Block: Sendable {
         cross = form.crossAttention.map { cross in
             let scope = scope["crossAttention"]
             let norms = Norms(form, owner: true, width: width, scope)
-            return (AttentionLayer(cross, width: width, scope), norms)
+            return (AttentionLayer(cross, width: width, keysOf: .source, scope), norms)
         }
         feedForwardNorms = Norms(form, owner: false, width: width, scope["feedForward"])
         feedForward = FeedForwardLayer(form.feedForward, width: width, scope["feedForward"])

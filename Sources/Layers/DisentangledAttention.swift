@@ -19,8 +19,12 @@ package struct DisentangledAttention: Sendable {
         switch positions.projections {
         case .shared: (keys, queries) = (toPosition ? key : nil, toContent ? query : nil)
         case .own:
-            keys = toPosition ? Linear(width, form.queryWidth, bias: .present, scope["positionKey"]) : nil
-            queries = toContent ? Linear(width, form.queryWidth, bias: .present, scope["positionQuery"]) : nil
+            let scope = scope.multiplying(.fixed(2 * positions.span))
+            func projection(_ name: String) -> Linear {
+                Linear(width, form.queryWidth, bias: .present, .relativePositions, scope[name])
+            }
+            keys = toPosition ? projection("positionKey") : nil
+            queries = toContent ? projection("positionQuery") : nil
         }
     }
 

@@ -16,10 +16,11 @@ package struct ExpertsLayer: Sendable {
         func expert(_ hidden: Int, _ scope: Scope) -> FeedForwardLayer {
             FeedForwardLayer(.gated(hidden: hidden, form.activation, bias: .absent), width: width, scope)
         }
-        router = Linear(width, form.count, bias: .absent, scope["router"])
-        experts = (0..<form.count).map { expert(form.hidden, scope["experts"][$0]) }
+        router = Linear(width, form.count, bias: .absent, .router, scope["router"])
+        let routed = scope["experts"].routed(active: form.active, of: form.count)
+        experts = (0..<form.count).map { expert(form.hidden, routed[$0]) }
         shared = form.shared.map {
-            (Linear(width, 1, bias: .absent, scope["sharedGate"]), expert($0.hidden, scope["shared"]))
+            (Linear(width, 1, bias: .absent, .router, scope["sharedGate"]), expert($0.hidden, scope["shared"]))
         }
     }
 

@@ -10,13 +10,13 @@ package enum FeedForwardLayer: Sendable {
         switch form {
         case .plain(let hidden, let activation, let bias):
             self = .plain(
-                up: Linear(width, hidden, bias: bias, scope["up"]), activation,
-                down: Linear(hidden, width, bias: bias, scope["down"]))
+                up: Linear(width, hidden, bias: bias, .up, scope["up"]), activation,
+                down: Linear(hidden, width, bias: bias, .down, scope["down"]))
         case .gated(let hidden, let activation, let bias):
             self = .gated(
-                gate: Linear(width, hidden, bias: bias, scope["gate"]), activation,
-                up: Linear(width, hidden, bias: bias, scope["up"]),
-                down: Linear(hidden, width, bias: bias, scope["down"]))
+                gate: Linear(width, hidden, bias: bias, .gate, scope["gate"]), activation,
+                up: Linear(width, hidden, bias: bias, .up, scope["up"]),
+                down: Linear(hidden, width, bias: bias, .down, scope["down"]))
         case .experts(let experts):
             self = .experts(ExpertsLayer(experts, width: width, scope))
         }

@@ -31,12 +31,14 @@ struct GlobalProjections: Sendable {
 
     /// Nil where no position is global.
     init?(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
-        guard case .aroundAndGlobal = form.reach else { return nil }
+        guard case .aroundAndGlobal(_, let first) = form.reach else { return nil }
         self.form = form
+        // Where no position is global, nothing passes through them.
+        let seen = scope.multiplying(first > 0 ? .own : .fixed(0))
         let bias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
-        query = Linear(width, form.queryWidth, bias: bias, scope["globalQuery"])
-        key = Linear(width, form.keyWidth, bias: bias, scope["globalKey"])
-        value = Linear(width, form.keyWidth, bias: bias, scope["globalValue"])
+        query = Linear(width, form.queryWidth, bias: bias, .query, scope["globalQuery"].multiplying(.fixed(first)))
+        key = Linear(width, form.keyWidth, bias: bias, .key, seen["globalKey"])
+        value = Linear(width, form.keyWidth, bias: bias, .value, seen["globalValue"])
     }
 
     /// Nil where no row of the pass is global.

@@ -15,26 +15,26 @@ package struct Linear: Sendable {
     /// What a stored weight is multiplied as, f32 or bf16.
     package let operands: ElementType
 
-    package init(_ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ scope: Scope) {
-        self.init(scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02)), bias, scope)
+    package init(
+        _ inputs: Int, _ outputs: Int, bias: Architecture.Presence, _ role: ParameterRole, _ scope: Scope
+    ) {
+        self.init(scope.matrix("weight", [outputs, inputs], .normal(deviation: 0.02), role), bias, role, scope)
     }
 
     /// A projection whose weight is a token table; only the bias is its own.
     package init(tiedTo table: TokenTable, bias: Architecture.Presence, _ scope: Scope) {
-        self.init(table.weight, bias, scope)
+        self.init(table.weight, bias, .head, scope)
     }
 
     /// A convolution over `size` rows of `width` elements, whose weight `[width, width, size]` is read as `[width, width · size]`.
     package init(convolving width: Int, size: Int, _ scope: Scope) {
-        let stored = scope.matrix("weight", [width, width, size], .normal(deviation: 0.02))
-        let shape: Shape = [width, width * size]
-        let value = stored.value.map { $0.reshaped(shape) }
-        self.init(Parameter(name: stored.name, shape: shape, value: value), .present, scope)
+        let stored = scope.matrix("weight", [width, width, size], .normal(deviation: 0.02), .stem)
+        self.init(stored.reshaped([width, width * size]), .present, .stem, scope)
     }
 
-    private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ scope: Scope) {
+    private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ role: ParameterRole, _ scope: Scope) {
         weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
-        self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros) : nil
+        self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros, role) : nil
         statistics = scope.source.statistics(of: parameter)
         operands = scope.source.operands
     }
@@ -82,8 +82,8 @@ package struct Linear: Sendable {
 package struct TokenTable: Sendable {
     package let weight: Parameter
 
-    package init(_ count: Int, _ width: Int, _ scope: Scope) {
-        weight = scope.matrix("weight", [count, width], .normal(deviation: 0.02))
+    package init(_ count: Int, _ width: Int, _ role: ParameterRole, _ scope: Scope) {
+        weight = scope.table("weight", [count, width], role)
     }
 
     /// The vectors of `ids`, times `scale`: `[ids, width]`.
@@ -101,11 +101,12 @@ package enum NormLayer: Sendable {
         switch form {
         case .layer(let epsilon):
             self = .layer(
-                weight: scope.vector("weight", [width], .ones), bias: scope.vector("bias", [width], .zeros),
+                weight: scope.vector("weight", [width], .ones, .norm),
+                bias: scope.vector("bias", [width], .zeros, .norm),
                 epsilon: epsilon)
         case .unweighted(let epsilon): self = .layer(weight: nil, bias: nil, epsilon: epsilon)
         case .rms(let epsilon, let offset):
-            let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros)
+            let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros, .norm)
             self = .rms(weight: weight, offset: offset, epsilon: epsilon)
         }
     }

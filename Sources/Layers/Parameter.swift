@@ -4,16 +4,31 @@ public import MartletTensors
 ///
 /// Tied weights are one `Parameter` held in two places.
 public final class Parameter: Sendable {
-    /// Our path: "decoder.0.attention.query.weight".
-    public let name: String
-    public let shape: Shape
+    /// Name, shape, role and use.
+    public let description: ParameterDescription
     /// Nil in an inventory, which only counts.
     public let value: Tensor?
 
-    public init(name: String, shape: Shape, value: Tensor?) {
-        precondition(value.map { $0.shape == shape } ?? true, "\(name): \(shape), but a value of \(value?.shape ?? [])")
-        (self.name, self.shape, self.value) = (name, shape, value)
+    public var name: String { description.name }
+    public var shape: Shape { description.shape }
+    public var role: ParameterRole { description.role }
+
+    public init(_ description: ParameterDescription, value: Tensor?) {
+        precondition(
+            value.map { $0.shape == description.shape } ?? true,
+            "\(description.name): \(description.shape), but a value of \(value?.shape ?? [])")
+        (self.description, self.value) = (description, value)
     }
+
+    /// The same numbers in another shape of as many elements.
+    package func reshaped(_ shape: Shape) -> Parameter {
+        let same = ParameterDescription(
+            name, shape, description.fill, role: role, use: description.use, place: description.place)
+        return Parameter(same, value: value.map { $0.reshaped(shape) })
+    }
+
+    /// The same parameter with other numbers.
+    package func with(_ value: Tensor?) -> Parameter { Parameter(description, value: value) }
 
     /// The elements. - Precondition: the parameter does not come from an inventory.
     package var tensor: Tensor {
@@ -32,8 +47,8 @@ public enum Fill: Sendable, Hashable {
 
 /// Where layers get their parameters: a checkpoint, a seeded initialiser, or an inventory that only counts.
 public protocol ParameterSource: AnyObject {
-    /// The parameter at our path `name`. Sources check names and shapes before any layer asks (see `Inventory`).
-    func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter
+    /// The parameter that a layer describes. Sources check names and shapes before any layer asks (see `Inventory`).
+    func parameter(_ description: ParameterDescription) -> Parameter
 
     /// The matrix in the layout that products stream, or nil where nothing will be computed or the weight will change.
     func packed(_ parameter: Parameter) -> PackedMatrix?
@@ -53,46 +68,92 @@ extension ParameterSource {
     public var operands: ElementType { .f32 }
 }
 
-/// A place in a model's tree of names, and the source behind it.
+/// A place in a model's tree of names with the source behind it, and what passes do with the parameters there.
 public struct Scope {
     package let source: any ParameterSource
-    package let path: String
+    package private(set) var path: String
+    private var place: ParameterPlace?
+    /// What matrices are multiplied with here, or which experts they belong to.
+    private var products = ParameterUse.multiplied(.own)
 
     package init(_ source: any ParameterSource, path: String = "") { (self.source, self.path) = (source, path) }
 
-    package subscript(_ name: String) -> Scope { Scope(source, path: path.isEmpty ? name : "\(path).\(name)") }
+    package subscript(_ name: String) -> Scope {
+        var scope = self
+        scope.path = path.isEmpty ? name : "\(path).\(name)"
+        return scope
+    }
     package subscript(_ index: Int) -> Scope { self["\(index)"] }
 
-    /// A matrix, kept in its stored type.
-    package func matrix(_ name: String, _ shape: Shape, _ fill: Fill) -> Parameter {
-        source.parameter(self[name].path, shape: shape, fill: fill)
+    /// The stack of that name.
+    package subscript(_ stack: ParameterPlace.Stack) -> Scope {
+        var scope = self[stack.rawValue]
+        scope.place = ParameterPlace(stack)
+        return scope
+    }
+
+    /// Layer `index` of the stack that this scope is.
+    package func layer(_ index: Int) -> Scope {
+        var scope = self[index]
+        scope.place = place.map { ParameterPlace($0.stack, layer: index) }
+        return scope
+    }
+
+    /// The same place, where other rows than the stack's own are multiplied by the matrices.
+    package func multiplying(_ rows: ParameterUse.Rows) -> Scope {
+        var scope = self
+        scope.products = .multiplied(rows)
+        return scope
+    }
+
+    /// The place of experts, `active` of `count` of which each row meets.
+    package func routed(active: Int, of count: Int) -> Scope {
+        var scope = self
+        scope.products = .routed(active: active, of: count)
+        return scope
+    }
+
+    /// A matrix `[outputs, inputs]`, kept in its stored type.
+    package func matrix(_ name: String, _ shape: Shape, _ fill: Fill, _ role: ParameterRole) -> Parameter {
+        parameter(name, shape, fill, role, products)
+    }
+
+    /// A table whose rows are looked up, kept in its stored type.
+    package func table(_ name: String, _ shape: Shape, _ role: ParameterRole) -> Parameter {
+        parameter(name, shape, .normal(deviation: 0.02), role, .lookedUp)
     }
 
     /// Numbers that a checkpoint holds and that are no parameter, kept in f32.
-    package func constant(_ name: String, _ shape: Shape) -> Parameter { vector(name, shape, .constant) }
+    package func constant(_ name: String, _ shape: Shape, _ role: ParameterRole) -> Parameter {
+        vector(name, shape, .constant, role)
+    }
 
     /// A vector or small table, kept in f32.
-    package func vector(_ name: String, _ shape: Shape, _ fill: Fill) -> Parameter {
-        source.decoded(matrix(name, shape, fill))
+    package func vector(_ name: String, _ shape: Shape, _ fill: Fill, _ role: ParameterRole) -> Parameter {
+        var use = ParameterUse.elementwise
+        if case .routed = products { use = products }
+        return source.decoded(parameter(name, shape, fill, role, use))
+    }
+
+    private func parameter(
+        _ name: String, _ shape: Shape, _ fill: Fill, _ role: ParameterRole, _ use: ParameterUse
+    ) -> Parameter {
+        source.parameter(ParameterDescription(self[name].path, shape, fill, role: role, use: use, place: place))
     }
 }
 
 /// Writes down every parameter a model asks for, and allocates nothing: what the planner counts and what a checkpoint is checked against.
 public final class Inventory: ParameterSource {
-    public struct Entry: Sendable, Hashable {
-        public let name: String
-        public let shape: Shape
-        public let fill: Fill
-    }
+    public typealias Entry = ParameterDescription
 
     /// In the order of construction; a tied parameter stands once.
     public private(set) var entries: [Entry] = []
 
     public init() {}
 
-    public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        entries.append(Entry(name: name, shape: shape, fill: fill))
-        return Parameter(name: name, shape: shape, value: nil)
+    public func parameter(_ description: ParameterDescription) -> Parameter {
+        entries.append(description)
+        return Parameter(description, value: nil)
     }
 
     public func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
@@ -113,16 +174,17 @@ public final class SeededInitialiser: ParameterSource {
         (self.seed, self.device, self.deviation) = (seed, device, deviation)
     }
 
-    public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
+    public func parameter(_ description: ParameterDescription) -> Parameter {
+        let count = description.shape.elements
         let values: [Float] =
-            switch fill {
-            case .zeros, .constant: Array(repeating: 0, count: shape.elements)
-            case .ones: Array(repeating: 1, count: shape.elements)
+            switch description.fill {
+            case .zeros, .constant: Array(repeating: 0, count: count)
+            case .ones: Array(repeating: 1, count: count)
             case .normal(let deviation):
-                Random(seed: seed, stream: SeededInitialiser.stream(of: name)).normals(
-                    shape.elements, deviation: self.deviation ?? deviation)
+                Random(seed: seed, stream: SeededInitialiser.stream(of: description.name)).normals(
+                    count, deviation: self.deviation ?? deviation)
             }
-        return Parameter(name: name, shape: shape, value: Tensor(values, shape: shape))
+        return Parameter(description, value: Tensor(values, shape: description.shape))
     }
 
     public func packed(_ parameter: Parameter) -> PackedMatrix? { PackedMatrix(parameter.tensor, on: device) }

@@ -40,7 +40,7 @@ package struct StackPositions: Sendable {
             case .disentangled(let form):
                 kinds.append(
                     .relative(
-                        TokenTable(2 * form.span, width, scope["relative"]),
+                        TokenTable(2 * form.span, width, .relativePositions, scope["relative"]),
                         form.norm.map { NormLayer($0, width: width, scope["relative"]["norm"]) }))
             }
             return forms.count - 1
@@ -79,7 +79,7 @@ package struct DistanceBuckets: Sendable {
 
     init(_ count: Int, farthest: Int, _ form: Architecture.Attention, _ scope: Scope) {
         (self.count, self.farthest, reach) = (count, farthest, form.reach)
-        table = TokenTable(count, form.queryHeads, scope)
+        table = TokenTable(count, form.queryHeads, .relativePositions, scope)
     }
 
     /// Biases for all distances within the sequences of a pass.

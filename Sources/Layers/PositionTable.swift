@@ -10,7 +10,8 @@ package enum PositionTable: Sendable {
     package init?(_ form: Architecture.InputPositions, width: Int, _ scope: Scope) {
         switch form {
         case .none: return nil
-        case .learned(let count, let offset): self = .learned(TokenTable(count + offset, width, scope), offset: offset)
+        case .learned(let count, let offset):
+            self = .learned(TokenTable(count + offset, width, .positions, scope), offset: offset)
         case .sinusoidal(let sinusoid): self = .sinusoidal(sinusoid, width: width)
         }
     }

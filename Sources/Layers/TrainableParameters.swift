@@ -34,7 +34,7 @@ public final class TrainableParameters: ParameterSource {
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         var constants: [(name: String, tensor: Tensor)] = []
         for entry in inventory.entries {
-            let value = origin.parameter(entry.name, shape: entry.shape, fill: entry.fill).value
+            let value = origin.parameter(entry).value
             if let place = places[entry.name] {
                 let target = Tensor(
                     storage: storage, byteOffset: offsets[place] * 4, shape: entry.shape, type: .f32, device: device)
@@ -54,12 +54,12 @@ public final class TrainableParameters: ParameterSource {
     /// All of them in one tensor, zeros in the gaps.
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
 
-    public func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        guard let place = places[name] else {
-            return Parameter(name: name, shape: shape, value: constants.first { $0.name == name }?.tensor)
+    public func parameter(_ description: ParameterDescription) -> Parameter {
+        guard let place = places[description.name] else {
+            return Parameter(description, value: constants.first { $0.name == description.name }?.tensor)
         }
         let value = self[place].tracked(by: GradientNode(leaf: place, shapes[place]))
-        return Parameter(name: name, shape: shape, value: value)
+        return Parameter(description, value: value)
     }
 
     public func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
@@ -73,9 +73,9 @@ public final class TrainableParameters: ParameterSource {
 
         init(_ parameters: TrainableParameters) { self.parameters = parameters }
 
-        func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-            let tracked = parameters.parameter(name, shape: shape, fill: fill)
-            return Parameter(name: name, shape: shape, value: tracked.value?.untracked)
+        func parameter(_ description: ParameterDescription) -> Parameter {
+            let tracked = parameters.parameter(description)
+            return tracked.with(tracked.value?.untracked)
         }
         var operands: ElementType { parameters.operands }
         func packed(_ parameter: Parameter) -> PackedMatrix? { nil }

@@ -11,7 +11,7 @@ package struct BlockStack: Sendable {
     package init(_ form: Architecture.Stack, width: Int, _ scope: Scope) {
         var blocks: [Block] = []
         for (index, layer) in form.layers.enumerated() {
-            blocks.append(layer.sharesParametersOf.map { blocks[$0] } ?? Block(layer, width: width, scope[index]))
+            blocks.append(layer.sharesParametersOf.map { blocks[$0] } ?? Block(layer, width: width, scope.layer(index)))
         }
         self.blocks = blocks
         outputNorm = form.outputNorm.map { NormLayer($0, width: width, scope["outputNorm"]) }

@@ -201,9 +201,9 @@ package struct PackedWeights: Sendable {
 
     package init() {}
 
-    fileprivate mutating func add(_ matrix: PackedMatrix, name: String) {
+    fileprivate mutating func add(_ matrix: PackedMatrix, _ role: ParameterRole) {
         bytes += matrix.bytes
-        guard !name.hasPrefix("tokens.") && !name.hasPrefix("head.") else { return }
+        guard ![.tokens, .head, .headTransform].contains(role) else { return }
         if matrix.type.isBlockQuantized {
             quantizedElements += matrix.outputs * matrix.inputs
         } else {
@@ -233,15 +233,17 @@ package final class CheckpointSource: ParameterSource {
         (self.checkpoint, self.device, self.matrices, self.queue) = (checkpoint, device, matrices, queue)
     }
 
-    package func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
+    package func parameter(_ description: ParameterDescription) -> Parameter {
         do throws(FormatError) {
-            let stored = try checkpoint.tensor(name, shape: shape, on: device)
-            let value =
-                fill == .constant ? stored ?? Tensor(Array(repeating: 0, count: shape.elements), shape: shape) : stored
-            return Parameter(name: name, shape: shape, value: value)
+            let shape = description.shape
+            var value = try checkpoint.tensor(description.name, shape: shape, on: device)
+            if value == nil, description.fill == .constant {
+                value = Tensor(Array(repeating: 0, count: shape.elements), shape: shape)
+            }
+            return Parameter(description, value: value)
         } catch {
             failure = failure ?? error
-            return Parameter(name: name, shape: shape, value: nil)
+            return Parameter(description, value: nil)
         }
     }
 
@@ -252,7 +254,7 @@ package final class CheckpointSource: ParameterSource {
         let waits = wanted.storage.kind == .mapped
         let packed = waits ? queue?.add(wanted, on: device) : nil
         let matrix = packed ?? PackedMatrix(wanted, on: device)
-        weights.add(matrix, name: parameter.name)
+        weights.add(matrix, parameter.role)
         if packed == nil { value.storage.release(value.byteOffset..<value.byteOffset + value.bytes) }
         return matrix
     }
@@ -267,6 +269,6 @@ package final class CheckpointSource: ParameterSource {
 
     package func decoded(_ parameter: Parameter) -> Parameter {
         guard let value = parameter.value else { return parameter }
-        return Parameter(name: parameter.name, shape: parameter.shape, value: value.decoded(on: device))
+        return parameter.with(value.decoded(on: device))
     }
 }

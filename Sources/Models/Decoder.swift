@@ -21,10 +21,10 @@ package struct Decoder: Sendable {
         self.architecture = architecture
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
         input = InputLayer(
-            architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope["decoder"])
-        self.stack = BlockStack(stack, width: architecture.width, scope["decoder"])
+            architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope[.decoder])
+        self.stack = BlockStack(stack, width: architecture.width, scope[.decoder])
         narrowing = architecture.embedding.factorised.map {
-            Linear(architecture.width, $0.width, bias: .absent, scope["head"]["narrowing"])
+            Linear(architecture.width, $0.width, bias: .absent, .headTransform, scope["head"]["narrowing"])
         }
         self.head = TokenHeadLayer(head, architecture, table: tokens, scope["head"])
     }

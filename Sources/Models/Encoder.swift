@@ -16,12 +16,12 @@ package struct Encoder: Sendable {
     package init(_ architecture: Architecture, _ scope: Scope) throws(UnsupportedArchitecture) {
         self.architecture = architecture
         let form: Architecture.Stack
-        let name: String
+        let name: ParameterPlace.Stack
         var narrowWidth: Int?
         switch architecture.body {
-        case .encoder(let stack): (form, name) = (stack, "encoder")
+        case .encoder(let stack): (form, name) = (stack, .encoder)
         case .decoder(let stack):
-            (form, name, narrowWidth) = (stack, "decoder", architecture.embedding.factorised?.width)
+            (form, name, narrowWidth) = (stack, .decoder, architecture.embedding.factorised?.width)
         case .encoderDecoder: throw UnsupportedArchitecture("a model of one stack is needed here")
         }
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
@@ -29,7 +29,7 @@ package struct Encoder: Sendable {
             architecture, form, tokens: tokens, segments: architecture.embedding.segments, scope[name])
         stack = BlockStack(form, width: architecture.width, scope[name])
         narrowing = narrowWidth.map {
-            Linear(architecture.width, $0, bias: .absent, scope["head"]["narrowing"])
+            Linear(architecture.width, $0, bias: .absent, .headTransform, scope["head"]["narrowing"])
         }
         head = HeadLayer(architecture, width: narrowWidth, table: tokens, scope)
     }

@@ -26,14 +26,14 @@ package struct EncoderDecoder: Sendable {
         let width = architecture.width
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
         encoderInput = InputLayer(
-            architecture, encoder, tokens: tokens, segments: architecture.embedding.segments, scope["encoder"])
-        self.encoder = BlockStack(encoder, width: width, scope["encoder"])
+            architecture, encoder, tokens: tokens, segments: architecture.embedding.segments, scope[.encoder])
+        self.encoder = BlockStack(encoder, width: width, scope[.encoder])
         let targets =
             architecture.embedding.targetVocabulary.map {
                 TokenTable(architecture, vocabulary: $0, scope["targetTokens"])
             } ?? tokens
-        decoderInput = InputLayer(architecture, decoder, tokens: targets, segments: 0, scope["decoder"])
-        self.decoder = BlockStack(decoder, width: width, scope["decoder"])
+        decoderInput = InputLayer(architecture, decoder, tokens: targets, segments: 0, scope[.decoder])
+        self.decoder = BlockStack(decoder, width: width, scope[.decoder])
         head = HeadLayer(architecture, table: targets, scope)
     }
 

@@ -15,30 +15,33 @@ package enum HeadLayer: Sendable {
     /// - Parameter width: of the hidden states, where that is not the architecture's.
     init(_ architecture: Architecture, width: Int? = nil, table: TokenTable, _ scope: Scope) {
         let width = width ?? architecture.width
-        func transform(_ form: Architecture.Transform, _ scope: Scope) -> TransformLayer {
-            TransformLayer(form, width: width, scope["transform"])
-        }
+        func transform(
+            _ form: Architecture.Transform, _ role: ParameterRole, _ scope: Scope
+        ) -> TransformLayer { TransformLayer(form, width: width, role, scope["transform"]) }
         func labels(
             _ count: Int, _ form: Architecture.Transform?, _ scope: Scope, bias: Architecture.Presence = .present
         ) -> Linear {
-            Linear(form?.width ?? width, count, bias: bias, scope)
+            Linear(form?.width ?? width, count, bias: bias, .head, scope)
         }
         func tokens(_ form: Architecture.TokenHead) -> TokenHeadLayer {
             TokenHeadLayer(form, architecture, table: table, scope["head"])
         }
-        let (next, sequence, rows) = (scope["nextSentence"], scope["sequence"], scope["rows"])
+        let whole = scope.multiplying(.perSequence)
+        let (next, sequence, rows) = (whole["nextSentence"], whole["sequence"], scope["rows"])
         switch architecture.head {
         case .none: self = .none
         case .tokens(let form): self = .tokens(tokens(form))
-        case .pooled(let form): self = .pooled(transform(form, scope["pooled"]))
-        case .nextSentence(let form): self = .nextSentence(transform(form, next), labels(2, form, next))
+        case .pooled(let form): self = .pooled(transform(form, .pooler, whole["pooled"]))
+        case .nextSentence(let form): self = .nextSentence(transform(form, .headTransform, next), labels(2, form, next))
         case .pretraining(let head, let form):
-            self = .pretraining(tokens(head), transform(form, next), labels(2, form, next))
+            self = .pretraining(tokens(head), transform(form, .headTransform, next), labels(2, form, next))
         case .sequence(let form, let count, let row):
             var bias = Architecture.Presence.present
             if case .decoder = architecture.body { bias = .absent }
-            self = .sequence(form.map { transform($0, sequence) }, labels(count, form, sequence, bias: bias), row)
-        case .rows(let form, let count): self = .rows(form.map { transform($0, rows) }, labels(count, form, rows))
+            self = .sequence(
+                form.map { transform($0, .headTransform, sequence) }, labels(count, form, sequence, bias: bias), row)
+        case .rows(let form, let count):
+            self = .rows(form.map { transform($0, .headTransform, rows) }, labels(count, form, rows))
         case .answers: self = .answers(labels(2, nil, scope["answers"]))
         }
     }

@@ -20,9 +20,11 @@ package struct InputLayer: Sendable {
         let normWidth = form.factorised?.order == .normThenProjection ? tokenWidth : architecture.width
         self.tokens = tokens
         positions = PositionTable(stack.positions, width: positionWidth, scope["positions"])
-        self.segments = segments > 0 ? TokenTable(segments, positionWidth, scope["segments"]) : nil
+        self.segments = segments > 0 ? TokenTable(segments, positionWidth, .segments, scope["segments"]) : nil
         norm = stack.inputNorm.map { NormLayer($0, width: normWidth, scope["inputNorm"]) }
-        projection = form.factorised.map { Linear(tokenWidth, architecture.width, bias: $0.bias, scope["projection"]) }
+        projection = form.factorised.map {
+            Linear(tokenWidth, architecture.width, bias: $0.bias, .stem, scope["projection"])
+        }
     }
 
     package func callAsFunction(_ rows: Rows, on device: Device) -> Tensor {
@@ -53,6 +55,6 @@ package struct InputLayer: Sendable {
 extension TokenTable {
     /// The table of an architecture's tokens, of the width that it has for them.
     package init(_ architecture: Architecture, vocabulary: Int, _ scope: Scope) {
-        self.init(vocabulary, architecture.embedding.factorised?.width ?? architecture.width, scope)
+        self.init(vocabulary, architecture.embedding.factorised?.width ?? architecture.width, .tokens, scope)
     }
 }

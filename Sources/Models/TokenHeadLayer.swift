@@ -12,14 +12,16 @@ package struct TokenHeadLayer: Sendable {
     package init(_ form: Architecture.TokenHead, _ architecture: Architecture, table: TokenTable, _ scope: Scope) {
         self.form = form
         let (vocabulary, tokenWidth) = (table.weight.shape[0], table.weight.shape[1])
-        transform = form.transform.map { TransformLayer($0, width: architecture.width, scope["transform"]) }
+        transform = form.transform.map {
+            TransformLayer($0, width: architecture.width, .headTransform, scope["transform"])
+        }
         let bias: Architecture.Presence = form.bias == .present ? .present : .absent
         projection =
             switch form.weights {
             case .tied: Linear(tiedTo: table, bias: bias, scope)
-            case .own: Linear(form.transform?.width ?? tokenWidth, vocabulary, bias: bias, scope)
+            case .own: Linear(form.transform?.width ?? tokenWidth, vocabulary, bias: bias, .head, scope)
             }
-        constant = form.bias == .constant ? scope.constant("constant", [1, vocabulary]) : nil
+        constant = form.bias == .constant ? scope.constant("constant", [1, vocabulary], .head) : nil
     }
 
     /// `[rows, width]` to `[rows, vocabulary]`.
@@ -71,9 +73,11 @@ package struct TransformLayer: Sendable {
     private let dense: Linear
     private let norm: NormLayer?
 
-    package init(_ form: Architecture.Transform, width: Int, _ scope: Scope) {
+    package init(
+        _ form: Architecture.Transform, width: Int, _ role: ParameterRole, _ scope: Scope
+    ) {
         self.form = form
-        dense = Linear(width, form.width, bias: .present, scope)
+        dense = Linear(width, form.width, bias: .present, role, scope)
         norm = form.norm.map { NormLayer($0, width: form.width, scope["norm"]) }
     }
 

@@ -73,9 +73,7 @@ final class ObservingSource: ParameterSource {
 
     init(_ base: CheckpointSource) { self.base = base }
 
-    func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        base.parameter(name, shape: shape, fill: fill)
-    }
+    func parameter(_ description: ParameterDescription) -> Parameter { base.parameter(description) }
     func packed(_ parameter: Parameter) -> PackedMatrix? { base.packed(parameter) }
     func decoded(_ parameter: Parameter) -> Parameter { base.decoded(parameter) }
 

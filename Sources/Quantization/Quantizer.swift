@@ -135,9 +135,10 @@ private final class RoundingSource: ParameterSource {
         (self.base, self.round) = (base, round)
     }
 
-    func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        let parameter = base.parameter(name, shape: shape, fill: fill)
-        guard let value = parameter.value, shape.rank == 2, let (rounded, error) = round(parameter, value) else {
+    func parameter(_ description: ParameterDescription) -> Parameter {
+        let parameter = base.parameter(description)
+        guard let value = parameter.value, description.shape.rank == 2, let (rounded, error) = round(parameter, value)
+        else {
             return parameter
         }
         if let known = places[error.name] {
@@ -146,7 +147,7 @@ private final class RoundingSource: ParameterSource {
             places[error.name] = errors.count
             errors.append(error)
         }
-        return Parameter(name: name, shape: shape, value: rounded)
+        return parameter.with(rounded)
     }
 
     func packed(_ parameter: Parameter) -> PackedMatrix? { base.packed(parameter) }

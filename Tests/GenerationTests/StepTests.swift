@@ -64,9 +64,7 @@ import Testing
             initialiser = SeededInitialiser(seed: 5, device: device, deviation: 0.3)
         }
 
-        func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-            initialiser.parameter(name, shape: shape, fill: fill)
-        }
+        func parameter(_ description: ParameterDescription) -> Parameter { initialiser.parameter(description) }
         func packed(_ parameter: Parameter) -> PackedMatrix? {
             next += 1
             return PackedMatrix(parameter.tensor.converted(to: types[next % types.count], on: device), on: device)

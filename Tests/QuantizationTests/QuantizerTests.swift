@@ -26,7 +26,7 @@ import Testing
         let source = SeededInitialiser(seed: 5, device: device, deviation: 0.05)
         var values: [String: Tensor] = [:]
         for entry in inventory.entries {
-            values[entry.name] = source.parameter(entry.name, shape: entry.shape, fill: entry.fill).value
+            values[entry.name] = source.parameter(entry).value
         }
         let path = folder + "/model.gguf"
         try ModelExport(modelType: "llama", architecture, WeightSource(inventory, values: values), on: device)

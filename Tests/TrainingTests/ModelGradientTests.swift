@@ -75,7 +75,7 @@ import Testing
             let source = CheckpointSource(checkpoint, device: learner.parameters.device)
             for (index, name) in learner.parameters.names.enumerated() {
                 let shape = learner.parameters.shapes[index]
-                let expected = try #require(source.parameter(name, shape: shape, fill: .zeros).value)
+                let expected = try #require(source.parameter(ParameterDescription(name, shape, .zeros)).value)
                     .decoded(on: learner.parameters.device).values
                 let found = (learner.gradients[index] * Float(1 / Double(batch.targetCount))).values
                 let largest = expected.reduce(0) { max($0, abs($1)) }

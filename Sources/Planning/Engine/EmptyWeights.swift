@@ -19,9 +19,6 @@ final class EmptyWeights: ParameterSource {
 
     /// A matrix is packed in pieces of so many stored bytes, each let go when it has been read.
     private static let piece = 8 << 20
-    /// The parameters that rows are looked up in.
-    private static let tables = ["okens.weight", "positions.weight", "segments.weight"]
-
     private let types: (String) -> ElementType
     private let pool: Pool?
     /// Matrices that products stream: panels of 64 outputs.
@@ -37,13 +34,14 @@ final class EmptyWeights: ParameterSource {
 
     init(types: @escaping (String) -> ElementType, pool: Pool? = nil) { (self.types, self.pool) = (types, pool) }
 
-    func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-        if EmptyWeights.tables.contains(where: { name.hasSuffix($0) }) {
+    func parameter(_ description: ParameterDescription) -> Parameter {
+        let (name, shape) = (description.name, description.shape)
+        if [.tokens, .positions, .segments].contains(description.role), description.use == .lookedUp {
             tableBytes += type(name, shape).bytes(forElements: shape.elements) ?? 0
         }
-        guard pool != nil else { return Parameter(name: name, shape: shape, value: nil) }
+        guard pool != nil else { return Parameter(description, value: nil) }
         guard shape.rank > 1 else {
-            return Parameter(name: name, shape: shape, value: Tensor(zeros(shape.elements), shape: shape))
+            return Parameter(description, value: Tensor(zeros(shape.elements), shape: shape))
         }
         // Address space only: of a table a few rows are read, of a matrix none before it is packed.
         let type = type(name, shape)
@@ -51,7 +49,7 @@ final class EmptyWeights: ParameterSource {
         if storage.bytes < 1 << 20 {
             unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
         }
-        return Parameter(name: name, shape: shape, value: Tensor(storage: storage, shape: shape, type: type))
+        return Parameter(description, value: Tensor(storage: storage, shape: shape, type: type))
     }
 
     func packed(_ parameter: Parameter) -> PackedMatrix? {
@@ -78,9 +76,7 @@ final class EmptyWeights: ParameterSource {
     func decoded(_ parameter: Parameter) -> Parameter {
         vectorBytes += parameter.shape.elements * 4
         guard pool != nil else { return parameter }
-        return Parameter(
-            name: parameter.name, shape: parameter.shape,
-            value: Tensor(zeros(parameter.shape.elements), shape: parameter.shape))
+        return parameter.with(Tensor(zeros(parameter.shape.elements), shape: parameter.shape))
     }
 
     /// The type a file would have; a block format needs rows of whole blocks.

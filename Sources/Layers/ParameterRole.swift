@@ -1,0 +1,113 @@
+public import MartletTensors
+
+/// The role of a parameter in a transformer: what LoRA targets, frozen parts, llama.cpp's mixes of types and cuts by tensor parallelism go by.
+///
+/// A bias has the role of the projection that it belongs to; the two are told apart by ``ParameterUse``.
+public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
+    /// The token table `[vocabulary, width]`, also where it is the output projection too.
+    case tokens
+    /// Learned input positions `[positions, width]`.
+    case positions
+    /// The segment table `[segments, width]`: BERT's sentences A and B.
+    case segments
+    /// Between the tables and the layers: factorised embeddings, convolutions, patches of a picture.
+    case stem
+    case query, key, value
+    /// Query, key and value in one matrix, as many files keep them.
+    case queryKeyValue
+    /// The output projection of an attention.
+    case output
+    /// Multi-head latent attention (arXiv:2405.04434): to and from the low-rank vectors of queries, and of keys and values.
+    case latentQuery, latentKeyValue
+    /// Tables and projections of relative positions: T5's buckets, DeBERTa.
+    case relativePositions
+    case gate, up
+    /// Gate and up in one matrix.
+    case gateUp
+    case down, router
+    case norm
+    /// The projection to the vocabulary or to labels.
+    case head
+    /// What stands between the hidden states and the head's projection.
+    case headTransform
+    /// The dense layer over the row that stands for a whole sequence.
+    case pooler
+    case other
+
+    /// The axis along which tensor parallelism cuts a matrix `[outputs, inputs]` of this role (arXiv:1909.08053); nil for what every
+    /// device has whole.
+    public var cut: Axis? {
+        switch self {
+        case .tokens, .query, .key, .value, .queryKeyValue, .gate, .up, .gateUp, .head: .outputs
+        case .output, .down: .inputs
+        default: nil
+        }
+    }
+
+    /// An axis of a matrix `[outputs, inputs]`.
+    public enum Axis: String, Sendable, Hashable, Codable { case outputs, inputs }
+}
+
+/// What a pass does with a parameter, which says what it costs.
+public enum ParameterUse: Sendable, Hashable {
+    /// One row of the table is copied for each token.
+    case lookedUp
+    /// Every row of `Rows` is multiplied by the matrix: two operations per element and row.
+    case multiplied(Rows)
+    /// Added or scaled element by element: biases and norms.
+    case elementwise
+    /// Part of one of `count` experts, of which each row meets `active`.
+    case routed(active: Int, of: Int)
+
+    /// The rows that are multiplied by a matrix.
+    public enum Rows: Sendable, Hashable {
+        /// Those of the stack that the matrix is in.
+        case own
+        /// Those of the encoder: keys and values of cross-attention.
+        case source
+        /// One per sequence: poolers and classifiers.
+        case perSequence
+        /// So many per sequence, whatever its length: relative positions, patches, global positions.
+        case fixed(Int)
+    }
+}
+
+/// The place of a parameter in a model's stacks of layers.
+public struct ParameterPlace: Sendable, Hashable {
+    public enum Stack: String, Sendable, Hashable, Codable { case encoder, decoder }
+
+    public let stack: Stack
+    /// Nil for what belongs to the stack itself: positions, its first and last norm.
+    public let layer: Int?
+
+    public init(_ stack: Stack, layer: Int? = nil) { (self.stack, self.layer) = (stack, layer) }
+}
+
+/// One parameter as a model asks for it: name, shape, role, use and place, with how it begins. No numbers.
+public struct ParameterDescription: Sendable, Hashable {
+    /// Our path: "decoder.0.attention.query.weight".
+    public let name: String
+    public let shape: Shape
+    public let fill: Fill
+    public let role: ParameterRole
+    public let use: ParameterUse
+    /// Nil for what stands outside of the stacks: token tables and heads.
+    public let place: ParameterPlace?
+
+    public init(
+        _ name: String, _ shape: Shape, _ fill: Fill, role: ParameterRole = .other, use: ParameterUse? = nil,
+        place: ParameterPlace? = nil
+    ) {
+        (self.name, self.shape, self.fill, self.role, self.place) = (name, shape, fill, role, place)
+        self.use = use ?? (shape.rank > 1 ? .multiplied(.own) : .elementwise)
+    }
+
+    /// The number of the layer that the parameter is in; nil outside of layers.
+    public var layer: Int? { place?.layer }
+
+    /// The axis along which tensor parallelism cuts the parameter; a bias is cut where the outputs of its matrix are.
+    public var cut: ParameterRole.Axis? {
+        guard use == .elementwise, role.cut == .inputs else { return role.cut }
+        return nil
+    }
+}
