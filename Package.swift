@@ -19,6 +19,9 @@ let package = Package(
     products: [
         .library(name: "Martlet", targets: ["Martlet"]),
         .library(name: "MartletTokenizers", targets: ["MartletTokenizers"]),
+        .library(name: "MartletTemplates", targets: ["MartletTemplates"]),
+        .library(name: "MartletPlanning", targets: ["MartletPlanning"]),
+        .library(name: "MartletTraining", targets: ["MartletTraining"]),
         .executable(name: "martlet", targets: ["martlet-cli"]),
     ],
     dependencies: [
@@ -64,15 +67,15 @@ let package = Package(
         .target(
             name: "Martlet",
             dependencies: [
-                "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats", "MartletTokenizers",
-                "MartletLayers", "MartletModels",
-                "MartletGeneration", "MartletJSON",
+                "CShippedModel", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
+                "MartletTokenizers", "MartletLayers", "MartletModels", "MartletGeneration", "MartletPlanning",
+                "MartletQuantization", "MartletTasks", "MartletJSON",
             ]),
         .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),
         .executableTarget(
             name: "martlet-cli",
             dependencies: [
-                "CShippedModel", "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
+                "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
                 "MartletLayers",
                 "MartletModels",
                 "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletTraining",

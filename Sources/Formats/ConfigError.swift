@@ -1,5 +1,7 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Everything in a model's settings that is missing, wrong or not understood.
-public struct ConfigError: Error, Equatable, CustomStringConvertible {
+public struct ConfigError: MartletError, Equatable {
     /// The file, or where else the settings came from.
     public let path: String
     /// One per cause, each naming its key.
@@ -9,5 +11,5 @@ public struct ConfigError: Error, Equatable, CustomStringConvertible {
         (self.path, self.offences) = (path, offences)
     }
 
-    public var description: String { "\(path): cannot use these settings: \(offences.joined(separator: "; "))" }
+    public var cause: String { "\(path): cannot use these settings: \(offences.joined(separator: "; "))" }
 }

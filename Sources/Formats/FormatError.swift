@@ -2,11 +2,10 @@
 //
 // Knows no model: neither what a tensor is for nor what a setting means.
 
-package import MartletPlatform
-package import MartletTensors
+public import MartletPlatform
 
 /// Everything that is wrong with one file, and what helps.
-public struct FormatError: Error, Equatable, CustomStringConvertible {
+public struct FormatError: MartletError, Equatable {
     public let path: String
     /// What the offences amount to: "not a valid safetensors file".
     public let problem: String
@@ -28,9 +27,9 @@ public struct FormatError: Error, Equatable, CustomStringConvertible {
         self.init(path: error.path, problem: "cannot \(error.operation)", offences: [error.reason])
     }
 
-    public var description: String {
+    public var cause: String {
         let list = offences + (omitted > 0 ? ["and \(omitted) more"] : [])
-        return "\(path): \(problem): \(list.joined(separator: "; "))" + (remedy.map { ". \($0)" } ?? "")
+        return "\(path): \(problem): \(list.joined(separator: "; "))"
     }
 }
 

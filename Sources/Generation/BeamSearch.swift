@@ -60,7 +60,7 @@ public struct BeamSearch: Sendable {
     /// - Throws: ``GenerationError`` naming everything that is wrong with the options.
     package init(_ options: Options, vocabulary: Int) throws(GenerationError) {
         let offences = options.offences(vocabulary: vocabulary)
-        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
+        guard offences.isEmpty else { throw GenerationError(.request, offences) }
         self.options = options
     }
 

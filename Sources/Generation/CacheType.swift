@@ -1,6 +1,25 @@
 package import MartletLayers
 package import MartletTensors
 
+/// The element type of the key-value cache. Fewer bits take less memory and are read faster; only `f32` gives the bits of a
+/// pass without a cache.
+public enum CacheType: String, Sendable, Hashable, Codable, CaseIterable {
+    case f32, f16, bf16
+    /// Eight bits and a scale for every 32 elements; heads must be multiples of 32 wide.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case q8_0
+
+    /// The tensors' type that this is.
+    package var elementType: ElementType {
+        switch self {
+        case .f32: .f32
+        case .f16: .f16
+        case .bf16: .bf16
+        case .q8_0: .q8_0
+        }
+    }
+}
+
 extension Architecture {
     /// What keeps a cache of keys and values from being kept as `type`.
     package func offences(cache type: ElementType) -> [String] {

@@ -1,4 +1,4 @@
-import MartletLayers
+package import MartletLayers
 package import MartletModels
 package import MartletTensors
 
@@ -8,12 +8,6 @@ public enum FinishReason: String, Sendable, Hashable, Codable {
     case stop
     /// As many tokens as were asked for, or the end of the model's context.
     case length
-}
-
-/// A request that cannot be served, with everything that is wrong with it.
-public struct GenerationError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
 }
 
 /// The ids that follow a prompt, one by one.
@@ -95,9 +89,10 @@ package struct TokenGenerator {
         if options.maximumTokens == 0 { finish = .length }
     }
 
-    private static func check(_ architecture: Architecture, _ prompt: [Int32], _ options: Options)
-        throws(GenerationError)
-    {
+    /// - Throws: ``GenerationError`` naming everything that is wrong with a request to the model of `architecture`.
+    package static func check(
+        _ architecture: Architecture, _ prompt: [Int32], _ options: Options
+    ) throws(GenerationError) {
         var offences = options.sampling.offences
         if prompt.isEmpty { offences.append("the prompt has no tokens; give at least one") }
         if options.maximumTokens < 0 { offences.append("\(options.maximumTokens) tokens cannot be generated") }
@@ -110,7 +105,7 @@ package struct TokenGenerator {
             offences.append(
                 "the prompt has \(prompt.count) tokens, but the model's context is \(context); shorten the prompt")
         }
-        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
+        guard offences.isEmpty else { throw GenerationError(.request, offences) }
     }
 
     /// What was read so far, for a later text.

@@ -1,6 +1,8 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Why a text is not the JSON that this package accepts, and where.
-public struct JSONError: Error, Equatable, CustomStringConvertible {
-    public enum Cause: Sendable, Equatable {
+public struct JSONError: MartletError, Equatable {
+    public enum Kind: Sendable, Equatable {
         case unreadable(reason: String)
         case byteOrderMark
         case unexpectedEnd(expected: String)
@@ -16,7 +18,7 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
         case leadingZero
     }
 
-    public let cause: Cause
+    public let kind: Kind
     /// The byte at which reading stopped, from 0.
     public let offset: Int
     /// Its line, and its place in bytes within the line, from 1.
@@ -26,8 +28,8 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     public package(set) var path: String?
 
     /// `text` is what stands before and around `offset`; only its first `offset` bytes count.
-    package init(_ cause: Cause, offset: Int, in text: UnsafeBufferPointer<UInt8>, path: String? = nil) {
-        (self.cause, self.offset, self.path) = (cause, offset, path)
+    package init(_ kind: Kind, offset: Int, in text: UnsafeBufferPointer<UInt8>, path: String? = nil) {
+        (self.kind, self.offset, self.path) = (kind, offset, path)
         var (line, start) = (1, 0)
         for position in 0..<min(offset, text.count) where unsafe text[position] == UInt8(ascii: "\n") {
             (line, start) = (line + 1, position + 1)
@@ -36,19 +38,19 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     }
 
     package init(unreadable path: String, reason: String) {
-        (cause, offset, line, column, self.path) = (.unreadable(reason: reason), 0, 1, 1, path)
+        (kind, offset, line, column, self.path) = (.unreadable(reason: reason), 0, 1, 1, path)
     }
 
     /// The description without the file's name.
     public var reason: String {
-        if case .unreadable(let reason) = cause { return "cannot read: \(reason)" }
-        return "not valid JSON at line \(line), column \(column) (byte \(offset)): \(cause.words)"
+        if case .unreadable(let reason) = kind { return "cannot read: \(reason)" }
+        return "not valid JSON at line \(line), column \(column) (byte \(offset)): \(kind.words)"
     }
 
-    public var description: String { (path.map { "\($0): " } ?? "") + reason }
+    public var cause: String { (path.map { "\($0): " } ?? "") + reason }
 }
 
-extension JSONError.Cause {
+extension JSONError.Kind {
     fileprivate var words: String {
         switch self {
         case .unreadable(let reason): reason

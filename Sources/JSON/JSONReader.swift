@@ -140,8 +140,8 @@ extension JSONReader {
         }
     }
 
-    func error(_ cause: JSONError.Cause, at place: Int? = nil) -> JSONError {
-        unsafe JSONError(cause, offset: place ?? offset, in: text)
+    func error(_ kind: JSONError.Kind, at place: Int? = nil) -> JSONError {
+        unsafe JSONError(kind, offset: place ?? offset, in: text)
     }
 
     func unexpected(_ expected: String) -> JSONError {

@@ -1,5 +1,4 @@
 public import MartletGeneration
-public import MartletTensors
 
 /// What to generate, and when to stop.
 public struct GenerationOptions: Sendable, Hashable {
@@ -13,15 +12,14 @@ public struct GenerationOptions: Sendable, Hashable {
     /// Whether the model's end-of-text tokens end the generation.
     public var endOfText: EndOfText
 
-    /// What keys and values are kept as: f32, f16, bf16, or q8_0, for which heads must be multiples of 32 wide. Fewer bits take less memory
-    /// and are read faster; only f32 gives the bits of a pass without a cache.
-    public var cache: ElementType
+    /// The element type of the key-value cache.
+    public var cache: CacheType
 
     public enum EndOfText: Sendable, Hashable { case stops, ignored }
 
     public init(
         maximumTokens: Int = 128, sampling: Sampling = .greedy, stopTexts: [String] = [], stopTokens: Set<Int32> = [],
-        endOfText: EndOfText = .stops, cache: ElementType = .f32
+        endOfText: EndOfText = .stops, cache: CacheType = .f32
     ) {
         (self.maximumTokens, self.sampling, self.stopTexts) = (maximumTokens, sampling, stopTexts)
         (self.stopTokens, self.endOfText, self.cache) = (stopTokens, endOfText, cache)

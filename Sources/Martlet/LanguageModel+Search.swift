@@ -14,21 +14,29 @@ public struct FoundText: Sendable, Hashable {
 extension LanguageModel {
     /// The most probable continuations of `prompt` that a beam search finds, best first; the model's end-of-text tokens end them.
     ///
-    /// - Throws: ``GenerationError`` naming everything that is wrong with the request, ``TokenizerError``.
-    public func search(_ prompt: String, _ options: BeamSearch.Options) async throws -> [FoundText] {
-        try await Task(executorPreference: ComputeThread()) {
-            var options = options
-            options.stopTokens.formUnion(self.endOfTextTokens)
-            let search = try BeamSearch(options, vocabulary: self.architecture.vocabulary)
-            let prompts = [try self.tokens(of: prompt)]
-            let continuation = try Continuation(self.decoder, sequences: 1, on: self.device)
-            return try search.run(prompts, on: continuation)[0].map { found in
-                let isStopped = found.tokens.last.map(options.stopTokens.contains) ?? false
-                let tokens = isStopped ? Array(found.tokens.dropLast()) : found.tokens
-                return FoundText(
-                    text: try self.tokenizer.decode(tokens), tokens: tokens, score: found.score,
-                    finish: isStopped ? .stop : .length)
-            }
+    /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
+    public func search(
+        _ prompt: String, _ options: BeamSearch.Options
+    ) async throws(GenerationError) -> [FoundText] {
+        let result = await Task(executorPreference: ComputeThread()) { () -> Result<[FoundText], GenerationError> in
+            Result { try self.found(prompt, options) }.mapError(GenerationError.init(wrapping:))
         }.value
+        return try result.get()
+    }
+
+    /// Searches on the thread that calls.
+    private func found(_ prompt: String, _ options: BeamSearch.Options) throws -> [FoundText] {
+        var options = options
+        options.stopTokens.formUnion(endOfTextTokens)
+        let search = try BeamSearch(options, vocabulary: architecture.vocabulary)
+        let prompts = [try tokens(of: prompt)]
+        let continuation = try Continuation(decoder, sequences: 1, on: device)
+        return try search.run(prompts, on: continuation)[0].map { found in
+            let isStopped = found.tokens.last.map(options.stopTokens.contains) ?? false
+            let tokens = isStopped ? Array(found.tokens.dropLast()) : found.tokens
+            return FoundText(
+                text: try tokenizer.decode(tokens), tokens: tokens, score: found.score,
+                finish: isStopped ? .stop : .length)
+        }
     }
 }

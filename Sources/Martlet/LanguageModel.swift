@@ -1,5 +1,5 @@
 import MartletFormats
-import MartletGeneration
+public import MartletGeneration
 public import MartletLayers
 package import MartletModels
 public import MartletTensors
@@ -14,8 +14,9 @@ public import MartletTokenizers
 /// A language model with its tokenizer, ready to continue texts.
 ///
 /// ```swift
-/// let model = try await LanguageModel.load(from: url)
-/// for try await piece in model.generate("Once upon a time") { print(piece, terminator: "") }
+/// let model = try await LanguageModel.load(path: "Qwen/Qwen2.5-0.5B-Instruct")
+/// let story = try model.generate("Once upon a time")
+/// for try await piece in story { print(piece, terminator: "") }
 /// ```
 ///
 /// Safe to share: generations that run at once take turns on the device, and each keeps its own state. Nothing here is global, and no
@@ -27,6 +28,8 @@ public final class LanguageModel: Sendable {
     public let endOfTextTokens: Set<Int32>
     public let device: Device
     package let decoder: Decoder
+    /// The chat template, or what is wrong with it; only conversations ask.
+    package let chat: Result<ChatFormat, GenerationError>
     private let thread = ComputeThread()
 
     private init(file: ModelFile, decoder: Decoder, tokenizer: Tokenizer, device: Device) throws {
@@ -35,58 +38,80 @@ public final class LanguageModel: Sendable {
         self.tokenizer = tokenizer
         self.device = device
         endOfTextTokens = try ModelText.endOfTextTokens(file, tokenizer)
+        chat = ChatFormat.reading(file, tokenizer)
     }
 
     /// Loads a Hugging Face directory or a GGUF file.
     ///
     /// - Parameter threads: how many compute at once; the physical cores when nil.
-    /// - Throws: an error whose description names every cause and its remedy.
-    public static func load(from url: URL, threads: Int? = nil) async throws -> LanguageModel {
+    /// - Throws: ``LoadError`` with every cause and its remedy.
+    public static func load(from url: URL, threads: Int? = nil) async throws(LoadError) -> LanguageModel {
         try await load(path: url.path, threads: threads)
     }
 
-    /// Loads a Hugging Face directory or a GGUF file.
-    public static func load(path: String, threads: Int? = nil) async throws -> LanguageModel {
-        let thread = ComputeThread()
-        return try await Task(executorPreference: thread) {
-            let file = try ModelFile(path: path)
-            // The vocabulary is read while the weights are packed, by a thread of Swift's own.
-            let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
-            let device = Device(threads: threads)
-            let decoder = try file.decoder(on: device)
-            let model = try LanguageModel(
-                file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
-            file.tensors.release()
-            return model
+    /// Loads a Hugging Face directory, a GGUF file, a run of the trainer, or `org/name` in the hub cache.
+    ///
+    /// - Throws: ``LoadError`` with every cause and its remedy.
+    public static func load(path: String, threads: Int? = nil) async throws(LoadError) -> LanguageModel {
+        let result = await Task(executorPreference: ComputeThread()) { () -> Result<LanguageModel, LoadError> in
+            do {
+                return .success(try await read(path, threads: threads))
+            } catch {
+                return .failure(LoadError(error))
+            }
         }.value
+        return try result.get()
+    }
+
+    /// Reads a model on the thread that calls.
+    private static func read(_ path: String, threads: Int?) async throws -> LanguageModel {
+        let file = try ModelFile(path: ModelLocation.path(of: path))
+        // The vocabulary is read while the weights are packed, by a thread of Swift's own.
+        let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
+        let device = Device(threads: threads)
+        let decoder = try file.decoder(on: device)
+        let model = try LanguageModel(
+            file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
+        file.tensors.release()
+        return model
     }
 
     /// The ids of a text, with the special tokens that the model expects around it.
     public func tokens(of text: String) throws(TokenizerError) -> [Int32] { try tokenizer.encode(text) }
 
     /// Continues `prompt`, piece by piece. Ending the loop, or cancelling its task, ends the generation within one step.
+    ///
+    /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(
         _ prompt: String, _ options: GenerationOptions = GenerationOptions()
-    ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
-        generate(options) { try self.tokens(of: prompt) }
+    ) throws(GenerationError) -> GeneratedText {
+        let tokens: [Int32]
+        do {
+            tokens = try self.tokens(of: prompt)
+        } catch {
+            throw GenerationError(.request, error.offences)
+        }
+        return try generate(tokens: tokens, options)
     }
 
     /// Continues the tokens `prompt`.
     ///
     /// - Parameter memory: remembers the text, and saves what an earlier one that began alike has computed. For one text at a time.
+    /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(
         tokens prompt: [Int32], _ options: GenerationOptions = GenerationOptions(), memory: TextMemory? = nil
-    ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
-        generate(options, memory) { prompt }
+    ) throws(GenerationError) -> GeneratedText {
+        try TextGenerator.check(self, prompt: prompt, options)
+        return GeneratedText(pieces(prompt, options, memory))
     }
 
-    private func generate(
-        _ options: GenerationOptions, _ memory: TextMemory? = nil, _ prompt: @escaping @Sendable () throws -> [Int32]
+    private func pieces(
+        _ prompt: [Int32], _ options: GenerationOptions, _ memory: TextMemory?
     ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
         AsyncThrowingStream { continuation in
             let task = Task(executorPreference: thread) {
                 do {
-                    var generator = try TextGenerator(self, prompt: prompt(), options, memory: memory?.take())
+                    var generator = try TextGenerator(self, prompt: prompt, options, memory: memory?.take())
                     defer { memory?.put(generator.memory) }
                     while !Task.isCancelled, let piece = try generator.next() {
                         continuation.yield(piece)

@@ -16,17 +16,26 @@ struct TextGenerator {
 
     init(
         _ model: LanguageModel, prompt: [Int32], _ options: GenerationOptions, memory: TokenGenerator.Memory? = nil
-    ) throws {
-        let ends = options.endOfText == .stops ? model.endOfTextTokens : []
+    ) throws(GenerationError) {
         tokens = try TokenGenerator(
-            model.decoder, prompt: prompt,
-            .init(
-                maximumTokens: options.maximumTokens, sampling: options.sampling,
-                stopTokens: options.stopTokens.union(ends), cache: options.cache),
-            memory: memory, on: model.device)
+            model.decoder, prompt: prompt, TextGenerator.tokenOptions(model, options), memory: memory, on: model.device)
         stream = TextStream(model.tokenizer)
         stops = StopTexts(options.stopTexts)
         promptTokens = prompt.count
+    }
+
+    /// - Throws: ``GenerationError`` naming everything that is wrong with a request, before anything is computed.
+    static func check(
+        _ model: LanguageModel, prompt: [Int32], _ options: GenerationOptions
+    ) throws(GenerationError) {
+        try TokenGenerator.check(model.architecture, prompt, tokenOptions(model, options))
+    }
+
+    private static func tokenOptions(_ model: LanguageModel, _ options: GenerationOptions) -> TokenGenerator.Options {
+        let ends = options.endOfText == .stops ? model.endOfTextTokens : []
+        return TokenGenerator.Options(
+            maximumTokens: options.maximumTokens, sampling: options.sampling,
+            stopTokens: options.stopTokens.union(ends), cache: options.cache.elementType)
     }
 
     /// What was read and written, for a later text that begins alike.

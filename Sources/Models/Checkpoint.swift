@@ -3,6 +3,8 @@ import MartletJSON
 package import MartletLayers
 package import MartletTensors
 
+@_exported public import protocol MartletPlatform.MartletError
+
 /// What a model needs, matched with what a checkpoint holds: every parameter found, of the right shape, and nothing left over.
 package struct Checkpoint: Sendable {
     private struct Place: Sendable {
@@ -165,7 +167,7 @@ package struct Checkpoint: Sendable {
 }
 
 /// Every difference between what a model asks for and what a checkpoint holds.
-public struct CheckpointError: Error, CustomStringConvertible, Equatable {
+public struct CheckpointError: MartletError, Equatable {
     public let path: String
     public internal(set) var missing: [String] = []
     public internal(set) var misshapen: [String] = []
@@ -175,7 +177,11 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
 
     var isEmpty: Bool { missing.isEmpty && misshapen.isEmpty && unused.isEmpty }
 
-    public var description: String {
+    public var remedy: String? { "Use the config.json that belongs to these weights" }
+
+    public var offences: [String] { missing + misshapen + unused }
+
+    public var cause: String {
         func list(_ what: String, _ names: [String]) -> String? {
             guard !names.isEmpty else { return nil }
             let shown = names.prefix(12).joined(separator: "; ")
@@ -186,7 +192,6 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
             list("not part of this model", unused),
         ]
         return "\(path): the tensors do not fit the configuration: " + parts.compactMap { $0 }.joined(separator: ". ")
-            + ". Use the config.json that belongs to these weights"
     }
 }
 

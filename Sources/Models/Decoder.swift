@@ -1,6 +1,8 @@
 package import MartletLayers
 package import MartletTensors
 
+@_exported public import protocol MartletPlatform.MartletError
+
 /// A decoder-only model: token table, input positions, blocks, final norm, projection to the vocabulary.
 ///
 /// Knows no file, no text and no sampling. The same value serves inference, training and the inventory; what differs is the `ParameterSource`
@@ -53,7 +55,9 @@ extension Architecture {
 }
 
 /// A description that may be planned but not run, and why.
-public struct UnsupportedArchitecture: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct UnsupportedArchitecture: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

@@ -1,7 +1,7 @@
 package import MartletFormats
 package import MartletJSON
 public import MartletLayers
-import MartletPlatform
+public import MartletPlatform
 public import MartletTensors
 
 /// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.
@@ -184,7 +184,9 @@ extension Architecture {
 }
 
 /// A model that cannot be used, and why.
-public struct ModelError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct ModelError: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

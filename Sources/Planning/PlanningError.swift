@@ -1,5 +1,7 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// What keeps a plan from being made. Every message names the cause and the remedy.
-public enum PlanningError: Error, Equatable, CustomStringConvertible {
+public enum PlanningError: MartletError, Equatable {
     /// The configuration names no model type, or one that no description exists for.
     case unknownModelType(String, known: [String])
     /// Everything that is wrong with a configuration, at once.
@@ -11,7 +13,14 @@ public enum PlanningError: Error, Equatable, CustomStringConvertible {
     /// A question that has no answer, and why.
     case impossible(String)
 
-    public var description: String {
+    public var offences: [String] {
+        switch self {
+        case .configuration(_, let problems), .table(_, let problems): problems
+        default: [cause]
+        }
+    }
+
+    public var cause: String {
         switch self {
         case .unknownModelType(let name, let known):
             "model type \"\(name)\" is not known to the planner, and it does not guess; known are \(known.joined(separator: ", "))"

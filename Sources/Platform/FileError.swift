@@ -1,5 +1,5 @@
 /// A file that the system would not open, read, map or write.
-public struct FileError: Error, CustomStringConvertible, Equatable {
+public struct FileError: MartletError, Equatable {
     public let path: String
     public let operation: String
     public let reason: String
@@ -12,7 +12,7 @@ public struct FileError: Error, CustomStringConvertible, Equatable {
         self.init(path: path, operation: operation, reason: unsafe String(cString: strerror(code)))
     }
 
-    public var description: String { "\(path): cannot \(operation): \(reason)" }
+    public var cause: String { "\(path): cannot \(operation): \(reason)" }
 }
 
 /// Whether something is at `path`.

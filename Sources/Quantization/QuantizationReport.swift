@@ -1,9 +1,9 @@
-package import MartletJSON
+public import MartletJSON
 package import MartletPlanning
 import MartletTensors
 
 /// What each of several mixes costs and loses.
-package struct QuantizationReport: Sendable {
+public struct QuantizationReport: Sendable {
     /// One mix.
     package struct Format: Sendable {
         package let fileType: FileType
@@ -19,11 +19,13 @@ package struct QuantizationReport: Sendable {
         var bitsPerWeight: Double { 8 * Double(bytes) / Double(max(errors.reduce(0) { $0 + $1.elements }, 1)) }
     }
 
+    /// The mixes, in the order in which they were asked for.
     package var formats: [Format] = []
 
     package init() {}
 
-    package var json: JSON {
+    /// The report as one document.
+    public var json: JSON {
         var object = JSONObject()
         if let divergence = formats.lazy.compactMap(\.divergence).first {
             object["tokens"] = .integer(divergence.tokens)
@@ -59,7 +61,7 @@ package struct QuantizationReport: Sendable {
     }
 
     /// One line per mix, then, where there is one mix only, one per tensor.
-    package var text: String {
+    public var text: String {
         var rows = [["type", "MB", "bits/weight", "error", "perplexity", "KL mean", "KL max", "same top"]]
         if let divergence = formats.lazy.compactMap(\.divergence).first {
             rows.append(["reference", "", "", "", divergence.referencePerplexity.digits(4), "", "", ""])

@@ -3,8 +3,10 @@
 // Knows no text and no command line: calibration and comparison take token ids.
 
 package import MartletLayers
-package import MartletPlanning
+public import MartletPlanning
 package import MartletTensors
+
+@_exported public import protocol MartletPlatform.MartletError
 
 /// The type of each matrix of a GGUF: llama.cpp's mix of that name, but for the tensors that the user says otherwise of.
 ///
@@ -129,7 +131,7 @@ extension ElementType {
 
 extension FileType {
     /// The mix called `name` in any case; a bare K-quant is its middle mix, as in llama.cpp.
-    package init?(mix name: String) {
+    public init?(mix name: String) {
         switch name.uppercased() {
         case "Q3_K", "Q4_K", "Q5_K": self.init(named: name + "_M")
         default: self.init(named: name)
@@ -157,11 +159,13 @@ extension FileType {
     }
 
     /// Those that can be written.
-    package static var writable: [FileType] { allCases.filter { $0.number != nil } }
+    public static var writable: [FileType] { allCases.filter { $0.number != nil } }
 }
 
 /// A model that cannot be quantized as asked, and why.
-public struct QuantizationError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct QuantizationError: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

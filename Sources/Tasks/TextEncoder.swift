@@ -7,6 +7,8 @@ package import MartletModels
 public import MartletTensors
 public import MartletTokenizers
 
+@_exported public import protocol MartletPlatform.MartletError
+
 /// A model that reads, with its tokenizer: what every task that does not write runs on.
 ///
 /// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend on the others.
@@ -102,9 +104,11 @@ public struct TextEncoder: Sendable {
 }
 
 /// A task that cannot be done, with cause and remedy.
-public struct TaskError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct TaskError: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }
 
 /// exp(x) / Σ exp(x).

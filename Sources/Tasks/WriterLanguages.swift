@@ -6,11 +6,14 @@ import MartletPlatform
 
 extension Writer {
     /// From which language and into which one a model of several translates, in the words of its vocabulary: de_DE, deu, German.
-    package struct Languages: Sendable {
-        package var source: String?
-        package var target: String?
+    public struct Languages: Sendable, Hashable {
+        /// The language that is read; nil where the model reads one only, or finds out by itself.
+        public var source: String?
+        /// The language that is written; nil where the model writes one only.
+        public var target: String?
 
-        package init(source: String? = nil, target: String? = nil) { (self.source, self.target) = (source, target) }
+        /// A pair of languages.
+        public init(source: String? = nil, target: String? = nil) { (self.source, self.target) = (source, target) }
     }
 }
 

@@ -1,5 +1,7 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Why a template could not be read or rendered, in Jinja2's words where it has any.
-public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct TemplateError: MartletError, Equatable {
     /// What went wrong, as Jinja2 and Python name it.
     public enum Kind: String, Sendable {
         /// The template itself is wrong.
@@ -38,7 +40,7 @@ public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible
         (self.kind, self.message, self.line) = (kind, message, line)
     }
 
-    public var description: String {
+    public var cause: String {
         "\(kind.rawValue): \(message)" + (line.map { " (line \($0) of the template)" } ?? "")
     }
 }

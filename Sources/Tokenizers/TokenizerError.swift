@@ -3,12 +3,16 @@
 // Knows nothing of models, tensors or checkpoints: what stands in a GGUF file comes in as a ``GGUFVocabulary``. All work is on
 // UTF-8 bytes and Unicode scalars; a grapheme cluster (`Character`) never decides anything.
 
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Why a tokenizer could not be made, or could not do what was asked. Nothing outside can make this module trap.
-public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+public enum TokenizerError: MartletError, Equatable {
     /// A file that is not what it claims to be, with everything that was found wrong.
     case malformed(source: String, offences: [String])
     /// A well-formed file that asks for what this module does not do.
     case unsupported(source: String, feature: String, remedy: String)
+    /// A vocabulary that needs to be told something which its file does not say.
+    case incomplete(source: String, missing: String, remedy: String)
     /// A piece of text that the vocabulary cannot spell, where the model has no unknown token.
     case unknownText(String, remedy: String)
     /// Text longer than 2³¹ − 1 bytes, the reach of an offset.
@@ -18,8 +22,24 @@ public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible 
     /// Truncation or padding that cannot be done as asked.
     case cannotTruncate(reason: String)
 
-    public var description: String {
+    public var offences: [String] {
+        if case .malformed(_, let offences) = self { offences } else { [cause] }
+    }
+
+    /// The same error of the file `path`.
+    package func inFile(_ path: String) -> TokenizerError {
+        func name(_ source: String) -> String { source.utf8.elementsEqual(path.utf8) ? path : "\(path): \(source)" }
+        return switch self {
+        case .malformed(let source, let offences): .malformed(source: name(source), offences: offences)
+        case .unsupported(let source, let feature, let remedy):
+            .unsupported(source: name(source), feature: feature, remedy: remedy)
+        default: self
+        }
+    }
+
+    public var cause: String {
         switch self {
+        case .incomplete(let source, let missing, let remedy): "\(source) needs \(missing): \(remedy)"
         case .malformed(let source, let offences):
             "\(source): \(offences.joined(separator: "; ")); get the file again, or write it anew with the library that made it"
         case .unsupported(let source, let feature, let remedy): "\(source): \(feature) is not supported; \(remedy)"

@@ -85,7 +85,7 @@ struct RefusalTests {
     @Test(
         "each with its cause and place",
         arguments: [
-            ("", JSONError.Cause.unexpectedEnd(expected: "a value"), 0), ("  ", .unexpectedEnd(expected: "a value"), 2),
+            ("", JSONError.Kind.unexpectedEnd(expected: "a value"), 0), ("  ", .unexpectedEnd(expected: "a value"), 2),
             ("[1,]", .unexpectedByte(0x5D, expected: "a value"), 3),
             ("[1 2]", .unexpectedByte(0x32, expected: "',' or ']'"), 3),
             ("[1}", .unexpectedByte(0x7D, expected: "',' or ']'"), 2),
@@ -121,9 +121,9 @@ struct RefusalTests {
             (#"{"a":1,"\u0061":2}"#, .duplicateKey("a"), 7), ("/* */ 1", .unexpectedByte(0x2F, expected: "a value"), 0),
             ("\u{FEFF}{}", .byteOrderMark, 0),
         ])
-    func refused(text: String, cause: JSONError.Cause, offset: Int) {
+    func refused(text: String, kind: JSONError.Kind, offset: Int) {
         let error = #expect(throws: JSONError.self) { try JSON(parsing: text) }
-        #expect(error?.cause == cause)
+        #expect(error?.kind == kind)
         #expect(error?.offset == offset)
     }
 
@@ -135,7 +135,7 @@ struct RefusalTests {
             let error = #expect(throws: JSONError.self) {
                 try JSON(parsing: Array("[\"\(prefix)".utf8) + bytes + Array("\"]".utf8))
             }
-            #expect(error?.cause == .invalidUTF8)
+            #expect(error?.kind == .invalidUTF8)
         }
         #expect(throws: JSONError.self) { try JSON(parsing: bytes) }
     }
@@ -144,7 +144,7 @@ struct RefusalTests {
     func depth(levels: Int) {
         for open in ["[", "{\"a\":"] {
             let error = #expect(throws: JSONError.self) { try JSON(parsing: String(repeating: open, count: levels)) }
-            #expect(error?.cause == .tooDeep(limit: 512))
+            #expect(error?.kind == .tooDeep(limit: 512))
             #expect(error?.offset == 512 * open.utf8.count)
         }
     }
@@ -153,7 +153,7 @@ struct RefusalTests {
     func duplicateAmongMany() {
         let text = "{" + (0..<1000).map { "\"k\($0)\": 0,\n" }.joined() + "\"k500\": 1}"
         let error = #expect(throws: JSONError.self) { try JSON(parsing: text) }
-        #expect(error?.cause == .duplicateKey("k500"))
+        #expect(error?.kind == .duplicateKey("k500"))
         #expect(error?.line == 1001)
         #expect(error?.column == 1)
         #expect(error.map { "\($0)" }?.hasSuffix("the key \"k500\" occurs twice") == true)

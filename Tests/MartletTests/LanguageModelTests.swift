@@ -11,7 +11,7 @@ import Testing
     func text(_ model: LanguageModel, _ options: GenerationOptions) async throws -> (String, GenerationSummary?) {
         var text = ""
         var summary: GenerationSummary?
-        for try await piece in model.generate("one two", options) {
+        for try await piece in try model.generate("one two", options) {
             text += piece.text
             summary = piece.summary ?? summary
         }
@@ -22,7 +22,8 @@ import Testing
         let model = try await LanguageModel.load(path: Self.path, threads: 2)
         var tokens: [Int32] = []
         var text = ""
-        for try await piece in model.generate("one two", GenerationOptions(maximumTokens: 20, endOfText: .ignored)) {
+        for try await piece in try model.generate("one two", GenerationOptions(maximumTokens: 20, endOfText: .ignored))
+        {
             tokens += piece.tokens
             text += piece.text
         }
@@ -57,7 +58,7 @@ import Testing
     @Test func endingTheLoopEndsTheGeneration() async throws {
         let model = try await LanguageModel.load(path: Self.path)
         var pieces = 0
-        for try await _ in model.generate("one", GenerationOptions(maximumTokens: 30)) {
+        for try await _ in try model.generate("one", GenerationOptions(maximumTokens: 30)) {
             pieces += 1
             if pieces == 3 { break }
         }
@@ -67,9 +68,14 @@ import Testing
     }
 
     @Test func whatIsWrongIsThrown() async throws {
-        await #expect(throws: (any Error).self) { try await LanguageModel.load(path: Fixtures.folder + "/nothing") }
+        await #expect(throws: LoadError.self) { try await LanguageModel.load(path: Fixtures.folder + "/nothing") }
         let model = try await LanguageModel.load(path: Self.path)
-        await #expect(throws: GenerationError.self) { for try await _ in model.generate(tokens: [1, 1_000_000]) {} }
-        await #expect(throws: GenerationError.self) { for try await _ in model.generate(tokens: []) {} }
+        // By the call, before anything is computed, and all of it at once.
+        #expect(throws: GenerationError.self) { try model.generate(tokens: [1, 1_000_000]) }
+        let error = #expect(throws: GenerationError.self) {
+            try model.generate(
+                tokens: [], GenerationOptions(maximumTokens: -1, sampling: Sampling(temperature: -1), cache: .q8_0))
+        }
+        #expect(error?.kind == .request && (error?.offences.count ?? 0) >= 3)
     }
 }

@@ -27,7 +27,7 @@ struct StoriesTests {
         #expect(wanted.count == 201)
         #expect(try loaded.tokens(of: "") == [1])
         var tokens = try loaded.tokens(of: "")
-        for try await piece in loaded.generate("", GenerationOptions(maximumTokens: 200)) { tokens += piece.tokens }
+        for try await piece in try loaded.generate("", GenerationOptions(maximumTokens: 200)) { tokens += piece.tokens }
         #expect(tokens == wanted)
         #expect(try loaded.tokens(of: "Once upon a time") == integers("prompt_ids"))
     }
@@ -50,7 +50,9 @@ struct StoriesTests {
             #expect((difference / wanted.reduce(0) { $0 + $1 * $1 }).squareRoot() < 0.02)
         } else {
             var tokens = try loaded.tokens(of: "")
-            for try await piece in loaded.generate("", GenerationOptions(maximumTokens: 200)) { tokens += piece.tokens }
+            for try await piece in try loaded.generate("", GenerationOptions(maximumTokens: 200)) {
+                tokens += piece.tokens
+            }
             #expect(tokens == integers("greedy_ids"))
         }
     }

@@ -1,4 +1,4 @@
-import MartletPlatform
+public import MartletPlatform
 
 /// Learns a vocabulary from text.
 ///
@@ -120,7 +120,7 @@ public struct TokenizerTrainer: Sendable {
 }
 
 /// Why a training could not be done.
-public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+public enum TrainingError: MartletError, Equatable {
     /// The settings do not fit together: each offence.
     case settings([String])
     /// A text cannot be read.
@@ -134,7 +134,9 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// ``TokenizerTrainer/progress`` said so.
     case stopped
 
-    public var description: String {
+    public var offences: [String] { if case .settings(let offences) = self { offences } else { [cause] } }
+
+    public var cause: String {
         switch self {
         case .settings(let offences): "cannot train: \(offences.joined(separator: "; ")); change the settings"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"

@@ -1,5 +1,9 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Data that cannot be trained on: what is wrong, where, and what to do.
-public struct DataError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct DataError: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

@@ -1,10 +1,12 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// Everything in a recipe that is missing, wrong or not known.
-public struct RecipeError: Error, Equatable, CustomStringConvertible {
+public struct RecipeError: MartletError, Equatable {
     public let path: String
     /// One per cause, each naming its key.
     public let offences: [String]
 
     package init(_ path: String, _ offences: [String]) { (self.path, self.offences) = (path, offences) }
 
-    public var description: String { "\(path): cannot use this recipe: \(offences.joined(separator: "; "))" }
+    public var cause: String { "\(path): cannot use this recipe: \(offences.joined(separator: "; "))" }
 }

@@ -1,5 +1,9 @@
+@_exported public import protocol MartletPlatform.MartletError
+
 /// A run that cannot begin or go on.
-public struct RunError: Error, CustomStringConvertible, Equatable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
+public struct RunError: MartletError, Equatable {
+    public let cause: String
+    public let remedy: String?
+
+    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

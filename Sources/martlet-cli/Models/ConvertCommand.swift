@@ -1,10 +1,7 @@
-import ArgumentParser
-import Martlet
-import MartletFormats
-import MartletJSON
+public import ArgumentParser
+public import Martlet
 import MartletLayers
 import MartletModels
-import MartletPlatform
 import MartletTensors
 import MartletTraining
 
@@ -19,26 +16,13 @@ struct ConvertCommand: ParsableCommand {
             The mean of a run's last checkpoints: martlet convert -m runs/shakespeare --average 5 -o averaged
             """)
 
-    /// What the weights can be written as.
-    enum WeightType: String, ExpressibleByArgument, CaseIterable {
-        case f32, f16, bf16
-
-        var elementType: ElementType {
-            switch self {
-            case .f32: .f32
-            case .f16: .f16
-            case .bf16: .bf16
-            }
-        }
-    }
-
     @OptionGroup var model: ModelOptions
 
     @Option(name: [.customShort("o"), .long], help: "The .gguf file or the directory to write.")
     var output: String
 
     @Option(help: "The weights' type (default: as they are).")
-    var type: WeightType?
+    var type: ConversionOptions.WeightType?
 
     @Flag(help: "Leave the tokenizer out.")
     var withoutTokenizer = false
@@ -59,14 +43,11 @@ struct ConvertCommand: ParsableCommand {
         let path = try model.path()
         let file = try ModelFile(path: path)
         let export = try export(of: file, on: Device(threads: model.threads))
-        if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
-            try GGUFExport.write(
-                file, export, to: output, name: model.model ?? path, type: type?.elementType,
-                withTokenizer: !withoutTokenizer)
-        } else {
-            try writeDirectory(file, export)
-        }
-        Output.note("\(output): \(file.modelType), \(export.weights.inventory.total) parameters")
+        let written = try file.write(
+            export, to: output, named: model.model ?? path,
+            ConversionOptions(type: type, includesTokenizer: !withoutTokenizer))
+        for caveat in written.caveats { Output.note(caveat) }
+        Output.note("\(output): \(written.modelType), \(written.parameters) parameters")
     }
 
     /// The file's weights, or in their place the mean of those of its run's checkpoints.
@@ -77,22 +58,6 @@ struct ConvertCommand: ParsableCommand {
         let source = WeightSource(try file.architecture.inventory(), values: weights)
         return try ModelExport(modelType: file.modelType, file.architecture, source, on: device)
     }
-
-    private func writeDirectory(_ file: ModelFile, _ export: ModelExport) throws {
-        guard unsafe mkdir(output, 0o777) == 0 || errno == EEXIST else {
-            throw ModelError("\(output): cannot make this directory: \(unsafe String(cString: strerror(errno)))")
-        }
-        var isConverted = type != nil
-        switch file.container {
-        case .directory(let path): if !withoutTokenizer { try TokenizerConversion.copyFiles(from: path, to: output) }
-        case .gguf(let gguf):
-            isConverted = true
-            if !withoutTokenizer { try TokenizerConversion.write(gguf, to: output) }
-        }
-        let config = try file.publishedConfig(dataType: nil)
-        let dataType = try export.writeSafetensors(in: output, type: type?.elementType)
-        // A configuration whose weights stay as they were stays as it was.
-        let written = isConverted ? try file.publishedConfig(dataType: dataType) : config
-        try writeFile(JSON.object(written).serialized(.pretty(indent: 2)), to: output + "/config.json")
-    }
 }
+
+extension ConversionOptions.WeightType: ExpressibleByArgument {}

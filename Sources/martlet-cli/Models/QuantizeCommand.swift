@@ -1,12 +1,9 @@
 import ArgumentParser
 import Martlet
-import MartletFormats
-import MartletLayers
 import MartletModels
 import MartletPlanning
 import MartletQuantization
 import MartletTensors
-import MartletTokenizers
 
 /// `martlet quantize`: a model in fewer bits, and what that costs.
 struct QuantizeCommand: ParsableCommand {
@@ -79,38 +76,36 @@ struct QuantizeCommand: ParsableCommand {
 
     func run() throws {
         let types = try fileTypes()
-        let overrides = try tensors.map { text in
-            do { return try TensorOverride(text) } catch { throw UsageError("--tensor: \(error)") }
+        for text in tensors {
+            do { _ = try TensorOverride(text) } catch { throw UsageError("--tensor: \(error)") }
         }
-        let path = try model.path(), device = Device(threads: model.threads)
-        let file = try ModelFile(path: path)
-        let columns = try columns(of: file, device)
-        var results = QuantizationReport()
-        let sample = report ? try (text ?? calibrate).map { try windows(of: $0, file) } : nil
-        // Never read when there is nothing to compare on.
-        let reference = sample == nil ? nil : try file.decoder(on: device)
-        for fileType in types {
-            let quantizer = try Quantizer(
-                file, fileType, overrides: overrides, importance: columns,
-                rounding: plain ? .reference : .searched, on: device)
-            let (decoder, errors) = try quantized(quantizer, file, needsDecoder: reference != nil, device)
-            let divergence = reference.flatMap { reference in
-                decoder.map { Divergence(of: $0, from: reference, on: sample ?? [], device: device) }
-            }
-            results.formats.append(.init(fileType, errors, divergence))
+        let file = try ModelFile(path: try model.path())
+        let quantization = try ModelQuantization(file, options(), on: Device(threads: model.threads))
+        if let saveImportance, let calibrate {
+            try quantization.writeImportance(to: saveImportance, dataset: calibrate)
         }
-        if report { if json { Output.document(results.json) } else { Output.write(results.text) } }
+        if report {
+            let sample = try (text ?? calibrate).map { (text: try Input.text($0), name: $0) }
+            let results = try quantization.report(types, on: sample, writing: output)
+            if json { Output.document(results.json) } else { Output.write(results.text) }
+        } else if let output {
+            try quantization.write(types[0], to: output)
+        }
+        if let output { Output.note("\(output): \(file.modelType), \(types[0].rawValue)") }
     }
 
-    /// Writes the file where one is wanted, and gives the model as it is then.
-    private func quantized(
-        _ quantizer: Quantizer, _ file: ModelFile, needsDecoder: Bool, _ device: Device
-    ) throws -> (Decoder?, [TensorError]) {
-        guard let output else { return report ? try quantizer.decoder() : (nil, []) }
-        let name = file.path.split(separator: "/").last.map(String.init) ?? file.path
-        let errors = try quantizer.write(to: output, name: name, text: try said(of: file), measuring: report)
-        Output.note("\(output): \(file.modelType), \(quantizer.fileType.rawValue)")
-        return (needsDecoder ? try ModelFile(path: output).decoder(on: device) : nil, errors)
+    private func options() throws -> QuantizationOptions {
+        let calibration: QuantizationOptions.Calibration =
+            if let importance {
+                .importanceMatrix(path: importance)
+            } else if let calibrate {
+                .text(try Input.text(calibrate), name: calibrate)
+            } else {
+                .none
+            }
+        return QuantizationOptions(
+            calibration: calibration, rounding: plain ? .reference : .searched, tensors: tensors,
+            maximumTokens: tokens, context: context)
     }
 
     private func fileTypes() throws -> [FileType] {
@@ -125,49 +120,5 @@ struct QuantizeCommand: ParsableCommand {
             throw UsageError("--type: one type for one file; several are for a report without -o")
         }
         return types
-    }
-
-    /// What the columns of the matrices matter, where anything says so.
-    private func columns(of file: ModelFile, _ device: Device) throws -> Importance? {
-        let weights = try Quantizer(file, .f32, on: device).weights()
-        if let importance { return try Importance(contentsOf: importance, for: weights) }
-        guard let calibrate else { return nil }
-        let columns = try Importance(of: file, on: windows(of: calibrate, file), device: device)
-        if let saveImportance { try columns.write(to: saveImportance, for: weights, dataset: calibrate) }
-        return columns
-    }
-
-    /// The tokens of a text, in pieces that the model can read.
-    private func windows(of path: String, _ file: ModelFile) throws -> [[Int32]] {
-        let tokenizer = try ModelText.tokenizer(of: file)
-        let ids = try tokenizer.encode(try Input.text(path), addSpecialTokens: false)
-        let empty = try tokenizer.encode("")
-        let beginning = empty.first.map { $0 == tokenizer.specialTokens.beginning ? [$0] : [] } ?? []
-        if let wrong = ids.first(where: { $0 < 0 || $0 >= file.architecture.vocabulary }) {
-            throw ModelError(
-                "\(path): token \(wrong) is not in the model's vocabulary of \(file.architecture.vocabulary)")
-        }
-        let size = min(context, file.architecture.context ?? context)
-        let windows = Divergence.windows(Array(ids.prefix(tokens)), size: size, beginning: beginning)
-        guard !windows.isEmpty else { throw ModelError("\(path): the text is too short: it has \(ids.count) tokens") }
-        return windows
-    }
-
-    /// What a GGUF says beside the model's settings: its tokenizer, and where it comes from.
-    private func said(of file: ModelFile) throws -> GGUFMetadata {
-        switch file.container {
-        case .directory(let path):
-            return try TokenizerConversion.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
-        case .gguf(let gguf):
-            var metadata = TokenizerConversion.metadata(of: gguf)
-            let others = [
-                "general.architecture", "general.alignment", "general.file_type", "general.quantization_version",
-            ]
-            for (key, value) in gguf.metadata.entries
-            where key.utf8.starts(with: "general.".utf8) && !others.contains(key) {
-                metadata[key] = value
-            }
-            return metadata
-        }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
 import MartletPlanning
 
@@ -161,7 +162,7 @@ struct PlanCommand: ParsableCommand {
         guard let model else {
             throw UsageError("a model is needed: give a config.json, a directory, a .gguf file or --preset")
         }
-        return try ModelOptions.path(of: model)
+        return try ModelLocation.path(of: model)
     }
 
     private func describe() throws -> DescribedModel {

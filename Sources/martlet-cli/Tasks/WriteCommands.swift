@@ -47,7 +47,7 @@ struct WriterOptions: ParsableArguments {
         let lines = try input.lines()
         let file = try input.modelFile()
         let device = Device(threads: input.model.threads)
-        var writer = try Writer(file, WriterOptions.vocabulary(of: file), task: task, languages, on: device)
+        var writer = try Writer(file, ModelText.writerVocabulary(of: file), task: task, languages, on: device)
         apply(to: &writer.settings)
         for written in try writer.write(lines) {
             guard let best = written.first else { continue }
@@ -62,15 +62,6 @@ struct WriterOptions: ParsableArguments {
                 ["text": .string(best.text), "score": .score(best.score), "results": all],
                 written.map(\.text).joined(separator: "\n"))
         }
-    }
-
-    /// The vocabulary in the model's folder: CTranslate2's, Marian's own, or a tokenizer.
-    private static func vocabulary(of file: ModelFile) throws -> any WriterVocabulary {
-        if file.modelType.utf8.elementsEqual("ctranslate2".utf8) { return try WordVocabulary(directory: file.path) }
-        if !fileExists(file.path + "/tokenizer.json"), MarianVocabulary.isIn(file.path) {
-            return try MarianVocabulary(directory: file.path)
-        }
-        return try ModelText.tokenizer(of: file)
     }
 }
 

@@ -25,43 +25,37 @@ struct ChatCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let path = try model.path()
-        var conversation = try Conversation(path: path, system: system)
-        let loaded = try await LanguageModel.load(path: path, threads: model.threads)
-        let memory = TextMemory()
+        let loaded = try await LanguageModel.load(path: model.path(), threads: model.threads)
+        _ = try loaded.chat.get()
+        let session = loaded.session(instructions: system)
         let isTerminal = isatty(0) == 1
         while true {
             if isTerminal { Output.prompt("> ") }
             guard let line = readLine() else { break }
-            if line.utf8.isEmpty { continue }
-            conversation.add(.user, line)
-            let prompt = try conversation.prompt(loaded.tokenizer)
-            conversation.add(.assistant, try await answer(prompt, loaded, memory))
+            if !line.utf8.isEmpty { try await answer(line, session) }
         }
         if isTerminal { Output.note("") }
     }
 
     /// Writes the answer as it comes.
-    private func answer(_ prompt: [Int32], _ model: LanguageModel, _ memory: TextMemory) async throws -> String {
-        var text = ""
-        var summary: GenerationSummary?
-        for try await piece in model.generate(tokens: prompt, sampling.options, memory: memory) {
-            text += piece.text
-            if !json { Output.write(piece.text) }
-            summary = piece.summary ?? summary
+    private func answer(_ prompt: String, _ session: LanguageModelSession) async throws {
+        for try await snapshot in session.streamResponse(to: prompt, options: sampling.options) {
+            guard json else {
+                Output.write(snapshot.delta)
+                continue
+            }
+            if let summary = snapshot.summary { Output.write(document(snapshot.content, summary).text(.compact)) }
         }
-        guard json, let summary else {
-            Output.write("\n")
-            return text
-        }
-        let document: JSON = [
+        Output.write("\n")
+    }
+
+    private func document(_ text: String, _ summary: GenerationSummary) -> JSON {
+        [
             "text": .string(text), "finish_reason": .string(summary.finish.rawValue),
             "usage": [
                 "prompt_tokens": .integer(summary.promptTokens), "cached_tokens": .integer(summary.rememberedTokens),
                 "completion_tokens": .integer(summary.generatedTokens),
             ],
         ]
-        Output.write(document.text(.compact) + "\n")
-        return text
     }
 }

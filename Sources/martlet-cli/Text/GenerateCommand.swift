@@ -46,7 +46,7 @@ struct GenerateCommand: AsyncParsableCommand {
         var result = ""
         var tokens: [Int32] = []
         var summary: GenerationSummary?
-        for try await piece in loaded.generate(text, sampling.options) {
+        for try await piece in try loaded.generate(text, sampling.options) {
             if json { result += piece.text } else { Output.write(piece.text) }
             tokens += piece.tokens
             summary = piece.summary ?? summary

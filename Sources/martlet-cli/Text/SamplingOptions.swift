@@ -33,7 +33,7 @@ struct SamplingOptions: ParsableArguments {
 
     var options: GenerationOptions {
         GenerationOptions(
-            maximumTokens: maxTokens, sampling: sampling, stopTexts: stop, cache: cache.elementType)
+            maximumTokens: maxTokens, sampling: sampling, stopTexts: stop, cache: cache)
     }
 
     private var sampling: Sampling {

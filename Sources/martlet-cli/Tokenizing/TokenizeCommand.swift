@@ -29,15 +29,21 @@ struct TokenizerOptions: ParsableArguments {
 
     func load() throws -> Tokenizer {
         switch (model, tokenizer) {
-        case (nil, nil): return try ModelText.tokenizer(path: ShippedModel.path())
+        case (nil, nil): return try ModelText.tokenizer(path: EmbeddedModel.path())
         case (_?, _?): throw UsageError("give -m or --tokenizer, not both")
         case (nil, let path?): return try load(path)
-        case (let model?, nil): return try load(ModelOptions.path(of: model))
+        case (let model?, nil): return try load(ModelLocation.path(of: model))
         }
     }
 
     private func load(_ path: String) throws -> Tokenizer {
-        try TokenizerFile(path: path, pattern: pattern, merges: merges, isCased: cased).load()
+        if ModelFile.isGGUF(path) { return try ModelText.tokenizer(path: path) }
+        do {
+            return try Tokenizer(path: path, VocabularyHints(pattern: pattern, merges: merges, isCased: cased))
+        } catch let error as TokenizerError {
+            guard case .incomplete = error else { throw error }
+            throw UsageError(error.description)
+        }
     }
 }
 

@@ -87,8 +87,9 @@ struct TrainCommand: ParsableCommand {
         let summary = try run.run { Stopping.isAsked }
         if summary.end != .stopped, let type = recipe.gguf {
             let file = try ModelFile(path: folder.modelPath)
-            try GGUFExport.write(
-                file, ModelExport(file, on: device), to: folder.path + "/model.gguf", name: folder.path, type: type)
+            let caveats = try file.writeGGUF(
+                ModelExport(file, on: device), to: folder.path + "/model.gguf", named: folder.path, type: type)
+            for caveat in caveats { Output.note(caveat) }
         }
         screen.end(summary, run, folder)
     }

@@ -24,7 +24,7 @@ package enum ModelText {
         do {
             return try Tokenizer(json: file.contents)
         } catch {
-            throw ModelError("\(path): \(error)")
+            throw error.inFile(path)
         }
     }
 

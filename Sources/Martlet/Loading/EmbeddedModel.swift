@@ -1,0 +1,18 @@
+import CShippedModel
+public import MartletPlatform
+
+/// The small model inside the library, as a file that lies in no folder: anonymous memory that a path leads to, so that
+/// whatever reads models from files reads this one too, even where nothing can be written.
+public enum EmbeddedModel {
+    /// The model's name in messages.
+    public static let name = "the model that ships with Martlet"
+
+    /// The path of the model, a GGUF file, for this process.
+    ///
+    /// - Throws: ``FileError`` when the system gives no such memory.
+    public static func path() throws(FileError) -> String {
+        let descriptor = martlet_shipped_model_open()
+        guard descriptor >= 0 else { throw FileError(path: name, operation: "unpack", code: errno) }
+        return "/proc/self/fd/\(descriptor)"
+    }
+}

@@ -1,0 +1,22 @@
+public import MartletModels
+import MartletPlatform
+
+/// The files of a model that is given by name: a Hugging Face directory, a `.gguf` file, a run of the trainer, or `org/name`
+/// in the hub cache.
+public enum ModelLocation {
+    /// The path of the model called `name`: itself, the model in a run's folder, or its snapshot in the hub cache.
+    ///
+    /// - Throws: ``ModelError`` when there is no such model.
+    public static func path(of name: String) throws(ModelError) -> String {
+        if fileExists(name) { return model(ofRun: name) ?? name }
+        if let cached = HubCache.snapshot(of: name) { return cached }
+        throw ModelError(
+            "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
+    }
+
+    /// The model of a run of our trainer, where `folder` is one.
+    private static func model(ofRun folder: String) -> String? {
+        let model = folder + "/model"
+        return fileExists(folder + "/recipe.yaml") && fileExists(model) ? model : nil
+    }
+}

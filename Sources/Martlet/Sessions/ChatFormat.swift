@@ -1,0 +1,101 @@
+import MartletFormats
+import MartletGeneration
+import MartletJSON
+package import MartletModels
+import MartletPlatform
+package import MartletTemplates
+import MartletTensors
+package import MartletTokenizers
+
+/// The chat template that came with a model, and the names that it may read besides the messages (`bos_token` and its like).
+package struct ChatFormat: Sendable {
+    package let template: ChatTemplate
+    package let variables: JSONObject
+
+    /// Reads the template of a model: `chat_template.jinja`, else `tokenizer_config.json`; a GGUF's metadata.
+    ///
+    /// - Throws: ``GenerationError`` when the model has none, or one that does not compile; what reading throws.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer) throws {
+        let source: String?
+        switch file.container {
+        case .gguf: (source, variables) = ChatFormat.template(of: tokenizer)
+        case .directory(let path): (source, variables) = try ChatFormat.template(inDirectory: path)
+        }
+        guard let source else {
+            throw GenerationError(
+                "\(file.path): the model has no chat template, so it was not made for conversations; use generate")
+        }
+        do {
+            template = try ChatTemplate(source)
+        } catch {
+            throw GenerationError("\(file.path): the chat template cannot be used: \(error)")
+        }
+    }
+
+    /// The format of `template`, which names nothing besides the messages.
+    package init(_ template: ChatTemplate) { (self.template, variables) = (template, JSONObject()) }
+
+    /// The format of a model, or what is wrong with it.
+    package static func reading(_ file: ModelFile, _ tokenizer: Tokenizer) -> Result<ChatFormat, GenerationError> {
+        Result { try ChatFormat(file, tokenizer) }.mapError(GenerationError.init(wrapping:))
+    }
+
+    private static func template(of tokenizer: Tokenizer) -> (String?, JSONObject) {
+        var variables = JSONObject()
+        let special = tokenizer.specialTokens
+        for (name, id) in [("bos_token", special.beginning), ("eos_token", special.ends.first)] {
+            variables[name] = id.flatMap { tokenizer.token($0) }.map { .string($0) }
+        }
+        return (tokenizer.chatTemplate, variables)
+    }
+
+    private static func template(inDirectory path: String) throws -> (String?, JSONObject) {
+        let file = path + "/tokenizer_config.json"
+        let config = fileExists(file) ? try JSON(contentsOf: file).objectValue ?? JSONObject() : JSONObject()
+        var variables = JSONObject()
+        for role in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] {
+            let value = config[role + "_token"]
+            if let text = value?.stringValue ?? value?["content"]?.stringValue {
+                variables[role + "_token"] = .string(text)
+            }
+        }
+        let own = path + "/chat_template.jinja"
+        if fileExists(own) {
+            return (String(decoding: try Storage(mapping: own).contents, as: UTF8.self), variables)
+        }
+        // One template, or several of which one is for conversations without tools.
+        let named = config["chat_template"]?.arrayValue?.first { $0["name"]?.stringValue == "default" }
+        return (config["chat_template"]?.stringValue ?? named?["template"]?.stringValue, variables)
+    }
+
+    /// The text of a transcript, up to where the model's answer begins.
+    ///
+    /// - Throws: ``GenerationError`` for a conversation that the template refuses.
+    package func text(_ transcript: Transcript, tools: [any Tool] = []) throws(GenerationError) -> String {
+        let definitions: JSON? = tools.isEmpty ? nil : .array(tools.map { $0.definition })
+        do {
+            return try template.render(
+                messages: .array(transcript.map { ChatFormat.message($0) }), tools: definitions, variables: variables)
+        } catch {
+            throw GenerationError("the chat template refuses this conversation: \(error)")
+        }
+    }
+
+    /// An entry as chat templates read it.
+    private static func message(_ entry: Transcript.Entry) -> JSON {
+        switch entry {
+        case .instructions(let text): ["role": "system", "content": .string(text)]
+        case .prompt(let text): ["role": "user", "content": .string(text)]
+        case .response(let text): ["role": "assistant", "content": .string(text)]
+        case .toolOutput(let output):
+            ["role": "tool", "name": .string(output.name), "content": .string(output.content)]
+        case .toolCalls(let calls):
+            ["role": "assistant", "content": "", "tool_calls": .array(calls.map { ChatFormat.call($0) })]
+        }
+    }
+
+    private static func call(_ call: Transcript.ToolCall) -> JSON {
+        let arguments = (try? JSON(parsing: call.arguments)) ?? [:]
+        return ["type": "function", "function": ["name": .string(call.name), "arguments": arguments]]
+    }
+}

@@ -1,0 +1,117 @@
+import MartletFormats
+import MartletJSON
+import MartletLayers
+public import MartletModels
+import MartletPlatform
+package import MartletTensors
+
+/// What a conversion writes, and how.
+public struct ConversionOptions: Sendable, Hashable {
+    /// The element type of the weights.
+    public enum WeightType: String, Sendable, Hashable, CaseIterable {
+        case f32, f16, bf16
+
+        /// The tensors' type that this is.
+        package var elementType: ElementType {
+            switch self {
+            case .f32: .f32
+            case .f16: .f16
+            case .bf16: .bf16
+            }
+        }
+    }
+
+    /// The type of the weights; nil leaves each as it is.
+    public var type: WeightType?
+    /// Whether the tokenizer goes along.
+    public var includesTokenizer: Bool
+
+    /// Options for a conversion; the defaults keep the types of the weights and take the tokenizer along.
+    public init(type: WeightType? = nil, includesTokenizer: Bool = true) {
+        (self.type, self.includesTokenizer) = (type, includesTokenizer)
+    }
+}
+
+/// A model that was written.
+public struct WrittenModel: Sendable, Hashable {
+    public let path: String
+    /// The `model_type` of config.json.
+    public let modelType: String
+    /// The number of parameters.
+    public let parameters: Int
+    /// What the format has no words for, one sentence each.
+    public let caveats: [String]
+}
+
+extension ModelFile {
+    /// Writes the model at `output`: as a GGUF file where the name ends in `.gguf`, else as a Hugging Face directory.
+    ///
+    /// - Throws: ``ModelError``, ``FormatError``, ``FileError``: every cause in one line.
+    @discardableResult
+    public func convert(
+        to output: String, _ options: ConversionOptions = ConversionOptions(), threads: Int? = nil
+    ) throws -> WrittenModel {
+        try write(ModelExport(self, on: Device(threads: threads)), to: output, named: path, options)
+    }
+
+    /// Writes the weights of `export`, which are of this model, with this file's settings and tokenizer.
+    ///
+    /// - Parameter name: where the model comes from; its last part is what a GGUF calls it.
+    package func write(
+        _ export: ModelExport, to output: String, named name: String, _ options: ConversionOptions
+    ) throws -> WrittenModel {
+        var caveats: [String] = []
+        if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+            caveats = try writeGGUF(
+                export, to: output, named: name, type: options.type?.elementType,
+                includesTokenizer: options.includesTokenizer)
+        } else {
+            try writeDirectory(export, to: output, options)
+        }
+        return WrittenModel(
+            path: output, modelType: modelType, parameters: export.weights.inventory.total, caveats: caveats)
+    }
+
+    /// Writes the weights of `export` as a GGUF file, with this file's tokenizer.
+    ///
+    /// - Parameter type: of the matrices; nil for the types they have.
+    /// - Returns: what the format has no words for, one sentence each.
+    package func writeGGUF(
+        _ export: ModelExport, to output: String, named name: String, type: ElementType?,
+        includesTokenizer: Bool = true
+    ) throws -> [String] {
+        let text = try includesTokenizer ? TokenizerConversion.metadata(of: self) : [:]
+        let name = name.split(separator: "/").last.map(String.init) ?? name
+        try export.writeGGUF(to: output, name: name, text: text, type: type)
+        return export.caveats
+    }
+
+    private func writeDirectory(_ export: ModelExport, to output: String, _ options: ConversionOptions) throws {
+        guard unsafe mkdir(output, 0o777) == 0 || errno == EEXIST else {
+            throw FileError(path: output, operation: "make this directory", code: errno)
+        }
+        var isConverted = options.type != nil
+        switch container {
+        case .directory(let path):
+            if options.includesTokenizer { try TokenizerConversion.copyFiles(from: path, to: output) }
+        case .gguf(let gguf):
+            isConverted = true
+            if options.includesTokenizer { try TokenizerConversion.write(gguf, to: output) }
+        }
+        let config = try publishedConfig(dataType: nil)
+        let dataType = try export.writeSafetensors(in: output, type: options.type?.elementType)
+        // A configuration whose weights stay as they were stays as it was.
+        let written = isConverted ? try publishedConfig(dataType: dataType) : config
+        try writeFile(JSON.object(written).serialized(.pretty(indent: 2)), to: output + "/config.json")
+    }
+}
+
+extension TokenizerConversion {
+    /// A model's tokenizer in the keys of a GGUF; empty when it has none.
+    package static func metadata(of file: ModelFile) throws -> GGUFMetadata {
+        switch file.container {
+        case .gguf(let gguf): metadata(of: gguf)
+        case .directory(let path): try metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
+        }
+    }
+}
