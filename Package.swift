@@ -61,9 +61,11 @@ let package = Package(
         library(
             "Training",
             [
-                "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors", "MartletTokenizers",
+                "CMartletKernels", "MartletDistributed", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletTokenizers",
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),
+        library("Distributed"),
         .target(
             name: "Martlet",
             dependencies: [
@@ -78,7 +80,8 @@ let package = Package(
                 "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
                 "MartletLayers",
                 "MartletModels",
-                "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks", "MartletTraining",
+                "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks",
+                "MartletTraining",
                 "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -91,6 +94,7 @@ let package = Package(
         tests("Tensors", ["CMartletKernels"]),
         tests("Formats", ["MartletTensors", "MartletJSON"]),
         tests("Templates", ["MartletJSON"]),
+        tests("Distributed"),
         tests("Tokenizers", ["MartletTemplates", "MartletJSON", "MartletFormats"]),
         tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
         tests(
@@ -120,7 +124,8 @@ let package = Package(
         tests(
             "Training",
             [
-                "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors", "MartletTokenizers",
+                "MartletDistributed", "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletTokenizers",
                 "MartletFormats", "MartletJSON",
             ]),
         .testTarget(

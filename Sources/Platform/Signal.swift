@@ -24,6 +24,17 @@
     /// Sleeps until `wakeAll`, or for no reason. - Precondition: called inside `withLock`.
     package func sleep() { unsafe pthread_cond_wait(condition, mutex) }
 
+    /// Sleeps until `wakeAll`, for no reason, or for `seconds`. - Precondition: called inside `withLock`.
+    package func sleep(seconds: Double) {
+        var end = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &end)
+        let whole = min(max(0, seconds), 1e6).rounded(.down)
+        let nanoseconds = end.tv_nsec + Int((min(max(0, seconds), 1e6) - whole) * 1e9)
+        end.tv_sec += Int(whole) + nanoseconds / 1_000_000_000
+        end.tv_nsec = nanoseconds % 1_000_000_000
+        unsafe pthread_cond_timedwait(condition, mutex, &end)
+    }
+
     /// Wakes those who sleep. - Precondition: called inside `withLock`.
     package func wake() { unsafe pthread_cond_broadcast(condition) }
 

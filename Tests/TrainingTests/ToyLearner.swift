@@ -1,3 +1,4 @@
+import MartletDistributed
 import MartletLayers
 import MartletTensors
 import MartletTraining
@@ -53,6 +54,14 @@ final class ToyLearner: Learner {
         let loss = pass(batch, drop: Random(seed: seed))
         if updates == breaksAt { gradients[0] = .nan }
         return loss
+    }
+
+    func endShard() {}
+
+    func sumShards(over communicator: any Communicator) throws(CommunicationError) {
+        try unsafe gradients.withUnsafeMutableBufferPointer { values throws(CommunicationError) in
+            try unsafe communicator.sum(values, .gradients)
+        }
     }
 
     func gradientNorm(scale: Float) -> Double {

@@ -1,3 +1,4 @@
+package import MartletDistributed
 import MartletJSON
 package import MartletLayers
 import MartletModels
@@ -28,6 +29,7 @@ package final class ModelLearner: Learner {
     private let optimizer: any Optimizer
     private let settings: Settings
     private var updates = 0
+    private var shards = GradientTree()
 
     /// - Parameters:
     ///   - source: where the first weights come from: a seed, or a checkpoint.
@@ -114,6 +116,16 @@ package final class ModelLearner: Learner {
 
     // MARK: - Gradients
 
+    package func endShard() { shards.take(gradients, on: parameters.device) }
+
+    package func sumShards(over communicator: any Communicator) throws(CommunicationError) {
+        if !shards.isEmpty { shards.give(to: gradients) }
+        guard communicator.size > 1 else { return }
+        let sum = gradients.all
+        try unsafe communicator.sum(
+            UnsafeMutableBufferPointer(start: sum.mutableFloats, count: gradients.count), .gradients)
+    }
+
     package func gradientNorm(scale: Float) -> Double {
         let held = parameters.shapes.indices.filter { gradients.holds($0) }
         return held.reduce(0.0) { $0 + gradients[$1].sumOfSquares() }.squareRoot() * Double(abs(scale))
@@ -132,7 +144,10 @@ package final class ModelLearner: Learner {
         forgetGradients()
     }
 
-    package func forgetGradients() { gradients.reset() }
+    package func forgetGradients() {
+        gradients.reset()
+        shards = GradientTree()
+    }
 }
 
 extension Model {

@@ -20,7 +20,7 @@ extension Recipe {
         objective = Recipe.objective(reader)
         labelSmoothing = reader.number("label_smoothing", in: 0...0.99) ?? 0
         length = reader.required("length", reader.integer("length", in: 1...1 << 24), 1)
-        (batchTokens, accumulation) = Recipe.batch(reader.sectionOrEmpty("batch"), length)
+        (batchTokens, accumulation, shards) = Recipe.batch(reader.sectionOrEmpty("batch"), length)
         optimizer = Recipe.optimizer(reader.sectionOrEmpty("optimizer"))
         schedule = Recipe.schedule(reader.sectionOrEmpty("schedule"))
         precision = reader.choice("precision", ["f32": .f32, "bf16": .bf16]) ?? .f32
@@ -174,7 +174,9 @@ extension Recipe {
         }
     }
 
-    private static func batch(_ section: RecipeReader, _ length: Int) -> (tokens: Int, accumulation: Int) {
+    private static func batch(_ section: RecipeReader, _ length: Int) -> (
+        tokens: Int, accumulation: Int, shards: Int
+    ) {
         let sequences = section.integer("sequences", in: 1...1 << 20)
         let tokens = section.integer("tokens", in: 1...1 << 30)
         if (sequences == nil) == (tokens == nil) {
@@ -182,7 +184,14 @@ extension Recipe {
         }
         if let tokens, tokens < length { section.reject("\"batch.tokens\" is under \"length\"") }
         let rows = tokens ?? (sequences ?? 1).multipliedReportingOverflow(by: length).partialValue
-        return (max(rows, length), section.integer("accumulation", in: 1...1 << 20) ?? 1)
+        let accumulation = section.integer("accumulation", in: 1...1 << 20) ?? 1
+        let shards = section.integer("shards", in: 1...1 << 20) ?? 1
+        if shards & (shards - 1) != 0 { section.reject("\"batch.shards\" is \(shards), but must be a power of two") }
+        if accumulation % shards != 0 {
+            section.reject(
+                "\"batch.shards\" is \(shards), which does not divide \"batch.accumulation\", \(accumulation)")
+        }
+        return (max(rows, length), accumulation, shards)
     }
 
     private static func optimizer(_ section: RecipeReader) -> Optimizer {

@@ -126,6 +126,8 @@ package struct Recipe: Sendable {
     package var batchTokens: Int
     /// Passes to a step.
     package var accumulation: Int
+    /// Blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that divides it gives the same bits.
+    package var shards: Int
     package var optimizer: Optimizer
     package var schedule: ScheduleSettings
     package var precision: Precision

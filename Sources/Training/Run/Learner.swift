@@ -1,3 +1,4 @@
+package import MartletDistributed
 package import MartletTensors
 
 /// What a run trains: a model, its gradients and its optimizer, seen from outside.
@@ -20,6 +21,14 @@ package protocol Learner: AnyObject {
     ///
     /// - Parameter seed: of whatever is drawn at random in the pass (dropout); the same seed, the same bits.
     func accumulate(_ batch: Batch, seed: UInt64) throws -> Double
+
+    /// Puts the gradients of a shard's passes aside, to be added to those of other shards by ``sumShards(over:)``.
+    func endShard()
+
+    /// Makes the gradients those of all shards of all ranks.
+    ///
+    /// - Throws: ``CommunicationError``.
+    func sumShards(over communicator: any Communicator) throws(CommunicationError)
 
     /// √Σ (scale · gradient)² over all parameters.
     func gradientNorm(scale: Float) -> Double

@@ -11,16 +11,23 @@ import MartletTensors
 ///     cache/                           tokens of the data
 package final class RunFolder: Sendable {
     package let path: String
-    private let lock: Int32
+    /// Nil where another rank of the same run holds it.
+    private let lock: Int32?
 
     /// Opens a run's folder, or makes it.
     ///
+    /// - Parameter isLeader: whether this is the one process that writes there; further ranks of a run are not.
     /// - Throws: ``RunError`` when another process works in it, ``FileError``.
-    package init(_ path: String) throws {
+    package init(_ path: String, isLeader: Bool = true) throws {
         self.path = path
+        guard isLeader else {
+            lock = nil
+            return
+        }
         try Folder.make(path)
         let name = path + "/lock"
-        lock = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        let lock = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        self.lock = lock
         guard lock >= 0 else { throw FileError(path: name, operation: "open", code: errno) }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             close(lock)
@@ -32,7 +39,7 @@ package final class RunFolder: Sendable {
         }
     }
 
-    deinit { close(lock) }
+    deinit { if let lock { close(lock) } }
 
     package var store: CheckpointStore { CheckpointStore(path + "/checkpoints") }
     package var modelPath: String { path + "/model" }

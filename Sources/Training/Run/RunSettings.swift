@@ -8,6 +8,8 @@ package struct RunSettings: Sendable {
     package var clip: Double?
     /// Batches to a step.
     package var accumulation = 1
+    /// Blocks of them, each a sum of its own.
+    package var shards = 1
     package var evaluation = Recipe.Evaluation()
     package var checkpoints = Recipe.Checkpoints()
     package var nonFinite = Recipe.NonFinite.stop
@@ -29,7 +31,7 @@ package struct RunSettings: Sendable {
             }
         schedule = Self.schedule(recipe.schedule, steps: self.steps)
         learningRate = recipe.optimizer.learningRate
-        (clip, accumulation) = (recipe.optimizer.clip, recipe.accumulation)
+        (clip, accumulation, shards) = (recipe.optimizer.clip, recipe.accumulation, recipe.shards)
         (evaluation, checkpoints) = (recipe.evaluation, recipe.checkpoints)
         (nonFinite, seed) = (recipe.nonFinite, recipe.seed)
     }

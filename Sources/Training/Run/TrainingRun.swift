@@ -1,5 +1,6 @@
+package import MartletDistributed
 import MartletFormats
-package import MartletPlatform
+import MartletPlatform
 
 /// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
 ///
@@ -13,7 +14,9 @@ package final class TrainingRun {
     private let learner: any Learner
     private let data: Prefetcher
     private let validation: [Batch]
-    private let log: RunLog
+    private let share: RankShare
+    /// Nil on all ranks but the leader.
+    private let log: RunLog?
     private let export: (TrainingRun) throws -> Void
     private let events: (RunEvent) -> Void
     private var savedStep: Int?
@@ -23,43 +26,48 @@ package final class TrainingRun {
 
     /// - Parameters:
     ///   - state: where the run stands; the learner has been restored to it, and the stream begins at its cursor.
+    ///   - communicator: the ranks that share each step; the leader alone writes.
     ///   - export: called after each checkpoint, to bring the model into a form that others read.
-    /// - Throws: ``FileError`` when the log cannot be opened.
+    /// - Throws: ``FileError`` when the log cannot be opened, ``RunError`` for ranks that do not divide the shards.
     package init(
         _ folder: String, _ settings: RunSettings, _ learner: any Learner, _ stream: DataStream, validation: [Batch],
-        from state: RunState?, export: @escaping (TrainingRun) throws -> Void = { _ in },
+        from state: RunState?, over communicator: any Communicator = Alone(),
+        export: @escaping (TrainingRun) throws -> Void = { _ in },
         events: @escaping (RunEvent) -> Void = { _ in }
-    ) throws(FileError) {
+    ) throws {
+        share = try RankShare(communicator, settings)
         (self.folder, self.settings, self.learner, self.validation) = (folder, settings, learner, validation)
         (self.export, self.events) = (export, events)
-        try Folder.make(folder)
         store = CheckpointStore(folder + "/checkpoints")
-        store.removeUnfinished()
+        if share.isLeader {
+            try Folder.make(folder)
+            store.removeUnfinished()
+        }
         savedStep = state?.step
         self.state = state ?? RunState(cursor: stream.cursor)
-        log = try RunLog(folder + "/log.jsonl", upTo: self.state.step)
+        log = share.isLeader ? try RunLog(folder + "/log.jsonl", upTo: self.state.step) : nil
         data = Prefetcher(stream)
     }
 
-    package var records: [StepRecord] { log.records }
+    package var records: [StepRecord] { log?.records ?? [] }
 
     /// Goes on until all steps are done, the validation loss stops falling, or `shouldStop` says so.
     ///
     /// - Throws: ``RunError`` naming the tensor that is not finite; ``DataError``; what saving the last checkpoint throws.
     package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
         var end = RunSummary.End.done
-        if savedStep == nil { try save() } else { try export(self) }
+        if savedStep == nil { try save() } else if share.isLeader { try export(self) }
         if hasRunOutOfPatience { return RunSummary(end: .early, state: state) }
         while state.step < settings.steps {
             let improved = try step()
             let isLast = state.step == settings.steps
-            if hasRunOutOfPatience { end = .early } else if !isLast && shouldStop() { end = .stopped }
+            if hasRunOutOfPatience { end = .early } else if try !isLast && share.any(shouldStop()) { end = .stopped }
             if isLast || end != .done {
                 try save()
                 break
             }
             if improved || state.step % settings.checkpoints.every == 0 {
-                do { try save() } catch { events(.warning("step \(state.step) could not be saved: \(error)")) }
+                do { try save() } catch { tell(.warning("step \(state.step) could not be saved: \(error)")) }
             }
         }
         draw()
@@ -76,14 +84,7 @@ package final class TrainingRun {
     private func step() throws -> Bool {
         let began = ContinuousClock.now
         let number = state.step
-        var (loss, targets) = (0.0, 0)
-        for pass in 0..<settings.accumulation {
-            let item = try data.next()
-            loss += try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
-            targets += item.batch.targetCount
-            state.tokens += item.batch.tokens
-            state.cursor = item.cursor
-        }
+        let (loss, targets) = try accumulate(number)
         let scale = Float(1 / Double(max(1, targets)))
         let norm = learner.gradientNorm(scale: scale)
         let rate = settings.learningRate * Double(settings.schedule.share(at: number))
@@ -104,10 +105,30 @@ package final class TrainingRun {
         let improved = try evaluate(&record)
         state.seconds += (ContinuousClock.now - began).seconds
         record.seconds = state.seconds
-        do { try log.append(record) } catch { events(.warning("\(error)")) }
-        events(.step(record))
+        do { try log?.append(record) } catch { tell(.warning("\(error)")) }
+        tell(.step(record))
         drawNowAndThen()
         return improved
+    }
+
+    /// The passes of a step: the gradients of all of them, their summed loss and their targets.
+    ///
+    /// Every rank draws every pass and computes its own: no data is sent, and there is one cursor.
+    private func accumulate(_ number: Int) throws -> (loss: Double, targets: Int) {
+        var losses = [Double](repeating: 0, count: settings.accumulation)
+        var targets = 0
+        for pass in 0..<settings.accumulation {
+            let item = try data.next()
+            targets += item.batch.targetCount
+            state.tokens += item.batch.tokens
+            state.cursor = item.cursor
+            guard share.owns(pass: pass) else { continue }
+            losses[pass] = try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
+            if share.ownShards > 1, share.endsShard(pass) { learner.endShard() }
+        }
+        if settings.shards > 1 { try learner.sumShards(over: share.communicator) }
+        losses = try share.shared(losses, .agreement, owner: share.owner)
+        return (losses.reduce(0, +), targets)
     }
 
     /// A seed of its own for every pass of the run, whatever happened before.
@@ -130,7 +151,7 @@ package final class TrainingRun {
             throw RunError("step \(step): \(name) is not finite, for the \(skippedInTurn)th step in turn; \(saved)")
         }
         learner.forgetGradients()
-        events(.warning("step \(step) skipped: \(name) is not finite"))
+        tell(.warning("step \(step) skipped: \(name) is not finite"))
         return name
     }
 
@@ -148,18 +169,20 @@ package final class TrainingRun {
         } else {
             state.evaluationsSinceBest += 1
         }
-        events(.evaluated(step: state.step, loss: loss, isBest: isBest))
+        tell(.evaluated(step: state.step, loss: loss, isBest: isBest))
         return isBest
     }
 
     /// The mean over all targets of the validation batches.
     package func validationLoss() throws -> Double {
-        var (loss, targets) = (0.0, 0)
-        for batch in validation {
-            loss += try learner.loss(of: batch)
-            targets += batch.targetCount
+        let communicator = share.communicator
+        var losses = [Double](repeating: 0, count: validation.count)
+        for index in validation.indices where index % communicator.size == communicator.rank {
+            losses[index] = try learner.loss(of: validation[index])
         }
-        return loss / Double(max(1, targets))
+        losses = try share.shared(losses, .evaluation) { $0 % communicator.size }
+        let targets = validation.reduce(0) { $0 + $1.targetCount }
+        return losses.reduce(0, +) / Double(max(1, targets))
     }
 
     // MARK: - What is written down
@@ -167,12 +190,15 @@ package final class TrainingRun {
     /// Writes a checkpoint of this step, then lets older ones go.
     private func save() throws {
         guard savedStep != state.step else { return }
-        try store.write(learner, state)
+        if share.isLeader { try store.write(learner, state) }
         savedStep = state.step
+        guard share.isLeader else { return }
         store.prune(keep: settings.checkpoints.keep, best: state.best?.step)
         try export(self)
         events(.saved(step: state.step))
     }
+
+    private func tell(_ event: RunEvent) { if share.isLeader { events(event) } }
 
     private func drawNowAndThen() {
         guard (ContinuousClock.now - lastDrawing).seconds >= 5 else { return }
@@ -181,8 +207,9 @@ package final class TrainingRun {
 
     private func draw() {
         lastDrawing = .now
+        guard let log else { return }
         let title = folder.split(separator: "/").last.map(String.init) ?? folder
         let svg = Curves.svg(log.records, title: title)
-        do { try writeFile(Array(svg.utf8), to: folder + "/curves.svg") } catch { events(.warning("\(error)")) }
+        do { try writeFile(Array(svg.utf8), to: folder + "/curves.svg") } catch { tell(.warning("\(error)")) }
     }
 }

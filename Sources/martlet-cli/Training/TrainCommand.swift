@@ -1,6 +1,8 @@
 import ArgumentParser
 import Martlet
+import MartletDistributed
 import MartletFormats
+import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletPlatform
@@ -18,7 +20,8 @@ struct TrainCommand: ParsableCommand {
                      martlet train --resume runs/shakespeare
 
             The run's folder holds the recipe, log.jsonl, curves.svg, checkpoints and the best model so far, and is a MODEL to every other
-            verb. What --set changes of a resumed run is written to its recipe. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
+            verb. Under mpirun (or with --ranks on this machine) the ranks share each step; their number divides batch.shards, and the
+            bits are those of one rank. What --set changes of a resumed run is written to its recipe. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
             """)
 
     @Argument(help: "The recipe.")
@@ -38,6 +41,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Threads that compute (default: what the recipe says, else the physical cores).")
     var threads: Int?
 
+    @Option(help: "Ranks on this machine, started by mpirun; their number divides the recipe's batch.shards.")
+    var ranks: Int?
+
     func validate() throws {
         if (recipe == nil) == (resume == nil) {
             throw ValidationError("Give a recipe, or --resume with a run's folder.")
@@ -48,43 +54,67 @@ struct TrainCommand: ParsableCommand {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
         }
+        if let ranks, !(1...4096).contains(ranks) {
+            throw ValidationError("--ranks is \(ranks), but lies between 1 and 4096.")
+        }
     }
 
     func run() throws {
+        if let ranks, ranks > 1, !MPICommunicator.isLaunched { throw try RankLauncher.launch(ranks, threads: threads) }
+        guard MPICommunicator.isLaunched else { return try run(over: Alone()) }
+        let communicator = try MPICommunicator()
+        do {
+            try run(over: communicator)
+            try communicator.barrier()
+        } catch {
+            Output.note("rank \(communicator.rank): \(error)")
+            communicator.abort("\(error)")
+            throw error
+        }
+        communicator.finish()
+    }
+
+    private func run(over communicator: any Communicator) throws {
+        let isLeader = communicator.rank == 0
+        // The leader prepares the folder, its tokenizer and its caches; the others then find them there.
+        if !isLeader { try communicator.barrier() }
         let folder: RunFolder
         let recipe: Recipe
         if let resume {
             guard RunFolder.isRun(resume) else { throw RunError("\(resume): not the folder of a run") }
-            folder = try RunFolder(resume)
+            folder = try RunFolder(resume, isLeader: isLeader)
             recipe = try folder.recipe(overrides: set)
         } else {
             let path = self.recipe ?? ""
             recipe = try Recipe(yaml: Input.text(path), path: path, overrides: set)
             let output = output ?? recipe.output ?? "runs/" + TrainCommand.name(of: path)
-            guard !RunFolder.isRun(output) else {
+            guard !isLeader || !RunFolder.isRun(output) else {
                 throw RunError(
                     "\(output): a run is there already; go on with --resume \(output), or choose another --output"
                 )
             }
-            folder = try RunFolder(output)
+            folder = try RunFolder(output, isLeader: isLeader)
         }
         let device = Device(threads: threads ?? recipe.threads)
         let screen = TrainingScreen()
         let preparation = try RunPreparation(
-            recipe, folder: folder.path, tokenizer: resume.map { _ in try folder.tokenizer() }, on: device
-        ) { screen.tokenizing(bytes: $0) }
+            recipe, folder: folder.path, tokenizer: try resume != nil || !isLeader ? folder.tokenizer() : nil,
+            on: device
+        ) { if isLeader { screen.tokenizing(bytes: $0) } }
         if recipe.gguf != nil {
             // What the format has no words for is better told now than after the last step.
             _ = try GGUFVocabulary(
                 tokenizerJSON: preparation.tokenizerJSON, count: preparation.architecture.vocabulary)
         }
-        if resume == nil { try folder.write(recipe, tokenizer: preparation.tokenizerJSON) }
+        if resume == nil, isLeader { try folder.write(recipe, tokenizer: preparation.tokenizerJSON) }
+        if isLeader { try communicator.barrier() }
         let learner = try ModelLearner(preparation, on: device)
-        let run = try prepare(folder, preparation, learner, device, screen)
-        if resume != nil && !set.isEmpty { try folder.write(recipe) }
-        screen.begin(run, preparation, learner, device)
+        let run = try prepare(folder, preparation, learner, device, screen, communicator)
+        if resume != nil && !set.isEmpty && isLeader { try folder.write(recipe) }
+        if isLeader { screen.begin(run, preparation, learner, device) }
         Stopping.watch()
         let summary = try run.run { Stopping.isAsked }
+        guard isLeader else { return }
         if summary.end != .stopped, let type = recipe.gguf {
             let file = try ModelFile(path: folder.modelPath)
             let caveats = try file.writeGGUF(
@@ -96,7 +126,7 @@ struct TrainCommand: ParsableCommand {
 
     private func prepare(
         _ folder: RunFolder, _ preparation: RunPreparation, _ learner: ModelLearner, _ device: Device,
-        _ screen: TrainingScreen
+        _ screen: TrainingScreen, _ communicator: any Communicator
     ) throws -> TrainingRun {
         var state: RunState?
         if resume != nil, !folder.store.steps.isEmpty {
@@ -111,7 +141,7 @@ struct TrainCommand: ParsableCommand {
         let export = RunExport(preparation, on: device)
         return try TrainingRun(
             folder.path, preparation.settings, learner, preparation.stream(from: state?.cursor),
-            validation: preparation.validation(), from: state,
+            validation: preparation.validation(), from: state, over: communicator,
             export: { run in
                 // The folder shows the best model; where nothing is evaluated, the newest.
                 guard let best = run.state.best, best.step != run.state.step else {

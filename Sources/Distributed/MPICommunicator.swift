@@ -1,0 +1,115 @@
+import MartletPlatform
+
+/// Ranks as processes, started by mpirun or Slurm, with messages over the site's MPI.
+///
+/// Only bytes between two ranks reach the library: sums, orders and groups are Martlet's own, so that bits depend on no tuning parameter.
+/// Used by one thread at a time.
+@safe package final class MPICommunicator: Communicator, @unchecked Sendable {
+    package let rank: Int
+    package let size: Int
+    package let traffic = Traffic()
+    private let library: MPILibrary
+    private let seconds: Double
+    private let requests: UnsafeMutableRawPointer
+    /// The largest message: MPI counts in 32 bits.
+    private static let largest = 1 << 30
+
+    /// Whether a launcher has started this process as one of several ranks.
+    package static var isLaunched: Bool { MPILibrary.isLaunched }
+
+    /// A line about the MPI library that would be used.
+    ///
+    /// - Throws: ``CommunicationError`` where there is none.
+    package static func describe() throws(CommunicationError) -> String {
+        try MPILibrary(path: ownPath).description
+    }
+
+    /// Joins the ranks of the launcher.
+    ///
+    /// - Parameter deadline: seconds that a message may take before its peer counts as hanging.
+    /// - Throws: ``CommunicationError`` where no MPI can be loaded, or it does not start.
+    package init(deadline seconds: Double = 600) throws(CommunicationError) {
+        let library = try MPILibrary(path: MPICommunicator.ownPath)
+        var provided: Int32 = 0
+        // MPI_THREAD_SERIALIZED is 2 in all three ABIs.
+        guard unsafe library.start(nil, nil, 2, &provided) == 0 else {
+            throw CommunicationError("\(library.path): MPI does not start")
+        }
+        var (rank, size): (Int32, Int32) = (0, 0)
+        guard unsafe library.rank(library.world, &rank) == 0, unsafe library.size(library.world, &size) == 0 else {
+            throw CommunicationError("\(library.path): MPI does not say which rank this is")
+        }
+        (self.library, self.seconds, self.rank, self.size) = (library, seconds, Int(rank), Int(size))
+        unsafe requests = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
+    }
+
+    deinit { unsafe requests.deallocate() }
+
+    /// Leaves the ranks; to be called once, when all work is done.
+    package func finish() { _ = library.finalize() }
+
+    package func exchange(
+        _ sent: UnsafeRawBufferPointer, to target: Int?, _ received: UnsafeMutableRawBufferPointer, from origin: Int?,
+        _ purpose: Purpose
+    ) throws(CommunicationError) {
+        if target != nil { traffic.count(sent.count, purpose) }
+        let (out, into) = (target == nil ? 0 : sent.count, origin == nil ? 0 : received.count)
+        var offset = 0
+        repeat {
+            let sentPart = unsafe UnsafeRawBufferPointer(
+                rebasing: sent[min(offset, out)..<min(offset + Self.largest, out)])
+            let receivedPart = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: received[min(offset, into)..<min(offset + Self.largest, into)])
+            try unsafe exchangePart(sentPart, to: target, receivedPart, from: origin, purpose)
+            offset += Self.largest
+        } while offset < max(out, into)
+    }
+
+    private func exchangePart(
+        _ sent: UnsafeRawBufferPointer, to target: Int?, _ received: UnsafeMutableRawBufferPointer, from origin: Int?,
+        _ purpose: Purpose
+    ) throws(CommunicationError) {
+        var count: Int32 = 0
+        func next() -> UnsafeMutableRawPointer {
+            defer { count += 1 }
+            return unsafe requests + Int(count) * library.requestBytes
+        }
+        if let origin {
+            let code = unsafe library.receive(
+                received.baseAddress, Int32(received.count), library.byte, Int32(origin), 0, library.world, next())
+            guard code == 0 else { throw failure("receive", purpose, origin, code) }
+        }
+        if let target {
+            let code = unsafe library.send(
+                sent.baseAddress, Int32(sent.count), library.byte, Int32(target), 0, library.world, next())
+            guard code == 0 else { throw failure("send", purpose, target, code) }
+        }
+        try wait(count, purpose, origin ?? target)
+    }
+
+    private func wait(_ count: Int32, _ purpose: Purpose, _ peer: Int?) throws(CommunicationError) {
+        let began = ContinuousClock.now
+        var (flag, polls): (Int32, Int) = (0, 0)
+        while true {
+            let code = unsafe library.test(count, requests, &flag, library.noStatuses)
+            guard code == 0 else { throw failure("wait", purpose, peer, code) }
+            if flag != 0 { return }
+            polls += 1
+            // Whoever shares this core gets its turn; the clock is asked now and then.
+            if polls > 1000 { sched_yield() }
+            if polls % 1024 == 0, (ContinuousClock.now - began).seconds > seconds {
+                throw CommunicationError(
+                    "rank \(rank) waited \(Int(seconds)) s for the \(purpose) of rank \(peer ?? rank), which hangs")
+            }
+        }
+    }
+
+    private func failure(_ operation: String, _ purpose: Purpose, _ peer: Int?, _ code: Int32) -> CommunicationError {
+        CommunicationError(
+            "rank \(rank) could not \(operation) the \(purpose) with rank \(peer ?? rank): MPI's error \(code)")
+    }
+
+    package func abort(_ reason: String) { _ = library.abort(library.world, 1) }
+
+    private static var ownPath: String? { unsafe getenv("MARTLET_MPI").map { unsafe String(cString: $0) } }
+}

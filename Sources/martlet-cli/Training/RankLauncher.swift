@@ -1,0 +1,25 @@
+import MartletDistributed
+import MartletPlatform
+
+/// Starts the ranks of a run on this machine: `mpirun` with this very command.
+enum RankLauncher {
+    /// Replaces this process by mpirun.
+    ///
+    /// - Parameters:
+    ///   - ranks: how many ranks run; each computes with its share of the cores unless `threads` says otherwise.
+    /// - Returns: why mpirun could not be started.
+    /// - Throws: ``CommunicationError`` where there is no MPI library.
+    static func launch(_ ranks: Int, threads: Int?) throws(CommunicationError) -> CommunicationError {
+        _ = try MPICommunicator.describe()
+        var arguments = ["mpirun", "-np", "\(ranks)", "--bind-to", "none", CommandLine.arguments[0]]
+        arguments += CommandLine.arguments.dropFirst()
+        if threads == nil { arguments += ["--threads", "\(max(1, Processors.availableCores() / ranks))"] }
+        // Open MPI counts slots, and this machine may have fewer than ranks were asked for.
+        unsafe setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0)
+        var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
+        unsafe execvp("mpirun", &pointers)
+        let reason = unsafe String(cString: strerror(errno))
+        return CommunicationError(
+            "mpirun: \(reason); install an MPI, as by apt-get install openmpi-bin, to run \(ranks) ranks")
+    }
+}

@@ -1,0 +1,78 @@
+import MartletDistributed
+import Synchronization
+import Testing
+
+/// Collectives over ranks as threads: sums in the order of the tree, the same bits on every number of ranks.
+struct CollectiveTests {
+    /// Floats of very different sizes, so that each order of adding them gives other bits.
+    private static func values(_ count: Int, shard: Int) -> [Float] {
+        var state = UInt64(shard + 1) &* 0x9E37_79B9_7F4A_7C15
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let mantissa = Float(Int64(bitPattern: state) >> 40) / 8_388_608
+            return mantissa * Float(sign: .plus, exponent: Int(state >> 33 & 31) - 16, significand: 1)
+        }
+    }
+
+    /// ((0 + 1) + (2 + 3)) + …, element by element.
+    private static func tree(_ shards: [[Float]]) -> [Float] {
+        guard shards.count > 1 else { return shards[0] }
+        let (a, b) = (tree(Array(shards.prefix(shards.count / 2))), tree(Array(shards.suffix(shards.count / 2))))
+        return zip(a, b).map { $0 + $1 }
+    }
+
+    private static func sum(_ ranks: Int, _ shards: [[Float]]) throws -> [[Float]] {
+        try Crew(ranks).run { communicator in
+            let own = shards.count / communicator.size
+            var values = tree(Array(shards[communicator.rank * own..<(communicator.rank + 1) * own]))
+            try unsafe values.withUnsafeMutableBufferPointer { try unsafe communicator.sum($0, .gradients) }
+            return values
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 64, 1_000, 4_099])
+    func sumsHaveTheSameBitsOnEveryNumberOfRanks(count: Int) throws {
+        let shards = (0..<8).map { Self.values(count, shard: $0) }
+        let expected = Self.tree(shards).map(\.bitPattern)
+        for ranks in [1, 2, 4, 8] {
+            for result in try Self.sum(ranks, shards) { #expect(result.map(\.bitPattern) == expected) }
+        }
+        let chain = shards.dropFirst().reduce(shards[0]) { zip($0, $1).map { $0 + $1 } }
+        #expect(count < 64 || chain.map(\.bitPattern) != expected, "the values tell orders apart")
+    }
+
+    @Test(arguments: [1, 2, 4, 8], [0, 1, 5, 1_023])
+    func bytesAreThoseThatThePlannerCounts(ranks: Int, count: Int) throws {
+        let sent = try Crew(ranks).run { communicator in
+            var values = [Float](repeating: 1, count: count)
+            try unsafe values.withUnsafeMutableBufferPointer { try unsafe communicator.sum($0, .gradients) }
+            return communicator.traffic[.gradients]
+        }
+        #expect(sent == (0..<ranks).map { Halving.sentBytes(count, rank: $0, size: ranks) })
+    }
+
+    @Test(arguments: [1, 2, 3, 5, 8])
+    func gatheredRecordsStandInTheOrderOfRanks(ranks: Int) throws {
+        let all = try Crew(ranks).run { try $0.gather([UInt8($0.rank), 7], .agreement) }
+        for records in all { #expect(records == (0..<ranks).map { [UInt8($0), 7] }) }
+    }
+
+    @Test func aRankThatThrowsEndsTheOthers() {
+        struct Broken: Error {}
+        #expect(throws: Broken.self) {
+            try Crew(4).run { communicator in
+                if communicator.rank == 2 { throw Broken() }
+                try communicator.barrier()
+            }
+        }
+    }
+
+    @Test func aRankThatHangsIsNamedWithThePurpose() {
+        let error = #expect(throws: CommunicationError.self) {
+            try Crew(2, deadline: 0.05).run { communicator in
+                if communicator.rank == 0 { _ = try communicator.gather([0], .evaluation) }
+            }
+        }
+        #expect(error?.description.contains("evaluation of rank 1, which hangs") == true)
+    }
+}
