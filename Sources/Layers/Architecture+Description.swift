@@ -42,6 +42,7 @@ extension Architecture {
     private static func words(_ norm: Norm) -> String {
         switch norm {
         case .layer(let epsilon): "layer norm, epsilon \(epsilon)"
+        case .layerWithoutBias(let epsilon): "layer norm without bias, epsilon \(epsilon)"
         case .unweighted(let epsilon): "layer norm without weights, epsilon \(epsilon)"
         case .rms(let epsilon, let offset): "RMS norm, epsilon \(epsilon)" + (offset == 0 ? "" : ", weight + \(offset)")
         }
@@ -67,7 +68,13 @@ extension Architecture {
             words.append("disentangled, \(form.terms), \(form.projections) projections, \(form.span) distances")
         }
         if attention.bias != .none { words.append("bias \(attention.bias)") }
-        if attention.queryKeyNorm != nil { words.append("query and key norms") }
+        if attention.queryKeyNorm != nil {
+            let span = attention.queryKeyNormSpan
+            words.append("query and key norms" + (span == .head ? "" : " over \(span)"))
+        }
+        if let growth = attention.queryGrowth {
+            words.append("queries × 1 + \(growth.factor) ln(1 + position / \(growth.every))")
+        }
         if let cap = attention.scoreCap { words.append("scores capped at \(cap)") }
         return words.joined(separator: ", ") + ", scale \(attention.scale)"
     }

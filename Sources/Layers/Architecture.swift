@@ -128,6 +128,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case after
         /// x + norm(f(norm(x))): Gemma 2 and 3.
         case both
+        /// x + norm(f(x)): OLMo 2 (arXiv:2501.00656), EXAONE 4.
+        case afterSublayer
         /// n + f(n) with n = norm(x): BLOOM with `apply_residual_connection_post_layernorm`.
         case normedResidual
         /// x + attention(norm(x)) + feedForward(norm(x)) with one norm: GPT-J, Phi, Falcon-7B.
@@ -146,10 +148,14 @@ public struct Architecture: Sendable, Hashable, Codable {
         public var reach: Reach
         public var positions: ScorePositions
         public var bias: AttentionBias
-        /// A norm over each head's query and key: Qwen3, Gemma 3.
+        /// A norm over queries and keys: Qwen3, Gemma 3.
         public var queryKeyNorm: Norm?
+        /// What that norm is taken over, and when.
+        public var queryKeyNormSpan = QueryKeyNormSpan.head
         /// Scores s become cap · tanh(s / cap): Gemma 2.
         public var scoreCap: Float?
+        /// Queries grow with their positions: Llama 4, Ministral 3.
+        public var queryGrowth: QueryGrowth?
 
         public init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, scale: Float, reach: Reach,
@@ -163,6 +169,23 @@ public struct Architecture: Sendable, Hashable, Codable {
 
         public var queryWidth: Int { queryHeads * headWidth }
         public var keyWidth: Int { keyHeads * headWidth }
+    }
+
+    /// Queries at position p are multiplied by 1 + factor · ln(1 + ⌊p / every⌋) (Llama 4).
+    public struct QueryGrowth: Sendable, Hashable, Codable {
+        public var factor: Float
+        public var every: Int
+        public init(factor: Float, every: Int) { (self.factor, self.every) = (factor, every) }
+    }
+
+    /// What a norm of queries and keys is taken over, and when.
+    public enum QueryKeyNormSpan: String, Sendable, Hashable, Codable {
+        /// Each head by itself, before it is rotated: Qwen3, Gemma 3.
+        case head
+        /// Each head by itself, after it was rotated: Hunyuan.
+        case rotatedHead
+        /// All heads of a row together, before they are rotated: OLMo 2.
+        case allHeads
     }
 
     /// Which of the four projections of an attention add a bias.
@@ -216,6 +239,8 @@ public struct Architecture: Sendable, Hashable, Codable {
     public enum Norm: Sendable, Hashable, Codable {
         /// (x − mean) / √(variance + epsilon) · weight + bias.
         case layer(epsilon: Float)
+        /// The same without the bias: Cohere, MPT.
+        case layerWithoutBias(epsilon: Float)
         /// (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838), OPT without `layer_norm_elementwise_affine`.
         case unweighted(epsilon: Float)
         /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.

@@ -1,3 +1,4 @@
+import MartletPlatform
 package import MartletTensors
 
 /// softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation (arXiv:1706.03762, arXiv:2305.13245).
@@ -19,8 +20,13 @@ package struct AttentionLayer: Sendable {
         key = Linear(width, form.keyWidth, bias: inputBias, .key, scope["key"].multiplying(source))
         value = Linear(width, form.keyWidth, bias: inputBias, .value, scope["value"].multiplying(source))
         output = Linear(form.queryWidth, width, bias: outputBias, .output, scope["output"])
-        queryNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["queryNorm"]) }
-        keyNorm = form.queryKeyNorm.map { NormLayer($0, width: form.headWidth, scope["keyNorm"]) }
+        let whole = form.queryKeyNormSpan == .allHeads
+        queryNorm = form.queryKeyNorm.map {
+            NormLayer($0, width: whole ? form.queryWidth : form.headWidth, scope["queryNorm"])
+        }
+        keyNorm = form.queryKeyNorm.map {
+            NormLayer($0, width: whole ? form.keyWidth : form.headWidth, scope["keyNorm"])
+        }
         disentangled = DisentangledAttention(form, width: width, query: query, key: key, scope)
         global = GlobalProjections(form, width: width, scope)
     }
@@ -30,9 +36,11 @@ package struct AttentionLayer: Sendable {
         _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, _ state: inout some AttentionState
     ) -> Tensor {
         let projected = Linear.together([query, key, value], x)
-        var (q, k) = (heads(projected[0], form.queryHeads), heads(projected[1], form.keyHeads))
+        var (q, k) = (projected[0], projected[1])
         var v = heads(projected[2], form.keyHeads)
-        if let queryNorm, let keyNorm { (q, k) = (queryNorm(q), keyNorm(k)) }
+        normalise(&q, &k, over: .allHeads)
+        (q, k) = (heads(q, form.queryHeads), heads(k, form.keyHeads))
+        normalise(&q, &k, over: .head)
         var bias: ScoreBias?
         switch positions {
         case .none: break
@@ -41,6 +49,8 @@ package struct AttentionLayer: Sendable {
         case .distances(let distances): bias = .distances(distances)
         case .relative(let table): bias = disentangled.map { .pairs($0(q, k, table: table, rows)) }
         }
+        normalise(&q, &k, over: .rotatedHead)
+        if let growth = form.queryGrowth { q = grown(q, growth, rows) }
         (q, k, v) = (kept(q), kept(k), kept(v))
         let inputs = AttentionInputs(query: q, key: k, value: v, bias: bias, global: global?(x, rows))
         return joined(state.attend(layer: layer, form, inputs, rows: rows))
@@ -56,6 +66,21 @@ package struct AttentionLayer: Sendable {
             ) {
                 (kept(heads(key($0), form.keyHeads)), kept(heads(value($0), form.keyHeads)))
             })
+    }
+
+    private func normalise(_ q: inout Tensor, _ k: inout Tensor, over span: Architecture.QueryKeyNormSpan) {
+        guard form.queryKeyNormSpan == span, let queryNorm, let keyNorm else { return }
+        (q, k) = (queryNorm(q), keyNorm(k))
+    }
+
+    /// `[rows, heads, headWidth]`, each row multiplied as its position wants.
+    private func grown(_ q: Tensor, _ growth: Architecture.QueryGrowth, _ rows: Rows) -> Tensor {
+        let factors = rows.positions.map { position in
+            1 + growth.factor * logf(1 + Float(Int(position) / growth.every))
+        }
+        let flat = q.reshaped([q.shape[0], form.queryWidth])
+        let scaled = flat.scaled(byRow: q.device(for: "query growth").tensor(factors, shape: [factors.count, 1]))
+        return heads(scaled, form.queryHeads)
     }
 
     private func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }

@@ -17,7 +17,7 @@ package struct Block: Sendable {
             func norm(_ name: String) -> NormLayer { NormLayer(form.norm, width: width, scope[name]) }
             switch form.arrangement {
             case .before, .parallelSeparate, .normedResidual: (before, after) = (norm("normBefore"), nil)
-            case .after: (before, after) = (nil, norm("normAfter"))
+            case .after, .afterSublayer: (before, after) = (nil, norm("normAfter"))
             case .both: (before, after) = (norm("normBefore"), norm("normAfter"))
             case .parallelShared: (before, after) = (owner ? norm("normBefore") : nil, nil)
             }
@@ -56,7 +56,7 @@ package struct Block: Sendable {
             return dropped(self.feedForward(x, balance: rows.training?.expertBalance ?? 0, dropout: inner), 2)
         }
         switch arrangement {
-        case .before, .both:
+        case .before, .both, .afterSublayer:
             var x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
             if let cross, let source {
                 let attended = cross.attention.across(cross.norms.before(x), rows, layer: layer, source: source, &state)

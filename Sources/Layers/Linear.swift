@@ -104,6 +104,8 @@ package enum NormLayer: Sendable {
                 weight: scope.vector("weight", [width], .ones, .norm),
                 bias: scope.vector("bias", [width], .zeros, .norm),
                 epsilon: epsilon)
+        case .layerWithoutBias(let epsilon):
+            self = .layer(weight: scope.vector("weight", [width], .ones, .norm), bias: nil, epsilon: epsilon)
         case .unweighted(let epsilon): self = .layer(weight: nil, bias: nil, epsilon: epsilon)
         case .rms(let epsilon, let offset):
             let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros, .norm)

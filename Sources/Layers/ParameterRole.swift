@@ -102,6 +102,15 @@ public struct ParameterDescription: Sendable, Hashable {
         self.use = use ?? (shape.rank > 1 ? .multiplied(.own) : .elementwise)
     }
 
+    /// The same parameter of layer `index` of its stack. - Precondition: it is in a layer.
+    package func moved(to index: Int) -> ParameterDescription {
+        guard let place, let layer = place.layer else { preconditionFailure("\(name) is in no layer") }
+        let rest = name.dropFirst("\(place.stack.rawValue).\(layer).".count)
+        return ParameterDescription(
+            "\(place.stack.rawValue).\(index).\(rest)", shape, fill, role: role, use: use,
+            place: ParameterPlace(place.stack, layer: index))
+    }
+
     /// The number of the layer that the parameter is in; nil outside of layers.
     public var layer: Int? { place?.layer }
 

@@ -16,7 +16,9 @@ extension NormLayer {
 extension AttentionLayer {
     /// Nil where steps do not know this kind of attention.
     func stepAttention(rotation: (index: Int, neighbours: Bool)?) -> StepAttention? {
-        guard disentangled == nil, global == nil, let query = query.stepMatrix, let key = key.stepMatrix,
+        guard disentangled == nil, global == nil, form.queryGrowth == nil,
+            queryNorm == nil || form.queryKeyNormSpan == .head,
+            let query = query.stepMatrix, let key = key.stepMatrix,
             let value = value.stepMatrix
         else { return nil }
         var parts = StepAttention(
@@ -83,7 +85,7 @@ extension Block {
         }
         let (first, second) = (attentionNorms.before?.stepNorm, feedForwardNorms.before?.stepNorm)
         switch arrangement {
-        case .before, .both, .after:
+        case .before, .both, .after, .afterSublayer:
             let isAfter = arrangement == .after
             /// Where norms follow sums, they are no part of what is added.
             func join(_ norms: Norms) -> StepNorm? { isAfter ? nil : norms.after?.stepNorm }

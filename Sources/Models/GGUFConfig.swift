@@ -101,9 +101,19 @@ struct GGUFConfig {
         func has(_ name: String) -> Bool { tensors.extents(name) != nil }
         config["tie_word_embeddings"] = .bool(!has("output.weight"))
         switch dialect.modelType {
-        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text":
+        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "granite", "granitemoe", "smollm3",
+            "olmo", "olmo2", "olmoe", "cohere", "cohere2", "nemotron", "arcee", "hunyuan_v1_dense":
             if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
-            if has("blk.0.ffn_gate.bias") { config["mlp_bias"] = true }
+            if has("blk.0.ffn_up.bias") { config["mlp_bias"] = true }
+        case "starcoder2", "ernie4_5": config["use_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
+        case "stablelm": config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "seed_oss":
+            config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+            config["attention_out_bias"] = .bool(has("blk.0.attn_output.bias"))
+        // Absence would mean a window of the usual size.
+        case "exaone4" where config["sliding_window"] == nil: config["sliding_window"] = .null
         case "gpt_neox": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
         case "qwen2_moe": config["qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
         case "falcon":
@@ -129,8 +139,7 @@ struct GGUFConfig {
         let rotated = metadata["rope.dimension_count"]?.integerValue ?? width
         guard dialect.positions == .rotary, width > 0, rotated > 0, rotated <= width else { return }
         // Families that rotate a part by default must be told.
-        if let key = dialect.shareKey, rotated != width || dialect.modelType == "gpt_neox" || dialect.modelType == "phi"
-        {
+        if let key = dialect.shareKey, rotated != width || dialect.rotatesPart {
             config[key] = .number(GGUFConfig.share(rotated, of: width))
         } else if rotated != width {
             throw ModelError(

@@ -14,6 +14,8 @@ struct GGUFDialect: Sendable {
     var otherKeys: [String: String?] = [:]
     /// Where config.json has the rotated share of a head; nil where it does not say it.
     var shareKey: String? = "partial_rotary_factor"
+    /// Whether absence of that key means a part of each head.
+    var rotatesPart = false
     var positions = Positions.rotary
 
     enum Positions { case rotary, others }
@@ -62,11 +64,11 @@ struct GGUFDialect: Sendable {
             otherKeys: ["rope.scaling.original_context_length": "original_max_position_embeddings"]),
         .init(
             architecture: "phi2", modelType: "phi", className: "PhiForCausalLM",
-            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps"]),
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps"], rotatesPart: true),
         .init(
             architecture: "gptneox", modelType: "gpt_neox", className: "GPTNeoXForCausalLM",
             otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps", "rope.freq_base": "rotary_emb_base"],
-            shareKey: "rotary_pct"),
+            shareKey: "rotary_pct", rotatesPart: true),
         .init(
             architecture: "falcon", modelType: "falcon", className: "FalconForCausalLM",
             otherKeys: ["feed_forward_length": "ffn_hidden_size", "attention.head_count_kv": "num_kv_heads"]),
@@ -77,6 +79,57 @@ struct GGUFDialect: Sendable {
         .init(
             architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
             otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
+        .init(
+            architecture: "granite", modelType: "granite", className: "GraniteForCausalLM", otherKeys: multipliers,
+            shareKey: nil),
+        .init(
+            architecture: "granitemoe", modelType: "granitemoe", className: "GraniteMoeForCausalLM",
+            otherKeys: multipliers.merging(["expert_count": "num_local_experts"]) { $1 }, shareKey: nil),
+        .init(architecture: "smollm3", modelType: "smollm3", className: "SmolLM3ForCausalLM", shareKey: nil),
+        .init(
+            architecture: "olmo", modelType: "olmo", className: "OlmoForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": nil], shareKey: nil),
+        .init(architecture: "olmo2", modelType: "olmo2", className: "Olmo2ForCausalLM", shareKey: nil),
+        .init(architecture: "olmoe", modelType: "olmoe", className: "OlmoeForCausalLM", shareKey: nil),
+        .init(
+            architecture: "command-r", modelType: "cohere", className: "CohereForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps", "logit_scale": "logit_scale"], shareKey: nil),
+        .init(
+            architecture: "cohere2", modelType: "cohere2", className: "Cohere2ForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps", "logit_scale": "logit_scale"], shareKey: nil),
+        .init(architecture: "glm4", modelType: "glm4", className: "Glm4ForCausalLM", rotatesPart: true),
+        .init(
+            architecture: "starcoder2", modelType: "starcoder2", className: "Starcoder2ForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "norm_epsilon"], shareKey: nil),
+        .init(
+            architecture: "starcoder", modelType: "gpt_bigcode", className: "GPTBigCodeForCausalLM",
+            otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
+        .init(
+            architecture: "stablelm", modelType: "stablelm", className: "StableLmForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps"], rotatesPart: true),
+        .init(architecture: "exaone4", modelType: "exaone4", className: "Exaone4ForCausalLM", shareKey: nil),
+        .init(
+            architecture: "nemotron", modelType: "nemotron", className: "NemotronForCausalLM",
+            otherKeys: ["attention.layer_norm_epsilon": "norm_eps"], rotatesPart: true),
+        .init(architecture: "arcee", modelType: "arcee", className: "ArceeForCausalLM", shareKey: nil),
+        .init(architecture: "ernie4_5", modelType: "ernie4_5", className: "Ernie4_5ForCausalLM", shareKey: nil),
+        .init(
+            architecture: "hunyuan-dense", modelType: "hunyuan_v1_dense", className: "HunYuanDenseV1ForCausalLM",
+            shareKey: nil),
+        .init(architecture: "seed_oss", modelType: "seed_oss", className: "SeedOssForCausalLM", shareKey: nil),
+        .init(
+            architecture: "mpt", modelType: "mpt", className: "MptForCausalLM",
+            otherKeys: [
+                "context_length": "max_seq_len", "embedding_length": "d_model", "block_count": "n_layers",
+                "attention.head_count": "n_heads", "attention.head_count_kv": nil, "feed_forward_length": nil,
+                "attention.max_alibi_bias": nil,
+            ], positions: .others),
+    ]
+
+    /// What Granite multiplies with.
+    private static let multipliers: [String: String?] = [
+        "embedding_scale": "embedding_multiplier", "residual_scale": "residual_multiplier",
+        "logit_scale": "logits_scaling", "attention.scale": "attention_multiplier",
     ]
 
     /// The word of config.json for a setting; nil when it has none.

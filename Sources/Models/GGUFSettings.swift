@@ -44,14 +44,30 @@ struct GGUFSettings {
         set("block_count", stack.layers.count)
         set("vocab_size", architecture.vocabulary)
         switch layer.norm {
-        case .layer(let epsilon), .unweighted(let epsilon): set("attention.layer_norm_epsilon", epsilon)
+        case .layer(let epsilon), .layerWithoutBias(let epsilon), .unweighted(let epsilon):
+            set("attention.layer_norm_epsilon", epsilon)
         case .rms(let epsilon, _): set("attention.layer_norm_rms_epsilon", epsilon)
         }
-        if dialect.architecture == "gptneox" {
-            metadata["gptneox.use_parallel_residual"] = .bool(layer.arrangement == .parallelSeparate)
+        if ["gptneox", "stablelm"].contains(dialect.architecture) {
+            metadata["\(dialect.architecture).use_parallel_residual"] = .bool(
+                [.parallelSeparate, .parallelShared].contains(layer.arrangement))
         }
+        addMultipliers()
         if dialect.architecture == "falcon" { metadata["falcon.tensor_data_layout"] = .string("jploski") }
         if case .tokens(let head) = architecture.head, let cap = head.cap { set("final_logit_softcapping", cap) }
+    }
+
+    /// Granite's multipliers and Cohere's of the logits; ALiBi's steepest slope.
+    private mutating func addMultipliers() {
+        if case .linearBias = layer.attention.positions, dialect.architecture == "mpt" {
+            set("attention.max_alibi_bias", Float(8))
+        }
+        guard dialect.otherKeys.keys.contains("logit_scale"), case .tokens(let head) = architecture.head else { return }
+        guard dialect.otherKeys.keys.contains("residual_scale") else { return set("logit_scale", head.scale) }
+        set("logit_scale", Float(1 / Double(head.scale)))
+        set("embedding_scale", architecture.embedding.scale)
+        set("residual_scale", Float(1))
+        set("attention.scale", layer.attention.scale)
     }
 
     private mutating func addAttention() {
@@ -60,7 +76,8 @@ struct GGUFSettings {
         if !["gpt2", "gptneox"].contains(dialect.architecture) {
             set("attention.head_count_kv", attention.keyHeads)
         }
-        let hasOwnDefault = ["gemma", "gemma2", "gemma3", "qwen3"].contains(dialect.architecture)
+        let hasOwnDefault = ["gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss"].contains(
+            dialect.architecture)
         if attention.queryWidth != architecture.width || hasOwnDefault {
             set("attention.key_length", attention.headWidth)
             set("attention.value_length", attention.headWidth)
@@ -126,7 +143,7 @@ struct GGUFSettings {
             case .experts(let experts):
                 set("expert_count", experts.count)
                 set("expert_used_count", experts.active)
-                if dialect.architecture == "llama" {
+                if ["llama", "granitemoe", "olmoe"].contains(dialect.architecture) {
                     set("feed_forward_length", experts.hidden)
                 } else {
                     set("expert_feed_forward_length", experts.hidden)

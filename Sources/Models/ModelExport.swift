@@ -97,13 +97,30 @@ package struct ModelExport {
     ///   - type: of the matrices; nil for the types they have. Vectors, routers and positions are f32, as ggml wants them.
     /// - Throws: ``ModelError`` for a model that the format has no words for.
     package func writeGGUF(to path: String, name: String, text: GGUFMetadata = [:], type: ElementType? = nil) throws {
-        try writeGGUF(to: path, name: name, text: text, MatrixStorage { _, _, own in type ?? own })
+        try writeGGUF(to: path, name: name, text: text, MatrixStorage { _, _, _, own in type ?? own })
     }
+
+    /// The tensors that a GGUF of such a model has, each with our parameters in it, whatever types they get.
+    ///
+    /// - Throws: ``ModelError`` for a model that the format has no words for.
+    package static func ggufContents(
+        _ architecture: Architecture, modelType: String
+    ) throws(ModelError) -> [WeightExport.Group] {
+        guard let family = Families.reading(modelType), GGUFDialect.writing(modelType) != nil else {
+            throw ModelError("model type \(modelType) has no name in GGUF")
+        }
+        let inventory: Inventory
+        do { inventory = try architecture.inventory() } catch { throw ModelError(error.description) }
+        return try WeightExport.grouped(inventory, family.ggufNames(architecture, modelType: modelType))
+    }
+
+    package typealias TypeChoice = (_ name: String, _ shape: Shape, _ parts: [Inventory.Entry], _ own: ElementType) ->
+        ElementType
 
     /// How the matrices of a GGUF are stored.
     package struct MatrixStorage {
-        /// The type of a tensor, by the file's name for it, its shape, and the type that it comes in.
-        package let type: (_ name: String, _ shape: Shape, _ own: ElementType) -> ElementType
+        /// The type of a tensor, by the file's name for it, its shape, our parameters that it holds, and the type that it comes in.
+        package let type: TypeChoice
         /// Nil for the reference's.
         package let rounding: WeightExport.Rounding?
         /// `general.file_type`; nil for the number of the type that has most bytes.
@@ -111,7 +128,7 @@ package struct ModelExport {
 
         package init(
             fileType: Int? = nil, rounding: WeightExport.Rounding? = nil,
-            type: @escaping (_ name: String, _ shape: Shape, _ own: ElementType) -> ElementType
+            type: @escaping TypeChoice
         ) {
             (self.type, self.rounding, self.fileType) = (type, rounding, fileType)
         }
@@ -125,11 +142,9 @@ package struct ModelExport {
         return try WeightExport(
             weights, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
             type: { name, shape, parts, own in
-                let isSmall =
-                    parts[0].shape.rank == 1
-                    || ["router", "sharedGate", "positions"].contains { parts[0].name.contains($0) }
+                let isSmall = parts[0].shape.rank == 1 || [.router, .positions].contains(parts[0].role)
                 guard !isSmall else { return .f32 }
-                let type = storage.type(name, shape, own)
+                let type = storage.type(name, shape, parts, own)
                 return shape.width % type.blockElements == 0 ? type : .f16
             }, rounding: storage.rounding)
     }

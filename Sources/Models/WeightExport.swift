@@ -75,9 +75,26 @@ package struct WeightExport {
         rounding: Rounding? = nil
     ) throws(ModelError) {
         (self.source, self.device, self.rounding) = (source, device, rounding)
+        items = try WeightExport.grouped(source.inventory, names, fullName: fullName).map { group in
+            let type = type(group.name, group.shape, group.parts, source.type(group.parts[0].name))
+            return Item(
+                planned: PlannedTensor(name: group.name, type: type, shape: group.shape), layout: group.layout,
+                parts: group.parts)
+        }
+    }
+
+    /// A tensor of a file, with the parameters that it holds in its order.
+    package typealias Group = (name: String, layout: WeightName.Layout, shape: Shape, parts: [Inventory.Entry])
+
+    /// The tensors of a file in the order of the inventory.
+    ///
+    /// - Throws: ``ModelError`` for parameters that the table does not list.
+    package static func grouped(
+        _ inventory: Inventory, _ names: WeightNames, fullName: (Inventory.Entry, String) -> String = { $1 }
+    ) throws(ModelError) -> [Group] {
         var order: [String] = []
         var groups: [String: (layout: WeightName.Layout, parts: [Inventory.Entry])] = [:]
-        for entry in source.inventory.entries {
+        for entry in inventory.entries {
             guard let name = names.resolve(entry.name) else {
                 throw ModelError("the names of this format have none for \(entry.name)")
             }
@@ -85,15 +102,10 @@ package struct WeightExport {
             if groups[full] == nil { order.append(full) }
             groups[full, default: (name.layout, [])].parts.append(entry)
         }
-        items = order.compactMap { name in
+        return order.compactMap { name in
             groups[name].map { layout, parts in
                 let parts = WeightExport.sorted(parts, layout)
-                let shape = WeightExport.shape(parts, layout)
-                let own = source.type(parts[0].name)
-                return Item(
-                    planned: PlannedTensor(name: name, type: type(name, shape, parts, own), shape: shape),
-                    layout: layout,
-                    parts: parts)
+                return (name, layout, WeightExport.shape(parts, layout), parts)
             }
         }
     }

@@ -51,6 +51,9 @@ package enum Families {
     package static let all: [any Family.Type] = [
         Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Phi3.self,
         GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
+        Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
+        EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
+        Ministral3.self,
         BERT.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self, DeBERTa.self, Longformer.self,
         T5.self, BART.self, Transformer.self, CTranslate2.self,
     ]

@@ -20,6 +20,12 @@ enum GGUFNames {
         "head": "output",
     ]
 
+    /// Norms behind the sublayers: Gemma 2, OLMo 2, GLM-4.
+    static let normsAfter: WeightNames = [
+        "decoder.#.attention.normAfter": "blk.#.post_attention_norm",
+        "decoder.#.feedForward.normAfter": "blk.#.post_ffw_norm",
+    ]
+
     /// With query, key and value one after the other in one tensor.
     static let fusedDecoder: WeightNames = {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }

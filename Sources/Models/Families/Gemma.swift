@@ -20,7 +20,7 @@ enum Gemma: Family {
         init(_ modelType: String) {
             switch modelType {
             case "gemma": (width, hidden, layers, heads, keyHeads) = (3_072, 24_576, 28, 16, 16)
-            case "gemma2": (scoreCap, logitCap) = (50, 30)
+            case "gemma2", "vaultgemma": (scoreCap, logitCap) = (50, 30)
             default: (vocabulary, context) = (262_208, 131_072)
             }
         }
@@ -54,7 +54,8 @@ enum Gemma: Family {
                         attention.reach = reach
                         attention.positions = .rotary(reach == .past ? rotaries.whole : rotaries.window)
                         return .init(
-                            norm: norm, arrangement: modelType == "gemma" ? .before : .both, attention: attention,
+                            norm: norm, arrangement: ["gemma", "vaultgemma"].contains(modelType) ? .before : .both,
+                            attention: attention,
                             feedForward: feedForward)
                     },
                     outputNorm: norm)),
@@ -80,14 +81,16 @@ enum Gemma: Family {
             keyHeads: config.integer("num_key_value_heads", default: defaults.keyHeads), headWidth: headWidth,
             scale: Float(1 / scaledBy.squareRoot()), reach: .past,
             bias: config.bool("attention_bias", default: false) ? .all : .none,
-            scoreCap: modelType == "gemma2" ? config.cap("attn_logit_softcapping", absent: defaults.scoreCap) : nil)
+            scoreCap: ["gemma2", "vaultgemma"].contains(modelType)
+                ? config.cap("attn_logit_softcapping", absent: defaults.scoreCap) : nil)
     }
 
     /// Gemma 2 alternates, beginning with a window; in Gemma 3 every sixth layer sees the whole text.
     private static func reaches(_ config: ConfigReader, _ modelType: String, _ layers: Int) -> [Architecture.Reach] {
         guard modelType != "gemma" else { return Array(repeating: .past, count: layers) }
         let window = config.integer(orNull: "sliding_window", absent: 4_096)
-        let period = modelType == "gemma2" ? 2 : config.integer("sliding_window_pattern", default: 6)
+        let period =
+            ["gemma2", "vaultgemma"].contains(modelType) ? 2 : config.integer("sliding_window_pattern", default: 6)
         let sliding = config.slidingLayers(layers) ?? (0..<layers).map { ($0 + 1) % period != 0 }
         return sliding.map { slides in
             guard slides, let window else { return .past }
