@@ -43,7 +43,13 @@ let package = Package(
         library(
             "Planning",
             [
-                "CMartletPlanningData", "MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors",
+                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
+            ]),
+        library(
+            "Measuring",
+            [
+                "MartletGeneration", "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors",
                 "MartletFormats", "MartletJSON",
             ]),
         library(
@@ -80,7 +86,8 @@ let package = Package(
                 "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
                 "MartletLayers",
                 "MartletModels",
-                "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletQuantization", "MartletTasks",
+                "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
+                "MartletTasks",
                 "MartletTraining",
                 "MartletJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -105,8 +112,8 @@ let package = Package(
         tests(
             "Planning",
             [
-                "MartletQuantization", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
+                "MartletQuantization", "MartletMeasuring", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletFormats", "MartletJSON",
             ]),
         tests(
             "Generation",

@@ -1,4 +1,5 @@
 internal import MartletLayers
+internal import MartletPlanning
 import MartletPlatform
 internal import MartletTensors
 

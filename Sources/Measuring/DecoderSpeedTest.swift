@@ -1,10 +1,11 @@
+package import MartletGeneration
 import MartletLayers
 package import MartletModels
 import MartletPlatform
 package import MartletTensors
 
 /// How fast a decoder reads prompts and continues them here: the work of generation without sampling.
-package struct SpeedTest {
+package struct DecoderSpeedTest {
     package struct Result: Sendable {
         /// Seconds of each repetition.
         package var prefill: [Double] = []

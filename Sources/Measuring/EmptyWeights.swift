@@ -1,5 +1,8 @@
-internal import MartletLayers
-internal import MartletTensors
+package import MartletLayers
+package import MartletTensors
+
+/// How a file stores each parameter of a model.
+package typealias StoredTypes = (ParameterDescription) -> ElementType
 
 /// Parameters without a checkpoint: what a model of this description keeps in memory, counted by the model itself as it asks for
 /// them; with a pool, also matrices of zeros to run it with.
@@ -19,7 +22,7 @@ final class EmptyWeights: ParameterSource {
 
     /// A matrix is packed in pieces of so many stored bytes, each let go when it has been read.
     private static let piece = 8 << 20
-    private let types: (String) -> ElementType
+    private let types: StoredTypes
     private let pool: Pool?
     /// Matrices that products stream: panels of 64 outputs.
     private(set) var packedBytes = 0
@@ -32,19 +35,19 @@ final class EmptyWeights: ParameterSource {
     /// Vectors and small tables in f32.
     private(set) var vectorBytes = 0
 
-    init(types: @escaping (String) -> ElementType, pool: Pool? = nil) { (self.types, self.pool) = (types, pool) }
+    init(types: @escaping StoredTypes, pool: Pool? = nil) { (self.types, self.pool) = (types, pool) }
 
     func parameter(_ description: ParameterDescription) -> Parameter {
-        let (name, shape) = (description.name, description.shape)
+        let shape = description.shape
         if [.tokens, .positions, .segments].contains(description.role), description.use == .lookedUp {
-            tableBytes += type(name, shape).bytes(forElements: shape.elements) ?? 0
+            tableBytes += type(description).bytes(forElements: shape.elements) ?? 0
         }
         guard pool != nil else { return Parameter(description, value: nil) }
         guard shape.rank > 1 else {
             return Parameter(description, value: Tensor(zeros(shape.elements), shape: shape))
         }
         // Address space only: of a table a few rows are read, of a matrix none before it is packed.
-        let type = type(name, shape)
+        let type = type(description)
         let storage = Storage(bytes: type.bytes(forElements: shape.elements) ?? shape.elements * 4)
         if storage.bytes < 1 << 20 {
             unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
@@ -54,7 +57,7 @@ final class EmptyWeights: ParameterSource {
 
     func packed(_ parameter: Parameter) -> PackedMatrix? {
         let (outputs, inputs) = (parameter.shape[0], parameter.shape.elements / max(parameter.shape[0], 1))
-        let type = type(parameter.name, parameter.shape)
+        let type = type(parameter.description)
         let bytes = PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type)
         let stored = type.bytes(forElements: parameter.shape.elements) ?? 0
         packedBytes += bytes
@@ -80,9 +83,9 @@ final class EmptyWeights: ParameterSource {
     }
 
     /// The type a file would have; a block format needs rows of whole blocks.
-    private func type(_ name: String, _ shape: Shape) -> ElementType {
-        let wanted = types(name)
-        return shape.width % wanted.blockElements == 0 ? wanted : .f32
+    private func type(_ description: ParameterDescription) -> ElementType {
+        let wanted = types(description)
+        return description.shape.width % wanted.blockElements == 0 ? wanted : .f32
     }
 
     private func zeros(_ count: Int) -> [Float] { Array(repeating: 0, count: count) }

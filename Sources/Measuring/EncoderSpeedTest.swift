@@ -1,3 +1,4 @@
+package import MartletGeneration
 import MartletLayers
 package import MartletModels
 import MartletPlatform

@@ -1,5 +1,6 @@
 package import MartletLayers
 internal import MartletModels
+package import MartletPlanning
 package import MartletTensors
 
 /// How fast this engine reads and writes with a model on this machine, from its description and the types of its weights.
@@ -34,10 +35,10 @@ package struct EngineForecast: Sendable {
     /// Weights beyond this come from memory whatever the caches hold.
     fileprivate static let mostPool = 512 << 20
 
-    /// A forecast in the making: models that can take turns with others.
-    package final class Rehearsal {
+    /// The models that a forecast times; they can take turns with others.
+    package final class TimingRuns {
         fileprivate let variants: [(form: Int, more: Int, bytes: Int, run: EngineRun)]
-        fileprivate let forms: [Miniature.Form]
+        fileprivate let forms: [LayerSample.Form]
         fileprivate let layerBytes: [Int]
         fileprivate let request: EngineRun.Request
         fileprivate let timedPrompt: Int
@@ -48,42 +49,42 @@ package struct EngineForecast: Sendable {
         /// What takes turns.
         package var runs: [EngineRun] { variants.map(\.run) }
 
-        /// - Parameter types: how each matrix is stored, by the name of its parameter.
+        /// - Parameter types: how each matrix is stored.
         /// - Throws: ``PlanningError`` for a description that cannot be run.
         package init(
-            _ architecture: Architecture, types: @escaping (String) -> ElementType, _ request: EngineRun.Request,
+            _ architecture: Architecture, types: @escaping StoredTypes, _ request: EngineRun.Request,
             context: Int? = nil, on device: Device
         ) throws(PlanningError) {
             let whole = EmptyWeights(types: types)
-            let names: [String]
+            let matrices: [ParameterDescription]
             do {
                 _ = try Model(architecture, Scope(whole))
-                names = try architecture.inventory().entries.filter { $0.shape.rank > 1 }.map(\.name)
+                matrices = try architecture.inventory().entries.filter { $0.shape.rank > 1 }
             } catch { throw .impossible(error.description) }
             let pool = EmptyWeights.Pool(bytes: min(whole.packedBytes, EngineForecast.mostPool) + (1 << 20))
-            let miniature = Miniature(architecture, matrices: names, types: types)
-            (forms, packedBytes, self.device) = (miniature.forms, whole.packedBytes, device)
+            let sample = LayerSample(architecture, matrices: matrices, types: types)
+            (forms, packedBytes, self.device) = (sample.forms, whole.packedBytes, device)
             (self.request, self.architecture) = (request, architecture)
             // Decoders read in passes of so many rows, encoders all at once.
             let isDecoder = if case .decoder = architecture.body { true } else { false }
             timedPrompt = isDecoder ? min(request.prompt, EngineForecast.timedPrompt) : request.prompt
             self.context = context ?? request.prompt
-            var timed = request
-            timed.prompt = timedPrompt
-            let base = try miniature.model().bytes
+            var shorter = request
+            shorter.prompt = timedPrompt
+            let base = try sample.model().bytes
             var (variants, layerBytes) = ([(form: Int, more: Int, bytes: Int, run: EngineRun)](), [Int]())
             func add(_ form: Int, _ more: Int) throws(PlanningError) {
-                let bytes = try miniature.model(adding: more, ofForm: form).bytes
+                let bytes = try sample.model(adding: more, ofForm: form).bytes
                 let turns = max(1, min(8, (pool.storage.bytes - 1) / max(bytes, 1)))
                 var models: [Model] = []
-                for _ in 0..<turns { models.append(try miniature.model(adding: more, ofForm: form, from: pool).model) }
-                variants.append((form, more, bytes, EngineRun(models, timed, on: device)))
+                for _ in 0..<turns { models.append(try sample.model(adding: more, ofForm: form, from: pool).model) }
+                variants.append((form, more, bytes, EngineRun(models, shorter, on: device)))
             }
             try add(0, 0)
             for (index, form) in forms.enumerated() {
-                let bytes = try miniature.model(adding: 1, ofForm: index).bytes - base
+                let bytes = try sample.model(adding: 1, ofForm: index).bytes - base
                 layerBytes.append(bytes)
-                if form.count > 1 { try add(index, Rehearsal.copies(of: bytes, count: form.count)) }
+                if form.count > 1 { try add(index, TimingRuns.copies(of: bytes, count: form.count)) }
             }
             (self.variants, self.layerBytes) = (variants, layerBytes)
         }
@@ -95,15 +96,15 @@ package struct EngineForecast: Sendable {
         }
     }
 
-    /// Reads the times of a rehearsal's runs, in their order.
-    package init(_ rehearsal: Rehearsal, _ timings: [EngineRun.Timing]) {
-        (request, context, packedBytes) = (rehearsal.request, rehearsal.context, rehearsal.packedBytes)
-        timedPrompt = rehearsal.timedPrompt
+    /// Reads the times of a timed's runs, in their order.
+    package init(_ timed: TimingRuns, _ timings: [EngineRun.Timing]) {
+        (request, context, packedBytes) = (timed.request, timed.context, timed.packedBytes)
+        timedPrompt = timed.timedPrompt
         let base = timings[0]
         ends = base
-        for (index, form) in rehearsal.forms.enumerated() {
-            let variant = rehearsal.variants.indices.dropFirst().first { rehearsal.variants[$0].form == index }
-            let more = variant.map { Double(rehearsal.variants[$0].more) } ?? 1
+        for (index, form) in timed.forms.enumerated() {
+            let variant = timed.variants.indices.dropFirst().first { timed.variants[$0].form == index }
+            let more = variant.map { Double(timed.variants[$0].more) } ?? 1
             let longer = variant.map { timings[$0] } ?? base
             func layer(_ of: (EngineRun.Timing) -> Double?) -> Double? {
                 guard let with = of(longer), let without = of(base) else { return nil }
@@ -113,23 +114,23 @@ package struct EngineForecast: Sendable {
             parts.append(
                 Part(
                     name: "\(form.role.rawValue) layer like \(form.example)", count: form.count,
-                    bytes: rehearsal.layerBytes[index], timing: timing))
+                    bytes: timed.layerBytes[index], timing: timing))
             // Forms with one layer stay in the ends, where they were timed.
             if variant != nil {
                 ends.read -= timing.read
                 if let write = ends.write, let own = timing.write { ends.write = write - own }
             }
         }
-        addLength(rehearsal)
+        addLength(timed)
     }
 
-    private mutating func addLength(_ rehearsal: Rehearsal) {
-        guard request.prompt > rehearsal.timedPrompt || context > rehearsal.timedPrompt + EngineForecast.writtenTokens
+    private mutating func addLength(_ runs: TimingRuns) {
+        guard request.prompt > runs.timedPrompt || context > runs.timedPrompt + EngineForecast.writtenTokens
         else { return }
-        let probe = AttentionProbe(device: rehearsal.device)
-        let timed = rehearsal.timedPrompt
+        let probe = AttentionProbe(device: runs.device)
+        let timed = runs.timedPrompt
         var write = 0.0
-        for (role, stack) in rehearsal.architecture.stacks where role == .decoder {
+        for (role, stack) in runs.architecture.stacks where role == .decoder {
             for form in Set(stack.layers.map(\.attention)) {
                 let count = Double(stack.layers.count { $0.attention == form } * request.sequences)
                 write +=
@@ -159,11 +160,11 @@ package struct EngineForecast: Sendable {
     /// Seconds of one more token; nil for encoders.
     package var write: Double? { total(\.write).map { $0 + (longer.write ?? 0) } }
 
-    /// Times the runs of a rehearsal for about so many seconds in all.
-    package init(_ rehearsal: Rehearsal, seconds: Double = 1) {
-        let runs = rehearsal.runs
+    /// Times the runs of a timed for about so many seconds in all.
+    package init(_ timed: TimingRuns, seconds: Double = 1) {
+        let runs = timed.runs
         self.init(
-            rehearsal,
+            timed,
             EngineRun.compare(runs, seconds: seconds / Double(runs.count), tokens: EngineForecast.writtenTokens))
     }
 }

@@ -1,6 +1,7 @@
 package import MartletLayers
 internal import MartletModels
-package import MartletTensors
+package import MartletPlanning
+internal import MartletTensors
 
 /// What a run of this engine keeps resident at most: its own parameters as it packs them, blocks of keys and values, buffers that are
 /// used again, and what stands beside the model.
@@ -34,7 +35,7 @@ package struct EngineMemory: Sendable {
     ///   - distinct: how many different tokens are looked up; as many as there are where nobody knows.
     /// - Throws: ``PlanningError`` for a description that cannot be run.
     package init(
-        _ architecture: Architecture, types: @escaping (String) -> ElementType, tokens: Int, source: Int = 0,
+        _ architecture: Architecture, types: @escaping StoredTypes, tokens: Int, source: Int = 0,
         sequences: Int = 1, rows: Int, distinct: Int? = nil, tokenizerFile: TokenizerFile = .unknown
     ) throws(PlanningError) {
         let counted = EmptyWeights(types: types)
@@ -114,10 +115,12 @@ package struct EngineMemory: Sendable {
     /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device. Between its products a
     /// feed-forward has one buffer, of int8 blocks where its weights are quantized.
     private static func bufferBytes(
-        _ architecture: Architecture, rows: Int, types: (String) -> ElementType
+        _ architecture: Architecture, rows: Int, types: StoredTypes
     ) -> Count {
         func held(_ width: Int) -> Count { Count(Device.heldBytes(for: rows * width * 4)) }
         func prepared(_ width: Int) -> Count { Count(Device.heldBytes(for: rows * width * 9 / 8)) }
+        let downs = ((try? architecture.inventory())?.entries ?? []).filter { $0.role == .down && $0.shape.rank == 2 }
+        let quantized = Set(downs.filter { types($0).isBlockQuantized }.compactMap(\.place))
         var widest: Count = 0
         for (role, stack) in architecture.stacks {
             for (index, layer) in stack.layers.enumerated() {
@@ -127,10 +130,7 @@ package struct EngineMemory: Sendable {
                 case .plain(let width, _, _), .gated(let width, _, _): hidden = width
                 case .experts(let experts): hidden = max(experts.hidden, experts.shared?.hidden ?? 0)
                 }
-                let name = "\(role.rawValue).\(layer.sharesParametersOf ?? index).feedForward"
-                let isQuantized = ["down", "experts.0.down"].contains {
-                    types("\(name).\($0).weight").isBlockQuantized
-                }
+                let isQuantized = quantized.contains(ParameterPlace(role, layer: layer.sharesParametersOf ?? index))
                 let between = isQuantized ? prepared(hidden) + prepared(architecture.width) : held(hidden)
                 widest = max(widest, 3 * held(form.queryWidth) + 4 * held(form.keyWidth) + between)
             }

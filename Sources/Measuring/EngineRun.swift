@@ -20,9 +20,6 @@ package final class EngineRun {
         package init(prompt: Int, sequences: Int = 1) { (self.prompt, self.sequences) = (prompt, sequences) }
     }
 
-    /// Beside the planner's own arithmetic of that name.
-    private typealias Memory = MartletGeneration.KeyValueCache
-
     private let models: [Model]
     private let request: Request
     private let device: Device
@@ -30,7 +27,7 @@ package final class EngineRun {
     private var steps = 0
     /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with what another remembers, in the
     /// very same memory: nobody looks at the numbers.
-    private var caches: [Int: (cache: Memory, length: Int)] = [:]
+    private var caches: [Int: (cache: KeyValueCache, length: Int)] = [:]
     private var sources: [Source] = []
     /// For each decoder the step that writes one token of every sequence; nil where the model has a part that steps do not know.
     private var writers: [Int: DecoderStep?] = [:]
@@ -77,7 +74,7 @@ package final class EngineRun {
 
     private func read(_ decoder: Decoder) {
         guard case .decoder(let stack) = decoder.architecture.body else { return }
-        var cache = Memory(stack, sequences: request.sequences, on: device)
+        var cache = KeyValueCache(stack, sequences: request.sequences, on: device)
         for start in stride(from: 0, to: request.prompt, by: request.chunk) {
             pass(decoder, min(request.chunk, request.prompt - start), from: start, &cache)
         }
@@ -91,13 +88,13 @@ package final class EngineRun {
         let source = model.encode(
             rows(request.prompt, from: 0, vocabulary: model.architecture.vocabulary), &state, on: device)
         sources = [source]
-        var cache = Memory(model.decoderStack, sequences: request.sequences, on: device)
+        var cache = KeyValueCache(model.decoderStack, sequences: request.sequences, on: device)
         pass(model, from: 0, &cache)
         caches[(reads - 1) % models.count] = (cache, 1)
         steps = reads - 1
     }
 
-    private func pass(_ decoder: Decoder, _ count: Int, from start: Int, _ cache: inout Memory) {
+    private func pass(_ decoder: Decoder, _ count: Int, from start: Int, _ cache: inout KeyValueCache) {
         let rows = rows(count, from: start, vocabulary: decoder.architecture.vocabulary)
         let hidden = decoder.hidden(rows, &cache, on: device)
         _ = decoder.logits(hidden.selecting(rows: rows.lastRows)).argmax()
@@ -114,7 +111,7 @@ package final class EngineRun {
     }
 
     /// One token of every sequence, in a step where the model has one, as generation has it.
-    private func advance(_ decoder: Decoder, _ step: DecoderStep?, from start: Int, _ cache: inout Memory) {
+    private func advance(_ decoder: Decoder, _ step: DecoderStep?, from start: Int, _ cache: inout KeyValueCache) {
         guard let step else { return pass(decoder, 1, from: start, &cache) }
         for row in 0..<request.sequences {
             let token = Int32((start + row) * 7_919 % decoder.architecture.vocabulary)
@@ -125,7 +122,7 @@ package final class EngineRun {
         for row in 0..<request.sequences { _ = step.logits(row: row).argmax() }
     }
 
-    private func pass(_ model: EncoderDecoder, from start: Int, _ cache: inout Memory) {
+    private func pass(_ model: EncoderDecoder, from start: Int, _ cache: inout KeyValueCache) {
         guard let source = sources.first else { return }
         let rows = rows(1, from: start, vocabulary: model.targetVocabulary)
         let hidden = model.hidden(rows, source: source, &cache, on: device)

@@ -1,14 +1,15 @@
 internal import MartletLayers
 internal import MartletModels
+internal import MartletPlanning
 internal import MartletTensors
 
-/// A model with few of its layers and no weights: what this engine takes for one layer of each form can be timed with it.
+/// A sample of a model: few of its layers, without weights, with which one layer of each form can be timed.
 ///
 /// Layers are of one form when their description and the types of their matrices are the same.
-struct Miniature {
+struct LayerSample {
     /// Layers of one form in one stack.
     struct Form {
-        let role: Blueprint.Stack.Role
+        let role: ParameterPlace.Stack
         /// The layer that stands for them.
         let example: Int
         let count: Int
@@ -16,25 +17,24 @@ struct Miniature {
 
     let architecture: Architecture
     let forms: [Form]
-    private let types: (String) -> ElementType
+    private let types: StoredTypes
 
     /// - Parameters:
-    ///   - matrices: the names of the model's parameters.
+    ///   - matrices: of the whole model.
     ///   - types: how each is stored.
-    init(_ architecture: Architecture, matrices: [String], types: @escaping (String) -> ElementType) {
+    init(_ architecture: Architecture, matrices: [ParameterDescription], types: @escaping StoredTypes) {
         (self.architecture, self.types) = (architecture, types)
-        var typesOfLayer: [String: [String]] = [:]
-        for name in matrices {
-            let steps = name.split(separator: ".", maxSplits: 2)
-            guard steps.count == 3 else { continue }
-            typesOfLayer["\(steps[0]).\(steps[1])", default: []].append("\(steps[2]) \(types(name))")
+        // In the order in which layers of one form ask for their matrices.
+        var typesOfLayer: [ParameterPlace: [ElementType]] = [:]
+        for matrix in matrices {
+            if let place = matrix.place, place.layer != nil { typesOfLayer[place, default: []].append(types(matrix)) }
         }
         forms = architecture.stacks.flatMap { role, stack in
-            var forms: [(layer: Architecture.Layer, types: [String], form: Form)] = []
+            var forms: [(layer: Architecture.Layer, types: [ElementType], form: Form)] = []
             for (index, layer) in stack.layers.enumerated() {
                 var alone = layer
                 alone.sharesParametersOf = nil
-                let own = typesOfLayer["\(role.rawValue).\(layer.sharesParametersOf ?? index)"] ?? []
+                let own = typesOfLayer[ParameterPlace(role, layer: layer.sharesParametersOf ?? index)] ?? []
                 if let known = forms.firstIndex(where: { $0.layer == alone && $0.types == own }) {
                     let form = forms[known].form
                     forms[known].form = Form(role: role, example: form.example, count: form.count + 1)
@@ -52,7 +52,7 @@ struct Miniature {
     func model(adding more: Int = 0, ofForm index: Int = 0, from pool: EmptyWeights.Pool? = nil) throws(PlanningError)
         -> (model: Model, bytes: Int)
     {
-        var examples: [Blueprint.Stack.Role: [Int]] = [:]
+        var examples: [ParameterPlace.Stack: [Int]] = [:]
         for (position, form) in forms.enumerated() {
             let copies = position == index ? 1 + more : 1
             examples[form.role, default: []] += Array(repeating: form.example, count: copies)
@@ -60,15 +60,16 @@ struct Miniature {
         var smaller = architecture
         smaller.body =
             switch architecture.body {
-            case .decoder(let stack): .decoder(Miniature.cut(stack, examples[.decoder] ?? []))
-            case .encoder(let stack): .encoder(Miniature.cut(stack, examples[.encoder] ?? []))
+            case .decoder(let stack): .decoder(LayerSample.cut(stack, examples[.decoder] ?? []))
+            case .encoder(let stack): .encoder(LayerSample.cut(stack, examples[.encoder] ?? []))
             case .encoderDecoder(let encoder, let decoder):
                 .encoderDecoder(
-                    Miniature.cut(encoder, examples[.encoder] ?? []), Miniature.cut(decoder, examples[.decoder] ?? []))
+                    LayerSample.cut(encoder, examples[.encoder] ?? []),
+                    LayerSample.cut(decoder, examples[.decoder] ?? []))
             }
         let types = types
         let source = EmptyWeights(
-            types: { types(Miniature.original($0, examples)) }, pool: pool)
+            types: { types(LayerSample.original($0, examples)) }, pool: pool)
         do {
             let model = try Model(smaller, Scope(source))
             return (model, source.packedBytes)
@@ -90,23 +91,13 @@ struct Miniature {
         return result
     }
 
-    /// The name that a parameter of the miniature has in the whole model.
-    private static func original(_ name: String, _ examples: [Blueprint.Stack.Role: [Int]]) -> String {
-        let steps = name.split(separator: ".", maxSplits: 2)
-        guard steps.count == 3, let role = Blueprint.Stack.Role(rawValue: String(steps[0])), let index = Int(steps[1]),
-            let layers = examples[role], index < layers.count
-        else { return name }
-        return "\(steps[0]).\(layers[index]).\(steps[2])"
-    }
-}
-
-extension Architecture {
-    /// The stacks in the order in which they run.
-    var stacks: [(role: Blueprint.Stack.Role, stack: Stack)] {
-        switch body {
-        case .decoder(let stack): [(.decoder, stack)]
-        case .encoder(let stack): [(.encoder, stack)]
-        case .encoderDecoder(let encoder, let decoder): [(.encoder, encoder), (.decoder, decoder)]
-        }
+    /// What a parameter of the sample is in the whole model.
+    private static func original(
+        _ parameter: ParameterDescription, _ examples: [ParameterPlace.Stack: [Int]]
+    ) -> ParameterDescription {
+        guard let place = parameter.place, let index = place.layer, let layers = examples[place.stack],
+            index < layers.count
+        else { return parameter }
+        return parameter.moved(to: layers[index])
     }
 }

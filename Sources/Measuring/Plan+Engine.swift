@@ -1,9 +1,12 @@
 internal import MartletLayers
+internal import MartletModels
+package import MartletPlanning
 internal import MartletTensors
 
 extension Plan {
-    /// What this engine does with the model on this machine: memory by its own parts, speed by timing layers without weights.
-    mutating func addEngine(_ hardware: Hardware, seconds: Double) throws(PlanningError) {
+    /// Adds what this engine does with the model on this machine: memory by its own parts and the longest context, which take no
+    /// measurement; with `seconds`, also its speed, by timing layers without weights for about so long.
+    package mutating func addEngine(timing seconds: Double? = nil) throws(PlanningError) {
         guard let architecture = model.architecture else {
             notes.append("Martlet does not run \(blueprint.modelType): its speed here is the roofline's")
             return
@@ -12,21 +15,31 @@ extension Plan {
             notes.append("Martlet does not compute with \(request.weights): its speed here is the roofline's")
             return
         }
-        let room = request.budget ?? Count(hardware[.memory] ?? 0)
+        let room = request.budget ?? Count(request.hardware?[.memory] ?? 0)
         let forecast = try engineMemory(architecture, types, tokens: workload.tokens)
         add("engine", [("peak_bytes", forecast.total)] + forecast.parts.map { ("\($0.name)_bytes", $0.quantity) })
         let fits = forecast.total.count ?? .max <= room
         answer.append(
             fits
                 ? "fits: \(forecast.total.readable) of \(readableBytes(Double(room)))"
-                : "does not fit \(readableBytes(Double(room))): \(forecast.total.readable) are needed")
+                : "does not fit \(readableBytes(Double(room))): \(forecast.total.readable) are needed\(remedy ?? "")")
         try addEngineContext(architecture, types, room: room)
         guard fits else { return }
-        try addEngineSpeed(architecture, types, hardware, seconds: seconds)
+        if let seconds { return try addEngineSpeed(architecture, types, seconds: seconds) }
+        addExpectedSpeed()
+    }
+
+    /// The middle of the roofline's range, where the machine was measured before.
+    private mutating func addExpectedSpeed() {
+        for (name, tokens) in [("prefill", workload.tokens), ("forward", workload.tokens), ("decode", 1)] {
+            guard let seconds = self["time", "\(name)_seconds"] else { continue }
+            let rate = Double(tokens * workload.sequences) / seconds.amount
+            answer.append("\(name): about \(twoDigits(rate)) tokens/s, expected by the limits of this machine")
+        }
     }
 
     private func engineMemory(
-        _ architecture: Architecture, _ types: @escaping (String) -> ElementType, tokens: Int
+        _ architecture: Architecture, _ types: @escaping StoredTypes, tokens: Int
     ) throws(PlanningError) -> EngineMemory {
         let isDecoder = blueprint.hasDecoder
         let source = blueprint.hasEncoder && isDecoder ? blueprint.sourceRows(workload) : 0
@@ -38,7 +51,7 @@ extension Plan {
 
     /// The longest context whose run fits.
     private mutating func addEngineContext(
-        _ architecture: Architecture, _ types: @escaping (String) -> ElementType, room: Count
+        _ architecture: Architecture, _ types: @escaping StoredTypes, room: Count
     ) throws(PlanningError) {
         guard blueprint.hasDecoder else { return }
         func fits(_ tokens: Int) throws(PlanningError) -> Bool {
@@ -63,8 +76,7 @@ extension Plan {
     }
 
     private mutating func addEngineSpeed(
-        _ architecture: Architecture, _ types: @escaping (String) -> ElementType, _ hardware: Hardware,
-        seconds: Double
+        _ architecture: Architecture, _ types: @escaping StoredTypes, seconds: Double
     ) throws(PlanningError) {
         let device = Device(threads: request.threads)
         var run = EngineRun.Request(prompt: workload.tokens, sequences: workload.sequences)
@@ -72,9 +84,10 @@ extension Plan {
         if let longest = blueprint.context {
             run.prompt = min(run.prompt, max(1, longest - EngineForecast.writtenTokens))
         }
-        let rehearsal = try EngineForecast.Rehearsal(architecture, types: types, run, on: device)
-        let forecast = EngineForecast(rehearsal, seconds: seconds)
-        addForecast(forecast, bandwidth: hardware[.bandwidth])
+        let timed = try EngineForecast.TimingRuns(architecture, types: types, run, on: device)
+        addForecast(EngineForecast(timed, seconds: seconds), bandwidth: request.hardware?[.bandwidth])
+        // One speed on a page: the one that was timed.
+        remove("time") { $0.hasSuffix("tokens_per_second") || $0.hasSuffix("seconds") }
     }
 
     /// Seconds and tokens per second, with the parts they are the sum of.
@@ -83,13 +96,13 @@ extension Plan {
         let tokens = Double(forecast.request.prompt * forecast.request.sequences)
         let read = forecast.quantity("read", forecast.read, \.read, bandwidth: bandwidth)
         add("engine", [("\(name)_seconds", read), ("\(name)_tokens_per_second", rate(tokens, read))])
-        answer.append("\(name): \(shortened(tokens / forecast.read)) tokens/s over \(forecast.request.prompt) tokens")
+        answer.append("\(name): \(twoDigits(tokens / forecast.read)) tokens/s over \(forecast.request.prompt) tokens")
         guard let seconds = forecast.write else { return }
         let write = forecast.quantity("write", seconds, \.write, bandwidth: bandwidth)
         let sequences = Double(forecast.request.sequences)
         add("engine", [("decode_seconds", write), ("decode_tokens_per_second", rate(sequences, write))])
         answer.append(
-            "decode: \(shortened(sequences / seconds)) tokens/s with \(grouped(Count(forecast.context))) tokens kept")
+            "decode: \(twoDigits(sequences / seconds)) tokens/s with \(grouped(Count(forecast.context))) tokens kept")
         notes.append(
             "speeds here: one layer of each form was timed on this machine with weights of zeros; see --explain")
     }
@@ -104,7 +117,7 @@ extension Plan {
     }
 
     /// How the engine has each parameter; nil where it has no product for the type.
-    private func engineTypes() -> ((String) -> ElementType)? {
+    private func engineTypes() -> StoredTypes? {
         switch request.weights {
         case .uniform(let type):
             guard let type = ElementType(rawValue: type.rawValue) else { return nil }
@@ -112,27 +125,19 @@ extension Plan {
         case .stored(let types): return Plan.lookup(types)
         case .mixed(let type):
             guard let file = try? QuantizedFile(blueprint, fileType: type) else { return nil }
-            return Plan.lookup(Dictionary(file.entries.map { ($0.tensor.name, $0.type) }) { first, _ in first })
+            let types = file.entries.flatMap { entry in entry.parameters.map { ($0, entry.type) } }
+            return Plan.lookup(Dictionary(types) { first, _ in first })
         }
     }
 
-    /// Types by the engine's names: where a file keeps queries, keys and values together, or experts, they share its type.
-    private static func lookup(_ types: [String: StorageType]) -> ((String) -> ElementType)? {
+    /// Types by the planner's names, in which the experts of a layer are one.
+    private static func lookup(_ types: [String: StorageType]) -> StoredTypes? {
         var known: [String: ElementType] = [:]
         for (name, type) in types {
             guard let type = ElementType(rawValue: type.rawValue) else { return nil }
             known[name] = type
         }
-        return { name in
-            if let type = known[name] { return type }
-            var steps = name.split(separator: ".").map(String.init)
-            if let experts = steps.firstIndex(of: "experts"), experts + 1 < steps.count {
-                steps.remove(at: experts + 1)
-            } else if steps.count > 1, ["query", "key", "value"].contains(steps[steps.count - 2]) {
-                steps[steps.count - 2] = "queryKeyValue"
-            }
-            return known[steps.joined(separator: ".")] ?? .f32
-        }
+        return { known[ParameterTensor.name(of: $0)] ?? .f32 }
     }
 }
 

@@ -40,6 +40,14 @@ package func shortened(_ value: Double) -> String {
     return fixed(value, max(0, 3 - Int(log10(size).rounded(.down))))
 }
 
+/// Two significant digits: for what moves from run to run.
+package func twoDigits(_ value: Double) -> String {
+    guard value.isFinite, value > 0 else { return shortened(value) }
+    let exponent = Int(log10(value).rounded(.down)) - 1
+    let unit = pow(10, Double(exponent))
+    return fixed((value / unit).rounded() * unit, max(0, -exponent))
+}
+
 /// A size in both families of units: "4.58 GiB (4.92 GB)".
 package func readableBytes(_ bytes: Double) -> String {
     func scaled(_ step: Double, _ names: [String]) -> String {

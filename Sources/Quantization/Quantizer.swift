@@ -30,7 +30,7 @@ package struct Quantizer {
         (self.file, self.fileType, self.rounding, self.importance) = (file, fileType, rounding, importance)
         self.device = device
         export = try ModelExport(file, on: device)
-        let choice = TensorTypes(
+        let choice = try TensorTypes(
             fileType, file.architecture, modelType: file.modelType, hasImportance: importance != nil,
             overrides: overrides)
         types = try Quantizer.types(choice, export)
@@ -41,8 +41,9 @@ package struct Quantizer {
         var types: [String: ElementType] = [:]
         var unknown: Set<String> = []
         let plan = try export.ggufWeights(
-            .init { name, shape, own in
-                let wanted = choice.type(of: name, row: shape.width)
+            .init { name, shape, parts, own in
+                let wanted = choice.type(
+                    of: name, ParameterRole(of: parts), layer: parts[0].layer ?? 0, row: shape.width)
                 if let type = ElementType(storage: wanted) {
                     types[name] = type
                 } else {
@@ -69,7 +70,7 @@ package struct Quantizer {
                     observe(TensorError(planned.name, tensor, rounded, weights: weights, on: device))
                 }
                 return rounded
-            }, type: { name, _, own in types[name] ?? own })
+            }, type: { name, _, _, own in types[name] ?? own })
     }
 
     private func round(_ tensor: Tensor, to type: ElementType, _ weights: [Float]?) -> Tensor {

@@ -12,6 +12,11 @@ public struct MachineLimits: Sendable, Hashable, Codable {
     public let bf16: Double
     public let int8: Double
 
+    package init(threads: Int, bandwidth: Double, f32: Double, bf16: Double, int8: Double) {
+        (self.threads, self.bandwidth) = (threads, bandwidth)
+        (self.f32, self.bf16, self.int8) = (f32, bf16, int8)
+    }
+
     /// Measures for about `seconds` in all on the threads of `device`; the best of several rounds each.
     public static func measure(on device: Device, seconds: Double = 1) -> MachineLimits {
         let share = seconds / 4

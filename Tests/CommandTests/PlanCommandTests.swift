@@ -14,7 +14,12 @@ import Testing
     }
 
     @Test func aloneItAnswersForThisMachine() throws {
-        let plan = try plan([PlanCommandTests.llama, "--context", "16"])
+        // Without --refresh nothing is timed: memory and context are arithmetic.
+        let instant = try plan([PlanCommandTests.llama, "--context", "16"])
+        #expect(instant["answer"]?[0]?.stringValue?.hasPrefix("fits: ") == true)
+        #expect(instant["engine"]?["longest_context"]?["value"]?.doubleValue ?? 0 > 0)
+        #expect(instant["engine"]?["decode_tokens_per_second"] == nil)
+        let plan = try plan([PlanCommandTests.llama, "--context", "16", "--refresh"])
         #expect(plan["answer"]?[0]?.stringValue?.hasPrefix("fits: ") == true)
         for key in ["peak_bytes", "longest_context", "prefill_tokens_per_second", "decode_tokens_per_second"] {
             #expect(plan["engine"]?[key]?["value"]?.doubleValue ?? 0 > 0, "\(key)")
@@ -24,8 +29,9 @@ import Testing
     }
 
     @Test func anotherDeviceIsNotTimedHere() throws {
-        let plan = try plan(["--preset", "llama-3-8b", "--hardware", "H100", "--weights", "Q4_K_M"])
-        #expect(plan["engine"] == nil && plan["answer"] == nil)
+        let plan = try plan(["llama-3-8b", "--hardware", "H100", "--weights", "Q4_K_M"])
+        #expect(plan["engine"] == nil)
+        #expect(plan["answer"]?[0]?.stringValue?.hasPrefix("fits on H100") == true)
         #expect(plan["time"]?["decode_tokens_per_second"]?["low"]?.doubleValue ?? 0 > 0)
     }
 
@@ -36,6 +42,13 @@ import Testing
         for term in terms {
             #expect(term["predicted"]?.doubleValue ?? 0 > 0 && term["measured"]?.doubleValue ?? 0 > 0)
         }
+    }
+
+    @Test(arguments: [["--price=-3"], ["--price=nan"], ["--lora-rank", "0"], ["--carbon=inf"], ["--draft-cost=2"]])
+    func numbersOutOfRangeAreRefusedByName(_ arguments: [String]) throws {
+        let result = try Command.run(["plan", "llama-3-8b", "--hardware", "H100", "--train-tokens", "1e9"] + arguments)
+        let name = String(arguments[0].prefix { $0 != "=" })
+        #expect(result.status == 2 && result.errors.contains(name), "\(result.status) \(result.errors)")
     }
 
     @Test func aBadConfigurationIsNamedKeyByKey() throws {

@@ -28,7 +28,7 @@ enum Answer {
     private static func aboutParameters(_ truth: GroundTruth) throws -> Answer? {
         switch truth.ask {
         case "total_parameters": Answer(ParameterCount(try truth.blueprint).total)
-        case "total_parameters_matrices_only": Answer(ParameterCount(truth.palm).matrices)
+        case "total_parameters_matrices_only": Answer(ParameterCount(try truth.palm).matrices)
         case "active_parameters_per_token": Answer(ParameterCount(try truth.blueprint).active)
         case "active_parameters_without_input_embedding":
             Answer(ParameterCount(try truth.blueprint).activeWithoutTokenTable)
@@ -70,7 +70,7 @@ enum Answer {
                 parameters: truth.number("parameters"), tokens: truth.number("tokens"))
             return Answer(TrainingOperations.petaflopDays(operations.amount))
         case "train_flops_palm":
-            let perToken = palmPerToken(truth.palm, tokens: truth.integer("seq_len"))
+            let perToken = palmPerToken(try truth.palm, tokens: truth.integer("seq_len"))
             return .number(Double(perToken) * truth.number("tokens"))
         case "palm_flops_per_sequence":
             return .count(palmPerTokenWithoutPositions(try truth.blueprint, tokens: truth.integer("block_size")))
@@ -92,7 +92,7 @@ enum Answer {
 
     /// nanoGPT counts N without the positions.
     private static func palmPerTokenWithoutPositions(_ blueprint: Blueprint, tokens: Int) -> Count {
-        let positions = blueprint.tensors.filter { $0.part == .positionTable }.reduce(Count(0)) { $0 + $1.elements }
+        let positions = blueprint.tensors.filter { $0.role == .positions }.reduce(Count(0)) { $0 + $1.elements }
         let attention = blueprint.stacks[0].layers[0].attention
         let perToken = TrainingOperations.palmPerToken(
             parameters: (ParameterCount(blueprint).total.count ?? 0) - positions,
@@ -106,28 +106,29 @@ enum Answer {
     private static func aboutMemory(_ truth: GroundTruth) throws -> Answer? {
         switch truth.ask {
         case "kv_bytes_per_token", "kv_bytes_per_token_latent":
-            return Answer(KeyValueCache(try truth.blueprint).bytesPerToken)
+            return Answer(CacheFootprint(try truth.blueprint).bytesPerToken)
         case "kv_bytes":
-            return Answer(KeyValueCache(try truth.blueprint).bytes(Workload(tokens: truth.integer("tokens"))))
+            return Answer(CacheFootprint(try truth.blueprint).bytes(Workload(tokens: truth.integer("tokens"))))
         case "kv_bytes_self_plus_cross":
             let workload = Workload(
                 tokens: truth.integer("decoder_tokens"), sourceTokens: truth.integer("encoder_tokens"))
-            return Answer(KeyValueCache(try truth.blueprint).bytes(workload))
+            return Answer(CacheFootprint(try truth.blueprint).bytes(workload))
         case "max_kv_slots":
-            let model = GroundTruth.gpt(heads: 1, width: truth.integer("hidden"), layers: truth.integer("num_layers"))
-            return Answer(KeyValueCache(model).slots(budget: Count(truth.number("kv_memory_gib")) << 30))
+            let model = try GroundTruth.gpt(
+                heads: 1, width: truth.integer("hidden"), layers: truth.integer("num_layers"))
+            return Answer(CacheFootprint(model).slots(budget: Count(truth.number("kv_memory_gib")) << 30))
         case "bits_per_weight": return Answer(try truth.quantizedFile.bitsPerWeight)
         case "tensor_bytes_total": return .number(try truth.quantizedFile.tensorBytes.amount / 0x1p30)
         case "gpu_memory_mib":
             let tokens = truth.integer("prompt_tokens") + truth.integer("generated_tokens")
             let blueprint = try truth.blueprint
             let weights = try blueprint.weightBytes(.uniform(.bf16)).amount
-            return .number((weights + KeyValueCache(blueprint).bytes(Workload(tokens: tokens)).amount) / 0x1p20)
+            return .number((weights + CacheFootprint(blueprint).bytes(Workload(tokens: tokens)).amount) / 0x1p20)
         case "naive_memory":
             // The planner has no rule for activations as a share of the weights: the tenth is the tutorial's.
-            let model = GroundTruth.gpt(heads: 96, width: 12288, layers: 96)
+            let model = try GroundTruth.gpt(heads: 96, width: 12288, layers: 96)
             let weights = 2 * truth.number("num_params") / 0x1p30
-            let cache = KeyValueCache(model).bytes(Workload(tokens: truth.integer("seq"))).amount / 0x1p30
+            let cache = CacheFootprint(model).bytes(Workload(tokens: truth.integer("seq"))).amount / 0x1p30
             return .several([
                 "model_weights_gb": weights, "kv_cache_gb": cache, "activations_gb": weights / 10,
                 "total_memory_gb": weights * 1.1 + cache,
@@ -148,33 +149,33 @@ enum Answer {
                 gradientBytes: truth.number("grad_bytes"), stateBytes: truth.number("optimizer_bytes"),
                 stage: ShardingStage(rawValue: truth.integer("zero_stage")) ?? .none, dataParallel: truth.integer("dp"))
             return .number(states.bytes / 1e9)
-        case "weights_grads_optimizer_gib_per_gpu": return .number(states(truth))
-        case "activation_gib_first_stage", "activation_gib_first_stage_tp_only": return .number(activations(truth))
-        case "fits_in_memory": return .verdict(states(truth) + activations(truth) <= truth.number("memory_gib"))
+        case "weights_grads_optimizer_gib_per_gpu": return .number(try states(truth))
+        case "activation_gib_first_stage", "activation_gib_first_stage_tp_only": return .number(try activations(truth))
+        case "fits_in_memory": return .verdict(try states(truth) + activations(truth) <= truth.number("memory_gib"))
         case "activation_saving_percent":
-            let whole = oneLayer(truth, recomputation: .none)
-            return .number(100 * (1 - oneLayer(truth, recomputation: .selective) / whole))
-        case "saved_activation_bytes_one_block": return .number(oneLayer(truth, recomputation: .none))
+            let whole = try oneLayer(truth, recomputation: .none)
+            return .number(100 * (1 - (try oneLayer(truth, recomputation: .selective)) / whole))
+        case "saved_activation_bytes_one_block": return .number(try oneLayer(truth, recomputation: .none))
         default: return nil
         }
     }
 
-    private static func oneLayer(_ truth: GroundTruth, recomputation: Recomputation) -> Double {
-        let model = GroundTruth.gpt(heads: truth.integer("heads"), width: truth.integer("hidden"), layers: 1)
+    private static func oneLayer(_ truth: GroundTruth, recomputation: Recomputation) throws -> Double {
+        let model = try GroundTruth.gpt(heads: truth.integer("heads"), width: truth.integer("hidden"), layers: 1)
         let layout = ParallelLayout(recomputation: recomputation, microBatch: max(1, truth.integer("batch")))
         return dropoutAndPlain.firstStage(
             model, Workload(tokens: truth.integer("seq")), layout: layout, microBatches: 1
         ).amount
     }
 
-    private static func activations(_ truth: GroundTruth) -> Double {
-        dropoutAndPlain.firstStage(
+    private static func activations(_ truth: GroundTruth) throws -> Double {
+        try dropoutAndPlain.firstStage(
             truth.korthikanti, Workload(tokens: truth.integer("seq")), layout: truth.layout, microBatches: 64
         ).amount / 0x1p30
     }
 
-    private static func states(_ truth: GroundTruth) -> Double {
-        let matrices = truth.korthikanti.tensors.filter { $0.isMatrix && $0.part != .head }
+    private static func states(_ truth: GroundTruth) throws -> Double {
+        let matrices = try truth.korthikanti.tensors.filter { $0.isMatrix && $0.role != .head }
         let parameters = matrices.reduce(0.0) { $0 + Double($1.elements) }
         let layout = truth.layout
         let states = ModelStates(

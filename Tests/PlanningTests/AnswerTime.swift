@@ -92,9 +92,9 @@ extension Answer {
 
     private static func iteration(_ truth: GroundTruth) throws -> Double {
         let hardware = try HardwareTable.standard().device(named: truth.text("gpu"))
-        let recipe = TrainingMemory.Recipe(
+        let recipe = TrainingFootprint.Recipe(
             precision: .megatron, activations: Activations(elementBytes: 2, dropout: .present, kernel: .plain))
-        let model = IterationModel(
+        let model = try IterationModel(
             truth.korthikanti, model: try ExecutionModel(hardware), recipe: recipe, tokens: truth.integer("seq"))
         // The paper runs one device's worth of the batch at once where there is no pipeline, and interleaves three times where there is.
         let stages = truth.integer("pp")

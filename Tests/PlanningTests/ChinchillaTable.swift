@@ -1,9 +1,10 @@
+import MartletPlanning
 import MartletPlatform
 
 /// The optimal operations and tokens that Hoffmann et al. 2022 print (arXiv:2203.15556, tables 3 and A3), by approach.
-public enum ChinchillaTable {
+enum ChinchillaTable {
     /// How the paper found them.
-    public enum Approach: Int, Sendable, Hashable, Codable, CaseIterable {
+    enum Approach: Int, Sendable, Hashable, Codable, CaseIterable {
         /// The lower envelope of training curves.
         case trainingCurves = 1
         /// Parabolas through runs of equal operations.
@@ -26,12 +27,12 @@ public enum ChinchillaTable {
 
     /// Tokens with which so many parameters are optimal; between the table's rows by a line through logarithms, and beyond them by
     /// the line of the nearest two.
-    public static func optimalTokens(parameters: Double, approach: Approach) -> Quantity {
+    static func optimalTokens(parameters: Double, approach: Approach) -> Quantity {
         interpolated(tokens[approach] ?? [], parameters, approach, .tokens, "tokens")
     }
 
     /// Operations for which so many parameters are optimal.
-    public static func optimalCompute(parameters: Double, approach: Approach) -> Quantity {
+    static func optimalCompute(parameters: Double, approach: Approach) -> Quantity {
         interpolated(compute[approach] ?? [], parameters, approach, .flop, "compute")
     }
 

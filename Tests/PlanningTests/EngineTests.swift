@@ -1,5 +1,6 @@
 import MartletJSON
 import MartletLayers
+import MartletMeasuring
 import MartletModels
 import MartletPlanning
 import MartletTensors
@@ -20,7 +21,7 @@ import Testing
         _ = try file.decoder(on: Device(threads: 1), weights: &loaded)
         let checkpoint = try file.checkpoint()
         let memory = try EngineMemory(
-            file.architecture, types: { checkpoint.type($0) ?? .f32 }, tokens: 1, rows: 1)
+            file.architecture, types: { checkpoint.type($0.name) ?? .f32 }, tokens: 1, rows: 1)
         #expect(memory.packedBytes == loaded.bytes)
     }
 
@@ -37,9 +38,9 @@ import Testing
     func heldMemoryIsPredicted(_ text: String) throws {
         let architecture = try EngineTests.architecture(text)
         let device = Device(threads: 1)
-        let rehearsal = try EngineForecast.Rehearsal(
+        let timed = try EngineForecast.TimingRuns(
             architecture, types: { _ in .f32 }, .init(prompt: 500), on: device)
-        _ = EngineRun.compare(Array(rehearsal.runs.suffix(1)), seconds: 0, tokens: 4)
+        _ = EngineRun.compare(Array(timed.runs.suffix(1)), seconds: 0, tokens: 4)
         let isDecoder = if case .decoder = architecture.body { true } else { false }
         let memory = try EngineMemory(
             architecture, types: { _ in .f32 }, tokens: isDecoder ? 504 : 0, source: isDecoder ? 0 : 500, rows: 500)
@@ -53,9 +54,9 @@ import Testing
         let text =
             #"{"model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 13, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 101}"#
         let architecture = try EngineTests.architecture(text)
-        let rehearsal = try EngineForecast.Rehearsal(
-            architecture, types: { $0.contains("decoder.3.") ? .f16 : .f32 }, .init(prompt: 4), on: Device(threads: 1))
-        let forecast = EngineForecast(rehearsal, seconds: 0)
+        let timed = try EngineForecast.TimingRuns(
+            architecture, types: { $0.layer == 3 ? .f16 : .f32 }, .init(prompt: 4), on: Device(threads: 1))
+        let forecast = EngineForecast(timed, seconds: 0)
         #expect(forecast.parts.map(\.count).reduce(0, +) == 13)
         #expect(forecast.parts.count == 3)
         #expect(forecast.read > 0 && (forecast.write ?? 0) > 0)
@@ -64,7 +65,7 @@ import Testing
     @Test func thisMachineIsAnswered() throws {
         var request = PlanRequest()
         request.context = 16
-        request.engineSeconds = 0
+        request.isHere = true
         request.threads = 1
         request.hardware = Hardware(
             name: "here",
@@ -75,13 +76,15 @@ import Testing
             ])
         let text =
             #"{"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 101}"#
-        let plan = try Plan(DescribedModel(configuration: JSON(parsing: text)), request)
+        var plan = try Plan(DescribedModel(configuration: JSON(parsing: text)), request)
+        try plan.addEngine(timing: 0)
         #expect(plan.answer.first?.hasPrefix("fits") == true)
         #expect(plan.answer.contains { $0.hasPrefix("decode: ") })
         let longest = Int(try #require(plan["engine", "longest_context"]?.count))
         #expect(longest > 16)
         request.budget = 1000
-        let refused = try Plan(DescribedModel(configuration: JSON(parsing: text)), request)
+        var refused = try Plan(DescribedModel(configuration: JSON(parsing: text)), request)
+        try refused.addEngine()
         #expect(refused.answer.first?.hasPrefix("does not fit") == true)
         #expect(refused["engine", "decode_seconds"] == nil)
     }

@@ -27,10 +27,10 @@ import Testing
     ]
 
     @Test(arguments: all) func isNear(_ run: Published) throws {
-        let blueprint = GroundTruth.gpt(
+        let blueprint = try GroundTruth.gpt(
             heads: run.heads, width: run.width, layers: run.layers, vocabulary: 51200, positions: 2048)
         let hardware = try HardwareTable.standard().device(named: "a100")
-        let recipe = TrainingMemory.Recipe(
+        let recipe = TrainingFootprint.Recipe(
             precision: .megatron, activations: Activations(elementBytes: 2, dropout: .present, kernel: .plain))
         let model = IterationModel(blueprint, model: try ExecutionModel(hardware), recipe: recipe, tokens: 2048)
         for (recomputation, parallel, seconds) in [

@@ -7,49 +7,62 @@ extension GroundTruth {
     var blueprint: Blueprint {
         get throws {
             if let configuration = given["model"] { return try DescribedModel(configuration: configuration).blueprint }
-            let width = integer("n_embd")
-            let heads = integer("n_head")
-            return DecoderShape(
-                width: width, layers: integer("n_layer"), vocabulary: integer("vocab_size"),
-                context: integer("block_size"),
-                attention: .init(
-                    queryHeads: heads, keyHeads: heads, headWidth: width / heads, reach: .past, projections: .fused),
-                feedForward: .plain(hidden: 4 * width, bias: .absent), normVectors: .weight, head: .tied(bias: .absent),
-                positions: integer("block_size")
-            ).blueprint("gpt2 without biases")
+            return try GroundTruth.gpt(
+                heads: integer("n_head"), width: integer("n_embd"), layers: integer("n_layer"),
+                vocabulary: integer("vocab_size"), positions: integer("block_size"), bias: .absent)
         }
     }
 
     /// PaLM: one key-value head, a gated feed-forward beside the attention, no biases.
     var palm: Blueprint {
-        DecoderShape(
-            width: integer("d_model"), layers: integer("num_layers"), vocabulary: integer("vocab"),
-            context: integer("seq_len"),
-            attention: .init(
-                queryHeads: integer("n_heads"), keyHeads: integer("n_kv_heads"), headWidth: integer("head_dim"),
-                reach: .past),
-            feedForward: .gated(hidden: integer("d_ff"), bias: .absent, fused: .absent), normVectors: .weight,
-            norms: ["attention.normBefore"], head: .tied(bias: .absent)
-        ).blueprint("palm")
+        get throws {
+            let layer = Architecture.Layer(
+                norm: .layerWithoutBias(epsilon: 1e-5), arrangement: .parallelShared,
+                attention: .init(
+                    queryHeads: integer("n_heads"), keyHeads: integer("n_kv_heads"), headWidth: integer("head_dim"),
+                    scale: 1, reach: .past),
+                feedForward: .gated(hidden: integer("d_ff"), .silu, bias: .absent))
+            return try GroundTruth.decoder(
+                width: integer("d_model"), layers: integer("num_layers"), vocabulary: integer("vocab"), layer)
+        }
     }
 
-    /// A GPT with biases everywhere and a feed-forward of four widths.
-    static func gpt(heads: Int, width: Int, layers: Int, vocabulary: Int = 1, positions: Int = 0) -> Blueprint {
-        DecoderShape(
-            width: width, layers: layers, vocabulary: vocabulary, context: nil,
-            attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: width / heads, reach: .past, biases: .all,
-                projections: .fused),
-            feedForward: .plain(hidden: 4 * width, bias: .present), normVectors: .weightAndBias,
-            head: .tied(bias: .absent),
-            positions: positions
-        ).blueprint("gpt2")
+    /// A model whose layers are alike and whose output projection is the token table.
+    private static func decoder(
+        width: Int, layers: Int, vocabulary: Int, positions: Int = 0, _ layer: Architecture.Layer
+    ) throws -> Blueprint {
+        let architecture = Architecture(
+            vocabulary: vocabulary, width: width, context: positions > 0 ? positions : nil,
+            body: .decoder(
+                .init(
+                    positions: positions > 0 ? .learned(positions) : .none,
+                    layers: Array(repeating: layer, count: layers), outputNorm: layer.norm)),
+            head: .tokens(.init(weights: .tied)))
+        return try Blueprint(architecture, modelType: "gpt2")
+    }
+
+    /// A GPT with biases everywhere, or with none, and a feed-forward of four widths.
+    static func gpt(
+        heads: Int, width: Int, layers: Int, vocabulary: Int = 1, positions: Int = 0,
+        bias: Architecture.Presence = .present
+    ) throws -> Blueprint {
+        let isBiased = bias == .present
+        return try decoder(
+            width: width, layers: layers, vocabulary: vocabulary, positions: positions,
+            .init(
+                norm: isBiased ? .layer(epsilon: 1e-5) : .layerWithoutBias(epsilon: 1e-5), arrangement: .before,
+                attention: .init(
+                    queryHeads: heads, keyHeads: heads, headWidth: width / heads, scale: 1, reach: .past,
+                    bias: isBiased ? .all : .none),
+                feedForward: .plain(hidden: 4 * width, .gelu, bias: bias)))
     }
 
     var korthikanti: Blueprint {
-        GroundTruth.gpt(
-            heads: integer("heads"), width: integer("hidden"), layers: integer("layers"),
-            vocabulary: max(1, integer("vocab")), positions: integer("seq"))
+        get throws {
+            try GroundTruth.gpt(
+                heads: integer("heads"), width: integer("hidden"), layers: integer("layers"),
+                vocabulary: max(1, integer("vocab")), positions: integer("seq"))
+        }
     }
 
     var megatron: MegatronShape {

@@ -27,14 +27,15 @@ import Testing
 
     @Test func everyProblemIsNamedAtOnce() throws {
         let configuration = try JSON(
-            parsing: #"{"model_type": "gpt_bigcode", "n_embd": "wide", "n_layer": -1, "n_head": 0}"#)
+            parsing:
+                #"{"model_type": "gpt_oss", "hidden_size": "wide", "num_hidden_layers": -1, "num_attention_heads": 0}"#)
         let error = #expect(throws: PlanningError.self) { try DescribedModel(configuration: configuration) }
         guard case .configuration(_, let problems) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         #expect(problems.count == 4)
-        #expect(problems.last?.contains("vocab_size = 50257") == true)
+        #expect(problems.last?.contains("vocab_size = 201088") == true)
     }
 
     @Test func unknownNamesAreRefused() throws {
@@ -49,9 +50,9 @@ import Testing
 
     @Test func defaultsAndLeftoversAreListed() throws {
         let configuration = try JSON(
-            parsing: #"{"model_type": "gpt_bigcode", "n_embd": 64, "n_head": 4, "novelty": 1}"#)
+            parsing: #"{"model_type": "gpt_oss", "hidden_size": 64, "num_attention_heads": 4, "novelty": 1}"#)
         let model = try DescribedModel(configuration: configuration)
-        #expect(model.defaulted.contains("n_layer = 12"))
+        #expect(model.defaulted.contains("num_hidden_layers = 36"))
         #expect(model.ignored == ["novelty"])
     }
 
@@ -73,7 +74,7 @@ import Testing
     @Test func theBestLayoutFitsAndItsNeighboursAreExplained() throws {
         let blueprint = try Preset.model(named: "llama-2-7b").blueprint
         let hardware = try HardwareTable.standard().device(named: "a100")
-        let recipe = TrainingMemory.Recipe()
+        let recipe = TrainingFootprint.Recipe()
         let result = try LayoutSearch(
             blueprint, hardware: hardware, devices: 32, globalBatch: 256, tokens: 4096, recipe: recipe
         ).run()
@@ -82,7 +83,7 @@ import Testing
         #expect(best.layout.devices == 32)
         #expect(result.fitting.allSatisfy { $0.time.seconds >= best.time.seconds })
         #expect(!result.neighbours.isEmpty && result.neighbours.allSatisfy { !$0.reason.isEmpty })
-        let memory = TrainingMemory(
+        let memory = TrainingFootprint(
             blueprint, recipe: recipe, layout: best.layout, tokens: 4096,
             microBatches: best.layout.microBatches(globalBatch: 256) ?? 1)
         #expect(abs(memory.total.amount - best.bytes) < 1)
@@ -104,11 +105,11 @@ import Testing
     @Test func quantizedAdaptersTakeLess() throws {
         let blueprint = try Preset.model(named: "llama-2-7b").blueprint
         func bytes(_ adapters: Adapters?) -> Double {
-            TrainingMemory(
+            TrainingFootprint(
                 blueprint, recipe: .init(adapters: adapters), layout: ParallelLayout(), tokens: 512, microBatches: 1
             ).total.amount
         }
-        #expect(Adapters(rank: 8, parts: [.query, .value]).parameters(blueprint).count == 4_194_304)
+        #expect(Adapters(rank: 8, roles: [.query, .value]).parameters(blueprint).count == 4_194_304)
         #expect(bytes(Adapters(rank: 8)) < bytes(nil) / 4)
         #expect(bytes(Adapters(rank: 8, base: .nf4)) < bytes(Adapters(rank: 8)) / 2)
     }
@@ -120,5 +121,43 @@ import Testing
         let page = try Plan(Preset.model(named: "llama-3.2-1b"), request).page
         #expect(page.contains("<svg") && page.contains("Roofline") && page.contains("against devices"))
         #expect(!page.contains("<script") && !page.contains("src=") && !page.contains("href="))
+    }
+
+    /// llama.cpp's file type of a name, wherever there is one: Llama 2 70B in Q2_K takes 23.71 GiB.
+    @Test func weightsByNameAreFileTypes() throws {
+        let storage = try #require(WeightStorage(named: "Q2_K"))
+        let bytes = try Preset.model(named: "llama-2-70b").blueprint.weightBytes(storage).amount
+        #expect(abs(bytes / 0x1p30 - 23.71) < 0.005, "\(bytes / 0x1p30)")
+        #expect(WeightStorage(named: "q4_K") == .mixed(.q4_K_M) && WeightStorage(named: "nf4") == .uniform(.nf4))
+        #expect(WeightStorage(named: "Q9") == nil)
+    }
+
+    /// A pass back beside frozen matrices computes the gradients of their inputs alone.
+    @Test func adaptersTakeTwoThirdsOfTheOperations() throws {
+        func operations(_ adapters: Adapters?) throws -> Double {
+            var request = PlanRequest()
+            request.hardware = try HardwareTable.standard().device(named: "h100")
+            var training = PlanRequest.Training(tokens: 1e9, devices: 8, globalBatch: 64)
+            training.recipe.adapters = adapters
+            request.training = training
+            let plan = try Plan(Preset.model(named: "llama-3.2-1b"), request)
+            let forward = try #require(plan["flops", "forward"]).amount
+            let tokens = Double(plan.json["context"]?.integerValue ?? 1)
+            return try #require(plan["training", "flops"]).amount / (forward / tokens * 1e9)
+        }
+        #expect(try abs(operations(nil) - 3) < 1e-9)
+        #expect(try abs(operations(Adapters(rank: 8)) - 2) < 1e-9)
+    }
+
+    /// The verdict stands at the top, with the nearest remedy, and recommends nothing that cannot be made.
+    @Test func theVerdictNamesARemedy() throws {
+        var request = PlanRequest()
+        request.hardware = try HardwareTable.standard().device(named: "rtx 4090")
+        let small = try Plan(Preset.model(named: "llama-3.2-1b"), request)
+        #expect(small.answer.first?.hasPrefix("fits on ") == true)
+        let large = try Plan(Preset.model(named: "llama-2-13b"), request)
+        #expect(large.answer.first?.hasPrefix("does not fit") == true)
+        #expect(large.answer.first?.contains("; as Q8_0 it fits") == true, "\(large.answer)")
+        #expect(FileType.recommended.allSatisfy { FileType.writable.contains($0) })
     }
 }

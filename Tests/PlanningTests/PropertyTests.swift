@@ -1,4 +1,6 @@
 import MartletJSON
+import MartletLayers
+import MartletModels
 import MartletPlanning
 import Testing
 
@@ -10,23 +12,19 @@ import Testing
 
     @Test(arguments: presets) func partsSumToTheTotal(_ name: String) throws {
         let count = ParameterCount(try PropertyTests.blueprint(name))
-        #expect(count.byPart.reduce(0) { $0 + $1.elements } == count.total.count)
+        #expect(count.byRole.reduce(0) { $0 + $1.elements } == count.total.count)
         #expect(count.tensors.reduce(0) { $0 + $1.elements } == count.total.count)
         #expect((count.active.count ?? 0) <= (count.total.count ?? 0))
     }
 
-    /// The model that runs lists the parameters that the description implies, part by part.
-    @Test(arguments: presets) func inventoryAgreesWithTheDescription(_ name: String) throws {
-        var blueprint = try PropertyTests.blueprint(name)
-        guard blueprint.inventory != nil else { return }
-        func matrices(_ blueprint: Blueprint) -> Count {
-            blueprint.tensors.filter(\.isMatrix).reduce(0) { $0 + $1.elements }
-        }
-        let (total, products) = (ParameterCount(blueprint).total.count, matrices(blueprint))
-        #expect(!blueprint.tensors.contains { $0.part == .other })
-        blueprint.inventory = nil
-        #expect(ParameterCount(blueprint).total.count == total)
-        #expect(matrices(blueprint) == products)
+    /// Every parameter of a model has a role, and the parts of the plan hold each of them once.
+    @Test(arguments: presets) func theDescriptionIsTheInventory(_ name: String) throws {
+        let blueprint = try PropertyTests.blueprint(name)
+        guard let architecture = blueprint.architecture else { return }
+        let inventory = try architecture.inventory()
+        #expect(ParameterCount(blueprint).total.count == Count(inventory.total))
+        #expect(!blueprint.tensors.contains { $0.role == .other })
+        #expect(Set(blueprint.tensors.map(\.name)).count == blueprint.tensors.count)
     }
 
     /// Reading a text costs what its tokens cost one after the other, when only pairs that are seen count.
@@ -46,7 +44,7 @@ import Testing
         let operations = OperationCount(blueprint)
         let one = operations.forward(Workload(tokens: 100)).count ?? 0
         #expect(operations.forward(Workload(sequences: 7, tokens: 100)).count == 7 * one)
-        let cache = KeyValueCache(blueprint)
+        let cache = CacheFootprint(blueprint)
         #expect(cache.bytes(Workload(sequences: 3, tokens: 50)).count == 150 * (cache.bytesPerToken.count ?? 0))
     }
 
@@ -86,12 +84,12 @@ import Testing
     @Test func cacheLayouts() throws {
         let blueprint = try PropertyTests.blueprint("mistral-7b-v0.1")
         func bytes(_ layout: CacheLayout, _ tokens: Int) -> Count? {
-            KeyValueCache(blueprint, layout: layout).bytes(Workload(tokens: tokens)).count
+            CacheFootprint(blueprint, layout: layout).bytes(Workload(tokens: tokens)).count
         }
         #expect(bytes(CacheLayout(), 4096) == bytes(CacheLayout(), 100_000))
         #expect(bytes(CacheLayout(windows: .everything), 8192) == 2 * (bytes(CacheLayout(), 4096) ?? 0))
         #expect(bytes(CacheLayout(block: 16), 17) == bytes(CacheLayout(), 32))
-        let quantized = KeyValueCache(blueprint, layout: CacheLayout(type: .q8_0)).bytesPerToken.count
+        let quantized = CacheFootprint(blueprint, layout: CacheLayout(type: .q8_0)).bytesPerToken.count
         #expect(quantized == Count(32 * 2 * 1024 / 32 * 34))
     }
 }

@@ -5,14 +5,14 @@ import MartletPlatform
 /// Training runs to fit a scaling law to.
 enum Runs {
     /// The 240 lowest losses read off Hoffmann et al.'s figure 4, where the folder with outside data is at hand.
-    static let published: [TrainingRun]? = {
+    static let published: [RunObservation]? = {
         guard let text = readText("tables/chinchilla-runs.csv") else { return nil }
-        let runs = text.split(separator: "\n").dropFirst().compactMap { line -> TrainingRun? in
+        let runs = text.split(separator: "\n").dropFirst().compactMap { line -> RunObservation? in
             let fields = line.split(separator: ",", omittingEmptySubsequences: false)
             guard fields.count > 6, let parameters = Double(fields[3]), let compute = Double(fields[4]),
                 let loss = Double(fields[6])
             else { return nil }
-            return TrainingRun(parameters: parameters, tokens: compute / (6 * parameters), loss: loss)
+            return RunObservation(parameters: parameters, tokens: compute / (6 * parameters), loss: loss)
         }
         return Array(runs.sorted { $0.loss < $1.loss }.dropLast(5))
     }()
@@ -28,10 +28,10 @@ enum Runs {
     }
 
     /// Noiseless runs of a law over two decades of sizes and of tokens.
-    static func points(of law: ParametricLaw) -> [TrainingRun] {
+    static func points(of law: ParametricLaw) -> [RunObservation] {
         [1e8, 3e8, 1e9, 3e9, 1e10].flatMap { parameters in
             [1e9, 4e9, 2e10, 1e11, 5e11].map { tokens in
-                TrainingRun(
+                RunObservation(
                     parameters: parameters, tokens: tokens,
                     loss: law.loss(parameters: parameters, tokens: tokens).amount)
             }

@@ -1,4 +1,5 @@
 import MartletJSON
+import MartletLayers
 import MartletPlanning
 import MartletQuantization
 import MartletTensors
@@ -45,7 +46,7 @@ import Testing
                 let isLayered = runs.contains("*")
                 let found = (0..<(isLayered ? example.integer("layers") : 1)).map { layer in
                     let full = isLayered ? "blk.\(layer).\(name)" : name
-                    return chosen.type(of: full, row: example.integer("width")).rawValue.uppercased()
+                    return chosen.type(byName: full, row: example.integer("width")).rawValue.uppercased()
                 }
                 #expect(found == Self.expand(runs), "\(key) \(name)")
                 compared += found.count
@@ -85,10 +86,10 @@ import Testing
             .q4_K_M, modelType: "llama", layers: 4, groups: 1, experts: 0, headIsTied: false, hasImportance: false)
         let types = TensorTypes(
             rules, .q4_K_M, overrides: [.init(pattern: "ffn_up", type: .q6_K), .init(pattern: "ffn", type: .q8_0)])
-        #expect(types.type(of: "blk.0.ffn_up.weight", row: 256) == .q6_K)
-        #expect(types.type(of: "blk.0.ffn_up.weight", row: 96) == .q8_0)
-        #expect(types.type(of: "blk.0.ffn_down.weight", row: 256) == .q8_0)
-        #expect(types.type(of: "blk.0.attn_q.weight", row: 40) == .f16)
+        #expect(types.type(byName: "blk.0.ffn_up.weight", row: 256) == .q6_K)
+        #expect(types.type(byName: "blk.0.ffn_up.weight", row: 96) == .q8_0)
+        #expect(types.type(byName: "blk.0.ffn_down.weight", row: 256) == .q8_0)
+        #expect(types.type(byName: "blk.0.attn_q.weight", row: 40) == .f16)
     }
 
     @Test func namesOfMixes() {
@@ -96,5 +97,19 @@ import Testing
             FileType(mix: "q4_K") == .q4_K_M && FileType(mix: "Q5_K_S") == .q5_K_S && FileType(mix: "q8_0") == .q8_0)
         #expect(FileType(mix: "Q7") == nil)
         #expect(FileType.writable.count == 13)
+    }
+}
+
+extension TensorTypes {
+    /// The type of a tensor whose parameters are only known by what ggml calls it.
+    func type(byName name: String, row: Int) -> StorageType {
+        let kinds: [(String, ParameterRole)] = [
+            ("attn_qkv", .queryKeyValue), ("attn_v", .value), ("attn_k", .key), ("attn_q", .query),
+            ("attn_output", .output), ("ffn_up", .up), ("ffn_gate", .gate), ("ffn_down", .down), ("output", .head),
+            ("token_embd", .tokens),
+        ]
+        let parts = name.split(separator: ".")
+        let role = kinds.first { parts[parts.count - 2].hasPrefix($0.0) }?.1 ?? .other
+        return type(of: name, role, layer: parts[0] == "blk" ? Int(parts[1]) ?? 0 : 0, row: row)
     }
 }

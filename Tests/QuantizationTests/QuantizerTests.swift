@@ -54,10 +54,10 @@ import Testing
             #expect(try gguf.metadata.integer("general.file_type") == fileType.number)
             let isQuantized = ![FileType.f32, .bf16].contains(fileType)
             #expect(try gguf.metadata.integer("general.quantization_version") == (isQuantized ? 2 : nil))
-            let types = TensorTypes(fileType, file.architecture, modelType: "llama", hasImportance: false)
+            let types = try TensorTypes(fileType, file.architecture, modelType: "llama", hasImportance: false)
             for tensor in gguf.tensors.all {
                 let expected =
-                    tensor.extents.count == 1 ? .f32 : types.type(of: tensor.name, row: tensor.extents.last ?? 0)
+                    tensor.extents.count == 1 ? .f32 : types.type(byName: tensor.name, row: tensor.extents.last ?? 0)
                 #expect(tensor.type.elementType?.rawValue == expected.rawValue, "\(tensor.name)")
             }
         }

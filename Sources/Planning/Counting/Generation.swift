@@ -25,7 +25,7 @@ extension OperationCount {
         var total = head(rows: 1)
         for stack in blueprint.stacks where stack.role == .decoder {
             for layer in stack.layers {
-                total += layer.tensors(width: stack.width).reduce(0) { $0 + products($1) }
+                total += layer.tensors.reduce(0) { $0 + products($1) }
             }
         }
         return blueprint.embeddings.reduce(total) { $0 + products($1) }
@@ -68,8 +68,8 @@ extension OperationCount {
 extension Blueprint.Attention {
     /// Multiply-adds for one new query and one token in the cache.
     var elementsPerCachedToken: Count {
-        guard case .latent(_, let rank, let rotary) = projections else { return elementsPerPair }
-        return Count(queryHeads) * Count(2 * rank + rotary)
+        guard let latent else { return elementsPerPair }
+        return Count(queryHeads) * Count(2 * latent.keyValueRank + latent.rotaryWidth)
     }
 }
 

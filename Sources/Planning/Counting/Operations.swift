@@ -64,9 +64,12 @@ public struct OperationCount: Sendable {
             let rows = blueprint.rows(ofStack: index, workload)
             add(stack.own, rows: Count(rows)) { _ in .stem }
             for layer in stack.layers {
-                add(layer.tensors(width: stack.width), rows: Count(rows), term: OperationCount.term)
+                add(layer.tensors, rows: Count(rows), term: OperationCount.term)
                 terms[.scores, default: 0] += sequences * scores(layer, rows: rows, source: Int(source))
-                terms[.elementwise, default: 0] += sequences * elementwise(layer, rows: rows, source: Int(source))
+                terms[.elementwise, default: 0] +=
+                    sequences
+                    * elementwise(
+                        layer, width: stack.width, rows: rows, source: Int(source))
             }
         }
         let last = blueprint.stacks.indices.last.map { blueprint.rows(ofStack: $0, workload) } ?? 0
@@ -111,9 +114,9 @@ public struct OperationCount: Sendable {
     }
 
     private static func term(_ tensor: ParameterTensor) -> OperationTerm {
-        switch tensor.part {
+        switch tensor.role {
         case .query, .key, .value, .queryKeyValue, .latentQuery, .latentKeyValue, .relativePositions: .queryKeyValue
-        case .attentionOutput: .attentionOutput
+        case .output: .attentionOutput
         case .router: .router
         default: .feedForward
         }
@@ -130,19 +133,19 @@ public struct OperationCount: Sendable {
         convention.attention == .fullSquare ? Count(rows) * Count(rows) : reach.seenPairs(rows: rows)
     }
 
-    private func elementwise(_ layer: Blueprint.Layer, rows: Int, source: Int) -> Count {
+    private func elementwise(_ layer: Blueprint.Layer, width: Int, rows: Int, source: Int) -> Count {
         guard convention.elementwise == .counted else { return 0 }
         let own = pairs(layer.attention.reach, rows: rows) * Count(layer.attention.queryHeads)
         let cross = layer.crossAttention.map { Count(rows) * Count(source) * Count($0.queryHeads) } ?? 0
-        let norms = layer.norms.reduce(Count(0)) { $0 + Count($1.width) * Count(rows) }
+        let norms = Count(layer.norms) * Count(width) * Count(rows)
         return 5 * (own + cross + norms)
     }
 
     /// The output projection and what stands before it.
     func head(rows: Count) -> Count {
-        let before = blueprint.head.before.reduce(Count(0)) { $0 + products($1, rows: rows, source: rows) }
-        if case .none = blueprint.head.projection { return before }
-        return before + 2 * Count(blueprint.vocabulary) * Count(blueprint.head.width) * rows
+        let own = blueprint.head.tensors.reduce(Count(0)) { $0 + products($1, rows: rows, source: rows) }
+        guard blueprint.head.projection == .tied else { return own }
+        return own + 2 * Count(blueprint.vocabulary) * Count(blueprint.head.width) * rows
     }
 }
 
@@ -171,7 +174,7 @@ extension Architecture.Reach {
     }
 
     /// Keys that the query at the end of `tokens` sees.
-    func seenKeys(tokens: Int) -> Int {
+    package func seenKeys(tokens: Int) -> Int {
         switch self {
         case .all, .past: tokens
         case .window(let size): min(tokens, size)

@@ -1,3 +1,5 @@
+public import MartletLayers
+
 /// Parameters of a model, each tensor once.
 public struct ParameterCount: Sendable {
     public let tensors: [ParameterTensor]
@@ -22,7 +24,7 @@ public struct ParameterCount: Sendable {
 
     /// The active ones without the table that tokens are looked up in; a tied table still counts, for the head multiplies by it.
     public var activeWithoutTokenTable: Quantity {
-        let table = headIsTied ? 0 : sum { $0.part == .tokenTable ? $0.elements : 0 }
+        let table = headIsTied ? 0 : sum { $0.role == .tokens ? $0.elements : 0 }
         return Quantity(
             sum(\.activeElements) - table, .parameters, .parametersActiveWithoutTable,
             [.init("active", sum(\.activeElements)), .init("token table", table)])
@@ -52,18 +54,18 @@ public struct ParameterCount: Sendable {
             [.init("vocabulary", blueprint.vocabulary), .init("width", blueprint.head.width)])
     }
 
-    /// The elements by part of the model, parts without any left out.
-    public var byPart: [(part: ParameterTensor.Part, elements: Count)] {
-        ParameterTensor.Part.allCases.compactMap { part in
-            let elements = sum { $0.part == part ? $0.elements : 0 }
-            return elements > 0 ? (part, elements) : nil
+    /// The elements by role, roles without any left out.
+    public var byRole: [(role: ParameterRole, elements: Count)] {
+        ParameterRole.allCases.compactMap { role in
+            let elements = sum { $0.role == role ? $0.elements : 0 }
+            return elements > 0 ? (role, elements) : nil
         }
     }
 
-    var headIsTied: Bool { if case .tied = blueprint.head.projection { true } else { false } }
+    var headIsTied: Bool { blueprint.headIsTied }
 
     private func isTableOrHead(_ tensor: ParameterTensor) -> Bool {
-        tensor.part == .tokenTable || (tensor.part == .head && tensor.use == .multiplied(.own))
+        tensor.role == .tokens || (tensor.role == .head && tensor.use == .multiplied(.own))
     }
 }
 

@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 /// What is asked of a model at once: so many sequences of so many tokens.
 public struct Workload: Sendable, Hashable {
     public var sequences: Int
@@ -22,11 +24,11 @@ extension Blueprint {
     }
 
     /// Rows of one sequence that cross-attention reads.
-    func sourceRows(_ workload: Workload) -> Int {
+    package func sourceRows(_ workload: Workload) -> Int {
         guard let encoder = stacks.firstIndex(where: { $0.role == .encoder }) else { return 0 }
         return rows(ofStack: encoder, workload)
     }
 
-    var hasDecoder: Bool { stacks.contains { $0.role == .decoder } }
-    var hasEncoder: Bool { stacks.contains { $0.role == .encoder } }
+    package var hasDecoder: Bool { stacks.contains { $0.role == .decoder } }
+    package var hasEncoder: Bool { stacks.contains { $0.role == .encoder } }
 }

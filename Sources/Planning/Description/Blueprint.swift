@@ -1,11 +1,10 @@
 public import MartletLayers
 
-/// What a model is made of, as far as it costs something: the planner's reading of an ``Architecture``, or of a model type
-/// that Martlet cannot run and only counts.
+/// What a model is made of, as far as it costs something: for model types that run, the parameters of the model itself with the forms of
+/// its attentions; for the others a description of their own.
 ///
-/// It says less than `Architecture` (no epsilon, no activation function) and reaches further: latent attention, shared experts,
-/// convolutional stems, picture patches, poolers. What would be an empty promise in a model that runs is here plain arithmetic,
-/// and so does not have to widen the description of what is run.
+/// It says less than ``Architecture`` (no epsilon, no activation function) and reaches further: latent attention, convolutional stems,
+/// picture patches. What would be an empty promise in a model that runs is here plain arithmetic.
 public struct Blueprint: Sendable, Hashable {
     /// The `model_type` of the configuration.
     public var modelType: String
@@ -13,25 +12,28 @@ public struct Blueprint: Sendable, Hashable {
     public var vocabulary: Int
     /// The longest sequence the model was made for; nil when its positions set no limit.
     public var context: Int?
-    /// The tables in front of the first layer.
+    /// The tables in front of the stacks.
     public var embeddings: [ParameterTensor]
     /// In the order in which they run: an encoder comes before its decoder.
     public var stacks: [Stack]
     public var head: Head
-    /// The parameters as the model that would run lists them; nil for model types that only the planner knows.
-    public var inventory: [ParameterTensor]?
+    /// What Martlet would run; nil for model types that only the planner knows.
+    package var architecture: Architecture?
 
     public init(
         modelType: String, width: Int, vocabulary: Int, context: Int?, embeddings: [ParameterTensor], stacks: [Stack],
-        head: Head, inventory: [ParameterTensor]? = nil
+        head: Head
     ) {
         (self.modelType, self.width, self.vocabulary, self.context) = (modelType, width, vocabulary, context)
-        (self.embeddings, self.stacks, self.head, self.inventory) = (embeddings, stacks, head, inventory)
+        (self.embeddings, self.stacks, self.head) = (embeddings, stacks, head)
     }
+
+    /// Every parameter of the model once, in the order in which a token meets them.
+    public var tensors: [ParameterTensor] { embeddings + stacks.flatMap(\.tensors) + head.tensors }
 
     /// A pile of layers over the same rows.
     public struct Stack: Sendable, Hashable {
-        public enum Role: String, Sendable, Hashable, Codable { case encoder, decoder }
+        public typealias Role = ParameterPlace.Stack
 
         /// How many rows a sequence has here.
         public enum Length: Sendable, Hashable {
@@ -43,68 +45,131 @@ public struct Blueprint: Sendable, Hashable {
 
         public var role: Role
         public var length: Length
+        /// The width of the residual stream.
+        public var width: Int
         /// Positions, stems and norms of the stack itself.
         public var own: [ParameterTensor]
         public var layers: [Layer]
 
-        public init(_ role: Role, length: Length = .tokens, own: [ParameterTensor] = [], layers: [Layer]) {
-            (self.role, self.length, self.own, self.layers) = (role, length, own, layers)
+        public init(
+            _ role: Role, length: Length = .tokens, width: Int, own: [ParameterTensor] = [], layers: [Layer]
+        ) {
+            (self.role, self.length, self.width, self.own, self.layers) = (role, length, width, own, layers)
+        }
+
+        /// The parameters of the stack; layers that share another's have none of their own.
+        var tensors: [ParameterTensor] {
+            own + layers.filter { $0.sharesParametersOf == nil }.flatMap(\.named)
         }
     }
 
     public struct Layer: Sendable, Hashable {
+        /// "decoder.3".
         public var name: String
         public var attention: Attention
         public var crossAttention: Attention?
         public var feedForward: FeedForward
-        /// One vector group per norm on the residual stream.
-        public var norms: [Norm]
+        /// Norms over the residual stream.
+        public var norms: Int
+        /// By their names within the layer, so that layers which are alike have equal ones.
+        public var tensors: [ParameterTensor]
         /// The index of an earlier layer whose parameters this one uses.
         public var sharesParametersOf: Int?
-        /// What does not fit the rest: bucket tables, sinks.
-        public var others: [ParameterTensor]
 
         public init(
             name: String, attention: Attention, crossAttention: Attention? = nil, feedForward: FeedForward,
-            norms: [Norm],
-            sharesParametersOf: Int? = nil, others: [ParameterTensor] = []
+            norms: Int, tensors: [ParameterTensor], sharesParametersOf: Int? = nil
         ) {
             (self.name, self.attention, self.crossAttention) = (name, attention, crossAttention)
-            (self.feedForward, self.norms) = (feedForward, norms)
-            (self.sharesParametersOf, self.others) = (sharesParametersOf, others)
+            (self.feedForward, self.norms, self.tensors) = (feedForward, norms, tensors)
+            self.sharesParametersOf = sharesParametersOf
+        }
+
+        /// The parameters by their names in the model.
+        var named: [ParameterTensor] {
+            let number = name.split(separator: ".").last.flatMap { Int($0) }
+            return tensors.map { ParameterTensor("\(name).\($0.name)", $0.shape, $0.role, $0.use, layer: number) }
         }
     }
 
-    /// A norm by what it stores.
-    public struct Norm: Sendable, Hashable {
-        public enum Vectors: Int, Sendable, Hashable {
-            case none = 0, weight, weightAndBias
-        }
-        public var name: String
-        public var width: Int
-        public var vectors: Vectors
+    /// The attention of a layer by what it computes and keeps.
+    public struct Attention: Sendable, Hashable {
+        public var queryHeads: Int
+        public var keyHeads: Int
+        /// Elements of a head that take part in a score.
+        public var headWidth: Int
+        /// Elements of a head's value.
+        public var valueWidth: Int
+        public var reach: Architecture.Reach
+        public var latent: Latent?
 
-        public init(_ name: String, _ width: Int, _ vectors: Vectors) {
-            (self.name, self.width, self.vectors) = (name, width, vectors)
+        public init(
+            queryHeads: Int, keyHeads: Int, headWidth: Int, valueWidth: Int? = nil, reach: Architecture.Reach,
+            latent: Latent? = nil
+        ) {
+            (self.queryHeads, self.keyHeads, self.headWidth) = (queryHeads, keyHeads, headWidth)
+            (self.valueWidth, self.reach, self.latent) = (valueWidth ?? headWidth, reach, latent)
+        }
+
+        init(_ form: Architecture.Attention) {
+            self.init(
+                queryHeads: form.queryHeads, keyHeads: form.keyHeads, headWidth: form.headWidth, reach: form.reach)
+        }
+
+        public var queryWidth: Int { queryHeads * headWidth }
+        public var keyWidth: Int { keyHeads * headWidth }
+        public var valuesWidth: Int { keyHeads * valueWidth }
+        public var outputWidth: Int { queryHeads * valueWidth }
+
+        /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values pass through a vector of `keyValueRank`
+        /// elements, beside which `rotaryWidth` elements of the key go unshared between heads.
+        public struct Latent: Sendable, Hashable {
+            public var queryRank: Int?
+            public var keyValueRank: Int
+            public var rotaryWidth: Int
+
+            public init(queryRank: Int?, keyValueRank: Int, rotaryWidth: Int) {
+                (self.queryRank, self.keyValueRank, self.rotaryWidth) = (queryRank, keyValueRank, rotaryWidth)
+            }
         }
     }
 
+    /// The feed-forward of a layer by the elements between its products.
+    public enum FeedForward: Sendable, Hashable {
+        /// down(f(up(x))).
+        case plain(hidden: Int)
+        /// down(f(gate(x)) · up(x)).
+        case gated(hidden: Int)
+        /// Gated feed-forwards behind a router, and one of `sharedHidden` elements that every row passes; 0 where there is none.
+        case experts(count: Int, active: Int, hidden: Int, sharedHidden: Int)
+
+        init(_ form: Architecture.FeedForward) {
+            switch form {
+            case .plain(let hidden, _, _): self = .plain(hidden: hidden)
+            case .gated(let hidden, _, _): self = .gated(hidden: hidden)
+            case .experts(let experts):
+                self = .experts(
+                    count: experts.count, active: experts.active, hidden: experts.hidden,
+                    sharedHidden: experts.shared?.hidden ?? 0)
+            }
+        }
+    }
+
+    /// What reads the last hidden states.
     public struct Head: Sendable, Hashable {
+        /// Where the projection to the vocabulary has its matrix.
         public enum Projection: Sendable, Hashable {
-            case none
-            /// A matrix of its own, to the vocabulary.
-            case own(bias: Architecture.Presence)
+            case none, own
             /// The token table once more.
-            case tied(bias: Architecture.Presence)
+            case tied
         }
         public var projection: Projection
-        /// The width the projection starts from, when it is not the model's.
+        /// The width that the projection to the vocabulary starts from.
         public var width: Int
-        /// What stands before it: BERT's transform, poolers, classifiers.
-        public var before: [ParameterTensor]
+        public var tensors: [ParameterTensor]
 
-        public init(_ projection: Projection, width: Int, before: [ParameterTensor] = []) {
-            (self.projection, self.width, self.before) = (projection, width, before)
+        public init(_ projection: Projection, width: Int, tensors: [ParameterTensor] = []) {
+            (self.projection, self.width, self.tensors) = (projection, width, tensors)
         }
     }
 }

@@ -15,8 +15,7 @@ extension DescribedModel {
         {
             self = described
         } else {
-            self.init(file.architecture, modelType: file.modelType)
-            if PlannedFamily.fused.contains(file.modelType) { blueprint.fuseProjections() }
+            try self.init(file.architecture, modelType: file.modelType)
         }
         let checkpoint = try file.checkpoint()
         var types: [String: StorageType] = [:]
@@ -24,17 +23,8 @@ extension DescribedModel {
             guard let type = checkpoint.type(entry.name).flatMap({ StorageType(rawValue: $0.rawValue) }) else {
                 continue
             }
-            types[DescribedModel.withoutExpert(entry.name)] = type
+            types[ParameterTensor.name(of: entry)] = type
         }
         storedTypes = types
-    }
-
-    /// Experts are one tensor in a description: "….experts.3.up.weight" is "….experts.up.weight".
-    private static func withoutExpert(_ name: String) -> String {
-        var steps = name.split(separator: ".")
-        guard let experts = steps.firstIndex(of: "experts"), experts + 1 < steps.count, Int(steps[experts + 1]) != nil
-        else { return name }
-        steps.remove(at: experts + 1)
-        return steps.joined(separator: ".")
     }
 }

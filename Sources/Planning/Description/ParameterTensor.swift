@@ -1,46 +1,34 @@
-/// One parameter of a model: its name, its shape, the part it plays and how often a token meets it.
+public import MartletLayers
+internal import MartletTensors
+
+/// One tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer are one tensor.
 public struct ParameterTensor: Sendable, Hashable {
     public var name: String
     /// Outermost dimension first; an empty shape is a single number.
     public var shape: [Int]
-    public var part: Part
-    public var use: Use
+    public var role: ParameterRole
+    public var use: ParameterUse
+    /// The number of the layer that it is in; nil outside of layers.
+    public var layer: Int?
 
-    public init(_ name: String, _ shape: [Int], _ part: Part, _ use: Use) {
-        (self.name, self.shape, self.part, self.use) = (name, shape, part, use)
+    public init(_ name: String, _ shape: [Int], _ role: ParameterRole, _ use: ParameterUse, layer: Int? = nil) {
+        (self.name, self.shape, self.role, self.use, self.layer) = (name, shape, role, use, layer)
     }
 
-    /// The part of the model a tensor belongs to: the rows of a report, and what llama.cpp's rules for mixed types look at.
-    public enum Part: String, Sendable, Hashable, Codable, CaseIterable {
-        case tokenTable, positionTable, segmentTable, stem
-        case query, key, value, queryKeyValue, attentionOutput
-        case latentQuery, latentKeyValue, relativePositions
-        case gate, up, gateUp, down, router
-        case norm, head, headTransform, pooler, other
+    /// A parameter of a model that runs; of a matrix of the first expert that of all of them.
+    init(_ description: ParameterDescription) {
+        var shape = description.shape.array
+        if case .routed(_, let count) = description.use { shape.insert(count, at: 0) }
+        self.init(
+            ParameterTensor.name(of: description), shape, description.role, description.use, layer: description.layer)
     }
 
-    /// What a row does with the tensor.
-    public enum Use: Sendable, Hashable {
-        /// One row of the table is copied: no arithmetic.
-        case lookedUp
-        /// Every row of `rows` is multiplied by the matrix: two operations per element.
-        case multiplied(Rows)
-        /// Added or scaled element by element: biases and norms.
-        case elementwise
-        /// The first dimension counts experts, of which each row meets `active`.
-        case routed(active: Int)
-    }
-
-    /// Which rows pass through a matrix.
-    public enum Rows: Sendable, Hashable {
-        /// Those of the stack the tensor is in.
-        case own
-        /// Those of the encoder: the keys and values of cross-attention.
-        case source
-        /// One per sequence: poolers and classifiers.
-        case perSequence
-        /// So many per sequence whatever its length: convolutions over sound, patches, relative positions.
-        case fixed(Int)
+    /// The name that an expert shares with the others of its layer: "….experts.up.weight"; of all else its own.
+    package static func name(of description: ParameterDescription) -> String {
+        guard case .routed = description.use else { return description.name }
+        var steps = description.name.split(separator: ".")
+        if let expert = steps.lastIndex(where: { Int($0) != nil }) { steps.remove(at: expert) }
+        return steps.joined(separator: ".")
     }
 
     /// The number of elements.
@@ -48,7 +36,7 @@ public struct ParameterTensor: Sendable, Hashable {
 
     /// The elements that one token meets: all but those of the experts it is not sent to.
     public var activeElements: Count {
-        guard case .routed(let active) = use, let experts = shape.first, experts > 0 else { return elements }
+        guard case .routed(let active, let experts) = use, experts > 0 else { return elements }
         return elements / Count(experts) * Count(min(active, experts))
     }
 
@@ -59,5 +47,11 @@ public struct ParameterTensor: Sendable, Hashable {
         case .routed: shape.count == 3
         case .lookedUp, .elementwise: false
         }
+    }
+
+    /// The name without the last two steps, the projection and its "weight" or "bias".
+    var module: Substring {
+        let steps = name.split(separator: ".")
+        return steps.count < 3 ? "" : name[..<steps[steps.count - 3].endIndex]
     }
 }

@@ -17,65 +17,66 @@ private func deberta(_ fields: inout ConfigurationFields) -> Blueprint {
     let positions = fields.integer("max_position_embeddings", standard: 512)
     let segments = fields.optionalInteger("type_vocab_size") ?? 0
     let biased = fields.flag("position_biased_input", standard: true)
-    let headWidth = fields.quotient(width, heads, "hidden_size over num_attention_heads")
+    let attention = Blueprint.Attention(
+        queryHeads: heads, keyHeads: heads,
+        headWidth: fields.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .all)
     let relative = fields.flag("relative_attention", standard: false)
     let rows = 2 * (fields.optionalRelative("max_relative_positions") ?? positions)
     let listed = Set((fields.list("pos_att_type") ?? []).compactMap(\.stringValue))
     let kinds = relative ? listed : []
-    let layers = (0..<fields.integer("num_hidden_layers", standard: 12)).map { index in
-        let name = "encoder.\(index).attention"
-        var others = ["queryBias", "valueBias"].map {
-            ParameterTensor("\(name).\($0)", [width], .queryKeyValue, .elementwise)
-        }
-        for (kind, matrix, bias) in [
-            ("c2p", "positionKey", Architecture.Presence.absent), ("p2c", "positionQuery", .present),
-        ]
-        where kinds.contains(kind) {
-            others += projection(
-                "\(name).\(matrix)", width, width, .relativePositions, bias: bias, rows: .fixed(rows))
-        }
-        return Blueprint.Layer(
-            name: "encoder.\(index)",
-            attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: headWidth, reach: .all, biases: .output,
-                projections: .fused, others: others),
-            feedForward: .plain(hidden: hidden, bias: .present),
-            norms: ["attention.normAfter", "feedForward.normAfter"].map { .init($0, width, .weightAndBias) })
+    var tensors = attention.tensors("attention", width: width, biased: [.output], isFused: true)
+    tensors += ["queryBias", "valueBias"].map {
+        ParameterTensor("attention.\($0)", [width], .queryKeyValue, .elementwise)
     }
-    func table(_ name: String, _ count: Int, _ part: ParameterTensor.Part) -> [ParameterTensor] {
-        count > 0 ? [ParameterTensor("\(name).weight", [count, width], part, .lookedUp)] : []
+    for (kind, matrix, bias) in [
+        ("c2p", "positionKey", Architecture.Presence.absent), ("p2c", "positionQuery", .present),
+    ]
+    where kinds.contains(kind) {
+        tensors += projection(
+            "attention.\(matrix)", width, width, .relativePositions, bias: bias, rows: .fixed(rows))
+    }
+    let feedForward = Blueprint.FeedForward.plain(hidden: hidden)
+    tensors += feedForward.tensors(width: width, bias: .present)
+    tensors += ["attention", "feedForward"].flatMap { norm("\($0).normAfter", width, .weightAndBias) }
+    let layers = (0..<fields.integer("num_hidden_layers", standard: 12)).map { index in
+        Blueprint.Layer(
+            name: "encoder.\(index)", attention: attention, feedForward: feedForward, norms: 2, tensors: tensors)
+    }
+    func table(_ name: String, _ count: Int, _ role: ParameterRole) -> [ParameterTensor] {
+        count > 0 ? [ParameterTensor("\(name).weight", [count, width], role, .lookedUp)] : []
     }
     let tables =
-        table("tokens", vocabulary, .tokenTable) + table("encoder.positions", biased ? positions : 0, .positionTable)
-        + table("encoder.segments", segments, .segmentTable)
+        table("tokens", vocabulary, .tokens) + table("encoder.positions", biased ? positions : 0, .positions)
+        + table("encoder.segments", segments, .segments)
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
-        embeddings: tables + Blueprint.Norm("inputNorm", width, .weightAndBias).tensors("encoder"),
+        embeddings: tables + norm("encoder.inputNorm", width, .weightAndBias),
         stacks: [
             .init(
-                .encoder, own: table("encoder.relative", relative ? rows : 0, .relativePositions), layers: layers)
-        ], head: debertaHead(&fields, width: width))
+                .encoder, width: width, own: table("encoder.relative", relative ? rows : 0, .relativePositions),
+                layers: layers)
+        ], head: debertaHead(&fields, vocabulary: vocabulary, width: width))
 }
 
 /// The head by the class the checkpoint was written by.
-private func debertaHead(_ fields: inout ConfigurationFields, width: Int) -> Blueprint.Head {
+private func debertaHead(_ fields: inout ConfigurationFields, vocabulary: Int, width: Int) -> Blueprint.Head {
     let name = fields.className(standard: "Model")
-    func classifier(_ rows: ParameterTensor.Rows, _ outputs: Int) -> [ParameterTensor] {
+    func classifier(_ rows: ParameterUse.Rows, _ outputs: Int) -> [ParameterTensor] {
         projection("head.classifier", outputs, width, .head, bias: .present, rows: rows)
     }
     if name.hasSuffix("ForMaskedLM") {
         let transform =
             projection("head.transform", width, width, .headTransform, bias: .present)
-            + Blueprint.Norm("norm", width, .weightAndBias).tensors("head.transform")
-        return .init(.tied(bias: .present), width: width, before: transform)
+            + norm("head.transform.norm", width, .weightAndBias)
+        return .init(.tied, vocabulary: vocabulary, width: width, bias: .present, before: transform)
     }
     if name.hasSuffix("Model") { return .init(.none, width: width) }
-    if name.hasSuffix("ForQuestionAnswering") { return .init(.none, width: width, before: classifier(.own, 2)) }
+    if name.hasSuffix("ForQuestionAnswering") { return .init(.none, width: width, tensors: classifier(.own, 2)) }
     let labels = fields.integer("num_labels", standard: 2)
-    if name.hasSuffix("ForTokenClassification") { return .init(.none, width: width, before: classifier(.own, labels)) }
+    if name.hasSuffix("ForTokenClassification") { return .init(.none, width: width, tensors: classifier(.own, labels)) }
     if name.hasSuffix("ForSequenceClassification") {
         let dense = projection("head.dense", width, width, .pooler, bias: .present, rows: .perSequence)
-        return .init(.none, width: width, before: dense + classifier(.perSequence, labels))
+        return .init(.none, width: width, tensors: dense + classifier(.perSequence, labels))
     }
     fields.problem("architectures: the head of \(name) is not described")
     return .init(.none, width: width)
@@ -93,7 +94,7 @@ extension ConfigurationFields {
 private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
     let width = fields.integer("hidden_size", standard: 768)
     let heads = fields.integer("num_attention_heads", standard: 12)
-    let hidden = fields.integer("intermediate_size", standard: 1152)
+    let feedForward = Blueprint.FeedForward.gated(hidden: fields.integer("intermediate_size", standard: 1152))
     let vocabulary = fields.integer("vocab_size", standard: 50368)
     let every = fields.integer("global_attn_every_n_layers", standard: 3)
     let window = fields.integer("local_attention", standard: 128)
@@ -102,33 +103,31 @@ private func modernBert(_ fields: inout ConfigurationFields) -> Blueprint {
         fields.problem("\(key) = true is not described")
     }
     let layers = (0..<fields.integer("num_hidden_layers", standard: 22)).map { index in
-        Blueprint.Layer(
-            name: "encoder.\(index)",
-            attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: headWidth,
-                reach: index % every == 0 ? .all : .around(window / 2), projections: .fused),
-            feedForward: .gated(hidden: hidden, bias: .absent, fused: .present),
-            norms: [
-                .init("attention.normBefore", width, index == 0 ? .none : .weight),
-                .init("feedForward.normBefore", width, .weight),
-            ])
+        let attention = Blueprint.Attention(
+            queryHeads: heads, keyHeads: heads, headWidth: headWidth,
+            reach: index % every == 0 ? .all : .around(window / 2))
+        return Blueprint.Layer(
+            name: "encoder.\(index)", attention: attention, feedForward: feedForward, norms: 2,
+            tensors: attention.tensors("attention", width: width, isFused: true)
+                + feedForward.tensors(width: width, isFused: true)
+                + norm("attention.normBefore", width, index == 0 ? .none : .weight)
+                + norm("feedForward.normBefore", width, .weight))
     }
     let name = fields.className(standard: "Model")
     var head = Blueprint.Head(.none, width: width)
     if name.hasSuffix("ForMaskedLM") {
-        head.projection = .tied(bias: fields.presence(fields.flag("decoder_bias", standard: true)))
-        head.before =
-            projection("head.transform", width, width, .headTransform)
-            + Blueprint.Norm("norm", width, .weight).tensors("head")
+        head = .init(
+            .tied, vocabulary: vocabulary, width: width,
+            bias: fields.presence(fields.flag("decoder_bias", standard: true)),
+            before: projection("head.transform", width, width, .headTransform) + norm("head.norm", width, .weight))
     } else if !name.hasSuffix("Model") {
         fields.problem("architectures: the head of \(name) is not described")
     }
-    let table = ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)
+    let table = ParameterTensor("tokens.weight", [vocabulary, width], .tokens, .lookedUp)
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary,
         context: fields.integer("max_position_embeddings", standard: 8192),
-        embeddings: [table] + Blueprint.Norm("norm", width, .weight).tensors("embedding"),
-        stacks: [
-            .init(.encoder, own: Blueprint.Norm("outputNorm", width, .weight).tensors("encoder"), layers: layers)
-        ], head: head)
+        embeddings: [table] + norm("embedding.norm", width, .weight),
+        stacks: [.init(.encoder, width: width, own: norm("encoder.outputNorm", width, .weight), layers: layers)],
+        head: head)
 }

@@ -6,16 +6,16 @@ let pictureFamilies: [PlannedFamily] = [
         let tower = PictureTower(&fields, patch: 16)
         let width = tower.width
         let name = fields.className(standard: "Model")
-        var head = Blueprint.Head(.none, width: width)
-        if name.hasSuffix("ForImageClassification") {
-            let labels = fields.integer("num_labels", standard: 2)
-            head.before = projection("head.classifier", labels, width, .head, bias: .present, rows: .perSequence)
-        } else {
-            head.before = projection("pooler", width, width, .pooler, bias: .present, rows: .perSequence)
-        }
+        let head =
+            name.hasSuffix("ForImageClassification")
+            ? projection(
+                "head.classifier", fields.integer("num_labels", standard: 2), width, .head, bias: .present,
+                rows: .perSequence)
+            : projection("pooler", width, width, .pooler, bias: .present, rows: .perSequence)
         return Blueprint(
             modelType: fields.modelType, width: width, vocabulary: 0, context: nil, embeddings: [],
-            stacks: [tower.stack(patchBias: .present, norms: ["outputNorm"])], head: head)
+            stacks: [tower.stack(patchBias: .present, norms: ["outputNorm"])],
+            head: .init(.none, width: width, tensors: head))
     },
     PlannedFamily("clip") { fields in clip(&fields) },
 ]
@@ -26,6 +26,7 @@ private struct PictureTower {
     var layers: Int
     var hidden: Int
     var attention: Blueprint.Attention
+    var biased: Set<ParameterRole>
     var patch: Int
     var channels: Int
     var patches: Int
@@ -42,32 +43,37 @@ private struct PictureTower {
         let heads = fields.integer("num_attention_heads", standard: 12)
         attention = .init(
             queryHeads: heads, keyHeads: heads,
-            headWidth: fields.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .all,
-            biases: fields.flag("qkv_bias", standard: true) ? .all : .output)
+            headWidth: fields.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .all)
+        biased = fields.flag("qkv_bias", standard: true) ? [.query, .key, .value, .output] : [.output]
     }
 
     func stack(patchBias: Architecture.Presence, norms: [String]) -> Blueprint.Stack {
         var own = [
             ParameterTensor("vision.whole", [width], .other, .elementwise),
-            ParameterTensor("vision.positions.weight", [patches + 1, width], .positionTable, .lookedUp),
+            ParameterTensor("vision.positions.weight", [patches + 1, width], .positions, .lookedUp),
             ParameterTensor(
                 "vision.patches.weight", [width, channels, patch, patch], .stem, .multiplied(.fixed(patches))),
         ]
         if patchBias == .present { own.append(ParameterTensor("vision.patches.bias", [width], .stem, .elementwise)) }
-        own += norms.flatMap { Blueprint.Norm($0, width, .weightAndBias).tensors("vision") }
+        own += norms.flatMap { norm("vision.\($0)", width, .weightAndBias) }
         return .init(
-            .encoder, length: .fixed(patches + 1), own: own,
-            layers: pictureLayers("vision", layers, width: width, attention: attention, hidden: hidden))
+            .encoder, length: .fixed(patches + 1), width: width, own: own,
+            layers: pictureLayers("vision", layers, width: width, attention, biased, hidden: hidden))
     }
 }
 
 private func pictureLayers(
-    _ tower: String, _ count: Int, width: Int, attention: Blueprint.Attention, hidden: Int
+    _ tower: String, _ count: Int, width: Int, _ attention: Blueprint.Attention, _ biased: Set<ParameterRole>,
+    hidden: Int
 ) -> [Blueprint.Layer] {
-    (0..<count).map { index in
+    let feedForward = Blueprint.FeedForward.plain(hidden: hidden)
+    let tensors =
+        attention.tensors("attention", width: width, biased: biased)
+        + feedForward.tensors(width: width, bias: .present)
+        + ["attention", "feedForward"].flatMap { norm("\($0).normBefore", width, .weightAndBias) }
+    return (0..<count).map { index in
         Blueprint.Layer(
-            name: "\(tower).\(index)", attention: attention, feedForward: .plain(hidden: hidden, bias: .present),
-            norms: ["attention.normBefore", "feedForward.normBefore"].map { .init($0, width, .weightAndBias) })
+            name: "\(tower).\(index)", attention: attention, feedForward: feedForward, norms: 2, tensors: tensors)
     }
 }
 
@@ -80,10 +86,10 @@ private func clip(_ fields: inout ConfigurationFields) -> Blueprint {
     let positions = text.integer("max_position_embeddings", standard: 77)
     let attention = Blueprint.Attention(
         queryHeads: heads, keyHeads: heads,
-        headWidth: text.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .past, biases: .all)
+        headWidth: text.quotient(width, heads, "hidden_size over num_attention_heads"), reach: .past)
     let layers = pictureLayers(
-        "text", text.integer("num_hidden_layers", standard: 12), width: width, attention: attention,
-        hidden: text.integer("intermediate_size", standard: 2048))
+        "text", text.integer("num_hidden_layers", standard: 12), width: width, attention,
+        [.query, .key, .value, .output], hidden: text.integer("intermediate_size", standard: 2048))
     fields.absorb(text, from: "text_config")
 
     var vision = fields.nested("vision_config")
@@ -98,12 +104,12 @@ private func clip(_ fields: inout ConfigurationFields) -> Blueprint {
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
         embeddings: [
-            ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp),
-            ParameterTensor("decoder.positions.weight", [positions, width], .positionTable, .lookedUp),
+            ParameterTensor("tokens.weight", [vocabulary, width], .tokens, .lookedUp),
+            ParameterTensor("decoder.positions.weight", [positions, width], .positions, .lookedUp),
         ],
         stacks: [
             .init(
-                .encoder, own: Blueprint.Norm("outputNorm", width, .weightAndBias).tensors("text"), layers: layers),
+                .encoder, width: width, own: norm("text.outputNorm", width, .weightAndBias), layers: layers),
             tower.stack(patchBias: .absent, norms: ["inputNorm", "outputNorm"]),
-        ], head: .init(.none, width: width, before: head))
+        ], head: .init(.none, width: width, tensors: head))
 }

@@ -11,7 +11,7 @@ public struct DescribedModel: Sendable, Hashable {
     /// Fields of the configuration that had no part in the plan.
     public var ignored: [String]
     /// What Martlet would run; nil for model types that it only counts.
-    package var architecture: Architecture?
+    package var architecture: Architecture? { blueprint.architecture }
     /// How a file keeps each parameter, where there is a file.
     package var storedTypes: [String: StorageType]?
 
@@ -20,9 +20,10 @@ public struct DescribedModel: Sendable, Hashable {
     }
 
     /// A model that was opened already.
-    package init(_ architecture: Architecture, modelType: String) {
-        self.init(blueprint: Blueprint(architecture, modelType: modelType))
-        self.architecture = architecture
+    ///
+    /// - Throws: ``PlanningError/impossible(_:)`` for a description that says more than can be run.
+    package init(_ architecture: Architecture, modelType: String) throws(PlanningError) {
+        self.init(blueprint: try Blueprint(architecture, modelType: modelType))
     }
 }
 
@@ -39,17 +40,13 @@ struct PlannedFamily: Sendable {
 
     /// Model types that are planned and not run.
     static let described: [PlannedFamily] =
-        gptFamilies + llamaFamilies + laterLlamaFamilies + mixtureFamilies + encoderFamilies + [whisperFamily]
-        + pictureFamilies
+        mixtureFamilies + encoderFamilies + [whisperFamily] + pictureFamilies
 
     /// Model types that Martlet runs: their description is the one that runs, and their parameters are those of the model itself.
     static let runnable = Families.all.flatMap { $0.modelTypes }.filter { !notConfigured.contains($0) }
 
     /// Formats that go by a name of their own and keep no `config.json`.
     private static let notConfigured = ["ctranslate2"]
-
-    /// Of those, the decoders whose files keep queries, keys and values in one tensor.
-    static let fused = ["bloom", "falcon", "gpt2", "gpt_neox", "phi3"]
 
     /// Every model type that can be planned, in alphabetical order.
     static var knownModelTypes: [String] { (described.flatMap(\.modelTypes) + runnable).sorted() }
@@ -106,26 +103,16 @@ extension DescribedModel {
             throw .configuration(
                 modelType: modelType, problems: error.offences + DescribedModel.told(defaults: reader.absentKeys))
         }
-        var blueprint = Blueprint(architecture, modelType: modelType)
-        if PlannedFamily.fused.contains(modelType) { blueprint.fuseProjections() }
+        var blueprint = try Blueprint(architecture, modelType: modelType)
         blueprint.restrict(toClass: object["architectures"]?[0]?.stringValue)
         self.init(blueprint: blueprint, defaulted: reader.absentKeys)
-        self.architecture = architecture
     }
 }
 
 extension Blueprint {
-    /// Has files keep queries, keys and values in one tensor; the inventory stays the model's own.
-    mutating func fuseProjections() {
-        for stack in stacks.indices {
-            for layer in stacks[stack].layers.indices { stacks[stack].layers[layer].attention.projections = .fused }
-        }
-    }
-
     /// Leaves the head out when the checkpoint was written by a class without one.
-    mutating func restrict(toClass name: String?) {
+    fileprivate mutating func restrict(toClass name: String?) {
         guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel"), hasDecoder else { return }
-        head = Head(.none, width: head.width)
-        inventory = inventory?.filter { $0.part != .head }
+        head = Head(.none, width: head.width, tensors: head.tensors.filter { $0.role != .head })
     }
 }

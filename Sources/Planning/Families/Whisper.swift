@@ -6,32 +6,37 @@ let whisperFamily = PlannedFamily("whisper") { fields in whisper(&fields) }
 /// One layer per index, with cross-attention in decoders.
 private func layers(
     _ role: Blueprint.Stack.Role, _ count: Int, width: Int, attention: Blueprint.Attention,
-    feedForward: Blueprint.FeedForward, vectors: Blueprint.Norm.Vectors
+    feedForward: Blueprint.FeedForward
 ) -> [Blueprint.Layer] {
-    let names =
-        role == .decoder
-        ? ["attention.normBefore", "crossAttention.normBefore", "feedForward.normBefore"]
-        : ["attention.normBefore", "feedForward.normBefore"]
+    let biased: Set<ParameterRole> = [.query, .value, .output]
+    var attention = attention
+    attention.reach = role == .decoder ? .past : .all
+    var cross = attention
+    cross.reach = .all
+    var sublayers = ["attention", "feedForward"]
+    var tensors =
+        attention.tensors("attention", width: width, biased: biased) + feedForward.tensors(width: width, bias: .present)
+    if role == .decoder {
+        sublayers.append("crossAttention")
+        tensors += cross.tensors("crossAttention", width: width, biased: biased, keysOf: .source)
+    }
+    tensors += sublayers.flatMap { norm("\($0).normBefore", width, .weightAndBias) }
     return (0..<count).map { index in
-        var attention = attention
-        attention.reach = role == .decoder ? .past : .all
-        var cross = attention
-        cross.reach = .all
-        return Blueprint.Layer(
+        Blueprint.Layer(
             name: "\(role.rawValue).\(index)", attention: attention,
-            crossAttention: role == .decoder ? cross : nil,
-            feedForward: feedForward, norms: names.map { .init($0, width, vectors) })
+            crossAttention: role == .decoder ? cross : nil, feedForward: feedForward, norms: sublayers.count,
+            tensors: tensors)
     }
 }
 
 /// The head of a sequence-to-sequence model of this class.
-private func sequenceHead(_ fields: inout ConfigurationFields, width: Int, tied: Bool) -> Blueprint.Head {
+private func sequenceHead(_ fields: inout ConfigurationFields, width: Int) -> Blueprint.Head {
     let name = fields.className(standard: "ForConditionalGeneration")
     if name.hasSuffix("Model") { return .init(.none, width: width) }
     if !name.hasSuffix("ForConditionalGeneration") {
         fields.problem("architectures: the head of \(name) is not described")
     }
-    return .init(tied ? .tied(bias: .absent) : .own(bias: .absent), width: width)
+    return .init(.tied, width: width)
 }
 
 private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
@@ -46,15 +51,12 @@ private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
         let heads = fields.integer("\(role.rawValue)_attention_heads", standard: 6)
         let attention = Blueprint.Attention(
             queryHeads: heads, keyHeads: heads, headWidth: fields.quotient(width, heads, "d_model over heads"),
-            reach: .all,
-            biases: [.query, .value, .output])
+            reach: .all)
         return .init(
-            role, length: length,
-            own: own + Blueprint.Norm("outputNorm", width, .weightAndBias).tensors(role.rawValue),
+            role, length: length, width: width, own: own + norm("\(role.rawValue).outputNorm", width, .weightAndBias),
             layers: layers(
                 role, fields.integer("\(role.rawValue)_layers", standard: 4), width: width, attention: attention,
-                feedForward: .plain(hidden: fields.integer("\(role.rawValue)_ffn_dim", standard: 1536), bias: .present),
-                vectors: .weightAndBias))
+                feedForward: .plain(hidden: fields.integer("\(role.rawValue)_ffn_dim", standard: 1536))))
     }
     func convolution(_ name: String, _ inputs: Int, rows: Int) -> [ParameterTensor] {
         [
@@ -64,11 +66,11 @@ private func whisper(_ fields: inout ConfigurationFields) -> Blueprint {
     }
     let sound =
         convolution("convolution1", bands, rows: 2 * frames) + convolution("convolution2", width, rows: frames)
-        + [ParameterTensor("encoder.positions.weight", [frames, width], .positionTable, .lookedUp)]
-    let text = [ParameterTensor("decoder.positions.weight", [positions, width], .positionTable, .lookedUp)]
+        + [ParameterTensor("encoder.positions.weight", [frames, width], .positions, .lookedUp)]
+    let text = [ParameterTensor("decoder.positions.weight", [positions, width], .positions, .lookedUp)]
     return Blueprint(
         modelType: fields.modelType, width: width, vocabulary: vocabulary, context: positions,
-        embeddings: [ParameterTensor("tokens.weight", [vocabulary, width], .tokenTable, .lookedUp)],
+        embeddings: [ParameterTensor("tokens.weight", [vocabulary, width], .tokens, .lookedUp)],
         stacks: [stack(.encoder, own: sound, .fixed(frames)), stack(.decoder, own: text, .tokens)],
-        head: sequenceHead(&fields, width: width, tied: true))
+        head: sequenceHead(&fields, width: width))
 }

@@ -44,7 +44,7 @@ public struct Activations: Sendable, Hashable {
         let mask = dropout == .present ? Double(width) : 0
         var bytes = RowBytes()
         bytes.input = e * Double(width)
-        bytes.between = e * Double(layer.norms.reduce(0) { $0 + $1.width })
+        bytes.between = e * Double(layer.norms * width)
         for (attention, keys) in [(layer.attention, keys)] + (layer.crossAttention.map { [($0, sourceKeys)] } ?? []) {
             bytes.between += e * Double(width) + mask
             bytes.inside += e * inner(attention)
@@ -59,9 +59,9 @@ public struct Activations: Sendable, Hashable {
     /// Elements per row between the projections of an attention.
     private func inner(_ attention: Blueprint.Attention) -> Double {
         let own = attention.queryWidth + attention.keyWidth + attention.valuesWidth + attention.outputWidth
-        guard case .latent(let queryRank, let rank, let rotary) = attention.projections else { return Double(own) }
+        guard let latent = attention.latent else { return Double(own) }
         // Both sides of the norms over the latent vectors, besides.
-        return Double(own + 2 * (queryRank ?? 0) + 2 * rank + rotary)
+        return Double(own + 2 * (latent.queryRank ?? 0) + 2 * latent.keyValueRank + latent.rotaryWidth)
     }
 
     private func scoreBytes(_ attention: Blueprint.Attention, keys: Int) -> Double {
@@ -74,11 +74,11 @@ public struct Activations: Sendable, Hashable {
     /// Elements per row inside a feed-forward: in and out of the activation, both factors of a gate.
     private func hidden(_ feedForward: Blueprint.FeedForward, width: Int) -> Double {
         switch feedForward {
-        case .plain(let hidden, _): return 2 * Double(hidden)
-        case .gated(let hidden, _, _): return 4 * Double(hidden)
-        case .experts(let experts):
-            let routed = Double(experts.active) * (4 * Double(experts.hidden) + Double(width))
-            return routed + 4 * Double(experts.sharedHidden) + 2 * Double(experts.count)
+        case .plain(let hidden): return 2 * Double(hidden)
+        case .gated(let hidden): return 4 * Double(hidden)
+        case .experts(let count, let active, let hidden, let sharedHidden):
+            let routed = Double(active) * (4 * Double(hidden) + Double(width))
+            return routed + 4 * Double(sharedHidden) + 2 * Double(count)
         }
     }
 

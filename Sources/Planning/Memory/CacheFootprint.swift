@@ -41,7 +41,7 @@ public struct CacheLayout: Sendable, Hashable {
 }
 
 /// Bytes of keys and values.
-public struct KeyValueCache: Sendable {
+public struct CacheFootprint: Sendable {
     let blueprint: Blueprint
     let layout: CacheLayout
 
@@ -91,8 +91,8 @@ public struct KeyValueCache: Sendable {
     /// Key and value of one token in one layer, each a row of its own.
     func tokenBytes(_ attention: Blueprint.Attention) -> Count {
         let heads = layout.heads == .stored ? attention.keyHeads : attention.queryHeads
-        if case .latent(_, let rank, let rotary) = attention.projections, layout.latent == .compressed {
-            return layout.type.bytes(Count(rank + rotary))
+        if let latent = attention.latent, layout.latent == .compressed {
+            return layout.type.bytes(Count(latent.keyValueRank + latent.rotaryWidth))
         }
         return layout.type.bytes(Count(heads * attention.headWidth))
             + layout.type.bytes(Count(heads * attention.valueWidth))
@@ -101,8 +101,8 @@ public struct KeyValueCache: Sendable {
     private var inputs: [Quantity.Input] {
         guard let attention = decoderLayers.first?.attention else { return [.init("decoder layers", 0)] }
         var inputs: [Quantity.Input] = [.init("layers", decoderLayers.count)]
-        if case .latent(_, let rank, let rotary) = attention.projections, layout.latent == .compressed {
-            inputs += [.init("latent width", rank), .init("rotary width", rotary)]
+        if let latent = attention.latent, layout.latent == .compressed {
+            inputs += [.init("latent width", latent.keyValueRank), .init("rotary width", latent.rotaryWidth)]
         } else {
             inputs += [.init("key heads", attention.keyHeads), .init("head width", attention.headWidth)]
         }

@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 /// The parameters of a model, summed by how a layout treats them, with the bytes of their states: what a search over layouts
 /// needs of a model, computed once.
 struct ParameterGroups: Sendable {
@@ -26,19 +28,19 @@ struct ParameterGroups: Sendable {
     private(set) var layers: [Group]
     let layerCount: Int
 
-    init(_ blueprint: Blueprint, recipe: TrainingMemory.Recipe) {
+    init(_ blueprint: Blueprint, recipe: TrainingFootprint.Recipe) {
         let empty = Array(repeating: Group(), count: Splitting.allCases.count)
         (outside, head, layers) = (empty, empty, empty)
         layerCount = blueprint.stacks.reduce(0) { $0 + $1.layers.count }
         for tensor in blueprint.embeddings + blueprint.stacks.flatMap(\.own) {
             outside[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
         }
-        for tensor in blueprint.head.tensors(vocabulary: blueprint.vocabulary) {
+        for tensor in blueprint.head.tensors {
             head[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
         }
         for stack in blueprint.stacks {
             for layer in stack.layers where layer.sharesParametersOf == nil {
-                for tensor in layer.tensors(width: stack.width) {
+                for tensor in layer.tensors {
                     layers[ParameterGroups.splitting(tensor).rawValue].add(tensor, recipe)
                 }
             }
@@ -49,14 +51,14 @@ struct ParameterGroups: Sendable {
         switch tensor.use {
         case .elementwise: .everywhere
         case .routed: .experts
-        case .lookedUp: tensor.part == .tokenTable ? .tensor : .everywhere
-        case .multiplied: tensor.part == .router ? .everywhere : .tensor
+        case .lookedUp: tensor.role == .tokens ? .tensor : .everywhere
+        case .multiplied: tensor.role == .router ? .everywhere : .tensor
         }
     }
 }
 
 extension ParameterGroups.Group {
-    mutating func add(_ tensor: ParameterTensor, _ recipe: TrainingMemory.Recipe) {
+    mutating func add(_ tensor: ParameterTensor, _ recipe: TrainingFootprint.Recipe) {
         let elements = Double(tensor.elements)
         parameters += elements
         guard let adapters = recipe.adapters else {
@@ -67,7 +69,7 @@ extension ParameterGroups.Group {
             return
         }
         weights += Double(Blueprint.storageType(of: tensor, wanted: adapters.base).bytes(tensor.elements))
-        guard adapters.parts.contains(tensor.part), tensor.isMatrix else { return }
+        guard adapters.roles.contains(tensor.role), tensor.isMatrix else { return }
         let added = Double(adapters.parameters(of: tensor))
         trained += added
         weights += added * Double(recipe.precision.weights)

@@ -67,6 +67,45 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
     /// The type called `name`, in any case.
     public init?(named name: String) { self.init(rawValue: name.uppercased()) }
 
+    /// `general.file_type`, as llama.cpp numbers them; nil for those that hold types which cannot be written here.
+    package var number: Int? {
+        switch self {
+        case .f32: 0
+        case .f16: 1
+        case .q4_0: 2
+        case .q4_1: 3
+        case .q8_0: 7
+        case .q5_0: 8
+        case .q5_1: 9
+        case .q4_K_S: 14
+        case .q4_K_M: 15
+        case .q5_K_S: 16
+        case .q5_K_M: 17
+        case .q6_K: 18
+        case .bf16: 32
+        default: nil
+        }
+    }
+
+    /// Those that can be written.
+    public static var writable: [FileType] { allCases.filter { $0.number != nil } }
+
+    /// Of those that can be written the ones worth having, from the most bits to the fewest: nothing is recommended that cannot be made.
+    public static var recommended: [FileType] {
+        let byBits: [FileType] = [
+            .f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K,
+        ]
+        return byBits.filter { $0.number != nil }
+    }
+
+    /// The mix called `name` in any case; a bare K-quant is its middle mix, as in llama.cpp.
+    public init?(mix name: String) {
+        switch name.uppercased() {
+        case "Q3_K", "Q4_K", "Q5_K": self.init(named: name + "_M")
+        default: self.init(named: name)
+        }
+    }
+
     var isVerySmall: Bool {
         [.iq2_XXS, .iq2_XS, .iq2_S, .iq2_M, .iq1_S, .iq1_M].contains(self)
     }

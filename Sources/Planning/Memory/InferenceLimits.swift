@@ -38,9 +38,7 @@ public struct InferenceLimits: Sendable {
     public static func bestQuantization(
         _ blueprint: Blueprint, workload: Workload, cache: CacheLayout = CacheLayout(), budget: Count,
         program: Count = 0,
-        candidates: [FileType] = [
-            .f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K,
-        ]
+        candidates: [FileType] = FileType.recommended
     ) throws(PlanningError) -> (type: FileType, memory: InferenceMemory)? {
         for type in candidates {
             let memory = try InferenceMemory(

@@ -21,7 +21,7 @@ public struct InferenceMemory: Sendable {
     ) throws(PlanningError) {
         let rows = max(1, rowsAtOnce ?? min(workload.tokens * workload.sequences, 512))
         self.weights = try blueprint.weightBytes(weights)
-        cache = KeyValueCache(blueprint, layout: layout).bytes(workload)
+        cache = CacheFootprint(blueprint, layout: layout).bytes(workload)
         buffers = InferenceMemory.buffers(blueprint, rows: rows)
         let logitRows = Count(max(workload.sequences, 1))
         logits = Quantity(
@@ -54,9 +54,9 @@ public struct InferenceMemory: Sendable {
                 let attention = layer.attention
                 let hidden: Int
                 switch layer.feedForward {
-                case .plain(let width, _): hidden = width
-                case .gated(let width, _, _): hidden = 2 * width
-                case .experts(let experts): hidden = 2 * (experts.active * experts.hidden + experts.sharedHidden)
+                case .plain(let width): hidden = width
+                case .gated(let width): hidden = 2 * width
+                case .experts(_, let active, let width, let shared): hidden = 2 * (active * width + shared)
                 }
                 return max(
                     attention.queryWidth + attention.keyWidth + attention.valuesWidth + attention.outputWidth, hidden)
@@ -72,5 +72,5 @@ public struct InferenceMemory: Sendable {
 }
 
 extension Blueprint {
-    var headIsAbsent: Bool { if case .none = head.projection { true } else { false } }
+    var headIsAbsent: Bool { head.projection == .none }
 }

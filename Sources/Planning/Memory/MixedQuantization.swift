@@ -1,3 +1,5 @@
+package import MartletLayers
+
 /// Chooses the block format of each tensor as llama.cpp does, before any file exists.
 ///
 /// Source: `llama_tensor_get_type` of llama.cpp (2025); verified against the sizes that its quantize table and published files
@@ -25,33 +27,32 @@ package struct MixedQuantization {
         isSeventyBillion = layers == 80 && (groups > 1 || modelType == "qwen2")
     }
 
-    init(_ blueprint: Blueprint, _ fileType: FileType) {
+    /// The rules for a model, by the numbers of its layers, heads and experts.
+    package init(_ blueprint: Blueprint, _ fileType: FileType, hasImportance: Bool = false) {
         let layers = blueprint.stacks.flatMap(\.layers)
         let attention = layers.first?.attention
         let experts =
             layers.lazy.compactMap { layer in
-                if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+                if case .experts(let count, _, _, _) = layer.feedForward { count } else { nil }
             }.first ?? 0
-        var headIsTied = false
-        if case .tied = blueprint.head.projection { headIsTied = true }
         self.init(
             fileType, modelType: blueprint.modelType, layers: layers.count,
             groups: attention.map { $0.queryHeads / max($0.keyHeads, 1) } ?? 1, experts: experts,
-            headIsTied: headIsTied, hasImportance: false)
+            headIsTied: blueprint.headIsTied, hasImportance: hasImportance)
     }
 
-    /// The format of a tensor; `layer` counts the tensors of its part before it.
-    func type(of tensor: ParameterTensor, layer: Int) -> StorageType {
-        let matrix = tensor.isMatrix || tensor.part == .tokenTable
+    /// The format of a tensor of a file.
+    func type(of tensor: ParameterTensor) -> StorageType {
+        let matrix = tensor.isMatrix || tensor.role == .tokens
         guard matrix, tensor.shape.count >= 2 else { return .f32 }
-        if [.router, .positionTable, .segmentTable, .relativePositions].contains(tensor.part) { return .f32 }
-        return type(of: tensor.part, layer: layer, row: tensor.shape.last ?? 1)
+        if [.router, .positions, .segments, .relativePositions].contains(tensor.role) { return .f32 }
+        return type(of: tensor.role, layer: tensor.layer ?? 0, row: tensor.shape.last ?? 1)
     }
 
-    /// The same for a matrix of which only its part and the length of its rows is known.
-    package func type(of part: ParameterTensor.Part, layer: Int, row: Int) -> StorageType {
+    /// The format of a matrix by its role, the number of its layer and the length of its rows.
+    package func type(of role: ParameterRole, layer: Int, row: Int) -> StorageType {
         if fileType.base.blockElements == 1 { return fileType.base }
-        return fitting(wanted(part, layer), row: row)
+        return fitting(wanted(role, layer), row: row)
     }
 
     /// A format whose blocks divide the row, where the wanted one's do not.
@@ -68,15 +69,15 @@ package struct MixedQuantization {
         return row % second.blockElements == 0 ? second : .f16
     }
 
-    private func wanted(_ part: ParameterTensor.Part, _ layer: Int) -> StorageType {
-        switch part {
+    private func wanted(_ role: ParameterRole, _ layer: Int) -> StorageType {
+        switch role {
         case .head: outputType
-        case .tokenTable: headIsTied ? outputType : tableType
-        case .value: valueType(layer)
+        case .tokens: headIsTied ? outputType : tableType
+        // Query, key and value in one matrix are treated as values.
+        case .value, .queryKeyValue: valueType(layer)
         case .key: experts == 8 ? .q8_0 : queryKeyType
         case .query: queryKeyType
-        case .queryKeyValue: fusedType
-        case .attentionOutput: attentionOutputType
+        case .output: attentionOutputType
         case .down: downType(layer)
         case .gate, .up, .gateUp:
             fileType == .iq3_XS && layer >= layers / 8 && layer < 7 * layers / 8 ? .iq3_XXS : fileType.base
@@ -131,15 +132,6 @@ package struct MixedQuantization {
         switch fileType {
         case .iq3_XS: .iq3_XXS
         case .iq3_XXS: .iq2_S
-        default: fileType.base
-        }
-    }
-
-    private var fusedType: StorageType {
-        switch fileType {
-        case .q3_K_M, .q3_K_L, .iq3_M: .q4_K
-        case .q4_K_M: .q5_K
-        case .q5_K_M: .q6_K
         default: fileType.base
         }
     }

@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 /// What an optimizer keeps of every parameter, in bytes.
 public enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
     case adam, adam8bit, sgd, momentum, lion, adafactor, muon
@@ -18,7 +20,7 @@ public enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
             let outer = tensor.shape.dropLast(2).reduce(Count(1)) { $0 * Count($1) }
             return 4 * (rows + outer * Count(columns))
         // One momentum for hidden matrices, Adam for the rest (K. Jordan 2024).
-        case .muon: return tensor.isMatrix && tensor.part != .head ? 4 * elements : 8 * elements
+        case .muon: return tensor.isMatrix && tensor.role != .head ? 4 * elements : 8 * elements
         }
     }
 }

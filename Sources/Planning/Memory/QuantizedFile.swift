@@ -1,7 +1,13 @@
+package import MartletLayers
+internal import MartletModels
+internal import MartletTensors
+
 /// A GGUF file that need not exist yet: each tensor with its format and bytes.
 public struct QuantizedFile: Sendable {
     public struct Entry: Sendable, Hashable {
         public let tensor: ParameterTensor
+        /// The model's parameters that the tensor holds; the experts of a layer are one.
+        public let parameters: [String]
         public let type: StorageType
         public let bytes: Count
     }
@@ -9,8 +15,6 @@ public struct QuantizedFile: Sendable {
     public let fileType: FileType
     public let entries: [Entry]
 
-    /// Tensors are those that files hold, which may keep together what the model keeps apart.
-    ///
     /// - Throws: ``PlanningError/impossible(_:)`` for model types that llama.cpp's rules do not cover.
     public init(_ blueprint: Blueprint, fileType: FileType) throws(PlanningError) {
         guard !blueprint.stacks.contains(where: { $0.length != .tokens }) else {
@@ -18,13 +22,10 @@ public struct QuantizedFile: Sendable {
                 "\(blueprint.modelType) has no GGUF layout that the planner knows: it reads pictures or sound")
         }
         let rules = MixedQuantization(blueprint, fileType)
-        var seen: [ParameterTensor.Part: Int] = [:]
         self.fileType = fileType
-        entries = blueprint.derivedTensors.map { tensor in
-            let layer = seen[tensor.part, default: 0]
-            if tensor.isMatrix { seen[tensor.part] = layer + 1 }
-            let type = rules.type(of: tensor, layer: layer)
-            return Entry(tensor: tensor, type: type, bytes: type.bytes(tensor.elements))
+        entries = blueprint.fileTensors.map { tensor, parameters in
+            let type = rules.type(of: tensor)
+            return Entry(tensor: tensor, parameters: parameters, type: type, bytes: type.bytes(tensor.elements))
         }
     }
 
@@ -43,6 +44,46 @@ public struct QuantizedFile: Sendable {
             Formula(
                 "quantization.bits_per_weight", "8 · tensor bytes / elements", convention: FormulaConvention.mixed,
                 source: "llama.cpp"), [.init("tensor bytes", bytes), .init("elements", elements)])
+    }
+}
+
+extension Blueprint {
+    /// The tensors of a GGUF with the parameters that each holds: as our own writer lays them out where it writes the model type, else one
+    /// for each parameter.
+    fileprivate var fileTensors: [(ParameterTensor, parameters: [String])] {
+        guard let architecture, let contents = try? ModelExport.ggufContents(architecture, modelType: modelType) else {
+            return tensors.map { ($0, [$0.name]) }
+        }
+        return contents.filter { $0.parts[0].fill != .constant }.map { content in
+            var names: [String] = []
+            for part in content.parts {
+                let name = ParameterTensor.name(of: part)
+                if names.last != name { names.append(name) }
+            }
+            let part = content.parts[0]
+            return (
+                ParameterTensor(
+                    content.name, content.shape.array, ParameterRole(of: content.parts), part.use, layer: part.layer),
+                names
+            )
+        }
+    }
+}
+
+extension ParameterRole {
+    /// The role of a tensor that holds these parameters.
+    package init(of parts: [ParameterDescription]) {
+        let roles = Set(parts.map(\.role))
+        self =
+            if roles.count == 1, let only = roles.first {
+                only
+            } else if roles.isSubset(of: [.query, .key, .value]) {
+                .queryKeyValue
+            } else if roles.isSubset(of: [.gate, .up]) {
+                .gateUp
+            } else {
+                .other
+            }
     }
 }
 

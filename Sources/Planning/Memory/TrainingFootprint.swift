@@ -1,15 +1,17 @@
+public import MartletLayers
+
 /// Low-rank adapters beside frozen matrices (LoRA, arXiv:2106.09685).
 public struct Adapters: Sendable, Hashable {
     public var rank: Int
-    /// The parts of the model that get them.
-    public var parts: Set<ParameterTensor.Part>
+    /// The roles of the matrices that get them.
+    public var roles: Set<ParameterRole>
     /// How the frozen weights are stored: nf4 for QLoRA.
     public var base: StorageType
 
     public init(
-        rank: Int, parts: Set<ParameterTensor.Part> = [.query, .key, .value, .queryKeyValue, .attentionOutput],
+        rank: Int, roles: Set<ParameterRole> = [.query, .key, .value, .queryKeyValue, .output],
         base: StorageType = .bf16
-    ) { (self.rank, self.parts, self.base) = (rank, parts, base) }
+    ) { (self.rank, self.roles, self.base) = (rank, roles, base) }
 
     /// rank · (inputs + outputs), for each expert.
     func parameters(of tensor: ParameterTensor) -> Count {
@@ -20,20 +22,20 @@ public struct Adapters: Sendable, Hashable {
     /// rank · (inputs + outputs) of every matrix that gets them.
     public func parameters(_ blueprint: Blueprint) -> Quantity {
         var total: Count = 0
-        for tensor in blueprint.tensors where parts.contains(tensor.part) && tensor.isMatrix {
+        for tensor in blueprint.tensors where roles.contains(tensor.role) && tensor.isMatrix {
             total += parameters(of: tensor)
         }
         return Quantity(
             total, .parameters,
             Formula(
                 "parameters.adapters", "Σ rank · (inputs + outputs)",
-                convention: parts.map(\.rawValue).sorted().joined(separator: ", "), source: "arXiv:2106.09685"),
+                convention: roles.map(\.rawValue).sorted().joined(separator: ", "), source: "arXiv:2106.09685"),
             [.init("rank", rank)])
     }
 }
 
 /// What a device keeps during training.
-public struct TrainingMemory: Sendable {
+public struct TrainingFootprint: Sendable {
     public let weights: Quantity
     public let gradients: Quantity
     public let optimizer: Quantity
@@ -81,7 +83,7 @@ public struct TrainingMemory: Sendable {
             share.optimizer, "optimizer", "(master copy + states) / shards",
             [.init("trained parameters here", share.trained), .init("optimizer", recipe.optimizer.rawValue)])
         activations = recipe.activations.firstStage(blueprint, workload, layout: layout, microBatches: microBatches)
-        logits = TrainingMemory.logits(blueprint, recipe, layout, tokens)
+        logits = TrainingFootprint.logits(blueprint, recipe, layout, tokens)
         recomputed = Quantity(
             recipe.activations.profile(blueprint, workload).recomputedLayer(layout), .bytes,
             Formula(

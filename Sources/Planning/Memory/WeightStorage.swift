@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 /// How the weights of a model are stored.
 public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
     /// Every tensor in one type. A block format applies to matrices and token tables whose rows it divides; the rest is f32.
@@ -15,15 +17,13 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// A name as `--weights` takes it: a storage type first (`bf16`, `q8_0`, `q4_K`), or one of llama.cpp's mixtures (`Q4_K_M`).
-    ///
-    /// `q4_K` is every matrix in that format, `Q4_K_M` is a mixture; the names of plain and simple formats mean the same both ways
-    /// except that mixtures keep the head in q6_K.
+    /// A name as `--weights` takes it: llama.cpp's file type of that name, as `quantize` writes it, wherever there is one; a storage type
+    /// for every matrix otherwise (`nf4`, `f8`).
     public init?(named name: String) {
-        if let type = StorageType(named: name) {
-            self = .uniform(type)
-        } else if let type = FileType(named: name) {
+        if let type = FileType(mix: name) {
             self = .mixed(type)
+        } else if let type = StorageType(named: name) {
+            self = .uniform(type)
         } else {
             return nil
         }
@@ -31,8 +31,7 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
 
     /// Every name that ``init(named:)`` takes.
     public static var names: [String] {
-        StorageType.allCases.map(\.rawValue)
-            + FileType.allCases.map(\.rawValue).filter { StorageType(named: $0) == nil }
+        FileType.allCases.map(\.rawValue) + StorageType.allCases.map(\.rawValue).filter { FileType(mix: $0) == nil }
     }
 }
 
@@ -42,6 +41,9 @@ extension Blueprint {
     /// - Throws: ``PlanningError/impossible(_:)`` for a mixture of a model type that has no GGUF layout.
     public func weightBytes(_ storage: WeightStorage) throws(PlanningError) -> Quantity {
         switch storage {
+        // What reads pictures or sound has no GGUF, but plain types.
+        case .mixed(let type) where type.base.blockElements == 1 && stacks.contains { $0.length != .tokens }:
+            return try weightBytes(.uniform(type.base))
         case .mixed(let type): return try QuantizedFile(self, fileType: type).tensorBytes
         case .stored(let types):
             let tensors = tensors
@@ -71,7 +73,7 @@ extension Blueprint {
     /// The type a tensor is kept in when `wanted` is asked for.
     static func storageType(of tensor: ParameterTensor, wanted: StorageType) -> StorageType {
         guard wanted.blockElements > 1 else { return wanted }
-        let isTable = tensor.part == .tokenTable
+        let isTable = tensor.role == .tokens
         let divides = (tensor.shape.last ?? 1) % wanted.blockElements == 0 || wanted == .nf4
         return (tensor.isMatrix || isTable) && divides ? wanted : .f32
     }

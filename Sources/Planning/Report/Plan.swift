@@ -14,16 +14,16 @@ public struct Plan: Sendable {
     public let request: PlanRequest
     public internal(set) var sections: [Section] = []
     /// What was assumed, defaulted, ignored or left out, in words.
-    public internal(set) var notes: [String] = []
+    public package(set) var notes: [String] = []
     /// The short answer: whether it fits, how long a text may be, how fast it is.
-    public internal(set) var answer: [String] = []
+    public package(set) var answer: [String] = []
     /// The layouts of the training run, where one was asked for.
     public internal(set) var layouts: LayoutSearch.Result?
     /// Operations of a pass by term.
     public internal(set) var terms: [OperationTerm: Count] = [:]
-    let workload: Workload
+    package let workload: Workload
 
-    var blueprint: Blueprint { model.blueprint }
+    package var blueprint: Blueprint { model.blueprint }
 
     /// - Throws: ``PlanningError`` for a question that has no answer.
     public init(_ model: DescribedModel, _ request: PlanRequest) throws(PlanningError) {
@@ -37,10 +37,7 @@ public struct Plan: Sendable {
         addParameters()
         addOperations()
         try addMemory()
-        if let hardware = request.hardware {
-            try addTime(hardware)
-            if let seconds = request.engineSeconds { try addEngine(hardware, seconds: seconds) }
-        }
+        if let hardware = request.hardware { try addTime(hardware) }
         if request.budget != nil || request.hardware?[.memory] != nil { try addLimits() }
         if let training = request.training { try addTraining(training) }
     }
@@ -50,7 +47,13 @@ public struct Plan: Sendable {
         sections.first { $0.name == section }?.entries.first { $0.key == key }?.quantity
     }
 
-    mutating func add(_ section: String, _ entries: [(String, Quantity)]) {
+    /// Takes out the quantities of a section whose keys are as said.
+    package mutating func remove(_ section: String, where isUnwanted: (String) -> Bool) {
+        guard let known = sections.firstIndex(where: { $0.name == section }) else { return }
+        sections[known].entries.removeAll { isUnwanted($0.key) }
+    }
+
+    package mutating func add(_ section: String, _ entries: [(String, Quantity)]) {
         let named = entries.map { (key: $0.0, quantity: $0.1) }
         if let known = sections.firstIndex(where: { $0.name == section }) {
             sections[known].entries += named
@@ -78,7 +81,7 @@ public struct Plan: Sendable {
                 "in the configuration and without a part in the plan: \(model.ignored.joined(separator: ", "))")
         }
         notes.append(
-            blueprint.inventory == nil
+            blueprint.architecture == nil
                 ? "Martlet describes \(blueprint.modelType) for planning and does not run it: parameters follow from the description"
                 : "parameters are the list of the model that Martlet would run")
     }
@@ -120,7 +123,7 @@ public struct Plan: Sendable {
             "memory",
             [
                 ("weights_bytes", memory.weights), ("kv_cache_bytes", memory.cache),
-                ("kv_cache_bytes_per_token", KeyValueCache(blueprint, layout: request.cache).bytesPerToken),
+                ("kv_cache_bytes_per_token", CacheFootprint(blueprint, layout: request.cache).bytesPerToken),
                 ("buffers_bytes", memory.buffers), ("logits_bytes", memory.logits), ("total_bytes", memory.total),
             ])
         for type in [FileType.q8_0, .q6_K, .q5_K_M, .q4_K_M, .q3_K_M, .q2_K] {
@@ -143,9 +146,14 @@ public struct Plan: Sendable {
                 "limits.budget", "what everything must fit in", convention: "as given or as the device has",
                 source: "the request"))
         add("limits", [("budget_bytes", room)])
+        if !isAnsweredByEngine { addVerdict(budget) }
         guard blueprint.hasDecoder else { return }
         if let longest = try limits.longestContext(sequences: workload.sequences) {
-            add("limits", [("longest_context", longest)])
+            if !isAnsweredByEngine {
+                add("limits", [("longest_context", longest)])
+                let made = blueprint.context.map { " (the model was made for \(grouped(Count($0))))" } ?? ""
+                answer.append("the longest context that fits: \(grouped(longest.count ?? 0)) tokens\(made)")
+            }
         } else {
             notes.append("the weights alone do not fit \(readableBytes(Double(budget)))")
         }
@@ -155,9 +163,35 @@ public struct Plan: Sendable {
         {
             let bits = try QuantizedFile(blueprint, fileType: best.type).bitsPerWeight
             notes.append(
-                "best of llama.cpp's file types that fits: \(best.type.rawValue), \(best.memory.total.readable)")
+                "best of the file types that `quantize` writes which fits: \(best.type.rawValue), \(best.memory.total.readable)"
+            )
             add(
                 "limits", [("best_quantization_bits_per_weight", bits), ("best_quantization_bytes", best.memory.total)])
         }
+    }
+
+    /// Whether the verdict is that of the engine on this machine.
+    private var isAnsweredByEngine: Bool { request.isHere && model.architecture != nil }
+
+    /// Whether it fits and, where it does not, the nearest remedy.
+    private mutating func addVerdict(_ budget: Count) {
+        guard let needed = self["memory", "total_bytes"] else { return }
+        let place = request.budget == nil ? (request.hardware.map { " on \($0.name)" } ?? "") : ""
+        answer.append(
+            needed.count ?? .max <= budget
+                ? "fits\(place): \(needed.readable) of \(readableBytes(Double(budget)))"
+                : "does not fit \(readableBytes(Double(budget)))\(place): \(needed.readable) are needed\(remedy ?? "")")
+    }
+
+    /// What would make a model fit that does not: a file type, or how many devices its weights are spread over.
+    package var remedy: String? {
+        let budget = request.budget ?? Count(request.hardware?[.memory] ?? 0)
+        if let best = try? InferenceLimits.bestQuantization(
+            blueprint, workload: workload, cache: request.cache, budget: budget)
+        {
+            return "; as \(best.type.rawValue) it fits with \(best.memory.total.readable)"
+        }
+        guard let needed = self["memory", "total_bytes"]?.count, budget > 0 else { return nil }
+        return "; \((needed + budget - 1) / budget) such devices hold it together"
     }
 }

@@ -1,4 +1,5 @@
 public import MartletJSON
+internal import MartletLayers
 
 extension Quantity {
     /// Value, unit, formula, convention, source and inputs. A range also has its ends.
@@ -52,7 +53,7 @@ extension Plan {
                 entry["name"] = .string(tensor.name)
                 entry["shape"] = .array(tensor.shape.map { .integer($0) })
                 entry["parameters"] = JSON(tensor.elements)
-                entry["part"] = .string(tensor.part.rawValue)
+                entry["role"] = .string(tensor.role.rawValue)
                 return .object(entry)
             })
         if let layouts { object["layouts"] = layouts.json }

@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 extension Plan {
     /// The plan as one HTML file with charts: no script, nothing to load, every derivation under its number.
     public var page: String {
@@ -37,8 +39,8 @@ extension Plan {
     }
 
     private var charts: String {
-        let parts = ParameterCount(blueprint).byPart.map { part, elements in
-            (name: part.rawValue, value: Double(elements), label: grouped(elements))
+        let parts = ParameterCount(blueprint).byRole.map { role, elements in
+            (name: role.rawValue, value: Double(elements), label: grouped(elements))
         }
         let keys = ["weights_bytes", "kv_cache_bytes", "buffers_bytes", "logits_bytes"]
         let memory = keys.compactMap { key in
@@ -56,7 +58,7 @@ extension Plan {
         let operations = OperationTerm.allCases.compactMap { term in
             terms[term].map { (name: term.rawValue, value: Double($0), label: shortened(Double($0)) + " FLOP") }
         }
-        return Chart.bars("Parameters by part", parts) + Chart.bars("Memory of running", memory)
+        return Chart.bars("Parameters by role", parts) + Chart.bars("Memory of running", memory)
             + Chart.bars("Resident on this machine", resident)
             + Chart.bars("Operations of a pass by term", operations) + roofline + timeAgainstDevices
     }

@@ -8,8 +8,8 @@ public struct PlanRequest: Sendable {
     public var weights: WeightStorage = .uniform(.bf16)
     public var cache = CacheLayout()
     public var hardware: Hardware?
-    /// Also ask this engine on this machine, and time it for about so many seconds; nil: do not.
-    public var engineSeconds: Double?
+    /// Whether the hardware is this machine, on which this engine runs the model.
+    public var isHere = false
     /// Threads it computes with; nil: the physical cores.
     public var threads: Int?
     /// Bytes to fit in; nil: the hardware's memory.
@@ -26,7 +26,7 @@ public struct PlanRequest: Sendable {
         public var devices: Int
         /// Sequences of one step.
         public var globalBatch: Int
-        public var recipe = TrainingMemory.Recipe()
+        public var recipe = TrainingFootprint.Recipe()
         /// USD per device hour; nil: the hardware's, where it is known.
         public var price: Double?
         /// kg CO2e per kWh; nil: from the lowest to the highest published one.

@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 extension Plan {
     /// The plan as a table for people; with `explained`, the derivation of every number below it.
     public func text(explained: Bool = false) -> String {
@@ -25,10 +27,10 @@ extension Plan {
     private var partLines: [String] {
         let count = ParameterCount(blueprint)
         let total = Double(count.total.count ?? 1)
-        let rows = count.byPart.map { part, elements in
-            "  \(part.rawValue): \(grouped(elements)), \(fixed(100 * Double(elements) / total, 2)) %"
+        let rows = count.byRole.map { role, elements in
+            "  \(role.rawValue): \(grouped(elements)), \(fixed(100 * Double(elements) / total, 2)) %"
         }
-        return ["parameters by part"] + rows + [""]
+        return ["parameters by role"] + rows + [""]
     }
 
     private var layoutLines: [String] {

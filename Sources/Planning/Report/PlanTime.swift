@@ -6,6 +6,10 @@ extension Plan {
 
     mutating func addTime(_ hardware: Hardware) throws(PlanningError) {
         guard let peak = peak(of: hardware), let bandwidth = hardware[.bandwidth] else {
+            if request.isHere {
+                notes.append("this machine was not measured yet: `--refresh` measures it once, for speeds")
+                return
+            }
             throw .impossible("\(hardware.name): peak and bandwidth are needed; give them in a hardware file")
         }
         notes.append("hardware: \(hardware.name), \(shortened(peak)) FLOP/s, \(shortened(bandwidth)) bytes/s")
@@ -23,6 +27,9 @@ extension Plan {
             blueprint, weights: request.weights, cache: request.cache, context: workload.tokens,
             sequences: workload.sequences,
             sourceTokens: blueprint.sourceRows(workload), peak: peak, bandwidth: bandwidth)
+        add(
+            "memory", [("decode_read_bytes", try blueprint.decodeBytes(request.weights, sequences: workload.sequences))]
+        )
         addPhase("prefill", prefill)
         addPhase("decode", decode)
         addSpeed("prefill", prefill, tokens: Double(workload.tokens * workload.sequences))
@@ -33,6 +40,7 @@ extension Plan {
                 [
                     ("speculation_tokens_per_pass", speculation.tokensPerPass),
                     ("speculation_speed_up", speculation.speedUp),
+                    ("speculation_operations", speculation.operationsFactor),
                 ])
         }
     }
@@ -40,7 +48,7 @@ extension Plan {
     /// The peak of products with these weights: of this machine, of what this engine multiplies with.
     func peak(of hardware: Hardware) -> Double? {
         let type: StorageType = if case .uniform(let type) = request.weights { type } else { .f16 }
-        return request.engineSeconds == nil ? hardware.peak(for: type) : hardware[enginePeak]
+        return request.isHere ? hardware[enginePeak] : hardware.peak(for: type)
     }
 
     /// What this engine multiplies with: int8 for block formats, f32 for the rest.
@@ -95,17 +103,19 @@ extension Plan {
             throw .impossible("tokens, devices and batch of a training run must be positive")
         }
         let total = ParameterCount(blueprint).active.amount
+        // Frozen matrices need no gradient of their own, only that of their input.
+        let passes = training.recipe.adapters == nil ? 3.0 : 2
         let perSequence =
-            3
+            passes
             * (OperationCount(blueprint).forward(Workload(tokens: workload.tokens, sourceTokens: request.sourceTokens))
                 .amount)
         let exact = Quantity(
             perSequence / Double(workload.tokens) * training.tokens, .flop,
             Formula(
-                "training.flops", "3 · forward · sequences",
+                "training.flops", "\(Int(passes)) · forward · sequences",
                 convention: "matrix products, full square, no recomputation",
                 source: "matrix products of the description"),
-            [.init("tokens", training.tokens), .init("forward", perSequence / 3)])
+            [.init("tokens", training.tokens), .init("forward", perSequence / passes)])
         add(
             "training",
             [("flops", exact), ("flops_6nd", TrainingOperations.sixND(parameters: total, tokens: training.tokens))])
@@ -143,7 +153,7 @@ extension Plan {
                 "training.seconds", "steps · iteration", convention: "no stops, no evaluation", source: "time.iteration"
             ),
             [.init("steps", steps), .init("iteration", step.readable)])
-        let memory = TrainingMemory(
+        let memory = TrainingFootprint(
             blueprint, recipe: training.recipe, layout: best.layout, tokens: workload.tokens,
             sourceTokens: request.sourceTokens,
             microBatches: best.layout.microBatches(globalBatch: training.globalBatch) ?? 1)

@@ -42,9 +42,4 @@ public enum Kaplan {
             1.3e9 * pow(petaflopDays, 0.73), .parameters, formula("optimal_parameters", "1.3e9 · C^0.73"),
             [.init("C", petaflopDays)])
     }
-
-    /// 2e8 / L^(1/0.21): the batch beyond which more sequences at once hardly help.
-    public static func criticalBatch(loss: Double) -> Quantity {
-        Quantity(2e8 / pow(loss, 1 / 0.21), .tokens, formula("critical_batch", "2e8 / L^(1/0.21)"), [.init("L", loss)])
-    }
 }

@@ -1,7 +1,7 @@
 import MartletPlatform
 
 /// One finished training run: what a scaling law is fitted to.
-public struct TrainingRun: Sendable, Hashable {
+public struct RunObservation: Sendable, Hashable {
     public var parameters: Double
     public var tokens: Double
     public var loss: Double
@@ -14,10 +14,10 @@ public struct TrainingRun: Sendable, Hashable {
 /// Fits L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences, from many starts.
 public struct ScalingFit: Sendable {
     public static let delta = 1e-3
-    let runs: [TrainingRun]
+    let runs: [RunObservation]
 
     /// - Throws: ``PlanningError/impossible(_:)`` for fewer than 6 runs, or runs that are not positive numbers.
-    public init(_ runs: [TrainingRun]) throws(PlanningError) {
+    public init(_ runs: [RunObservation]) throws(PlanningError) {
         guard runs.count >= 6 else {
             throw .impossible("five constants need at least 6 runs, and there are \(runs.count)")
         }
@@ -85,7 +85,7 @@ public struct ScalingFit: Sendable {
             e: exp(point[2]), alpha: point[3], beta: point[4])
     }
 
-    private func minimum(over runs: [TrainingRun], from starts: [[Double]]) -> (point: [Double], value: Double) {
+    private func minimum(over runs: [RunObservation], from starts: [[Double]]) -> (point: [Double], value: Double) {
         let data = runs.map { (n: log($0.parameters), d: log($0.tokens), l: log($0.loss)) }
         let minimizer = Minimizer { point in ScalingFit.objective(point, data) }
         var best = (point: starts[0], value: Double.infinity)

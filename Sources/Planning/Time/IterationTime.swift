@@ -52,7 +52,7 @@ public struct IterationModel: Sendable {
 
     let blueprint: Blueprint
     let model: ExecutionModel
-    let recipe: TrainingMemory.Recipe
+    let recipe: TrainingFootprint.Recipe
     let workload: Workload
     let groups: ParameterGroups
     let profile: ActivationProfile
@@ -60,7 +60,7 @@ public struct IterationModel: Sendable {
 
     /// For sequences of `tokens` each.
     public init(
-        _ blueprint: Blueprint, model: ExecutionModel, recipe: TrainingMemory.Recipe, tokens: Int,
+        _ blueprint: Blueprint, model: ExecutionModel, recipe: TrainingFootprint.Recipe, tokens: Int,
         sourceTokens: Int? = nil
     ) {
         let workload = Workload(tokens: tokens, sourceTokens: sourceTokens)
@@ -73,7 +73,7 @@ public struct IterationModel: Sendable {
             for layer in stack.layers {
                 var nameless = layer
                 nameless.name = ""
-                (nameless.sharesParametersOf, nameless.others) = (nil, [])
+                nameless.sharesParametersOf = nil
                 if let last = kinds.firstIndex(where: {
                     $0.layer == nameless && $0.width == stack.width && $0.tokens == rows
                 }) {
@@ -93,7 +93,7 @@ public struct IterationModel: Sendable {
             let time = LayerTime(
                 kind.layer, width: kind.width, sequences: Double(layout.microBatch), tokens: Double(kind.tokens),
                 sourceTokens: Double(blueprint.sourceRows(workload)), layout: layout, activations: recipe.activations,
-                model: model)
+                trainsMatrices: recipe.adapters == nil, model: model)
             var again = (work: 0.0, exchange: 0.0)
             switch layout.recomputation {
             case .none: break

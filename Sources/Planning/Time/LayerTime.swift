@@ -8,16 +8,19 @@ struct LayerTime: Sendable {
     var scores = 0.0
     /// Of `forward` and of `backward` each, what tensor parallelism exchanges.
     var exchange = 0.0
+    /// Whether matrices get gradients of their own; beside adapters they are frozen.
+    private let trainsMatrices: Bool
 
     /// With `kernel`, dropout and element size from the recipe; `rows` are those of the microbatch on this device.
     init(
         _ layer: Blueprint.Layer, width: Int, sequences: Double, tokens: Double, sourceTokens: Double,
-        layout: ParallelLayout, activations: Activations, model: ExecutionModel
+        layout: ParallelLayout, activations: Activations, trainsMatrices: Bool = true, model: ExecutionModel
     ) {
         let tensor = Double(layout.tensor)
         let rows = sequences * tokens / Double(layout.context)
         let spread = layout.sequenceParallel == .present ? tensor : 1
-        addMatrices(layer, width: width, rows: rows, sourceRows: sequences * sourceTokens, layout, model)
+        self.trainsMatrices = trainsMatrices
+        addMatrices(layer, rows: rows, sourceRows: sequences * sourceTokens, layout, model)
         var sublayers = 1.0
         addScores(layer.attention, sequences, tokens, keys: tokens, layout, activations, model)
         sublayers += 1
@@ -30,9 +33,9 @@ struct LayerTime: Sendable {
         // An all-reduce after each sublayer, forward and backward; with rows split, the same bytes as a gather and a scatter.
         let bytes = Double(activations.elementBytes) * rows * Double(width)
         exchange = sublayers * model.link(for: layout.tensor).allReduce(bytes, devices: layout.tensor)
-        if case .experts(let experts) = layer.feedForward, layout.expert > 1 {
+        if case .experts(_, let active, _, _) = layer.feedForward, layout.expert > 1 {
             let link = model.link(for: layout.tensor * layout.expert)
-            exchange += 2 * link.allToAll(bytes * Double(experts.active), devices: layout.expert)
+            exchange += 2 * link.allToAll(bytes * Double(active), devices: layout.expert)
         }
         if layout.context > 1 {
             // Keys and values go round the ring of context-parallel devices; half of it hides behind the scores (arXiv:2310.01889).
@@ -47,10 +50,9 @@ struct LayerTime: Sendable {
     }
 
     private mutating func addMatrices(
-        _ layer: Blueprint.Layer, width: Int, rows: Double, sourceRows: Double, _ layout: ParallelLayout,
-        _ model: ExecutionModel
+        _ layer: Blueprint.Layer, rows: Double, sourceRows: Double, _ layout: ParallelLayout, _ model: ExecutionModel
     ) {
-        for part in MatrixGroup.of(layer, width: width) {
+        for part in MatrixGroup.of(layer) {
             let split = part.splits ? Double(layout.tensor) : 1
             let (inner, columns) =
                 part.splitsInner ? (part.inner / split, part.columns) : (part.inner, part.columns / split)
@@ -58,7 +60,7 @@ struct LayerTime: Sendable {
             let count = part.count
             forward += model.product(rows: rows, inner: inner, columns: columns, count: count)
             backward += model.product(rows: rows, inner: columns, columns: inner, count: count)
-            backward += model.product(rows: inner, inner: rows, columns: columns, count: count)
+            if trainsMatrices { backward += model.product(rows: inner, inner: rows, columns: columns, count: count) }
         }
     }
 
@@ -94,7 +96,7 @@ struct LayerTime: Sendable {
         let e = Double(activations.elementBytes)
         let stream = e * rows * width / spread
         let mask = activations.dropout == .present ? 0.5 : 0
-        for _ in layer.norms {
+        for _ in 0..<layer.norms {
             forward += model.pass(bytes: 2 * stream)
             backward += model.pass(bytes: 4 * stream)
         }
@@ -102,9 +104,9 @@ struct LayerTime: Sendable {
         backward += sublayers * model.pass(bytes: (2 + mask) * stream)
         let hidden: Double
         switch layer.feedForward {
-        case .plain(let width, _): hidden = 2 * Double(width)
-        case .gated(let width, _, _): hidden = 3 * Double(width)
-        case .experts(let experts): hidden = 3 * Double(experts.active * experts.hidden + experts.sharedHidden)
+        case .plain(let width): hidden = 2 * Double(width)
+        case .gated(let width): hidden = 3 * Double(width)
+        case .experts(_, let active, let width, let shared): hidden = 3 * Double(active * width + shared)
         }
         forward += model.pass(bytes: e * rows * hidden / tensor)
         backward += model.pass(bytes: 1.5 * e * rows * hidden / tensor)
@@ -124,10 +126,10 @@ struct MatrixGroup: Sendable {
     /// The part of the rows that goes through each of them.
     var rowShare = 1.0
 
-    static func of(_ layer: Blueprint.Layer, width: Int) -> [MatrixGroup] {
+    static func of(_ layer: Blueprint.Layer) -> [MatrixGroup] {
         var groups: [String: MatrixGroup] = [:]
         var order: [String] = []
-        for tensor in layer.tensors(width: width) where tensor.isMatrix {
+        for tensor in layer.tensors where tensor.isMatrix {
             let (key, group) = group(tensor)
             if groups[key] != nil {
                 groups[key]?.columns += group.columns
@@ -139,26 +141,25 @@ struct MatrixGroup: Sendable {
         return order.compactMap { groups[$0] }
     }
 
+    /// What a matrix is multiplied together with: those of its module that read the same rows.
     private static func group(_ tensor: ParameterTensor) -> (String, MatrixGroup) {
         let sides = tensor.shape.suffix(2).map(Double.init)
         let columns = sides.first ?? 0
         var group = MatrixGroup(inner: sides.last ?? 0, columns: columns)
         var key: String
-        switch tensor.part {
+        switch tensor.role {
         case .query, .key, .value, .queryKeyValue: key = "qkv"
         case .gate, .up, .gateUp: key = "up"
-        case .attentionOutput, .down: (key, group.splitsInner) = (tensor.part.rawValue, true)
+        case .output, .down: (key, group.splitsInner) = (tensor.role.rawValue, true)
         case .router: (key, group.splits) = ("router", false)
         default: key = tensor.name
         }
+        key += ".\(tensor.module)"
         if case .multiplied(.source) = tensor.use { (key, group.fromSource) = (key + ".source", true) }
-        if tensor.name.contains(".crossAttention.") { key += ".cross" }
-        if case .routed(let active) = tensor.use {
-            key += ".experts"
-            group.count = Double(tensor.shape[0])
-            group.rowShare = Double(active) / Double(tensor.shape[0])
+        if case .routed(let active, let count) = tensor.use {
+            group.count = Double(count)
+            group.rowShare = Double(active) / Double(count)
         }
-        if tensor.name.contains(".shared.") { key += ".shared" }
         key += ".\(Int(group.splitsInner ? columns : group.inner))"
         return (key, group)
     }

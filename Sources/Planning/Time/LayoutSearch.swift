@@ -34,12 +34,12 @@ public struct LayoutSearch: Sendable {
     let globalBatch: Int
     let tokens: Int
     let budget: Double
-    let recipe: TrainingMemory.Recipe
+    let recipe: TrainingFootprint.Recipe
 
     /// - Parameter memory: bytes of a device; nil: the hardware's. A twentieth is left to fragmentation and communication.
     public init(
         _ blueprint: Blueprint, hardware: Hardware, devices: Int, globalBatch: Int, tokens: Int,
-        recipe: TrainingMemory.Recipe = .init(), memory: Double? = nil
+        recipe: TrainingFootprint.Recipe = .init(), memory: Double? = nil
     ) throws(PlanningError) {
         let execution = try ExecutionModel(hardware)
         (self.blueprint, self.devices, self.globalBatch) = (blueprint, max(devices, 1), max(globalBatch, 1))
@@ -81,7 +81,7 @@ public struct LayoutSearch: Sendable {
 
     private var expertCount: Int {
         blueprint.stacks.flatMap(\.layers).map { layer in
-            if case .experts(let experts) = layer.feedForward { experts.count } else { 1 }
+            if case .experts(let count, _, _, _) = layer.feedForward { count } else { 1 }
         }.max() ?? 1
     }
 
@@ -215,10 +215,10 @@ public struct LayoutSearch: Sendable {
 }
 
 extension IterationModel {
-    /// Bytes of the fullest device, from the sums made once; the same as ``TrainingMemory/total``.
+    /// Bytes of the fullest device, from the sums made once; the same as ``TrainingFootprint/total``.
     func bytes(_ layout: ParallelLayout, microBatches: Int) -> Double {
         let activations = profile.bytes(layout) * Activations.inFlight(layout, microBatches: microBatches)
         return DeviceShare(groups, layout: layout).bytes + activations + profile.recomputedLayer(layout)
-            + TrainingMemory.logitBytes(blueprint, recipe, layout, workload.tokens)
+            + TrainingFootprint.logitBytes(blueprint, recipe, layout, workload.tokens)
     }
 }

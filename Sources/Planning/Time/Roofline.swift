@@ -1,3 +1,5 @@
+internal import MartletLayers
+
 /// The roofline of a phase: whether arithmetic or memory sets its time (Williams, Waterman and Patterson 2009).
 public struct Roofline: Sendable, Hashable {
     public enum Limit: String, Sendable, Hashable, Codable { case arithmetic, memory }
@@ -68,7 +70,7 @@ extension Roofline {
         let operations = OperationCount(blueprint).decode(
             context: context, sequences: sequences, sourceTokens: sourceTokens)
         let read = try blueprint.bytesRead(weights, sequences: sequences)
-        let kept = KeyValueCache(blueprint, layout: cache)
+        let kept = CacheFootprint(blueprint, layout: cache)
             .bytes(Workload(sequences: sequences, tokens: context, sourceTokens: sourceTokens))
         return Roofline(operations: operations.amount, bytes: read + kept.amount, peak: peak, bandwidth: bandwidth)
     }
@@ -82,7 +84,7 @@ extension Roofline {
         convention.attention = .seen
         let operations = OperationCount(blueprint, convention: convention).prefill(workload)
         let read = try blueprint.bytesRead(weights, sequences: workload.sequences * workload.tokens)
-        let kept = KeyValueCache(blueprint, layout: cache).bytes(workload)
+        let kept = CacheFootprint(blueprint, layout: cache).bytes(workload)
         return Roofline(operations: operations.amount, bytes: read + kept.amount, peak: peak, bandwidth: bandwidth)
     }
 }
@@ -108,17 +110,16 @@ extension Blueprint {
         var read = 0.0
         for tensor in tensors {
             switch tensor.use {
-            case .lookedUp: read += tensor.part == .tokenTable && headIsTied ? Double(tensor.elements) : 0
+            case .lookedUp: read += tensor.role == .tokens && headIsTied ? Double(tensor.elements) : 0
             case .multiplied, .elementwise: read += Double(tensor.elements)
-            case .routed(let active):
-                let count = Double(max(tensor.shape.first ?? 1, 1))
+            case .routed(let active, let count):
                 var missed = 1.0
-                for _ in 0..<min(rows, 4096) { missed *= 1 - Double(active) / count }
+                for _ in 0..<min(rows, 4096) { missed *= 1 - Double(active) / Double(max(count, 1)) }
                 read += Double(tensor.elements) * (1 - missed)
             }
         }
         return total * read / all
     }
 
-    var headIsTied: Bool { if case .tied = head.projection { true } else { false } }
+    var headIsTied: Bool { head.projection == .tied }
 }

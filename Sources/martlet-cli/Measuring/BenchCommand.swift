@@ -2,6 +2,7 @@ import ArgumentParser
 import MartletGeneration
 import MartletJSON
 import MartletLayers
+import MartletMeasuring
 import MartletModels
 import MartletPlatform
 import MartletTensors
@@ -60,7 +61,7 @@ struct BenchCommand: ParsableCommand {
         var packed = PackedWeights()
         let model = try file.model(on: device, weights: &packed)
         guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
-        let test = try SpeedTest(decoder, on: device)
+        let test = try DecoderSpeedTest(decoder, on: device)
         _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
         let first = ContinuousClock.now - began
         let result = try test.run(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletJSON
+import MartletMeasuring
 import MartletPlanning
 
 /// `martlet plan`: what a model takes, before anything is run.
@@ -11,15 +12,16 @@ struct PlanCommand: ParsableCommand {
         discussion: """
             Examples:
               martlet plan path/to/model --context 8192
-              martlet plan --preset llama-3-8b --hardware H100 --batch 16 --json
-              martlet plan --preset gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11 --global-batch 1536
+              martlet plan llama-3-8b --hardware H100 --batch 16 --json
+              martlet plan gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11 --global-batch 1536
               martlet plan --compute 5.88e23
             """)
 
-    @Argument(help: "A config.json, a Hugging Face directory, a .gguf file, or org/name in the hub cache.")
+    @Argument(
+        help: "A config.json, a Hugging Face directory, a .gguf file, org/name in the hub cache, or a preset's name.")
     var model: String?
 
-    @Option(help: "A published model by name; --list shows the names.")
+    @Option(help: "A published model by name, as the argument takes it too; --list shows the names.")
     var preset: String?
 
     @Option(help: "Tokens of one sequence (default: the model's, at most 4,096).")
@@ -33,8 +35,8 @@ struct PlanCommand: ParsableCommand {
 
     @Option(
         help: """
-            How weights are stored: f32, bf16, q8_0, q4_K, … or a mixture of llama.cpp's, Q4_K_M, … (default: as the file has them, or \
-            bf16).
+            How weights are stored: a file type of llama.cpp's, Q4_K_M, Q8_0, …, or f8, nf4, … for every matrix (default: as the \
+            file has them, or bf16).
             """)
     var weights: String?
 
@@ -44,8 +46,11 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "The cache is kept in blocks of so many tokens.")
     var cacheBlock = 1
 
-    @Option(help: "A device by name, or none (default: this machine, measured).")
+    @Option(help: "A device by name, or none (default: this machine).")
     var hardware: String?
+
+    @Flag(help: "Measure this machine anew and time layers of the model here; else what was last measured is taken.")
+    var refresh = false
 
     @Option(help: "Threads of this machine that compute (default: the physical cores).")
     var threads: Int?
@@ -100,6 +105,8 @@ struct PlanCommand: ParsableCommand {
             }
         }
         if let acceptance, !(0...1).contains(acceptance) { throw ValidationError("--acceptance lies between 0 and 1.") }
+        guard (1...1_000).contains(guesses) else { throw ValidationError("--guesses lies between 1 and 1000.") }
+        guard (0...1).contains(draftCost) else { throw ValidationError("--draft-cost lies between 0 and 1.") }
         if let compute, !(compute > 0 && compute.isFinite) { throw ValidationError("--compute must be positive.") }
         if model != nil && preset != nil { throw ValidationError("Give a model or --preset, not both.") }
     }
@@ -116,7 +123,8 @@ struct PlanCommand: ParsableCommand {
             return try PlanMeasurement(path: try modelPath(), described, request: request).write(json: json)
         }
         request.hardware = try device()
-        let plan = try Plan(described, request)
+        var plan = try Plan(described, request)
+        if request.isHere { try plan.addEngine(timing: refresh ? 1 : nil) }
         if let html { try PlanFile.write(plan.page, to: html) }
         if tensors { return Output.write(plan.tensorTable) }
         if json { Output.document(plan.json) } else { Output.write(plan.text(explained: explain)) }
@@ -134,7 +142,7 @@ struct PlanCommand: ParsableCommand {
         (request.context, request.sequences, request.sourceTokens) = (context, batch, source)
         request.threads = threads
         (request.weights, request.cache) = (try storage(model), CacheLayout(type: type, block: cacheBlock))
-        request.engineSeconds = hardware == nil && !measure ? 1 : nil
+        request.isHere = hardware == nil && !measure
         request.budget = try memory.map(PlanFile.bytes)
         request.speculation = acceptance.map { Speculation(acceptance: $0, guesses: guesses, costRatio: draftCost) }
         request.training = try training.request()
@@ -154,19 +162,23 @@ struct PlanCommand: ParsableCommand {
         if hardware == "none" { return nil }
         var table = try HardwareTable.standard()
         if let hardwareFile { table.add(try HardwareTable(reading: try Input.bytes(hardwareFile), name: hardwareFile)) }
-        guard let hardware else { return Hardware.thisMachine(threads: threads) }
+        guard let hardware else {
+            let kept = refresh ? KeptLimits.measure(threads: threads) : KeptLimits.read(threads: threads)
+            return Hardware.thisMachine(kept)
+        }
         return try table.device(named: hardware)
     }
 
     private func modelPath() throws -> String {
         guard let model else {
-            throw UsageError("a model is needed: give a config.json, a directory, a .gguf file or --preset")
+            throw UsageError("a model is needed: give a config.json, a directory, a .gguf file or a preset's name")
         }
         return try ModelLocation.path(of: model)
     }
 
     private func describe() throws -> DescribedModel {
         if let preset { return try Preset.model(named: preset) }
+        if let model, !PlanFile.exists(model), let found = try? Preset.model(named: model) { return found }
         return try PlanFile.model(at: modelPath())
     }
 

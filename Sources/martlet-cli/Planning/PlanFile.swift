@@ -20,7 +20,7 @@ enum PlanFile {
         return try DescribedModel(try ModelFile(path: path))
     }
 
-    private static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
     /// "24GB" is 24 · 10⁹ bytes, "16GiB" 16 · 2³⁰.
     static func bytes(_ text: String) throws -> Count {
@@ -72,7 +72,7 @@ enum PlanScaling {
         guard let n = header.firstIndex(of: "parameters"), let d = header.firstIndex(of: "tokens"),
             let l = header.firstIndex(of: "loss")
         else { throw UsageError("\(path): the first line must name the columns parameters, tokens and loss") }
-        var runs: [TrainingRun] = []
+        var runs: [RunObservation] = []
         for (number, line) in lines.enumerated().dropFirst() {
             let fields = line.split(separator: ",", omittingEmptySubsequences: false).map {
                 Double($0.trimmingBlanks())
@@ -81,7 +81,7 @@ enum PlanScaling {
             else {
                 throw UsageError("\(path), line \(number + 1): three numbers are needed")
             }
-            runs.append(TrainingRun(parameters: parameters, tokens: tokens, loss: loss))
+            runs.append(RunObservation(parameters: parameters, tokens: tokens, loss: loss))
         }
         let intervals = try ScalingFit(runs).bootstrap()
         if json {

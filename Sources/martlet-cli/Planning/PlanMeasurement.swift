@@ -1,5 +1,6 @@
 import Martlet
 import MartletJSON
+import MartletMeasuring
 import MartletModels
 import MartletPlanning
 import MartletPlatform
@@ -24,7 +25,7 @@ struct PlanMeasurement {
     init(path: String, _ described: DescribedModel, request: PlanRequest) throws {
         let file = try ModelFile(path: path)
         let checkpoint = try file.checkpoint()
-        let types: (String) -> ElementType = { checkpoint.type($0) ?? .f32 }
+        let types: StoredTypes = { checkpoint.type($0.name) ?? .f32 }
         let longest = described.blueprint.context ?? 4096
         var run = EngineRun.Request(prompt: 0, sequences: request.sequences)
         run.prompt = max(1, min(request.context ?? 256, longest - PlanMeasurement.generated))
@@ -32,9 +33,9 @@ struct PlanMeasurement {
 
         let device = Device(threads: request.threads)
         let model = EngineRun([try file.model(on: device)], run, on: device)
-        let rehearsal = try EngineForecast.Rehearsal(file.architecture, types: types, run, on: device)
-        let timings = EngineRun.compare([model] + rehearsal.runs, seconds: 2, tokens: PlanMeasurement.generated)
-        let forecast = EngineForecast(rehearsal, Array(timings.dropFirst()))
+        let timed = try EngineForecast.TimingRuns(file.architecture, types: types, run, on: device)
+        let timings = EngineRun.compare([model] + timed.runs, seconds: 2, tokens: PlanMeasurement.generated)
+        let forecast = EngineForecast(timed, Array(timings.dropFirst()))
         try addSpeed(described, forecast, timings[0], request, packedBytes: forecast.packedBytes)
     }
 
@@ -43,7 +44,7 @@ struct PlanMeasurement {
         packedBytes: Int
     ) throws {
         // Measured last: what it reads would count as this process's memory, and a child inherits that high mark.
-        let here = Hardware.thisMachine(threads: request.threads)
+        let here = Hardware.thisMachine(KeptLimits.measure(threads: request.threads))
         var asked = PlanRequest()
         asked.context = forecast.request.prompt
         asked.weights = described.storedTypes.map { .stored($0) } ?? .uniform(.f32)
@@ -74,7 +75,7 @@ struct PlanMeasurement {
     // MARK: - Memory
 
     private mutating func addMemory(
-        _ file: ModelFile, _ types: @escaping (String) -> ElementType, _ run: EngineRun.Request, threads: Int?
+        _ file: ModelFile, _ types: @escaping StoredTypes, _ run: EngineRun.Request, threads: Int?
     ) throws {
         guard let task = try PlanTask(file, tokens: run.prompt) else {
             assumptions.append("memory not measured: there is no tokenizer here for a run of its own")

@@ -33,6 +33,18 @@ struct PlanTrainingOptions: ParsableArguments {
     @Option(help: "kg CO2e per kWh (default: from the lowest to the highest published one).")
     var carbon: Double?
 
+    func validate() throws {
+        if let price, !(0...1e6).contains(price) {
+            throw ValidationError("--price is \(price), but lies between 0 and 1000000.")
+        }
+        if let carbon, !(0...100).contains(carbon) {
+            throw ValidationError("--carbon is \(carbon), but lies between 0 and 100.")
+        }
+        if let loraRank, !(1...65_536).contains(loraRank) {
+            throw ValidationError("--lora-rank is \(loraRank), but lies between 1 and 65536.")
+        }
+    }
+
     func request() throws -> PlanRequest.Training? {
         guard let trainTokens else { return nil }
         let batch = globalBatch ?? devices
@@ -56,7 +68,7 @@ struct PlanTrainingOptions: ParsableArguments {
         training.recipe = .init(
             precision: precision, optimizer: optimizer,
             activations: Activations(elementBytes: precision.weights, kernel: kernel),
-            adapters: loraRank.map { Adapters(rank: max(1, $0), base: base) })
+            adapters: loraRank.map { Adapters(rank: $0, base: base) })
         (training.price, training.carbonIntensity) = (price, carbon)
         return training
     }
