@@ -8,7 +8,7 @@ public import MartletJSON
 public struct ChatTemplate: Sendable {
     /// What a rendering may use.
     public struct Limits: Sendable {
-        /// Nodes evaluated; every 16 bytes of text made count as one more.
+        /// Values and nodes looked at; every 16 bytes of text made or compared count as one more.
         public var steps = 1_000_000
         /// Bytes of text written.
         public var outputBytes = 1 << 24
@@ -20,31 +20,33 @@ public struct ChatTemplate: Sendable {
     /// Longest template that is read.
     public static let maximumBytes = 1 << 20
 
-    private let nodes: [TemplateNode]
+    private let program: TemplateProgram
 
     /// - Throws: ``TemplateError`` for what Jinja2 would not compile.
     public init(_ source: String) throws(TemplateError) {
         guard source.utf8.count <= ChatTemplate.maximumBytes else {
             throw TemplateError(.limit, "a template of \(source.utf8.count) bytes, over \(ChatTemplate.maximumBytes)")
         }
-        nodes = try TemplateParser.parse(source)
+        program = try TemplateParser.parse(source)
     }
 
     /// The text of a conversation.
     ///
     /// - Parameters:
     ///   - messages: An array of objects with `role` and `content`, and what else the template reads.
-    ///   - tools: The tools that the model may call, as JSON schemas.
+    ///   - tools: The tools that the model may call, as JSON schemas; nil: none, which templates see as `none`.
+    ///   - documents: The documents that the answer is to rest on; nil: none.
     ///   - addGenerationPrompt: Ends with what begins the model's answer.
     ///   - variables: More names that the template may read, such as `bos_token`.
     /// - Throws: ``TemplateError``, kind ``TemplateError/Kind/raised`` when the template refuses the conversation.
     public func render(
-        messages: JSON, tools: JSON? = nil, addGenerationPrompt: Bool = true, variables: JSONObject = JSONObject(),
-        limits: Limits = Limits(), now: ((_ format: String) -> String)? = nil
+        messages: JSON, tools: JSON? = nil, documents: JSON? = nil, addGenerationPrompt: Bool = true,
+        variables: JSONObject = JSONObject(), limits: Limits = Limits(), now: ((_ format: String) -> String)? = nil
     ) throws(TemplateError) -> String {
         var all = variables
         all["messages"] = messages
-        if let tools { all["tools"] = tools }
+        all["tools"] = tools ?? .null
+        all["documents"] = documents ?? .null
         all["add_generation_prompt"] = .bool(addGenerationPrompt)
         return try render(all, limits: limits, now: now)
     }
@@ -55,14 +57,17 @@ public struct ChatTemplate: Sendable {
     public func render(
         _ variables: JSONObject, limits: Limits = Limits(), now: ((_ format: String) -> String)? = nil
     ) throws(TemplateError) -> String {
-        var names = TemplateDictionary()
-        for (key, value) in variables.members { names.set(.string(key), TemplateValue(value)) }
-        let renderer = TemplateRenderer(limits: limits, now: now ?? CFormat.time)
-        return try renderer.render(nodes, names)
+        let names = TemplateValue(.object(variables))
+        guard names.depth <= TemplateValue.maximumDepth, case .dictionary(let names) = names else {
+            throw TemplateError(.limit, "values nested more than \(TemplateValue.maximumDepth) deep")
+        }
+        let renderer = TemplateRenderer(program.blocks, limits: limits, now: now ?? CFormat.time)
+        return try renderer.render(program.nodes, names)
     }
 }
 
 extension TemplateValue {
+    /// A value of the conversation. What JSON can hold is no deeper than ``JSON/maximumDepth``.
     init(_ json: JSON) {
         switch json {
         case .null: self = .none
@@ -70,10 +75,10 @@ extension TemplateValue {
         case .integer(let value): self = .integer(value)
         case .number(let value): self = .float(value)
         case .string(let text): self = .string(text)
-        case .array(let elements): self = .list(elements.map(TemplateValue.init))
+        case .array(let elements): self.init(elements.map(TemplateValue.init))
         case .object(let object):
             var dictionary = TemplateDictionary()
-            for (key, value) in object.members { dictionary.set(.string(key), TemplateValue(value)) }
+            for (key, value) in object.members { dictionary.set(key, TemplateValue(value)) }
             self = .dictionary(dictionary)
         }
     }

@@ -52,20 +52,26 @@ enum PythonFormat {
     }
 
     /// `format(value, specification)`.
-    static func format(_ value: TemplateValue, _ form: Specification) throws(TemplateError) -> String {
+    static func format(_ value: TemplateValue, _ form: Specification, _ renderer: TemplateRenderer)
+        throws(TemplateError)
+        -> String
+    {
+        try renderer.charge(bytes: max(form.width, form.precision ?? 0))
         var isNumber = true
         var text: String
         switch (value, form.type) {
-        case (.integer, nil), (.integer, "d"), (.bool, "d"): text = String(value.whole ?? 0)
-        case (.integer(let whole), "x"): text = String(whole, radix: 16)
-        case (.integer(let whole), "X"): text = String(whole, radix: 16, uppercase: true)
-        case (.integer(let whole), "o"): text = String(whole, radix: 8)
-        case (.integer(let whole), "b"): text = String(whole, radix: 2)
-        case (.float, "f"), (.integer, "f"), (.float, "F"), (.integer, "F"):
+        case (.integer, nil), (.wide, nil): text = String(value.integer ?? 0)
+        case (_, "d") where value.integer != nil: text = String(value.integer ?? 0)
+        case (_, "x") where value.integer != nil: text = String(value.integer ?? 0, radix: 16)
+        case (_, "X") where value.integer != nil: text = String(value.integer ?? 0, radix: 16, uppercase: true)
+        case (_, "o") where value.integer != nil: text = String(value.integer ?? 0, radix: 8)
+        case (_, "b") where value.integer != nil: text = String(value.integer ?? 0, radix: 2)
+        case (_, "f") where value.number != nil, (_, "F") where value.number != nil:
             text = fixed(value.number ?? 0, form.precision ?? 6)
-        case (.float(let number), "e"), (.float(let number), "E"), (.float(let number), "g"), (.float(let number), "G"):
-            text = CFormat.scientific(number, form.precision ?? 6, form.type ?? "e")
-        case (.float, "%"), (.integer, "%"): text = fixed((value.number ?? 0) * 100, form.precision ?? 2) + "%"
+        case (_, "e") where value.number != nil, (_, "E") where value.number != nil,
+            (_, "g") where value.number != nil, (_, "G") where value.number != nil:
+            text = CFormat.scientific(value.number ?? 0, form.precision ?? 6, form.type ?? "e")
+        case (_, "%") where value.number != nil: text = fixed((value.number ?? 0) * 100, form.precision ?? 2) + "%"
         case (.float, nil): text = PythonText.float(value.number ?? 0)
         default:
             guard form.type == nil || form.type == "s" else {
@@ -74,27 +80,29 @@ enum PythonFormat {
                     "Unknown format code '\(form.type.map(String.init) ?? "")' for object of type '\(value.kind)'")
             }
             isNumber = false
-            text = PythonText.string(value)
+            text = try PythonText.string(value, renderer)
             if let precision = form.precision {
                 text = String(String.UnicodeScalarView(text.unicodeScalars.prefix(precision)))
             }
         }
         if isNumber, form.groups { text = grouped(text) }
         if isNumber, form.sign != "-", !text.hasPrefix("-") { text = String(form.sign) + text }
-        return try aligned(text, form, isNumber)
+        return try aligned(text, form, isNumber, renderer)
     }
 
-    private static func aligned(_ text: String, _ form: Specification, _ isNumber: Bool) throws(TemplateError) -> String
-    {
+    private static func aligned(
+        _ text: String, _ form: Specification, _ isNumber: Bool, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
         let fill = String(form.fill)
         switch form.alignment ?? (isNumber ? ">" : "<") {
-        case "<": return try PythonStrings.pad(text, form.width, fill, left: false, right: true)
-        case "^": return try PythonStrings.pad(text, form.width, fill, left: true, right: true)
+        case "<": return try PythonStrings.pad(text, form.width, fill, left: false, right: true, renderer)
+        case "^": return try PythonStrings.pad(text, form.width, fill, left: true, right: true, renderer)
         case "=":
             let sign = text.hasPrefix("-") || text.hasPrefix("+") ? String(text.unicodeScalars.prefix(1)) : ""
             let digits = String(String.UnicodeScalarView(text.unicodeScalars.dropFirst(sign.utf8.count)))
-            return sign + (try PythonStrings.pad(digits, form.width - sign.utf8.count, fill, left: true, right: false))
-        default: return try PythonStrings.pad(text, form.width, fill, left: true, right: false)
+            return sign
+                + (try PythonStrings.pad(digits, form.width - sign.utf8.count, fill, left: true, right: false, renderer))
+        default: return try PythonStrings.pad(text, form.width, fill, left: true, right: false, renderer)
         }
     }
 
@@ -117,9 +125,14 @@ enum PythonFormat {
     }
 
     /// `format % arguments`.
-    static func percent(_ format: String, _ argument: TemplateValue) throws(TemplateError) -> String {
+    ///
+    /// - Parameter escapes: Escapes what is put in, as markup does.
+    static func percent(
+        _ format: String, _ argument: TemplateValue, _ renderer: TemplateRenderer, escapes: Bool = false
+    ) throws(TemplateError) -> String {
+        try renderer.charge(bytes: format.utf8.count)
         var values: ArraySlice<TemplateValue> = [argument]
-        if case .tuple(let elements) = argument { values = elements[...] }
+        if case .tuple(let elements) = argument { values = elements.elements[...] }
         var result = String.UnicodeScalarView()
         var rest = Array(format.unicodeScalars)[...]
         while let scalar = rest.popFirst() {
@@ -139,7 +152,7 @@ enum PythonFormat {
                     throw TemplateError(.type, "format requires a mapping")
                 }
                 let key = String(String.UnicodeScalarView(rest[(rest.startIndex + 1)..<close]))
-                guard let found = dictionary[.string(key)] else { throw TemplateError(.key, PythonText.quoted(key)) }
+                guard let found = dictionary[key] else { throw TemplateError(.key, PythonText.quoted(key)) }
                 value = found
                 rest = rest[(close + 1)...]
             }
@@ -159,7 +172,9 @@ enum PythonFormat {
                 throw TemplateError(.type, "not enough arguments for format string")
             }
             if type != "s" { try TemplateRenderer.refuseUndefined(value) }
-            result.append(contentsOf: try percent(value, type, form).unicodeScalars)
+            let text = try percent(value, type, form, renderer, escapes: escapes)
+            try renderer.charge(bytes: text.utf8.count)
+            result.append(contentsOf: text.unicodeScalars)
         }
         // What has items need not be used up, and a missing value would have some.
         switch argument {
@@ -170,46 +185,53 @@ enum PythonFormat {
         return String(result)
     }
 
-    private static func percent(_ value: TemplateValue, _ type: Unicode.Scalar, _ form: Specification)
-        throws(TemplateError) -> String
-    {
+    private static func percent(
+        _ value: TemplateValue, _ type: Unicode.Scalar, _ form: Specification, _ renderer: TemplateRenderer,
+        escapes: Bool
+    ) throws(TemplateError) -> String {
         var form = form
         switch type {
-        case "s": return try format(.string(PythonText.string(value)), form)
-        case "r": return try format(.string(PythonText.representation(value)), form)
+        case "s":
+            let text = escapes ? try Markup.escape(value, renderer) : try PythonText.string(value, renderer)
+            return try format(.string(text), form, renderer)
+        case "r":
+            let text = try PythonText.representation(value, renderer)
+            return try format(.string(escapes ? try Markup.escape(text, renderer) : text), form, renderer)
         case "d", "i", "u":
             guard let number = value.number else {
                 throw TemplateError(.type, "%\(type) format: a real number is required, not \(value.kind)")
             }
-            guard let whole = value.whole ?? Int(exactly: number.rounded(.towardZero)) else {
-                throw TemplateError(.overflow, "a number beyond 64 bits")
+            guard let whole = value.integer ?? Int128(exactly: number.rounded(.towardZero)) else {
+                throw TemplateError(.overflow, "a number beyond 128 bits")
             }
             form.precision = nil
-            return try format(.integer(whole), form)
+            return try format(TemplateValue(whole), form, renderer)
         case "x", "X", "o":
             form.type = type
-            if case .bool(let bit) = value { return try format(.integer(bit ? 1 : 0), form) }
-            return try format(value, form)
+            return try format(value, form, renderer)
         case "e", "E", "g", "G":
             guard let number = value.number else {
                 throw TemplateError(.type, "must be real number, not \(value.kind)")
             }
             form.type = type
-            return try format(.float(number), form)
+            return try format(.float(number), form, renderer)
         case "f", "F":
             guard let number = value.number else {
                 throw TemplateError(.type, "must be real number, not \(value.kind)")
             }
             form.type = "f"
-            return try format(.float(number), form)
+            return try format(.float(number), form, renderer)
         default: throw TemplateError(.value, "unsupported format character '\(type)'")
         }
     }
 
     /// `format.format(*arguments)`.
-    static func braces(_ format: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer)
-        throws(TemplateError) -> String
-    {
+    ///
+    /// - Parameter escapes: Escapes what is put in, as markup does.
+    static func braces(
+        _ format: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer, escapes: Bool = false
+    ) throws(TemplateError) -> String {
+        try renderer.charge(bytes: format.utf8.count)
         var result = String.UnicodeScalarView()
         var rest = Array(format.unicodeScalars)[...]
         var next = 0
@@ -228,40 +250,52 @@ enum PythonFormat {
             }
             let field = String(String.UnicodeScalarView(rest[..<close]))
             rest = rest[(close + 1)...]
-            let parts = PythonStrings.split(field, ":", 1)
-            let (name, conversion) = split(parts[0])
-            let value = try self.field(name, arguments, &next, renderer)
-            let text: TemplateValue = conversion == "r" ? .string(PythonText.representation(value)) : value
-            result.append(
-                contentsOf: try self.format(text, Specification(parts.count > 1 ? parts[1] : "")).unicodeScalars)
+            let parts = try PythonStrings.split(field, ":", limit: 1, renderer)
+            let name = try PythonStrings.split(parts[0], "!", limit: 1, renderer)
+            var value = try self.field(name[0], arguments, &next, renderer)
+            if name.count > 1, name[1] == "r" { value = .string(try PythonText.representation(value, renderer)) }
+            if name.count > 1, name[1] == "s" { value = .string(try PythonText.string(value, renderer)) }
+            var text = try self.format(value, Specification(parts.count > 1 ? parts[1] : ""), renderer)
+            if escapes, !value.isMarkup { text = try Markup.escape(text, renderer) }
+            try renderer.charge(bytes: text.utf8.count)
+            result.append(contentsOf: text.unicodeScalars)
         }
         return String(result)
-    }
-
-    private static func split(_ field: String) -> (name: String, conversion: String) {
-        let parts = PythonStrings.split(field, "!", 1)
-        return (parts[0], parts.count > 1 ? parts[1] : "")
     }
 
     private static func field(
         _ name: String, _ arguments: TemplateArguments, _ next: inout Int, _ renderer: TemplateRenderer
     ) throws(TemplateError) -> TemplateValue {
-        let path = PythonStrings.split(name, ".")
+        let end = name.utf8.firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") } ?? name.endIndex
+        let first = String(name[..<end])
         var value: TemplateValue
-        if path[0].isEmpty || Int(path[0]) != nil {
-            let index = Int(path[0]) ?? next
+        if first.isEmpty || Int(first) != nil {
+            let index = Int(first) ?? next
             next += 1
             guard arguments.positional.indices.contains(index) else {
                 throw TemplateError(.value, "Replacement index \(index) out of range for positional args tuple")
             }
             value = arguments.positional[index]
         } else {
-            guard let found = arguments.value(-1, path[0]) else {
-                throw TemplateError(.key, PythonText.quoted(path[0]))
-            }
+            guard let found = arguments.value(-1, first) else { throw TemplateError(.key, PythonText.quoted(first)) }
             value = found
         }
-        for attribute in path.dropFirst() { value = try renderer.attribute(attribute, of: value) }
+        var rest = name[end...]
+        while let sign = rest.unicodeScalars.popFirst() {
+            if sign == "." {
+                let end = rest.utf8.firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "[") } ?? rest.endIndex
+                value = try renderer.attribute(String(rest[..<end]), of: value)
+                rest = rest[end...]
+            } else {
+                guard let close = rest.utf8.firstIndex(of: UInt8(ascii: "]")) else {
+                    throw TemplateError(.value, "expected '}' before end of string")
+                }
+                let key = String(rest[..<close])
+                value = try renderer.item(Int(key).map { .integer($0) } ?? .string(key), of: value)
+                rest = rest[close...].dropFirst()
+            }
+            try TemplateRenderer.refuseUndefined(value)
+        }
         try TemplateRenderer.refuseUndefined(value)
         return value
     }

@@ -1,3 +1,5 @@
+import MartletJSON
+
 /// Python's methods of `str`, on bytes and scalars.
 enum PythonStrings {
     /// The byte at which `part` first stands in `text`.
@@ -8,18 +10,33 @@ enum PythonStrings {
         return next(needle, in: bytes, from: start)
     }
 
-    /// The first byte at or after `start` at which `needle`, which is not empty, stands in `bytes`.
-    private static func next(_ needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-        var index = start
-        while index + needle.count <= bytes.count {
-            if bytes[index] == needle[0], bytes[index..<index + needle.count].elementsEqual(needle) { return index }
-            index += 1
+    /// The first byte at or after `start` at which `needle`, which is not empty, stands in `bytes`; in linear time (Knuth, Morris and
+    /// Pratt, 1977).
+    static func next(_ needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+        // For each length of a match: the longest shorter one that its end begins again.
+        var shorter = [0]
+        var length = 0
+        for index in needle.indices.dropFirst() {
+            while length > 0, needle[length] != needle[index] { length = shorter[length - 1] }
+            if needle[length] == needle[index] { length += 1 }
+            shorter.append(length)
+        }
+        length = 0
+        for index in bytes.indices.dropFirst(start) {
+            while length > 0, needle[length] != bytes[index] { length = shorter[length - 1] }
+            if needle[length] == bytes[index] { length += 1 }
+            if length == needle.count { return index + 1 - length }
         }
         return nil
     }
 
-    static func replace(_ text: String, _ old: String, _ new: String, _ limit: Int = .max) -> String {
+    /// `text.replace(old, new, limit)`, charged before it is made.
+    static func replace(
+        _ text: String, _ old: String, _ new: String, limit: Int = .max, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
         if old.utf8.isEmpty {
+            let places = min(limit, text.unicodeScalars.count + 1)
+            try renderer.charge(places, times: new.utf8.count)
             // Python puts the new text before every scalar and at the end.
             var result = ""
             var left = limit
@@ -30,15 +47,42 @@ enum PythonStrings {
             }
             return left > 0 ? result + new : result
         }
-        return split(text, old, limit).joined(separator: new)
+        let (bytes, needle) = (Array(text.utf8), Array(old.utf8))
+        let places = occurrences(of: needle, in: bytes, limit)
+        try renderer.charge(places, times: new.utf8.count)
+        try renderer.charge(1, times: bytes.count)
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count + places * new.utf8.count - places * needle.count)
+        var start = 0
+        for _ in 0..<places {
+            guard let place = next(needle, in: bytes, from: start) else { break }
+            result += bytes[start..<place]
+            result += new.utf8
+            start = place + needle.count
+        }
+        result += bytes[start...]
+        return String(decoding: result, as: UTF8.self)
     }
 
-    static func split(_ text: String, _ separator: String, _ limit: Int = .max) -> [String] {
-        let bytes = Array(text.utf8)
-        let needle = Array(separator.utf8)
+    /// How often `needle` stands in `bytes` without overlap, at most `limit`.
+    private static func occurrences(of needle: [UInt8], in bytes: [UInt8], _ limit: Int) -> Int {
+        var (count, start) = (0, 0)
+        while count < limit, let place = next(needle, in: bytes, from: start) {
+            count += 1
+            start = place + needle.count
+        }
+        return count
+    }
+
+    /// `text.split(separator, limit)`; every part is charged.
+    static func split(_ text: String, _ separator: String, limit: Int = .max, _ renderer: TemplateRenderer)
+        throws(TemplateError) -> [String]
+    {
+        let (bytes, needle) = (Array(text.utf8), Array(separator.utf8))
         var parts: [String] = []
         var start = 0
         while !needle.isEmpty, parts.count < limit, let match = next(needle, in: bytes, from: start) {
+            try renderer.charge(bytes: match - start)
             parts.append(String(decoding: bytes[start..<match], as: UTF8.self))
             start = match + needle.count
         }
@@ -46,8 +90,10 @@ enum PythonStrings {
         return parts
     }
 
-    static func splitFromRight(_ text: String, _ separator: String, _ limit: Int) -> [String] {
-        let parts = split(text, separator)
+    static func splitFromRight(_ text: String, _ separator: String, _ limit: Int, _ renderer: TemplateRenderer)
+        throws(TemplateError) -> [String]
+    {
+        let parts = try split(text, separator, renderer)
         guard limit >= 0, parts.count > limit + 1 else { return parts }
         let head = parts[..<(parts.count - limit)].joined(separator: separator)
         return [head] + parts[(parts.count - limit)...]
@@ -99,9 +145,7 @@ enum PythonStrings {
         text.unicodeScalars.reduce(into: "") { $0 += $1.properties.uppercaseMapping }
     }
 
-    static func lower(_ text: String) -> String {
-        text.unicodeScalars.reduce(into: "") { $0 += $1.properties.lowercaseMapping }
-    }
+    static func lower(_ text: String) -> String { text.lowercasedWithFinalSigma }
 
     /// The first scalar of each run of letters in title case, the others lower (`str.title`).
     static func title(_ text: String, startsWordsAtBlanksOnly: Bool = false) -> String {
@@ -140,11 +184,8 @@ enum PythonStrings {
     }
 
     /// Blanks up to the next column that `width` divides for each tab.
-    static func expandTabs(_ text: String, _ width: Int) throws(TemplateError) -> String {
-        let tabs = text.utf8.count(where: { $0 == 9 })
-        guard tabs == 0 || width <= TemplateArithmetic.largestResult / tabs else {
-            throw TemplateError(.limit, "a text that is too long")
-        }
+    static func expandTabs(_ text: String, _ width: Int, _ renderer: TemplateRenderer) throws(TemplateError) -> String {
+        try renderer.charge(text.utf8.count(where: { $0 == 9 }), times: max(0, width))
         var result = String.UnicodeScalarView()
         var column = 0
         for scalar in text.unicodeScalars {
@@ -162,7 +203,7 @@ enum PythonStrings {
 
     static func count(_ part: String, in text: String) -> Int {
         if part.utf8.isEmpty { return text.unicodeScalars.count + 1 }
-        return split(text, part).count - 1
+        return occurrences(of: Array(part.utf8), in: Array(text.utf8), .max)
     }
 
     static func starts(_ text: String, with part: String) -> Bool { text.utf8.starts(with: part.utf8) }
@@ -171,14 +212,13 @@ enum PythonStrings {
     }
 
     /// `text` with blanks (or `fill`) up to `width` scalars.
-    static func pad(_ text: String, _ width: Int, _ fill: String, left: Bool, right: Bool) throws(TemplateError)
-        -> String
-    {
-        let missing = width - text.unicodeScalars.count
-        guard missing > 0 else { return text }
-        guard missing <= TemplateArithmetic.largestResult else {
-            throw TemplateError(.limit, "a text that is too long")
-        }
+    static func pad(
+        _ text: String, _ width: Int, _ fill: String, left: Bool, right: Bool, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
+        let count = text.unicodeScalars.count
+        guard width > count else { return text }
+        let missing = width - count
+        try renderer.charge(missing, times: fill.utf8.count)
         let before = left ? (right ? missing / 2 + (missing & width & 1) : missing) : 0
         return String(repeating: fill, count: before) + text
             + String(repeating: fill, count: right ? missing - before : 0)

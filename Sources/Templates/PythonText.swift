@@ -1,41 +1,59 @@
 /// How Python writes values as text.
 enum PythonText {
     /// `str(value)`.
-    static func string(_ value: TemplateValue) -> String {
+    static func string(_ value: TemplateValue, _ renderer: TemplateRenderer) throws(TemplateError) -> String {
         switch value {
-        case .string(let text): text
+        case .string(let text), .markup(let text): text
         case .undefined, .unsafe: ""
-        default: representation(value)
+        default: try representation(value, renderer)
         }
     }
 
-    /// `repr(value)`.
-    static func representation(_ value: TemplateValue, depth: Int = 0) -> String {
-        guard depth < 64 else { return "..." }
-        func parts(_ values: [TemplateValue]) -> String {
-            values.map { representation($0, depth: depth + 1) }.joined(separator: ", ")
+    /// `repr(value)`. Every value in it is charged, and its text, before it is joined.
+    static func representation(_ value: TemplateValue, _ renderer: TemplateRenderer) throws(TemplateError) -> String {
+        try renderer.charge(0)
+        func parts(_ values: some Sequence<TemplateValue>) throws(TemplateError) -> String {
+            var result = ""
+            for value in values {
+                if !result.isEmpty { result += ", " }
+                let part = try representation(value, renderer)
+                try renderer.charge(bytes: part.utf8.count)
+                result += part
+            }
+            return result
         }
         switch value {
         case .undefined, .unsafe: return "Undefined"
         case .none: return "None"
         case .bool(let value): return value ? "True" : "False"
         case .integer(let value): return String(value)
+        case .wide(let value): return String(value)
         case .float(let value): return float(value)
-        case .string(let text): return quoted(text)
-        case .list(let elements): return "[" + parts(elements) + "]"
-        case .tuple(let elements): return "(" + parts(elements) + (elements.count == 1 ? ",)" : ")")
+        case .string(let text):
+            try renderer.charge(bytes: text.utf8.count)
+            return quoted(text)
+        case .markup(let text):
+            try renderer.charge(bytes: text.utf8.count)
+            return "Markup(\(quoted(text)))"
+        case .list(let elements): return "[" + (try parts(elements)) + "]"
+        case .tuple(let elements): return "(" + (try parts(elements)) + (elements.count == 1 ? ",)" : ")")
         case .dictionary(let dictionary):
-            return "{"
-                + dictionary.entries.map {
-                    representation($0.key, depth: depth + 1) + ": " + representation($0.value, depth: depth + 1)
-                }.joined(separator: ", ") + "}"
-        case .sequence(let sequence): return sequence.representation(parts)
+            var result = "{"
+            for (index, (key, value)) in dictionary.entries.enumerated() {
+                if index > 0 { result += ", " }
+                result += try representation(key, renderer) + ": " + (try representation(value, renderer))
+            }
+            try renderer.charge(bytes: result.utf8.count)
+            return result + "}"
+        case .sequence(let sequence):
+            return try sequence.representation { elements throws(TemplateError) in try parts(elements) }
         case .counter: return "<\(value.kind)>"
         case .namespace: return "<Namespace>"
         case .macro(let macro):
             return macro.definition.isCaller ? "<Macro anonymous>" : "<Macro \(quoted(macro.definition.name))>"
         case .function(let name), .method(_, let name): return "<function \(name)>"
-        case .loop(let loop): return "<LoopContext \(loop.index + 1)/\(loop.elements.count)>"
+        case .block(let name): return "<\(name.map { "BlockReference \(quoted($0))" } ?? value.kind)>"
+        case .loop(let loop): return "<LoopContext \(loop.index + 1)/\(loop.memory.elements.count)>"
         }
     }
 
@@ -45,6 +63,48 @@ enum PythonText {
         if value.isInfinite { return value < 0 ? "-inf" : "inf" }
         if value.magnitude < 1e16, value == value.rounded(), value.magnitude >= 1 { return "\(Int(value)).0" }
         return value.description
+    }
+
+    /// `float(text)`; nil where Python raises an error.
+    static func number(_ text: String) -> Double? {
+        let text = strip(text)
+        let isWord = ["inf", "infinity", "nan"].contains {
+            $0.utf8.elementsEqual(text.lowercased().drop { "+-".contains($0) }.utf8)
+        }
+        let allowed = text.utf8.allSatisfy { (0x30...0x39).contains($0) || "+-.eE_".utf8.contains($0) }
+        guard isWord || allowed, let digits = withoutUnderscores(text) else { return nil }
+        return Double(digits)
+    }
+
+    /// `int(text, base)`; nil where Python raises an error, or the number is beyond 127 bits.
+    static func integer(_ text: String, base: Int) -> Int128? {
+        var digits = strip(text)[...]
+        let isNegative = digits.utf8.first == UInt8(ascii: "-")
+        if isNegative || digits.utf8.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
+        var base = base
+        let prefixes = [(2, "0b"), (8, "0o"), (16, "0x")]
+        if let (radix, _) = prefixes.first(where: { digits.lowercased().hasPrefix($0.1) }), base == radix || base == 0 {
+            digits = digits.dropFirst(2)
+            if digits.utf8.first == UInt8(ascii: "_") { digits = digits.dropFirst() }
+            base = radix
+        }
+        if base == 0 { base = 10 }
+        guard (2...36).contains(base), let plain = withoutUnderscores(String(digits)),
+            plain.utf8.first.map({ $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "+") }) ?? false
+        else { return nil }
+        return Int128((isNegative ? "-" : "") + plain, radix: base)
+    }
+
+    /// The digits without the single underscores between them; nil where one stands elsewhere.
+    private static func withoutUnderscores(_ text: String) -> String? {
+        var result: [UInt8] = []
+        var last = UInt8(ascii: "_")
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "_"), last == byte { return nil }
+            if byte != UInt8(ascii: "_") { result.append(byte) }
+            last = byte
+        }
+        return last == UInt8(ascii: "_") ? nil : String(decoding: result, as: UTF8.self)
     }
 
     /// `repr` of a text: single quotes unless only they occur in it, escapes for what cannot be printed.
@@ -121,46 +181,56 @@ struct PythonJSON {
     var escapesNonASCII = false
     var sortsKeys = false
 
+    let renderer: TemplateRenderer
+
     func text(_ value: TemplateValue, depth: Int = 0) throws(TemplateError) -> String {
-        guard depth < 128 else { throw TemplateError(.limit, "a value nested more than 128 deep") }
+        try renderer.charge(0)
         switch value {
         case .none: return "null"
         case .bool(let value): return value ? "true" : "false"
         case .integer(let value): return String(value)
+        case .wide(let value): return String(value)
         case .float(let value):
             if value.isNaN { return "NaN" }
             return value.isInfinite ? (value < 0 ? "-Infinity" : "Infinity") : PythonText.float(value)
-        case .string(let text): return quoted(text)
+        case .string(let text), .markup(let text):
+            try renderer.charge(bytes: text.utf8.count)
+            return quoted(text)
         case .list(let elements), .tuple(let elements):
             var parts: [String] = []
             for element in elements { parts.append(try self.text(element, depth: depth + 1)) }
-            return enclose(parts, "[", "]", depth)
+            return try enclose(parts, "[", "]", depth)
         case .dictionary(let dictionary):
             var entries: [(key: String, value: TemplateValue)] = []
             for (key, value) in dictionary.entries { entries.append((try self.key(key), value)) }
-            if sortsKeys { entries.sort { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) } }
+            if sortsKeys { entries.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } }
             var parts: [String] = []
             for (key, value) in entries {
+                try renderer.charge(bytes: key.utf8.count)
                 parts.append(quoted(key) + keySeparator + (try text(value, depth: depth + 1)))
             }
-            return enclose(parts, "{", "}", depth)
+            return try enclose(parts, "{", "}", depth)
         default: throw TemplateError(.type, "Object of type \(value.kind) is not JSON serializable")
         }
     }
 
     private func key(_ key: TemplateValue) throws(TemplateError) -> String {
         switch key {
-        case .string(let text): return text
-        case .bool, .none, .integer, .float: return try text(key)
+        case .string(let text), .markup(let text): return text
+        case .bool, .none, .integer, .wide, .float: return try text(key)
         default: throw TemplateError(.type, "keys must be str, int, float, bool or None, not \(key.kind)")
         }
     }
 
-    private func enclose(_ parts: [String], _ open: String, _ close: String, _ depth: Int) -> String {
+    private func enclose(_ parts: [String], _ open: String, _ close: String, _ depth: Int) throws(TemplateError)
+        -> String
+    {
         guard !parts.isEmpty else { return open + close }
-        guard let indent else { return open + parts.joined(separator: itemSeparator) + close }
-        func line(_ level: Int) -> String { "\n" + String(repeating: " ", count: indent * level) }
-        return open + line(depth + 1) + parts.joined(separator: itemSeparator + line(depth + 1)) + line(depth) + close
+        func line(_ level: Int) -> String { indent.map { "\n" + String(repeating: " ", count: $0 * level) } ?? "" }
+        let separator = itemSeparator + line(depth + 1)
+        try renderer.charge(parts.count, times: separator.utf8.count)
+        try renderer.charge(bytes: parts.reduce(0) { $0 + $1.utf8.count })
+        return open + line(depth + 1) + parts.joined(separator: separator) + line(depth) + close
     }
 
     private func quoted(_ text: String) -> String {

@@ -11,8 +11,12 @@ enum SequenceFilters {
             guard case .dictionary(let dictionary) = value else {
                 throw TemplateError(.type, "Can only get item pairs from a mapping.")
             }
+            try renderer.charge(dictionary.count)
             return generator(dictionary.items)
-        case "list": return .list(try renderer.iterate(value))
+        case "list":
+            let elements = try renderer.iterate(value)
+            try renderer.charge(elements.count)
+            return TemplateValue(elements)
         case "first", "last":
             if case .sequence(let sequence) = value, sequence.isOnce {
                 guard name.hasPrefix("f") else {
@@ -25,16 +29,21 @@ enum SequenceFilters {
                 ?? .undefined("No \(name) item, sequence was empty.")
         case "join": return try join(value, arguments, renderer)
         case "reverse":
-            if case .string(let text) = value {
-                return .string(String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
+            if let text = value.text {
+                try renderer.charge(bytes: text.utf8.count)
+                return value.with(text: String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
             }
             let elements = try renderer.iterate(value)
+            try renderer.charge(elements.count)
             // Of a generator a list is made first.
-            if case .sequence(let sequence) = value, sequence.isOnce { return .list(elements.reversed()) }
+            if case .sequence(let sequence) = value, sequence.isOnce { return TemplateValue(elements.reversed()) }
             return .sequence(TemplateSequence(.reversed, elements.reversed()))
         case "map", "select", "reject", "selectattr", "rejectattr": return try pick(name, value, arguments, renderer)
-        case "sort": return .list(try sort(value, arguments, renderer))
-        case "dictsort": return try dictionarySort(value, arguments)
+        case "random":
+            let elements = try renderer.iterate(value)
+            return elements.randomElement() ?? .undefined("No random item, sequence was empty.")
+        case "sort": return TemplateValue(try sort(value, arguments, renderer))
+        case "dictsort": return try dictionarySort(value, arguments, renderer)
         case "unique": return try unique(value, arguments, renderer)
         case "min", "max": return try extreme(name, value, arguments, renderer)
         case "sum": return try sum(value, arguments, renderer)
@@ -50,7 +59,7 @@ enum SequenceFilters {
 
     static func length(_ value: TemplateValue) throws(TemplateError) -> Int {
         switch value {
-        case .string(let text): return text.unicodeScalars.count
+        case .string(let text), .markup(let text): return text.unicodeScalars.count
         case .list(let elements), .tuple(let elements): return elements.count
         case .dictionary(let dictionary): return dictionary.count
         case .sequence(let sequence) where !sequence.isOnce: return sequence.elements.count
@@ -67,7 +76,7 @@ enum SequenceFilters {
     {
         guard let text = path.text else { return try renderer.item(path, of: value) }
         var value = value
-        for name in PythonStrings.split(text, ".") {
+        for name in try PythonStrings.split(text, ".", renderer) {
             value = try renderer.item(Int(name).map { .integer($0) } ?? .string(name), of: value)
         }
         return value
@@ -82,10 +91,19 @@ enum SequenceFilters {
             for element in elements { fields.append(try field(attribute, of: element, renderer)) }
             elements = fields
         }
-        let separator = PythonText.string(arguments.value(0, "d") ?? .string(""))
-        let text = elements.map(PythonText.string).joined(separator: separator)
-        try renderer.charge(text.utf8.count / 16)
-        return .string(text)
+        let separator = arguments.value(0, "d") ?? .string("")
+        // Where what is written is escaped, or one of several is markup, all the others are escaped.
+        let escapes = renderer.escapes && (separator.isMarkup || elements.contains(where: \.isMarkup))
+        var parts: [String] = []
+        for element in elements {
+            let part = escapes ? try Markup.escape(element, renderer) : try PythonText.string(element, renderer)
+            try renderer.charge(bytes: part.utf8.count)
+            parts.append(part)
+        }
+        let between = escapes ? try Markup.escape(separator, renderer) : try PythonText.string(separator, renderer)
+        try renderer.charge(parts.count, times: between.utf8.count)
+        let text = parts.joined(separator: between)
+        return escapes ? .markup(text) : .string(text)
     }
 
     private static func pick(
@@ -119,7 +137,8 @@ enum SequenceFilters {
             guard attribute != nil else { throw TemplateError(.type, "missing the name of an attribute") }
             rest.positional.removeFirst()
         }
-        let test = rest.positional.first.map(PythonText.string)
+        let test = try rest.positional.first.map { value throws(TemplateError) in try PythonText.string(value, renderer)
+        }
         if test != nil { rest.positional.removeFirst() }
         let wants = name.hasPrefix("s")
         for element in elements {
@@ -127,7 +146,9 @@ enum SequenceFilters {
             let subject =
                 try attribute.map { path throws(TemplateError) in try field(path, of: element, renderer) } ?? element
             let holds =
-                try test.map { name throws(TemplateError) in try TemplateTests.apply(name, to: subject, rest) }
+                try test.map { name throws(TemplateError) in
+                    try TemplateTests.apply(name, to: subject, rest, renderer)
+                }
                 ?? subject.isTrue
             if holds == wants { result.append(element) }
         }
@@ -135,22 +156,28 @@ enum SequenceFilters {
     }
 
     /// Texts compare in lower case unless told otherwise.
-    private static func key(_ value: TemplateValue, isCaseSensitive: Bool) -> TemplateValue {
-        if !isCaseSensitive, let text = value.text { return .string(PythonStrings.lower(text)) }
+    private static func key(_ value: TemplateValue, isCaseSensitive: Bool, _ renderer: TemplateRenderer)
+        throws(TemplateError) -> TemplateValue
+    {
+        if !isCaseSensitive, let text = value.text {
+            try renderer.charge(bytes: text.utf8.count)
+            return .string(PythonStrings.lower(text))
+        }
         return value
     }
 
     /// A stable sort whose comparison may fail.
     private static func sorted(
-        _ elements: [(key: TemplateValue, value: TemplateValue)], reversed: Bool
+        _ elements: [(key: TemplateValue, value: TemplateValue)], reversed: Bool, _ renderer: TemplateRenderer
     ) throws(TemplateError) -> [TemplateValue] {
         var failure: TemplateError?
         let order = elements.indices.sorted { a, b in
+            guard failure == nil else { return a < b }
             do throws(TemplateError) {
-                let order = try TemplateArithmetic.order(elements[a].key, elements[b].key)
+                let order = try TemplateArithmetic.order(elements[a].key, elements[b].key, renderer)
                 return order == 0 ? a < b : reversed ? order > 0 : order < 0
             } catch {
-                failure = failure ?? error
+                failure = error
                 return a < b
             }
         }
@@ -161,40 +188,39 @@ enum SequenceFilters {
     private static func sort(_ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer)
         throws(TemplateError) -> [TemplateValue]
     {
-        let isCaseSensitive = arguments.value(1, "case_sensitive")?.isTrue ?? false
+        let isCaseSensitive = arguments.flag(1, "case_sensitive")
         var keyed: [(key: TemplateValue, value: TemplateValue)] = []
         for element in try renderer.iterate(value) {
             var key = element
             if let attribute = arguments.value(2, "attribute"), attribute.isTrue {
                 key = try field(attribute, of: element, renderer)
             }
-            keyed.append((self.key(key, isCaseSensitive: isCaseSensitive), element))
+            keyed.append((try self.key(key, isCaseSensitive: isCaseSensitive, renderer), element))
         }
-        return try sorted(keyed, reversed: arguments.value(0, "reverse")?.isTrue ?? false)
+        return try sorted(keyed, reversed: arguments.flag(0, "reverse"), renderer)
     }
 
-    private static func dictionarySort(_ value: TemplateValue, _ arguments: TemplateArguments) throws(TemplateError)
-        -> TemplateValue
-    {
+    private static func dictionarySort(
+        _ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
         guard case .dictionary(let dictionary) = value else {
             try TemplateRenderer.refuseUndefined(value)
             throw TemplateError(.type, "'\(value.kind)' object has no attribute 'items'")
         }
-        let isCaseSensitive = arguments.value(0, "case_sensitive")?.isTrue ?? false
+        let isCaseSensitive = arguments.flag(0, "case_sensitive")
         let byValue = try arguments.text(1, "by").map { $0.utf8.elementsEqual("value".utf8) } ?? false
-        let keyed = dictionary.entries.map { entry in
-            (
-                key: key(byValue ? entry.value : entry.key, isCaseSensitive: isCaseSensitive),
-                value: TemplateValue.tuple([entry.key, entry.value])
-            )
+        var keyed: [(key: TemplateValue, value: TemplateValue)] = []
+        for (key, value) in dictionary.entries {
+            let sorting = try self.key(byValue ? value : key, isCaseSensitive: isCaseSensitive, renderer)
+            keyed.append((sorting, .tuple(TemplateArray([key, value]))))
         }
-        return .list(try sorted(keyed, reversed: arguments.value(2, "reverse")?.isTrue ?? false))
+        return TemplateValue(try sorted(keyed, reversed: arguments.flag(2, "reverse"), renderer))
     }
 
     private static func unique(_ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer)
         throws(TemplateError) -> TemplateValue
     {
-        let isCaseSensitive = arguments.value(0, "case_sensitive")?.isTrue ?? false
+        let isCaseSensitive = arguments.flag(0, "case_sensitive")
         var seen = TemplateDictionary()
         var result: [TemplateValue] = []
         for element in try renderer.iterate(value) {
@@ -202,9 +228,11 @@ enum SequenceFilters {
                 try arguments.value(1, "attribute").map { path throws(TemplateError) in
                     try field(path, of: element, renderer)
                 } ?? element
-            let key = key(subject, isCaseSensitive: isCaseSensitive)
-            if seen[key] != nil { continue }
-            guard seen.set(key, .none) else { throw TemplateError(.type, "unhashable type: '\(key.kind)'") }
+            let key = try key(subject, isCaseSensitive: isCaseSensitive, renderer)
+            if try seen.find(key, renderer) != nil { continue }
+            guard try seen.set(key, .none, renderer) else {
+                throw TemplateError(.type, "unhashable type: '\(key.kind)'")
+            }
             result.append(element)
         }
         return generator(result)
@@ -213,19 +241,19 @@ enum SequenceFilters {
     private static func extreme(
         _ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
     ) throws(TemplateError) -> TemplateValue {
-        let isCaseSensitive = arguments.value(0, "case_sensitive")?.isTrue ?? false
+        let isCaseSensitive = arguments.flag(0, "case_sensitive")
         var best: (key: TemplateValue, value: TemplateValue)?
         for element in try renderer.iterate(value) {
             let subject =
                 try arguments.value(1, "attribute").map { path throws(TemplateError) in
                     try field(path, of: element, renderer)
                 } ?? element
-            let key = key(subject, isCaseSensitive: isCaseSensitive)
+            let key = try key(subject, isCaseSensitive: isCaseSensitive, renderer)
             guard let current = best else {
                 best = (key, element)
                 continue
             }
-            let order = try TemplateArithmetic.order(key, current.key)
+            let order = try TemplateArithmetic.order(key, current.key, renderer)
             if name.hasSuffix("n") ? order < 0 : order > 0 { best = (key, element) }
         }
         return best?.value ?? .undefined("No aggregated item, sequence was empty.")
@@ -251,22 +279,30 @@ enum SequenceFilters {
         guard let attribute = arguments.value(0, "attribute") else {
             throw TemplateError(.type, "groupby requires an attribute")
         }
+        let isCaseSensitive = arguments.flag(2, "case_sensitive")
         var keyed: [(key: TemplateValue, value: TemplateValue)] = []
         for element in try renderer.iterate(value) {
             let found = try field(attribute, of: element, renderer)
-            let key = found.isUndefined ? arguments.value(1, "default") ?? found : found
-            keyed.append((key, .tuple([key, element])))
+            let name = found.isUndefined ? arguments.value(1, "default") ?? found : found
+            let key = try key(name, isCaseSensitive: isCaseSensitive, renderer)
+            keyed.append((key, .tuple(TemplateArray([key, name, element]))))
         }
-        var groups: [(key: TemplateValue, members: [TemplateValue])] = []
-        for pair in try sorted(keyed.map { (key($0.key, isCaseSensitive: false), $0.value) }, reversed: false) {
-            guard case .tuple(let parts) = pair else { continue }
-            if let last = groups.last, last.key.equals(parts[0]) {
-                groups[groups.count - 1].members.append(parts[1])
+        // A group is called as its first member is.
+        var groups: [(key: TemplateValue, name: TemplateValue, members: [TemplateValue])] = []
+        for triple in try sorted(keyed, reversed: false, renderer) {
+            guard case .tuple(let parts) = triple else { continue }
+            if let last = groups.last, try last.key.equals(parts[0], renderer) {
+                groups[groups.count - 1].members.append(parts[2])
             } else {
-                groups.append((parts[0], [parts[1]]))
+                groups.append((parts[0], parts[1], [parts[2]]))
             }
         }
-        return .list(groups.map { .tuple([$0.key, .list($0.members)]) })
+        return TemplateValue(
+            groups.map { group in
+                var pair = TemplateArray([group.name, TemplateValue(group.members)])
+                pair.isGroup = true
+                return .tuple(pair)
+            })
     }
 
     private static func portions(
@@ -275,13 +311,18 @@ enum SequenceFilters {
         let elements = try renderer.iterate(value)
         let count = try arguments.whole(0, "count") ?? 0
         guard count > 0, count <= 1 << 20 else { throw TemplateError(.value, "a portion of \(count) elements") }
-        let fill = arguments.value(1, "fill_with")
+        try renderer.charge(elements.count)
+        var fill = arguments.value(1, "fill_with")
+        if case .none? = fill { fill = nil }
         var result: [TemplateValue] = []
         if name.utf8.elementsEqual("batch".utf8) {
             for start in stride(from: 0, to: elements.count, by: count) {
                 var part = Array(elements[start..<min(start + count, elements.count)])
-                if let fill, part.count < count { part += Array(repeating: fill, count: count - part.count) }
-                result.append(.list(part))
+                if let fill, part.count < count {
+                    try renderer.charge(count)
+                    part += Array(repeating: fill, count: count - part.count)
+                }
+                result.append(TemplateValue(part))
             }
             return generator(result)
         }
@@ -291,7 +332,7 @@ enum SequenceFilters {
             let size = elements.count / count + (index < elements.count % count ? 1 : 0)
             var part = Array(elements[start..<(start + size)])
             if let fill, index >= elements.count % count, elements.count % count != 0 { part.append(fill) }
-            result.append(.list(part))
+            result.append(TemplateValue(part))
             start += size
         }
         return generator(result)

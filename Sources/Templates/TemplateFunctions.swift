@@ -17,6 +17,7 @@ enum TemplateFunctions {
         case "dict": return .dictionary(try dictionary(arguments, renderer))
         case "namespace":
             let namespace = TemplateNamespace()
+            renderer.hold(namespace)
             namespace.attributes = try dictionary(arguments, renderer)
             return .namespace(namespace)
         case "joiner": return .counter(TemplateCounter(separator: try arguments.text(0, "sep") ?? ", "))
@@ -26,7 +27,8 @@ enum TemplateFunctions {
             }
             return .counter(TemplateCounter(values: arguments.positional))
         case "raise_exception":
-            throw TemplateError(.raised, PythonText.string(arguments.value(0, "message") ?? .string("")))
+            throw TemplateError(
+                .raised, try PythonText.string(arguments.value(0, "message") ?? .string(""), renderer))
         default: return .string(renderer.now(try arguments.text(0, "format") ?? "%c"))
         }
     }
@@ -37,7 +39,7 @@ enum TemplateFunctions {
         var result = TemplateDictionary()
         for argument in arguments.positional {
             if case .dictionary(let dictionary) = argument {
-                for (key, value) in dictionary.entries { result.set(key, value) }
+                for (key, value) in dictionary.entries { try result.set(key, value, renderer) }
                 continue
             }
             for element in try renderer.iterate(argument) {
@@ -46,10 +48,12 @@ enum TemplateFunctions {
                     throw TemplateError(
                         .value, "dictionary update sequence element has length \(pair.count); 2 is required")
                 }
-                result.set(pair[0], pair[1])
+                guard try result.set(pair[0], pair[1], renderer) else {
+                    throw TemplateError(.type, "unhashable type: '\(pair[0].kind)'")
+                }
             }
         }
-        for (name, value) in arguments.named { result.set(.string(name), value) }
+        for (name, value) in arguments.named { result.set(name, value) }
         return result
     }
 
@@ -65,12 +69,12 @@ enum TemplateFunctions {
         let step = bounds.count == 3 ? bounds[2] : 1
         guard step != 0 else { throw TemplateError(.value, "range() arg 3 must not be zero") }
         let distance = Double(stop) - Double(start)
+        // As many as Jinja2 allows, and as the steps pay for.
         guard distance / Double(step) <= Double(longestRange) else {
             throw TemplateError(
                 .overflow, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (\(longestRange)).")
         }
-        let range = TemplateSequence(range: start, stop, step)
-        try renderer.charge(range.elements.count)
-        return .sequence(range)
+        try renderer.charge(Int(max(0, distance / Double(step))))
+        return .sequence(TemplateSequence(range: start, stop, step))
     }
 }

@@ -64,6 +64,9 @@ struct TemplateLexer {
 
     private func error(_ message: String) -> TemplateError { TemplateError(.syntax, message, line: line) }
 
+    /// Most tokens of a template: what a text of the largest size can hold of them would take a hundred times its bytes.
+    static let maximumTokens = 200_000
+
     private mutating func add(_ kind: TemplateToken.Kind, _ text: String = "") {
         tokens.append(TemplateToken(kind: kind, text: text, line: line))
     }
@@ -76,6 +79,7 @@ struct TemplateLexer {
 
     private mutating func run() throws(TemplateError) {
         while position < source.count {
+            try checkCount()
             guard let tag = nextTag() else {
                 add(.text, String(decoding: source[position...], as: UTF8.self))
                 advance(to: source.count)
@@ -102,6 +106,13 @@ struct TemplateLexer {
             }
         }
         add(.end)
+    }
+
+    private func checkCount() throws(TemplateError) {
+        guard tokens.count <= TemplateLexer.maximumTokens else {
+            throw TemplateError(
+                .limit, "a template of more than \(TemplateLexer.maximumTokens) words and signs", line: line)
+        }
     }
 
     private func nextTag() -> Int? {
@@ -192,6 +203,7 @@ struct TemplateLexer {
     private mutating func lexTag(closing: String, _ endKind: TemplateToken.Kind) throws(TemplateError) {
         var brackets: [UInt8] = []
         while true {
+            try checkCount()
             advance(to: skipSpaces(position))
             guard position < source.count else { throw error("unexpected end of template inside a tag") }
             if brackets.isEmpty, let end = tagEnd(closing, at: position, trimsNewline: endKind == .blockEnd) {
@@ -224,32 +236,66 @@ struct TemplateLexer {
         advance(to: end)
     }
 
+    /// A number as Python writes it: `0x1F`, `0o17`, `0b1`, `1_000`, `1.5`, `2e-3`.
     private mutating func lexNumber() {
-        var end = position
+        var end = digits(position) { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         var isFloat = false
-        func isDigit(_ index: Int) -> Bool {
-            index < source.count && (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(source[index])
-        }
-        while isDigit(end) || end < source.count && source[end] == UInt8(ascii: "_") && isDigit(end + 1) { end += 1 }
-        if end < source.count, source[end] == UInt8(ascii: "."), isDigit(end + 1) {
+        let isIndex = position > 0 && source[position - 1] == UInt8(ascii: ".")
+        func decimal(_ start: Int) -> Int { digits(start) { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
+        if !isIndex, end < source.count, source[end] == UInt8(ascii: "."), decimal(end + 1) > end + 1 {
             isFloat = true
-            end += 1
-            while isDigit(end) { end += 1 }
+            end = decimal(end + 1)
         }
-        if end < source.count, source[end] | 0x20 == UInt8(ascii: "e") {
+        if !isIndex, end < source.count, source[end] | 0x20 == UInt8(ascii: "e") {
             var exponent = end + 1
             if exponent < source.count, source[exponent] == UInt8(ascii: "+") || source[exponent] == UInt8(ascii: "-") {
                 exponent += 1
             }
-            if isDigit(exponent) {
+            if decimal(exponent) > exponent {
                 isFloat = true
-                while isDigit(exponent) { exponent += 1 }
-                end = exponent
+                end = decimal(exponent)
             }
         }
-        let digits = source[position..<end].filter { $0 != UInt8(ascii: "_") }
-        add(isFloat ? .float : .integer, String(decoding: digits, as: UTF8.self))
+        if !isFloat { end = integerEnd(end) }
+        let spelled = source[position..<end].filter { $0 != UInt8(ascii: "_") }
+        add(isFloat ? .float : .integer, String(decoding: spelled, as: UTF8.self))
         advance(to: end)
+    }
+
+    /// The end of a whole number that has decimal digits up to `end`: one with a prefix goes on, zeros end before other digits.
+    private func integerEnd(_ end: Int) -> Int {
+        guard source[position] == UInt8(ascii: "0") else { return end }
+        func part(_ digit: (UInt8) -> Bool) -> Int? {
+            let start =
+                position + 2 + (position + 2 < source.count && source[position + 2] == UInt8(ascii: "_") ? 1 : 0)
+            let end = digits(start, digit)
+            return end > start ? end : nil
+        }
+        let letter = position + 1 < source.count ? source[position + 1] | 0x20 : 0
+        let (zero, nine) = (UInt8(ascii: "0"), UInt8(ascii: "9"))
+        switch letter {
+        case UInt8(ascii: "x"):
+            if let end = part({ (zero...nine).contains($0) || (0x61...0x66).contains($0 | 0x20) }) { return end }
+        case UInt8(ascii: "o"): if let end = part({ (zero...zero + 7).contains($0) }) { return end }
+        case UInt8(ascii: "b"): if let end = part({ (zero...zero + 1).contains($0) }) { return end }
+        default: break
+        }
+        return digits(position) { $0 == zero }
+    }
+
+    /// The end of the digits at `start`, single underscores between them.
+    private func digits(_ start: Int, _ isDigit: (UInt8) -> Bool) -> Int {
+        var end = start
+        while end < source.count {
+            if isDigit(source[end]) {
+                end += 1
+            } else if source[end] == UInt8(ascii: "_"), end > start, end + 1 < source.count, isDigit(source[end + 1]) {
+                end += 2
+            } else {
+                break
+            }
+        }
+        return end
     }
 
     private mutating func lexString(_ quote: UInt8) throws(TemplateError) {
@@ -311,7 +357,11 @@ enum PythonEscapes {
             case UInt8(ascii: "f"): result.append(12)
             case UInt8(ascii: "v"): result.append(11)
             case UInt8(ascii: "a"): result.append(7)
-            case UInt8(ascii: "0"): result.append(0)
+            case UInt8(ascii: "0")...UInt8(ascii: "7"):
+                let octal = bytes[(index - 1)..<min(index + 2, bytes.count)].prefix { (0x30...0x37).contains($0) }
+                let value = octal.reduce(0) { $0 << 3 | UInt32($1 - 0x30) }
+                if let scalar = Unicode.Scalar(value) { result += String(scalar).utf8 }
+                index += octal.count - 1
             case UInt8(ascii: "\\"), UInt8(ascii: "'"), UInt8(ascii: "\""): result.append(escaped)
             case 10: break
             case UInt8(ascii: "x"), UInt8(ascii: "u"), UInt8(ascii: "U"):

@@ -1,4 +1,10 @@
-/// A template as a tree.
+/// A template as a tree, with its blocks by name.
+struct TemplateProgram: Sendable {
+    var nodes: [TemplateNode] = []
+    var blocks: [String: TemplateNode.Block] = [:]
+}
+
+/// A statement of a template.
 enum TemplateNode: Sendable {
     case text(String)
     case output(TemplateExpression)
@@ -16,6 +22,12 @@ enum TemplateNode: Sendable {
     case `continue`
     /// A body without a meaning of its own (`{% generation %}`).
     case group([TemplateNode])
+    /// `{% autoescape … %}`.
+    case escaping(TemplateExpression, [TemplateNode])
+    /// `{% block name %}`, whose body stands in the program.
+    case block(String, isScoped: Bool)
+    /// `extends`, `include`, `import`: what needs other templates, which there are none of.
+    case loading
 
     indirect enum Target: Sendable {
         case name(String)
@@ -41,27 +53,40 @@ enum TemplateNode: Sendable {
         /// The body of a call block, which has no name.
         var isCaller = false
     }
+
+    struct Block: Sendable {
+        let body: [TemplateNode]
+        let isRequired: Bool
+    }
 }
 
-/// An expression, with the line it stands in.
+/// An expression. What a text may repeat without brackets (operators, attributes, filters) lies side by side, so that the tree is no
+/// deeper than brackets are.
 indirect enum TemplateExpression: Sendable {
     case constant(TemplateValue)
     case name(String)
     case list([TemplateExpression])
     case tuple([TemplateExpression])
     case dictionary([(TemplateExpression, TemplateExpression)])
-    case attribute(TemplateExpression, String)
-    case item(TemplateExpression, TemplateExpression)
-    case slice(TemplateExpression, TemplateExpression?, TemplateExpression?, TemplateExpression?)
-    case call(TemplateExpression, Arguments)
-    case filter(TemplateExpression, Call)
-    case test(TemplateExpression, Call, isNegated: Bool)
+    /// A value and what is done with it, one after the other.
+    case postfix(TemplateExpression, [Step])
     case unary(String, TemplateExpression)
-    case binary(String, TemplateExpression, TemplateExpression)
+    /// Operators of one rank, from the left.
+    case chain(TemplateExpression, [(sign: String, operand: TemplateExpression)])
     case comparison(TemplateExpression, [(String, TemplateExpression)])
-    case and(TemplateExpression, TemplateExpression)
-    case or(TemplateExpression, TemplateExpression)
-    case conditional(TemplateExpression, condition: TemplateExpression, otherwise: TemplateExpression?)
+    case and([TemplateExpression])
+    case or([TemplateExpression])
+    /// `value if condition else otherwise`, and again behind it.
+    case conditional(TemplateExpression, [(condition: TemplateExpression, otherwise: TemplateExpression?)])
+
+    enum Step: Sendable {
+        case attribute(String)
+        case item(TemplateExpression)
+        case slice(TemplateExpression?, TemplateExpression?, TemplateExpression?)
+        case call(Arguments)
+        case filter(Call)
+        case test(Call, isNegated: Bool)
+    }
 
     struct Arguments: Sendable {
         var positional: [TemplateExpression] = []
@@ -70,7 +95,7 @@ indirect enum TemplateExpression: Sendable {
         var unpackedNamed: [TemplateExpression] = []
     }
 
-    /// The name of a filter or test, with its arguments.
+    /// The name of a filter or test, with its arguments and its line.
     struct Call: Sendable {
         let name: String
         let arguments: Arguments

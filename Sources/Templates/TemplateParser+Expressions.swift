@@ -3,17 +3,19 @@
 extension TemplateParser {
     mutating func expression(withCondition: Bool = true) throws(TemplateError) -> TemplateExpression {
         try nested { parser throws(TemplateError) in
-            guard withCondition else { return try parser.disjunction() }
-            var value = try parser.disjunction()
-            while parser.skip(name: "if") {
-                let inner = value
-                value = try parser.softly { parser throws(TemplateError) in
+            let unknown = parser.unknown.count
+            let value = try parser.disjunction()
+            var branches: [(condition: TemplateExpression, otherwise: TemplateExpression?)] = []
+            while withCondition, parser.skip(name: "if") {
+                try parser.softly { parser throws(TemplateError) in
                     let condition = try parser.disjunction()
-                    let otherwise = parser.skip(name: "else") ? try parser.expression() : nil
-                    return .conditional(inner, condition: condition, otherwise: otherwise)
+                    branches.append((condition, parser.skip(name: "else") ? try parser.expression() : nil))
                 }
             }
-            return value
+            guard !branches.isEmpty else { return value }
+            // What stands before an `if` is reached through it.
+            parser.unknown.removeSubrange(unknown...)
+            return .conditional(value, branches)
         }
     }
 
@@ -30,15 +32,15 @@ extension TemplateParser {
     }
 
     private mutating func disjunction() throws(TemplateError) -> TemplateExpression {
-        var left = try conjunction()
-        while skip(name: "or") { left = .or(left, try conjunction()) }
-        return left
+        var operands = [try conjunction()]
+        while skip(name: "or") { operands.append(try conjunction()) }
+        return operands.count == 1 ? operands[0] : .or(operands)
     }
 
     private mutating func conjunction() throws(TemplateError) -> TemplateExpression {
-        var left = try negation()
-        while skip(name: "and") { left = .and(left, try negation()) }
-        return left
+        var operands = [try negation()]
+        while skip(name: "and") { operands.append(try negation()) }
+        return operands.count == 1 ? operands[0] : .and(operands)
     }
 
     private mutating func negation() throws(TemplateError) -> TemplateExpression {
@@ -64,29 +66,31 @@ extension TemplateParser {
     }
 
     private mutating func sum() throws(TemplateError) -> TemplateExpression {
-        var left = try concatenation()
-        while current.isSign("+") || current.isSign("-") { left = .binary(advance().text, left, try concatenation()) }
-        return left
+        try chain(["+", "-"]) { parser throws(TemplateError) in try parser.concatenation() }
     }
 
     private mutating func concatenation() throws(TemplateError) -> TemplateExpression {
-        var left = try product()
-        while skip(sign: "~") { left = .binary("~", left, try product()) }
-        return left
+        try chain(["~"]) { parser throws(TemplateError) in try parser.product() }
     }
 
     private mutating func product() throws(TemplateError) -> TemplateExpression {
-        var left = try power()
-        while current.kind == .sign, ["*", "/", "//", "%"].contains(current.text) {
-            left = .binary(advance().text, left, try power())
-        }
-        return left
+        try chain(["*", "/", "//", "%"]) { parser throws(TemplateError) in try parser.power() }
     }
 
     private mutating func power() throws(TemplateError) -> TemplateExpression {
-        var left = try unary()
-        while skip(sign: "**") { left = .binary("**", left, try unary()) }
-        return left
+        try chain(["**"]) { parser throws(TemplateError) in try parser.unary() }
+    }
+
+    /// Operands with operators of one rank between them.
+    private mutating func chain(
+        _ signs: [String], _ operand: (inout TemplateParser) throws(TemplateError) -> TemplateExpression
+    ) throws(TemplateError) -> TemplateExpression {
+        let first = try operand(&self)
+        var rest: [(sign: String, operand: TemplateExpression)] = []
+        while current.kind == .sign, signs.contains(current.text) {
+            rest.append((advance().text, try operand(&self)))
+        }
+        return rest.isEmpty ? first : .chain(first, rest)
     }
 
     private mutating func unary(withFilter: Bool = true) throws(TemplateError) -> TemplateExpression {
@@ -98,8 +102,9 @@ extension TemplateParser {
             } else {
                 node = try parser.primary()
             }
-            node = try parser.postfix(node)
-            return withFilter ? try parser.filtersAndTests(node) : node
+            var steps: [TemplateExpression.Step] = []
+            try parser.readSteps(&steps, withFilter: withFilter)
+            return steps.isEmpty ? node : .postfix(node, steps)
         }
     }
 
@@ -120,8 +125,10 @@ extension TemplateParser {
             while current.kind == .string { text += advance().text }
             return .constant(.string(text))
         case .integer:
-            guard let value = Int(token.text) else { throw error("the number \(token.text) is too large") }
-            return .constant(.integer(value))
+            guard let value = PythonText.integer(token.text, base: 0) else {
+                throw error("the number \(token.text) is too large")
+            }
+            return .constant(TemplateValue(value))
         case .float: return .constant(.float(Double(token.text) ?? .infinity))
         case .sign where token.isSign("("):
             if skip(sign: ")") { return .tuple([]) }
@@ -162,26 +169,35 @@ extension TemplateParser {
         return .dictionary(entries)
     }
 
-    private mutating func postfix(_ node: TemplateExpression) throws(TemplateError) -> TemplateExpression {
-        var node = node
+    /// Attributes, items and calls; then also filters and tests, where they are allowed.
+    private mutating func readSteps(_ steps: inout [TemplateExpression.Step], withFilter: Bool) throws(TemplateError) {
+        var hasFilter = false
         while true {
-            if skip(sign: ".") {
-                if current.kind == .integer, let index = Int(advance().text) {
-                    node = .item(node, .constant(.integer(index)))
+            if !hasFilter, skip(sign: ".") {
+                if current.kind == .integer, let index = Int(current.text) {
+                    _ = advance()
+                    steps.append(.item(.constant(.integer(index))))
                 } else {
-                    node = .attribute(node, try expectName())
+                    steps.append(.attribute(try expectName()))
                 }
-            } else if skip(sign: "[") {
-                node = try subscripted(node)
+            } else if !hasFilter, skip(sign: "[") {
+                steps.append(try subscripted())
             } else if current.isSign("(") {
-                node = .call(node, try arguments())
+                steps.append(.call(try arguments()))
+            } else if withFilter, skip(sign: "|") {
+                hasFilter = true
+                steps.append(.filter(try filterCall()))
+            } else if withFilter, skip(name: "is") {
+                hasFilter = true
+                let isNegated = skip(name: "not")
+                steps.append(.test(try testCall(), isNegated: isNegated))
             } else {
-                return node
+                return
             }
         }
     }
 
-    private mutating func subscripted(_ node: TemplateExpression) throws(TemplateError) -> TemplateExpression {
+    private mutating func subscripted() throws(TemplateError) -> TemplateExpression.Step {
         var bounds: [TemplateExpression?] = [nil]
         while true {
             if skip(sign: ":") {
@@ -195,10 +211,10 @@ extension TemplateParser {
         }
         guard bounds.count > 1 else {
             guard let index = bounds[0] else { throw error("expected a subscript") }
-            return .item(node, index)
+            return .item(index)
         }
         guard bounds.count <= 3 else { throw error("a slice of more than three parts") }
-        return .slice(node, bounds[0], bounds[1], bounds.count > 2 ? bounds[2] : nil)
+        return .slice(bounds[0], bounds[1], bounds.count > 2 ? bounds[2] : nil)
     }
 
     mutating func arguments() throws(TemplateError) -> TemplateExpression.Arguments {
@@ -228,22 +244,6 @@ extension TemplateParser {
         return arguments
     }
 
-    private mutating func filtersAndTests(_ node: TemplateExpression) throws(TemplateError) -> TemplateExpression {
-        var node = node
-        while true {
-            if skip(sign: "|") {
-                node = .filter(node, try filterCall())
-            } else if skip(name: "is") {
-                let isNegated = skip(name: "not")
-                node = .test(node, try testCall(), isNegated: isNegated)
-            } else if current.isSign("(") {
-                node = .call(node, try arguments())
-            } else {
-                return node
-            }
-        }
-    }
-
     private mutating func dottedName() throws(TemplateError) -> String {
         var name = try expectName()
         while skip(sign: ".") { name += "." + (try expectName()) }
@@ -254,7 +254,7 @@ extension TemplateParser {
     mutating func filterCall() throws(TemplateError) -> TemplateExpression.Call {
         let line = current.line
         let name = try dottedName()
-        try check(isKnown: TemplateFilters.isKnown(name), "filter", name)
+        check(isKnown: TemplateFilters.isKnown(name), "filter", name)
         let arguments = current.isSign("(") ? try arguments() : TemplateExpression.Arguments()
         return TemplateExpression.Call(name: name, arguments: arguments, line: line)
     }
@@ -263,12 +263,15 @@ extension TemplateParser {
     private mutating func testCall() throws(TemplateError) -> TemplateExpression.Call {
         let line = current.line
         let name = try dottedName()
-        try check(isKnown: TemplateTests.isKnown(name), "test", name)
+        check(isKnown: TemplateTests.isKnown(name), "test", name)
         var arguments = TemplateExpression.Arguments()
         if current.isSign("(") {
             arguments = try self.arguments()
         } else if startsArgument {
-            arguments.positional = [try postfix(try primary())]
+            let argument = try primary()
+            var steps: [TemplateExpression.Step] = []
+            try readSteps(&steps, withFilter: false)
+            arguments.positional = [steps.isEmpty ? argument : .postfix(argument, steps)]
         }
         return TemplateExpression.Call(name: name, arguments: arguments, line: line)
     }

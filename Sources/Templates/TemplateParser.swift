@@ -8,14 +8,20 @@ struct TemplateParser {
     var depth = 0
     /// Within `if`, an unknown filter or test is an error only when it is reached.
     private var isSoft = false
+    /// The unknown filters and tests outside of `if`.
+    var unknown: [TemplateError] = []
     private var loopDepth = 0
     /// The names that the macro which is being read has read so far.
     var namesRead: Set<String> = []
+    private var blocks: [String: TemplateNode.Block] = [:]
+    /// The blocks that have begun, ended or not.
+    private var blockNames: Set<String> = []
 
-    static func parse(_ source: String) throws(TemplateError) -> [TemplateNode] {
+    static func parse(_ source: String) throws(TemplateError) -> TemplateProgram {
         var parser = TemplateParser(tokens: try TemplateLexer.tokens(source))
         let (nodes, _) = try parser.body(until: [])
-        return nodes
+        if let error = parser.unknown.first { throw error }
+        return TemplateProgram(nodes: nodes, blocks: parser.blocks)
     }
 
     private init(tokens: [TemplateToken]) { self.tokens = tokens }
@@ -112,8 +118,8 @@ struct TemplateParser {
         return try body(until: ends)
     }
 
-    func check(isKnown: Bool, _ what: String, _ name: String) throws(TemplateError) {
-        guard isKnown || isSoft else { throw error("No \(what) named '\(name)'.") }
+    mutating func check(isKnown: Bool, _ what: String, _ name: String) {
+        if !isKnown, !isSoft { unknown.append(error("No \(what) named '\(name)'.")) }
     }
 
     mutating func softly<Value>(_ body: (inout TemplateParser) throws(TemplateError) -> Value) throws(TemplateError)
@@ -144,12 +150,46 @@ struct TemplateParser {
             let body = try hardBody(until: ["endgeneration"]).nodes
             try expectBlockEnd()
             return .group(body)
+        case "autoescape":
+            let escapes = try expression()
+            try expectBlockEnd()
+            let body = try hardBody(until: ["endautoescape"]).nodes
+            try expectBlockEnd()
+            return .escaping(escapes, body)
+        case "block": return try block()
+        case "extends", "include", "import", "from":
+            _ = try expression()
+            while current.kind != .blockEnd, current.kind != .end { _ = advance() }
+            try expectBlockEnd()
+            return .loading
         case "break", "continue":
             guard loopDepth > 0 else { throw error("'\(name)' outside loop") }
             try expectBlockEnd()
             return name == "break" ? .break : .continue
         default: throw error("Encountered unknown tag '\(name)'.")
         }
+    }
+
+    /// `{% block name scoped required %}…{% endblock name %}`.
+    private mutating func block() throws(TemplateError) -> TemplateNode {
+        let name = try expectName()
+        guard blockNames.insert(name).inserted else { throw error("block '\(name)' defined twice") }
+        let isScoped = skip(name: "scoped")
+        let isRequired = skip(name: "required")
+        try expectBlockEnd()
+        let (loops, names) = (loopDepth, namesRead)
+        loopDepth = 0
+        let body = try hardBody(until: ["endblock"]).nodes
+        (loopDepth, namesRead) = (loops, names.union(namesRead))
+        _ = skip(name: name)
+        try expectBlockEnd()
+        let isBlank = body.allSatisfy { node in
+            guard case .text(let text) = node else { return false }
+            return text.unicodeScalars.allSatisfy(PythonText.isSpace)
+        }
+        guard !isRequired || isBlank else { throw error("Required blocks can only contain comments or whitespace") }
+        blocks[name] = TemplateNode.Block(body: body, isRequired: isRequired)
+        return .block(name, isScoped: isScoped)
     }
 
     private mutating func conditional() throws(TemplateError) -> TemplateNode {
@@ -271,6 +311,9 @@ struct TemplateParser {
             if value == nil, parameters.last?.value != nil {
                 throw error("non-default argument follows default argument")
             }
+            if value == nil, name.utf8.elementsEqual("caller".utf8) {
+                throw error("the parameter 'caller' must be left out or have a default")
+            }
             parameters.append((name, value))
         }
         try expect(sign: ")")
@@ -280,7 +323,7 @@ struct TemplateParser {
     private mutating func call() throws(TemplateError) -> TemplateNode {
         let parameters = current.isSign("(") ? try parameters() : []
         let call = try expression()
-        guard case .call = call else { throw error("expected call") }
+        guard case .postfix(_, let steps) = call, case .call? = steps.last else { throw error("expected call") }
         try expectBlockEnd()
         let (body, reads) = try macroBody("endcall")
         return .call(

@@ -1,59 +1,102 @@
 extension TemplateRenderer {
-    func evaluate(_ expression: TemplateExpression, _ scope: TemplateScope) throws(TemplateError) -> TemplateValue {
+    /// The value of an expression, charged, and no deeper than values may be.
+    func evaluate(_ expression: TemplateExpression, _ scope: TemplateScope, caller: TemplateMacro? = nil)
+        throws(TemplateError) -> TemplateValue
+    {
         try charge(0)
-        return try nested { () throws(TemplateError) in try evaluated(expression, scope) }
+        let value = try nested { () throws(TemplateError) in try evaluated(expression, scope, caller) }
+        guard value.depth <= TemplateValue.maximumDepth else {
+            throw TemplateError(.limit, "values nested more than \(TemplateValue.maximumDepth) deep")
+        }
+        return value
     }
 
-    private func evaluated(_ expression: TemplateExpression, _ scope: TemplateScope) throws(TemplateError)
-        -> TemplateValue
+    private func evaluated(_ expression: TemplateExpression, _ scope: TemplateScope, _ caller: TemplateMacro?)
+        throws(TemplateError) -> TemplateValue
     {
         switch expression {
         case .constant(let value): return value
-        case .name(let name):
-            if let value = scope.find(name) { return value }
-            return TemplateFunctions.isKnown(name) ? .function(name) : .undefined("'\(name)' is undefined")
-        case .list(let elements): return .list(try evaluateAll(elements, scope))
-        case .tuple(let elements): return .tuple(try evaluateAll(elements, scope))
-        case .dictionary(let entries):
-            var dictionary = TemplateDictionary()
-            for (key, value) in entries {
-                let key = try evaluate(key, scope)
-                guard dictionary.set(key, try evaluate(value, scope)) else {
-                    throw TemplateError(.type, "unhashable type: '\(key.kind)'")
-                }
-            }
-            return .dictionary(dictionary)
-        case .attribute(let base, let name): return try attribute(name, of: try evaluate(base, scope))
-        case .item(let base, let index): return try item(try evaluate(index, scope), of: try evaluate(base, scope))
-        case .slice(let base, let start, let stop, let step): return try slice(base, start, stop, step, scope)
-        case .call(let function, let arguments): return try call(function, arguments, scope, caller: nil)
-        case .filter(let base, let call): return try filter(try evaluate(base, scope), call, scope)
-        case .test(let base, let call, let isNegated):
-            return .bool(try test(try evaluate(base, scope), call, scope) != isNegated)
+        case .name(let name): return value(of: name, scope)
+        case .list(let elements): return TemplateValue(try evaluateAll(elements, scope))
+        case .tuple(let elements): return .tuple(TemplateArray(try evaluateAll(elements, scope)))
+        case .dictionary(let entries): return try dictionary(entries, scope)
+        case .postfix(let base, let steps): return try postfix(base, steps, scope, caller)
         case .unary(let sign, let operand): return try unary(sign, try evaluate(operand, scope))
-        case .binary(let sign, let left, let right):
-            return try TemplateArithmetic.binary(sign, try evaluate(left, scope), try evaluate(right, scope), self)
+        case .chain(let first, let operands):
+            var value = try evaluate(first, scope)
+            for (sign, operand) in operands {
+                value = try TemplateArithmetic.binary(sign, value, try evaluate(operand, scope), self)
+            }
+            return value
         case .comparison(let first, let operands):
             var left = try evaluate(first, scope)
             for (sign, operand) in operands {
                 let right = try evaluate(operand, scope)
-                guard try TemplateArithmetic.compare(sign, left, right) else { return .bool(false) }
+                guard try TemplateArithmetic.compare(sign, left, right, self) else { return .bool(false) }
                 left = right
             }
             return .bool(true)
-        case .and(let left, let right):
-            let value = try evaluate(left, scope)
-            return value.isTrue ? try evaluate(right, scope) : value
-        case .or(let left, let right):
-            let value = try evaluate(left, scope)
-            return value.isTrue ? value : try evaluate(right, scope)
-        case .conditional(let value, let condition, let otherwise):
-            if try evaluate(condition, scope).isTrue { return try evaluate(value, scope) }
-            guard let otherwise else {
-                return .undefined("the inline if-expression evaluated to false and no else section was defined.")
+        case .and(let operands): return try first(of: operands, where: false, scope)
+        case .or(let operands): return try first(of: operands, where: true, scope)
+        case .conditional(let value, let branches):
+            for (condition, otherwise) in branches.reversed() where !(try evaluate(condition, scope).isTrue) {
+                return try otherwise.map { other throws(TemplateError) in try evaluate(other, scope) }
+                    ?? .undefined("the inline if-expression evaluated to false and no else section was defined.")
             }
-            return try evaluate(otherwise, scope)
+            return try evaluate(value, scope)
         }
+    }
+
+    private func value(of name: String, _ scope: TemplateScope) -> TemplateValue {
+        if let value = scope.find(name) { return value }
+        if name.utf8.elementsEqual("self".utf8) { return .block(nil) }
+        return TemplateFunctions.isKnown(name) ? .function(name) : .undefined("'\(name)' is undefined")
+    }
+
+    private func dictionary(_ entries: [(TemplateExpression, TemplateExpression)], _ scope: TemplateScope)
+        throws(TemplateError) -> TemplateValue
+    {
+        var dictionary = TemplateDictionary()
+        for (key, value) in entries {
+            let key = try evaluate(key, scope)
+            guard try dictionary.set(key, try evaluate(value, scope), self) else {
+                throw TemplateError(.type, "unhashable type: '\(key.kind)'")
+            }
+        }
+        return .dictionary(dictionary)
+    }
+
+    /// The first operand that is true, or that is not; else the last one.
+    private func first(of operands: [TemplateExpression], where isTrue: Bool, _ scope: TemplateScope)
+        throws(TemplateError) -> TemplateValue
+    {
+        var value = TemplateValue.none
+        for operand in operands {
+            value = try evaluate(operand, scope)
+            if value.isTrue == isTrue { return value }
+        }
+        return value
+    }
+
+    private func postfix(
+        _ base: TemplateExpression, _ steps: [TemplateExpression.Step], _ scope: TemplateScope, _ caller: TemplateMacro?
+    ) throws(TemplateError) -> TemplateValue {
+        var value = try evaluate(base, scope)
+        for (index, step) in steps.enumerated() {
+            try charge(0)
+            switch step {
+            case .attribute(let name): value = try attribute(name, of: value)
+            case .item(let key): value = try item(try evaluate(key, scope), of: value)
+            case .slice(let start, let stop, let step): value = try slice(value, start, stop, step, scope)
+            case .call(let arguments):
+                try TemplateRenderer.refuseUndefined(value)
+                let arguments = try self.arguments(arguments, scope)
+                value = try call(value, arguments, caller: index == steps.count - 1 ? caller : nil)
+            case .filter(let call): value = try filter(value, call, scope)
+            case .test(let call, let isNegated): value = .bool(try test(value, call, scope) != isNegated)
+            }
+        }
+        return value
     }
 
     private func evaluateAll(_ expressions: [TemplateExpression], _ scope: TemplateScope) throws(TemplateError)
@@ -67,11 +110,7 @@ extension TemplateRenderer {
     private func unary(_ sign: String, _ value: TemplateValue) throws(TemplateError) -> TemplateValue {
         if sign.utf8.elementsEqual("not".utf8) { return .bool(!value.isTrue) }
         try TemplateRenderer.refuseUndefined(value)
-        if let whole = value.whole {
-            return .integer(
-                sign.utf8.elementsEqual("-".utf8)
-                    ? try TemplateArithmetic.checked(whole.multipliedReportingOverflow(by: -1)) : whole)
-        }
+        if let whole = value.integer { return TemplateValue(sign.utf8.elementsEqual("-".utf8) ? -whole : whole) }
         guard case .float(let number) = value else {
             throw TemplateError(.type, "bad operand type for unary \(sign): '\(value.kind)'")
         }
@@ -91,10 +130,12 @@ extension TemplateRenderer {
     /// The elements that a loop over `value` sees.
     func iterate(_ value: TemplateValue) throws(TemplateError) -> [TemplateValue] {
         switch value {
-        case .list(let elements), .tuple(let elements): return elements
+        case .list(let elements), .tuple(let elements): return elements.elements
         case .sequence(let sequence): return sequence.rest()
-        case .dictionary(let dictionary): return dictionary.entries.map(\.key)
-        case .string(let text):
+        case .dictionary(let dictionary):
+            try charge(dictionary.count)
+            return dictionary.entries.map(\.key)
+        case .string(let text), .markup(let text):
             try charge(text.utf8.count)
             return text.unicodeScalars.map { .string(String($0)) }
         case .undefined: return []
@@ -111,7 +152,7 @@ extension TemplateRenderer {
         if name.hasPrefix("__") { return .unsafe(kind: value.kind, attribute: name) }
         switch value {
         case .namespace(let namespace):
-            return namespace.attributes[.string(name)]
+            return namespace.attributes[name]
                 ?? .undefined("'jinja2.utils.Namespace object' has no attribute '\(name)'")
         case .loop(let loop): return try TemplateLoopFields.field(name, of: loop)
         case .counter(let counter) where !counter.values.isEmpty:
@@ -120,14 +161,20 @@ extension TemplateRenderer {
         case .macro(let macro):
             switch name {
             case "name": return .string(macro.definition.name)
-            case "arguments": return .tuple(macro.definition.parameters.map { .string($0.name) })
+            case "arguments":
+                return .tuple(TemplateArray(macro.definition.parameters.map { .string($0.name) }))
             default: break
             }
+        case .block(nil):
+            return hasBlock(name) ? .block(name) : .undefined("'\(value.kind) object' has no attribute '\(name)'")
+        case .tuple(let elements) where elements.isGroup:
+            if name.utf8.elementsEqual("grouper".utf8) { return elements[0] }
+            if name.utf8.elementsEqual("list".utf8) { return elements[1] }
         default: break
         }
         if TemplateMethods.isUnsafe(name, of: value) { return .unsafe(kind: value.kind, attribute: name) }
         if TemplateMethods.isKnown(name, of: value) { return .method(value, name) }
-        if case .dictionary(let dictionary) = value, let found = dictionary[.string(name)] { return found }
+        if case .dictionary(let dictionary) = value, let found = dictionary[name] { return found }
         return .undefined("'\(value.kind) object' has no attribute '\(name)'")
     }
 
@@ -136,9 +183,9 @@ extension TemplateRenderer {
         try TemplateRenderer.refuseUndefined(value)
         switch value {
         case .dictionary(let dictionary):
-            if let found = dictionary[index] { return found }
+            if let found = try dictionary.find(index, self) { return found }
         case .sequence(let sequence) where sequence.kind == .range:
-            return try item(index, of: .tuple(sequence.elements))
+            return try item(index, of: .tuple(TemplateArray(sequence.elements)))
         case .list(let elements), .tuple(let elements):
             if let at = index.whole {
                 let place = at < 0 ? at + elements.count : at
@@ -147,37 +194,36 @@ extension TemplateRenderer {
                 }
                 return elements[place]
             }
-        case .string(let text):
+        case .string(let text), .markup(let text):
             if let at = index.whole {
                 let scalars = text.unicodeScalars
-                try charge(scalars.count / 16)
-                let place = at < 0 ? at + scalars.count : at
-                guard place >= 0, place < scalars.count else { return .undefined("str object has no element \(at)") }
-                return .string(String(scalars[scalars.index(scalars.startIndex, offsetBy: place)]))
+                try charge(bytes: text.utf8.count)
+                let count = scalars.count
+                let place = at < 0 ? at + count : at
+                guard place >= 0, place < count else { return .undefined("str object has no element \(at)") }
+                return value.with(text: String(scalars[scalars.index(scalars.startIndex, offsetBy: place)]))
             }
         case .namespace(let namespace):
-            if let found = namespace.attributes[index] { return found }
+            if let found = try namespace.attributes.find(index, self) { return found }
         default: break
         }
         if let name = index.text { return try attribute(name, of: value) }
-        return .undefined("\(value.kind) object has no element \(PythonText.representation(index))")
+        return .undefined("\(value.kind) object has no element \(try PythonText.representation(index, self))")
     }
 
     private func slice(
-        _ base: TemplateExpression, _ start: TemplateExpression?, _ stop: TemplateExpression?,
-        _ step: TemplateExpression?,
+        _ value: TemplateValue, _ start: TemplateExpression?, _ stop: TemplateExpression?, _ step: TemplateExpression?,
         _ scope: TemplateScope
     ) throws(TemplateError) -> TemplateValue {
-        let value = try evaluate(base, scope)
         try TemplateRenderer.refuseUndefined(value)
         func bound(_ expression: TemplateExpression?) throws(TemplateError) -> Int? {
             guard let expression else { return nil }
             let value = try evaluate(expression, scope)
             if case .none = value { return nil }
-            guard let whole = value.whole else {
+            guard let whole = value.integer else {
                 throw TemplateError(.type, "slice indices must be integers or None or have an __index__ method")
             }
-            return whole
+            return Int(clamping: whole)
         }
         let (start, stop, step) = (try bound(start), try bound(stop), try bound(step) ?? 1)
         guard step != 0 else { throw TemplateError(.value, "slice step cannot be zero") }
@@ -191,32 +237,27 @@ extension TemplateRenderer {
         }
         func places(_ count: Int) -> StrideTo<Int> {
             let (from, to) = bounds(count)
-            return stride(from: from, to: to, by: max(step, -Int.max))
+            return stride(from: from, to: to, by: min(max(step, -count - 1), count + 1))
         }
         switch value {
         case .list(let elements):
             try charge(elements.count)
-            return .list(places(elements.count).map { elements[$0] })
-        case .tuple(let elements): return .tuple(places(elements.count).map { elements[$0] })
+            return TemplateValue(places(elements.count).map { elements[$0] })
+        case .tuple(let elements):
+            try charge(elements.count)
+            return .tuple(TemplateArray(places(elements.count).map { elements[$0] }))
         case .sequence(let sequence) where sequence.kind == .range:
             let (from, to) = bounds(sequence.elements.count)
+            try charge(sequence.elements.count)
             return .sequence(sequence.slice(places(sequence.elements.count), from: from, to: to, by: step))
-        case .string(let text):
+        case .string(let text), .markup(let text):
+            try charge(bytes: text.utf8.count)
             let scalars = Array(text.unicodeScalars)
-            try charge(scalars.count)
-            return .string(String(String.UnicodeScalarView(places(scalars.count).map { scalars[$0] })))
+            var part = String.UnicodeScalarView()
+            for place in places(scalars.count) { part.append(scalars[place]) }
+            return value.with(text: String(part))
         default: throw TemplateError(.type, "'\(value.kind)' object is not subscriptable")
         }
-    }
-
-    func call(
-        _ function: TemplateExpression, _ arguments: TemplateExpression.Arguments, _ scope: TemplateScope,
-        caller: TemplateMacro?
-    ) throws(TemplateError) -> TemplateValue {
-        let callee = try evaluate(function, scope)
-        try TemplateRenderer.refuseUndefined(callee)
-        let values = try self.arguments(arguments, scope)
-        return try call(callee, values, caller: caller)
     }
 
     func call(_ callee: TemplateValue, _ arguments: TemplateArguments, caller: TemplateMacro? = nil)
@@ -229,6 +270,7 @@ extension TemplateRenderer {
         case .method(let value, let name): try TemplateMethods.call(name, of: value, arguments, self)
         case .counter(let counter) where counter.values.isEmpty: counter.next()
         case .loop(let loop): try again(loop, arguments)
+        case .block(let name?): try text(ofBlock: name)
         default: throw TemplateError(.type, "'\(callee.kind)' object is not callable")
         }
     }
@@ -244,7 +286,7 @@ extension TemplateRenderer {
             guard case .dictionary(let dictionary) = try evaluate(expression, scope) else {
                 throw TemplateError(.type, "argument after ** must be a mapping")
             }
-            for (key, value) in dictionary.entries { values.named.append((PythonText.string(key), value)) }
+            for (key, value) in dictionary.entries { values.named.append((try PythonText.string(key, self), value)) }
         }
         return values
     }
@@ -264,14 +306,15 @@ extension TemplateRenderer {
         throws(TemplateError)
         -> Bool
     {
-        try TemplateTests.apply(call.name, to: value, try arguments(call.arguments, scope))
+        try TemplateTests.apply(call.name, to: value, try arguments(call.arguments, scope), self)
     }
 }
 
 /// The fields of `loop`.
 enum TemplateLoopFields {
     static func field(_ name: String, of loop: TemplateLoop) throws(TemplateError) -> TemplateValue {
-        let (index, count) = (loop.index, loop.elements.count)
+        let elements = loop.memory.elements
+        let (index, count) = (loop.index, elements.count)
         switch name {
         case "index": return .integer(index + 1)
         case "index0": return .integer(index)
@@ -282,8 +325,8 @@ enum TemplateLoopFields {
         case "length": return .integer(count)
         case "depth": return .integer(loop.depth + 1)
         case "depth0": return .integer(loop.depth)
-        case "previtem": return index > 0 ? loop.elements[index - 1] : .undefined("there is no previous item")
-        case "nextitem": return index + 1 < count ? loop.elements[index + 1] : .undefined("there is no next item")
+        case "previtem": return index > 0 ? elements[index - 1] : .undefined("there is no previous item")
+        case "nextitem": return index + 1 < count ? elements[index + 1] : .undefined("there is no next item")
         case "cycle", "changed": return .method(.loop(loop), name)
         default: return .undefined("'LoopContext object' has no attribute '\(name)'")
         }

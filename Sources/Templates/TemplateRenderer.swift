@@ -1,13 +1,19 @@
-/// Walks a template's tree and writes its text. Every node costs a step, every text made costs by its length, so that no template
-/// runs, grows or nests without end.
+/// Walks a template's tree and writes its text. Every node and every value looked at costs a step, text made or compared costs by its
+/// length, and both are charged before memory is taken, so that no template runs, grows or nests without end.
 final class TemplateRenderer {
     /// Most evaluations inside one another; Python stops macros that call themselves at about the same depth.
     static let maximumDepth = 600
 
     let now: (String) -> String
+    private let blocks: [String: TemplateNode.Block]
+    /// Whether what is written is escaped for HTML (`{% autoescape true %}`).
+    private(set) var escapes = false
     private var stepsLeft: Int
     private var outputLeft: Int
     private var depth = 0
+    private var holders: [any TemplateHolder] = []
+    /// The scope of the template's top level, which blocks see.
+    private var top = TemplateScope(nil)
     private(set) var generations: [Range<Int>] = []
 
     private enum Flow {
@@ -16,23 +22,52 @@ final class TemplateRenderer {
         case `continue`
     }
 
-    init(limits: ChatTemplate.Limits, now: @escaping (String) -> String) {
-        (stepsLeft, outputLeft, self.now) = (limits.steps, limits.outputBytes, now)
+    init(_ blocks: [String: TemplateNode.Block], limits: ChatTemplate.Limits, now: @escaping (String) -> String) {
+        (self.blocks, stepsLeft, outputLeft, self.now) = (blocks, limits.steps, limits.outputBytes, now)
     }
 
     func render(_ nodes: [TemplateNode], _ variables: TemplateDictionary) throws(TemplateError) -> String {
         let scope = TemplateScope(nil)
         for (key, value) in variables.entries {
-            if case .string(let name) = key { scope.set(name, value) }
+            if let name = key.text { scope.set(name, value) }
+        }
+        top = TemplateScope(scope)
+        hold(top)
+        defer {
+            for holder in holders { holder.empty() }
+            holders = []
         }
         var output = ""
-        _ = try run(nodes, TemplateScope(scope), &output)
+        _ = try run(nodes, top, &output)
         return output
     }
 
     func charge(_ steps: Int) throws(TemplateError) {
-        stepsLeft -= 1 + max(0, steps)
+        stepsLeft -= 1 + max(0, min(steps, stepsLeft))
         guard stepsLeft >= 0 else { throw TemplateError(.limit, "the template takes more steps than allowed") }
+    }
+
+    /// Charges for text of `bytes` bytes that is made or looked through.
+    func charge(bytes: Int) throws(TemplateError) { try charge(bytes / 16) }
+
+    /// Charges for a text of `parts` times `bytes` bytes, before it is made.
+    func charge(_ parts: Int, times bytes: Int) throws(TemplateError) {
+        let (total, overflow) = max(0, parts).multipliedReportingOverflow(by: max(0, bytes))
+        guard !overflow, total <= TemplateArithmetic.largestResult else {
+            throw TemplateError(.limit, "a text that is too long")
+        }
+        try charge(bytes: total)
+    }
+
+    /// Keeps what may come to hold itself, to be emptied in the end.
+    func hold(_ holder: any TemplateHolder) { holders.append(holder) }
+
+    private func capture(_ scope: TemplateScope) -> TemplateScope {
+        if !scope.isHeld {
+            scope.isHeld = true
+            hold(scope)
+        }
+        return scope
     }
 
     /// Runs `body` one level deeper.
@@ -52,6 +87,11 @@ final class TemplateRenderer {
         output += text
     }
 
+    private func write(_ value: TemplateValue, to output: inout String) throws(TemplateError) {
+        if case .unsafe = value { return }
+        try write(escapes ? try Markup.escape(value, self) : try PythonText.string(value, self), to: &output)
+    }
+
     private func run(_ nodes: [TemplateNode], _ scope: TemplateScope, _ output: inout String) throws(TemplateError)
         -> Flow
     {
@@ -64,17 +104,17 @@ final class TemplateRenderer {
     }
 
     /// The text of a body on its own.
-    private func text(of nodes: [TemplateNode], _ scope: TemplateScope) throws(TemplateError) -> String {
+    private func text(of nodes: [TemplateNode], _ scope: TemplateScope) throws(TemplateError) -> TemplateValue {
         var text = ""
         try nested { () throws(TemplateError) in _ = try run(nodes, scope, &text) }
-        return text
+        return escapes ? .markup(text) : .string(text)
     }
 
     private func run(_ node: TemplateNode, _ scope: TemplateScope, _ output: inout String) throws(TemplateError) -> Flow
     {
         switch node {
         case .text(let text): try write(text, to: &output)
-        case .output(let expression): try write(PythonText.string(try evaluate(expression, scope)), to: &output)
+        case .output(let expression): try write(try evaluate(expression, scope), to: &output)
         case .conditional(let branches):
             for (condition, body) in branches {
                 guard let condition else { return try run(body, scope, &output) }
@@ -84,15 +124,15 @@ final class TemplateRenderer {
         case .set(let target, let value): try assign(try evaluate(value, scope), to: target, scope)
         case .setBlock(let target, let filters, let body):
             let text = try text(of: body, TemplateScope(scope))
-            try assign(try apply(filters, to: .string(text), scope), to: target, scope)
-        case .macro(let macro): scope.set(macro.name, .macro(TemplateMacro(macro, scope)))
+            try assign(try apply(filters, to: text, scope), to: target, scope)
+        case .macro(let macro):
+            scope.set(macro.name, .macro(TemplateMacro(macro, capture(scope), escapes: escapes)))
         case .call(let expression, let caller):
-            guard case .call(let function, let arguments) = expression else { return .next }
-            let value = try call(function, arguments, scope, caller: TemplateMacro(caller, scope))
-            try write(PythonText.string(value), to: &output)
+            let macro = TemplateMacro(caller, capture(scope), escapes: escapes)
+            try write(try evaluate(expression, scope, caller: macro), to: &output)
         case .filterBlock(let filters, let body):
             let text = try text(of: body, TemplateScope(scope))
-            try write(PythonText.string(try apply(filters, to: .string(text), scope)), to: &output)
+            try write(try apply(filters, to: text, scope), to: &output)
         case .with(let bindings, let body):
             let inner = TemplateScope(scope)
             for (target, value) in bindings { try assign(try evaluate(value, scope), to: target, inner) }
@@ -104,8 +144,43 @@ final class TemplateRenderer {
             let flow = try run(body, TemplateScope(scope), &output)
             generations.append(start..<output.utf8.count)
             return flow
+        case .escaping(let expression, let body):
+            return try escaping(try evaluate(expression, scope).isTrue) { () throws(TemplateError) in
+                try run(body, TemplateScope(scope), &output)
+            }
+        case .block(let name, let isScoped):
+            let body = try self.body(ofBlock: name)
+            try nested { () throws(TemplateError) in
+                _ = try run(body, TemplateScope(isScoped ? scope : top), &output)
+            }
+        case .loading: throw TemplateError(.type, "no loader for this environment specified")
         }
         return .next
+    }
+
+    /// Runs `body` while what is written is escaped, or is not.
+    private func escaping<Value>(_ escapes: Bool, _ body: () throws(TemplateError) -> Value) throws(TemplateError)
+        -> Value
+    {
+        let before = self.escapes
+        self.escapes = escapes
+        defer { self.escapes = before }
+        return try body()
+    }
+
+    private func body(ofBlock name: String) throws(TemplateError) -> [TemplateNode] {
+        guard let block = blocks[name] else {
+            throw TemplateError(.undefined, "'TemplateReference object' has no attribute '\(name)'")
+        }
+        guard !block.isRequired else { throw TemplateError(.runtime, "Required block '\(name)' not found") }
+        return block.body
+    }
+
+    func hasBlock(_ name: String) -> Bool { blocks[name] != nil }
+
+    /// The text of a block, called by its name.
+    func text(ofBlock name: String) throws(TemplateError) -> TemplateValue {
+        try text(of: try body(ofBlock: name), TemplateScope(top))
     }
 
     private func apply(
@@ -125,7 +200,7 @@ final class TemplateRenderer {
             guard case .namespace(let namespace)? = scope.find(name) else {
                 throw TemplateError(.runtime, "cannot assign attribute on non-namespace object")
             }
-            namespace.attributes.set(.string(attribute), value)
+            namespace.attributes.set(attribute, value)
         case .tuple(let targets):
             let elements = try iterate(value)
             guard elements.count == targets.count else {
@@ -153,11 +228,12 @@ final class TemplateRenderer {
             elements = kept
         }
         var hasCompleted = false
-        let memory = TemplateLoopMemory(loop, scope)
+        let memory = TemplateLoopMemory(loop, elements, scope)
+        hold(memory)
         for index in elements.indices {
             try charge(0)
             let inner = TemplateScope(scope)
-            inner.set("loop", .loop(TemplateLoop(index: index, elements: elements, depth: level, memory: memory)))
+            inner.set("loop", .loop(TemplateLoop(index: index, depth: level, memory: memory)))
             try assign(elements[index], to: loop.target, inner)
             let flow = try run(loop.body, inner, &output)
             if flow == .break { break }
@@ -169,16 +245,16 @@ final class TemplateRenderer {
 
     /// The text of a recursive loop over other elements.
     func again(_ loop: TemplateLoop, _ arguments: TemplateArguments) throws(TemplateError) -> TemplateValue {
-        let (definition, scope) = (loop.memory.definition, loop.memory.scope)
-        guard definition.isRecursive else {
+        let definition = loop.memory.definition
+        guard definition.isRecursive, let scope = loop.memory.scope else {
             throw TemplateError(.type, "The loop must have the 'recursive' marker to be called recursively.")
         }
         var text = ""
-        let elements = arguments.value(0, "iterable") ?? .list([])
+        let elements = arguments.value(0, "iterable") ?? TemplateValue([])
         try nested { () throws(TemplateError) in
             try self.loop(definition, elements, scope, loop.depth + 1, &text)
         }
-        return .string(text)
+        return escapes ? .markup(text) : .string(text)
     }
 
     /// The text of a macro called with `arguments`.
@@ -202,7 +278,11 @@ final class TemplateRenderer {
             }
         }
         try giveRest(positional, named, to: definition, scope)
-        return .string(try text(of: definition.body, scope))
+        let escapesResult = escapes
+        let result = try escaping(macro.escapes) { () throws(TemplateError) -> TemplateValue in
+            try text(of: definition.body, scope)
+        }
+        return escapesResult ? .markup(result.text ?? "") : .string(result.text ?? "")
     }
 
     /// Gives a macro the arguments that no parameter took, if it reads them.
@@ -211,7 +291,7 @@ final class TemplateRenderer {
         to macro: TemplateNode.Macro, _ scope: TemplateScope
     ) throws(TemplateError) {
         var named = named
-        if macro.reads.contains("caller") {
+        if macro.reads.contains("caller"), !macro.takesCaller {
             let place = named.lastIndex { $0.name.utf8.elementsEqual("caller".utf8) }
             scope.set("caller", place.map { named.remove(at: $0).value } ?? .undefined("No caller defined"))
         }
@@ -222,11 +302,16 @@ final class TemplateRenderer {
             throw TemplateError(
                 .type, "macro '\(macro.name)' takes not more than \(macro.parameters.count) argument(s)")
         }
-        scope.set("varargs", .tuple(Array(positional)))
+        scope.set("varargs", .tuple(TemplateArray(Array(positional))))
         var rest = TemplateDictionary()
-        for (name, value) in named { rest.set(.string(name), value) }
+        for (name, value) in named { rest.set(name, value) }
         scope.set("kwargs", .dictionary(rest))
     }
+}
+
+extension TemplateNode.Macro {
+    /// Whether `caller` is a parameter of its own.
+    var takesCaller: Bool { parameters.contains { $0.name.utf8.elementsEqual("caller".utf8) } }
 }
 
 /// The arguments of a call, evaluated.
@@ -240,6 +325,10 @@ struct TemplateArguments {
         return named.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 
+    func flag(_ index: Int, _ name: String, default value: Bool = false) -> Bool {
+        self.value(index, name)?.isTrue ?? value
+    }
+
     func text(_ index: Int, _ name: String) throws(TemplateError) -> String? {
         guard let value = value(index, name) else { return nil }
         if case .none = value { return nil }
@@ -247,12 +336,13 @@ struct TemplateArguments {
         return text
     }
 
+    /// A whole number; one beyond 64 bits is as large as they allow.
     func whole(_ index: Int, _ name: String) throws(TemplateError) -> Int? {
         guard let value = value(index, name) else { return nil }
         if case .none = value { return nil }
-        guard let whole = value.whole else {
+        guard let whole = value.integer else {
             throw TemplateError(.type, "'\(value.kind)' object cannot be interpreted as an integer")
         }
-        return whole
+        return Int(clamping: whole)
     }
 }

@@ -14,18 +14,21 @@ final class TemplateSequence: @unchecked Sendable {
 
     let kind: Kind
     let elements: [TemplateValue]
+    let depth: Int
     /// The first number of a range, the one that it stops before, and its step.
     private let bounds: (start: Int, stop: Int, step: Int)
     private var place = 0
 
     init(_ kind: Kind, _ elements: [TemplateValue]) {
         (self.kind, self.elements) = (kind, elements)
+        depth = TemplateArray.depth(of: elements)
         bounds = (0, 0, 1)
     }
 
     init(range start: Int, _ stop: Int, _ step: Int) {
         kind = .range
         elements = stride(from: start, to: stop, by: step).map { .integer($0) }
+        depth = 1
         bounds = (start, stop, step)
     }
 
@@ -36,7 +39,7 @@ final class TemplateSequence: @unchecked Sendable {
     func rest() -> [TemplateValue] {
         guard isOnce else { return elements }
         defer { place = elements.count }
-        return Array(elements[place...])
+        return place == 0 ? elements : Array(elements[place...])
     }
 
     /// The first element that is left.
@@ -57,20 +60,26 @@ final class TemplateSequence: @unchecked Sendable {
         return TemplateSequence(range: bounds.start &+ first, bounds.start &+ last, width)
     }
 
-    func equals(_ other: TemplateSequence, depth: Int) -> Bool {
+    func equals(_ other: TemplateSequence, _ renderer: TemplateRenderer) throws(TemplateError) -> Bool {
         if self === other { return true }
         guard kind == other.kind, !isOnce, kind != .values, elements.count == other.elements.count else { return false }
-        guard kind != .range else { return zip(elements, other.elements).allSatisfy { $0.equals($1, depth: depth) } }
-        return elements.allSatisfy { element in other.elements.contains { $0.equals(element, depth: depth) } }
+        if kind == .range {
+            for (a, b) in zip(elements, other.elements) where !(try a.equals(b, renderer)) { return false }
+            return true
+        }
+        search: for element in elements {
+            for candidate in other.elements where try element.equals(candidate, renderer) { continue search }
+            return false
+        }
+        return true
     }
 
     /// `repr`, with the elements as `spelled` has them.
-    func representation(_ spelled: ([TemplateValue]) -> String) -> String {
+    func representation(_ spelled: ([TemplateValue]) throws(TemplateError) -> String) throws(TemplateError) -> String {
         switch kind {
-        case .range:
-            "range(\(bounds.start), \(bounds.stop)" + (bounds.step == 1 ? ")" : ", \(bounds.step))")
+        case .range: "range(\(bounds.start), \(bounds.stop)" + (bounds.step == 1 ? ")" : ", \(bounds.step))")
         case .generator, .reversed: "<\(kind.rawValue) object>"
-        default: "\(kind.rawValue)([" + spelled(elements) + "])"
+        default: "\(kind.rawValue)([" + (try spelled(elements)) + "])"
         }
     }
 }
@@ -82,11 +91,15 @@ final class TemplateCounter: @unchecked Sendable {
     /// A cycler's values; none: it is a joiner.
     let values: [TemplateValue]
     let separator: String
+    let depth: Int
     private var calls = 0
 
-    init(separator: String) { (self.separator, values) = (separator, []) }
+    init(separator: String) { (self.separator, values, depth) = (separator, [], 0) }
 
-    init(values: [TemplateValue]) { (separator, self.values) = ("", values) }
+    init(values: [TemplateValue]) {
+        (separator, self.values) = ("", values)
+        depth = TemplateArray.depth(of: values)
+    }
 
     var current: TemplateValue { values[calls % values.count] }
 
@@ -98,22 +111,26 @@ final class TemplateCounter: @unchecked Sendable {
     func reset() { calls = 0 }
 }
 
-/// What the rounds of one loop share: the loop itself, for it may call itself, and the values that `changed` saw last.
+/// What the rounds of one loop share: the loop itself, for it may call itself, its elements, and the values that `changed` saw last.
 ///
-/// Reached by one rendering only, which runs in one thread.
-final class TemplateLoopMemory: @unchecked Sendable {
+/// Reached by one rendering only, which runs in one thread, and which empties it in the end.
+final class TemplateLoopMemory: @unchecked Sendable, TemplateHolder {
     let definition: TemplateNode.Loop
-    let scope: TemplateScope
-    private var seen: [TemplateValue]?
+    private(set) var elements: [TemplateValue]
+    private(set) var scope: TemplateScope?
+    private var seen: TemplateValue?
 
-    init(_ definition: TemplateNode.Loop, _ scope: TemplateScope) {
-        (self.definition, self.scope) = (definition, scope)
+    init(_ definition: TemplateNode.Loop, _ elements: [TemplateValue], _ scope: TemplateScope) {
+        (self.definition, self.elements, self.scope) = (definition, elements, scope)
     }
 
     /// Whether the values are others than the last ones asked about.
-    func hasChanged(_ values: [TemplateValue]) -> Bool {
+    func hasChanged(_ values: [TemplateValue], _ renderer: TemplateRenderer) throws(TemplateError) -> Bool {
+        let values = TemplateValue.tuple(TemplateArray(values))
         defer { seen = values }
         guard let seen else { return true }
-        return !TemplateValue.tuple(seen).equals(.tuple(values))
+        return !(try seen.equals(values, renderer))
     }
+
+    func empty() { (elements, scope, seen) = ([], nil, nil) }
 }

@@ -10,9 +10,9 @@ enum TemplateTests {
 
     static func isKnown(_ name: String) -> Bool { names.contains(name) }
 
-    static func apply(_ name: String, to value: TemplateValue, _ arguments: TemplateArguments) throws(TemplateError)
-        -> Bool
-    {
+    static func apply(
+        _ name: String, to value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> Bool {
         let other = arguments.value(0, "other") ?? .none
         switch name {
         case "defined": return !value.isUndefined
@@ -21,7 +21,7 @@ enum TemplateTests {
         case "string": return value.text != nil
         case "mapping": if case .dictionary = value { return true } else { return false }
         case "number": return value.number != nil
-        case "integer": if case .integer = value { return true } else { return false }
+        case "integer": if case .bool = value { return false } else { return value.integer != nil }
         case "float": if case .float = value { return true } else { return false }
         case "boolean": if case .bool = value { return true } else { return false }
         case "true": if case .bool(true) = value { return true } else { return false }
@@ -32,35 +32,29 @@ enum TemplateTests {
             return isIterable(value)
         case "callable":
             switch value {
-            case .macro, .function, .method: return true
+            case .macro, .function, .method, .block(.some): return true
             case .counter(let counter): return counter.values.isEmpty
             default: return false
             }
-        case "even": return try whole(value) % 2 == 0
-        case "odd": return try whole(value) % 2 != 0
-        case "divisibleby":
-            guard value.whole != nil, let divisor = other.whole else {
-                guard let a = value.number, let b = other.number, b != 0 else {
-                    return try whole(value) % whole(other) == 0
-                }
-                return a.truncatingRemainder(dividingBy: b) == 0
-            }
-            guard divisor != 0 else { throw TemplateError(.zeroDivision, "integer division or modulo by zero") }
-            return try whole(value) % divisor == 0
-        case "eq", "equalto", "==": return value.equals(other)
-        case "ne", "!=": return !value.equals(other)
-        case "lt", "lessthan", "<": return try TemplateArithmetic.order(value, other) < 0
-        case "le", "<=": return try TemplateArithmetic.order(value, other) <= 0
-        case "gt", "greaterthan", ">": return try TemplateArithmetic.order(value, other) > 0
-        case "ge", ">=": return try TemplateArithmetic.order(value, other) >= 0
-        case "in": return try TemplateArithmetic.contains(other, value)
-        case "sameas": return value.kind.utf8.elementsEqual(other.kind.utf8) && value.equals(other)
-        case "lower":
-            return PythonText.string(value).unicodeScalars.contains { $0.properties.isCased }
-                && !PythonText.string(value).unicodeScalars.contains { $0.properties.isUppercase }
-        case "upper":
-            return PythonText.string(value).unicodeScalars.contains { $0.properties.isCased }
-                && !PythonText.string(value).unicodeScalars.contains { $0.properties.isLowercase }
+        case "even": return try isDivisible(value, by: .integer(2), renderer)
+        case "odd": return !(try isDivisible(value, by: .integer(2), renderer))
+        case "divisibleby": return try isDivisible(value, by: other, renderer)
+        case "eq", "equalto", "==": return try value.equals(other, renderer)
+        case "ne", "!=": return !(try value.equals(other, renderer))
+        case "lt", "lessthan", "<": return try TemplateArithmetic.order(value, other, renderer) < 0
+        case "le", "<=": return try TemplateArithmetic.order(value, other, renderer) <= 0
+        case "gt", "greaterthan", ">": return try TemplateArithmetic.order(value, other, renderer, ">") > 0
+        case "ge", ">=": return try TemplateArithmetic.order(value, other, renderer, ">=") >= 0
+        case "in": return try TemplateArithmetic.contains(other, value, renderer)
+        case "sameas":
+            guard value.kind.utf8.elementsEqual(other.kind.utf8) else { return false }
+            return try value.equals(other, renderer)
+        case "lower", "upper":
+            let scalars = try PythonText.string(value, renderer).unicodeScalars
+            try renderer.charge(bytes: scalars.count)
+            let isUpper = name.hasPrefix("u")
+            return scalars.contains { $0.properties.isCased }
+                && !scalars.contains { isUpper ? $0.properties.isLowercase : $0.properties.isUppercase }
         case "filter", "test":
             switch value {
             case .list, .dictionary: throw TemplateError(.type, "unhashable type: '\(value.kind)'")
@@ -68,23 +62,25 @@ enum TemplateTests {
             }
             guard let known = value.text else { return false }
             return name.hasPrefix("f") ? TemplateFilters.isKnown(known) : isKnown(known)
-        case "escaped": return false
+        case "escaped": return value.isMarkup
         default: throw TemplateError(.runtime, "No test named '\(name)' found.")
         }
     }
 
     private static func isIterable(_ value: TemplateValue) -> Bool {
         switch value {
-        case .string, .list, .tuple, .dictionary, .sequence, .undefined: true
+        case .string, .markup, .list, .tuple, .dictionary, .sequence, .undefined: true
         default: false
         }
     }
 
-    private static func whole(_ value: TemplateValue) throws(TemplateError) -> Int {
-        try TemplateRenderer.refuseUndefined(value)
-        guard let whole = value.whole else {
-            throw TemplateError(.type, "unsupported operand type(s) for %: '\(value.kind)' and 'int'")
+    private static func isDivisible(_ value: TemplateValue, by divisor: TemplateValue, _ renderer: TemplateRenderer)
+        throws(TemplateError) -> Bool
+    {
+        guard value.number != nil else {
+            try TemplateRenderer.refuseUndefined(value)
+            throw TemplateError(.type, "unsupported operand type(s) for %: '\(value.kind)' and '\(divisor.kind)'")
         }
-        return whole
+        return !(try TemplateArithmetic.binary("%", value, divisor, renderer).isTrue)
     }
 }

@@ -53,11 +53,18 @@ package struct ChatFormat: Sendable {
         let file = path + "/tokenizer_config.json"
         let config = fileExists(file) ? try JSON(contentsOf: file).objectValue ?? JSONObject() : JSONObject()
         var variables = JSONObject()
+        func content(_ token: JSON?) -> JSON? {
+            (token?.stringValue ?? token?["content"]?.stringValue).map { .string($0) }
+        }
         for role in ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] {
-            let value = config[role + "_token"]
-            if let text = value?.stringValue ?? value?["content"]?.stringValue {
-                variables[role + "_token"] = .string(text)
-            }
+            if let token = content(config[role + "_token"]) { variables[role + "_token"] = token }
+        }
+        // The tokens of one model, by the names that it gives them: image_token and its like.
+        for (name, token) in config["extra_special_tokens"]?.objectValue?.members ?? [] {
+            if let token = content(token) { variables[name] = token }
+        }
+        for key in ["additional_special_tokens", "extra_special_tokens"] {
+            if let tokens = config[key]?.arrayValue { variables[key] = .array(tokens.compactMap(content)) }
         }
         let own = path + "/chat_template.jinja"
         if fileExists(own) {

@@ -1,3 +1,5 @@
+import MartletJSON
+
 /// BLEU of a corpus as sacreBLEU 2 computes it (Papineni et al. 2002; Post, arXiv:1804.08771):
 /// 100 · BP · exp(¼ Σ ln pₙ), pₙ the share of n-grams of the hypotheses that references hold too, each counted at most as often as in one
 /// of them; BP = exp(1 − r / h) where the hypotheses are shorter (h words) than the references closest in length (r words).
@@ -59,7 +61,7 @@ package struct BLEU: Sendable {
     private func words(_ line: String) -> [[UInt8]] {
         var line = line
         while line.unicodeScalars.last?.properties.isWhitespace ?? false { line.unicodeScalars.removeLast() }
-        return tokenizer.words(lowercases ? line.lowercased() : line)
+        return tokenizer.words(lowercases ? line.lowercasedWithFinalSigma : line)
     }
 
     private static func grams(_ words: [[UInt8]], _ n: Int) -> [[[UInt8]]: Int] {

@@ -1,3 +1,5 @@
+import MartletJSON
+
 /// Exact match and F1 of answers as SQuAD's own script computes them (Rajpurkar et al. 2016): lower case, without ASCII punctuation, the
 /// words "a", "an" and "the", and superfluous blanks; the best over all right answers.
 package enum SquadScore {
@@ -35,7 +37,7 @@ package enum SquadScore {
             kept += articles.contains(word) ? [" "] : word
             word = []
         }
-        for scalar in text.lowercased().unicodeScalars where !isPunctuation(scalar) {
+        for scalar in text.lowercasedWithFinalSigma.unicodeScalars where !isPunctuation(scalar) {
             if isOfWord(scalar) {
                 word.append(scalar)
             } else {
