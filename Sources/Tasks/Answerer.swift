@@ -54,7 +54,7 @@ public struct Answerer: Sendable {
         let flat = windows.enumerated().flatMap { question, windows in windows.map { (question, $0) } }
         var found: [[Candidate]] = questions.map { _ in [] }
         var none: [Float] = questions.map { _ in 1 }
-        model.run(flat.map(\.1), globals: flat.map { Answerer.questionRows($0.1) }) { index, result in
+        try model.run(flat.map(\.1), globals: flat.map { Answerer.questionRows($0.1) }) { index, result in
             let (question, window) = flat[index]
             guard let starts = result.outputs["start_logits"]?.values, let ends = result.outputs["end_logits"]?.values
             else { return }

@@ -41,11 +41,17 @@ public struct Classifier: Sendable {
             }
     }
 
+    /// The most tokens that are read of a text; nil: all.
+    package var limit: Int? { model.limit }
+
+    /// How many texts were longer, and cut.
+    package var cutTexts: Int { model.cutTexts }
+
     /// The classes of each text, or pair of texts, the most probable first (a regression's in their own order).
     public func classify(_ texts: [(text: String, pair: String?)]) throws -> [[Score]] {
         let encodings = try texts.map { try model.encoding($0.text, pair: $0.pair) }
         var results: [[Score]] = []
-        model.run(encodings) { _, result in results.append(scores(result.outputs["logits"]?.values ?? [])) }
+        try model.run(encodings) { _, result in results.append(scores(result.outputs["logits"]?.values ?? [])) }
         return results
     }
 

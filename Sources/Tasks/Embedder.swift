@@ -14,13 +14,19 @@ public struct Embedder: Sendable {
         modules = try SentenceModules(directory: file.path)
     }
 
+    /// The most tokens that are read of a text; nil: all.
+    package var limit: Int? { [modules.limit, model.limit].compactMap { $0 }.min() }
+
+    /// How many texts were longer, and cut.
+    package var cutTexts: Int { model.cutTexts }
+
     /// The vectors of the texts, in order.
     ///
     /// - Throws: ``TokenizerError``, ``TaskError`` for a text that has no token.
     public func embed(_ texts: [String]) throws -> [[Float]] {
         let encodings = try texts.map { try model.encoding($0, limit: modules.limit) }
         var vectors: [[Float]] = []
-        model.run(encodings) { _, result in vectors.append(normalized(pooled(result.hidden))) }
+        try model.run(encodings) { _, result in vectors.append(normalized(pooled(result.hidden))) }
         return vectors
     }
 

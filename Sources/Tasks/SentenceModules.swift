@@ -34,7 +34,14 @@ package struct SentenceModules: Sendable, Equatable {
         self.init()
         guard fileExists(directory + "/modules.json") else { return }
         let limits = directory + "/sentence_bert_config.json"
-        if fileExists(limits) { limit = try JSON(contentsOf: limits)["max_seq_length"]?.integerValue }
+        if fileExists(limits), let length = try JSON(contentsOf: limits)["max_seq_length"], !length.isNull {
+            guard let number = length.integerValue, (1...Int(Int32.max)).contains(number) else {
+                throw TaskError(
+                    "\(limits): max_seq_length should be an integer from 1 to \(Int32.max), it is \(length.text().shortened)"
+                )
+            }
+            limit = number
+        }
         for module in try JSON(contentsOf: directory + "/modules.json").arrayValue ?? [] {
             let kind = (module["type"]?.stringValue ?? "").split(separator: ".").last.map(String.init) ?? ""
             switch kind {

@@ -70,7 +70,7 @@ public struct Tagger: Sendable {
         let whole = try texts.map { try windows($0) }
         var found = texts.map { _ in [Place: (token: Token, distance: Int)]() }
         let flat = whole.enumerated().flatMap { text, windows in windows.map { (text, $0) } }
-        model.run(flat.map(\.1)) { index, result in
+        try model.run(flat.map(\.1)) { index, result in
             let (text, encoding) = flat[index]
             let values = result.outputs["logits"]?.values ?? []
             var repetitions: [Int: Int] = [:]

@@ -6,6 +6,7 @@ public import MartletLayers
 package import MartletModels
 public import MartletTensors
 public import MartletTokenizers
+import Synchronization
 
 @_exported public import protocol MartletPlatform.MartletError
 
@@ -20,6 +21,7 @@ public struct TextEncoder: Sendable {
     private static let rowsPerPass = 4_096
 
     private let model: Model
+    private let cuts = CutCounter()
     /// The model's config.json.
     package let config: JSONObject
 
@@ -38,6 +40,9 @@ public struct TextEncoder: Sendable {
     /// The longest input in tokens, special ones included; nil when nothing limits it.
     public var limit: Int? { architecture.context }
 
+    /// How many texts were longer than the limit, and cut.
+    public var cutTexts: Int { cuts.count }
+
     /// What the model computed for one text.
     package struct Result {
         /// `[rows, width]`.
@@ -49,7 +54,9 @@ public struct TextEncoder: Sendable {
     /// Runs the encodings, in order.
     ///
     /// - Parameter globals: for each encoding the positions that see all, where the model has such.
-    package func run(_ encodings: [Encoding], globals: [[Int]]? = nil, _ body: (Int, Result) throws -> Void) rethrows {
+    /// - Throws: ``TaskError`` for a token or a segment that the model has no row for, and what `body` throws.
+    package func run(_ encodings: [Encoding], globals: [[Int]]? = nil, _ body: (Int, Result) throws -> Void) throws {
+        for encoding in encodings { try check(encoding) }
         var first = 0
         while first < encodings.count {
             var (end, rowCount) = (first, 0)
@@ -68,6 +75,21 @@ public struct TextEncoder: Sendable {
                 try body(index, Result(hidden: hidden.rows(rows.sequences[index - first].rows), outputs: own))
             }
             first = end
+        }
+    }
+
+    /// Tokenizers come in files of their own, which need not fit the model.
+    private func check(_ encoding: Encoding) throws(TaskError) {
+        let (vocabulary, segments) = (architecture.vocabulary, architecture.embedding.segments)
+        if let wrong = encoding.ids.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            throw TaskError(
+                "the tokenizer gives token \(wrong) (its vocabulary has \(tokenizer.vocabularySize)), but the model has \(vocabulary) rows; take the tokenizer that belongs to the model"
+            )
+        }
+        if segments > 1, let wrong = encoding.typeIDs.first(where: { $0 < 0 || $0 >= segments }) {
+            throw TaskError(
+                "the tokenizer gives segment \(wrong), but the model has \(segments); take the tokenizer that belongs to the model"
+            )
         }
     }
 
@@ -92,6 +114,7 @@ public struct TextEncoder: Sendable {
         let most = [limit, self.limit].compactMap { $0 }.min()
         let encoding = try tokenizer.encoding(
             of: text, pair: pair, truncation: most.map { Truncation(maximumLength: $0) })
+        if !encoding.overflow.isEmpty { cuts.add() }
         guard encoding.count > 0 else { throw TaskError("a text without a token: \"\(text)\"") }
         return encoding
     }
@@ -101,6 +124,14 @@ public struct TextEncoder: Sendable {
         let names = config["id2label"]?.objectValue
         return (0..<count).map { names?["\($0)"]?.stringValue ?? "LABEL_\($0)" }
     }
+}
+
+/// How many texts were cut, for all copies of an encoder.
+private final class CutCounter: Sendable {
+    private let texts = Atomic<Int>(0)
+
+    var count: Int { texts.load(ordering: .relaxed) }
+    func add() { texts.add(1, ordering: .relaxed) }
 }
 
 /// A task that cannot be done, with cause and remedy.

@@ -41,6 +41,9 @@ public struct Writer: Sendable {
         } else {
             settings = try WriterSettings(directory: file.path, config: file.config(), task: task)
         }
+        if model.architecture.context == nil {
+            settings.search.maximumTokens = min(settings.search.maximumTokens, WriterSettings.longestWithoutContext)
+        }
         try settings.choose(languages, file, vocabulary)
     }
 

@@ -41,13 +41,19 @@ public struct WriterSettings: Sendable {
         func tokens(_ json: JSON?) -> [Int32] {
             (json?.arrayValue ?? [json].compactMap { $0 }).compactMap { $0.integerValue.flatMap { Int32(exactly: $0) } }
         }
-        func integer(_ key: String) -> Int? { value(key)?.integerValue }
+        var offences: [String] = []
+        func integer(_ key: String) -> Int? {
+            guard let json = value(key) else { return nil }
+            if let number = json.integerValue, (0...Int(UInt32.max) + 1).contains(number) { return number }
+            offences.append("\(key) should be an integer from 0 to 2^32, it is \(json.text().shortened)")
+            return nil
+        }
         guard let start = token("decoder_start_token_id") ?? token("bos_token_id") else {
             throw TaskError("\(directory): no file names the decoder's start token (decoder_start_token_id)")
         }
         startToken = start
         // Lengths in these files count the start token.
-        let longest = integer("max_new_tokens") ?? integer("max_length").map { $0 - 1 }
+        let longest = integer("max_new_tokens") ?? integer("max_length").map { max(1, $0 - 1) }
         search = BeamSearch.Options(
             beams: integer("num_beams") ?? 1, results: 1, maximumTokens: longest ?? 256,
             lengthPenalty: Float(value("length_penalty")?.doubleValue ?? 1))
@@ -66,7 +72,12 @@ public struct WriterSettings: Sendable {
         search.rules.suppressedFirst = tokens(value("begin_suppress_tokens"))
         search.rules.remainder = value("renormalize_logits")?.boolValue == true ? .renormalised : .asItIs
         prefix = value("prefix")?.stringValue ?? ""
+        guard offences.isEmpty else { throw TaskError("\(directory): \(offences.joined(separator: "; "))") }
     }
+
+    /// The most tokens that are written where neither the model's positions nor the caller set a limit: files may ask for lengths
+    /// that no text has (`"max_length": 4294967296`).
+    static let longestWithoutContext = 4_096
 
     /// What config.json says of one task: "summarization", or the first of its translations.
     private static func parameters(of task: Writer.Task?, _ config: JSONObject) -> JSONObject? {
