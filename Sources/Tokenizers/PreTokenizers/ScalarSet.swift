@@ -131,7 +131,7 @@ struct ScalarSet: Sendable {
     ]
 
     /// The bits of a category (`Lu`) or a group of them (`L`).
-    private static func categoryMask(_ name: String) -> UInt32? {
+    static func categoryMask(_ name: String) -> UInt32? {
         var mask: UInt32 = 0
         for (bit, category) in categoryNames.enumerated()
         where category.utf8.elementsEqual(name.utf8) || name.utf8.count == 1 && category.utf8.first == name.utf8.first {
