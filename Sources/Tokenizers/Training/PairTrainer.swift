@@ -86,9 +86,10 @@ struct PairTrainer: ~Copyable {
 
     /// Merges until there are `size` symbols, or no pair occurs `least` times.
     ///
+    /// - Parameter longest: The longest symbol, in scalars, or in bytes where the first symbols are bytes.
     /// - Returns: false when `progress` stopped it.
     mutating func train(
-        to size: Int, least: Int64, progress: (Int, Int) -> Bool
+        to size: Int, least: Int64, longest: Int = .max, progress: (Int, Int) -> Bool
     ) throws(TrainingError) -> Bool {
         for word in 0..<words.count { try count(Int32(word)) }
         for slot in 0..<pairs.capacity {
@@ -108,12 +109,19 @@ struct PairTrainer: ~Copyable {
             guard top.count >= max(least, 1) else { break }
             heap.removeFirst()
             let (left, right) = (Int32(truncatingIfNeeded: top.pair >> 32), Int32(truncatingIfNeeded: top.pair))
-            let new = id(symbols[Int(left)] + symbols[Int(right)].dropFirst(prefix.count))
+            let joined = symbols[Int(left)] + symbols[Int(right)].dropFirst(prefix.count)
+            if longest < .max, length(joined) > longest { continue }
+            let new = id(joined)
             merges.append((left, right, new))
             try merge(top.pair, left, right, new)
             if merges.count % 256 == 0, !progress(symbols.count, size) { return false }
         }
         return true
+    }
+
+    private func length(_ symbol: [UInt8]) -> Int {
+        let text = symbol.starts(with: prefix) ? symbol.dropFirst(prefix.count) : symbol[...]
+        return isByteLevel ? text.count : text.count { $0 & 0xC0 != 0x80 }
     }
 
     private mutating func count(_ word: Int32) throws(TrainingError) {

@@ -24,8 +24,27 @@ public struct TokenizerTrainer: Sendable {
     public var minimumFrequency = 2
     /// The first tokens of the vocabulary. Empty: those that the kind needs.
     public var specialTokens: [String] = []
+    /// The token for what the vocabulary cannot spell, one of the special ones. Nil: `<unk>` or `[UNK]` where it is among them.
+    public var unknownToken: String?
     /// At most this many different scalars in the first vocabulary, the most frequent ones; nil: all.
     public var alphabetLimit: Int?
+    /// The share of the text's scalars that the first vocabulary covers, the most frequent ones first (SentencePiece's
+    /// `character_coverage`).
+    public var characterCoverage = 1.0
+    /// Scalars that are in the first vocabulary, whether the text has them or not.
+    public var seedAlphabet = ""
+    /// Whether scalars that are in no token are spelled by their bytes (`<0x41>`), which are then tokens. Byte-level and WordPiece
+    /// vocabularies have no use for it.
+    public var fallsBackToBytes = false
+    /// The longest token that is learnt, in scalars; nil: as long as words are, or 16 in a Unigram vocabulary.
+    public var longestToken: Int?
+    /// How text is rewritten before it is learnt from, one form after the other; nil: as the kind does.
+    public var normalization: [Normalization]?
+
+    /// A form that text is brought to.
+    public enum Normalization: String, Sendable, CaseIterable {
+        case nfc, nfd, nfkc, nfkd, lowercase
+    }
     /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not fit goes to
     /// temporary files (in TMPDIR, else /var/tmp); the result is the same.
     public var memoryLimit = 4 << 30
@@ -50,6 +69,8 @@ public struct TokenizerTrainer: Sendable {
         public let words: Int64
         /// How many different words there were.
         public let differentWords: Int
+        /// Places where the text was not UTF-8, each read as U+FFFD.
+        public let malformed: Int
     }
 
     /// A trainer with the settings of the reference's trainers.
@@ -90,10 +111,25 @@ public struct TokenizerTrainer: Sendable {
         if !(1...Vocabulary.maximumCount).contains(vocabularySize) {
             offences.append("a vocabulary of \(vocabularySize), not from 1 to \(Vocabulary.maximumCount)")
         }
-        if kind == .byteLevelBytePair, vocabularySize < 256 + specialTokens.count {
+        let recipe = recipe
+        let reserved = recipe.specialTokens.count + recipe.byteTokens.count
+        if kind == .byteLevelBytePair, vocabularySize < 256 + reserved {
             offences.append(
-                "a vocabulary of \(vocabularySize) is too small for 256 bytes and \(specialTokens.count) special tokens"
-            )
+                "a vocabulary of \(vocabularySize) is too small for 256 bytes and \(reserved) special tokens")
+        }
+        if let unknownToken, !recipe.specialTokens.contains(Array(unknownToken.utf8)) {
+            offences.append("the unknown token \(unknownToken) is not among the special tokens")
+        }
+        if kind == .wordPiece, recipe.unknownToken == nil {
+            offences.append("WordPiece needs an unknown token: [UNK] among the special tokens, or one that is named")
+        }
+        if !(0...1).contains(characterCoverage) || characterCoverage == 0 {
+            offences.append("a character coverage of \(characterCoverage), not over 0 and up to 1")
+        }
+        if let longestToken, longestToken < 1 { offences.append("a longest token of \(longestToken) scalars") }
+        if let alphabetLimit, alphabetLimit < 1 { offences.append("an alphabet of \(alphabetLimit) scalars") }
+        if fallsBackToBytes, kind == .byteLevelBytePair || kind == .wordPiece {
+            offences.append("falling back to bytes is for bpe and unigram; \(kind.rawValue) cannot")
         }
         if memoryLimit < 1 << 20 { offences.append("a memory limit of \(memoryLimit) bytes is under 1 MiB") }
         guard offences.isEmpty else { throw .settings(offences) }
@@ -115,7 +151,8 @@ public struct TokenizerTrainer: Sendable {
         default: tokenizer = try recipe.learnPairs(&counting.words, memory)
         }
         guard let tokenizer else { throw .stopped }
-        return Result(tokenizer: tokenizer, words: total, differentWords: different)
+        return Result(
+            tokenizer: tokenizer, words: total, differentWords: different, malformed: counting.malformed)
     }
 }
 
@@ -154,6 +191,7 @@ private struct Counting: ~Copyable {
     let recipe: TrainingRecipe
     let memory: TrainingMemory
     var words = WordRuns()
+    private(set) var malformed = 0
 
     init(_ trainer: TokenizerTrainer) {
         self.trainer = trainer
@@ -163,10 +201,20 @@ private struct Counting: ~Copyable {
 
     mutating func count(_ block: [UInt8]) throws(TrainingError) {
         let threads = max(1, trainer.threads ?? Threads.available)
-        let shares = Shares(block.repairedUTF8, block.count < 1 << 16 ? 1 : threads)
+        let text = block.repairedUTF8
+        malformed += Counting.replacements(text) - Counting.replacements(block)
+        let shares = Shares(text, block.count < 1 << 16 ? 1 : threads)
         let recipe = recipe
         Threads.run(shares.count) { index in shares.count(index, recipe) }
         for share in shares.results { try words.merge(share, limit: memory.counts) }
+    }
+}
+
+extension Counting {
+    /// How often U+FFFD stands in a text.
+    fileprivate static func replacements(_ text: [UInt8]) -> Int {
+        guard text.count > 2 else { return 0 }
+        return (2..<text.count).count { text[$0 - 2] == 0xEF && text[$0 - 1] == 0xBF && text[$0] == 0xBD }
     }
 }
 

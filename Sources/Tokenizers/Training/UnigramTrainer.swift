@@ -5,7 +5,7 @@ import MartletPlatform
 ///
 /// Sums are taken over fixed portions of the words, in a fixed order, so that the number of threads changes nothing.
 struct UnigramTrainer {
-    private static let longestPiece = 16
+    private static let usualLongestPiece = 16
     private static let seedFactor = 30
     private static let shrinking = 0.75
     private static let roundsOfEstimation = 2
@@ -17,11 +17,15 @@ struct UnigramTrainer {
     private var pieces: [(piece: [UInt8], score: Double)] = []
     /// Single scalars, which are never dropped.
     private let alphabet: Set<[UInt8]>
+    private var longestPiece: Int { trainer.longestToken ?? UnigramTrainer.usualLongestPiece }
 
     init(_ trainer: TokenizerTrainer, _ words: inout WordRuns, _ memory: TrainingMemory) throws(TrainingError) {
         self.trainer = trainer
         self.memory = memory
-        alphabet = Set(try trainer.recipe.alphabet(&words))
+        let recipe = trainer.recipe
+        let reserved = Set(recipe.specialTokens + recipe.byteTokens)
+        alphabet = Set(try recipe.alphabet(&words)).subtracting(reserved)
+        try recipe.checkRoom(for: alphabet.count)
         self.words = try WordList(&words, memory)
         words = WordRuns()
     }
@@ -29,7 +33,7 @@ struct UnigramTrainer {
     /// - Returns: nil when the training was stopped.
     func train() throws(TrainingError) -> Tokenizer? {
         var learner = self
-        let specials = trainer.recipe.specialTokens
+        let specials = trainer.recipe.specialTokens + trainer.recipe.byteTokens
         let wanted = max(trainer.vocabularySize - specials.count, alphabet.count)
         try learner.seed(wanted)
         while true {
@@ -73,8 +77,7 @@ struct UnigramTrainer {
             var cuts = [0]
             while let last = cuts.last, last < word.count { cuts.append(last + bytes.scalar(at: last).length) }
             for first in cuts.indices {
-                for last in stride(from: first + 2, to: min(first + UnigramTrainer.longestPiece + 1, cuts.count), by: 1)
-                {
+                for last in stride(from: first + 2, to: min(first + longestPiece + 1, cuts.count), by: 1) {
                     try substrings.add(
                         bytes.extracting(cuts[first]..<cuts[last]), times: words.times(index), limit: limit)
                 }
@@ -203,9 +206,11 @@ struct UnigramTrainer {
         var parts = Tokenizer.Parts(
             model: UnigramModel(
                 vocabulary: vocabulary, scores: specials.map { _ in 0.0 } + all.map(\.score),
-                unknown: specials.isEmpty ? nil : 0, fallsBackToBytes: false))
+                unknown: trainer.recipe.unknownToken.flatMap { vocabulary.id(of: $0) },
+                fallsBackToBytes: trainer.fallsBackToBytes))
+        parts.normalizer = trainer.recipe.normalizer
         parts.preTokenizer = trainer.recipe.preTokenizer
-        parts.decoder = MetaspaceDecoder(replacement: 0x2581, dropsInFirst: true, scheme: .always, splits: true)
+        parts.decoder = trainer.recipe.decoder
         parts.addedTokens = trainer.recipe.addedTokens(vocabulary)
         parts.specialTokens = SpecialTokens(guessedFrom: parts.addedTokens)
         return Tokenizer(parts)

@@ -36,11 +36,36 @@ struct TrainTokenizerCommand: ParsableCommand {
     @Option(help: "A special token; repeat the option for more (default: those that the kind needs).")
     var special: [String] = []
 
+    @Option(help: "The special token for what cannot be spelled (default: <unk> or [UNK], where it is one).")
+    var unknown: String?
+
+    @Option(help: "The share of the text's letters that the vocabulary covers, as 0.9995; the rarest are left out.")
+    var characterCoverage = 1.0
+
+    @Option(help: "At most this many different letters, the most frequent ones.")
+    var alphabetLimit: Int?
+
+    @Option(help: "Letters that are in the vocabulary, whether the text has them or not.")
+    var seedAlphabet = ""
+
+    @Option(help: "The longest token, in letters.")
+    var longestToken: Int?
+
+    @Flag(help: "Spell letters that are in no token by their bytes (bpe and unigram).")
+    var byteFallback = false
+
+    @Option(
+        help: "Rewrite the text first: nfc, nfd, nfkc, nfkd, lowercase; repeat the option for one after the other.",
+        transform: TrainTokenizerCommand.normalization)
+    var normalizer: [TokenizerTrainer.Normalization] = []
+
     @Option(help: "Threads (default: one per processor).")
     var threads: Int?
 
     @Option(name: [.short, .long], help: "Where the tokenizer.json goes.")
     var output: String
+
+    @OptionGroup var outputs: OutputOptions
 
     func validate() throws {
         if files.isEmpty { throw ValidationError("There is no text file.") }
@@ -52,9 +77,15 @@ struct TrainTokenizerCommand: ParsableCommand {
     }
 
     func run() throws {
+        try outputs.check(output, inputs: files)
         var trainer = TokenizerTrainer(kind, vocabularySize: vocabulary)
         trainer.specialTokens = special
         trainer.minimumFrequency = minimumFrequency
+        trainer.unknownToken = unknown
+        (trainer.characterCoverage, trainer.alphabetLimit) = (characterCoverage, alphabetLimit)
+        (trainer.seedAlphabet, trainer.longestToken) = (seedAlphabet, longestToken)
+        trainer.fallsBackToBytes = byteFallback
+        if !normalizer.isEmpty { trainer.normalization = normalizer }
         trainer.threads = threads
         if let memory {
             trainer.memoryLimit = try TrainTokenizerCommand.bytes(memory)
@@ -74,6 +105,17 @@ struct TrainTokenizerCommand: ParsableCommand {
         try file.commit()
         let counted = "\(result.words) words, \(result.differentWords) different ones"
         Output.note("\(output): \(result.tokenizer.vocabularySize) tokens, from \(counted)")
+        if result.malformed > 0 {
+            Output.note("martlet: \(result.malformed) places in the text are not UTF-8 and were read as U+FFFD")
+        }
+    }
+
+    @Sendable private static func normalization(_ name: String) throws -> TokenizerTrainer.Normalization {
+        guard let form = TokenizerTrainer.Normalization(rawValue: name) else {
+            let known = TokenizerTrainer.Normalization.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("It is one of \(known).")
+        }
+        return form
     }
 
     @Sendable private static func kind(_ name: String) throws -> TokenizerTrainer.Kind {
