@@ -6,6 +6,20 @@ extension ModelFile {
     /// Whether GGUF has a name for models of this type.
     package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
 
+    /// The class that transformers loads a model of this type with, where it is known.
+    package static func className(_ modelType: String) -> String? { GGUFDialect.writing(modelType)?.className }
+
+    /// A `generation_config.json` with the tokens that a `config.json` names; nil where it names none.
+    package static func generationConfig(_ config: JSONObject) -> JSONObject? {
+        var generation = JSONObject()
+        for key in ["bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"] {
+            if let id = config[key], !id.isNull { generation[key] = id }
+        }
+        guard !generation.isEmpty else { return nil }
+        generation["_from_model_config"] = true
+        return generation
+    }
+
     /// A `config.json` that transformers reads: a directory's own, or what a GGUF says in those words.
     ///
     /// - Parameters:

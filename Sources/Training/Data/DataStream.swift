@@ -26,6 +26,8 @@ package struct DataStream: Sendable {
         package var rows: Int
         package var augmentation = Augmentation()
         package var seed: UInt64
+        /// Every piece of that many epochs once, in whichever order, and then nothing more; nil: without end, sources by their weights.
+        package var epochs: Int?
 
         package init(length: Int, rows: Int, seed: UInt64) {
             (self.length, self.rows, self.seed) = (length, rows, seed)
@@ -40,6 +42,8 @@ package struct DataStream: Sendable {
     /// Of each source the two epochs that were read last: a batch may end just before the second.
     private var orders: [[Order]]
     private let vocabulary: Int
+    /// Where the epochs are counted: of each source the pieces before each of its epochs, and those of all.
+    private var piecesBefore: [[Int]] = []
 
     /// The pieces of an epoch and their order.
     private struct Order: Sendable {
@@ -78,7 +82,23 @@ package struct DataStream: Sendable {
                 throw DataError("source \(index) has no piece that is long enough to learn from")
             }
         }
+        if let epochs = settings.epochs { piecesBefore = try countedPieces(epochs) }
     }
+
+    private mutating func countedPieces(_ epochs: Int) throws(DataError) -> [[Int]] {
+        var counts: [[Int]] = []
+        for index in sources.indices {
+            var before = [0]
+            for epoch in 0..<epochs {
+                before.append((before.last ?? 0) + (try order(index, epoch: epoch).pieces.count))
+            }
+            counts.append(before)
+        }
+        return counts
+    }
+
+    /// The pieces of all epochs; nil where there is no end.
+    package var end: Int? { piecesBefore.isEmpty ? nil : piecesBefore.reduce(0) { $0 + ($1.last ?? 0) } }
 
     /// The pieces of every source's first epoch together.
     package mutating func piecesOfFirstEpoch() throws(DataError) -> Int {
@@ -93,6 +113,7 @@ package struct DataStream: Sendable {
     package mutating func next(upTo limit: Int = .max) throws(DataError) -> Batch {
         var batch = Batch()
         var barren = 0
+        let limit = min(limit, end ?? .max)
         while cursor.examples < limit {
             var after = cursor
             guard let example = try draw(&after) else {
@@ -120,7 +141,7 @@ package struct DataStream: Sendable {
     private mutating func draw(_ cursor: inout DataCursor) throws(DataError) -> Example? {
         let number = UInt64(cursor.examples)
         var random = Random(seed: settings.seed, stream: number &* 2 &+ 1)
-        let index = choice(random.uniform())
+        let index = choice(random.uniform(), cursor)
         var place = cursor.places[index]
         var order = try order(index, epoch: place.epoch)
         if place.piece >= order.pieces.count {
@@ -154,7 +175,22 @@ package struct DataStream: Sendable {
         return example
     }
 
-    private func choice(_ uniform: Double) -> Int {
+    private func choice(_ uniform: Double, _ cursor: DataCursor) -> Int {
+        guard piecesBefore.isEmpty else {
+            // Whatever is left of each source, so that all end together.
+            let remaining = piecesBefore.indices.map { index in
+                let place = cursor.places[index]
+                return (piecesBefore[index].last ?? 0)
+                    - piecesBefore[index][min(place.epoch, piecesBefore[index].count - 1)]
+                    - place.piece
+            }
+            var left = min(Int(uniform * Double(remaining.reduce(0, +))), remaining.reduce(0, +) - 1)
+            for (index, count) in remaining.enumerated() {
+                left -= count
+                if left < 0 { return index }
+            }
+            return sources.count - 1
+        }
         var left = uniform * total
         for (index, source) in sources.enumerated() {
             left -= source.weight

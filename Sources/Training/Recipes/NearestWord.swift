@@ -1,7 +1,7 @@
 /// The known word that was probably meant.
-enum NearestWord {
+package enum NearestWord {
     /// The one of `known` with the smallest distance to `word`, when that is small beside its length.
-    static func of(_ word: String, among known: [String]) -> String? {
+    package static func of(_ word: String, among known: [String]) -> String? {
         let best = known.map { (distance: distance(Array(word.utf8), Array($0.utf8)), word: $0) }
             .min { ($0.distance, $0.word) < ($1.distance, $1.word) }
         guard let best, best.distance <= max(1, word.utf8.count / 3) + 1 else { return nil }

@@ -37,6 +37,12 @@ extension Recipe {
         seed = UInt64(reader.integer("seed", in: 0...Int.max) ?? 1)
         threads = reader.integer("threads", in: 1...1024)
         output = reader.string("output")
+        if evaluation.every > 0 || evaluation.patience > 0, data.validation.isEmpty, data.holdout == 0,
+            reader.has("data")
+        {
+            reader.reject(
+                "\"evaluation\" has nothing to evaluate on: give \"data.validation\" or \"data.holdout\"")
+        }
         if labelSmoothing > 0 && objective != .sequenceToSequence {
             reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence")
         }

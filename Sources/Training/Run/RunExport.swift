@@ -31,9 +31,15 @@ package struct RunExport: Sendable {
         let type = try export.writeSafetensors(in: aside)
         var config = preparation.config
         config["torch_dtype"] = .string(type)
+        if config["architectures"] == nil, let name = ModelFile.className(modelType) {
+            config["architectures"] = [.string(name)]
+        }
         try writeFile(JSON.object(config).serialized(.pretty(indent: 2)), to: aside + "/config.json")
         try writeFile(preparation.tokenizerJSON.serialized(), to: aside + "/tokenizer.json")
         try writeTokenizerConfig(to: aside)
+        if case .config = preparation.recipe.model, let generation = ModelFile.generationConfig(config) {
+            try writeFile(JSON.object(generation).serialized(.pretty(indent: 2)), to: aside + "/generation_config.json")
+        }
         Folder.remove(folder + ".old")
         if Folder.exists(folder) { try Folder.rename(folder, to: folder + ".old") }
         try Folder.rename(aside, to: folder)

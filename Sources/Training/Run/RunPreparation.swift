@@ -17,6 +17,12 @@ package struct RunPreparation: Sendable {
     private let objective: any Objective
     private let sources: [DataStream.Source]
     private let validationSources: [DataStream.Source]
+    /// How many epochs are read, each piece once in each; nil: the data are drawn from without end.
+    package let epochs: Int?
+    /// Pieces of all epochs that nothing is learnt from: pairs that are longer than the recipe's length.
+    package let passedOver: Int
+    /// Pieces of all epochs.
+    package let pieces: Int
 
     /// - Parameters:
     ///   - folder: the run's; token caches go there unless the recipe says otherwise.
@@ -48,7 +54,61 @@ package struct RunPreparation: Sendable {
         }
         let caches = try CacheMaker(recipe, tokenizer, tokenizerJSON, folder: folder, on: device, progress: progress)
         (sources, validationSources) = try caches.sources()
-        settings = RunSettings(recipe, tokens: sources.reduce(0) { $0 + $1.view.count })
+        let tokens = sources.reduce(0) { $0 + $1.view.count }
+        epochs = RunPreparation.countedEpochs(recipe, tokens: tokens)
+        var counted: Int?
+        if let epochs {
+            let settings = try RunPreparation.streamSettings(recipe, tokenizer, epochs: epochs)
+            let stream = try DataStream(sources, objective, settings, vocabulary: architecture.vocabulary, from: nil)
+            let (batches, examples) = try RunPreparation.count(stream)
+            counted = max(1, (batches + recipe.accumulation - 1) / recipe.accumulation)
+            (pieces, passedOver) = (stream.end ?? 0, (stream.end ?? 0) - examples)
+        } else {
+            (pieces, passedOver) = (0, 0)
+        }
+        settings = RunSettings(recipe, tokens: tokens, counted: counted)
+        try checkSettings()
+    }
+
+    /// - Throws: ``RunError`` for settings that contradict each other once the steps are known.
+    private func checkSettings() throws(RunError) {
+        if settings.schedule.warmUp > settings.steps {
+            throw RunError(
+                "schedule.warmup is \(settings.schedule.warmUp) steps, but the run has only \(settings.steps); shorten it"
+            )
+        }
+        let sees = if case .encoder = architecture.body { true } else { false }
+        if recipe.objective == .causal, sees {
+            throw RunError(
+                "the objective is causal, but this model reads in both directions and would see what it is to predict; take masked, or a decoder"
+            )
+        }
+    }
+
+    /// The most tokens whose batches are counted before the run.
+    private static let mostCounted = 1 << 28
+
+    /// The recipe's epochs where every piece is to be seen once in each: whole ones, of sources that are not weighted.
+    private static func countedEpochs(_ recipe: Recipe, tokens: Int) -> Int? {
+        guard case .epochs(let count) = recipe.duration, let epochs = Int(exactly: count), epochs > 0,
+            recipe.data.sources.allSatisfy({ $0.weight == nil }), recipe.data.temperature == 1,
+            recipe.data.subwords == nil, count * Double(tokens) <= Double(mostCounted)
+        else { return nil }
+        return epochs
+    }
+
+    /// The batches of a stream that ends, and the examples in them.
+    private static func count(_ stream: DataStream) throws(DataError) -> (batches: Int, examples: Int) {
+        var stream = stream
+        var (batches, examples) = (0, 0)
+        while stream.cursor.examples < stream.end ?? 0 {
+            let batch = try stream.next()
+            guard batch.examples > 0 else { break }
+            batches += 1
+            examples += batch.examples
+        }
+        guard examples > 0 else { throw DataError("no document is short enough, or long enough, to learn from") }
+        return (batches, examples)
     }
 
     /// The config.json of the model to be trained; what it leaves open about the vocabulary is the tokenizer's.
@@ -69,14 +129,21 @@ package struct RunPreparation: Sendable {
 
     /// The training batches from a cursor on.
     package func stream(from cursor: DataCursor?) throws(DataError) -> DataStream {
+        let settings = try RunPreparation.streamSettings(recipe, tokenizer, epochs: epochs)
+        return try DataStream(sources, objective, settings, vocabulary: architecture.vocabulary, from: cursor)
+    }
+
+    private static func streamSettings(_ recipe: Recipe, _ tokenizer: Tokenizer, epochs: Int?) throws(DataError)
+        -> DataStream.Settings
+    {
         var settings = DataStream.Settings(length: recipe.length, rows: recipe.batchTokens, seed: recipe.seed)
+        settings.epochs = epochs
         settings.augmentation = recipe.data.augmentation
         if let token = recipe.data.augmentationMask {
             guard let id = tokenizer.id(ofToken: token) else { throw DataError("no token is spelled \(token.quoted)") }
             settings.augmentation.maskToken = id
         }
-        return try DataStream(
-            sources, objective, settings, vocabulary: architecture.vocabulary, from: cursor)
+        return settings
     }
 
     /// The validation batches: each piece once, up to the recipe's number of batches.

@@ -20,14 +20,16 @@ package struct RunSettings: Sendable {
     }
 
     /// Those of a recipe whose data hold `tokens` tokens: `epochs` become as many steps as that many tokens fill.
-    package init(_ recipe: Recipe, tokens: Int) {
+    ///
+    /// - Parameter counted: The steps of the recipe's epochs, where its batches were counted.
+    package init(_ recipe: Recipe, tokens: Int, counted: Int? = nil) {
         let perStep = Double(recipe.batchTokens) * Double(recipe.accumulation)
-        func steps(_ tokens: Double) -> Int { max(1, Int((tokens / perStep).rounded(.up))) }
+        func steps(_ tokens: Double) -> Int { max(1, Int(min(tokens / perStep, 1e15).rounded(.up))) }
         self.steps =
             switch recipe.duration {
             case .steps(let count): count
             case .tokens(let count): steps(Double(count))
-            case .epochs(let count): steps(count * Double(tokens))
+            case .epochs(let count): counted ?? steps(count * Double(tokens))
             }
         schedule = Self.schedule(recipe.schedule, steps: self.steps)
         learningRate = recipe.optimizer.learningRate

@@ -56,6 +56,9 @@ package final class TrainingRun {
     /// - Throws: ``RunError`` naming the tensor that is not finite; ``DataError``; what saving the last checkpoint throws.
     package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
         var end = RunSummary.End.done
+        if state.step == 0, let name = learner.firstNonFinite() {
+            throw RunError("\(name) of the model to be trained is not finite: its file is damaged, or was never right")
+        }
         if savedStep == nil { try save() } else if share.isLeader { try export(self) }
         if hasRunOutOfPatience { return RunSummary(end: .early, state: state) }
         while state.step < settings.steps {
@@ -121,9 +124,12 @@ package final class TrainingRun {
             let item = try data.next()
             targets += item.batch.targetCount
             state.tokens += item.batch.tokens
-            state.cursor = item.cursor
+            if item.batch.examples > 0 { state.cursor = item.cursor }
             guard share.owns(pass: pass) else { continue }
-            losses[pass] = try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
+            // Behind the last of counted epochs there is nothing.
+            if item.batch.examples > 0 {
+                losses[pass] = try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
+            }
             if share.ownShards > 1, share.endsShard(pass) { learner.endShard() }
         }
         if settings.shards > 1 { try learner.sumShards(over: share.communicator) }

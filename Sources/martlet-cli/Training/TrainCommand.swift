@@ -66,6 +66,10 @@ struct TrainCommand: ParsableCommand {
         do {
             try run(over: communicator)
             try communicator.barrier()
+        } catch let interruption as Interruption {
+            try communicator.barrier()
+            communicator.finish()
+            throw interruption
         } catch {
             Output.note("rank \(communicator.rank): \(error)")
             communicator.abort("\(error)")
@@ -80,6 +84,7 @@ struct TrainCommand: ParsableCommand {
         if !isLeader { try communicator.barrier() }
         let folder: RunFolder
         let recipe: Recipe
+        var isNew = false
         if let resume {
             guard RunFolder.isRun(resume) else { throw RunError("\(resume): not the folder of a run") }
             folder = try RunFolder(resume, isLeader: isLeader)
@@ -93,14 +98,27 @@ struct TrainCommand: ParsableCommand {
                     "\(output): a run is there already; go on with --resume \(output), or choose another --output"
                 )
             }
+            isNew = isLeader && !Folder.exists(output)
             folder = try RunFolder(output, isLeader: isLeader)
         }
         let device = Device(threads: threads ?? recipe.threads)
         let screen = TrainingScreen()
-        let preparation = try RunPreparation(
-            recipe, folder: folder.path, tokenizer: try resume != nil || !isLeader ? folder.tokenizer() : nil,
-            on: device
-        ) { if isLeader { screen.tokenizing(bytes: $0) } }
+        let preparation: RunPreparation
+        do {
+            preparation = try RunPreparation(
+                recipe, folder: folder.path, tokenizer: resume != nil || !isLeader ? folder.tokenizer() : nil,
+                on: device
+            ) { if isLeader { screen.tokenizing(bytes: $0) } }
+        } catch {
+            // What could not begin leaves nothing behind.
+            if isNew { for path in [folder.path + "/cache", folder.path] { Folder.remove(path) } }
+            throw error
+        }
+        if isLeader && preparation.passedOver > 0 {
+            Output.note(
+                "martlet: \(preparation.passedOver) of \(preparation.pieces) examples are left out: they are longer than the recipe's length of \(recipe.length)"
+            )
+        }
         if recipe.gguf != nil {
             // What the format has no words for is better told now than after the last step.
             _ = try GGUFVocabulary(
@@ -122,6 +140,7 @@ struct TrainCommand: ParsableCommand {
             for caveat in caveats { Output.note(caveat) }
         }
         screen.end(summary, run, folder)
+        if summary.end == .stopped { throw Interruption() }
     }
 
     private func prepare(
