@@ -13,6 +13,10 @@ final class ComputeThread: TaskExecutor {
         thread = SystemThread { queue.work() }
     }
 
+    /// Whether the system granted it. Without, jobs run where they are enqueued; but then Swift's own threads are not to be had either,
+    /// and who waits for those waits for ever.
+    var isRunning: Bool { thread != nil }
+
     deinit {
         queue.stop()
         // The last reference may be dropped by a job on the thread itself, which cannot wait for its own end.

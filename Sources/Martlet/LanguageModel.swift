@@ -53,7 +53,12 @@ public final class LanguageModel: Sendable {
     ///
     /// - Throws: ``LoadError`` with every cause and its remedy.
     public static func load(path: String, threads: Int? = nil) async throws(LoadError) -> LanguageModel {
-        let result = await Task(executorPreference: ComputeThread()) { () -> Result<LanguageModel, LoadError> in
+        let thread = ComputeThread()
+        guard thread.isRunning else {
+            throw LoadError(
+                ModelError("\(path): the system grants no thread to compute on; raise its limit (ulimit -u)"))
+        }
+        let result = await Task(executorPreference: thread) { () -> Result<LanguageModel, LoadError> in
             do {
                 return .success(try await read(path, threads: threads))
             } catch {

@@ -143,6 +143,7 @@ public struct ModelFile: Sendable {
     }
 
     package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
+        try checkMemory()
         let queue = PackingQueue()
         let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices, queue: queue)
         let model = try Model(architecture, Scope(source))
@@ -152,6 +153,19 @@ public struct ModelFile: Sendable {
         try tensors.checkUnchanged()
         weights = source.weights
         return model
+    }
+
+    /// - Throws: ``ModelError`` where the weights alone take more memory than there is: better told than killed.
+    private func checkMemory() throws(ModelError) {
+        let (available, limit) = SystemMemory.available
+        let stored = tensors.all.reduce(0) { $0 + ($1.extents.count > 1 ? $1.bytes : 0) }
+        // What is rounded to int8 takes at least a quarter.
+        let bytes = matrices == nil ? stored : stored / 4
+        guard available > 0, bytes > available else { return }
+        func megabytes(_ bytes: Int) -> String { "\(bytes / 1_000_000) MB" }
+        throw ModelError(
+            "\(path): the weights take \(megabytes(bytes)), but \(limit.rawValue) leaves \(megabytes(available)); quantize the model (martlet quantize), or raise the limit"
+        )
     }
 
     /// What the model needs, matched with what the file holds.

@@ -2,6 +2,10 @@
 package struct SystemThread: Sendable {
     private let handle: pthread_t
 
+    /// The stack of every thread, in bytes, whatever the system's or the C library's default is (musl's is 128 KiB). Pages that are
+    /// never touched cost nothing; all recursion on input has a depth that fits.
+    package static let stackSize = 8 << 20
+
     /// Runs `work` on a new thread; nil when the system grants none.
     package init?(_ work: @escaping @Sendable () -> Void) {
         final class Work: Sendable {
@@ -9,9 +13,13 @@ package struct SystemThread: Sendable {
             init(_ body: @escaping @Sendable () -> Void) { self.body = body }
         }
         var handle = pthread_t()
+        var attributes = pthread_attr_t()
+        guard unsafe pthread_attr_init(&attributes) == 0 else { return nil }
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        guard unsafe pthread_attr_setstacksize(&attributes, SystemThread.stackSize) == 0 else { return nil }
         let argument = unsafe Unmanaged.passRetained(Work(work))
         let code = unsafe pthread_create(
-            &handle, nil,
+            &handle, &attributes,
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()

@@ -109,12 +109,8 @@ public enum Processor {
         return String(line[line.index(after: colon)...].drop { $0 == " " })
     }
 
-    /// Bytes of memory: all, and what can be had without swapping.
+    /// Bytes of memory: all, and what can be had without swapping; of the machine, or as much of it as the process is allowed.
     public static var memory: (total: Int, available: Int) {
-        func kibibytes(_ key: String) -> Int {
-            let line = Processors.lines(of: "/proc/meminfo").first { $0.hasPrefix(key + ":") } ?? ""
-            return Int(line.filter(\.isNumber)) ?? 0
-        }
-        return (kibibytes("MemTotal") * 1024, kibibytes("MemAvailable") * 1024)
+        (SystemMemory.total, SystemMemory.available.bytes)
     }
 }
