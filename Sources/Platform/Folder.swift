@@ -51,6 +51,12 @@ package enum Folder {
         return unsafe stat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
+    /// Whether a regular file is at `path`.
+    package static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     package static func exists(_ path: String) -> Bool { size(of: path) != nil }
 
     /// Points the symbolic link `path` to `target`, at once.

@@ -1,17 +1,18 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
 import MartletPlatform
 
 /// The command. One file per verb; results go to standard output, everything else to standard error.
 ///
-/// Exit codes: 0 done, 1 failed (one line: cause and remedy), 2 wrong usage.
+/// Exit codes: 0 done, 1 failed (one line: cause and remedy), 2 wrong usage, 130 interrupted.
 @main
 struct MartletCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",
         abstract: "Plan, tokenize, run and look inside transformers.",
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
-        version: "0.1.0",
+        version: Version.text,
         subcommands: [
             GenerateCommand.self, ChatCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             TokenizerCommand.self,
@@ -22,14 +23,22 @@ struct MartletCommand: AsyncParsableCommand {
         ])
 
     static func main() async {
-        // A reader that goes away is no reason to die: the failing write says so.
+        // A reader that goes away, or a file that may grow no further, is no reason to die: the failing write says so.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        guard let thread = SystemThread({}) else {
+            Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")
+            Output.end(1)
+        }
+        thread.join()
         Output.end(await status(of: Array(CommandLine.arguments.dropFirst())))
     }
 
     /// Runs the command line `arguments` and returns the exit code.
     static func status(of arguments: [String]) async -> Int32 {
         do {
+            let arguments = CommandWords.withNegativeNumbersJoined(arguments)
+            try CommandWords.checkVerb(arguments)
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -40,6 +49,10 @@ struct MartletCommand: AsyncParsableCommand {
         } catch let error as UsageError {
             Output.note("martlet: \(error.description)")
             return 2
+        } catch is ReportedFailure {
+            return 1
+        } catch is Interruption {
+            return 130
         } catch {
             return report(error)
         }
@@ -55,11 +68,17 @@ struct MartletCommand: AsyncParsableCommand {
             return 2
         default:
             let line = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
-            Output.note("martlet: \(line)")
+            Output.note("martlet: \(EmbeddedModel.named(line))")
             return 1
         }
     }
 }
+
+/// A failure of which everything was said when it happened.
+struct ReportedFailure: Error {}
+
+/// The end of work that was asked to stop.
+struct Interruption: Error {}
 
 /// A command line that cannot be meant.
 struct UsageError: Error, CustomStringConvertible {

@@ -13,6 +13,19 @@ public enum EmbeddedModel {
     public static func path() throws(FileError) -> String {
         let descriptor = martlet_shipped_model_open()
         guard descriptor >= 0 else { throw FileError(path: name, operation: "unpack", code: errno) }
-        return "/proc/self/fd/\(descriptor)"
+        return "\(folder)\(descriptor)"
+    }
+
+    private static let folder = "/proc/self/fd/"
+
+    /// The text with the model's name in place of the path that leads to it.
+    package static func named(_ text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let place = rest.firstRange(of: folder) {
+            result += rest[..<place.lowerBound] + name
+            rest = rest[place.upperBound...].drop(while: \.isNumber)
+        }
+        return result + rest
     }
 }

@@ -8,10 +8,17 @@ public enum ModelLocation {
     ///
     /// - Throws: ``ModelError`` when there is no such model.
     public static func path(of name: String) throws(ModelError) -> String {
-        if fileExists(name) { return model(ofRun: name) ?? name }
+        if fileExists(name) { return model(ofRun: name) ?? directory(ofFile: name) ?? name }
         if let cached = HubCache.snapshot(of: name) { return cached }
         throw ModelError(
             "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
+    }
+
+    /// The model's directory, where `name` is a file in it.
+    private static func directory(ofFile name: String) -> String? {
+        guard !name.hasSuffix(".gguf"), Folder.isFile(name) else { return nil }
+        let folder = name.lastIndex(of: "/").map { String(name[..<$0]) } ?? "."
+        return fileExists(folder + "/config.json") ? folder : nil
     }
 
     /// The model of a run of our trainer, where `folder` is one.

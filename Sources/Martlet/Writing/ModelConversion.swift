@@ -103,6 +103,12 @@ extension ModelFile {
         // A configuration whose weights stay as they were stays as it was.
         let written = isConverted ? try publishedConfig(dataType: dataType) : config
         try writeFile(JSON.object(written).serialized(.pretty(indent: 2)), to: output + "/config.json")
+        if isConverted, !fileExists(output + "/generation_config.json"),
+            let generation = ModelFile.generationConfig(written)
+        {
+            try writeFile(
+                JSON.object(generation).serialized(.pretty(indent: 2)), to: output + "/generation_config.json")
+        }
     }
 }
 

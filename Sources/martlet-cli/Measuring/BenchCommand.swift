@@ -53,11 +53,12 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    mutating func run() throws {
         let began = ContinuousClock.now
         let device = Device(threads: model.threads)
         var file = try ModelFile(path: try model.path())
         if weights == .eightBits { file.matrices = .q8_0 }
+        clamp(to: file.architecture)
         var packed = PackedWeights()
         let model = try file.model(on: device, weights: &packed)
         guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
@@ -76,6 +77,25 @@ struct BenchCommand: ParsableCommand {
             firstToken: first.seconds,
             peakResidentBytes: peak, threads: device.threads)
         if json { Output.document(report.json) } else { Output.write(report.text) }
+    }
+
+    /// Shortens what is read and written to what the model's context holds, and says so.
+    private mutating func clamp(to architecture: Architecture) {
+        guard let context = architecture.context else { return }
+        let writes: Bool
+        if case .decoder = architecture.body { writes = true } else { writes = false }
+        let before = (prompt, generate)
+        if writes {
+            guard prompt + generate > context, context > 1 else { return }
+            generate = min(generate, max(1, context / 4))
+            prompt = min(prompt, context - generate)
+        } else {
+            (prompt, generate) = (min(prompt, context), min(generate, context))
+        }
+        if before != (prompt, generate) {
+            Output.note(
+                "martlet: the model's context is \(context): measured with --prompt \(prompt) --generate \(generate)")
+        }
     }
 
     /// An encoder reads `batch` texts of `prompt` tokens; an encoder-decoder then writes `generate` tokens about each.

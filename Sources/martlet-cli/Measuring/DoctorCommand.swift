@@ -1,5 +1,6 @@
 import ArgumentParser
 import MartletJSON
+import MartletPlatform
 import MartletTensors
 
 /// `martlet doctor`: what this machine is and what it can do at most.
@@ -24,8 +25,11 @@ struct DoctorCommand: ParsableCommand {
         let device = Device(threads: threads)
         let limits = MachineLimits.measure(on: device, seconds: 2)
         let memory = Processor.memory
+        let verdicts = DoctorCommand.verdicts(threads: device.threads)
         if json {
             return Output.document([
+                "version": .string(Version.text), "verdicts": .array(verdicts.map { .string($0) }),
+                "cache": .string(HubCache.folder),
                 "processor": .string(Processor.name),
                 "features": .array(Processor.features.map { .string($0) }),
                 "kernels": .string(Processor.kernels),
@@ -47,7 +51,30 @@ struct DoctorCommand: ParsableCommand {
             memory      \(giga(Double(memory.total))) GB, \(giga(Double(memory.available))) GB available
             bandwidth   \(giga(limits.bandwidth)) GB/s read
             peak        f32 \(giga(limits.f32)), bf16 \(giga(limits.bf16)), int8 \(giga(limits.int8)) G operations/s
+            models      \(HubCache.folder)\(fileExists(HubCache.folder) ? "" : ", which is not there yet")
+            version     \(Version.text)
 
             """)
+        for verdict in verdicts { Output.write("* \(verdict)\n") }
+    }
+
+    /// What is to be minded on this machine, in sentences.
+    private static func verdicts(threads: Int) -> [String] {
+        var verdicts: [String] = []
+        let load = Processors.lines(of: "/proc/loadavg").first?.split(separator: " ").first.flatMap { Double($0) } ?? 0
+        // What was measured just now is work too.
+        if load > Double(threads) * 1.25 + 1 {
+            verdicts.append("The machine is busy (load \(load) on \(threads) cores): what was measured is too low.")
+        }
+        let (available, limit) = SystemMemory.available
+        if limit != .machine {
+            verdicts.append("Memory is limited by \(limit.rawValue): \(available / 1_000_000) MB can be had.")
+        }
+        if !Processor.features.contains("avx2"), !Processor.features.contains("neon"),
+            !Processor.features.contains("dotprod")
+        {
+            verdicts.append("The processor has no wide instructions that are used here: the baseline kernels run.")
+        }
+        return verdicts.isEmpty ? ["Nothing stands in the way."] : verdicts
     }
 }

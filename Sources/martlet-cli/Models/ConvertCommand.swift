@@ -30,6 +30,8 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "For the weights of a run, take the mean of its newest checkpoints, this many.")
     var average: Int?
 
+    @OptionGroup var outputs: OutputOptions
+
     func validate() throws {
         if let average, !(1...1000).contains(average) {
             throw ValidationError("--average is \(average), but lies between 1 and 1000.")
@@ -41,6 +43,7 @@ struct ConvertCommand: ParsableCommand {
 
     func run() throws {
         let path = try model.path()
+        try outputs.check(output, inputs: [path])
         let file = try ModelFile(path: path)
         let export = try export(of: file, on: Device(threads: model.threads))
         let written = try file.write(

@@ -57,6 +57,8 @@ struct QuantizeCommand: ParsableCommand {
     @Flag(help: "The report as one JSON document.")
     var json = false
 
+    @OptionGroup var outputs: OutputOptions
+
     func validate() throws {
         for (name, value) in [("tokens", tokens), ("context", context)] where !(2...100_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 2 and 100000000.")
@@ -75,6 +77,7 @@ struct QuantizeCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let output { try outputs.check(output, inputs: [try model.path()]) }
         let types = try fileTypes()
         for text in tensors {
             do { _ = try TensorOverride(text) } catch { throw UsageError("--tensor: \(error)") }

@@ -40,6 +40,9 @@ struct AnswerCommand: AsyncParsableCommand {
     @Flag(help: "One JSON object: the best answer, and all in \"answers\".")
     var json = false
 
+    @Flag(help: "The same as --json: there is one object.")
+    var jsonLines = false
+
     func validate() throws {
         if results < 1 || longest < 1 || window < 1 || overlap < 0 {
             throw ValidationError("--results, --longest and --window are at least 1, --overlap at least 0.")
@@ -47,6 +50,11 @@ struct AnswerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        guard model.model != nil else {
+            throw UsageError(
+                "answer needs a model that finds answers, which the one that ships does not: give one with -m, as in martlet answer -m path/to/roberta-squad2 --context article.txt \"Who wrote it?\""
+            )
+        }
         let text = try Input.text(context)
         let file = try TaskInput.modelFile(model, weights)
         let (tokenizer, device) = (try ModelText.tokenizer(of: file), Device(threads: model.threads))
@@ -61,7 +69,7 @@ struct AnswerCommand: AsyncParsableCommand {
                 "end": .integer(answer.end),
             ]
         }
-        guard json else {
+        guard json || jsonLines else {
             for answer in answers { Output.write("\(answer.text)\n") }
             return
         }

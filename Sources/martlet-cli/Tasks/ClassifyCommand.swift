@@ -14,21 +14,26 @@ struct ClassifyCommand: AsyncParsableCommand {
     var pairs = false
 
     func run() async throws {
-        let lines = try input.lines()
-        let texts = try lines.enumerated().map { number, line -> (text: String, pair: String?) in
-            guard pairs else { return (line, nil) }
-            let parts = line.split(separator: "\t", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2 else { throw UsageError("line \(number + 1) has no tab between two texts") }
-            return (String(parts[0]), String(parts[1]))
-        }
+        try input.requireModel("classify", "classifies", example: "path/to/bert-sst2 reviews.txt")
         let (file, tokenizer, device) = try input.load()
         let classifier = try Classifier(file, tokenizer, on: device)
-        for scores in try classifier.classify(texts) {
-            guard let best = scores.first else { continue }
-            let all = JSON.array(scores.map { ["label": .string($0.label), "score": .score($0.score)] })
-            input.write(
-                ["label": .string(best.label), "score": .score(best.score), "scores": all],
-                "\(best.label)\t\(best.score)")
+        let blank = TaskInput.Result(json: ["label": .null, "score": .null, "scores": []], words: "")
+        try input.eachLine(blank: blank) { lines in
+            try classifier.classify(lines.map(texts)).map { scores in
+                guard let best = scores.first else { return blank }
+                let all = JSON.array(scores.map { ["label": .string($0.label), "score": .score($0.score)] })
+                return .init(
+                    json: ["label": .string(best.label), "score": .score(best.score), "scores": all],
+                    words: "\(best.label)\t\(best.score)")
+            }
         }
+        input.noteCuts(classifier.cutTexts, limit: classifier.limit)
+    }
+
+    private func texts(_ line: String) throws(UsageError) -> (text: String, pair: String?) {
+        guard pairs else { return (line, nil) }
+        let parts = line.split(separator: "\t", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw UsageError("there is no tab between two texts") }
+        return (String(parts[0]), String(parts[1]))
     }
 }

@@ -19,7 +19,6 @@ struct EmbedCommand: AsyncParsableCommand {
     enum Pooling: String, ExpressibleByArgument, CaseIterable { case mean, cls, last }
 
     func run() async throws {
-        let lines = try input.lines()
         let (file, tokenizer, device) = try input.load()
         var embedder = try Embedder(file, tokenizer, on: device)
         if normalize { embedder.modules.normalization = .unit }
@@ -29,11 +28,24 @@ struct EmbedCommand: AsyncParsableCommand {
         case .cls: embedder.modules.pooling = .cls
         case .last: embedder.modules.pooling = .last
         }
-        let vectors = try embedder.embed(lines)
-        guard input.json else {
-            for vector in vectors { Output.write(vector.map { "\($0)" }.joined(separator: " ") + "\n") }
-            return
-        }
-        Output.write(JSON.array(vectors.map { .array($0.map { .score($0) }) }).text(.compact) + "\n")
+        var isFirst = true
+        try input.eachLine(
+            batch: 64, blank: .init(json: [], words: ""),
+            { result, _ in
+                guard let result else { return }
+                if input.jsonLines { return input.write(["embedding": result.json], "") }
+                guard input.json else { return Output.write(result.words + "\n") }
+                Output.write((isFirst ? "[" : ",") + result.json.text(.compact))
+                isFirst = false
+            },
+            { lines in
+                try embedder.embed(lines).map { vector in
+                    .init(
+                        json: .array(vector.map { .score($0) }),
+                        words: input.json || input.jsonLines ? "" : vector.map { "\($0)" }.joined(separator: " "))
+                }
+            })
+        if input.json, !input.jsonLines { Output.write(isFirst ? "[]\n" : "]\n") }
+        input.noteCuts(embedder.cutTexts, limit: embedder.limit)
     }
 }

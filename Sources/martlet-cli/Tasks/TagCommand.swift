@@ -20,18 +20,29 @@ struct TagCommand: AsyncParsableCommand {
     enum Aggregation: String, ExpressibleByArgument, CaseIterable { case none, simple, first, average, max }
 
     func run() async throws {
-        let lines = try input.lines()
+        try input.requireModel("tag", "tags", example: "path/to/bert-base-NER articles.txt")
         let (file, tokenizer, device) = try input.load()
         let tagger = try Tagger(file, tokenizer, on: device)
-        for spans in try tagger.tag(lines, .init(rawValue: aggregation.rawValue) ?? .first) {
-            let objects = spans.map { span -> JSON in
-                [
-                    "label": .string(span.label), "text": .string(span.text), "start": .integer(span.start),
-                    "end": .integer(span.end), "score": .score(span.score),
-                ]
-            }
-            let words = spans.map { "\($0.label)\t\($0.start)\t\($0.end)\t\($0.text)" }.joined(separator: "\n")
-            input.write(["spans": .array(objects)], words)
-        }
+        let aggregation = Tagger.Aggregation(rawValue: aggregation.rawValue) ?? .first
+        try input.eachLine(
+            blank: .init(json: ["spans": []], words: ""),
+            { result, number in
+                guard let result else { return }
+                if input.json || input.jsonLines { return input.write(result.json, "") }
+                // A line of words has many spans, or none: each is told with the line's number.
+                for span in result.words.split(separator: "\n") { Output.write("\(number)\t\(span)\n") }
+            },
+            { lines in
+                try tagger.tag(lines, aggregation).map { spans in
+                    let objects = spans.map { span -> JSON in
+                        [
+                            "label": .string(span.label), "text": .string(span.text), "start": .integer(span.start),
+                            "end": .integer(span.end), "score": .score(span.score),
+                        ]
+                    }
+                    let words = spans.map { "\($0.label)\t\($0.start)\t\($0.end)\t\($0.text)" }
+                    return .init(json: ["spans": .array(objects)], words: words.joined(separator: "\n"))
+                }
+            })
     }
 }

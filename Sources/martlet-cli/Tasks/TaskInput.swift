@@ -17,14 +17,81 @@ struct TaskInput: ParsableArguments {
 
     enum MatrixType: String, ExpressibleByArgument, CaseIterable { case eightBits = "q8_0" }
 
-    @Flag(help: "One JSON object per line.")
+    @Flag(help: "JSON: one object per line, as results come.")
     var json = false
 
-    /// The lines, without empty ones at the end.
-    func lines() throws -> [String] {
-        let lines = InputLines.split(Array(try Input.text(file).utf8)).map { String(decoding: $0, as: UTF8.self) }
-        guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
-        return lines
+    @Flag(
+        help: "The same as --json where that is one object per line; else one object per line in place of a document.")
+    var jsonLines = false
+
+    /// What is written about one line.
+    struct Result {
+        let json: JSON
+        let words: String
+    }
+
+    /// - Throws: ``UsageError`` where no model is named: the one that ships cannot do the `task`.
+    func requireModel(_ verb: String, _ task: String, example: String) throws(UsageError) {
+        guard model.model == nil else { return }
+        throw UsageError(
+            "\(verb) needs a model that \(task), which the one that ships does not: give one with -m, as in martlet \(verb) -m \(example)"
+        )
+    }
+
+    /// Works on the lines some at a time and writes about each as soon as it is done, in their order. A blank line has the result `blank`;
+    /// a line that cannot be done is named by its number, and the others are kept.
+    ///
+    /// - Throws: ``UsageError`` when there is no line, ``ReportedFailure`` when some could not be done.
+    func eachLine(
+        batch: Int = 32, blank: Result, _ write: ((Result?, _ number: Int) -> Void)? = nil,
+        _ work: ([String]) throws -> [Result]
+    ) throws {
+        var reader = try InputLines(file, batchSize: 1)
+        var progress = Progress()
+        var (number, failures) = (0, 0)
+        while let lines = try reader.nextBatch() {
+            for start in stride(from: 0, to: lines.count, by: batch) {
+                let part = Array(lines[start..<min(start + batch, lines.count)])
+                for result in results(part, after: number, blank: blank, work) {
+                    number += 1
+                    if result == nil { failures += 1 }
+                    if let write { write(result, number) } else if let result { self.write(result.json, result.words) }
+                }
+                progress.report("\(number) lines")
+            }
+        }
+        progress.end()
+        guard number > 0 else { throw UsageError("there is no line to work on") }
+        if failures > 0 { throw ReportedFailure() }
+    }
+
+    /// Says how many texts were cut to what the model reads.
+    func noteCuts(_ count: Int, limit: Int?) {
+        guard count > 0, let limit else { return }
+        let texts = count == 1 ? "1 text was" : "\(count) texts were"
+        Output.note("martlet: \(texts) longer than \(limit) tokens, which is what the model reads, and cut there")
+    }
+
+    /// The results of some lines; nil, and a word on standard error, for those that cannot be done.
+    private func results(_ lines: [String], after number: Int, blank: Result, _ work: ([String]) throws -> [Result])
+        -> [Result?]
+    {
+        let places = lines.indices.filter { !lines[$0].allSatisfy(\.isWhitespace) }
+        var results: [Result?] = Array(repeating: blank, count: lines.count)
+        if let all = try? work(places.map { lines[$0] }), all.count == places.count {
+            for (place, result) in zip(places, all) { results[place] = result }
+            return results
+        }
+        // One of them cannot be done: each by itself.
+        for place in places {
+            do {
+                results[place] = try work([lines[place]]).first
+            } catch {
+                Output.note("martlet: line \(number + place + 1): \(error)")
+                results[place] = nil
+            }
+        }
+        return results
     }
 
     /// The model's files, its tokenizer, and the device to compute on.
@@ -45,7 +112,7 @@ struct TaskInput: ParsableArguments {
 
     /// Writes a line: a JSON object, or the words that a person reads.
     func write(_ object: JSON, _ words: String) {
-        Output.write((json ? object.text(.compact) : words) + "\n")
+        Output.write((json || jsonLines ? object.text(.compact) : words) + "\n")
     }
 }
 

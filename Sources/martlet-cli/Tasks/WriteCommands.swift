@@ -44,23 +44,29 @@ struct WriterOptions: ParsableArguments {
 
     /// Writes about each line, and the results to standard output.
     func run(_ input: TaskInput, _ task: Writer.Task, _ languages: Writer.Languages = .init()) throws {
-        let lines = try input.lines()
+        let verb = task == .translation ? "translate" : "summarize"
+        try input.requireModel(
+            verb, task == .translation ? "translates" : "summarizes",
+            example: task == .translation ? "path/to/opus-mt-en-de lines.txt" : "path/to/bart-large-cnn articles.txt")
         let file = try input.modelFile()
         let device = Device(threads: input.model.threads)
         var writer = try Writer(file, ModelText.writerVocabulary(of: file), task: task, languages, on: device)
         apply(to: &writer.settings)
-        for written in try writer.write(lines) {
-            guard let best = written.first else { continue }
-            let all = JSON.array(
-                written.map {
-                    [
-                        "text": .string($0.text), "score": .score($0.score),
-                        "log_probabilities": .array($0.logProbabilities.map { .score($0) }),
-                    ]
-                })
-            input.write(
-                ["text": .string(best.text), "score": .score(best.score), "results": all],
-                written.map(\.text).joined(separator: "\n"))
+        let blank = TaskInput.Result(json: ["text": "", "score": .null, "results": []], words: "")
+        try input.eachLine(batch: 16, blank: blank) { lines in
+            try writer.write(lines).map { written in
+                guard let best = written.first else { return blank }
+                let all = JSON.array(
+                    written.map {
+                        [
+                            "text": .string($0.text), "score": .score($0.score),
+                            "log_probabilities": .array($0.logProbabilities.map { .score($0) }),
+                        ]
+                    })
+                return .init(
+                    json: ["text": .string(best.text), "score": .score(best.score), "results": all],
+                    words: written.map(\.text).joined(separator: "\n"))
+            }
         }
     }
 }

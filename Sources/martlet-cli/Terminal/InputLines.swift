@@ -19,6 +19,9 @@ struct InputLines: ~Copyable {
         guard descriptor >= 0 else { throw Input.failure(path, "open") }
     }
 
+    /// The longest line that is read.
+    static let longestLine = 1 << 28
+
     deinit { if descriptor > 0 { close(descriptor) } }
 
     /// The next lines without their ends, nil when there are no more. Malformed UTF-8 becomes U+FFFD.
@@ -40,6 +43,9 @@ struct InputLines: ~Copyable {
         while end == nil || !isAtEnd && buffer.count < batchSize {
             let before = buffer.count
             guard try fill() else { break }
+            guard end != nil || buffer.count <= InputLines.longestLine else {
+                throw Input.tooLong(path, "a line of more than \(InputLines.longestLine) bytes")
+            }
             if let found = buffer[before...].lastIndex(of: 10) { end = found + 1 }
         }
         let text = Array(isAtEnd ? buffer[...] : buffer[..<(end ?? buffer.count)])

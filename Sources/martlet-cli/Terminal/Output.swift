@@ -41,13 +41,21 @@ enum Output {
     /// Ends the process.
     static func end(_ status: Int32) -> Never { exit(status) }
 
+    /// Ends the process where its results cannot go. A reader that went away has seen what it wanted; it is told all the same, for a
+    /// script that reads the exit code.
+    private static func fail(_ descriptor: Int32, _ code: Int32) -> Never {
+        if descriptor == 1 {
+            note("martlet: standard output: cannot write: \(unsafe String(cString: strerror(code)))")
+        }
+        exit(1)
+    }
+
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
             let written = unsafe rest.withUnsafeBytes { unsafe writeBytes(descriptor, $0.baseAddress, $0.count) }
             if written < 0 && errno == EINTR { continue }
-            // Nobody reads any more: there is nobody to tell.
-            guard written > 0 else { exit(1) }
+            guard written > 0 else { fail(descriptor, errno) }
             rest = rest.dropFirst(written)
         }
     }
@@ -55,8 +63,13 @@ enum Output {
 
 /// What the command reads besides models.
 enum Input {
+    /// The most bytes that are read at once; whatever never ends, ends here.
+    static let limit = 1 << 30
+
     /// The bytes of the file at `path`, or of standard input for "-".
-    static func bytes(_ path: String) throws(FileError) -> [UInt8] {
+    ///
+    /// - Parameter limit: More bytes than this are an error.
+    static func bytes(_ path: String, limit: Int = limit) throws(FileError) -> [UInt8] {
         let descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(path, "open") }
         defer { if descriptor != 0 { close(descriptor) } }
@@ -67,13 +80,14 @@ enum Input {
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw failure(path, "read") }
             guard count > 0 else { return bytes }
+            guard bytes.count + count <= limit else { throw tooLong(path, "more than \(limit) bytes at once") }
             bytes += buffer.prefix(count)
         }
     }
 
     /// The text of the file at `path`, or of standard input for "-".
-    static func text(_ path: String) throws -> String {
-        let bytes = try bytes(path)
+    static func text(_ path: String, limit: Int = limit) throws -> String {
+        let bytes = try bytes(path, limit: limit)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw FileError(
                 path: path == "-" ? "standard input" : path, operation: "read", reason: "it is not UTF-8 text")
@@ -92,6 +106,10 @@ enum Input {
     static func warnOfMalformedText(_ path: String) {
         Output.note(
             "martlet: \(path == "-" ? "standard input" : path) is not all UTF-8; what is malformed was read as U+FFFD")
+    }
+
+    static func tooLong(_ path: String, _ what: String) -> FileError {
+        FileError(path: path == "-" ? "standard input" : path, operation: "read", reason: "it holds \(what)")
     }
 
     static func failure(_ path: String, _ operation: String) -> FileError {

@@ -24,7 +24,15 @@ struct ChatCommand: AsyncParsableCommand {
     @Flag(help: "One JSON object per answer, on a line of its own.")
     var json = false
 
+    @Flag(help: "The same as --json.")
+    var jsonLines = false
+
     func run() async throws {
+        guard model.model != nil else {
+            throw UsageError(
+                "chat needs a model that was made for conversations, which the one that ships was not: give one with -m, as in martlet chat -m path/to/SmolLM2-135M-Instruct.gguf"
+            )
+        }
         let loaded = try await LanguageModel.load(path: model.path(), threads: model.threads)
         _ = try loaded.chat.get()
         let session = loaded.session(instructions: system)
@@ -40,7 +48,7 @@ struct ChatCommand: AsyncParsableCommand {
     /// Writes the answer as it comes.
     private func answer(_ prompt: String, _ session: LanguageModelSession) async throws {
         for try await snapshot in session.streamResponse(to: prompt, options: sampling.options) {
-            guard json else {
+            guard json || jsonLines else {
                 Output.write(snapshot.delta)
                 continue
             }

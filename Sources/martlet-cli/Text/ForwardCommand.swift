@@ -33,7 +33,10 @@ struct ForwardCommand: AsyncParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "The safetensors file to write.")
     var output: String
 
+    @OptionGroup var outputs: OutputOptions
+
     func run() async throws {
+        try outputs.check(output)
         let sequences = try tokens.map { try ForwardCommand.ids($0, "--tokens") }
         let decoder = try lists(decoderTokens, "--decoder-tokens")
         let segments = try lists(segments, "--segments")

@@ -2,6 +2,7 @@ import ArgumentParser
 import Martlet
 import MartletGeneration
 import MartletJSON
+import MartletPlatform
 
 /// `martlet generate`: continue a text.
 struct GenerateCommand: AsyncParsableCommand {
@@ -11,7 +12,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
-    @Argument(help: "The text to continue; - reads standard input.")
+    @Argument(help: "The text to continue; - reads standard input, as does no prompt when something is piped in.")
     var prompt: String?
 
     @Option(help: "Read the prompt from this file; - is standard input.")
@@ -24,6 +25,9 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
+
+    @Flag(help: "One JSON object per line as the text comes: text and tokens, the last one with usage and timings.")
+    var jsonLines = false
 
     func validate() throws {
         if !(1...1_000).contains(beams) { throw ValidationError("--beams is \(beams), but lies between 1 and 1000.") }
@@ -47,23 +51,44 @@ struct GenerateCommand: AsyncParsableCommand {
         var tokens: [Int32] = []
         var summary: GenerationSummary?
         for try await piece in try loaded.generate(text, sampling.options) {
-            if json { result += piece.text } else { Output.write(piece.text) }
+            if json {
+                result += piece.text
+            } else if jsonLines {
+                writeLine(piece)
+            } else {
+                Output.write(piece.text)
+            }
             tokens += piece.tokens
             summary = piece.summary ?? summary
         }
+        if let summary { noteFullContext(summary, loaded) }
         if json, let summary {
             Output.document(document(result, tokens, summary))
-        } else {
+        } else if !jsonLines {
             Output.write("\n")
         }
+    }
+
+    private func writeLine(_ piece: GeneratedPiece) {
+        let tokens = piece.tokens.map { JSON.integer(Int($0)) }
+        var object = JSONObject()
+        object["text"] = .string(piece.text)
+        object["tokens"] = .array(tokens)
+        if let summary = piece.summary {
+            for (key, value) in document("", [], summary).objectValue?.members ?? []
+            where key != "text" && key != "tokens" {
+                object[key] = value
+            }
+        }
+        Output.write(JSON.object(object).text(.compact) + "\n")
     }
 
     private func search(_ model: LanguageModel, _ prompt: String) async throws {
         let found = try await model.search(prompt, .init(beams: beams, maximumTokens: sampling.maxTokens))
         guard let best = found.first else { return }
-        guard json else { return Output.write(best.text + "\n") }
+        guard json || jsonLines else { return Output.write(best.text + "\n") }
         let prompted = try model.tokens(of: prompt).count
-        Output.document([
+        let document: JSON = [
             "text": .string(best.text),
             "tokens": .array(best.tokens.map { .integer(Int($0)) }),
             "score": .number(Double("\(best.score)") ?? 0),
@@ -72,12 +97,36 @@ struct GenerateCommand: AsyncParsableCommand {
                 "prompt_tokens": .integer(prompted), "completion_tokens": .integer(best.tokens.count),
                 "total_tokens": .integer(prompted + best.tokens.count),
             ],
-        ])
+        ]
+        if jsonLines { Output.write(document.text(.compact) + "\n") } else { Output.document(document) }
     }
 
     private func promptText() throws -> String {
-        if let promptFile { return try Input.text(promptFile) }
-        return prompt == "-" ? try Input.text("-") : prompt ?? ""
+        if let promptFile { return try Input.text(promptFile, limit: GenerateCommand.longestPrompt) }
+        if prompt == "-" { return try Input.text("-", limit: GenerateCommand.longestPrompt) }
+        if let prompt { return prompt }
+        guard isatty(0) != 1 else {
+            throw UsageError("there is no prompt: give it as an argument, with --prompt-file, or on standard input")
+        }
+        var text = try Input.text("-", limit: GenerateCommand.longestPrompt)
+        // What echo adds is not meant.
+        if text.utf8.last == 10 { text.unicodeScalars.removeLast() }
+        guard !text.utf8.isEmpty else {
+            throw UsageError(
+                "there is no prompt: standard input is empty; give it as an argument, with --prompt-file, or on standard input"
+            )
+        }
+        return text
+    }
+
+    /// No context holds more.
+    private static let longestPrompt = 1 << 26
+
+    /// Says that it was not --max-tokens that ended the text.
+    private func noteFullContext(_ summary: GenerationSummary, _ model: LanguageModel) {
+        guard summary.finish == .length, summary.generatedTokens < sampling.maxTokens else { return }
+        let positions = summary.promptTokens + summary.generatedTokens
+        Output.note("martlet: ended after \(positions) tokens, which is all that the model's context holds")
     }
 
     private func document(_ text: String, _ tokens: [Int32], _ summary: GenerationSummary) -> JSON {

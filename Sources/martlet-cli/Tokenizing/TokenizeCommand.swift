@@ -67,6 +67,9 @@ struct TokenizeCommand: ParsableCommand {
     @Flag(help: "One JSON array of ids per text, all in one document.")
     var json = false
 
+    @Flag(help: "One JSON array of ids per line, as results come.")
+    var jsonLines = false
+
     @Flag(help: "With --json: objects with id, token, and start and end in UTF-8 bytes.")
     var offsets = false
 
@@ -74,48 +77,55 @@ struct TokenizeCommand: ParsableCommand {
     var threads: Int?
 
     func validate() throws {
-        if offsets && !json { throw ValidationError("--offsets needs --json.") }
+        if offsets && !isJSON { throw ValidationError("--offsets needs --json or --json-lines.") }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
         }
     }
+
+    /// One document, rather than plain ids or a line of JSON for each text.
+    private var isDocument: Bool { json && !jsonLines }
+    private var isJSON: Bool { json || jsonLines }
 
     func run() throws {
         let tokenizer = try tokenizer.load()
         guard lines else {
             var result: [UInt8] = []
             try append(Array(Input.repairedText(file).utf8), tokenizer, to: &result)
-            return Output.write(json ? Array("[".utf8) + result + Array("]\n".utf8) : result)
+            return Output.write(isDocument ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
         let chunks = try ParallelLines(file, threads: threads ?? Threads.available) { text, result in
             for line in InputLines.split(text) {
-                if json, !result.isEmpty { result.append(UInt8(ascii: ",")) }
+                if isDocument, !result.isEmpty { result.append(UInt8(ascii: ",")) }
                 try append(Array(line), tokenizer, to: &result)
             }
         }
         var isFirst = true
-        try chunks.run { [json] (part: [UInt8]) in
+        try chunks.run { [isDocument] (part: [UInt8]) in
             guard !part.isEmpty else { return }
-            if json { Output.write(isFirst ? "[" : ",") }
+            if isDocument { Output.write(isFirst ? "[" : ",") }
             isFirst = false
             Output.write(part)
         }
-        if json { Output.write(isFirst ? "[]\n" : "]\n") }
+        if isDocument { Output.write(isFirst ? "[]\n" : "]\n") }
     }
 
     /// Appends what is written about one text.
     private func append(_ text: [UInt8], _ tokenizer: Tokenizer, to result: inout [UInt8]) throws {
         guard offsets else {
             let ids = try tokenizer.encode(bytes: text, addSpecialTokens: !noSpecial)
-            if json { result.append(UInt8(ascii: "[")) }
+            if isJSON { result.append(UInt8(ascii: "[")) }
             for (index, id) in ids.enumerated() {
-                if index > 0 { result.append(json ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
+                if index > 0 { result.append(isJSON ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
                 result.append(decimal: id)
             }
-            return result.append(json ? UInt8(ascii: "]") : 10)
+            if isJSON { result.append(UInt8(ascii: "]")) }
+            if !isDocument { result.append(10) }
+            return
         }
         let encoding = try tokenizer.encoding(of: String(decoding: text, as: UTF8.self), addSpecialTokens: !noSpecial)
         result += list(encoding, tokenizer).text(.compact).utf8
+        if jsonLines { result.append(10) }
     }
 
     private func list(_ encoding: Encoding, _ tokenizer: Tokenizer) -> JSON {
@@ -153,7 +163,10 @@ struct DetokenizeCommand: ParsableCommand {
 
     @OptionGroup var tokenizer: TokenizerOptions
 
-    @Argument(help: "A file with ids separated by spaces, one text per line; standard input when absent or -.")
+    @Argument(
+        help: """
+            A file with ids separated by spaces, one text per line, or what tokenize --json wrote; standard input when absent or -.
+            """)
     var file = "-"
 
     @Flag(help: "Special tokens are spelled out instead of left out.")
@@ -162,14 +175,54 @@ struct DetokenizeCommand: ParsableCommand {
     func run() throws {
         let tokenizer = try tokenizer.load()
         var reader = try InputLines(file)
-        var number = 0
-        while let batch = try reader.nextBatch() {
+        var (number, isDocument) = (0, false)
+        var document: [UInt8] = []
+        while let batch = try reader.nextText() {
+            // A document of all texts, as `tokenize --json` writes it, is read as a whole.
+            if number == 0, document.isEmpty { isDocument = DetokenizeCommand.beginsDocument(batch) }
+            guard !isDocument else {
+                document += batch
+                guard document.count <= Input.limit else {
+                    throw Input.tooLong(file, "a document over \(Input.limit) bytes")
+                }
+                continue
+            }
             var texts = ""
-            for line in batch {
+            for line in InputLines.split(batch) {
                 number += 1
-                texts += try tokenizer.decode(ids(line, number), skipSpecialTokens: !special) + "\n"
+                texts += try text(String(decoding: line, as: UTF8.self), number, tokenizer) + "\n"
             }
             Output.write(texts)
+        }
+        guard isDocument else { return }
+        let texts = try JSON(parsing: document).arrayValue ?? []
+        // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each other's inverse.
+        for list in texts {
+            let text = try tokenizer.decode(ids(list, "the document"), skipSpecialTokens: !special)
+            Output.write(texts.count == 1 ? text : text + "\n")
+        }
+    }
+
+    private static func beginsDocument(_ text: [UInt8]) -> Bool {
+        text.drop { $0 <= 32 }.starts(with: "[[".utf8)
+    }
+
+    /// The text of a line of ids, plain or as a JSON array.
+    private func text(_ line: String, _ number: Int, _ tokenizer: Tokenizer) throws -> String {
+        let ids =
+            line.utf8.first == UInt8(ascii: "[")
+            ? try ids(JSON(parsing: line), "line \(number)") : try ids(line, number)
+        return try tokenizer.decode(ids, skipSpecialTokens: !special)
+    }
+
+    /// The ids of a list of numbers, or of objects that have an id.
+    private func ids(_ list: JSON, _ place: String) throws -> [Int32] {
+        guard let elements = list.arrayValue else { throw UsageError("\(place): \(list.kind) is no list of token ids") }
+        return try elements.map { element in
+            guard let id = (element["id"] ?? element).integerValue.flatMap({ Int32(exactly: $0) }) else {
+                throw UsageError("\(place): \(element.text().shortened) is not a token id")
+            }
+            return id
         }
     }
 

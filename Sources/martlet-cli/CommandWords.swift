@@ -1,0 +1,29 @@
+import ArgumentParser
+import MartletTraining
+
+/// What people write on command lines that the parser would not understand.
+enum CommandWords {
+    /// - Throws: ``UsageError`` for a verb that there is not, with the one that was probably meant.
+    static func checkVerb(_ arguments: [String]) throws(UsageError) {
+        let verbs = MartletCommand.configuration.subcommands.map { $0._commandName }
+        guard let verb = arguments.first, !verb.hasPrefix("-"), verb != "help", !verbs.contains(verb) else { return }
+        let guess = NearestWord.of(verb, among: verbs).map { "; did you mean martlet \($0)?" }
+        throw UsageError("there is no verb \(verb)\(guess ?? ", see martlet --help")")
+    }
+
+    /// `--option -1` as `--option=-1`: a number that begins with a dash is no option.
+    static func withNegativeNumbersJoined(_ arguments: [String]) -> [String] {
+        var joined: [String] = []
+        for argument in arguments {
+            let isNegative = argument.hasPrefix("-") && argument.utf8.dropFirst().first.map { $0 < 0x3A } ?? false
+            if isNegative, Double(argument) != nil, let last = joined.last, last.hasPrefix("--"), last != "--",
+                !last.contains("=")
+            {
+                joined[joined.count - 1] = last + "=" + argument
+            } else {
+                joined.append(argument)
+            }
+        }
+        return joined
+    }
+}
