@@ -93,6 +93,14 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        .executableTarget(
+            name: "martlet-fuzz",
+            dependencies: [
+                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels",
+                "MartletPlatform",
+                "MartletTasks", "MartletTemplates", "MartletTensors", "MartletTokenizers", "MartletTraining",
+            ],
+            path: "Tests/Fuzz"),
         .target(
             name: "TestSupport", dependencies: ["MartletLayers", "MartletPlatform", "MartletTensors"],
             path: "Tests/TestSupport"),
