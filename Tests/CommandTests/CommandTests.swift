@@ -94,6 +94,7 @@ import Testing
         let inspected = try JSON(parsing: Command.run(["inspect", "--json", Self.model]).output)
         #expect(inspected["model_type"]?.stringValue == "llama")
         #expect((inspected["tensors"]?.arrayValue?.count ?? 0) > 10)
+        #expect(inspected["architecture"]?["vocabulary"]?.integerValue ?? 0 > 10)
         for verb in [
             "generate", "forward", "tokenize", "detokenize", "tokenizer", "inspect", "doctor", "bench", "embed",
             "classify", "tag",

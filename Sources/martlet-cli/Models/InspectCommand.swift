@@ -5,6 +5,12 @@ import MartletLayers
 import MartletModels
 import MartletTensors
 
+#if canImport(FoundationEssentials)
+    import class FoundationEssentials.JSONEncoder
+#else
+    import class Foundation.JSONEncoder
+#endif
+
 /// `martlet inspect`: what is in a checkpoint.
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,6 +60,13 @@ private struct Contents {
         }
     }
 
+    /// The architecture's own fields, layer by layer.
+    private static func data(_ architecture: Architecture) -> JSON? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return (try? encoder.encode(architecture)).flatMap { try? JSON(parsing: Array($0)) }
+    }
+
     /// Vocabularies are not printed.
     private static func short(_ value: GGUFValue) -> JSON {
         guard let array = value.arrayValue, array.count > 16 else { return value.json }
@@ -63,7 +76,8 @@ private struct Contents {
     var json: JSON {
         var document = JSONObject()
         document["model_type"] = modelType.map { .string($0) } ?? .null
-        document["architecture"] =
+        document["architecture"] = architecture.flatMap(Contents.data) ?? .null
+        document["description"] =
             architecture.map { .array($0.summary.split(separator: "\n").map { .string(String($0)) }) } ?? .null
         document["obstacle"] = obstacle.map { .string($0) } ?? .null
         document["parameters"] = .integer(tensors.all.reduce(0) { $0 + $1.elements })
