@@ -137,7 +137,9 @@ struct GGUFConfig {
             )
         }
         let rotated = metadata["rope.dimension_count"]?.integerValue ?? width
-        guard dialect.positions == .rotary, width > 0, rotated > 0, rotated <= width else { return }
+        guard dialect.positions == .rotary, (1...Int(Int32.max)).contains(width), rotated > 0, rotated <= width else {
+            return
+        }
         // Families that rotate a part by default must be told.
         if let key = dialect.shareKey, rotated != width || dialect.rotatesPart {
             config[key] = .number(GGUFConfig.share(rotated, of: width))
