@@ -37,7 +37,8 @@ let package = Package(
         library("Templates", ["MartletJSON"]),
         library("Tokenizers", ["MartletJSON"]),
         library("Layers", ["MartletTensors"]),
-        library("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        .target(name: "CMartletModelsData", path: "Sources/CModelsData", exclude: ["configuration_keys.json"]),
+        library("Models", ["CMartletModelsData", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         .target(
             name: "CMartletPlanningData", path: "Sources/CPlanningData", exclude: ["hardware.json", "presets.json"]),
         library(

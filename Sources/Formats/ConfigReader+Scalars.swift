@@ -11,9 +11,10 @@ extension ConfigReader {
         readInteger(keys, range) ?? absent
     }
 
-    /// An integer, or nil when the key is absent.
+    /// An integer, or nil when the key is absent or false: configurations spell "none" either way.
     public func optionalInteger(_ keys: String..., in range: ClosedRange<Int> = sizes) -> Int? {
-        readInteger(keys, range)
+        if isFalse(keys) { return nil }
+        return readInteger(keys, range)
     }
 
     /// A number, whole or not, that must be there.
@@ -66,7 +67,7 @@ extension ConfigReader {
     public func optionalIntegers(_ keys: String..., in range: ClosedRange<Int> = sizes) -> [Int]? {
         value(keys, "integers from \(range.lowerBound) to \(range.upperBound)") { json in
             let list = json.arrayValue ?? [json]
-            let integers = list.compactMap(\.integerValue).filter(range.contains)
+            let integers = list.compactMap(\.wholeNumber).filter(range.contains)
             return integers.count == list.count ? integers : nil
         }
     }
@@ -75,7 +76,7 @@ extension ConfigReader {
     public func optionalNumbers(_ keys: String..., in range: ClosedRange<Double> = numbers) -> [Double]? {
         value(keys, "a list of numbers from \(range.lowerBound) to \(range.upperBound)") { json in
             json.arrayValue.flatMap { list in
-                let numbers = list.compactMap(\.doubleValue).filter(range.contains)
+                let numbers = list.compactMap(\.writtenNumber).filter(range.contains)
                 return numbers.count == list.count ? numbers : nil
             }
         }
@@ -105,7 +106,7 @@ extension ConfigReader {
 extension ConfigReader {
     private func readInteger(_ keys: [String], _ range: ClosedRange<Int>) -> Int? {
         value(keys, "an integer from \(range.lowerBound) to \(range.upperBound)") { json in
-            json.integerValue.flatMap { range.contains($0) ? $0 : nil }
+            json.wholeNumber.flatMap { range.contains($0) ? $0 : nil }
         }
     }
 
@@ -114,7 +115,7 @@ extension ConfigReader {
             keys,
             range == ConfigReader.numbers ? "a number" : "a number from \(range.lowerBound) to \(range.upperBound)"
         ) {
-            $0.doubleValue.flatMap { range.contains($0) ? $0 : nil }
+            $0.writtenNumber.flatMap { range.contains($0) ? $0 : nil }
         }
     }
 
@@ -140,4 +141,12 @@ extension ConfigReader {
         if !hasAny(keys) { missing(keys) }
         return placeholder
     }
+}
+
+extension JSON {
+    /// An integer, also one that is written as 64.0.
+    fileprivate var wholeNumber: Int? { integerValue ?? doubleValue.flatMap { Int(exactly: $0) } }
+
+    /// A number, also one that is written as "1e-6".
+    fileprivate var writtenNumber: Double? { doubleValue ?? stringValue.flatMap { Double($0) } }
 }

@@ -9,9 +9,11 @@ public import MartletJSON
 ///     try config.finish()
 ///
 /// No accessor throws. A key that is missing, of the wrong type or out of range gives a value within the range and is remembered;
-/// ``finish(ignoring:)`` throws one ``ConfigError`` that names all of them, and all keys that nobody asked for. Until it has returned,
-/// the values must not be computed with. `null` counts as absent, as in the configs of transformers. Of several keys, the first that
-/// is present counts; if others say something else, that is remembered too.
+/// ``finish(ignoring:reference:)`` throws one ``ConfigError`` that names all of them. Until it has returned, the values must not be
+/// computed with. `null` counts as absent, as in the configs of transformers. Of several keys, the first that is present counts; if
+/// others say something else, that is remembered too.
+///
+/// Keys that nobody asked for are refused where the reference reads them and they are not at its default, and else passed over.
 public final class ConfigReader {
     public let path: String
     private let node: Node
@@ -32,6 +34,7 @@ public final class ConfigReader {
     private final class Report {
         var offences: [String] = []
         var nodes: [Node] = []
+        var passedOver: [String] = []
     }
 
     /// The sizes that a model can have; ``integer(_:in:)`` accepts these unless told otherwise.
@@ -53,7 +56,9 @@ public final class ConfigReader {
     /// - Throws: ``ConfigError`` when it cannot be read, or is something else.
     public convenience init(contentsOf path: String) throws(ConfigError) {
         let json: JSON
-        do { json = try JSON(contentsOf: path) } catch { throw ConfigError(path: path, offences: [error.reason]) }
+        do { json = try JSON(contentsOf: path, as: .python) } catch {
+            throw ConfigError(path: path, offences: [error.reason])
+        }
         guard let object = json.objectValue else {
             throw ConfigError(path: path, offences: ["it holds \(json.kind) instead of an object"])
         }
@@ -76,25 +81,55 @@ public final class ConfigReader {
     /// Counts `keys` as read.
     public func ignore(_ keys: String...) { for key in keys { node.readKeys.insert(ExactKey(key)) } }
 
+    /// Keys that say nothing to this model type, in the order of the file: known once ``finish(ignoring:reference:)`` has returned.
+    public var passedOver: [String] { report.passedOver }
+
     /// Ends the reading.
     ///
-    /// - Parameter harmless: Keys of this model that change nothing that is computed, beside ``HarmlessKeys``.
-    /// - Throws: ``ConfigError`` with all that was missing, wrong or never asked for, here and in nested objects.
-    public func finish(ignoring harmless: [String] = []) throws(ConfigError) {
-        let unknown = report.nodes.flatMap { ConfigReader.unreadKeys($0, ignoring: harmless) }
-        var offences = report.offences
-        if !unknown.isEmpty {
-            offences.append(
-                "unknown \(unknown.count == 1 ? "key" : "keys") \(unknown.map(\.quoted).joined(separator: ", "))")
+    /// - Parameters:
+    ///   - harmless: Keys of this model that change nothing that is computed, beside ``HarmlessKeys``.
+    ///   - reference: The keys that the model type's published class reads, with their defaults: of the keys that nobody asked for,
+    ///     these are refused unless they have that value, and the others are passed over. Nil, and all of them are refused.
+    /// - Throws: ``ConfigError`` with all that was missing, wrong or not supported, here and in nested objects.
+    public func finish(ignoring harmless: [String] = [], reference: JSONObject? = nil) throws(ConfigError) {
+        let unread = report.nodes.flatMap { node in
+            ConfigReader.unread(node, ignoring: harmless).map { (node.place + $0.key, $0.value) }
+        }
+        var (offences, passedOver): ([String], [String]) = (report.offences, [])
+        if let reference {
+            for (key, value) in unread {
+                guard let standard = reference[key] else {
+                    passedOver.append(key)
+                    continue
+                }
+                if !standard.isSameSetting(as: value) {
+                    offences.append(
+                        "\(key.quoted) is \(value.text().shortened), which this model type reads; only "
+                            + "\(standard.text().shortened) is supported")
+                }
+            }
+        } else if !unread.isEmpty {
+            let names = unread.map { $0.0.quoted }.joined(separator: ", ")
+            offences.append("unknown \(unread.count == 1 ? "key" : "keys") \(names)")
         }
         if !offences.isEmpty { throw ConfigError(path: path, offences: offences) }
+        report.passedOver = passedOver
     }
 
-    private static func unreadKeys(_ node: Node, ignoring harmless: [String]) -> [String] {
+    /// What nobody asked for and may change what is computed.
+    private static func unread(_ node: Node, ignoring harmless: [String]) -> [JSONObject.Member] {
         node.object.members.filter { key, value in
             !value.isNull && !node.readKeys.contains(ExactKey(key)) && !harmless.contains { $0.hasSameBytes(as: key) }
-                && !(node.place.isEmpty && HarmlessKeys.includes(key, value))
-        }.map { node.place + $0.key }
+                && !(node.place.isEmpty && HarmlessKeys.includes(key))
+        }
+    }
+}
+
+extension JSON {
+    /// Whether two values mean the same to a configuration: numbers by their size, however written.
+    fileprivate func isSameSetting(as other: JSON) -> Bool {
+        if let (a, b) = doubleValue.flatMap({ a in other.doubleValue.map { (a, $0) } }) { return a == b }
+        return self == other
     }
 }
 
@@ -138,6 +173,9 @@ extension ConfigReader {
         }
         return present.first
     }
+
+    /// Whether the first of `keys` that is present is false. All count as read.
+    func isFalse(_ keys: [String]) -> Bool { first(keys)?.value == .bool(false) }
 
     /// Remembers that none of `keys` is there.
     func missing(_ keys: [String]) {

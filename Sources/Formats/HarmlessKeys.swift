@@ -1,22 +1,14 @@
-public import MartletJSON
+internal import MartletJSON
 
 /// Keys that transformers and its relatives write into `config.json` and that change nothing in what a model computes.
 ///
 /// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left in it.
 /// A family that does use one of them reads it, and then it is not unknown in the first place.
 public enum HarmlessKeys {
-    /// Whether `key` with this value can be passed over.
-    public static func includes(_ key: String, _ value: JSON) -> Bool {
-        always.contains(ExactKey(key)) || onlyWhen[ExactKey(key)] == value
-    }
+    /// Whether `key` can be passed over, whatever it says.
+    public static func includes(_ key: String) -> Bool { all.contains(ExactKey(key)) }
 
-    private static let always = Set((origin + outputs + training + labels + tokens + generation).map(ExactKey.init))
-
-    /// These mean another computation unless they have this value.
-    private static let onlyWhen: [ExactKey: JSON] = [
-        ExactKey("add_cross_attention"): false, ExactKey("is_decoder"): false, ExactKey("is_encoder_decoder"): false,
-        ExactKey("tie_encoder_decoder"): false, ExactKey("chunk_size_feed_forward"): 0, ExactKey("pruned_heads"): [:],
-    ]
+    private static let all = Set((origin + outputs + training + labels + tokens + generation).map(ExactKey.init))
 
     /// Where a model comes from and with what it was made.
     private static let origin = [
@@ -34,7 +26,7 @@ public enum HarmlessKeys {
         "output_logits", "output_past", "output_router_logits", "torchscript", "use_bfloat16", "tf_legacy_loss",
         "pretraining_tp",
         "attn_implementation", "_attn_implementation", "_attn_implementation_autoset", "_flash_attn_2_enabled",
-        "gradient_checkpointing",
+        "gradient_checkpointing", "chunk_size_feed_forward", "is_encoder_decoder",
     ]
 
     /// What matters while training only.

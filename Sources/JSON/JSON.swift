@@ -12,6 +12,9 @@
 ///   `NaN` and `Infinity`, which are no JSON.
 /// - An escape of half a surrogate pair is refused, as Rust's serde does: no UTF-8 text can hold it.
 /// - A byte order mark is refused; nesting deeper than ``maximumDepth`` is refused.
+///
+/// ``Dialect/python`` reads what Python's `json` module reads and writes: `NaN` and `Infinity` are numbers, of equal keys the last one
+/// counts, and a byte order mark is passed over.
 public enum JSON: Sendable {
     case null
     case bool(Bool)
@@ -23,6 +26,14 @@ public enum JSON: Sendable {
 
     /// Arrays and objects may be nested this deep.
     public static let maximumDepth = 512
+
+    /// Which texts are accepted.
+    public enum Dialect: Sendable {
+        /// RFC 8259 with the policies above.
+        case standard
+        /// What Python's `json` module accepts: the files beside a published model.
+        case python
+    }
 }
 
 extension JSON {

@@ -17,6 +17,11 @@ public struct JSONObject: Sendable {
         }
     }
 
+    /// Of members with equal keys, the value of the last at the place of the first.
+    package init(lastOf members: [Member]) {
+        for (key, value) in members { self[key] = value }
+    }
+
     public var count: Int { members.count }
     public var isEmpty: Bool { members.isEmpty }
     public var keys: [String] { members.map(\.key) }

@@ -4,30 +4,30 @@ extension JSON {
     /// Parses one value that fills `bytes`.
     ///
     /// - Throws: ``JSONError``.
-    public init(parsing bytes: borrowing Span<UInt8>) throws(JSONError) {
+    public init(parsing bytes: borrowing Span<UInt8>, as dialect: Dialect = .standard) throws(JSONError) {
         self = try unsafe bytes.withUnsafeBufferPointer { text throws(JSONError) in
-            var reader = unsafe JSONReader(text)
+            var reader = unsafe JSONReader(text, as: dialect)
             return try reader.tree()
         }
     }
 
     /// Parses one value that fills `bytes`.
-    public init(parsing bytes: [UInt8]) throws(JSONError) {
-        try self.init(parsing: bytes.span)
+    public init(parsing bytes: [UInt8], as dialect: Dialect = .standard) throws(JSONError) {
+        try self.init(parsing: bytes.span, as: dialect)
     }
 
     /// Parses one value that fills `text`.
-    public init(parsing text: String) throws(JSONError) {
-        try self.init(parsing: text.utf8Span.span)
+    public init(parsing text: String, as dialect: Dialect = .standard) throws(JSONError) {
+        try self.init(parsing: text.utf8Span.span, as: dialect)
     }
 
     /// Parses the file at `path`.
     ///
     /// - Throws: ``JSONError`` that names the file, also when it cannot be read.
-    public init(contentsOf path: String) throws(JSONError) {
+    public init(contentsOf path: String, as dialect: Dialect = .standard) throws(JSONError) {
         let bytes = try JSON.readFile(path)
         do {
-            try self.init(parsing: bytes)
+            try self.init(parsing: bytes, as: dialect)
         } catch {
             var error = error
             error.path = path
@@ -87,8 +87,9 @@ extension JSONReader {
                 keys.append((key, offset))
                 continue
             case .endObject:
-                value = try .object(object(pending[starts.removeLast()...]))
-                pending.removeLast(value.objectValue?.count ?? 0)
+                let start = starts.removeLast()
+                value = try .object(object(pending[start...]))
+                pending.removeLast(pending.count - start)
                 (key, offset) = keys.removeLast()
             case .endArray:
                 let start = starts.removeLast()
@@ -107,6 +108,7 @@ extension JSONReader {
     }
 
     private func object(_ pending: ArraySlice<Pending>) throws(JSONError) -> JSONObject {
+        if dialect == .python { return JSONObject(lastOf: pending.map { ($0.key, $0.value) }) }
         var duplicate = 0
         guard let object = JSONObject(members: pending.map { ($0.key, $0.value) }, duplicate: &duplicate) else {
             let repeated = pending[pending.startIndex + duplicate]

@@ -109,7 +109,10 @@ extension JSONReader {
         let start = offset
         var decimal = Decimal()
         if peek() == UInt8(ascii: "-") {
-            if follows("-Infinity") { throw error(.notFinite("-Infinity")) }
+            if follows("-Infinity") {
+                guard dialect == .python else { throw error(.notFinite("-Infinity")) }
+                return try word("-Infinity", .number(-.infinity))
+            }
             decimal.isNegative = true
             offset += 1
         }
@@ -133,7 +136,7 @@ extension JSONReader {
         if isWhole, let integer = decimal.integer { return .integer(integer) }
         if let value = decimal.exactDouble { return .number(value) }
         let literal = unsafe String(decoding: text[start..<offset], as: UTF8.self)
-        guard let value = Double(literal), value.isFinite else {
+        guard let value = Double(literal), value.isFinite || dialect == .python else {
             throw error(.notFinite(literal.shortened), at: start)
         }
         return .number(value)

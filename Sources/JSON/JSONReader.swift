@@ -21,11 +21,14 @@
     private var expected = Expected.value
     /// Whether each open container, outermost first, is an object.
     private var containers: [Bool] = []
+    let dialect: JSON.Dialect
 
     /// - Safety: `text` must stay alive while the reader is used.
-    @unsafe package init(_ text: UnsafeBufferPointer<UInt8>) {
+    @unsafe package init(_ text: UnsafeBufferPointer<UInt8>, as dialect: JSON.Dialect = .standard) {
         unsafe self.text = unsafe text
+        self.dialect = dialect
         count = text.count
+        if dialect == .python, follows("\u{FEFF}") { offset = 3 }
     }
 
     /// How many arrays and objects are open.
@@ -89,6 +92,8 @@
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
+        case UInt8(ascii: "N") where dialect == .python: return try word("NaN", .number(.nan))
+        case UInt8(ascii: "I") where dialect == .python: return try word("Infinity", .number(.infinity))
         default: throw notAValue()
         }
     }
@@ -107,7 +112,7 @@
         return containers.removeLast() ? .endObject : .endArray
     }
 
-    private mutating func word(_ word: StaticString, _ event: Event) throws(JSONError) -> Event {
+    mutating func word(_ word: StaticString, _ event: Event) throws(JSONError) -> Event {
         guard follows(word) else { throw notAValue() }
         offset += word.utf8CodeUnitCount
         return event

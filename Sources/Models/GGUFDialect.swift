@@ -46,17 +46,17 @@ struct GGUFDialect: Sendable {
     static let all: [GGUFDialect] = [
         .init(
             architecture: "llama", modelType: "mixtral", className: "MixtralForCausalLM", marker: "expert_count",
-            otherKeys: ["expert_count": "num_local_experts"]),
+            otherKeys: ["expert_count": "num_local_experts"], shareKey: nil),
         .init(
             architecture: "llama", modelType: "mistral", className: "MistralForCausalLM",
-            marker: "attention.sliding_window"),
-        .init(architecture: "llama", modelType: "llama", className: "LlamaForCausalLM"),
-        .init(architecture: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM"),
-        .init(architecture: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM"),
-        .init(architecture: "qwen2moe", modelType: "qwen2_moe", className: "Qwen2MoeForCausalLM"),
-        .init(architecture: "qwen3moe", modelType: "qwen3_moe", className: "Qwen3MoeForCausalLM"),
-        .init(architecture: "gemma", modelType: "gemma", className: "GemmaForCausalLM"),
-        .init(architecture: "gemma2", modelType: "gemma2", className: "Gemma2ForCausalLM"),
+            marker: "attention.sliding_window", shareKey: nil),
+        .init(architecture: "llama", modelType: "llama", className: "LlamaForCausalLM", shareKey: nil),
+        .init(architecture: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM", shareKey: nil),
+        .init(architecture: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM", shareKey: nil),
+        .init(architecture: "qwen2moe", modelType: "qwen2_moe", className: "Qwen2MoeForCausalLM", shareKey: nil),
+        .init(architecture: "qwen3moe", modelType: "qwen3_moe", className: "Qwen3MoeForCausalLM", shareKey: nil),
+        .init(architecture: "gemma", modelType: "gemma", className: "GemmaForCausalLM", shareKey: nil),
+        .init(architecture: "gemma2", modelType: "gemma2", className: "Gemma2ForCausalLM", shareKey: nil),
         .init(
             architecture: "gemma3", modelType: "gemma3_text", className: "Gemma3ForCausalLM", shareKey: nil),
         .init(
@@ -71,7 +71,8 @@ struct GGUFDialect: Sendable {
             shareKey: "rotary_pct", rotatesPart: true),
         .init(
             architecture: "falcon", modelType: "falcon", className: "FalconForCausalLM",
-            otherKeys: ["feed_forward_length": "ffn_hidden_size", "attention.head_count_kv": "num_kv_heads"]),
+            otherKeys: ["feed_forward_length": "ffn_hidden_size", "attention.head_count_kv": "num_kv_heads"],
+            shareKey: nil),
         .init(
             architecture: "bloom", modelType: "bloom", className: "BloomForCausalLM",
             otherKeys: ["context_length": nil, "feed_forward_length": nil, "attention.head_count_kv": nil],

@@ -201,7 +201,7 @@ package struct ModelExport {
             extents: { extents[$0] },
             numbers: { name in settings.tensors.first { $0.name == name }?.tensor.values ?? [] })
         let config = try GGUFConfig.translate(settings.metadata, tensors: tensors, path: path)
-        let (_, _, understood) = try ModelFile.describe(config, path: path)
+        let understood = try ModelFile.describe(config, path: path).architecture
         if understood == architecture.withDivisors { return }
         let (wanted, said) = (architecture.summary.split(separator: "\n"), understood.summary.split(separator: "\n"))
         let differences = zip(wanted, said).filter { $0 != $1 }.prefix(3).map { "\"\($0)\" would become \"\($1)\"" }

@@ -26,6 +26,9 @@ public struct ModelFile: Sendable {
     /// int8. Nil leaves them as they are.
     public var matrices: ElementType?
 
+    /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
+    public let passedOver: [String]
+
     /// Opens and describes the model at `path`.
     ///
     /// - Throws: ``FormatError``, ``ConfigError``, ``ModelError``: every cause in one line.
@@ -46,7 +49,7 @@ public struct ModelFile: Sendable {
             config = try ModelFile.config(in: path)
         }
         let described = try ModelFile.describe(config, path: path)
-        (modelType, family) = (described.modelType, described.family)
+        (modelType, family, passedOver) = (described.modelType, described.family, described.passedOver)
         architecture = described.architecture.fittingHead(family, tensors)
     }
 
@@ -64,24 +67,24 @@ public struct ModelFile: Sendable {
     /// The contents of a folder's config.json.
     package static func config(in directory: String) throws -> JSONObject {
         let path = directory + "/config.json"
-        guard let config = try JSON(contentsOf: path).objectValue else {
+        guard let config = try JSON(contentsOf: path, as: .python).objectValue else {
             throw ModelError("\(path): the configuration is not a JSON object")
         }
         return textPart(of: config) ?? config
     }
 
-    /// Models that see or hear besides reading, whose text part is one of ours.
-    private static let larger = ["gemma3", "llava", "mistral3"]
-
-    /// The settings of the language model in a larger one, as those of a model of its own.
+    /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a model that only
+    /// reads.
     private static func textPart(of config: JSONObject) -> JSONObject? {
-        guard let outer = config["model_type"]?.stringValue, larger.contains(where: { $0.hasSameBytes(as: outer) }),
+        guard let outer = config["model_type"]?.stringValue, Families.reading(outer) == nil,
             var text = config["text_config"]?.objectValue
         else { return nil }
-        if outer.hasSameBytes(as: "gemma3") {
-            text["model_type"] = "gemma3_text"
-            text["architectures"] = ["Gemma3ForCausalLM"]
-        }
+        // Where the part does not say its type, it is the larger model's own, or what LLaVA began with.
+        let types = [text["model_type"]?.stringValue, outer + "_text", "llama"].compactMap { $0 }
+        guard let type = types.first(where: { Families.reading($0) != nil }) else { return nil }
+        text["model_type"] = .string(type)
+        // The class that is named writes; inside a larger model it may be the bare one.
+        text["architectures"] = ["ForCausalLM"]
         for key in ["tie_word_embeddings", "eos_token_id", "bos_token_id", "pad_token_id"] where text[key] == nil {
             text[key] = config[key]
         }
@@ -93,7 +96,7 @@ public struct ModelFile: Sendable {
     /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the rest.
     package static func describe(
         _ config: JSONObject, path: String
-    ) throws -> (modelType: String, family: any Family.Type, architecture: Architecture) {
+    ) throws -> (modelType: String, family: any Family.Type, architecture: Architecture, passedOver: [String]) {
         guard let modelType = config["model_type"]?.stringValue else {
             throw ModelError("\(path): the configuration has no model_type, which says what kind of model it is")
         }
@@ -101,11 +104,16 @@ public struct ModelFile: Sendable {
             let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
             throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
         }
+        if let method = config["quantization_config"]?["quant_method"]?.stringValue {
+            throw ModelError(
+                "\(path): the weights are quantized by \(method), which is not read here. Take the model's plain weights, or a GGUF"
+            )
+        }
         let reader = ConfigReader(config, path: path)
         let architecture = family.architecture(reader)
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
-        try reader.finish(ignoring: family.harmlessKeys)
-        return (modelType, family, architecture)
+        try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType))
+        return (modelType, family, architecture, reader.passedOver)
     }
 
     /// Whether the file holds more than this model: one that also sees.

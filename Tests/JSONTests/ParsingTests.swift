@@ -40,6 +40,25 @@ struct ParsingTests {
         #expect(Array(parsed.utf8) == Array(value.utf8))
     }
 
+    @Test("what Python's json module reads besides")
+    func python() throws {
+        let text =
+            "\u{FEFF}{\"a\": NaN, \"b\": [Infinity, -Infinity, 1e400], \"c\": {\"x\": 1, \"x\": 2}, \"a\": 3, \"d\": 4}"
+        let value = try JSON(parsing: text, as: .python)
+        #expect(
+            value == [
+                "a": 3, "b": [.number(.infinity), .number(-.infinity), .number(.infinity)], "c": ["x": 2], "d": 4,
+            ])
+        #expect(value.objectValue?.keys == ["a", "b", "c", "d"])
+        #expect(try JSON(parsing: "NaN", as: .python).doubleValue?.isNaN == true)
+        for text in ["Inf", "-Infinit", "Nan", "\u{FEFF}", "1\u{FEFF}"] {
+            #expect(throws: JSONError.self) { try JSON(parsing: text, as: .python) }
+        }
+        for text in ["NaN", "[-Infinity]", "1e400", "\u{FEFF}1", #"{"a": 1, "a": 1}"#] {
+            #expect(throws: JSONError.self) { try JSON(parsing: text) }
+        }
+    }
+
     @Test("containers keep their order")
     func containers() throws {
         let value = try JSON(parsing: #" { "b" : [1, [], {"x": null}], "a": {"b": "c"}, "": 2.5 } "#)

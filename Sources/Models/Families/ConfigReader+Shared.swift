@@ -55,17 +55,17 @@ extension ConfigReader {
     ///   - headWidth: of which a share is rotated.
     ///   - context: `max_position_embeddings`, where a stretching does not say its own.
     ///   - trained: the length before stretching, where the configuration says it outside.
-    ///   - base, share: what absence of their keys means.
+    ///   - base, share: what absence of their keys means; without a share, the model type reads none and turns whole heads.
     func rotary(
         headWidth: Int, context: Int, trained: Int? = nil, base: Double = 10_000, baseKey: String = "rope_theta",
-        share: Double = 1, shareKey: String = "partial_rotary_factor"
+        share: Double? = nil, shareKey: String = "partial_rotary_factor"
     ) -> Architecture.Rotary {
         let outer = (
             base: number(baseKey, default: base, in: ConfigReader.bases),
-            share: number(shareKey, default: share, in: 0...1)
+            share: share.map { number(shareKey, default: $0, in: 0...1) }
         )
         guard let parameters = optionalObject("rope_parameters", "rope_scaling") else {
-            return Architecture.Rotary(width: rotated(headWidth, outer.share), base: Float(outer.base))
+            return Architecture.Rotary(width: rotated(headWidth, outer.share ?? 1), base: Float(outer.base))
         }
         return parameters.nestedRotary(
             headWidth: headWidth, context: context, trained: trained, base: outer.base, share: outer.share)
@@ -73,9 +73,9 @@ extension ConfigReader {
 
     /// Rotary positions from an object of their own.
     func nestedRotary(
-        headWidth: Int, context: Int, trained: Int? = nil, base: Double, share: Double = 1
+        headWidth: Int, context: Int, trained: Int? = nil, base: Double, share: Double? = nil
     ) -> Architecture.Rotary {
-        let width = rotated(headWidth, number("partial_rotary_factor", default: share, in: 0...1))
+        let width = rotated(headWidth, share.map { number("partial_rotary_factor", default: $0, in: 0...1) } ?? 1)
         let base = number("rope_theta", default: base, in: ConfigReader.bases)
         return Architecture.Rotary(
             width: width, base: Float(base),

@@ -19,7 +19,7 @@ enum Phi3: Family {
             queryHeads: heads, keyHeads: config.optionalInteger("num_key_value_heads") ?? heads, headWidth: headWidth,
             scale: 1 / Float(headWidth).squareRoot(),
             reach: config.optionalInteger("sliding_window").map { .window($0) } ?? .past,
-            positions: .rotary(config.rotary(headWidth: headWidth, context: context, trained: trained)))
+            positions: .rotary(config.rotary(headWidth: headWidth, context: context, trained: trained, share: 1)))
         let layer = Architecture.Layer(
             norm: norm, arrangement: .before, attention: attention,
             feedForward: .gated(

@@ -99,13 +99,13 @@ extension DescribedModel {
         let reader = ConfigReader(object, path: "config.json")
         let architecture = family.architecture(reader)
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
-        do { try reader.finish(ignoring: family.harmlessKeys) } catch {
+        do { try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType)) } catch {
             throw .configuration(
                 modelType: modelType, problems: error.offences + DescribedModel.told(defaults: reader.absentKeys))
         }
         var blueprint = try Blueprint(architecture, modelType: modelType)
         blueprint.restrict(toClass: object["architectures"]?[0]?.stringValue)
-        self.init(blueprint: blueprint, defaulted: reader.absentKeys)
+        self.init(blueprint: blueprint, defaulted: reader.absentKeys, ignored: reader.passedOver)
     }
 }
 
