@@ -3,6 +3,7 @@
 // Knows no model: neither what a tensor is for nor what a setting means.
 
 public import MartletPlatform
+import MartletTensors
 
 /// Everything that is wrong with one file, and what helps.
 public struct FormatError: MartletError, Equatable {

@@ -24,7 +24,19 @@ public struct GGUF: Sendable {
     ///
     /// - Throws: ``FormatError`` with everything that is wrong.
     public init(contentsOf path: String) throws(FormatError) {
+        let first = try GGUF(part: path)
+        self = try first.joined()
+    }
+
+    init(path: String, version: Int, alignment: Int, metadata: GGUFMetadata, tensors: StoredTensors) {
+        (self.path, self.version, self.alignment) = (path, version, alignment)
+        (self.metadata, self.tensors) = (metadata, tensors)
+    }
+
+    /// Opens one file, which may be a part of a model.
+    init(part path: String) throws(FormatError) {
         let file = try MappedFile(path)
+        try file.checkKind()
         let header = try unsafe file.withBytes { bytes throws(FormatError) in
             var reader = unsafe GGUFReader(bytes, file)
             return try reader.read()

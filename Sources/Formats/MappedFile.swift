@@ -1,3 +1,4 @@
+internal import MartletJSON
 import MartletPlatform
 internal import MartletTensors
 
@@ -17,6 +18,34 @@ struct MappedFile: Sendable {
             storage = try Storage(mapping: path)
         } catch {
             throw FormatError(error)
+        }
+    }
+
+    /// Tells files that only stand for the one that was meant.
+    ///
+    /// - Throws: ``FormatError`` for an empty file, a Git LFS pointer and a web page.
+    func checkKind() throws(FormatError) {
+        let start = unsafe withBytes { unsafe Array($0.prefix(512)) }
+        func begins(_ text: String) -> Bool { start.starts(with: Array(text.utf8)) }
+        let blanks: Set<UInt8> = [0x20, 0x09, 0x0A, 0x0D]
+        let first = String(decoding: start.drop { blanks.contains($0) }.prefix(16), as: UTF8.self).lowercased()
+        if start.isEmpty {
+            throw FormatError(
+                path: path, problem: "it is empty", offences: ["it has 0 bytes"], remedy: "Fetch it again")
+        }
+        if begins("version https://git-lfs.github.com/spec/") {
+            throw FormatError(
+                path: path, problem: "a Git LFS pointer, not the file itself",
+                offences: ["it holds \(storage.bytes) bytes of text that name the file"],
+                remedy: "Fetch the file itself: git lfs pull, or download it by itself")
+        }
+        if first.hasPrefix("<!doctype") || first.hasPrefix("<html") || first.hasPrefix("<?xml") {
+            throw FormatError(
+                path: path, problem: "a web page, not the file that was meant",
+                offences: ["it begins with \(first.quoted)"],
+                remedy:
+                    "The download answered with an error or a login page: open the address in a browser, then fetch it again"
+            )
         }
     }
 

@@ -25,21 +25,9 @@ public struct Safetensors: Sendable {
         self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
     }
 
-    /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder.
-    public init(directory: String) throws(FormatError) {
-        let single = directory + "/model.safetensors"
-        let index = directory + "/model.safetensors.index.json"
-        if fileExists(single) {
-            try self.init(contentsOf: single)
-        } else if fileExists(index) {
-            try self.init(contentsOf: index)
-        } else {
-            throw FormatError(
-                path: directory, problem: "no weights",
-                offences: ["there is neither model.safetensors nor model.safetensors.index.json"],
-                remedy: "Other formats (pytorch_model.bin) must be converted to safetensors first")
-        }
-    }
+    /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin` where there is
+    /// neither.
+    public init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }
 
     init(path: String, tensors: StoredTensors, metadata: [(key: String, value: String)]) {
         (self.path, self.tensors, self.metadata) = (path, tensors, metadata)
@@ -48,6 +36,7 @@ public struct Safetensors: Sendable {
     /// Opens one file.
     init(file path: String) throws(FormatError) {
         let file = try MappedFile(path)
+        try file.checkKind()
         let header = try unsafe file.withBytes { bytes throws(FormatError) in
             try unsafe SafetensorsHeader(bytes, path: path)
         }
@@ -66,10 +55,14 @@ public struct Safetensors: Sendable {
     static let types: [String: StoredType] = {
         let types = [
             StoredType("F32", .f32), StoredType("F16", .f16), StoredType("BF16", .bf16), StoredType("I32", .i32),
-            StoredType("BOOL", 1, 1), StoredType("U8", 1, 1), StoredType("I8", 1, 1), StoredType("U16", 1, 2),
-            StoredType("I16", 1, 2), StoredType("U32", 1, 4), StoredType("U64", 1, 8), StoredType("I64", 1, 8),
-            StoredType("F64", 1, 8), StoredType("C64", 1, 8), StoredType("F8_E4M3", 1, 1), StoredType("F8_E5M2", 1, 1),
-            StoredType("F8_E8M0", 1, 1), StoredType("F8_E4M3FNUZ", 1, 1), StoredType("F8_E5M2FNUZ", 1, 1),
+            StoredType("BOOL", 1, 1), StoredType("U8", 1, 1), StoredType("I8", 1, 1, .ggml(24)),
+            StoredType("U16", 1, 2),
+            StoredType("I16", 1, 2, .ggml(25)), StoredType("U32", 1, 4), StoredType("U64", 1, 8),
+            StoredType("I64", 1, 8, .ggml(27)),
+            StoredType("F64", 1, 8, .ggml(28)), StoredType("C64", 1, 8), StoredType("F8_E4M3", 1, 1, .float8(.e4m3)),
+            StoredType("F8_E5M2", 1, 1, .float8(.e5m2)),
+            StoredType("F8_E8M0", 1, 1, .float8(.e8m0)), StoredType("F8_E4M3FNUZ", 1, 1, .float8(.e4m3UnsignedZero)),
+            StoredType("F8_E5M2FNUZ", 1, 1, .float8(.e5m2UnsignedZero)),
             StoredType("F4", 2, 1), StoredType("F6_E2M3", 4, 3), StoredType("F6_E3M2", 4, 3),
         ]
         return Dictionary(uniqueKeysWithValues: types.map { ($0.name, $0) })

@@ -13,28 +13,42 @@ public struct StoredTensor: Sendable {
     /// The file, mapped.
     public let storage: Storage
     public let path: String
+    /// How the elements follow from others of the file, where they are packed in a way of their own.
+    let derivation: Derivation?
+
+    typealias Derivation = @Sendable () throws(FormatError) -> Tensor
+
+    init(
+        name: String, type: StoredType, extents: [Int], byteOffset: Int, bytes: Int, storage: Storage, path: String,
+        derivation: Derivation? = nil
+    ) {
+        (self.name, self.type, self.extents, self.byteOffset) = (name, type, extents, byteOffset)
+        (self.bytes, self.storage, self.path, self.derivation) = (bytes, storage, path, derivation)
+    }
 
     public var elements: Int { Shape.product(extents) ?? 0 }
 
+    /// The bytes that the tensor takes once it is loaded.
+    package var loadedBytes: Int {
+        guard let type = type.loadedType else { return bytes }
+        return type.bytes(forElements: elements) ?? bytes
+    }
+
     /// The tensor, as a view of the mapped file.
     ///
-    /// Only where the file puts the elements at an address that is no multiple of their size (safetensors allows it), the bytes are
-    /// copied.
+    /// The bytes are copied where the file puts the elements at an address that is no multiple of their size (safetensors allows it), and
+    /// converted where nothing here computes with their type.
     /// - Throws: ``FormatError`` when this package has no such element type or more than four extents.
-    public func tensor() throws(FormatError) -> Tensor {
-        func refusal(_ offence: String, _ remedy: String) -> FormatError {
-            FormatError(
-                path: path, problem: "tensor \(name.quoted) cannot be loaded", offences: [offence], remedy: remedy)
-        }
+    public func tensor() throws(FormatError) -> Tensor { try tensor(on: nil) }
+
+    /// The same, converted by the threads of `device` where elements are converted.
+    package func tensor(on device: Device?) throws(FormatError) -> Tensor {
+        if let derivation { return try derivation() }
+        let shape = try checkedShape()
+        if let conversion = type.conversion { return converted(conversion, shape, on: device) }
         guard let elementType = type.elementType else {
             let known = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
             throw refusal("its type is \(type.name)", "Convert it to one of \(known)")
-        }
-        guard let shape = Shape(checked: extents) else {
-            throw refusal("it has \(extents.count) extents", "At most \(Shape.maximumRank) are supported")
-        }
-        guard shape.width % elementType.blockElements == 0 else {
-            throw refusal("rows of \(shape) do not fill blocks of \(type.name)", "Store it in another type")
         }
         let size = elementType.isBlockQuantized ? 2 : elementType.blockBytes
         guard byteOffset % size != 0 else {
@@ -43,5 +57,47 @@ public struct StoredTensor: Sendable {
         let copy = Storage(bytes: bytes)
         unsafe copy.mutablePointer.copyMemory(from: storage.pointer + byteOffset, byteCount: bytes)
         return Tensor(storage: copy, shape: shape, type: elementType)
+    }
+
+    /// The numbers as they are stored, exactly: for tests and comparisons. Empty for types that are not converted when they are loaded.
+    package var decodedValues: [Float] {
+        guard case .ggml(let number)? = type.conversion, let shape = Shape(checked: extents) else { return [] }
+        return ForeignBlocks.values(
+            .init(
+                number, blockElements: type.blockElements, blockBytes: type.blockBytes, storage: storage,
+                byteOffset: byteOffset), shape: shape)
+    }
+
+    private func refusal(_ offence: String, _ remedy: String) -> FormatError {
+        FormatError(path: path, problem: "tensor \(name.quoted) cannot be loaded", offences: [offence], remedy: remedy)
+    }
+
+    private func checkedShape() throws(FormatError) -> Shape {
+        guard let shape = Shape(checked: extents) else {
+            throw refusal("it has \(extents.count) extents", "At most \(Shape.maximumRank) are supported")
+        }
+        let blocks = max(type.blockElements, type.loadedType?.blockElements ?? 1)
+        guard shape.width % blocks == 0 else {
+            throw refusal("rows of \(shape) do not fill blocks of \(type.name)", "Store it in another type")
+        }
+        return shape
+    }
+
+    private func converted(_ conversion: StoredType.Conversion, _ shape: Shape, on device: Device?) -> Tensor {
+        switch conversion {
+        case .ggml(let number):
+            let source = ForeignBlocks.Source(
+                number, blockElements: type.blockElements, blockBytes: type.blockBytes, storage: storage,
+                byteOffset: byteOffset)
+            return ForeignBlocks.tensor(source, shape: shape, on: device)
+        case .float8(let kind):
+            // Every value is a bf16: the upper half of its f32.
+            let table = kind.values.map { UInt16($0.bitPattern >> 16) }
+            let result = Storage(bytes: 2 * elements)
+            let target = unsafe result.mutablePointer.assumingMemoryBound(to: UInt16.self)
+            let stored = unsafe (storage.pointer + byteOffset).assumingMemoryBound(to: UInt8.self)
+            for i in 0..<elements { unsafe target[i] = table[Int(stored[i])] }
+            return Tensor(storage: result, shape: shape, type: .bf16)
+        }
     }
 }

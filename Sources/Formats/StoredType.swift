@@ -7,16 +7,38 @@ public struct StoredType: Sendable, Hashable {
     /// Elements stored together, and their bytes.
     public let blockElements: Int
     public let blockBytes: Int
-    /// The same type as ours, or nil when tensors of it can only be listed.
+    /// The same type as ours, or nil where elements are converted when they are loaded, or can only be listed.
     public let elementType: ElementType?
+    let conversion: Conversion?
+
+    /// What is done with elements that are loaded as another type.
+    enum Conversion: Sendable, Hashable {
+        /// A block type of ggml, by its number.
+        case ggml(UInt32)
+        case float8(Float8)
+    }
 
     init(_ name: String, _ blockElements: Int, _ blockBytes: Int, _ elementType: ElementType? = nil) {
         (self.name, self.blockElements, self.blockBytes) = (name, blockElements, blockBytes)
-        self.elementType = elementType
+        (self.elementType, conversion) = (elementType, nil)
+    }
+
+    init(_ name: String, _ blockElements: Int, _ blockBytes: Int, _ conversion: Conversion) {
+        (self.name, self.blockElements, self.blockBytes) = (name, blockElements, blockBytes)
+        (elementType, self.conversion) = (nil, conversion)
     }
 
     init(_ name: String, _ elementType: ElementType) {
         self.init(name, elementType.blockElements, elementType.blockBytes, elementType)
+    }
+
+    /// The type that a tensor has once it is loaded: the stored one, or what it is converted to; nil when it can only be listed.
+    package var loadedType: ElementType? {
+        switch conversion {
+        case .ggml(let number): ForeignBlocks.loadedType(number)
+        case .float8: .bf16
+        case nil: elementType
+        }
     }
 
     /// The bytes that `elements` take, or nil when they do not fill whole blocks or the product overflows.

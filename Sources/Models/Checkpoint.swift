@@ -5,7 +5,7 @@ package import MartletTensors
 
 @_exported public import protocol MartletPlatform.MartletError
 
-/// What a model needs, matched with what a checkpoint holds: every parameter found, of the right shape, and nothing left over.
+/// What a model needs, matched with what a checkpoint holds: every parameter found, of the right shape.
 package struct Checkpoint: Sendable {
     private struct Place: Sendable {
         let stored: StoredTensor
@@ -15,23 +15,23 @@ package struct Checkpoint: Sendable {
     }
 
     private let places: [ExactKey: Place]
+    /// Tensors that the model does not need and that are not known to be needless either: passed over, as the reference does.
+    package let unused: [String]
 
     /// - Parameters:
     ///   - inventory: what the model asks for.
     ///   - ignoring: names of tensors that may be there and are not needed; `#` stands for a number.
-    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor.
+    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor.
     package init(
         _ tensors: StoredTensors, _ names: WeightNames, prefixes: [String], inventory: Inventory, ignoring: [String]
     ) throws(CheckpointError) {
         let shapes = Dictionary(inventory.entries.map { ($0.name, $0.shape) }) { first, _ in first }
-        let prefix = prefixes.first { prefix in
-            inventory.entries.first.flatMap { names.resolve($0.name) }.map { tensors[prefix + $0.name] != nil } ?? false
-        }
+        let prefix = Checkpoint.prefix(tensors, names, prefixes, inventory)
         var error = CheckpointError(path: tensors.path)
         var used: Set<ExactKey> = []
         var places: [ExactKey: Place] = [:]
         for entry in inventory.entries {
-            guard let name = names.resolve(entry.name) else {
+            guard let name = Checkpoint.name(of: entry, names, tensors, prefix ?? "", shapes) else {
                 error.missing.append("\(entry.name) (this family's table of names does not list it)")
                 continue
             }
@@ -54,11 +54,42 @@ package struct Checkpoint: Sendable {
             }
         }
         let allowed = Checkpoint.places(prefix ?? "").flatMap { place in ignoring.map { place + $0 } }
-        error.unused = tensors.names.filter { name in
-            !used.contains(ExactKey(name)) && !allowed.contains { Checkpoint.matches(name, $0) }
-        }
         guard error.isEmpty else { throw error }
         self.places = places
+        unused = tensors.names.filter { name in
+            !used.contains(ExactKey(name)) && !allowed.contains { Checkpoint.matches(name, $0) }
+        }
+    }
+
+    /// What stands before the names: one of `prefixes`, or what a wrapper put before them ("module.", "_orig_mod.").
+    private static func prefix(
+        _ tensors: StoredTensors, _ names: WeightNames, _ prefixes: [String], _ inventory: Inventory
+    ) -> String? {
+        let wanted = inventory.entries.prefix(64).compactMap { names.resolve($0.name)?.name }
+        for name in wanted {
+            if let prefix = prefixes.first(where: { tensors[$0 + name] != nil }) { return prefix }
+        }
+        for prefix in prefixes {
+            for name in wanted.prefix(2) {
+                let ending = prefix + name
+                let stored = tensors.names.first { $0.hasSuffix("." + ending) && $0.utf8.count > ending.utf8.count }
+                if let stored { return String(stored.dropLast(ending.count)) + prefix }
+            }
+        }
+        return nil
+    }
+
+    /// Where the checkpoint keeps a parameter. A token table that the head shares may be kept as the head.
+    private static func name(
+        of entry: Inventory.Entry, _ names: WeightNames, _ tensors: StoredTensors, _ prefix: String,
+        _ shapes: [String: Shape]
+    ) -> WeightName? {
+        let name = names.resolve(entry.name)
+        guard entry.name == "tokens.weight", shapes["head.weight"] == nil, let name,
+            tensors[spelling(of: name.name, prefix, in: tensors)] == nil, let head = names.resolve("head.weight"),
+            tensors[spelling(of: head.name, prefix, in: tensors)] != nil
+        else { return name }
+        return head
     }
 
     /// A matrix of one row may be kept as a vector: some converters of Qwen2-MoE's gate do.
@@ -79,13 +110,15 @@ package struct Checkpoint: Sendable {
 
     /// Where a name may stand: behind the prefix, in front of all, or beside the model in a larger one ("language_model.lm_head").
     private static func places(_ prefix: String) -> [String] {
-        let beside = prefix.hasSuffix(".model.") ? [String(prefix.dropLast("model.".count))] : []
-        return prefix.isEmpty ? [""] : [prefix, ""] + beside
+        guard !prefix.isEmpty else { return [""] }
+        let parts = prefix.split(separator: ".")
+        let beside = parts.count > 1 ? [parts.dropLast().joined(separator: ".") + "."] : []
+        return [prefix, ""] + beside
     }
 
     /// Blocks of quantized elements lie along a row, so that only whole rows can be moved.
     private static func canRead(_ type: StoredType, _ layout: WeightName.Layout) -> Bool {
-        guard let type = type.elementType, type != .i32 else { return false }
+        guard let type = type.loadedType, type != .i32 else { return false }
         return switch layout {
         case .transposed, .transposedRows: !type.isBlockQuantized
         case .asStored, .rows, .rotaryPairs, .stacked, .stackedRows, .plus: true
@@ -136,7 +169,7 @@ package struct Checkpoint: Sendable {
     package func type(_ name: String) -> ElementType? {
         guard let place = places[ExactKey(name)] else { return nil }
         if case .plus = place.layout { return .f32 }
-        return place.stored.type.elementType
+        return place.stored.type.loadedType
     }
 
     /// Tells the system that the file's tensor which holds the parameter `name` will not be read again soon.
@@ -150,7 +183,7 @@ package struct Checkpoint: Sendable {
     /// - Throws: ``FormatError`` when the file cannot give the tensor.
     package func tensor(_ name: String, shape: Shape, on device: Device) throws(FormatError) -> Tensor? {
         guard let place = places[ExactKey(name)] else { return nil }
-        let stored = try place.stored.tensor()
+        let stored = try place.stored.tensor(on: device)
         switch place.layout {
         case .asStored: return stored.reshaped(shape)
         case .rows(_, let groups): return stored.rows(place.rows, groups: groups, on: device)
@@ -166,20 +199,19 @@ package struct Checkpoint: Sendable {
     }
 }
 
-/// Every difference between what a model asks for and what a checkpoint holds.
+/// Every parameter that a model asks for and a checkpoint does not hold as it should.
 public struct CheckpointError: MartletError, Equatable {
     public let path: String
     public internal(set) var missing: [String] = []
     public internal(set) var misshapen: [String] = []
-    public internal(set) var unused: [String] = []
 
     init(path: String) { self.path = path }
 
-    var isEmpty: Bool { missing.isEmpty && misshapen.isEmpty && unused.isEmpty }
+    var isEmpty: Bool { missing.isEmpty && misshapen.isEmpty }
 
     public var remedy: String? { "Use the config.json that belongs to these weights" }
 
-    public var offences: [String] { missing + misshapen + unused }
+    public var offences: [String] { missing + misshapen }
 
     public var cause: String {
         func list(_ what: String, _ names: [String]) -> String? {
@@ -187,10 +219,7 @@ public struct CheckpointError: MartletError, Equatable {
             let shown = names.prefix(12).joined(separator: "; ")
             return "\(names.count) \(what): \(shown)" + (names.count > 12 ? "; and \(names.count - 12) more" : "")
         }
-        let parts = [
-            list("missing", missing), list("of another shape or type", misshapen),
-            list("not part of this model", unused),
-        ]
+        let parts = [list("missing", missing), list("of another shape or type", misshapen)]
         return "\(path): the tensors do not fit the configuration: " + parts.compactMap { $0 }.joined(separator: ". ")
     }
 }

@@ -28,7 +28,10 @@ extension ModelFile {
     package func publishedConfig(dataType: String?) throws -> JSONObject {
         var config: JSONObject
         switch container {
-        case .directory(let path): config = try ModelFile.config(in: path)
+        case .directory(let path):
+            config = try ModelFile.config(in: path)
+            // What is written is unpacked.
+            if quantization != nil { (config["quantization_config"], config["quantization"]) = (nil, nil) }
         case .gguf(let file):
             config = try GGUFConfig.translate(file)
             if let dialect = GGUFDialect.writing(modelType) { config["architectures"] = [.string(dialect.className)] }

@@ -7,11 +7,7 @@ extension Architecture {
     /// The same model with the head that the checkpoint has: one of its own where it keeps one whose numbers are not the token table's
     /// (transformers 5 ties only what is the same, whatever the configuration says), in some families the token table where it keeps none.
     func fittingHead(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
-        let names = family.names(self)
-        func stored(_ path: String) -> StoredTensor? {
-            guard let name = names.resolve(path), name.layout == .asStored else { return nil }
-            return (family.prefixes + [""]).lazy.compactMap { tensors[$0 + name.name] }.first
-        }
+        func stored(_ path: String) -> StoredTensor? { tensors.parameter(path, family.names(self), family) }
         if case .pooled = self.head {
             // Sentence encoders were also saved without the part that they do not use.
             var architecture = self
@@ -29,6 +25,40 @@ extension Architecture {
         var architecture = self
         architecture.head = .tokens(head)
         return architecture
+    }
+}
+
+extension Architecture {
+    /// The same model with the tables of sines that the checkpoint keeps, where their numbers are not those that are computed: the
+    /// reference adds what the file has.
+    func fittingPositions(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
+        guard case .encoderDecoder(var encoder, var decoder) = body else { return self }
+        let names = family.names(self)
+        func fit(_ stack: inout Stack, _ path: String) {
+            guard case .sinusoidal(let form) = stack.positions, let stored = tensors.parameter(path, names, family),
+                stored.extents.count == 2, stored.extents[1] == width, stored.type.loadedType == .f32,
+                let table = try? stored.tensor().values
+            else { return }
+            let isComputed = (0..<stored.extents[0]).allSatisfy { position in
+                zip(table[(position * width)...], PositionTable.row(position, form, width: width)).allSatisfy {
+                    abs($0 - $1) < 1e-5
+                }
+            }
+            if !isComputed { stack.positions = .learned(stored.extents[0]) }
+        }
+        fit(&encoder, "encoder.positions.weight")
+        fit(&decoder, "decoder.positions.weight")
+        var architecture = self
+        architecture.body = .encoderDecoder(encoder, decoder)
+        return architecture
+    }
+}
+
+extension StoredTensors {
+    /// The tensor of a parameter that is kept as it is, whatever stands before its name.
+    fileprivate func parameter(_ path: String, _ names: WeightNames, _ family: any Family.Type) -> StoredTensor? {
+        guard let name = names.resolve(path), name.layout == .asStored else { return nil }
+        return (family.prefixes + [""]).lazy.compactMap { self[$0 + name.name] }.first
     }
 }
 

@@ -19,8 +19,11 @@ public struct ModelFile: Sendable {
     package let container: Container
     package let family: any Family.Type
 
-    /// The tensors as the file names them.
+    /// The tensors as the file names them, unpacked where it packs matrices in a way of its own.
     package let tensors: StoredTensors
+
+    /// How its matrices were packed by those who published it, beyond the element types of their tensors.
+    package let quantization: WeightQuantization?
 
     /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations are multiplied as
     /// int8. Nil leaves them as they are.
@@ -35,22 +38,28 @@ public struct ModelFile: Sendable {
     public init(path: String) throws {
         self.path = path
         let config: JSONObject
+        var stored: StoredTensors
+        var unpacking: WeightQuantization?
         if ModelFile.isGGUF(path) {
             let file = try GGUF(contentsOf: path)
-            (container, tensors) = (.gguf(file), file.tensors)
+            (container, stored) = (.gguf(file), file.tensors)
             config = try GGUFConfig.translate(file)
         } else if fileExists(path + "/model.bin") && !fileExists(path + "/config.json") {
             let file = try CTranslate2File(contentsOf: path + "/model.bin")
-            (container, tensors) = (.directory(path), file.tensors)
+            (container, stored) = (.directory(path), file.tensors)
             config = try CTranslate2.translate(file)
         } else {
-            tensors = try Safetensors(directory: path).tensors
+            stored = try Safetensors(directory: path).tensors
             container = .directory(path)
             config = try ModelFile.config(in: path)
+            unpacking = try WeightQuantization(config: config, path: path)
         }
+        if let unpacking { stored = try stored.unpacked(unpacking) }
+        tensors = stored
+        quantization = unpacking
         let described = try ModelFile.describe(config, path: path)
         (modelType, family, passedOver) = (described.modelType, described.family, described.passedOver)
-        architecture = described.architecture.fittingHead(family, tensors)
+        architecture = described.architecture.fittingHead(family, tensors).fittingPositions(family, tensors)
     }
 
     /// Whether `path` is a GGUF file: by its name, or by how it begins.
@@ -84,8 +93,12 @@ public struct ModelFile: Sendable {
         guard let type = types.first(where: { Families.reading($0) != nil }) else { return nil }
         text["model_type"] = .string(type)
         // The class that is named writes; inside a larger model it may be the bare one.
-        text["architectures"] = ["ForCausalLM"]
-        for key in ["tie_word_embeddings", "eos_token_id", "bos_token_id", "pad_token_id"] where text[key] == nil {
+        text["architectures"] = [.string(GGUFDialect.writing(type)?.className ?? "ForCausalLM")]
+        let shared = [
+            "tie_word_embeddings", "eos_token_id", "bos_token_id", "pad_token_id", "quantization_config",
+            "quantization",
+        ]
+        for key in shared where text[key] == nil {
             text[key] = config[key]
         }
         return text
@@ -104,12 +117,9 @@ public struct ModelFile: Sendable {
             let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
             throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
         }
-        if let method = config["quantization_config"]?["quant_method"]?.stringValue {
-            throw ModelError(
-                "\(path): the weights are quantized by \(method), which is not read here. Take the model's plain weights, or a GGUF"
-            )
-        }
         let reader = ConfigReader(config, path: path)
+        // How weights are packed is read where they are.
+        reader.ignore("quantization_config", "quantization")
         let architecture = family.architecture(reader)
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
         try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType))
@@ -128,7 +138,7 @@ public struct ModelFile: Sendable {
 
     /// The decoder with its weights, packed for `device`.
     ///
-    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``; ``FormatError``.
     package func decoder(on device: Device) throws -> Decoder {
         var weights = PackedWeights()
         return try decoder(on: device, weights: &weights)
@@ -144,7 +154,7 @@ public struct ModelFile: Sendable {
 
     /// The model with its weights, packed for `device`.
     ///
-    /// - Throws: ``CheckpointError`` with every missing, misshapen and unused tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``; ``FormatError``.
     package func model(on device: Device) throws -> Model {
         var weights = PackedWeights()
         return try model(on: device, weights: &weights)

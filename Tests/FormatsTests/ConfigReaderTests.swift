@@ -200,7 +200,8 @@ struct ConfigReaderTests {
             (
                 "gpt2-saved",
                 [
-                    "activation_function", "layer_norm_epsilon", "n_ctx", "n_embd", "n_head", "n_inner", "n_layer",
+                    "activation_function", "add_cross_attention", "layer_norm_epsilon", "n_ctx", "n_embd", "n_head",
+                    "n_inner", "n_layer",
                     "n_positions",
                     "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx", "scale_attn_weights",
                     "summary_activation",

@@ -232,6 +232,7 @@ uint64_t martlet_burn_f32(uint64_t iterations, float *sink);
 uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink);
 uint64_t martlet_burn_bf16(uint64_t iterations, float *sink);
 
+#include "martlet_foreign.h"
 #include "martlet_step.h"
 #include "training.h"
 

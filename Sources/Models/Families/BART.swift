@@ -84,6 +84,16 @@ enum BART: Family {
 
     static let prefixes = ["model.", ""]
 
+    /// The table may be kept under the name of either stack alone.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        let names = names(architecture)
+        func isStored(_ name: String) -> Bool { prefixes.contains { tensors[$0 + name + ".weight"] != nil } }
+        guard let table = names.resolve("tokens.weight")?.name, table == "shared.weight", !isStored("shared"),
+            let other = ["encoder.embed_tokens", "decoder.embed_tokens"].first(where: isStored)
+        else { return names }
+        return names.adding(["tokens": WeightName(other)])
+    }
+
     static func names(_ architecture: Architecture) -> WeightNames {
         let separate = architecture.embedding.targetVocabulary != nil
         var names: WeightNames = [

@@ -85,6 +85,16 @@ enum T5: Family {
     static let prefixes = ["", "transformer."]
     static let tiesWhereHeadIsAbsent = true
 
+    /// The table may be kept under the name of either stack alone.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        let names = names(architecture)
+        func isStored(_ name: String) -> Bool { prefixes.contains { tensors[$0 + name + ".weight"] != nil } }
+        guard let table = names.resolve("tokens.weight")?.name, table == "shared.weight", !isStored("shared"),
+            let other = ["encoder.embed_tokens", "decoder.embed_tokens"].first(where: isStored)
+        else { return names }
+        return names.adding(["tokens": WeightName(other)])
+    }
+
     static func names(_ architecture: Architecture) -> WeightNames {
         var names: WeightNames = [
             "sequence.transform": "classification_head.dense", "sequence": "classification_head.out_proj",

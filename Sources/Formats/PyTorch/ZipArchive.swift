@@ -1,0 +1,136 @@
+internal import MartletJSON
+
+/// The entries of a zip file that stores them as they are, which is how PyTorch writes its checkpoints. Compressed entries are refused.
+///
+/// Source: APPNOTE.TXT of PKWARE, with the 64-bit records that large files need.
+struct ZipArchive {
+    struct Entry {
+        let name: String
+        /// Where the bytes are in the file.
+        let range: Range<Int>
+    }
+
+    let entries: [Entry]
+
+    private static let (localHeader, entryHeader, end, end64, locator64): (UInt32, UInt32, UInt32, UInt32, UInt32) =
+        (0x0403_4b50, 0x0201_4b50, 0x0605_4b50, 0x0606_4b50, 0x0706_4b50)
+
+    /// Whether a file begins as a zip file does.
+    static func begins(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let reader = unsafe ByteReader(bytes)
+        return reader.word32(0) == localHeader
+    }
+
+    /// Reads the directory at the end of the file.
+    ///
+    /// - Returns: nil, and the reason in `offences`, when it makes no sense.
+    init?(_ bytes: UnsafeRawBufferPointer, _ offences: inout Offences) {
+        let reader = unsafe ByteReader(bytes)
+        guard let directory = ZipArchive.directory(reader) else {
+            offences.add("it has no directory at its end, as a zip file has: a part of it is missing")
+            return nil
+        }
+        var entries: [Entry] = []
+        var place = directory.offset
+        for index in 0..<directory.count {
+            guard reader.word32(place) == ZipArchive.entryHeader, let nameLength = reader.word16(place + 28),
+                let extraLength = reader.word16(place + 30), let commentLength = reader.word16(place + 32),
+                let name = reader.text(place + 46, nameLength), let method = reader.word16(place + 10)
+            else {
+                offences.add("entry \(index) of \(directory.count) of its directory is cut off")
+                return nil
+            }
+            guard method == 0 else {
+                offences.add("its entry \(name.quoted) is compressed")
+                return nil
+            }
+            guard let range = ZipArchive.range(reader, place, extra: place + 46 + nameLength, extraLength) else {
+                offences.add("its entry \(name.quoted) lies past the end of the file")
+                return nil
+            }
+            entries.append(Entry(name: name, range: range))
+            place += 46 + nameLength + extraLength + commentLength
+        }
+        self.entries = entries
+    }
+
+    /// Where the directory begins, and how many entries it has.
+    private static func directory(_ reader: ByteReader) -> (offset: Int, count: Int)? {
+        let first = max(0, reader.count - 22 - 65_535)
+        guard reader.count >= 22,
+            let end = stride(from: reader.count - 22, through: first, by: -1).first(where: {
+                reader.word32($0) == ZipArchive.end
+            }), let count = reader.word16(end + 10), let offset = reader.word32(end + 16)
+        else { return nil }
+        guard count == 0xFFFF || offset == .max else { return (Int(offset), count) }
+        guard reader.word32(end - 20) == locator64, let record = reader.word64(end - 12),
+            reader.word32(record) == end64, let wide = reader.word64(record + 32),
+            let start = reader.word64(record + 48)
+        else { return nil }
+        // An entry takes 46 bytes at least.
+        return wide <= reader.count / 46 ? (start, wide) : nil
+    }
+
+    /// Where the bytes of the entry described at `place` are.
+    private static func range(_ reader: ByteReader, _ place: Int, extra: Int, _ extraLength: Int) -> Range<Int>? {
+        guard var size = reader.word32(place + 20).map(Int.init), var header = reader.word32(place + 42).map(Int.init),
+            let plain = reader.word32(place + 24)
+        else { return nil }
+        // What does not fit 32 bits stands in the extra field 1, in this order: plain size, stored size, offset.
+        var (at, limit) = (extra, extra + extraLength)
+        while at + 4 <= limit, let kind = reader.word16(at), let length = reader.word16(at + 2) {
+            if kind == 1 {
+                var field = at + 4
+                limit = field + length
+                func take() -> Int? {
+                    defer { field += 8 }
+                    return field + 8 <= limit ? reader.word64(field) : nil
+                }
+                if plain == .max { _ = take() }
+                if size == UInt32.max {
+                    guard let wide = take() else { return nil }
+                    size = wide
+                }
+                if header == UInt32.max {
+                    guard let wide = take() else { return nil }
+                    header = wide
+                }
+                break
+            }
+            at += 4 + length
+        }
+        guard reader.word32(header) == localHeader, let name = reader.word16(header + 26),
+            let padding = reader.word16(header + 28)
+        else { return nil }
+        let start = header + 30 + name + padding
+        guard start <= reader.count, size <= reader.count - start else { return nil }
+        return start..<start + size
+    }
+}
+
+/// Little-endian numbers anywhere in memory that somebody else keeps alive; nil past its end.
+@safe struct ByteReader {
+    private let bytes: UnsafeRawBufferPointer
+
+    /// - Safety: `bytes` must stay alive while the reader is used.
+    @unsafe init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
+
+    var count: Int { unsafe bytes.count }
+
+    private func load<Value: FixedWidthInteger>(_ place: Int, _: Value.Type) -> Value? {
+        guard place >= 0, place <= count - MemoryLayout<Value>.size else { return nil }
+        return unsafe Value(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: Value.self))
+    }
+
+    func byte(_ place: Int) -> UInt8? { load(place, UInt8.self) }
+    func word16(_ place: Int) -> Int? { load(place, UInt16.self).map { Int($0) } }
+    func word32(_ place: Int) -> UInt32? { load(place, UInt32.self) }
+    /// A number that an `Int` holds.
+    func word64(_ place: Int) -> Int? { load(place, UInt64.self).flatMap { Int(exactly: $0) } }
+
+    func text(_ place: Int, _ length: Int) -> String? {
+        guard place >= 0, length >= 0, place <= count, length <= count - place else { return nil }
+        return unsafe String(
+            validating: UnsafeRawBufferPointer(rebasing: bytes[place..<place + length]), as: UTF8.self)
+    }
+}
