@@ -58,7 +58,9 @@ let package = Package(
             [
                 "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
             ]),
-        library("Generation", ["MartletModels", "MartletLayers", "MartletTensors"]),
+        library(
+            "Generation",
+            ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         library(
             "Tasks",
             [

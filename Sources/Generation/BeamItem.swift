@@ -48,12 +48,11 @@ struct BeamItem {
         options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
     }
 
-    /// What the rules say of the next token of beam `index`.
-    func verdict(_ index: Int) -> TokenRules.Verdict {
-        options.rules.verdict(
-            .init(
-                tokens: beams[index].tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
-                stopTokens: options.stopTokens))
+    /// What the rules are told of the next token of beam `index`.
+    func rulesStep(_ index: Int, source: [Int32]) -> TokenRules.Step {
+        .init(
+            tokens: beams[index].tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
+            stopTokens: options.stopTokens, source: source)
     }
 
     /// One token more.

@@ -66,9 +66,10 @@ public struct BeamSearch: Sendable {
 
     /// Searches on for every prompt, in common passes without padding; for each the best continuations.
     ///
+    /// - Parameter sources: What an encoder read for each prompt.
     /// - Throws: ``GenerationError`` for a prompt that is empty or does not fit the model.
     package func run(
-        _ prompts: [[Int32]], on continuation: consuming Continuation
+        _ prompts: [[Int32]], sources: [[Int32]]? = nil, on continuation: consuming Continuation
     ) throws(GenerationError) -> [[Hypothesis]] {
         try check(prompts, continuation)
         var continuation = continuation
@@ -80,9 +81,11 @@ public struct BeamSearch: Sendable {
             // The prompt is computed once; from then on, every item has all of its beams.
             let beams = isFirst ? 1 : options.beams
             let sequences = running.flatMap { isFirst ? [items[$0].prompt] : items[$0].sequences }
-            let verdicts = running.flatMap { index in (0..<beams).map { items[index].verdict($0) } }
+            let steps = running.flatMap { index in
+                (0..<beams).map { items[index].rulesStep($0, source: sources?[index] ?? items[index].prompt) }
+            }
             let scores = TokenScores.best(
-                BeamItem.candidates(options), of: continuation.logits(sequences), verdicts, options.rules.remainder)
+                BeamItem.candidates(options), of: continuation.logits(sequences), options.rules, steps)
             var parents: [Int] = []
             var stillRunning: [Int] = []
             for (place, index) in running.enumerated() {

@@ -22,13 +22,15 @@ package struct TokenGenerator {
         package var chunk: Int
         /// What keys and values are kept as: f32, f16, bf16 or q8_0.
         package var cache: ElementType
+        /// Which tokens may not, or must, come next.
+        package var rules: TokenRules
 
         package init(
             maximumTokens: Int, sampling: Sampling = .greedy, stopTokens: Set<Int32> = [], chunk: Int = 512,
-            cache: ElementType = .f32
+            cache: ElementType = .f32, rules: TokenRules = TokenRules()
         ) {
             (self.maximumTokens, self.sampling, self.stopTokens) = (maximumTokens, sampling, stopTokens)
-            (self.chunk, self.cache) = (chunk, cache)
+            (self.chunk, self.cache, self.rules) = (chunk, cache, rules)
         }
     }
 
@@ -98,6 +100,7 @@ package struct TokenGenerator {
         if options.maximumTokens < 0 { offences.append("\(options.maximumTokens) tokens cannot be generated") }
         if options.chunk < 1 { offences.append("a chunk of \(options.chunk) rows cannot be computed") }
         offences += architecture.offences(cache: options.cache)
+        offences += options.rules.offences(vocabulary: architecture.vocabulary)
         if let wrong = prompt.first(where: { $0 < 0 || $0 >= architecture.vocabulary }) {
             offences.append("token \(wrong) is not in the vocabulary of \(architecture.vocabulary)")
         }
@@ -127,7 +130,7 @@ package struct TokenGenerator {
         guard finish == nil else { return nil }
         forgetOutgrownKeys()
         while !isPromptRead { readPrompt() }
-        let token = sampler.next(logits(), history: tokens)
+        let token = sampler.next(ruled(logits()), history: tokens)
         guard !options.stopTokens.contains(token) else {
             finish = .stop
             return nil
@@ -136,6 +139,18 @@ package struct TokenGenerator {
         let full = decoder.architecture.context.map { tokens.count >= $0 } ?? false
         if tokens.count - promptCount >= options.maximumTokens || full { finish = .length }
         return token
+    }
+
+    /// The logits under the rules.
+    private func ruled(_ logits: Tensor) -> Tensor {
+        guard !options.rules.isEmpty else { return logits }
+        var scores = logits.values
+        options.rules.apply(
+            to: &scores,
+            .init(
+                tokens: tokens, promptCount: promptCount, maximumNewTokens: options.maximumTokens,
+                stopTokens: options.stopTokens, source: Array(tokens[..<promptCount])))
+        return device.tensor(scores, shape: logits.shape)
     }
 
     /// A text that has just outgrown the length after which all of its positions turn otherwise is read anew.

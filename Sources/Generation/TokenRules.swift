@@ -25,8 +25,39 @@ public struct TokenRules: Sendable, Hashable {
     public var suppressed: [Int32] = []
     /// Tokens that do not come first.
     public var suppressedFirst: [Int32] = []
+    /// Scores of tokens that occurred, prompt included, are divided by this when positive, multiplied when negative (arXiv:1909.05858); 1
+    /// leaves them.
+    public var repetitionPenalty: Float = 1
+    /// Scores of the tokens that were read are multiplied by this when positive, divided when negative; 1 leaves them.
+    public var encoderRepetitionPenalty: Float = 1
+    /// Added to the score of the last token of a run whose other tokens the text ends in.
+    public var sequenceBias: [SequenceBias] = []
+    /// The longer a text gets beyond a length, the more its end is favoured.
+    public var decay: EndDecay?
+
+    /// A run of tokens, and what is added to the score of its last one.
+    public struct SequenceBias: Sendable, Hashable {
+        public var tokens: [Int32]
+        public var bias: Float
+        public init(tokens: [Int32], bias: Float) { (self.tokens, self.bias) = (tokens, bias) }
+    }
+
+    /// From `start` new tokens on, stop tokens gain |score| · (factor^n − 1), n being the tokens beyond.
+    public struct EndDecay: Sendable, Hashable {
+        public var start: Int
+        public var factor: Float
+        public init(start: Int, factor: Float) { (self.start, self.factor) = (start, factor) }
+    }
 
     public init() {}
+
+    /// Whether any score is changed rather than a token forbidden or forced.
+    var changesScores: Bool {
+        repetitionPenalty != 1 || encoderRepetitionPenalty != 1 || !sequenceBias.isEmpty || decay != nil
+    }
+
+    /// Whether nothing is said.
+    package var isEmpty: Bool { self == TokenRules() }
 
     /// What a step of a search looks like to the rules.
     struct Step {
@@ -36,6 +67,8 @@ public struct TokenRules: Sendable, Hashable {
         /// New tokens at most.
         let maximumNewTokens: Int
         let stopTokens: Set<Int32>
+        /// What an encoder read; the prompt in a decoder.
+        var source: [Int32] = []
 
         var newTokens: Int { tokens.count - promptCount }
     }
@@ -73,7 +106,7 @@ public struct TokenRules: Sendable, Hashable {
     }
 
     /// Whether `tokens` end in all of `word` but its last token. A word that is a stop token alone is no bad word.
-    private func ends(_ tokens: [Int32], as word: [Int32], stops: Set<Int32>) -> Bool {
+    func ends(_ tokens: [Int32], as word: [Int32], stops: Set<Int32>) -> Bool {
         guard let last = word.last, word.count > 1 || !stops.contains(last), word.count <= tokens.count else {
             return false
         }
@@ -83,10 +116,19 @@ public struct TokenRules: Sendable, Hashable {
     /// What is wrong with these rules for a vocabulary of this many tokens.
     func offences(vocabulary: Int) -> [String] {
         let named =
-            badWords.flatMap { $0 } + suppressed + suppressedFirst + [forcedFirst, forcedLast].compactMap { $0 }
+            badWords.flatMap { $0 } + sequenceBias.flatMap(\.tokens) + suppressed + suppressedFirst
+            + [forcedFirst, forcedLast].compactMap { $0 }
         var offences: [String] = []
         if let wrong = named.first(where: { $0 < 0 || $0 >= vocabulary }) {
             offences.append("token \(wrong) of the rules is not in the vocabulary of \(vocabulary)")
+        }
+        for (name, penalty) in [
+            ("repetition", repetitionPenalty), ("encoder repetition", encoderRepetitionPenalty),
+        ] where !(0.01...100).contains(penalty) {
+            offences.append("\(name) penalty is \(penalty), but lies between 0.01 and 100")
+        }
+        if let decay, !(decay.factor > 0 && decay.factor <= 100) {
+            offences.append("a factor of \(decay.factor) for texts that are too long")
         }
         if noRepeatNGram < 0 { offences.append("runs of \(noRepeatNGram) tokens cannot be forbidden to repeat") }
         if minimumNewTokens < 0 { offences.append("\(minimumNewTokens) new tokens cannot be the least") }

@@ -6,19 +6,32 @@ struct TokenScores {
     /// Best first; as many as were asked for, or the whole vocabulary.
     let best: [(token: Int32, logProbability: Float)]
 
-    /// Those of every row of `logits` `[rows, vocabulary]`, under one verdict each.
+    /// Those of every row of `logits` `[rows, vocabulary]`, each at a step of its own.
     static func best(
-        _ count: Int, of logits: Tensor, _ verdicts: [TokenRules.Verdict], _ remainder: TokenRules.Remainder
+        _ count: Int, of logits: Tensor, _ rules: TokenRules, _ steps: [TokenRules.Step]
     ) -> [TokenScores] {
+        if rules.changesScores {
+            return steps.indices.map { TokenScores(count, of: logits.rows($0..<$0 + 1).values, rules, steps[$0]) }
+        }
+        let verdicts = steps.map { rules.verdict($0) }
         let most = verdicts.reduce(0) { max($0, $1.forbidden.count) }
         let summaries = logits.rowSummaries(largest: count + most)
         return verdicts.indices.map { row in
             var summary = summaries[row]
-            if remainder == .renormalised, !verdicts[row].forbidden.isEmpty {
+            if rules.remainder == .renormalised, !verdicts[row].forbidden.isEmpty {
                 summary = renormalised(logits.rows(row..<row + 1), verdicts[row].forbidden, largest: count)
             }
             return TokenScores(count, summary, verdicts[row], vocabulary: logits.shape.width)
         }
+    }
+
+    /// Those of one row whose scores the rules change.
+    private init(_ count: Int, of logits: [Float], _ rules: TokenRules, _ step: TokenRules.Step) {
+        var scores = logits
+        TokenRules.normalise(&scores)
+        rules.apply(to: &scores, step)
+        let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
+        best = order.prefix(count).map { (Int32($0), scores[$0]) }
     }
 
     /// The summary of a row without what is forbidden.

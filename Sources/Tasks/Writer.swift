@@ -51,23 +51,29 @@ public struct Writer: Sendable {
     ///
     /// - Throws: ``TaskError`` for a text longer than the model reads, ``GenerationError``, ``TokenizerError``.
     public func write(_ texts: [String]) throws -> [[Written]] {
-        let sources = try texts.map { try source($0) }
+        let written = texts.indices.filter { !Writer.isBlank(texts[$0]) }
+        let sources = try written.map { try source(texts[$0]) }
         let search = try BeamSearch(settings.search, vocabulary: model.targetVocabulary)
-        var results: [[Written]] = []
+        // Nothing is written about nothing.
+        var results = texts.map { _ in [Written(text: "", score: 0, logProbabilities: [])] }
         for first in stride(from: 0, to: sources.count, by: Writer.textsPerPass) {
             let part = Array(sources[first..<min(first + Writer.textsPerPass, sources.count)])
             let found = try search.run(
-                part.map { _ in [settings.startToken] }, on: Continuation(model, sources: part, on: device))
-            for hypotheses in found {
-                results.append(
-                    try hypotheses.map {
-                        Written(
-                            text: try vocabulary.text(of: $0.tokens), score: $0.score,
-                            logProbabilities: $0.logProbabilities)
-                    })
+                part.map { _ in [settings.startToken] }, sources: part,
+                on: Continuation(model, sources: part, on: device))
+            for (index, hypotheses) in found.enumerated() {
+                results[written[first + index]] = try hypotheses.map {
+                    Written(
+                        text: try vocabulary.text(of: $0.tokens), score: $0.score, logProbabilities: $0.logProbabilities
+                    )
+                }
             }
         }
         return results
+    }
+
+    private static func isBlank(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }
     }
 
     private func source(_ text: String) throws -> [Int32] {

@@ -12,6 +12,8 @@ public struct WriterSettings: Sendable {
     public var search: BeamSearch.Options
     /// What the decoder reads first.
     public var startToken: Int32
+    /// What the files say of generating, and what of it is not done here.
+    public private(set) var defaults = GenerationDefaults.none
 
     /// As CTranslate2 writes where it is told nothing: two beams, and no end before the first token.
     ///
@@ -29,50 +31,25 @@ public struct WriterSettings: Sendable {
     /// - Throws: ``TaskError`` when no start token is named, and what reading throws.
     package init(directory: String, config: JSONObject, task: Writer.Task?) throws {
         let path = directory + "/generation_config.json"
-        let generation = fileExists(path) ? try JSON(contentsOf: path).objectValue : nil
-        let special = WriterSettings.parameters(of: task, config)
-        func value(_ key: String) -> JSON? {
-            for source in [special, generation, config] {
-                if let value = source?[key], !value.isNull { return value }
-            }
-            return nil
-        }
-        func token(_ key: String) -> Int32? { value(key)?.integerValue.flatMap { Int32(exactly: $0) } }
-        func tokens(_ json: JSON?) -> [Int32] {
-            (json?.arrayValue ?? [json].compactMap { $0 }).compactMap { $0.integerValue.flatMap { Int32(exactly: $0) } }
-        }
-        var offences: [String] = []
-        func integer(_ key: String) -> Int? {
-            guard let json = value(key) else { return nil }
-            if let number = json.integerValue, (0...Int(UInt32.max) + 1).contains(number) { return number }
-            offences.append("\(key) should be an integer from 0 to 2^32, it is \(json.text().shortened)")
-            return nil
-        }
+        let generation = fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue : nil
+        // The task's own settings go before the file of settings, that before what config.json kept of them.
+        var merged = config
+        for (key, value) in (generation?.members ?? []) + (WriterSettings.parameters(of: task, config)?.members ?? [])
+        where !value.isNull { merged[key] = value }
+        func token(_ key: String) -> Int32? { merged[key]?.integerValue.flatMap { Int32(exactly: $0) } }
         guard let start = token("decoder_start_token_id") ?? token("bos_token_id") else {
             throw TaskError("\(directory): no file names the decoder's start token (decoder_start_token_id)")
         }
         startToken = start
+        defaults = try GenerationDefaults(merged, path: generation == nil ? directory + "/config.json" : path)
+        if defaults.sampling != .greedy { defaults.unsupported.append("do_sample = true") }
         // Lengths in these files count the start token.
-        let longest = integer("max_new_tokens") ?? integer("max_length").map { max(1, $0 - 1) }
         search = BeamSearch.Options(
-            beams: integer("num_beams") ?? 1, results: 1, maximumTokens: longest ?? 256,
-            lengthPenalty: Float(value("length_penalty")?.doubleValue ?? 1))
-        switch value("early_stopping") {
-        case .bool(true)?: search.earlyStopping = .whenFull
-        case .string?: search.earlyStopping = .never
-        default: search.earlyStopping = .whenUnlikely
-        }
-        search.stopTokens = Set(tokens(value("eos_token_id")))
-        search.rules.noRepeatNGram = integer("no_repeat_ngram_size") ?? 0
-        search.rules.minimumNewTokens = integer("min_new_tokens") ?? max(0, (integer("min_length") ?? 0) - 1)
-        search.rules.forcedFirst = token("forced_bos_token_id")
-        search.rules.forcedLast = token("forced_eos_token_id")
-        search.rules.badWords = (value("bad_words_ids")?.arrayValue ?? []).map { tokens($0) }
-        search.rules.suppressed = tokens(value("suppress_tokens"))
-        search.rules.suppressedFirst = tokens(value("begin_suppress_tokens"))
-        search.rules.remainder = value("renormalize_logits")?.boolValue == true ? .renormalised : .asItIs
-        prefix = value("prefix")?.stringValue ?? ""
-        guard offences.isEmpty else { throw TaskError("\(directory): \(offences.joined(separator: "; "))") }
+            beams: defaults.beams, results: defaults.results, maximumTokens: defaults.maximumNewTokens(after: 1) ?? 256,
+            lengthPenalty: defaults.lengthPenalty, earlyStopping: defaults.earlyStopping,
+            stopTokens: defaults.stopTokens, rules: defaults.rules)
+        search.rules.minimumNewTokens = defaults.minimumNewTokens(after: 1)
+        prefix = merged["prefix"]?.stringValue ?? ""
     }
 
     /// The most tokens that are written where neither the model's positions nor the caller set a limit: files may ask for lengths

@@ -1,0 +1,101 @@
+import MartletFormats
+import MartletGeneration
+import MartletJSON
+import Testing
+
+@testable import MartletGeneration
+
+/// The rules on scores, against transformers' logits processors (5.24) on the same numbers.
+@Suite struct TokenRulesTests {
+    static let scores: [Float] = [1, -2, 3, -0.5, 0.25, 2]
+
+    private static let never: Float = -.infinity
+
+    private func applied(_ change: (inout TokenRules) -> Void, tokens: [Int32] = [2, 1, 3], prompt: Int = 2) -> [Float]
+    {
+        var rules = TokenRules()
+        change(&rules)
+        var scores = Self.scores
+        rules.apply(
+            to: &scores,
+            .init(
+                tokens: tokens, promptCount: prompt, maximumNewTokens: 4, stopTokens: [5],
+                source: Array(tokens[..<prompt])))
+        return scores
+    }
+
+    @Test func repetition() {
+        #expect(applied { $0.repetitionPenalty = 2 } == [1, -4, 1.5, -1, 0.25, 2])
+        #expect(applied { $0.encoderRepetitionPenalty = 2 } == [1, -1, 6, -0.5, 0.25, 2])
+    }
+
+    @Test func biasOfSequences() {
+        #expect(
+            applied {
+                $0.sequenceBias = [
+                    .init(tokens: [4], bias: 10), .init(tokens: [1, 3, 0], bias: -7),
+                    .init(tokens: [2, 3, 1], bias: 100),
+                ]
+            } == [-6, -2, 3, -0.5, 10.25, 2])
+    }
+
+    @Test func ends() {
+        // Three new tokens, growing from the first on: 2 + 2 · (1.5² − 1).
+        #expect(applied({ $0.decay = .init(start: 1, factor: 1.5) }, tokens: [2, 1, 3, 0], prompt: 1)[5] == 4.5)
+        #expect(applied { $0.decay = .init(start: 1, factor: 1.5) }[5] == 2)
+        #expect(applied { $0.minimumNewTokens = 2 }[5] == Self.never)
+        #expect(applied { $0.minimumNewTokens = 1 }[5] == 2)
+        let forced = applied({ $0.forcedLast = 5 }, tokens: [2, 1, 3, 0, 4], prompt: 2)
+        #expect(forced == [Self.never, Self.never, Self.never, Self.never, Self.never, 0])
+    }
+
+    @Test func forbidden() {
+        #expect(applied({ $0.noRepeatNGram = 2 }, tokens: [1, 3, 1], prompt: 1)[3] == Self.never)
+        #expect(applied { $0.badWords = [[3, 4], [0], [5]] } == [Self.never, -2, 3, -0.5, Self.never, 2])
+        #expect(applied { $0.suppressed = [2] }[2] == Self.never)
+        #expect(applied({ $0.suppressedFirst = [2] }, tokens: [1], prompt: 1)[2] == Self.never)
+        #expect(applied { $0.suppressedFirst = [2] }[2] == 3)
+    }
+}
+
+/// `generation_config.json` as it is published.
+@Suite struct GenerationDefaultsTests {
+    private func read(_ text: String) throws -> GenerationDefaults {
+        try GenerationDefaults(
+            try #require(try JSON(parsing: text, as: .python).objectValue), path: "generation_config.json")
+    }
+
+    @Test func everythingItSays() throws {
+        let defaults = try read(
+            """
+            {"do_sample": true, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [7, 9], "repetition_penalty": 1.3,
+             "max_length": 40, "min_length": 12, "suppress_tokens": [3], "begin_suppress_tokens": [4, 5], "bad_words_ids": [[1], [2, 6]],
+             "no_repeat_ngram_size": 3, "forced_bos_token_id": 8, "forced_eos_token_id": [9], "num_beams": 4, "length_penalty": 2.0,
+             "early_stopping": true, "sequence_bias": [[[3, 4], -1.5]], "exponential_decay_length_penalty": [5, 1.2],
+             "stop_strings": ["END"], "transformers_version": "4.57.0", "_from_model_config": true, "pad_token_id": 0}
+            """)
+        #expect(defaults.sampling == Sampling(temperature: 0.6, topK: 50, topP: 0.9))
+        #expect(defaults.stopTokens == [7, 9] && defaults.stopTexts == ["END"])
+        #expect(defaults.maximumNewTokens(after: 10) == 30 && defaults.minimumNewTokens(after: 10) == 2)
+        #expect(defaults.rules.repetitionPenalty == 1.3 && defaults.rules.noRepeatNGram == 3)
+        #expect(defaults.rules.badWords == [[1], [2, 6]] && defaults.rules.suppressed == [3])
+        #expect(defaults.rules.suppressedFirst == [4, 5])
+        #expect(defaults.rules.forcedFirst == 8 && defaults.rules.forcedLast == 9)
+        #expect(defaults.rules.sequenceBias == [.init(tokens: [3, 4], bias: -1.5)])
+        #expect(defaults.rules.decay == .init(start: 5, factor: 1.2))
+        #expect(defaults.beams == 4 && defaults.lengthPenalty == 2 && defaults.earlyStopping == .whenFull)
+        #expect(defaults.stated.first == "do_sample = true" && defaults.stated.count == 19)
+        #expect(defaults.unsupported.isEmpty)
+    }
+
+    @Test func whatIsNotDoneIsNamed() throws {
+        let defaults = try read(
+            #"{"penalty_alpha": 0.6, "guidance_scale": 1.0, "num_beam_groups": 2, "do_sample": false, "top_k": 4}"#)
+        #expect(defaults.unsupported == ["penalty_alpha = 0.6", "num_beam_groups = 2"])
+        #expect(defaults.sampling == .greedy)
+    }
+
+    @Test func whatIsWrongIsRefused() {
+        #expect(throws: ConfigError.self) { try read(#"{"temperature": -1, "num_beams": 0}"#) }
+    }
+}
