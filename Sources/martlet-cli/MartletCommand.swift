@@ -17,7 +17,7 @@ struct MartletCommand: AsyncParsableCommand {
             GenerateCommand.self, ChatCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             TokenizerCommand.self,
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
-            ClassifyCommand.self,
+            ClassifyCommand.self, RerankCommand.self,
             TagCommand.self, AnswerCommand.self, FillCommand.self, TranslateCommand.self, SummarizeCommand.self,
             TrainCommand.self, EvaluateCommand.self, BenchCommand.self, DoctorCommand.self,
         ])

@@ -13,20 +13,47 @@ struct EmbedCommand: AsyncParsableCommand {
     @Flag(help: "Scale every vector to length 1 (default: what the model's files say).")
     var normalize = false
 
-    @Option(help: "How a text's rows become one vector: mean, cls, last (default: what the model's files say).")
+    @Option(help: "How a text's rows become one vector: mean, cls, last, max (default: what the model's files say).")
     var pooling: Pooling?
 
-    enum Pooling: String, ExpressibleByArgument, CaseIterable { case mean, cls, last }
+    enum Pooling: String, ExpressibleByArgument, CaseIterable { case mean, cls, last, max }
+
+    @Option(help: "Put the prompt before every line that the model's files have under this name.")
+    var promptName: String?
+
+    @Option(help: "Put this before every line; \"\" for nothing (default: the prompt that the model's files choose).")
+    var prompt: String?
+
+    @Flag(help: "Write how near each line is to the first one, by the model's own measure, instead of vectors.")
+    var similarity = false
+
+    func validate() throws {
+        if prompt != nil && promptName != nil { throw ValidationError("Give --prompt or --prompt-name, not both.") }
+    }
 
     func run() async throws {
         let (file, tokenizer, device) = try input.load()
         var embedder = try Embedder(file, tokenizer, on: device)
-        if normalize { embedder.modules.normalization = .unit }
+        if normalize { embedder.modules.steps.append(.normalize) }
         switch pooling {
         case nil: break
-        case .mean: embedder.modules.pooling = .mean
-        case .cls: embedder.modules.pooling = .cls
-        case .last: embedder.modules.pooling = .last
+        case .mean: embedder.modules.poolings = [.mean]
+        case .cls: embedder.modules.poolings = [.cls]
+        case .last: embedder.modules.poolings = [.last]
+        case .max: embedder.modules.poolings = [.max]
+        }
+        let chosen = prompt.map { Embedder.Prompt.text($0) } ?? promptName.map { .named($0) } ?? .standard
+        if similarity {
+            var first: [Float]?
+            return try input.eachLine(batch: 64, blank: .init(json: ["text": "", "similarity": nil], words: "")) {
+                lines in
+                try zip(lines, embedder.embed(lines, prompt: chosen)).map { line, vector in
+                    let score = embedder.similarity(first ?? vector, vector)
+                    first = first ?? vector
+                    return .init(
+                        json: ["text": .string(line), "similarity": .score(score)], words: "\(score)\t\(line)")
+                }
+            }
         }
         var isFirst = true
         try input.eachLine(
@@ -39,7 +66,7 @@ struct EmbedCommand: AsyncParsableCommand {
                 isFirst = false
             },
             { lines in
-                try embedder.embed(lines).map { vector in
+                try embedder.embed(lines, prompt: chosen).map { vector in
                     .init(
                         json: .array(vector.map { .score($0) }),
                         words: input.json || input.jsonLines ? "" : vector.map { "\($0)" }.joined(separator: " "))

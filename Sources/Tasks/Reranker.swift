@@ -1,0 +1,56 @@
+import MartletJSON
+import MartletLayers
+package import MartletModels
+package import MartletTensors
+package import MartletTokenizers
+
+/// How well documents answer a query, by a model that reads both at once: a cross-encoder.
+///
+/// Source: sentence-transformers' `CrossEncoder`. Scores are the head's number under the function that config.json names for this use: none,
+/// or σ, which also holds where it names none.
+public struct Reranker: Sendable {
+    private let model: TextEncoder
+    private let isLogistic: Bool
+
+    /// A document of a list, and its score.
+    public struct Ranked: Sendable, Equatable {
+        public let index: Int
+        public let score: Float
+    }
+
+    /// - Throws: what loading throws, and ``TaskError`` for a model whose head gives no single number.
+    package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        guard case .sequence(_, let labels, _) = file.architecture.head, labels == 1 else {
+            throw TaskError(
+                "\(file.path): this model does not score pairs of texts: that takes …ForSequenceClassification with one label"
+            )
+        }
+        model = try TextEncoder(file, tokenizer, on: device)
+        let name =
+            model.config["sentence_transformers"]?["activation_fn"]?.stringValue
+            ?? model.config["sbert_ce_default_activation_function"]?.stringValue ?? "Sigmoid"
+        switch name.split(separator: ".").last.map(String.init) {
+        case "Identity": isLogistic = false
+        case "Sigmoid": isLogistic = true
+        default: throw TaskError("\(file.path): the function \(name) of a cross-encoder's scores is not known here")
+        }
+    }
+
+    /// The scores of pairs of texts, in order.
+    public func scores(_ pairs: [(query: String, document: String)]) throws -> [Float] {
+        let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
+        var scores: [Float] = []
+        model.run(encodings) { _, result in
+            let logit = result.outputs["logits"]?.values.first ?? 0
+            scores.append(isLogistic ? logistic(logit) : logit)
+        }
+        return scores
+    }
+
+    /// The documents, the best answer first; among equals, as they were given.
+    public func rank(_ documents: [String], for query: String) throws -> [Ranked] {
+        let scores = try scores(documents.map { (query, $0) })
+        return scores.enumerated().map { Ranked(index: $0.offset, score: $0.element) }
+            .sorted { $0.score == $1.score ? $0.index < $1.index : $0.score > $1.score }
+    }
+}
