@@ -45,12 +45,15 @@ public struct Architecture: Sendable, Hashable, Codable {
         public var factorised: Factorised?
         /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two vocabularies.
         public var targetVocabulary: Int?
+        /// A token that takes no position, wherever it stands: RoBERTa's padding, which has the row before the first position's.
+        public var tokenWithoutPosition: Int32?
 
         public init(
-            scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil, targetVocabulary: Int? = nil
+            scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil, targetVocabulary: Int? = nil,
+            tokenWithoutPosition: Int32? = nil
         ) {
             (self.scale, self.segments, self.factorised) = (scale, segments, factorised)
-            self.targetVocabulary = targetVocabulary
+            (self.targetVocabulary, self.tokenWithoutPosition) = (targetVocabulary, tokenWithoutPosition)
         }
 
         public struct Factorised: Sendable, Hashable, Codable {

@@ -44,8 +44,22 @@ package struct InputLayer: Sendable {
     private func placed(_ x: Tensor, _ rows: Rows, on device: Device) -> Tensor {
         var x = x
         if let segments { x = x + segments(rows.segments, on: device) }
-        if let positions { x = x + positions(rows.positions, on: device) }
+        if let positions { x = x + positions(positionNumbers(rows), on: device) }
         return x
+    }
+
+    /// The position of every row. A token without one has the number before the first, and what follows it closes up.
+    private func positionNumbers(_ rows: Rows) -> [Int32] {
+        guard let token = form.tokenWithoutPosition, rows.tokens.contains(token) else { return rows.positions }
+        var numbers = rows.positions
+        for sequence in rows.sequences {
+            var next = Int32(sequence.start)
+            for row in sequence.rows {
+                numbers[row] = rows.tokens[row] == token ? -1 : next
+                if rows.tokens[row] != token { next += 1 }
+            }
+        }
+        return numbers
     }
 
     private func normed(_ x: Tensor) -> Tensor { norm?(x) ?? x }

@@ -53,6 +53,14 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
+    /// This table with another name for the stack, the first part of our paths. Layouts that name other parameters stay as they are.
+    func replacing(_ stack: String, by other: String) -> WeightNames {
+        let renamed = entries.map { path, name in
+            (path.hasPrefix(stack + ".") ? other + path.dropFirst(stack.count) : path, name)
+        }
+        return WeightNames(entries: Dictionary(renamed) { first, _ in first }, fallback: fallback)
+    }
+
     /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does not say.
     public func resolve(_ path: String) -> WeightName? {
         let parts = path.split(separator: ".").map(String.init)

@@ -17,9 +17,10 @@ public struct TextStream: Sendable {
         stage = tokenizer.decoder?.makeStage(isFused: false)
     }
 
-    /// The text that `id` adds; often empty for a token that ends within a character.
+    /// The text that `id` adds; often empty for a token that ends within a character, and for an id beyond the vocabulary: a model's table
+    /// may be longer than that.
     ///
-    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for an id that is no token's; the stream goes on without it.
+    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for a negative id; the stream goes on without it.
     public mutating func append(_ id: Int32) throws(TokenizerError) -> String {
         String(decoding: try bytes(appending: id), as: UTF8.self)
     }
@@ -29,7 +30,8 @@ public struct TextStream: Sendable {
 
     mutating func bytes(appending id: Int32) throws(TokenizerError) -> [UInt8] {
         guard let token = tokenizer.spelling(ofToken: id) else {
-            throw .idOutOfRange(id, vocabularySize: tokenizer.vocabularySize)
+            if id < 0 { throw .idOutOfRange(id, vocabularySize: tokenizer.vocabularySize) }
+            return []
         }
         if skipsSpecialTokens && tokenizer.isSkipped(id) { return [] }
         guard stage != nil else {

@@ -279,10 +279,10 @@ public struct Tokenizer: Sendable {
 
     // MARK: Decoding
 
-    /// The text of `ids`.
+    /// The text of `ids`; those beyond the vocabulary add nothing.
     ///
     /// - Parameter skipSpecialTokens: Leaves out special tokens.
-    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for an id that is no token's.
+    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for a negative id.
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) throws(TokenizerError) -> String {
         var stream = TextStream(self, skipSpecialTokens: skipSpecialTokens)
         var text: [UInt8] = []

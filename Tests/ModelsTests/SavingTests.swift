@@ -65,7 +65,10 @@ import Testing
     ]
 
     static let decoders = FamilyTests.supported.filter { name in
-        (try? ModelFile(path: folder + "/" + name)).map { ModelFile.hasGGUFName($0.modelType) } ?? false
+        guard let file = try? ModelFile(path: folder + "/" + name), case .decoder = file.architecture.body else {
+            return false
+        }
+        return ModelFile.hasGGUFName(file.modelType)
     }
 
     @Test(arguments: decoders) func decodersGoThroughGGUF(name: String) throws {

@@ -2,44 +2,67 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// BART, mBART, Marian and Pegasus: the 2017 Transformer with biases everywhere, in four arrangements.
+/// BART, mBART, Marian, Pegasus, M2M-100 (NLLB) and Blenderbot: the 2017 Transformer with biases everywhere, in several arrangements.
 ///
-/// Sources: arXiv:1910.13461 (BART), arXiv:2001.08210 (mBART), Marian's OPUS-MT models, arXiv:1912.08777 (Pegasus).
+/// Sources: arXiv:1910.13461 (BART), arXiv:2001.08210 (mBART), Marian's OPUS-MT models, arXiv:1912.08777 (Pegasus),
+/// arXiv:2010.11125 (M2M-100), arXiv:2207.04672 (NLLB), arXiv:2004.13637 (Blenderbot).
 enum BART: Family {
-    static let modelTypes = ["bart", "mbart", "marian", "pegasus"]
+    static let modelTypes = ["bart", "mbart", "marian", "pegasus", "m2m_100", "blenderbot"]
 
-    /// What tells the four apart.
+    /// What tells them apart.
     private struct Kind {
         let arrangement: Architecture.Arrangement
-        let isSinusoidal: Bool
         /// Of embeddings.
         let hasInputNorm: Bool
-        let vocabulary: Int
+        var (vocabulary, width, context, layers, hidden, heads) = (50_265, 1_024, 1_024, (12, 12), (4_096, 4_096), 16)
+        var activation = Architecture.Activation.gelu
+        var isScaled = false
+        /// Of the logits.
+        var bias = Architecture.TokenHead.Bias.constant
+        private let modelType: String
 
         init(_ modelType: String) {
-            arrangement = modelType == "mbart" || modelType == "pegasus" ? .before : .after
-            isSinusoidal = modelType == "marian" || modelType == "pegasus"
+            self.modelType = modelType
+            arrangement = modelType == "bart" || modelType == "marian" ? .after : .before
             hasInputNorm = modelType == "bart" || modelType == "mbart"
-            vocabulary = modelType == "marian" ? 58_101 : 50_265
+            switch modelType {
+            case "marian": vocabulary = 58_101
+            case "m2m_100": (vocabulary, activation, isScaled, bias) = (128_112, .relu, true, .absent)
+            case "blenderbot":
+                (vocabulary, width, context, layers, hidden, heads) = (
+                    8_008, 2_560, 128, (2, 24), (10_240, 10_240), 32
+                )
+            default: break
+            }
+        }
+
+        func positions(width: Int, context: Int) -> Architecture.InputPositions {
+            switch modelType {
+            case "marian", "pegasus": .sinusoidal(.init(order: .halves, denominator: Float(width) / 2))
+            // As in tensor2tensor, behind the rows of the padding.
+            case "m2m_100": .sinusoidal(.init(order: .halves, start: 2, denominator: Float(width) / 2 - 1))
+            case "blenderbot": .learned(context)
+            default: .learned(context, offset: 2)
+            }
         }
     }
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         let kind = Kind(config.string("model_type"))
-        let width = config.integer("d_model", "hidden_size", default: 1_024)
+        let width = config.integer("d_model", "hidden_size", default: kind.width)
         let vocabulary = config.integer("vocab_size", default: kind.vocabulary)
-        let context = config.integer("max_position_embeddings", default: 1_024)
+        let context = config.integer("max_position_embeddings", default: kind.context)
         let shared = config.bool("share_encoder_decoder_embeddings", default: true)
         let targets = config.integer("decoder_vocab_size", default: vocabulary)
         if shared && targets != vocabulary {
             config.reject("one table is shared by \(vocabulary) and \(targets) tokens")
         }
-        let scaled = config.bool("scale_embedding", default: false)
+        let scaled = config.bool("scale_embedding", default: kind.isScaled)
         func stack(_ side: String) -> Architecture.Stack {
             Self.stack(config, kind, side, width: width, context: context)
         }
         let tokens = Architecture.TokenHead(
-            weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .constant)
+            weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: kind.bias)
         let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         return Architecture(
             vocabulary: vocabulary, width: width, context: context,
@@ -53,7 +76,7 @@ enum BART: Family {
         _ config: ConfigReader, _ kind: Kind, _ side: String, width: Int, context: Int
     ) -> Architecture.Stack {
         let norm = Architecture.Norm.layer(epsilon: 1e-5)
-        let heads = config.integer("\(side)_attention_heads", default: 16)
+        let heads = config.integer("\(side)_attention_heads", default: kind.heads)
         let headWidth = config.headWidth(width, heads)
         let isDecoder = side == "decoder"
         let attention = Architecture.Attention(
@@ -64,14 +87,15 @@ enum BART: Family {
         let layer = Architecture.Layer(
             norm: norm, arrangement: kind.arrangement, attention: own, crossAttention: isDecoder ? attention : nil,
             feedForward: .plain(
-                hidden: config.integer("\(side)_ffn_dim", default: 4_096),
-                config.activation("activation_function", default: .gelu), bias: .present))
+                hidden: config.integer("\(side)_ffn_dim", default: isDecoder ? kind.hidden.1 : kind.hidden.0),
+                config.activation("activation_function", default: kind.activation), bias: .present))
         return .init(
-            positions: kind.isSinusoidal
-                ? .sinusoidal(.init(order: .halves, denominator: Float(width) / 2)) : .learned(context, offset: 2),
+            positions: kind.positions(width: width, context: context),
             inputNorm: kind.hasInputNorm ? norm : nil,
             layers: Array(
-                repeating: layer, count: config.integer("\(side)_layers", default: 12, in: ConfigReader.layers)),
+                repeating: layer,
+                count: config.integer(
+                    "\(side)_layers", default: isDecoder ? kind.layers.1 : kind.layers.0, in: ConfigReader.layers)),
             outputNorm: kind.arrangement == .before ? norm : nil)
     }
 

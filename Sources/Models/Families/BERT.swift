@@ -2,11 +2,11 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// BERT: post-LayerNorm, learned positions, segments, and a dense layer in front of most heads.
+/// BERT, and ERNIE without task types: post-LayerNorm, learned positions, segments, and a dense layer in front of most heads.
 ///
 /// Source: arXiv:1810.04805; field names and defaults as in the published `config.json`.
 enum BERT: Family {
-    static let modelTypes = ["bert"]
+    static let modelTypes = ["bert", "ernie"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("hidden_size", default: 768)
@@ -38,7 +38,7 @@ enum BERT: Family {
         }
     }
 
-    static let prefixes = ["bert.", ""]
+    static let prefixes = ["bert.", "ernie.", ""]
     static let unprefixed = [
         "head", "head.transform", "head.transform.norm", "nextSentence", "sequence", "rows", "answers",
     ]

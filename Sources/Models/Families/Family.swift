@@ -54,7 +54,8 @@ package enum Families {
         Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
         Ministral3.self,
-        BERT.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self, DeBERTa.self, Longformer.self,
+        BERT.self, NomicBERT.self, MPNet.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self, DeBERTa.self,
+        Longformer.self,
         T5.self, BART.self, Transformer.self, CTranslate2.self,
     ]
 

@@ -43,7 +43,14 @@ enum Gemma: Family {
         var head = config.tokenHead(tied: true)
         if modelType != "gemma" { head.cap = config.cap("final_logit_softcapping", absent: defaults.logitCap) }
         if config.bool("use_bidirectional_attention", default: false) {
-            config.reject("use_bidirectional_attention makes an encoder of the model, which is not supported")
+            return encoder(
+                config,
+                reaches.map { reach in
+                    attention.reach = bidirectional(reach)
+                    attention.positions = .rotary(reach == .past ? rotaries.whole : rotaries.window)
+                    return .init(norm: norm, arrangement: .both, attention: attention, feedForward: feedForward)
+                }, width: width, vocabulary: config.integer("vocab_size", default: defaults.vocabulary),
+                context: context)
         }
         return Architecture(
             vocabulary: config.integer("vocab_size", default: defaults.vocabulary), width: width, context: context,
@@ -60,6 +67,25 @@ enum Gemma: Family {
                     },
                     outputNorm: norm)),
             head: config.decoderHead(head))
+    }
+
+    /// EmbeddingGemma (arXiv:2509.20354): the layers read both ways, and nothing is written.
+    private static func encoder(
+        _ config: ConfigReader, _ layers: [Architecture.Layer], width: Int, vocabulary: Int, context: Int
+    ) -> Architecture {
+        let name = config.optionalStrings("architectures")?.first ?? "Gemma3TextModel"
+        if !name.hasSuffix("Model") {
+            config.reject("use_bidirectional_attention makes a reader of the model, but \(name) would write")
+        }
+        return Architecture(
+            vocabulary: vocabulary, width: width, context: context,
+            embedding: .init(scale: Float(Double(width).squareRoot())),
+            body: .encoder(.init(layers: layers, outputNorm: layers.first?.norm)), head: .none)
+    }
+
+    /// A window of the configuration counts both sides.
+    private static func bidirectional(_ reach: Architecture.Reach) -> Architecture.Reach {
+        if case .window(let size) = reach { .around(size / 2) } else { .all }
     }
 
     /// Gemma 1 was published with `gelu` and meant its tanh form.
@@ -131,14 +157,17 @@ enum Gemma: Family {
     static let unused = Llama.unused
 
     static func names(_ architecture: Architecture) -> WeightNames {
-        guard case .decoder(let stack) = architecture.body, stack.layers.first?.arrangement == .both else {
-            return Llama.names(architecture)
-        }
-        return Llama.names(architecture).adding([
+        let names = Llama.names(architecture)
+        let sandwiched = names.adding([
             "decoder.#.attention.normAfter": "layers.#.post_attention_layernorm",
             "decoder.#.feedForward.normBefore": "layers.#.pre_feedforward_layernorm",
             "decoder.#.feedForward.normAfter": "layers.#.post_feedforward_layernorm",
         ])
+        switch architecture.body {
+        case .decoder(let stack) where stack.layers.first?.arrangement == .both: return sandwiched
+        case .encoder: return sandwiched.replacing("decoder", by: "encoder")
+        default: return names
+        }
     }
 
     /// A GGUF stores norm weights as they are multiplied with.

@@ -4,7 +4,7 @@ import MartletTensors
 
 /// RoBERTa, XLM-RoBERTa and CamemBERT: BERT's layers, positions that begin after the padding token's number, other heads.
 ///
-/// Sources: arXiv:1907.11692, arXiv:1911.02116. A text must not hold the padding token: the reference gives such rows no position.
+/// Sources: arXiv:1907.11692, arXiv:1911.02116. The padding token takes no position, also inside a text.
 enum RoBERTa: Family {
     static let modelTypes = ["roberta", "xlm-roberta", "camembert"]
 
@@ -23,7 +23,8 @@ enum RoBERTa: Family {
         let context = max(1, positions - offset)
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 50_265), width: width, context: context,
-            embedding: .init(segments: config.integer("type_vocab_size", default: 2)),
+            embedding: .init(
+                segments: config.integer("type_vocab_size", default: 2), tokenWithoutPosition: Int32(offset - 1)),
             body: .encoder(
                 .init(
                     positions: .learned(context, offset: offset), inputNorm: norm,

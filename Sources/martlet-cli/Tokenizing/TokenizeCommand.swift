@@ -3,6 +3,7 @@ import Martlet
 import MartletJSON
 import MartletModels
 import MartletPlatform
+import MartletTasks
 import MartletTokenizers
 
 /// Which tokenizer: a model's, or a file of its own.
@@ -26,6 +27,14 @@ struct TokenizerOptions: ParsableArguments {
         inversion: .prefixedNo,
         help: "Whether a vocab.txt knows upper case (default: as tokenizer_config.json says, else not).")
     var cased: Bool?
+
+    /// The two vocabularies of a Marian directory, where the model that is named has such and no other.
+    func marian() throws -> MarianVocabulary? {
+        guard let model, tokenizer == nil else { return nil }
+        let path = try ModelLocation.path(of: model)
+        guard !fileExists(path + "/tokenizer.json"), MarianVocabulary.isIn(path) else { return nil }
+        return try MarianVocabulary(directory: path)
+    }
 
     func load() throws -> Tokenizer {
         switch (model, tokenizer) {
@@ -88,6 +97,7 @@ struct TokenizeCommand: ParsableCommand {
     private var isJSON: Bool { json || jsonLines }
 
     func run() throws {
+        if let vocabulary = try tokenizer.marian() { return try run(vocabulary) }
         let tokenizer = try tokenizer.load()
         guard lines else {
             var result: [UInt8] = []
@@ -108,6 +118,24 @@ struct TokenizeCommand: ParsableCommand {
             Output.write(part)
         }
         if isDocument { Output.write(isFirst ? "[]\n" : "]\n") }
+    }
+
+    /// The ids that a translator reads.
+    private func run(_ vocabulary: MarianVocabulary) throws {
+        if offsets { throw UsageError("--offsets is not known of Marian's vocabularies") }
+        let bytes = Array(try Input.repairedText(file).utf8)
+        let texts =
+            lines
+            ? InputLines.split(bytes).map { String(decoding: $0, as: UTF8.self) }
+            : [String(decoding: bytes, as: UTF8.self)]
+        let ids = try texts.map { try vocabulary.read($0, addSpecialTokens: !noSpecial) }
+        if isDocument {
+            Output.write(JSON.array(ids.map { .array($0.map { .integer(Int($0)) }) }).text(.compact) + "\n")
+        } else if isJSON {
+            for line in ids { Output.write(JSON.array(line.map { .integer(Int($0)) }).text(.compact) + "\n") }
+        } else {
+            for line in ids { Output.write(line.map { "\($0)" }.joined(separator: " ") + "\n") }
+        }
     }
 
     /// Appends what is written about one text.
@@ -173,7 +201,11 @@ struct DetokenizeCommand: ParsableCommand {
     var special = false
 
     func run() throws {
-        let tokenizer = try tokenizer.load()
+        let marian = try tokenizer.marian()
+        let loaded = marian == nil ? try tokenizer.load() : nil
+        func text(_ ids: [Int32]) throws -> String {
+            try marian?.text(of: ids) ?? loaded?.decode(ids, skipSpecialTokens: !special) ?? ""
+        }
         var reader = try InputLines(file)
         var (number, isDocument) = (0, false)
         var document: [UInt8] = []
@@ -190,7 +222,7 @@ struct DetokenizeCommand: ParsableCommand {
             var texts = ""
             for line in InputLines.split(batch) {
                 number += 1
-                texts += try text(String(decoding: line, as: UTF8.self), number, tokenizer) + "\n"
+                texts += try text(ids(ofLine: String(decoding: line, as: UTF8.self), number)) + "\n"
             }
             Output.write(texts)
         }
@@ -198,8 +230,8 @@ struct DetokenizeCommand: ParsableCommand {
         let texts = try JSON(parsing: document).arrayValue ?? []
         // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each other's inverse.
         for list in texts {
-            let text = try tokenizer.decode(ids(list, "the document"), skipSpecialTokens: !special)
-            Output.write(texts.count == 1 ? text : text + "\n")
+            let decoded = try text(ids(list, "the document"))
+            Output.write(texts.count == 1 ? decoded : decoded + "\n")
         }
     }
 
@@ -207,12 +239,9 @@ struct DetokenizeCommand: ParsableCommand {
         text.drop { $0 <= 32 }.starts(with: "[[".utf8)
     }
 
-    /// The text of a line of ids, plain or as a JSON array.
-    private func text(_ line: String, _ number: Int, _ tokenizer: Tokenizer) throws -> String {
-        let ids =
-            line.utf8.first == UInt8(ascii: "[")
-            ? try ids(JSON(parsing: line), "line \(number)") : try ids(line, number)
-        return try tokenizer.decode(ids, skipSpecialTokens: !special)
+    /// The ids of a line, plain or a JSON array.
+    private func ids(ofLine line: String, _ number: Int) throws -> [Int32] {
+        line.utf8.first == UInt8(ascii: "[") ? try ids(JSON(parsing: line), "line \(number)") : try ids(line, number)
     }
 
     /// The ids of a list of numbers, or of objects that have an id.

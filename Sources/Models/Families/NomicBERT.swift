@@ -1,0 +1,73 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+/// Nomic BERT: BERT's layers with rotary positions, SwiGLU and no biases.
+///
+/// Source: arXiv:2402.01613. Checkpoints keep queries, keys and values in one tensor.
+enum NomicBERT: Family {
+    static let modelTypes = ["nomic_bert"]
+
+    static func architecture(_ config: ConfigReader) -> Architecture {
+        let width = config.integer("hidden_size", "n_embd", default: 768)
+        let heads = config.integer("num_attention_heads", "n_head", default: 12)
+        let norm = Architecture.Norm.layer(
+            epsilon: Float(config.number("layer_norm_eps", "layer_norm_epsilon", default: 1e-12)))
+        let context = config.integer("max_position_embeddings", "n_positions", default: 2_048)
+        let headWidth = config.optionalInteger("head_dim") ?? config.headWidth(width, heads)
+        let baseKey = config.has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta"
+        let attention = Architecture.Attention(
+            queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
+            reach: .all,
+            positions: .rotary(config.rotary(headWidth: headWidth, context: context, base: 1_000, baseKey: baseKey)))
+        let layer = Architecture.Layer(
+            norm: norm, arrangement: .after, attention: attention,
+            feedForward: .gated(
+                hidden: config.integer("intermediate_size", "n_inner", default: 3_072),
+                config.activation("hidden_act", default: .silu), bias: .absent))
+        let layers = config.integer("num_hidden_layers", "n_layer", default: 12, in: ConfigReader.layers)
+        return Architecture(
+            vocabulary: config.integer("vocab_size", default: 30_528), width: width, context: context,
+            embedding: .init(segments: config.integer("type_vocab_size", default: 2)),
+            body: .encoder(.init(inputNorm: norm, layers: Array(repeating: layer, count: layers))),
+            head: head(config, width: width, norm: norm))
+    }
+
+    private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
+        let pooler = Architecture.Transform(width: width, activation: .tanh)
+        switch config.encoderHead() {
+        case .model: return .pooled(pooler)
+        case .maskedTokens, .pretraining:
+            let activation = config.activation("hidden_act", default: .silu)
+            return .tokens(config.tokenHead(.init(width: width, activation: activation, norm: norm)))
+        case .sequence: return .sequence(pooler, labels: config.labels())
+        case .tokens: return .rows(nil, labels: config.labels())
+        case .answers, .nextSentence:
+            config.reject("architectures names a head that this family does not have")
+            return .none
+        }
+    }
+
+    static let prefixes = ["nomic_bert.", "bert.", ""]
+    static let unprefixed = BERT.unprefixed
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        let fused = WeightName(
+            "encoder.layers.#.attn.Wqkv", .rows(of: ["query", "key", "value"].map { "encoder.#.attention.\($0)" }))
+        return BERT.names(architecture).adding([
+            "encoder.inputNorm": "emb_ln",
+            "encoder.#.attention.query": fused,
+            "encoder.#.attention.key": fused,
+            "encoder.#.attention.value": fused,
+            "encoder.#.attention.output": "encoder.layers.#.attn.out_proj",
+            "encoder.#.attention.normAfter": "encoder.layers.#.norm1",
+            "encoder.#.feedForward.gate": "encoder.layers.#.mlp.fc12",
+            "encoder.#.feedForward.up": "encoder.layers.#.mlp.fc11",
+            "encoder.#.feedForward.down": "encoder.layers.#.mlp.fc2",
+            "encoder.#.feedForward.normAfter": "encoder.layers.#.norm2",
+            "head.transform.norm": "cls.predictions.transform.layer_norm",
+        ])
+    }
+
+    static let unused = BERT.unused
+}
