@@ -63,6 +63,7 @@ extension Architecture {
         case .rotary(let rotary):
             words.append("rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)")
         case .linearBias(let order): words.append("linear bias \(order)")
+        case .layerBuckets(let count, let farthest): words.append("\(count) buckets of its own up to \(farthest)")
         case .buckets(let count, let farthest): words.append("\(count) buckets up to \(farthest)")
         case .disentangled(let form):
             words.append("disentangled, \(form.terms), \(form.projections) projections, \(form.span) distances")

@@ -298,6 +298,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case linearBias(LinearBias)
         /// A learned number per head and bucket of the distance, one table per stack: T5.
         case buckets(Int, farthest: Int)
+        /// The same with a table for each layer: umT5 (arXiv:2304.09151).
+        case layerBuckets(Int, farthest: Int)
         /// Products of content with positions, one table of relative positions per stack: DeBERTa (arXiv:2006.03654).
         case disentangled(Disentangled)
 

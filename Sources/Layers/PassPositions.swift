@@ -11,6 +11,11 @@ package enum PassPositions: Sendable {
     case relative(Tensor)
 }
 
+extension Architecture.ScorePositions {
+    /// Whether every layer has parameters of its own for them.
+    fileprivate var isOfOneLayer: Bool { if case .layerBuckets = self { true } else { false } }
+}
+
 /// The score positions of a stack: what its layers share, made once per pass.
 package struct StackPositions: Sendable {
     enum Kind: Sendable {
@@ -26,9 +31,9 @@ package struct StackPositions: Sendable {
     package init(_ layers: [Architecture.Layer], width: Int, _ scope: Scope) {
         var forms: [Architecture.ScorePositions] = []
         var kinds: [Kind] = []
-        kindOfLayer = layers.map { layer in
+        kindOfLayer = layers.enumerated().map { index, layer in
             let form = layer.attention.positions
-            if let known = forms.firstIndex(of: form) { return known }
+            if let known = forms.firstIndex(of: form), !form.isOfOneLayer { return known }
             forms.append(form)
             switch form {
             case .none, .linearBias: kinds.append(.none)
@@ -37,6 +42,11 @@ package struct StackPositions: Sendable {
             case .buckets(let count, let farthest):
                 kinds.append(
                     .buckets(DistanceBuckets(count, farthest: farthest, layer.attention, scope["distances"])))
+            case .layerBuckets(let count, let farthest):
+                kinds.append(
+                    .buckets(
+                        DistanceBuckets(
+                            count, farthest: farthest, layer.attention, scope.layer(index)["distances"])))
             case .disentangled(let form):
                 kinds.append(
                     .relative(

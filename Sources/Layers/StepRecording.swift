@@ -32,7 +32,7 @@ extension AttentionLayer {
         switch form.positions {
         case .none, .rotary: parts.rotation = rotation
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
-        case .linearBias, .buckets, .disentangled: return nil
+        case .linearBias, .buckets, .layerBuckets, .disentangled: return nil
         }
         (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
         parts.cap = form.scoreCap

@@ -50,6 +50,9 @@ struct GGUFConfig {
             dialect.marker.map { settings[$0]?.integerValue ?? 0 > 0 } ?? true
         }
         guard let dialect = candidates.first(where: applies) else {
+            if Families.isRecurrent(architecture) {
+                throw ModelError("\(path): the architecture \(architecture) is not supported: \(Families.recurrence)")
+            }
             let known = Set(GGUFDialect.all.map(\.architecture)).sorted().joined(separator: ", ")
             throw ModelError("\(path): the architecture \(architecture) is not supported. Known are \(known)")
         }
@@ -115,6 +118,9 @@ struct GGUFConfig {
         // Absence would mean a window of the usual size.
         case "exaone4" where config["sliding_window"] == nil: config["sliding_window"] = .null
         case "gpt_neox": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "bert", "nomic_bert":
+            config["architectures"] = [.string(dialect.className)]
+            config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)
         case "qwen2_moe": config["qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
         case "falcon":
             let isGrouped = (config["num_kv_heads"]?.integerValue ?? 1) > 1 || has("blk.0.attn_norm_2.weight")

@@ -78,6 +78,12 @@ struct GGUFDialect: Sendable {
             otherKeys: ["context_length": nil, "feed_forward_length": nil, "attention.head_count_kv": nil],
             positions: .others),
         .init(
+            architecture: "bert", modelType: "bert", className: "BertModel", otherKeys: encoderKeys, shareKey: nil,
+            positions: .others),
+        .init(
+            architecture: "nomic-bert", modelType: "nomic_bert", className: "NomicBertModel", otherKeys: encoderKeys,
+            shareKey: nil),
+        .init(
             architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
             otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
         .init(
@@ -131,6 +137,12 @@ struct GGUFDialect: Sendable {
     private static let multipliers: [String: String?] = [
         "embedding_scale": "embedding_multiplier", "residual_scale": "residual_multiplier",
         "logit_scale": "logits_scaling", "attention.scale": "attention_multiplier",
+    ]
+
+    /// What BERT and its relatives call theirs; how rows become one vector is read where they are pooled.
+    private static let encoderKeys: [String: String?] = [
+        "attention.layer_norm_epsilon": "layer_norm_eps", "attention.causal": nil, "pooling_type": nil,
+        "attention.head_count_kv": nil,
     ]
 
     /// The word of config.json for a setting; nil when it has none.

@@ -114,6 +114,9 @@ public struct ModelFile: Sendable {
             throw ModelError("\(path): the configuration has no model_type, which says what kind of model it is")
         }
         guard let family = Families.reading(modelType) else {
+            if Families.isRecurrent(modelType) {
+                throw ModelError("\(path): model type \(modelType) is not supported: \(Families.recurrence)")
+            }
             let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
             throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
         }

@@ -27,7 +27,7 @@ public struct Embedder: Sendable {
     /// - Throws: what loading throws, and ``TaskError`` for a model that writes with two stacks or has modules that are not known.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
         model = try TextEncoder(file, tokenizer, on: device)
-        modules = try SentenceModules(directory: file.path)
+        modules = try SentenceModules(file)
     }
 
     /// The most tokens that are read of a text; nil: all.

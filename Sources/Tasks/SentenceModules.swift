@@ -1,5 +1,6 @@
 import MartletFormats
 import MartletJSON
+package import MartletModels
 import MartletPlatform
 import MartletTensors
 
@@ -40,6 +41,23 @@ package struct SentenceModules: Sendable {
 
     /// The plain mean: what a model without `modules.json` is pooled by.
     package init() {}
+
+    /// What the files of a model say; a GGUF says how its rows are pooled, and its vectors have length 1, as llama.cpp's.
+    package init(_ file: ModelFile) throws {
+        guard case .gguf(let gguf) = file.container else {
+            try self.init(directory: file.path)
+            return
+        }
+        self.init()
+        guard let name = try gguf.metadata.string("general.architecture"),
+            let type = try gguf.metadata.integer(name + ".pooling_type")
+        else { return }
+        let known: [Int: Pooling] = [1: .mean, 2: .cls, 3: .last]
+        guard let pooling = known[type] else {
+            throw TaskError("\(file.path): \(name).pooling_type is \(type); 1 (mean), 2 (first) and 3 (last) are known")
+        }
+        (poolings, steps) = ([pooling], [.normalize])
+    }
 
     /// Reads the files of the folder `directory`.
     ///

@@ -56,6 +56,8 @@ enum BERT: Family {
         ])
     }
 
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames { GGUFNames.encoder }
+
     /// The heads of pre-training, which stay in checkpoints that are read for something else.
     static let unused =
         BERTNames.unused + [

@@ -54,10 +54,27 @@ package enum Families {
         Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
         Ministral3.self,
-        BERT.self, NomicBERT.self, MPNet.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self, DeBERTa.self,
+        BERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self,
+        DeBERTa.self,
         Longformer.self,
         T5.self, BART.self, Transformer.self, CTranslate2.self,
     ]
+
+    /// Model types some or all of whose layers carry a state from token to token in place of keys and values.
+    private static let recurrent: Set<String> = [
+        "mamba", "mamba2", "falcon_mamba", "falcon_h1", "jamba", "zamba", "zamba2", "bamba", "rwkv", "rwkv6", "rwkv7",
+        "recurrent_gemma", "xlstm", "qwen3_next", "qwen3_5", "lfm2", "lfm2_moe", "nemotron_h", "granitemoehybrid",
+        "plamo2",
+        "minimax", "kimi_linear", "olmo_hybrid", "griffin", "retnet", "falcon-h1", "granitehybrid", "nemotron-h",
+        "nemotron_h_moe", "rwkv6qwen2", "arwkv7", "qwen3next", "lfm2moe", "granite-hybrid",
+    ]
+
+    /// Whether models of this type keep a recurrent state.
+    static func isRecurrent(_ modelType: String) -> Bool { recurrent.contains(modelType) }
+
+    /// Why those are refused.
+    static let recurrence =
+        "its layers keep a recurrent state (a state space model or linear attention), and only attention over keys and values is computed here"
 
     package static func reading(_ modelType: String) -> (any Family.Type)? {
         all.first { $0.modelTypes.contains(modelType) }

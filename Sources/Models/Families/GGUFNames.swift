@@ -26,6 +26,23 @@ enum GGUFNames {
         "decoder.#.feedForward.normAfter": "blk.#.post_ffw_norm",
     ]
 
+    /// BERT and its relatives.
+    static let encoder: WeightNames = [
+        "tokens": "token_embd",
+        "encoder.positions": "position_embd",
+        "encoder.segments": "token_types",
+        "encoder.inputNorm": "token_embd_norm",
+        "encoder.#.attention.query": "blk.#.attn_q",
+        "encoder.#.attention.key": "blk.#.attn_k",
+        "encoder.#.attention.value": "blk.#.attn_v",
+        "encoder.#.attention.output": "blk.#.attn_output",
+        "encoder.#.attention.normAfter": "blk.#.attn_output_norm",
+        "encoder.#.feedForward.gate": "blk.#.ffn_gate",
+        "encoder.#.feedForward.up": "blk.#.ffn_up",
+        "encoder.#.feedForward.down": "blk.#.ffn_down",
+        "encoder.#.feedForward.normAfter": "blk.#.layer_output_norm",
+    ]
+
     /// With query, key and value one after the other in one tensor.
     static let fusedDecoder: WeightNames = {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }

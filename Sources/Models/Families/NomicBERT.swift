@@ -69,5 +69,15 @@ enum NomicBERT: Family {
         ])
     }
 
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        let fused = WeightName(
+            "blk.#.attn_qkv", .rows(of: ["query", "key", "value"].map { "encoder.#.attention.\($0)" }))
+        return GGUFNames.encoder.adding([
+            "encoder.#.attention.query": fused,
+            "encoder.#.attention.key": fused,
+            "encoder.#.attention.value": fused,
+        ])
+    }
+
     static let unused = BERT.unused
 }

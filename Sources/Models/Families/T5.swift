@@ -2,27 +2,32 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5, its version 1.1, Flan-T5 and mT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
+/// T5, its version 1.1, Flan-T5, mT5 and umT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
 ///
 /// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934. A tied head's logits are multiplied by width^-½, except in
 /// mT5; version 1.1 has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells. Where the
 /// file has none, the head is the token table, unscaled.
 enum T5: Family {
-    static let modelTypes = ["t5", "mt5"]
+    static let modelTypes = ["t5", "mt5", "umt5"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
-        let isMultilingual = config.string("model_type") == "mt5"
+        let modelType = config.string("model_type")
+        let isMultilingual = modelType != "t5"
         let width = config.integer("d_model", "hidden_size", default: 512)
         let layers = config.integer(
             "num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6, in: ConfigReader.layers)
         let vocabulary = config.integer("vocab_size", default: isMultilingual ? 250_112 : 32_128)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-6)))
         let tied =
-            config.bool("tie_word_embeddings", default: !isMultilingual)
+            config.bool("tie_word_embeddings", default: modelType != "mt5")
             && config.bool("scale_decoder_outputs", default: true)
         let tokens = Architecture.TokenHead(
-            weights: tied ? .tied : .own, scale: tied && !isMultilingual ? 1 / Float(width).squareRoot() : 1)
-        let encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
+            weights: tied || modelType == "umt5" ? .tied : .own,
+            scale: tied && modelType != "mt5" ? 1 / Float(width).squareRoot() : 1)
+        var encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
+        if modelType == "umt5", case .buckets(let count, let farthest) = encoder.attention.positions {
+            encoder.attention.positions = .layerBuckets(count, farthest: farthest)
+        }
         var decoder = encoder
         decoder.attention.reach = .past
         decoder.crossAttention = encoder.attention
@@ -107,6 +112,7 @@ enum T5: Family {
             let projections = "\(block).\(feedForward).DenseReluDense"
             names = names.adding([
                 "\(stack).distances": WeightName("\(stack).block.0.layer.0.SelfAttention.relative_attention_bias"),
+                "\(stack).#.distances": WeightName("\(block).0.SelfAttention.relative_attention_bias"),
                 "\(stack).#.attention.normBefore": WeightName("\(block).0.layer_norm"),
                 "\(stack).#.crossAttention.normBefore": WeightName("\(block).1.layer_norm"),
                 "\(stack).#.feedForward.normBefore": WeightName("\(block).\(feedForward).layer_norm"),
