@@ -19,9 +19,11 @@
 @_exported public import struct MartletModels.ModelError
 @_exported public import struct MartletModels.ModelFile
 @_exported public import struct MartletModels.UnsupportedArchitecture
+@_exported public import enum MartletPlanning.FileType
 @_exported public import struct MartletPlatform.FileError
 @_exported public import protocol MartletPlatform.MartletError
 @_exported public import struct MartletQuantization.QuantizationError
+@_exported public import struct MartletQuantization.QuantizationReport
 @_exported public import struct MartletTasks.Answerer
 @_exported public import struct MartletTasks.Classifier
 @_exported public import struct MartletTasks.Embedder

@@ -1,0 +1,13 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of a user of the library: one product, one file.
+let package = Package(
+    name: "tokens",
+    dependencies: [.package(name: "martlet", path: "../..")],
+    targets: [
+        .executableTarget(
+            name: "tokens", dependencies: [.product(name: "MartletTokenizers", package: "martlet")], path: "Sources",
+            swiftSettings: [.enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("ExistentialAny")])
+    ]
+)
