@@ -143,6 +143,24 @@ size_t martlet_largest(const float *x, size_t count, size_t wanted, uint32_t *in
     return kernels()->largest_of(x, count, wanted, indices);
 }
 
+size_t martlet_candidate_room(size_t count, const martlet_sampling *sampling) {
+    const bool few = sampling->top_k > 0 && sampling->top_k <= MARTLET_INSERTED_CANDIDATES && sampling->top_k < count;
+    return few ? MARTLET_INSERTED_CANDIDATES : count + 1;
+}
+
+size_t martlet_candidates(const martlet_logits *row, const martlet_sampling *sampling, martlet_candidate *candidates, void *scratch) {
+    return kernels()->find_candidates(row, sampling, candidates, scratch);
+}
+
+size_t martlet_choose(const martlet_logits *row, const martlet_sampling *sampling, double uniform, void *scratch) {
+    return kernels()->choose_token(row, sampling, uniform, scratch);
+}
+
+void martlet_route(const float *probabilities, size_t rows, size_t experts, size_t active, bool renormalised, uint32_t *chosen,
+                   float *weights) {
+    kernels()->route(probabilities, rows, experts, active, renormalised, chosen, weights);
+}
+
 void martlet_activate(martlet_activation f, const float *x, float *y, size_t count) { kernels()->activate(f, x, y, count); }
 
 void martlet_gate(martlet_activation f, const float *gate, const float *up, float *y, size_t count) {

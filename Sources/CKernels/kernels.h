@@ -19,6 +19,9 @@ typedef struct {
     size_t (*argmax)(const float *, size_t);
     float (*exponential_sum)(const float *, size_t, float *);
     size_t (*largest_of)(const float *, size_t, size_t, uint32_t *);
+    size_t (*find_candidates)(const martlet_logits *, const martlet_sampling *, martlet_candidate *, void *);
+    size_t (*choose_token)(const martlet_logits *, const martlet_sampling *, double, void *);
+    void (*route)(const float *, size_t, size_t, size_t, bool, uint32_t *, float *);
     void (*activate)(martlet_activation, const float *, float *, size_t);
     void (*gate)(martlet_activation, const float *, const float *, float *, size_t);
     void (*add)(const float *, const float *, float *, size_t);

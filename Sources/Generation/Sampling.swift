@@ -8,17 +8,30 @@ public struct Sampling: Sendable, Hashable, Codable {
     public var topP: Float
     /// Only those at least this times as probable as the most probable one (arXiv:2407.01082); 0 keeps all.
     public var minP: Float
-    /// Logits of tokens that occurred are divided by this when positive, multiplied when negative (arXiv:1909.05858); 1 leaves them.
+    /// Only those whose surprise is nearest to the entropy, until their probabilities sum to this (arXiv:2202.00666); 1
+    /// keeps all.
+    public var typicalP: Float
+    /// Logits of tokens that occurred, read or written, are divided by this when positive, multiplied when negative
+    /// (arXiv:1909.05858); 1 leaves them.
     public var repeatPenalty: Float
+    /// Taken from the logits of tokens that have been written, however often.
+    public var presencePenalty: Float
+    /// Taken from the logits of tokens that have been written, once for each time.
+    public var frequencyPenalty: Float
+    /// Added to the logits of single tokens, before all else.
+    public var logitBias: [Int32: Float]
     /// The same seed gives the same tokens.
     public var seed: UInt64
 
     public init(
-        temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, repeatPenalty: Float = 1,
-        seed: UInt64 = 0
+        temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1,
+        repeatPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
+        logitBias: [Int32: Float] = [:], seed: UInt64 = 0
     ) {
         (self.temperature, self.topK, self.topP, self.minP) = (temperature, topK, topP, minP)
-        (self.repeatPenalty, self.seed) = (repeatPenalty, seed)
+        (self.typicalP, self.repeatPenalty) = (typicalP, repeatPenalty)
+        (self.presencePenalty, self.frequencyPenalty) = (presencePenalty, frequencyPenalty)
+        (self.logitBias, self.seed) = (logitBias, seed)
     }
 
     public static let greedy = Sampling()
@@ -34,8 +47,21 @@ public struct Sampling: Sendable, Hashable, Codable {
         check("temperature", temperature, 0...100)
         check("top-p", topP, 0...1)
         check("min-p", minP, 0...1)
+        check("typical-p", typicalP, 0...1)
         check("repeat penalty", repeatPenalty, 0.01...100)
+        check("presence penalty", presencePenalty, -100...100)
+        check("frequency penalty", frequencyPenalty, -100...100)
+        for (token, bias) in logitBias.sorted(by: { $0.key < $1.key }) {
+            check("bias of token \(token)", bias, -100...100)
+        }
         if topK < 0 { offences.append("top-k is \(topK), but cannot be negative") }
         return offences
+    }
+
+    /// The same, and tokens that a vocabulary of this many lacks.
+    public func offences(vocabulary: Int) -> [String] {
+        let unknown = logitBias.keys.filter { $0 < 0 || Int($0) >= vocabulary }.sorted()
+        return offences
+            + unknown.map { "token \($0), to which a bias is given, is not in the vocabulary of \(vocabulary)" }
     }
 }

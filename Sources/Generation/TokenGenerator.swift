@@ -87,7 +87,7 @@ package struct TokenGenerator {
         }
         rememberedCount = cache.length()
         step = DecoderStep(decoder, rows: 1, cache: options.cache, on: device)
-        sampler = Sampler(options.sampling)
+        sampler = Sampler(options.sampling, prompt: prompt)
         if options.maximumTokens == 0 { finish = .length }
     }
 
@@ -95,7 +95,7 @@ package struct TokenGenerator {
     package static func check(
         _ architecture: Architecture, _ prompt: [Int32], _ options: Options
     ) throws(GenerationError) {
-        var offences = options.sampling.offences
+        var offences = options.sampling.offences(vocabulary: architecture.vocabulary)
         if prompt.isEmpty { offences.append("the prompt has no tokens; give at least one") }
         if options.maximumTokens < 0 { offences.append("\(options.maximumTokens) tokens cannot be generated") }
         if options.chunk < 1 { offences.append("a chunk of \(options.chunk) rows cannot be computed") }
@@ -130,12 +130,13 @@ package struct TokenGenerator {
         guard finish == nil else { return nil }
         forgetOutgrownKeys()
         while !isPromptRead { readPrompt() }
-        let token = sampler.next(ruled(logits()), history: tokens)
+        let token = sampler.next(ruled(logits()), position: tokens.count)
         guard !options.stopTokens.contains(token) else {
             finish = .stop
             return nil
         }
         tokens.append(token)
+        sampler.append(token)
         let full = decoder.architecture.context.map { tokens.count >= $0 } ?? false
         if tokens.count - promptCount >= options.maximumTokens || full { finish = .length }
         return token

@@ -19,7 +19,8 @@ struct TokenScores {
         return verdicts.indices.map { row in
             var summary = summaries[row]
             if rules.remainder == .renormalised, !verdicts[row].forbidden.isEmpty {
-                summary = renormalised(logits.rows(row..<row + 1), verdicts[row].forbidden, largest: count)
+                let allowed = logits.rows(row..<row + 1).hiding(columns: verdicts[row].forbidden.map { Int($0) })
+                summary = allowed.summary(row: 0, largest: count)
             }
             return TokenScores(count, summary, verdicts[row], vocabulary: logits.shape.width)
         }
@@ -34,23 +35,14 @@ struct TokenScores {
         best = order.prefix(count).map { (Int32($0), scores[$0]) }
     }
 
-    /// The summary of a row without what is forbidden.
-    private static func renormalised(_ row: Tensor, _ forbidden: [Int32], largest count: Int) -> RowSummary {
-        var values = row.values
-        for token in forbidden where values.indices.contains(Int(token)) { values[Int(token)] = -.infinity }
-        let device = row.device(for: "renormalised")
-        return device.tensor(values, shape: row.shape).rowSummaries(largest: count)[0]
-    }
-
     private init(_ count: Int, _ summary: RowSummary, _ verdict: TokenRules.Verdict, vocabulary: Int) {
         let forbidden = Set(verdict.forbidden)
         var best: [(token: Int32, logProbability: Float)] = []
         if let forced = verdict.forced {
             if !forbidden.contains(forced) { best.append((forced, 0)) }
         } else {
-            let logarithm = Float(log(Double(summary.total)))
             for (index, value) in summary.largest where best.count < count && !forbidden.contains(Int32(index)) {
-                best.append((Int32(index), value - summary.maximum - logarithm))
+                best.append((Int32(index), summary.logProbability(of: value)))
             }
         }
         // A search needs its number of candidates, be they impossible.

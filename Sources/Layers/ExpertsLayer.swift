@@ -27,7 +27,7 @@ package struct ExpertsLayer: Sendable {
     /// `[rows, width]` to the same shape; `balance` weighs a loss that spreads the rows evenly (see `Tensor.balanced`).
     package func callAsFunction(_ x: Tensor, balance: Float = 0) -> Tensor {
         let probabilities = router(x).softmax()
-        let routes = routes(of: probabilities)
+        let routes = probabilities.routes(active: form.active, renormalised: form.routing == .renormalised)
         let results = routes.enumerated().map { expert, route in
             route.rows.isEmpty ? nil : experts[expert](x.selecting(rows: route.rows))
         }
@@ -41,24 +41,5 @@ package struct ExpertsLayer: Sendable {
     private func withoutRouter(_ x: Tensor) -> Tensor {
         guard let shared else { return x.untracked * 0 }
         return shared.expert(x).scaled(byRow: shared.gate(x).activated(.sigmoid))
-    }
-
-    /// For each expert, the rows it serves and their weights.
-    private func routes(of probabilities: Tensor) -> [ExpertRoute] {
-        var routes = Array(repeating: ExpertRoute(), count: form.count)
-        let values = probabilities.values
-        for row in 0..<probabilities.shape[0] {
-            let scores = values[row * form.count..<(row + 1) * form.count]
-            // Among equals the lower expert wins.
-            let chosen = scores.enumerated()
-                .sorted { $0.element == $1.element ? $0.offset < $1.offset : $0.element > $1.element }.prefix(
-                    form.active)
-            let total = form.routing == .renormalised ? chosen.reduce(0) { $0 + $1.element } : 1
-            for (expert, score) in chosen {
-                routes[expert].rows.append(row)
-                routes[expert].weights.append(score / total)
-            }
-        }
-        return routes
     }
 }

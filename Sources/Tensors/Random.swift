@@ -25,10 +25,15 @@ public struct Random: Sendable, Hashable, Codable {
         return (words[0], words[1], words[2], words[3])
     }
 
-    /// A number in [0, 1) with 53 random bits.
+    /// The next number in [0, 1).
     public mutating func uniform() -> Double {
-        let (high, low, _, _) = words(at: counter)
-        counter += 1
+        defer { counter += 1 }
+        return uniform(at: counter)
+    }
+
+    /// The number in [0, 1) of block `index`, with 53 random bits.
+    public func uniform(at index: UInt64) -> Double {
+        let (high, low, _, _) = words(at: index)
         return Double((UInt64(high) << 32 | UInt64(low)) >> 11) * 0x1p-53
     }
 

@@ -132,6 +132,46 @@ float martlet_exponential_sum(const float *x, size_t count, float *largest);
 /// Returns how many there are.
 size_t martlet_largest(const float *x, size_t count, size_t wanted, uint32_t *indices);
 
+// ---------------------------------------------------------------- choosing a token
+
+/// A change of one token's logit z: z + bias, divided by `penalty` when positive and multiplied when negative, less `subtracted`.
+typedef struct { uint32_t token; float bias, penalty, subtracted; } martlet_logit_change;
+
+/// One row of logits, changed in a few places, of whose tokens some may not come. A logit that is NaN or −∞ never comes.
+typedef struct {
+    const float *logits;
+    size_t count;
+    const uint32_t *allowed;              // NULL, or token t may come where bit t mod 32 of word t / 32 is set
+    const martlet_logit_change *changes;  // ascending by token, each below `count` and named once
+    size_t change_count;
+} martlet_logits;
+
+/// How a token is drawn: softmax(logits / temperature), of which only the `top_k` largest stay (0: all), of these the most probable that together
+/// have `top_p`, of these the ones at least `min_p` times as probable as the most probable, of these the most typical that together have
+/// `typical_p`. Of equals the lower token stays.
+typedef struct { float temperature; size_t top_k; float top_p, min_p, typical_p; } martlet_sampling;
+
+/// A token that may be drawn: its changed logit, (logit − largest) / temperature, and e to the power of that.
+typedef struct { uint32_t token; float logit, scaled, weight; } martlet_candidate;
+
+/// Up to this many of the largest are found in one reading of the row.
+enum { MARTLET_INSERTED_CANDIDATES = 256 };
+
+/// How many candidates there must be room for.
+size_t martlet_candidate_room(size_t count, const martlet_sampling *sampling);
+
+/// The candidates and their number; `scratch` holds room · 16 bytes. Temperature is positive.
+size_t martlet_candidates(const martlet_logits *row, const martlet_sampling *sampling, martlet_candidate *candidates, void *scratch);
+
+/// The candidate at `uniform`, 0 ..< 1, of the way through their weights; at temperature 0 the largest, the first of equals. `count` where no
+/// token may come. `scratch` holds room · 32 bytes, and is aligned to 8.
+size_t martlet_choose(const martlet_logits *row, const martlet_sampling *sampling, double uniform, void *scratch);
+
+/// The `active` most probable experts of each row `[rows, experts]` in descending order, the first of equals first, and their weights: their
+/// probabilities, with `renormalised` divided by the sum of the row's. `chosen` and `weights` are `[rows, active]`.
+void martlet_route(const float *probabilities, size_t rows, size_t experts, size_t active, bool renormalised, uint32_t *chosen,
+                   float *weights);
+
 // ---------------------------------------------------------------- attention
 
 /// Keys and values are kept in blocks of MARTLET_BLOCK absolute positions. One block of one layer holds, for each key head h:

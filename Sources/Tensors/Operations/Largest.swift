@@ -1,37 +1,49 @@
 import CMartletKernels
+import MartletPlatform
 
 extension Tensor {
     /// The index of the largest element, the first of equals; NaN is never the largest.
     package func argmax() -> Int { unsafe martlet_argmax(floats, shape.elements) }
 
+    /// The element at `column` of row `row`.
+    package func element(row: Int, column: Int) -> Float {
+        precondition(
+            row >= 0 && row < shape.rows && column >= 0 && column < shape.width,
+            "element: \(row), \(column) of \(shape)")
+        return unsafe floats[row * shape.width + column]
+    }
+
+    /// What `body` makes of each row's number, on all threads of the device, in order of rows.
+    package func mapRows<Result: Sendable>(cost: Int, _ body: (Int) -> Result) -> [Result] {
+        let rows = shape.rows
+        guard let device, rows > 1 else { return (0..<rows).map(body) }
+        return unsafe Array(unsafeUninitializedCapacity: rows) { results, count in
+            let base = results.baseAddress
+            device.parallel(rows, cost: cost) { range in
+                for row in range { unsafe base?.advanced(by: row).initialize(to: body(row)) }
+            }
+            count = rows
+        }
+    }
+
     /// What a search wants to know of each row: its largest elements and log Σ exp.
     ///
     /// - Parameter count: how many of the largest.
     package func rowSummaries(largest count: Int) -> [RowSummary] {
-        let (device, width, rows) = (device(for: "rowSummaries"), shape.width, shape.rows)
-        let count = min(count, width)
-        let words = count + 3
-        let storage = device.scratch(bytes: max(1, rows * words) * 4)
-        let numbers = unsafe storage.mutablePointer.assumingMemoryBound(to: UInt32.self)
-        device.parallel(rows, cost: width * 16) { range in
-            for row in range {
-                let (x, own) = unsafe (floats + row * width, numbers + row * words)
-                var largest: Float = 0
-                let total = unsafe martlet_exponential_sum(x, width, &largest)
-                unsafe (own[0], own[1]) = (largest.bitPattern, total.bitPattern)
-                unsafe own[2] = UInt32(martlet_largest(x, width, count, own + 3))
-            }
+        mapRows(cost: shape.width * 16) { summary(row: $0, largest: count) }
+    }
+
+    /// That of row `row`.
+    package func summary(row: Int, largest count: Int) -> RowSummary {
+        precondition(row >= 0 && row < shape.rows && count >= 0, "summary: \(count) of row \(row) of \(shape)")
+        let (x, count) = unsafe (floats + row * shape.width, min(count, shape.width))
+        var maximum: Float = 0
+        let total = unsafe martlet_exponential_sum(x, shape.width, &maximum)
+        let indices = unsafe [UInt32](unsafeUninitializedCapacity: count) { indices, found in
+            found = unsafe indices.baseAddress.map { unsafe martlet_largest(x, shape.width, count, $0) } ?? 0
         }
-        return (0..<rows).map { row in
-            let own = unsafe numbers + row * words
-            let found = Int(unsafe own[2])
-            return RowSummary(
-                maximum: unsafe Float(bitPattern: own[0]), total: unsafe Float(bitPattern: own[1]),
-                largest: (0..<found).map { place in
-                    let index = Int(unsafe own[3 + place])
-                    return (index, unsafe floats[row * width + index])
-                })
-        }
+        return RowSummary(
+            maximum: maximum, total: total, largest: indices.map { (Int($0), unsafe x[Int($0)]) })
     }
 }
 
@@ -42,4 +54,21 @@ package struct RowSummary: Sendable {
     package let total: Float
     /// In descending order, the first of equals first; neither NaN nor −∞.
     package let largest: [(index: Int, value: Float)]
+
+    /// The logarithm of the probability that the softmax of the row gives to an element of this value.
+    package func logProbability(of value: Float) -> Float { value - maximum - Float(log(Double(total))) }
+}
+
+extension Tensor {
+    /// A copy whose elements in `columns` are −∞ in every row; columns that there are not are left out.
+    package func hiding(columns: [Int]) -> Tensor {
+        let result = device(for: "hiding").make(shape)
+        result.overwrite(with: self, adding: false)
+        for row in 0..<shape.rows {
+            for column in columns where column >= 0 && column < shape.width {
+                unsafe result.mutableFloats[row * shape.width + column] = -.infinity
+            }
+        }
+        return result
+    }
 }

@@ -19,8 +19,20 @@ struct SamplingOptions: ParsableArguments {
     @Option(help: "Only tokens at least this times as probable as the most probable one.")
     var minP: Float = 0
 
+    @Option(help: "Only tokens about as surprising as is usual here, that together have this probability.")
+    var typicalP: Float = 1
+
     @Option(help: "Makes tokens that occurred less probable; 1 leaves them.")
     var repeatPenalty: Float = 1
+
+    @Option(help: "Taken from the logits of tokens that have been written.")
+    var presencePenalty: Float = 0
+
+    @Option(help: "Taken from the logits of tokens that have been written, for each time.")
+    var frequencyPenalty: Float = 0
+
+    @Option(help: ArgumentHelp("Added to the logit of a token (may be repeated).", valueName: "token=bias"))
+    var logitBias: [LogitBias] = []
 
     @Option(help: "The same seed gives the same text.")
     var seed: UInt64 = 0
@@ -38,11 +50,25 @@ struct SamplingOptions: ParsableArguments {
 
     private var sampling: Sampling {
         Sampling(
-            temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed)
+            temperature: temperature, topK: topK, topP: topP, minP: minP, typicalP: typicalP,
+            repeatPenalty: repeatPenalty, presencePenalty: presencePenalty, frequencyPenalty: frequencyPenalty,
+            logitBias: Dictionary(logitBias.map { ($0.token, $0.bias) }, uniquingKeysWith: { $0 + $1 }), seed: seed)
     }
 
     func validate() throws {
         if let offence = sampling.offences.first { throw ValidationError(offence + ".") }
         if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.") }
+    }
+}
+
+/// A token's id and what is added to its logit: `50256=-100`.
+struct LogitBias: ExpressibleByArgument {
+    let token: Int32
+    let bias: Float
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, let token = Int32(parts[0]), let bias = Float(parts[1]) else { return nil }
+        (self.token, self.bias) = (token, bias)
     }
 }

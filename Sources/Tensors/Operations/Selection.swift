@@ -1,0 +1,128 @@
+import CMartletKernels
+
+/// Changes of single logits before a token is chosen, ascending by token: biases and penalties.
+package struct LogitChanges: Sendable {
+    fileprivate var entries: [martlet_logit_change] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { entries.isEmpty }
+
+    /// Changes the logit z of `token`, on top of earlier changes, to z + bias, then divided by `penalty` when positive
+    /// and multiplied by it when negative, less `subtracting`. A token that no vocabulary has is left out.
+    package mutating func change(_ token: Int32, bias: Float = 0, penalty: Float = 1, subtracting: Float = 0) {
+        guard let token = UInt32(exactly: token) else { return }
+        let index = place(of: token)
+        if index == entries.count || entries[index].token != token {
+            entries.insert(martlet_logit_change(token: token, bias: 0, penalty: 1, subtracted: 0), at: index)
+        }
+        entries[index].bias += bias
+        if penalty != 1 { entries[index].penalty = penalty }
+        entries[index].subtracted += subtracting
+    }
+
+    /// Where `token` stands, or would.
+    fileprivate func place(of token: UInt32) -> Int {
+        var (low, high) = (0, entries.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].token < token { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+/// The restrictions under which a token is drawn from softmax(logits / temperature), applied in this order; temperature
+/// 0 takes the largest.
+package struct SelectionRules: Sendable {
+    fileprivate let kernel: martlet_sampling
+
+    /// - Parameters:
+    ///   - topK: only this many of the largest logits; 0 keeps all.
+    ///   - topP: only the most probable that together have this probability; 1 keeps all.
+    ///   - minP: only those at least this times as probable as the most probable; 0 keeps all.
+    ///   - typicalP: only those whose surprise is nearest to the entropy and that together have this probability; 1
+    ///     keeps all.
+    package init(temperature: Float, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1) {
+        precondition(temperature >= 0 && topK >= 0, "SelectionRules: temperature \(temperature), top-k \(topK)")
+        kernel = martlet_sampling(temperature: temperature, top_k: topK, top_p: topP, min_p: minP, typical_p: typicalP)
+    }
+}
+
+extension Tensor {
+    /// The token that `uniform`, 0 ..< 1, draws from row `row` of logits `[rows, vocabulary]`; nil where none may come.
+    ///
+    /// - Parameter allowed: bit t mod 32 of word t / 32 says whether token t may come; nil lets all. The bits of a row
+    ///   depend on it alone.
+    package func selection(
+        row: Int = 0, _ rules: SelectionRules, _ changes: LogitChanges, allowed: [UInt32]?, uniform: Double
+    ) -> Int? {
+        var rules = rules.kernel
+        let room = unsafe martlet_candidate_room(shape.width, &rules)
+        let scratch = scratch(bytes: room * 32)
+        let token = unsafe withLogits(row: row, changes, allowed) { logits in
+            unsafe martlet_choose(logits, &rules, uniform, scratch.mutablePointer)
+        }
+        return token < shape.width ? token : nil
+    }
+
+    /// The tokens that `selection` draws from, with their weights, whose sum is not 1. For tests and for looking
+    /// inside.
+    package func candidates(
+        row: Int = 0, _ rules: SelectionRules, _ changes: LogitChanges, allowed: [UInt32]?
+    ) -> [(token: Int, weight: Float)] {
+        var rules = rules.kernel
+        let room = unsafe martlet_candidate_room(shape.width, &rules)
+        let (storage, scratch) = (scratch(bytes: room * 16), scratch(bytes: room * 16))
+        let candidates = unsafe storage.mutablePointer.assumingMemoryBound(to: martlet_candidate.self)
+        let count = unsafe withLogits(row: row, changes, allowed) { logits in
+            unsafe martlet_candidates(logits, &rules, candidates, scratch.mutablePointer)
+        }
+        return (0..<count).map { unsafe (Int(candidates[$0].token), candidates[$0].weight) }
+    }
+
+    private func scratch(bytes: Int) -> Storage { device?.scratch(bytes: bytes) ?? Storage(bytes: bytes) }
+
+    private func withLogits<Result>(
+        row: Int, _ changes: LogitChanges, _ allowed: [UInt32]?, _ body: (UnsafePointer<martlet_logits>) -> Result
+    ) -> Result {
+        let width = shape.width
+        precondition(row >= 0 && row < shape.rows, "selection: row \(row) of \(shape)")
+        precondition(
+            (allowed?.count ?? .max) >= (width + 31) / 32,
+            "selection: a mask of \(allowed?.count ?? 0) words for \(shape)")
+        var logits = unsafe martlet_logits()
+        unsafe (logits.logits, logits.count) = (floats + row * width, width)
+        unsafe logits.change_count = changes.place(of: UInt32(clamping: width))
+        return unsafe changes.entries.withUnsafeBufferPointer { changes in
+            unsafe logits.changes = changes.baseAddress
+            return unsafe (allowed ?? []).withUnsafeBufferPointer { words in
+                unsafe logits.allowed = allowed == nil ? nil : words.baseAddress
+                return unsafe body(&logits)
+            }
+        }
+    }
+}
+
+extension Tensor {
+    /// For each expert the rows of `self` `[rows, experts]`, router probabilities, that it is among the `active` best
+    /// of, and its weights: the probabilities, with `renormalised` divided by the sum of those chosen for a row. Among
+    /// equals the lower expert wins.
+    package func routes(active: Int, renormalised: Bool) -> [ExpertRoute] {
+        let (rows, experts) = (shape.rows, shape.width)
+        precondition(active >= 0 && active <= experts, "routes: \(active) of \(experts) experts")
+        let (chosen, weights) = (scratch(bytes: rows * active * 4), scratch(bytes: rows * active * 4))
+        let indices = unsafe chosen.mutablePointer.assumingMemoryBound(to: UInt32.self)
+        let shares = unsafe weights.mutablePointer.assumingMemoryBound(to: Float.self)
+        unsafe martlet_route(floats, rows, experts, active, renormalised, indices, shares)
+        var routes = Array(repeating: ExpertRoute(), count: experts)
+        for row in 0..<rows {
+            for place in row * active..<(row + 1) * active {
+                let expert = Int(unsafe indices[place])
+                routes[expert].rows.append(row)
+                unsafe routes[expert].weights.append(shares[place])
+            }
+        }
+        return routes
+    }
+}
