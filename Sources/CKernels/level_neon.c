@@ -13,6 +13,7 @@
 
 #define TILE_GROUPS 1
 #define FEW_ROWS 1
+#define TILED_ROWS(type) 1
 #define DOT4_SIGNED_Q8 1
 
 #include "quantized.h"

@@ -20,27 +20,43 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
     }
 }
 
-/// How many rows may share one pass over a panel without unpacking it: what the registers hold.
-#if FEW_ROWS == 1
-#define FOR_FEW_ROWS(rows, operation, ...) operation(1, __VA_ARGS__);
+/// Calls `operation` with the row count, 2 to FEW_ROWS, as a constant.
+#if FEW_ROWS <= 2
+#define FOR_FEW_ROWS(rows, operation, ...) operation(2, __VA_ARGS__);
+#elif FEW_ROWS == 3
+#define FOR_FEW_ROWS(rows, operation, ...) \
+    if ((rows) == 2) operation(2, __VA_ARGS__); \
+    else operation(3, __VA_ARGS__);
 #else
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif
 
+/// Whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second on out of the second-level cache;
+/// more rows are worth unpacking a slice for all of them.
+INLINE bool reads_packed(martlet_type type, size_t rows) { return rows == 1 || rows <= (size_t)TILED_ROWS(type); }
+
 /// Whether panel_product adds to sums that must be there, in place of beginning them.
 INLINE bool adds_to_sums(martlet_type type, size_t rows) {
-    return type == MARTLET_BF16_PAIRS || (is_quantized(type) && rows > FEW_ROWS);
+    return type == MARTLET_BF16_PAIRS || (is_quantized(type) && !reads_packed(type, rows));
 }
 
 /// sums[r] = one panel's product with rows of activations.
 INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
     if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
-    if (is_quantized(type)) {
-        if (rows > FEW_ROWS) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
-        FOR_FEW_ROWS(rows, quantized_few_rows, type, panel, inputs, activations, sums)
-    } else {
-        if (rows > FEW_ROWS) return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
-        FOR_FEW_ROWS(rows, dense_few_rows, type, panel, inputs, (const float *)activations, sums)
+    if (rows == 1) {
+        if (is_quantized(type)) return quantized_few_rows(1, type, panel, inputs, activations, sums);
+        return dense_few_rows(1, type, panel, inputs, (const float *)activations, sums);
+    }
+    if (!reads_packed(type, rows)) {
+        if (is_quantized(type)) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
+        return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
+    }
+    const size_t tiles = (rows + FEW_ROWS - 1) / FEW_ROWS, row_bytes = martlet_activation_bytes(type, inputs);
+    for (size_t t = 0; t < tiles; t++) {
+        const size_t first = rows * t / tiles, count = rows * (t + 1) / tiles - first;
+        const uint8_t *a = activations + first * row_bytes;
+        if (is_quantized(type)) { FOR_FEW_ROWS(count, quantized_few_rows, type, panel, inputs, a, sums + first * PANEL) }
+        else { FOR_FEW_ROWS(count, dense_few_rows, type, panel, inputs, (const float *)a, sums + first * PANEL) }
     }
 }
 

@@ -70,6 +70,18 @@ extension KernelTests {
             }
         }
 
+        /// Every number of rows up to 64, by whichever tiles: the bits of one row.
+        @Test(arguments: types) func anyNumberOfRows(_ type: ElementType) {
+            let product = Product(type, 70, type.isBlockQuantized ? 2 : 131, 64, seed: 11)
+            let expected = product.multiply()
+            _ = atEachLevel {
+                for count in 1...64 {
+                    let some = product.rows(count).multiply()
+                    #expect(bits(some) == bits(Array(expected.prefix(count * 70))), "\(type) \(count) rows")
+                }
+            }
+        }
+
         @Test(arguments: types) func panelRangesAreIndependent(_ type: ElementType) {
             let product = Product(type, 200, 3, 8, seed: 4)
             let whole = product.multiply()
@@ -156,6 +168,14 @@ private struct Product {
         alone.kind = kind
         alone.x = Array(x[row * inputs..<(row + 1) * inputs])
         return alone
+    }
+
+    /// The first `count` rows alone.
+    func rows(_ count: Int) -> Product {
+        var some = Product(type, 0, inputs / type.blockElements, count, seed: 0, outputs: outputs, stored: stored)
+        some.kind = kind
+        some.x = Array(x.prefix(count * inputs))
+        return some
     }
 
     private init(_ type: ElementType, _: Int, _ length: Int, _ rows: Int, seed: UInt64, outputs: Int, stored: [UInt8]) {
