@@ -61,6 +61,7 @@ let package = Package(
         library(
             "Generation",
             ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        library("Serving"),
         library(
             "Tasks",
             [
@@ -132,6 +133,7 @@ let package = Package(
                 "CAllocationCounter", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
                 "MartletJSON",
             ]),
+        tests("Serving"),
         tests(
             "Tasks",
             [

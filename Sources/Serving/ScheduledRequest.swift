@@ -1,0 +1,136 @@
+/// What a scheduler has to know of a request.
+package struct ScheduledRequest: Sendable {
+    package enum Kind: Sendable, Hashable {
+        /// Continues a text: keys and values are kept, the prompt may be read in chunks.
+        case generation
+        /// Reads a text in one piece and keeps nothing: embeddings, classes, tags, bidirectional texts.
+        case uncut
+    }
+
+    package let id: Int
+    package var kind = Kind.generation
+    /// The prompt.
+    package var tokens: [Int32]
+    /// New tokens at most; 0 for texts that are only read.
+    package var maximumNewTokens: Int
+    /// Whose it is: queues are bounded, and admission takes turns, by tenant.
+    package var tenant = 0
+    /// Higher is admitted first and preempted last; equals go by age.
+    package var priority = 0
+    /// What its keys and values depend on besides tokens (model, adapter, cache type, tenant's salt); nil shares no
+    /// beginnings.
+    package var namespace: Int?
+
+    package init(id: Int, tokens: [Int32], maximumNewTokens: Int) {
+        (self.id, self.tokens, self.maximumNewTokens) = (id, tokens, maximumNewTokens)
+    }
+}
+
+/// Why a request was not taken into the queue, with the numbers.
+package enum SchedulerRefusal: Error, Sendable, Hashable {
+    case empty
+    case tooLong(positions: Int, context: Int)
+    /// Never fits, even alone.
+    case tooManyBlocks(needed: Int, group: Int, capacity: Int)
+    case queueFull(requests: Int, limit: Int)
+    case queueFullOfTokens(tokens: Int, limit: Int)
+    case tenantQueueFull(requests: Int, limit: Int)
+}
+
+package struct SchedulerLimits: Sendable, Hashable {
+    /// Requests that run at once.
+    package var slots = 32
+    /// Positions of one request.
+    package var context = Int.max
+    package var waitingRequests = 256
+    package var waitingTokens = 65_536
+    package var waitingRequestsPerTenant = 256
+    /// Rows up to which more of them cost little: drafts are only verified within.
+    package var freeRows = 6
+
+    package init() {}
+}
+
+/// What one step computes.
+package struct StepSchedule: Sendable, Hashable {
+    /// Consecutive positions of one request.
+    package struct Run: Sendable, Hashable {
+        package let id: Int
+        /// nil for an uncut text.
+        package let slot: Int?
+        package let positions: Range<Int>
+        /// Of the last positions, how many are drafts to be verified.
+        package let drafts: Int
+        /// Positions whose logits are wanted: none in the middle of a prompt.
+        package let wanted: Range<Int>
+    }
+
+    /// The first positions of a shared block go into a block of the request's own, before the step.
+    package struct Copy: Sendable, Hashable {
+        package let id: Int
+        package let group: Int
+        package let source: Int
+        package let target: Int
+        package let positions: Int
+    }
+
+    package var runs: [Run] = []
+    package var copies: [Copy] = []
+    /// Requests whose blocks were taken away; they wait again.
+    package var preempted: [Int] = []
+    /// Requests that begin, with how many of their tokens need not be computed.
+    package var admitted: [(id: Int, known: Int)] = []
+
+    package var rows: Int { runs.reduce(0) { $0 + $1.positions.count } }
+
+    package static func == (a: StepSchedule, b: StepSchedule) -> Bool {
+        a.runs == b.runs && a.copies == b.copies && a.preempted == b.preempted
+            && a.admitted.map(\.id) == b.admitted.map(\.id) && a.admitted.map(\.known) == b.admitted.map(\.known)
+    }
+    package func hash(into hasher: inout Hasher) { hasher.combine(runs) }
+}
+
+/// What a run came to.
+package struct StepOutcome: Sendable, Hashable {
+    package let id: Int
+    /// Positions of the run whose keys and values stay: all but rejected drafts.
+    package var accepted: Int
+    /// Tokens that are known now: accepted drafts and what was chosen after them.
+    package var appended: [Int32] = []
+    package var finished = false
+
+    package init(id: Int, accepted: Int, appended: [Int32] = [], finished: Bool = false) {
+        (self.id, self.accepted, self.appended, self.finished) = (id, accepted, appended, finished)
+    }
+}
+
+/// A request in the scheduler.
+struct ScheduledEntry: Sendable {
+    let request: ScheduledRequest
+    let arrival: Int
+    /// The prompt and what has been written.
+    var tokens: [Int32]
+    /// Positions whose keys and values are in blocks.
+    var computed = 0
+    var slot: Int?
+    /// By group and number of block; nil where it was given back behind a window.
+    var blocks: [[Int?]]
+    /// The runs of 64 tokens at the beginning whose blocks are registered.
+    var serials: [UInt64] = []
+    /// Rows of a prompt that it was owed and did not get.
+    var deficit = 0
+    /// Plans that passed it over.
+    var passed = 0
+
+    init(_ request: ScheduledRequest, arrival: Int, groups: Int) {
+        (self.request, self.arrival, tokens) = (request, arrival, request.tokens)
+        blocks = Array(repeating: [], count: groups)
+    }
+
+    var left: Int { tokens.count - computed }
+    var isWriting: Bool { left == 1 && request.kind == .generation }
+    /// Before another one: served first, admitted first, preempted last.
+    func comesBefore(_ other: ScheduledEntry) -> Bool {
+        (other.request.priority, arrival) < (request.priority, other.arrival)
+    }
+}

@@ -1,0 +1,99 @@
+extension Scheduler {
+    /// How many of a tenant's waiting requests are looked at, and how often one of them may be passed over.
+    private static let lookAhead = 16
+    private static let patience = 8
+
+    /// Begins waiting requests while there are slots, and blocks for all they know and one more in each group, beside
+    /// what the running ones still need for what they know and one block each. Tenants take turns; within one the
+    /// longest known beginning goes first.
+    mutating func admit(_ step: inout StepSchedule) {
+        while freeSlotCount > 0, let (entry, beginning) = nextToAdmit() {
+            guard fits(entry, beginning) else { return }
+            begin(entry, beginning, &step)
+        }
+    }
+
+    private func nextToAdmit() -> (ScheduledEntry, BlockLedger.Beginning)? {
+        let waiting = entries.values.filter { $0.slot == nil && $0.request.kind == .generation }
+        guard let priority = waiting.lazy.map(\.request.priority).max() else { return nil }
+        let tenants = Set(waiting.lazy.filter { $0.request.priority == priority }.map(\.request.tenant)).sorted()
+        let turns = tenants.filter { $0 > lastTenant } + tenants.filter { $0 <= lastTenant }
+        for tenant in turns {
+            let queue = waiting.filter { $0.request.tenant == tenant && $0.request.priority == priority }
+                .sorted { $0.comesBefore($1) }
+            var best: (ScheduledEntry, BlockLedger.Beginning)?
+            for entry in queue.prefix(Scheduler.lookAhead) {
+                let beginning = known(entry)
+                if isBeingComputed(entry, after: beginning) { continue }
+                if best == nil || beginning.length > best?.1.length ?? 0 { best = (entry, beginning) }
+                if entry.passed >= Scheduler.patience { break }
+            }
+            if let best { return best }
+        }
+        return nil
+    }
+
+    private func known(_ entry: ScheduledEntry) -> BlockLedger.Beginning {
+        guard let namespace = entry.request.namespace else { return BlockLedger.Beginning() }
+        return ledger.beginning(of: entry.tokens, namespace: namespace)
+    }
+
+    /// Whether a running request computes the very block that comes next.
+    private func isBeingComputed(_ entry: ScheduledEntry, after beginning: BlockLedger.Beginning) -> Bool {
+        let (number, size) = (beginning.serials.count, BlockLedger.positions)
+        guard let namespace = entry.request.namespace, entry.tokens.count > (number + 1) * size else { return false }
+        let block = entry.tokens[number * size..<(number + 1) * size]
+        return entries.values.contains { other in
+            other.slot != nil && !other.isWriting && other.request.namespace == namespace
+                && other.serials.count == number && other.serials.last == beginning.serials.last
+                && other.tokens.count >= (number + 1) * size
+                && other.tokens[number * size..<(number + 1) * size] == block
+        }
+    }
+
+    private func fits(_ entry: ScheduledEntry, _ beginning: BlockLedger.Beginning) -> Bool {
+        let running = entries.values.filter { $0.slot != nil }
+        return ledger.groups.indices.allSatisfy { group in
+            let form = ledger.groups[group]
+            func needed(_ entry: ScheduledEntry) -> Int {
+                form.blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
+            }
+            let promised = running.reduce(0) { sum, other in
+                sum + max(0, needed(other) - other.blocks[group].count { $0 != nil })
+            }
+            let shared = max(0, beginning.serials.count - form.firstBlock(at: beginning.length))
+            let taken = max(0, needed(entry) - shared) + ledger.unowned(beginning, group)
+            return taken + promised <= ledger.available(group)
+        }
+    }
+
+    private mutating func begin(_ begun: ScheduledEntry, _ beginning: BlockLedger.Beginning, _ step: inout StepSchedule)
+    {
+        var entry = begun
+        let id = entry.request.id
+        for other in entries.values
+        where other.slot == nil && other.comesBefore(entry) && other.request.kind == .generation
+            && other.request.tenant == entry.request.tenant
+        { entries[other.request.id]?.passed += 1 }
+        for group in ledger.groups.indices {
+            entry.blocks[group] = ledger.retain(beginning, group)
+        }
+        for serial in beginning.serials { ledger.remember(serial) }
+        (entry.serials, entry.computed) = (beginning.serials, beginning.length)
+        if let partial = beginning.partial {
+            for group in ledger.groups.indices {
+                // Looked up before a block is taken, which may be this very one.
+                guard let source = ledger.block(partial.serial, group), let target = ledger.take(group) else {
+                    continue
+                }
+                entry.blocks[group].append(target)
+                step.copies.append(
+                    .init(id: id, group: group, source: source, target: target, positions: partial.count))
+            }
+        }
+        (entry.slot, entry.passed) = (takeSlot(), 0)
+        lastTenant = entry.request.tenant
+        entries[id] = entry
+        step.admitted.append((id, entry.computed))
+    }
+}
