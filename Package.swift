@@ -61,6 +61,7 @@ let package = Package(
         library(
             "Generation",
             ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        library("Constraints", ["MartletGeneration", "MartletTokenizers", "MartletJSON"]),
         library("Serving"),
         library(
             "Tasks",
@@ -133,6 +134,7 @@ let package = Package(
                 "CAllocationCounter", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
                 "MartletJSON",
             ]),
+        tests("Constraints", ["MartletGeneration", "MartletJSON"]),
         tests("Serving"),
         tests(
             "Tasks",

@@ -1,0 +1,19 @@
+public import MartletPlatform
+
+/// A grammar, expression or schema that cannot constrain a text, with the place of the offence and what to do instead.
+public struct ConstraintError: MartletError, Hashable {
+    /// A JSON pointer into a schema (`/properties/a/allOf`), or a line or offset of a text.
+    public let place: String
+    private let offence: String
+    private let advice: String
+
+    init(place: String, cause: String, remedy: String) { (self.place, offence, advice) = (place, cause, remedy) }
+
+    public var cause: String { (place.isEmpty ? "" : place + ": ") + offence }
+    public var remedy: String? { advice }
+
+    /// The same offence at another place.
+    func at(_ place: String) -> ConstraintError {
+        ConstraintError(place: place, cause: cause, remedy: advice)
+    }
+}
