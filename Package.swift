@@ -14,6 +14,11 @@ func tests(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target
         path: "Tests/\(folder)Tests")
 }
 
+// A product of another package that only the trait `Server` needs.
+func server(_ product: String, _ package: String) -> Target.Dependency {
+    .product(name: product, package: package, condition: .when(traits: ["Server"]))
+}
+
 let package = Package(
     name: "martlet",
     products: [
@@ -24,9 +29,19 @@ let package = Package(
         .library(name: "MartletTraining", targets: ["MartletTraining"]),
         .executable(name: "martlet", targets: ["martlet-cli"]),
     ],
+    traits: [
+        .trait(name: "Server", description: "HTTP: martlet serve. Without it neither Hummingbird nor NIO is fetched."),
+        .default(enabledTraits: ["Server"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
@@ -84,6 +99,24 @@ let package = Package(
                 "MartletTokenizers", "MartletLayers", "MartletModels", "MartletGeneration", "MartletPlanning",
                 "MartletQuantization", "MartletTasks", "MartletJSON",
             ]),
+        library(
+            "API",
+            [
+                "CMartletPage", "CMartletPlanningData", "Martlet", "MartletTasks", "MartletPlanning",
+                "MartletTemplates", "MartletGeneration",
+                "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
+            ]),
+        .target(name: "CMartletPage", path: "Sources/CPage", exclude: ["page.html", "page.css", "page.js"]),
+        library(
+            "ServingHTTP",
+            [
+                "MartletAPI", "MartletJSON", server("Hummingbird", "hummingbird"),
+                server("HummingbirdCore", "hummingbird"),
+                server("NIOCore", "swift-nio"), server("NIOPosix", "swift-nio"), server("NIOHTTP1", "swift-nio"),
+                server("NIOHTTPTypes", "swift-nio-extras"), server("HTTPTypes", "swift-http-types"),
+                server("Logging", "swift-log"), server("ServiceLifecycle", "swift-service-lifecycle"),
+            ]),
         .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),
         .executableTarget(
             name: "martlet-cli",
@@ -94,8 +127,9 @@ let package = Package(
                 "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
                 "MartletTasks",
                 "MartletTraining",
-                "MartletJSON",
+                "MartletJSON", "MartletAPI", "MartletServingHTTP",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                server("UnixSignals", "swift-service-lifecycle"),
             ]),
 
         .executableTarget(
@@ -148,6 +182,13 @@ let package = Package(
             [
                 "MartletDistributed", "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors",
                 "MartletTokenizers",
+                "MartletFormats", "MartletJSON",
+            ]),
+        tests("API", ["Martlet", "MartletTokenizers", "MartletTemplates", "MartletJSON"]),
+        tests(
+            "ServingHTTP",
+            [
+                "MartletAPI", "Martlet", "MartletGeneration", "MartletLayers", "MartletTensors", "MartletTokenizers",
                 "MartletFormats", "MartletJSON",
             ]),
         .testTarget(

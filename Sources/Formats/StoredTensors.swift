@@ -26,6 +26,9 @@ public struct StoredTensors: Sendable {
         for file in files { try file.checkUnchanged() }
     }
 
+    /// Where the files are.
+    package var paths: [String] { files.map(\.path) }
+
     /// Tells the system that the files will not be read again soon; what is read all the same comes back by itself.
     public func release() {
         for file in files { file.storage.release(0..<file.storage.bytes) }

@@ -125,12 +125,16 @@ package struct TokenGenerator {
     }
 
     /// The next token; nil when the generation has ended. A stop token ends it and is not returned.
-    package mutating func next() -> Int32? {
+    package mutating func next() -> Int32? { next(choosing: nil) }
+
+    /// The next token by a choice of the caller's: from logits `[vocabulary]` and the tokens so far.
+    package mutating func next(choosing choose: ((Tensor, [Int32]) -> Int32)?) -> Int32? {
         while !isPromptRead { readPrompt() }
         guard finish == nil else { return nil }
         forgetOutgrownKeys()
         while !isPromptRead { readPrompt() }
-        let token = sampler.next(ruled(logits()), position: tokens.count)
+        let logits = ruled(logits())
+        let token = choose?(logits, tokens) ?? sampler.next(logits, position: tokens.count)
         guard !options.stopTokens.contains(token) else {
             finish = .stop
             return nil

@@ -3,11 +3,11 @@ import MartletTensors
 import Synchronization
 
 /// A thread of its own for long computations, so that they do not hold the threads that a server's tasks share.
-final class ComputeThread: TaskExecutor {
+package final class ComputeThread: TaskExecutor {
     private let queue: Queue
     private let thread: SystemThread?
 
-    init() {
+    package init() {
         let queue = Queue()
         self.queue = queue
         thread = SystemThread { queue.work() }
@@ -23,7 +23,7 @@ final class ComputeThread: TaskExecutor {
         thread?.detach()
     }
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let executor = unsafe asUnownedTaskExecutor()
         guard thread != nil else { return unsafe job.runSynchronously(on: executor) }

@@ -30,7 +30,7 @@ public final class LanguageModel: Sendable {
     package let decoder: Decoder
     /// The chat template, or what is wrong with it; only conversations ask.
     package let chat: Result<ChatFormat, GenerationError>
-    private let thread = ComputeThread()
+    package let thread = ComputeThread()
 
     private init(file: ModelFile, decoder: Decoder, tokenizer: Tokenizer, device: Device) throws {
         architecture = file.architecture

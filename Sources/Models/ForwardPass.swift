@@ -44,11 +44,21 @@ package enum ForwardPass {
         on device: Device
     ) throws -> Results {
         try check(file.architecture, inputs)
+        return try run(
+            file.model(on: device), file.architecture, inputs, recording: recording, layers: layers, on: device)
+    }
+
+    /// The same of a model that is loaded.
+    package static func run(
+        _ model: Model, _ architecture: Architecture, _ inputs: [Input], recording: Uncached.Recording,
+        layers: Layers, on device: Device
+    ) throws -> Results {
+        try check(architecture, inputs)
         var rows = Rows()
         for input in inputs { rows.append(input.tokens, segments: input.segments, globals: input.globals) }
         var record = Record(layers: layers)
         var state = Uncached(recording: recording)
-        switch try file.model(on: device) {
+        switch model {
         case .decoder(let decoder):
             let hidden = decoder.hidden(rows, &state, on: device) { record.add("hidden", layer: $0, $1, rows) }
             record.add("logits", decoder.logits(hidden), rows)
@@ -63,12 +73,12 @@ package enum ForwardPass {
             let source = model.encode(rows, &state, on: device) { record.add("encoder_hidden", layer: $0, $1, rows) }
             var targets = Rows()
             for input in inputs { targets.append(input.decoderTokens ?? []) }
-            if !file.architecture.writes { targets = model.rereading(rows) }
+            if !architecture.writes { targets = model.rereading(rows) }
             var decoderState = Uncached(recording: recording)
             let hidden = model.hidden(targets, source: source, &decoderState, on: device) {
                 record.add("hidden", layer: $0, $1, targets)
             }
-            for (name, tensors) in model.head(hidden, file.architecture.writes ? targets : rows) {
+            for (name, tensors) in model.head(hidden, architecture.writes ? targets : rows) {
                 record.add(name, tensors)
             }
             record.add("hidden", hidden, targets)

@@ -40,10 +40,15 @@ public struct Answerer: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        try self.init(file, TextEncoder(file, tokenizer, on: device))
+    }
+
+    /// The same of a model that is loaded.
+    package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .answers = file.architecture.head else {
             throw TaskError("\(file.path): this model has no head that finds answers (…ForQuestionAnswering)")
         }
-        model = try TextEncoder(file, tokenizer, on: device)
+        self.model = model
     }
 
     /// The best answers to each question in its text.

@@ -28,10 +28,15 @@ public struct Classifier: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        try self.init(file, TextEncoder(file, tokenizer, on: device))
+    }
+
+    /// The same of a model that is loaded.
+    package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .sequence(_, let count, _) = file.architecture.head else {
             throw TaskError("\(file.path): this model has no head that classifies texts (…ForSequenceClassification)")
         }
-        model = try TextEncoder(file, tokenizer, on: device)
+        self.model = model
         labels = model.labels(count)
         kind =
             switch model.config["problem_type"]?.stringValue {

@@ -26,7 +26,12 @@ public struct Embedder: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model that writes with two stacks or has modules that are not known.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
-        model = try TextEncoder(file, tokenizer, on: device)
+        try self.init(file, TextEncoder(file, tokenizer, on: device))
+    }
+
+    /// The same of a model that is loaded.
+    package init(_ file: ModelFile, _ model: TextEncoder) throws {
+        self.model = model
         modules = try SentenceModules(file)
     }
 
@@ -56,6 +61,12 @@ public struct Embedder: Sendable {
             vectors.append(vector)
         }
         return vectors
+    }
+
+    /// The tokens that ``embed(_:prompt:)`` reads, with the prompt that the model's files choose.
+    package func tokenCount(_ texts: [String]) throws -> Int {
+        let prefix = try text(of: .standard)
+        return try texts.reduce(0) { $0 + (try model.encoding(read(prefix + $1), limit: modules.limit).count) }
     }
 
     private func read(_ text: String) -> String { modules.lowercases ? text.lowercased() : text }

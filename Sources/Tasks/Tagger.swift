@@ -38,10 +38,15 @@ public struct Tagger: Sendable {
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        try self.init(file, TextEncoder(file, tokenizer, on: device))
+    }
+
+    /// The same of a model that is loaded.
+    package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .rows(_, let count) = file.architecture.head, count > 1 else {
             throw TaskError("\(file.path): this model has no head that tags tokens (…ForTokenClassification)")
         }
-        model = try TextEncoder(file, tokenizer, on: device)
+        self.model = model
         labels = model.labels(count)
     }
 

@@ -27,14 +27,18 @@ public struct TextEncoder: Sendable {
 
     /// - Throws: ``TaskError`` for a model that writes with two stacks, and what loading throws.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        try self.init(file, file.model(on: device), tokenizer, on: device)
+    }
+
+    /// The same of a model that is loaded.
+    package init(_ file: ModelFile, _ model: Model, _ tokenizer: Tokenizer, on device: Device) throws {
         architecture = file.architecture
         if case .encoderDecoder = architecture.body, architecture.writes {
             throw TaskError(
                 "\(file.path): this task needs a model that reads, such as BERT; \(file.modelType) writes here")
         }
-        model = try file.model(on: device)
         config = try file.config()
-        (self.tokenizer, self.device) = (tokenizer, device)
+        (self.model, self.tokenizer, self.device) = (model, tokenizer, device)
     }
 
     /// The longest input in tokens, special ones included; nil when nothing limits it.

@@ -35,6 +35,14 @@ public struct Writer: Sendable {
         guard file.architecture.writes, case .encoderDecoder(let model) = try file.model(on: device) else {
             throw TaskError("\(file.path): this task needs an encoder-decoder, such as T5; this is \(file.modelType)")
         }
+        try self.init(file, model, vocabulary, task: task, languages, on: device)
+    }
+
+    /// The same of a model that is loaded.
+    package init(
+        _ file: ModelFile, _ model: EncoderDecoder, _ vocabulary: any WriterVocabulary, task: Task?,
+        _ languages: Languages, on device: Device
+    ) throws {
         (self.model, self.vocabulary, self.device) = (model, vocabulary, device)
         if file.modelType.utf8.elementsEqual("ctranslate2".utf8) {
             settings = try WriterSettings(ctranslate2: vocabulary, path: file.path)

@@ -47,11 +47,11 @@ struct AddedVocabulary: Sendable {
         return ids
     }
 
-    func parts(of text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {
+    func parts(of text: Span<UInt8>, where takes: (AddedToken, Range<Int>) -> Bool) -> [TokenFinder.Part] {
         inText.parts(of: text, where: takes)
     }
 
-    func parts(ofNormalized text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [TokenFinder.Part] {
+    func parts(ofNormalized text: Span<UInt8>, where takes: (AddedToken, Range<Int>) -> Bool) -> [TokenFinder.Part] {
         inNormalizedText.parts(of: text, where: takes)
     }
 }

@@ -90,8 +90,8 @@ struct TokenFinder: Sendable {
 
     /// Cuts `text` into tokens and what lies between, as the reference's added vocabulary does.
     ///
-    /// - Parameter takes: Whether a token is looked for.
-    func parts(of text: Span<UInt8>, where takes: (AddedToken) -> Bool) -> [Part] {
+    /// - Parameter takes: Whether a token counts where it is spelled.
+    func parts(of text: Span<UInt8>, where takes: (AddedToken, Range<Int>) -> Bool) -> [Part] {
         var parts: [Part] = []
         var textStart = 0
         var index = 0
@@ -103,7 +103,7 @@ struct TokenFinder: Sendable {
             var (start, end) = (index, matchEnd)
             // A refused match is passed over whole, as an automaton that reports it does.
             index = matchEnd
-            guard takes(token), !token.isSingleWord || standsAlone(text, start, end) else { continue }
+            guard takes(token, start..<end), !token.isSingleWord || standsAlone(text, start, end) else { continue }
             if token.stripsLeft { start = max(startOfBlanks(text, before: start), textStart) }
             if token.stripsRight { end = endOfBlanks(text, from: end) }
             // Blanks that the token before has taken may hide the start of this one.

@@ -26,6 +26,7 @@ extension Tokenizer {
     ) throws(TokenizerError) -> Encoding {
         var source: SubwordSampling? = sampling
         defer { if let source { sampling = source } }
-        return try encoding(of: text, pair, addSpecialTokens, parseSpecialTokens, truncation, &source)
+        return try encoding(
+            of: text, pair, addSpecialTokens, parseSpecialTokens ? .all : .none, truncation, &source)
     }
 }

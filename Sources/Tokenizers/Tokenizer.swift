@@ -113,11 +113,17 @@ public struct Tokenizer: Sendable {
     package func encode(
         _ text: Span<UInt8>, addSpecialTokens: Bool, parseSpecialTokens: Bool, into ids: inout [Int32]
     ) throws(TokenizerError) {
+        try encode(
+            text, addSpecialTokens: addSpecialTokens, parsing: parseSpecialTokens ? .all : .none, into: &ids)
+    }
+
+    func encode(
+        _ text: Span<UInt8>, addSpecialTokens: Bool, parsing: SpecialTokenParsing, into ids: inout [Int32]
+    ) throws(TokenizerError) {
         guard let frame else {
             let text = unsafe text.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
-            ids += try encoding(
-                of: text, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens
-            ).ids
+            var sampling: SubwordSampling?
+            ids += try encoding(of: text, nil, addSpecialTokens, parsing, nil, &sampling).ids
             return
         }
         var workspace = workspaces.take()
@@ -125,9 +131,9 @@ public struct Tokenizer: Sendable {
         workspace.output.removeAll()
         if addSpecialTokens { workspace.output.ids += frame.before }
         if let direct, text.count <= Int(Int32.max) {
-            try encodeDirectly(text, direct, parseSpecialTokens, &workspace)
+            try encodeDirectly(text, direct, parsing, &workspace)
         } else {
-            try forEachSegment(of: text, parseSpecialTokens: parseSpecialTokens, tracksOrigins: false) {
+            try forEachSegment(of: text, parsing, tracksOrigins: false) {
                 segment throws(TokenizerError) in
                 switch segment {
                 case .token(let token, _): workspace.output.ids.append(token.id)
@@ -143,11 +149,11 @@ public struct Tokenizer: Sendable {
 
     /// Cuts the text by the one pattern that there is, without a copy of it.
     private func encodeDirectly(
-        _ text: Span<UInt8>, _ direct: DirectPattern, _ parseSpecialTokens: Bool, _ workspace: inout Workspace
+        _ text: Span<UInt8>, _ direct: DirectPattern, _ parsing: SpecialTokenParsing, _ workspace: inout Workspace
     ) throws(TokenizerError) {
-        func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
         let parts =
-            added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+            added.hasTokensInText
+            ? added.parts(of: text, where: parsing.takes) : text.isEmpty ? [] : [.text(0..<text.count)]
         for part in parts {
             guard case .text(let range) = part else {
                 if case .token(let token, _) = part { workspace.output.ids.append(token.id) }
@@ -159,7 +165,10 @@ public struct Tokenizer: Sendable {
                 continue
             }
             // Without a normalizer the normalized text is the text.
-            for inner in added.parts(ofNormalized: stretch, where: takes) {
+            let start = range.lowerBound
+            for inner in added.parts(
+                ofNormalized: stretch, where: { parsing.takes($0, start + $1.lowerBound..<start + $1.upperBound) })
+            {
                 switch inner {
                 case .token(let token, _): workspace.output.ids.append(token.id)
                 case .text(let range): try direct.pattern.encodeWords(stretch.extracting(range), model, &workspace)
@@ -179,17 +188,18 @@ public struct Tokenizer: Sendable {
         truncation: Truncation? = nil
     ) throws(TokenizerError) -> Encoding {
         var sampling: SubwordSampling?
-        return try encoding(of: text, pair, addSpecialTokens, parseSpecialTokens, truncation, &sampling)
+        return try encoding(
+            of: text, pair, addSpecialTokens, parseSpecialTokens ? .all : .none, truncation, &sampling)
     }
 
     func encoding(
-        of text: String, _ pair: String?, _ addSpecialTokens: Bool, _ parseSpecialTokens: Bool,
+        of text: String, _ pair: String?, _ addSpecialTokens: Bool, _ parsing: SpecialTokenParsing,
         _ truncation: Truncation?, _ sampling: inout SubwordSampling?
     ) throws(TokenizerError) -> Encoding {
         var shown = ShownTokens()
-        var encodings = [try sequenceEncoding(of: text, index: 0, parseSpecialTokens, &sampling, &shown)]
+        var encodings = [try sequenceEncoding(of: text, index: 0, parsing, &sampling, &shown)]
         if let pair {
-            encodings.append(try sequenceEncoding(of: pair, index: 1, parseSpecialTokens, &sampling, &shown))
+            encodings.append(try sequenceEncoding(of: pair, index: 1, parsing, &sampling, &shown))
         }
         if let truncation {
             let reserved = addSpecialTokens ? postProcessor.addedTokens(isPair: pair != nil) : 0
@@ -203,7 +213,7 @@ public struct Tokenizer: Sendable {
     }
 
     private func sequenceEncoding(
-        of text: String, index: Int32, _ parseSpecialTokens: Bool, _ sampling: inout SubwordSampling?,
+        of text: String, index: Int32, _ parsing: SpecialTokenParsing, _ sampling: inout SubwordSampling?,
         _ shown: inout ShownTokens
     ) throws(TokenizerError) -> Encoding {
         var workspace = workspaces.take()
@@ -216,7 +226,7 @@ public struct Tokenizer: Sendable {
         var encoding = Encoding()
         var word: Int32 = 0
         let source = text.utf8Span.span
-        try forEachSegment(of: source, parseSpecialTokens: parseSpecialTokens, tracksOrigins: true) {
+        try forEachSegment(of: source, parsing, tracksOrigins: true) {
             segment throws(TokenizerError) in
             switch segment {
             case .token(let token, let origin):
@@ -244,27 +254,35 @@ public struct Tokenizer: Sendable {
     }
 
     private func forEachSegment(
-        of text: Span<UInt8>, parseSpecialTokens: Bool, tracksOrigins: Bool,
+        of text: Span<UInt8>, _ parsing: SpecialTokenParsing, tracksOrigins: Bool,
         _ body: (Segment) throws(TokenizerError) -> Void
     ) throws(TokenizerError) {
         guard text.count <= Int(Int32.max) else { throw .textTooLong(bytes: text.count) }
-        func takes(_ token: AddedToken) -> Bool { parseSpecialTokens || !token.isSpecial }
         let parts =
-            added.hasTokensInText ? added.parts(of: text, where: takes) : text.isEmpty ? [] : [.text(0..<text.count)]
+            added.hasTokensInText
+            ? added.parts(of: text, where: parsing.takes) : text.isEmpty ? [] : [.text(0..<text.count)]
         for part in parts {
             switch part {
             case .token(let token, let range):
                 try body(.token(token, SourceRange(start: Int32(range.lowerBound), end: Int32(range.upperBound))))
             case .text(let range):
                 var staged = StagedText(
-                    text, range: range, tracksOrigins: tracksOrigins)
+                    text, range: range, tracksOrigins: tracksOrigins || parsing.needsOrigins)
                 normalizer?.normalize(&staged)
                 guard added.hasTokensInNormalizedText else {
                     preTokenizer?.preTokenize(&staged)
                     try body(.text(staged))
                     continue
                 }
-                for inner in added.parts(ofNormalized: staged.bytes.span, where: takes) {
+                // Added tokens that are looked for in normalized text are judged by where that came from.
+                for inner in added.parts(
+                    ofNormalized: staged.bytes.span,
+                    where: { token, range in
+                        guard case .outside = parsing else { return parsing.takes(token, range) }
+                        let origin = staged.origin(of: range)
+                        return parsing.takes(token, Int(origin.start)..<max(Int(origin.start), Int(origin.end)))
+                    })
+                {
                     switch inner {
                     case .token(let token, let range): try body(.token(token, staged.origin(of: range)))
                     case .text(let range):

@@ -14,7 +14,7 @@ struct MartletCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
         version: Version.text,
         subcommands: [
-            GenerateCommand.self, ChatCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
+            GenerateCommand.self, ChatCommand.self, ServeCommand.self, ExplainCommand.self, VerifyCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             TokenizerCommand.self,
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
             ClassifyCommand.self, RerankCommand.self,

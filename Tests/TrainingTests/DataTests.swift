@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletLayers
 import MartletPlatform
 import MartletTensors

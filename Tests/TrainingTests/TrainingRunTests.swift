@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletPlatform

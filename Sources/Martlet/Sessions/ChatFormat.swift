@@ -1,6 +1,6 @@
 import MartletFormats
 import MartletGeneration
-import MartletJSON
+package import MartletJSON
 package import MartletModels
 import MartletPlatform
 package import MartletTemplates
@@ -16,12 +16,9 @@ package struct ChatFormat: Sendable {
     ///
     /// - Throws: ``GenerationError`` when the model has none, or one that does not compile; what reading throws.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer) throws {
-        let source: String?
-        switch file.container {
-        case .gguf: (source, variables) = ChatFormat.template(of: tokenizer)
-        case .directory(let path): (source, variables) = try ChatFormat.template(inDirectory: path)
-        }
-        guard let source else {
+        let found = try ChatFormat.source(of: file, tokenizer)
+        variables = found.variables
+        guard let source = found.template else {
             throw GenerationError(
                 "\(file.path): the model has no chat template, so it was not made for conversations; use generate")
         }
@@ -40,16 +37,32 @@ package struct ChatFormat: Sendable {
         Result { try ChatFormat(file, tokenizer) }.mapError(GenerationError.init(wrapping:))
     }
 
-    private static func template(of tokenizer: Tokenizer) -> (String?, JSONObject) {
+    /// What a model's files say: its template, the one that it has for conversations with tools besides, and the names that
+    /// templates may read.
+    package struct Source: Sendable {
+        package var template: String?
+        package var toolTemplate: String?
+        package var variables = JSONObject()
+    }
+
+    /// Reads the templates of a model as they are, if it has any.
+    package static func source(of file: ModelFile, _ tokenizer: Tokenizer) throws -> Source {
+        switch file.container {
+        case .gguf: template(of: tokenizer)
+        case .directory(let path): try template(inDirectory: path)
+        }
+    }
+
+    private static func template(of tokenizer: Tokenizer) -> Source {
         var variables = JSONObject()
         let special = tokenizer.specialTokens
         for (name, id) in [("bos_token", special.beginning), ("eos_token", special.ends.first)] {
             variables[name] = id.flatMap { tokenizer.token($0) }.map { .string($0) }
         }
-        return (tokenizer.chatTemplate, variables)
+        return Source(template: tokenizer.chatTemplate, variables: variables)
     }
 
-    private static func template(inDirectory path: String) throws -> (String?, JSONObject) {
+    private static func template(inDirectory path: String) throws -> Source {
         let file = path + "/tokenizer_config.json"
         let config = fileExists(file) ? try JSON(contentsOf: file).objectValue ?? JSONObject() : JSONObject()
         var variables = JSONObject()
@@ -68,11 +81,17 @@ package struct ChatFormat: Sendable {
         }
         let own = path + "/chat_template.jinja"
         if fileExists(own) {
-            return (String(decoding: try Storage(mapping: own).contents, as: UTF8.self), variables)
+            return Source(
+                template: String(decoding: try Storage(mapping: own).contents, as: UTF8.self), variables: variables)
         }
         // One template, or several of which one is for conversations without tools.
-        let named = config["chat_template"]?.arrayValue?.first { $0["name"]?.stringValue == "default" }
-        return (config["chat_template"]?.stringValue ?? named?["template"]?.stringValue, variables)
+        func named(_ name: String) -> String? {
+            let all = config["chat_template"]?.arrayValue
+            return all?.first { $0["name"]?.stringValue == name }?["template"]?.stringValue
+        }
+        return Source(
+            template: config["chat_template"]?.stringValue ?? named("default"), toolTemplate: named("tool_use"),
+            variables: variables)
     }
 
     /// The text of a transcript, up to where the model's answer begins.

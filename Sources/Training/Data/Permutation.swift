@@ -1,3 +1,5 @@
+import MartletFormats
+
 /// A seeded order of 0 ..< count that is never written down: a Feistel network over the next even power of two, walked until it lands
 /// inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
 ///

@@ -1,4 +1,4 @@
-import MartletFormats
+package import MartletFormats
 import MartletPlatform
 package import MartletTensors
 package import MartletTokenizers

@@ -18,6 +18,9 @@ enum Output {
     /// Files and requests are quoted there, so that what would steer a terminal is spelled out.
     static func note(_ text: String) { write(Array((visible(text, keeping: ["\n", "\t"]) + "\n").utf8), to: 2) }
 
+    /// A line of a log that machines read, on standard error: JSON, in which nothing can steer a terminal but U+007F and above.
+    static func logLine(_ json: [UInt8]) { write(json + [UInt8(ascii: "\n")], to: 2) }
+
     /// A text with its control and formatting characters spelled out, for a terminal that shows what somebody else wrote.
     static func visible(_ text: String, keeping kept: Set<Unicode.Scalar> = []) -> String {
         let hidden: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]

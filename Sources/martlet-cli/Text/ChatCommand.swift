@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletAPI
 import MartletGeneration
 import MartletJSON
 import MartletPlatform
@@ -7,11 +8,13 @@ import MartletPlatform
 /// `martlet chat`: a conversation with the model's own chat template.
 struct ChatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "chat", abstract: "Talk with a model, line by line.",
+        commandName: "chat", abstract: "Talk with a model.",
         discussion: """
             Example: martlet chat -m path/to/model --system "Answer in one sentence."
 
-            Every line of standard input is a message; the answers go to standard output. The end of the input (Ctrl-D) ends the conversation.
+            At a terminal arrow keys edit and bring back earlier lines, a line that ends in \\ goes on in the next,
+            Ctrl-C stops an answer, Ctrl-D ends; /help lists the commands. From a file or pipe every line is a
+            message, and the answers go to standard output.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -36,13 +39,13 @@ struct ChatCommand: AsyncParsableCommand {
         let loaded = try await LanguageModel.load(path: model.path(), threads: model.threads)
         _ = try loaded.chat.get()
         let session = loaded.session(instructions: system)
-        let isTerminal = isatty(0) == 1
-        while true {
-            if isTerminal { Output.prompt("> ") }
-            guard let line = readLine() else { break }
+        if isatty(0) == 1 && isatty(1) == 1 && !json {
+            let name = model.model ?? "the model that ships"
+            return try await ChatTalk(name: name, options: sampling.options).run(session)
+        }
+        while let line = readLine() {
             if !line.utf8.isEmpty { try await answer(line, session) }
         }
-        if isTerminal { Output.note("") }
     }
 
     /// Writes the answer as it comes.

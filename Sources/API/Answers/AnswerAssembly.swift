@@ -1,0 +1,111 @@
+import Martlet
+import MartletGeneration
+import MartletJSON
+import MartletTokenizers
+
+/// What one step adds to one choice: parts of the answer, and the tokens that they consist of.
+struct AnswerDelta: Sendable {
+    var parts: [AnswerPart] = []
+    /// The tokens whose text went out with this, for log-probabilities.
+    var tokens: [ChosenToken] = []
+}
+
+/// One choice of an answer, from tokens to parts: whole characters, ended by stop texts, thinking and calls told apart.
+struct AnswerAssembly {
+    /// What of an answer's structure is looked for.
+    struct Structure: Sendable {
+        var tools: ToolFormat?
+        var thinks = false
+        /// Whether the prompt ends within the part for thinking.
+        var isThinking = false
+        /// Whether the answer ends with its first call.
+        var endsAfterCall = false
+        /// What the prompt has written of the answer already: the beginning of a call that was asked for.
+        var written = ""
+    }
+
+    private let tokenizer: Tokenizer
+    private var stream: TextStream
+    private var stops: StopTexts
+    private var splitter: ThinkingSplitter?
+    private var parser: CallParser?
+    /// The mark of a call where it is a special token, which is not part of the text.
+    private let callMark: Int32?
+    private let endsAfterCall: Bool
+    private var pending: [ChosenToken] = []
+    private(set) var generatedTokens = 0
+    private(set) var finish: String?
+    /// All that was written, as far as it is certain.
+    private(set) var text = ""
+
+    init(_ tokenizer: Tokenizer, stopTexts: [String], _ structure: Structure) {
+        self.tokenizer = tokenizer
+        stream = TextStream(tokenizer)
+        stops = StopTexts(stopTexts)
+        splitter = structure.thinks ? ThinkingSplitter(isThinking: structure.isThinking) : nil
+        parser = structure.tools.map { CallParser($0) }
+        endsAfterCall = structure.endsAfterCall
+        let mark = structure.tools == .llama ? "<|python_tag|>" : structure.tools?.opening
+        callMark = mark.flatMap { tokenizer.id(ofToken: $0) }.flatMap { tokenizer.isSpecial($0) ? $0 : nil }
+        if !structure.written.isEmpty { beginning = parser?.append(structure.written) ?? [] }
+    }
+
+    /// What stands before the first token: the beginning of a call that was asked for.
+    private(set) var beginning: [AnswerPart] = []
+
+    /// Adds a token; its text may go out with a later one.
+    mutating func append(_ token: ChosenToken) throws -> AnswerDelta {
+        generatedTokens += 1
+        pending.append(token)
+        var piece = try stream.append(token.id)
+        if token.id == callMark { piece += tokenizer.token(token.id) ?? "" }
+        let new = stops.append(piece)
+        text += new
+        var delta = AnswerDelta(parts: parts(new))
+        let isCalled = endsAfterCall && (parser?.completed ?? 0) > 0
+        if stops.found || isCalled {
+            delta.parts += rest()
+            end("stop")
+        }
+        if !new.isEmpty || finish != nil {
+            delta.tokens = pending
+            pending = []
+        }
+        return delta
+    }
+
+    /// The end of the answer.
+    mutating func finish(_ reason: FinishReason) -> AnswerDelta {
+        guard finish == nil else { return AnswerDelta() }
+        let last = stops.append(stream.finish()) + stops.finish()
+        text += last
+        var delta = AnswerDelta(parts: parts(last), tokens: pending)
+        delta.parts += rest()
+        end(reason == .length ? "length" : "stop")
+        return delta
+    }
+
+    /// `tool_calls` just when a call is complete and the answer ended by itself.
+    private mutating func end(_ reason: String) {
+        finish = reason == "stop" && (parser?.completed ?? 0) > 0 ? "tool_calls" : reason
+    }
+
+    private mutating func parts(_ text: String) -> [AnswerPart] {
+        guard !text.isEmpty else { return [] }
+        return called(splitter?.append(text) ?? [.text(text)])
+    }
+
+    private mutating func rest() -> [AnswerPart] {
+        called(splitter?.finish() ?? []) + (parser?.finish() ?? [])
+    }
+
+    /// Calls are looked for in the answer, not in what was thought.
+    private mutating func called(_ parts: [AnswerPart]) -> [AnswerPart] {
+        guard parser != nil else { return parts }
+        var result: [AnswerPart] = []
+        for part in parts {
+            if case .text(let text) = part { result += parser?.append(text) ?? [] } else { result.append(part) }
+        }
+        return CallParser.joined(result)
+    }
+}

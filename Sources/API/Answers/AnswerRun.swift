@@ -1,0 +1,146 @@
+import MartletGeneration
+import MartletTokenizers
+
+/// The answers to one request as they are written: what the routes stream or collect.
+actor AnswerRun {
+    /// What happened since the last look.
+    enum Update: Sendable {
+        case delta(choice: Int, AnswerDelta)
+        case finished(choice: Int, String)
+        case ping
+    }
+
+    private let generation: Generation
+    private var assemblies: [AnswerAssembly]
+    private var open: Set<Int>
+    private var clock: RequestClock
+    private let limits: ServiceLimits
+    private let metrics: ServiceMetrics
+    let promptTokens: Int
+    private(set) var cachedTokens = 0
+
+    init(
+        _ model: ServedModel, _ tokenizer: Tokenizer, _ engine: any TextEngine, prompt: [Int32],
+        _ fields: GenerationFields, _ structure: AnswerAssembly.Structure, _ job: Job
+    ) {
+        let room = model.context.map { max(0, $0 - prompt.count) } ?? 4_096
+        let requests = (0..<fields.choices).map { choice in
+            var request = TokenRequest(
+                prompt: prompt, maximumTokens: min(fields.maximumTokens ?? room, room),
+                sampling: fields.sampling(ofChoice: choice),
+                stopTokens: fields.ignoresEnd ? [] : model.endOfTextTokens)
+            (request.adjustment, request.alternatives) = (fields.adjustment, fields.alternatives)
+            return request
+        }
+        (limits, metrics, promptTokens) = (job.limits, job.metrics, prompt.count)
+        assemblies = requests.map { _ in
+            AnswerAssembly(tokenizer, stopTexts: fields.stopTexts, structure)
+        }
+        open = Set(requests.indices)
+        clock = RequestClock(choices: fields.choices, since: job.arrival)
+        generation = Generation(requests, on: engine, cancellation: job.request.cancellation, limits: job.limits)
+    }
+
+    /// The calls that the prompt began, of choice `choice`.
+    func beginning(ofChoice choice: Int) -> [AnswerPart] { assemblies[choice].beginning }
+
+    var generatedTokens: Int { assemblies.reduce(0) { $0 + $1.generatedTokens } }
+
+    /// What came since the last call, at least one update; empty when all choices have ended.
+    ///
+    /// - Throws: what a generation failed with; nothing runs on then.
+    func next() async throws -> [Update] {
+        while !open.isEmpty {
+            var updates: [Update] = []
+            for event in await generation.next() {
+                do {
+                    try take(event, &updates)
+                } catch {
+                    end()
+                    throw error
+                }
+            }
+            if open.isEmpty { end() }
+            if !updates.isEmpty { return updates }
+        }
+        return []
+    }
+
+    private func take(_ event: Generation.Event, _ updates: inout [Update]) throws {
+        switch event {
+        case .began(let choice, let cached):
+            cachedTokens = max(cachedTokens, cached)
+            clock.began(choice, metrics)
+        case .token(let choice, let token):
+            guard open.contains(choice) else { return }
+            clock.token(choice, metrics)
+            let delta = try assemblies[choice].append(token)
+            if !delta.parts.isEmpty { updates.append(.delta(choice: choice, delta)) }
+            if assemblies[choice].finish != nil {
+                generation.stop(choice: choice)
+                close(choice, &updates)
+            }
+        case .finished(let choice, let reason):
+            guard open.contains(choice) else { return }
+            let delta = assemblies[choice].finish(reason)
+            if !delta.parts.isEmpty || !delta.tokens.isEmpty { updates.append(.delta(choice: choice, delta)) }
+            close(choice, &updates)
+        case .failed(let choice, let error):
+            if let choice, !open.contains(choice) { return }
+            throw error
+        case .ping: updates.append(.ping)
+        case .deadline: throw APIError.timedOut(seconds: limits.requestSeconds)
+        }
+    }
+
+    private func close(_ choice: Int, _ updates: inout [Update]) {
+        open.remove(choice)
+        let reason = assemblies[choice].finish ?? "stop"
+        metrics.finished(reason)
+        updates.append(.finished(choice: choice, reason))
+    }
+
+    /// Ends what still runs, and counts what was done.
+    private func end() {
+        open = []
+        generation.end()
+        metrics.tokens(prompt: promptTokens, cached: cachedTokens, generated: generatedTokens)
+        clock.ended(metrics)
+    }
+
+    /// Ends early: nobody reads any more.
+    func abandon() {
+        guard !open.isEmpty else { return }
+        end()
+    }
+}
+
+/// When the parts of a request happened, for the histograms.
+struct RequestClock {
+    private let arrival: ContinuousClock.Instant
+    private var last: [ContinuousClock.Instant?]
+    private var began: [ContinuousClock.Instant?]
+
+    init(choices: Int, since arrival: ContinuousClock.Instant) {
+        self.arrival = arrival
+        (last, began) = (Array(repeating: nil, count: choices), Array(repeating: nil, count: choices))
+    }
+
+    mutating func began(_ choice: Int, _ metrics: ServiceMetrics) {
+        began[choice] = .now
+        metrics.observe(.queue, ContinuousClock.now - arrival)
+    }
+
+    mutating func token(_ choice: Int, _ metrics: ServiceMetrics) {
+        let now = ContinuousClock.now
+        if let last = last[choice] {
+            metrics.observe(.betweenTokens, now - last)
+        } else {
+            metrics.observe(.firstToken, now - arrival)
+            if let began = began[choice] { metrics.observe(.prefill, now - began) }
+        }
+        last[choice] = now
+    }
+
+    func ended(_ metrics: ServiceMetrics) { metrics.observe(.whole, ContinuousClock.now - arrival) }
+}

@@ -1,0 +1,71 @@
+import MartletGeneration
+import MartletJSON
+import MartletTokenizers
+
+/// The choices of one request while they are written: submits them to the engine and reads what comes, in order.
+///
+/// One reader. Ends with an error, or when every choice has ended.
+final class Generation: Sendable {
+    /// What a reader sees.
+    enum Event: Sendable {
+        case began(choice: Int, cachedTokens: Int)
+        case token(choice: Int, ChosenToken)
+        case finished(choice: Int, FinishReason)
+        case failed(choice: Int?, any Error)
+        /// Nothing happened for a while: the connection is kept alive.
+        case ping
+        case deadline
+    }
+
+    private let mailbox = Mailbox<Event>()
+    private let stops: [@Sendable () -> Void]
+    private let timer: Task<Void, Never>
+
+    /// - Parameters:
+    ///   - requests: One for each choice.
+    ///   - cancellation: Ends all of them when the client has gone.
+    init(
+        _ requests: [TokenRequest], on engine: any TextEngine, cancellation: Cancellation, limits: ServiceLimits
+    ) {
+        let mailbox = mailbox
+        stops = requests.enumerated().map { choice, request in
+            engine.submit(request) { event in
+                switch event {
+                case .began(let cached): mailbox.post(.began(choice: choice, cachedTokens: cached))
+                case .token(let token): mailbox.post(.token(choice: choice, token))
+                case .finished(let reason): mailbox.post(.finished(choice: choice, reason))
+                case .failed(let error): mailbox.post(.failed(choice: choice, error))
+                }
+            }
+        }
+        timer = Task {
+            let end = ContinuousClock.now + .seconds(limits.requestSeconds)
+            while !Task.isCancelled {
+                let next = min(end, ContinuousClock.now + .seconds(limits.pingSeconds))
+                guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return }
+                mailbox.post(next == end ? .deadline : .ping)
+                if next == end { return }
+            }
+        }
+        let stops = stops
+        cancellation.onCancel { reason in
+            for stop in stops { stop() }
+            mailbox.post(.failed(choice: nil, reason))
+        }
+    }
+
+    /// What came since the last call, at least one event.
+    func next() async -> [Event] { await mailbox.next() }
+
+    /// Ends one choice early: a stop text was found.
+    func stop(choice: Int) { stops[choice]() }
+
+    /// Ends everything that still runs.
+    func end() {
+        timer.cancel()
+        for stop in stops { stop() }
+        mailbox.close()
+    }
+
+    deinit { end() }
+}

@@ -1,0 +1,109 @@
+import Martlet
+import MartletJSON
+import MartletTokenizers
+
+extension ServedModel {
+    /// What continues texts with this model.
+    ///
+    /// - Throws: ``APIError`` that says what the model does instead.
+    func text() throws(APIError) -> (model: LanguageModel, engine: any TextEngine) {
+        if case .text(let model, let engine) = work { return (model, engine) }
+        throw wrongTask("continue texts")
+    }
+
+    /// The error of a task that this model does not do.
+    func wrongTask(_ asked: String) -> APIError {
+        .invalid(
+            "The model \(name.quoted) does not \(asked); it can \(ModelRoutes.tasks(self).joined(separator: ", ")).",
+            "model", code: "model_not_suited")
+    }
+
+    func neededTokenizer() throws(APIError) -> Tokenizer {
+        guard let tokenizer else { throw wrongTask("have a tokenizer") }
+        return tokenizer
+    }
+
+    /// Refuses a prompt that leaves no room for an answer, or has no token.
+    func check(prompt: [Int32], _ parameter: String) throws(APIError) {
+        guard !prompt.isEmpty else { throw .invalid("The prompt has no tokens.", parameter) }
+        if let context, prompt.count >= context {
+            throw .contextExceeded(prompt: prompt.count, context: context, parameter)
+        }
+        if let wrong = prompt.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
+            throw .invalid(
+                "Token \(wrong) is not in the vocabulary of \(vocabularySize).", parameter, code: "invalid_value")
+        }
+    }
+}
+
+/// The token counts of an answer, as OpenAI writes them.
+enum Usage {
+    static func json(prompt: Int, cached: Int, generated: Int) -> JSON {
+        [
+            "prompt_tokens": .integer(prompt), "completion_tokens": .integer(generated),
+            "total_tokens": .integer(prompt + generated), "prompt_tokens_details": ["cached_tokens": .integer(cached)],
+        ]
+    }
+}
+
+/// Log-probabilities of tokens, as OpenAI writes them.
+enum Probabilities {
+    /// `logprobs` of chat choices: null where none were asked for.
+    static func chat(_ tokens: [ChosenToken], _ tokenizer: Tokenizer, isWanted: Bool) -> JSON {
+        guard isWanted else { return .null }
+        return [
+            "content": .array(
+                tokens.map { token in
+                    var entry = entry(token.id, token.logProbability, tokenizer)
+                    entry["top_logprobs"] = .array(
+                        token.alternatives.map { .object(self.entry($0.id, $0.logProbability, tokenizer)) })
+                    return .object(entry)
+                }),
+            "refusal": .null,
+        ]
+    }
+
+    private static func entry(_ id: Int32, _ logProbability: Float?, _ tokenizer: Tokenizer) -> JSONObject {
+        let bytes = tokenizer.bytes(ofToken: id) ?? []
+        var entry = JSONObject()
+        entry["token"] = .string(String(decoding: bytes, as: UTF8.self))
+        entry["logprob"] = number(logProbability)
+        entry["bytes"] = .array(bytes.map { .integer(Int($0)) })
+        return entry
+    }
+
+    /// OpenAI's clients take no infinity.
+    static func number(_ value: Float?) -> JSON { .number(max(-9_999, Double(value ?? -9_999))) }
+
+    /// `logprobs` of the older completions: parallel lists.
+    static func completion(_ tokens: [ChosenToken], _ tokenizer: Tokenizer, from offset: inout Int, isWanted: Bool)
+        -> JSON
+    {
+        guard isWanted else { return .null }
+        var (texts, values, best, offsets): ([JSON], [JSON], [JSON], [JSON]) = ([], [], [], [])
+        for token in tokens {
+            let text = String(decoding: tokenizer.bytes(ofToken: token.id) ?? [], as: UTF8.self)
+            texts.append(.string(text))
+            values.append(number(token.logProbability))
+            offsets.append(.integer(offset))
+            offset += text.unicodeScalars.count
+            var map = JSONObject()
+            for alternative in token.alternatives {
+                let text = String(decoding: tokenizer.bytes(ofToken: alternative.id) ?? [], as: UTF8.self)
+                if map[text] == nil { map[text] = number(alternative.logProbability) }
+            }
+            best.append(.object(map))
+        }
+        return [
+            "tokens": .array(texts), "token_logprobs": .array(values), "top_logprobs": .array(best),
+            "text_offset": .array(offsets),
+        ]
+    }
+}
+
+/// Server-sent events.
+enum ServerEvents {
+    static func data(_ json: JSON) -> [UInt8] { Array("data: ".utf8) + json.serialized() + Array("\n\n".utf8) }
+    static let done = Array("data: [DONE]\n\n".utf8)
+    static let ping = Array(": ping\n\n".utf8)
+}

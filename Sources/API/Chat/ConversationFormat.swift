@@ -1,0 +1,179 @@
+import Martlet
+package import MartletJSON
+import MartletModels
+import MartletTemplates
+package import MartletTokenizers
+
+/// How a model writes conversations: its chat template, the form of its tool calls, the marks around its thinking.
+package struct ConversationFormat: Sendable {
+    private let template: ChatTemplate
+    /// For conversations with tools, where the model has a template of its own for them.
+    private let toolTemplate: ChatTemplate?
+    private let variables: JSONObject
+    private let source: [UInt8]
+    let tools: ToolFormat
+    /// Whether the template says by itself which tools there are.
+    private let namesTools: Bool
+    /// Whether answers may begin with a part between `<think>` and `</think>`.
+    let thinks: Bool
+
+    /// - Returns: nil for a model without a template.
+    init?(_ file: ModelFile, _ tokenizer: Tokenizer) throws {
+        let found = try ChatFormat.source(of: file, tokenizer)
+        guard let source = found.template else { return nil }
+        template = try ChatTemplate(source)
+        toolTemplate = try found.toolTemplate.map { try ChatTemplate($0) }
+        variables = found.variables
+        self.source = Array((source + (found.toolTemplate ?? "")).utf8)
+        let read = found.toolTemplate ?? source
+        tools = ToolFormat(template: read)
+        namesTools = found.toolTemplate != nil || ConversationFormat.mentions("tools", in: source)
+        thinks = ConversationFormat.mentions("<think>", in: source)
+    }
+
+    static func mentions(_ word: String, in text: String) -> Bool {
+        CallParser.first(Array(word.utf8), in: Array(text.utf8)) != nil
+    }
+
+    /// The text of a conversation up to where the answer begins, and where in it special tokens must stay plain text.
+    ///
+    /// - Throws: ``APIError`` for messages that the template refuses.
+    func prompt(_ request: ChatRequest, _ tokenizer: Tokenizer) throws(APIError) -> GuardedText {
+        var messages = request.messages
+        let tools = request.toolChoice == .none ? [] : request.tools
+        if !tools.isEmpty && !namesTools { messages = self.tools.announcing(tools, in: messages) }
+        var variables = variables
+        for (key, value) in request.templateVariables.members { variables[key] = value }
+        let definitions = JSON.array(tools.map(\.definition))
+        let all: JSON = [.array(messages), definitions]
+        let tokenGuard = request.parsesSpecialTokens ? nil : TokenGuard(tokenizer, template: source, messages: all)
+        guard tokenGuard != nil || request.parsesSpecialTokens else {
+            throw .invalid("The messages hold all of the noncharacters U+FDD0 to U+FDEF; take some out.", "messages")
+        }
+        do {
+            let text = try (tools.isEmpty ? template : toolTemplate ?? template).render(
+                messages: tokenGuard?.marked(messages: messages) ?? .array(messages),
+                tools: tools.isEmpty || !namesTools ? nil : tokenGuard?.marked(definitions) ?? definitions,
+                variables: variables)
+            return tokenGuard?.unmarked(text) ?? GuardedText(text: text, plainRanges: [])
+        } catch {
+            throw .invalid("The model's chat template refuses the conversation: \(error)", "messages")
+        }
+    }
+}
+
+/// A text with stretches in which special tokens are not looked for.
+package struct GuardedText: Sendable, Equatable {
+    package var text: String
+    /// UTF-8 offsets, ascending.
+    package var plainRanges: [Range<Int>]
+
+    /// The tokens; what marks the structure is spelled by the template.
+    package func tokens(_ tokenizer: Tokenizer) throws(TokenizerError) -> [Int32] {
+        try tokenizer.encode(
+            text, addSpecialTokens: false, parsing: plainRanges.isEmpty ? .all : .outside(plainRanges))
+    }
+}
+
+/// Keeps what users write from being read as special tokens.
+///
+/// A template mixes its own special tokens with what stands in the messages. So before rendering, each spelling of a
+/// special token inside a message is marked behind its first scalar by a scalar that occurs nowhere else (a
+/// noncharacter, U+FDD0 to U+FDEF); afterwards the
+/// marks are taken out, and the scalars before them are no part of a special token.
+package struct TokenGuard {
+    /// Spellings by their first byte.
+    private struct Spellings {
+        private var byFirst: [[[UInt8]]] = Array(repeating: [], count: 256)
+
+        init(_ spellings: some Sequence<[UInt8]>) {
+            for spelling in spellings {
+                if let first = spelling.first { byFirst[Int(first)].append(spelling) }
+            }
+        }
+
+        func begin(_ text: ArraySlice<UInt8>) -> Bool {
+            text.first.map { byFirst[Int($0)].contains { text.starts(with: $0) } } ?? false
+        }
+    }
+
+    /// Tokens that mark structure.
+    private let special: Spellings
+    /// Those and the added tokens that the template spells, as `<tool_call>`.
+    private let structural: Spellings
+    private let mark: [UInt8]
+
+    /// - Returns: nil when a text holds all marks, which no honest text does.
+    package init?(_ tokenizer: Tokenizer, template: [UInt8], messages: JSON) {
+        let added = tokenizer.addedTokens.filter { !$0.content.isEmpty }
+        special = Spellings(added.filter(\.isSpecial).map(\.content))
+        structural = Spellings(
+            added.filter { token in
+                token.isSpecial
+                    || (!token.content.allSatisfy(CallParser.isBlank)
+                        && CallParser.first(token.content, in: template) != nil)
+            }.map(\.content))
+        let text = messages.serialized()
+        let marks = (0xFDD0...0xFDEF).compactMap { Unicode.Scalar($0) }.map { Array(String($0).utf8) }
+        guard let mark = marks.first(where: { CallParser.first($0, in: text) == nil }) else { return nil }
+        self.mark = mark
+    }
+
+    /// Messages with marks: in what an assistant said earlier only in tokens that mark structure, for templates cut its
+    /// thinking off.
+    package func marked(messages: [JSON]) -> JSON {
+        .array(
+            messages.map { message in
+                let isOwn = message["role"]?.stringValue == "assistant"
+                return marked(message, isOwn ? special : structural)
+            })
+    }
+
+    /// Every string of a value, with marks.
+    func marked(_ value: JSON) -> JSON { marked(value, structural) }
+
+    private func marked(_ value: JSON, _ spellings: Spellings) -> JSON {
+        switch value {
+        case .string(let text): return .string(marked(text, spellings))
+        case .array(let elements): return .array(elements.map { marked($0, spellings) })
+        case .object(let object):
+            var result = JSONObject()
+            for (key, value) in object.members { result[marked(key, spellings)] = marked(value, spellings) }
+            return .object(result)
+        default: return value
+        }
+    }
+
+    private func marked(_ text: String, _ spellings: Spellings) -> String {
+        let bytes = Array(text.utf8)
+        var result: [UInt8] = []
+        var start = 0
+        while start < bytes.count {
+            var end = start + 1
+            while end < bytes.count && bytes[end] & 0xC0 == 0x80 { end += 1 }
+            result += bytes[start..<end]
+            if spellings.begin(bytes[start...]) { result += mark }
+            start = end
+        }
+        return result.count == bytes.count ? text : String(decoding: result, as: UTF8.self)
+    }
+
+    /// A rendered text without its marks.
+    package func unmarked(_ text: String) -> GuardedText {
+        let bytes = Array(text.utf8)
+        guard CallParser.first(mark, in: bytes) != nil else { return GuardedText(text: text, plainRanges: []) }
+        var result: [UInt8] = []
+        var ranges: [Range<Int>] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] == mark[0], bytes[index...].starts(with: mark) {
+                ranges.append(max(0, result.count - 1)..<result.count)
+                index += mark.count
+            } else {
+                result.append(bytes[index])
+                index += 1
+            }
+        }
+        return GuardedText(text: String(decoding: result, as: UTF8.self), plainRanges: ranges)
+    }
+}

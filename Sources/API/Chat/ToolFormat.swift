@@ -1,0 +1,98 @@
+import MartletJSON
+
+/// How a model's template writes calls of functions.
+package enum ToolFormat: Sendable, Equatable {
+    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen; also what a model is told whose template
+    /// knows no tools.
+    case hermes
+    /// `{"name": …, "parameters": …}` as the whole answer, perhaps after `<|python_tag|>`: Llama 3.
+    case llama
+    /// `[TOOL_CALLS][{"name": …, "arguments": …}, …]`: Mistral.
+    case mistral
+
+    init(template: String) {
+        if ConversationFormat.mentions("[TOOL_CALLS]", in: template) {
+            self = .mistral
+        } else if !ConversationFormat.mentions("<tool_call>", in: template),
+            ["python_tag", "ipython"].contains(where: { ConversationFormat.mentions($0, in: template) })
+        {
+            self = .llama
+        } else {
+            self = .hermes
+        }
+    }
+
+    /// What begins a call; nil where a call is the whole answer.
+    var opening: String? {
+        switch self {
+        case .hermes: "<tool_call>"
+        case .llama: nil
+        case .mistral: "[TOOL_CALLS]"
+        }
+    }
+
+    /// The text of the answer up to the arguments of a call of `name`, for a call that is asked for.
+    func beginning(ofCall name: String) -> String {
+        let name = JSON.string(name).text()
+        return switch self {
+        case .hermes: "<tool_call>\n{\"name\": \(name), \"arguments\": "
+        case .llama: "{\"name\": \(name), \"parameters\": "
+        case .mistral: "[TOOL_CALLS][{\"name\": \(name), \"arguments\": "
+        }
+    }
+
+    /// What follows the arguments.
+    var callEnd: String {
+        switch self {
+        case .hermes: "}\n</tool_call>"
+        case .llama: "}"
+        case .mistral: "}]"
+        }
+    }
+
+    /// Messages whose system message says which tools there are, in Hermes' words, for a template that does not read
+    /// tools.
+    func announcing(_ tools: [ToolDefinition], in messages: [JSON]) -> [JSON] {
+        let list = tools.map { $0.definition.text() }.joined(separator: "\n")
+        let text = """
+            You may call functions to assist with the user query. Function signatures are within <tools></tools> tags:
+            <tools>
+            \(list)
+            </tools>
+            For each function call return a json object with function name and arguments within <tool_call></tool_call> tags:
+            <tool_call>
+            {"name": <function-name>, "arguments": <args-json-object>}
+            </tool_call>
+            """
+        var messages = messages.map(ToolFormat.spelled)
+        if messages.first?["role"]?.stringValue == "system", var first = messages.first?.objectValue {
+            first["content"] = .string((first["content"]?.stringValue ?? "") + "\n\n" + text)
+            messages[0] = .object(first)
+        } else {
+            messages.insert(["role": "system", "content": .string(text)], at: 0)
+        }
+        return messages
+    }
+
+    /// A message with its calls and results in words.
+    private static func spelled(_ message: JSON) -> JSON {
+        guard var object = message.objectValue else { return message }
+        if object["role"]?.stringValue == "tool" {
+            object["role"] = "user"
+            let content = object["content"]?.stringValue ?? ""
+            object["content"] = .string("<tool_response>\n\(content)\n</tool_response>")
+        }
+        guard let calls = object["tool_calls"]?.arrayValue else { return .object(object) }
+        let texts = calls.compactMap { call -> String? in
+            guard let function = call["function"] else { return nil }
+            let name = (function["name"] ?? "").text()
+            return
+                "<tool_call>\n{\"name\": \(name), \"arguments\": \((function["arguments"] ?? .null).text())}\n</tool_call>"
+        }
+        let content = object["content"]?.stringValue ?? ""
+        object["content"] = .string((content.isEmpty ? [] : [content] + texts).joined(separator: "\n"))
+        if content.isEmpty { object["content"] = .string(texts.joined(separator: "\n")) }
+        object["tool_calls"] = nil
+        return .object(object)
+    }
+}

@@ -1,0 +1,37 @@
+import MartletFormats
+import MartletModels
+import MartletPlatform
+import MartletTensors
+
+/// What an answer's bits depend on besides the request: the model's bytes and the arithmetic.
+///
+/// Threads, instruction sets, other requests and the cutting of prompts are no part of it: they change no bit.
+enum ModelFingerprint {
+    /// Raised when a release changes bits of results on purpose.
+    private static let arithmetic = "martlet-arithmetic-1"
+
+    /// `fp_` and 16 hexadecimal digits.
+    ///
+    /// - Throws: ``FileError`` for files that cannot be read.
+    static func of(_ file: ModelFile) throws -> String {
+        var fingerprint = Fingerprint()
+        fingerprint.add(arithmetic)
+        fingerprint.add(file.matrices.map { "\($0)" } ?? "as stored")
+        switch file.container {
+        case .gguf(let gguf): try fingerprint.add(file: gguf.path)
+        case .directory(let folder):
+            for name in files where fileExists(folder + "/" + name) {
+                fingerprint.add(name)
+                try fingerprint.add(file: folder + "/" + name)
+            }
+            for name in file.tensors.paths { try fingerprint.add(file: name) }
+        }
+        return "fp_" + String(fingerprint.description.prefix(16))
+    }
+
+    /// The files beside the weights that decide what is computed.
+    private static let files = [
+        "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json",
+        "modules.json",
+    ]
+}

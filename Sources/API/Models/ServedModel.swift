@@ -1,0 +1,150 @@
+package import Martlet
+import MartletFormats
+package import MartletGeneration
+import MartletJSON
+package import MartletLayers
+package import MartletModels
+import MartletPlatform
+package import MartletTasks
+import MartletTensors
+package import MartletTokenizers
+
+/// A model that is loaded and can be asked: what its files say, and what it does by its architecture and head.
+package final class ServedModel: Sendable {
+    /// What a model does.
+    package enum Work: Sendable {
+        /// A decoder: continues texts.
+        case text(LanguageModel, any TextEngine)
+        case classes(Classifier)
+        case tags(Tagger)
+        case answers(Answerer)
+        /// An encoder without a head of its own: vectors.
+        case vectors
+        /// An encoder-decoder: translations, summaries.
+        case writing(WritingModel)
+    }
+
+    /// The name that requests call it by.
+    package let name: String
+    package let path: String
+    /// Seconds since 1970 when it was loaded.
+    package let created: Int
+    package let work: Work
+    package let architecture: Architecture
+    package let modelType: String
+    /// Nil for models whose vocabulary is a list of words.
+    package let tokenizer: Tokenizer?
+    package let chat: ConversationFormat?
+    package let endOfTextTokens: Set<Int32>
+    /// How texts are continued where a request says nothing.
+    package let sampling: Sampling
+    package let fingerprint: String
+    let embedder: Embedder?
+    package let inspector: ModelInspector
+    /// Passes of this model run here, one after the other, apart from the threads that tasks share.
+    let lane: ComputeLane
+    /// Bytes of all parameters as they are stored, and how many there are.
+    let size: (bytes: Int, parameters: Int)
+
+    /// Loads the model at `path`.
+    ///
+    /// - Parameters:
+    ///   - threads: How many compute at once; the physical cores when nil.
+    ///   - slots: How many generations run at once.
+    /// - Throws: what loading throws: every cause with its remedy.
+    package static func load(
+        name: String, path: String, threads: Int? = nil, slots: Int = 8
+    ) async throws -> ServedModel {
+        let file = try ModelFile(path: path)
+        if case .decoder = file.architecture.body, file.architecture.writes {
+            let model = try await LanguageModel.load(path: path, threads: threads)
+            let lane = ComputeLane(model.thread)
+            let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
+            return try await ServedModel(
+                name, file, .text(model, TurnEngine(model, slots: slots)), model.tokenizer,
+                try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device), lane)
+        }
+        let lane = ComputeLane()
+        let device = Device(threads: threads)
+        let model = try await lane.run { try file.model(on: device) }
+        let inspector = ModelInspector(file, model, on: device)
+        if case .encoderDecoder(let writer) = model, file.architecture.writes {
+            let writing = try WritingModel(file, writer, on: device)
+            return try await ServedModel(
+                name, file, .writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, lane)
+        }
+        let tokenizer = try ModelText.tokenizer(of: file)
+        let encoder = try TextEncoder(file, model, tokenizer, on: device)
+        let work: Work =
+            switch file.architecture.head {
+            case .sequence: .classes(try Classifier(file, encoder))
+            case .answers: .answers(try Answerer(file, encoder))
+            case .rows(_, let count) where count > 1: .tags(try Tagger(file, encoder))
+            default: .vectors
+            }
+        return try await ServedModel(name, file, work, tokenizer, try Embedder(file, encoder), inspector, lane)
+    }
+
+    private init(
+        _ name: String, _ file: ModelFile, _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?,
+        _ inspector: ModelInspector, _ lane: ComputeLane
+    ) async throws {
+        (self.name, path, created) = (name, file.path, UnixTime.now)
+        (self.work, self.tokenizer, self.embedder, self.inspector, self.lane) =
+            (work, tokenizer, embedder, inspector, lane)
+        (architecture, modelType) = (file.architecture, file.modelType)
+        chat = if case .text = work, let tokenizer { try ConversationFormat(file, tokenizer) } else { nil }
+        endOfTextTokens = try tokenizer.map { try ModelText.endOfTextTokens(file, $0) } ?? []
+        sampling = try ServedModel.sampling(file)
+        size = (file.tensors.bytes, try file.inventory().total)
+        fingerprint = try await lane.run { try ModelFingerprint.of(file) }
+    }
+
+    /// The ids that the model knows.
+    package var vocabularySize: Int { architecture.vocabulary }
+
+    /// The longest text in tokens; nil where nothing limits it.
+    package var context: Int? { architecture.context }
+
+    /// `temperature`, `top_k` and `top_p` of generation_config.json; OpenAI's temperature of 1 where it says nothing.
+    private static func sampling(_ file: ModelFile) throws -> Sampling {
+        var sampling = Sampling(temperature: 1)
+        guard case .directory(let path) = file.container else { return sampling }
+        let name = path + "/generation_config.json"
+        guard fileExists(name), let config = try JSON(contentsOf: name).objectValue else { return sampling }
+        if config["do_sample"]?.boolValue == false { return sampling }
+        if let value = config["temperature"]?.doubleValue { sampling.temperature = Float(value) }
+        if let value = config["top_k"]?.integerValue { sampling.topK = value }
+        if let value = config["top_p"]?.doubleValue { sampling.topP = Float(value) }
+        return sampling.offences.isEmpty ? sampling : Sampling(temperature: 1)
+    }
+}
+
+/// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.
+struct ComputeLane: Sendable {
+    private let thread: ComputeThread
+
+    init(_ thread: ComputeThread = ComputeThread()) { self.thread = thread }
+
+    func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await Task(executorPreference: thread) { try body() }.value
+    }
+}
+
+/// An encoder-decoder that writes, with what is read and written.
+package struct WritingModel: Sendable {
+    private let file: ModelFile
+    private let model: EncoderDecoder
+    let vocabulary: any WriterVocabulary
+    private let device: Device
+
+    init(_ file: ModelFile, _ model: EncoderDecoder, on device: Device) throws {
+        (self.file, self.model, self.device) = (file, model, device)
+        vocabulary = try ModelText.writerVocabulary(of: file)
+    }
+
+    /// A writer for one task and pair of languages; costs nothing.
+    func writer(_ task: Writer.Task, _ languages: Writer.Languages) throws -> Writer {
+        try Writer(file, model, vocabulary, task: task, languages, on: device)
+    }
+}

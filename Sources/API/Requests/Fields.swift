@@ -1,0 +1,137 @@
+import MartletJSON
+
+/// The fields of a JSON object from outside, each read by type and range; the first offence is thrown with the field's
+/// name.
+///
+/// A field that is null counts as absent, as clients write it.
+struct Fields {
+    let object: JSONObject
+    /// What stands before a field's name in a message: `messages[2].`.
+    let prefix: String
+
+    init(_ object: JSONObject, prefix: String = "") { (self.object, self.prefix) = (object, prefix) }
+
+    /// - Throws: ``APIError`` for a body that is no JSON object.
+    init(body: [UInt8]) throws(APIError) {
+        do {
+            guard let object = try JSON(parsing: body).objectValue else {
+                throw APIError.invalid("The body is JSON, but not an object.", nil)
+            }
+            self.init(object)
+        } catch let error as APIError {
+            throw error
+        } catch {
+            throw .invalid("The body is \((error as? JSONError)?.reason ?? "not JSON").", nil)
+        }
+    }
+
+    /// The value of a field; nil for null and for none.
+    subscript(name: String) -> JSON? {
+        guard let value = object[name], !value.isNull else { return nil }
+        return value
+    }
+
+    /// A field's whole name, as errors give it.
+    func path(_ name: String) -> String { prefix + name }
+
+    private func wrong(_ name: String, _ value: JSON, _ expected: String) -> APIError {
+        .invalid("\(path(name)) is \(value.kind), but \(expected) is expected.", path(name), code: "invalid_type")
+    }
+
+    func string(_ name: String) throws(APIError) -> String? {
+        guard let value = self[name] else { return nil }
+        guard let text = value.stringValue else { throw wrong(name, value, "a string") }
+        return text
+    }
+
+    func requiredString(_ name: String) throws(APIError) -> String {
+        guard let text = try string(name) else { throw missing(name) }
+        return text
+    }
+
+    func missing(_ name: String) -> APIError {
+        .invalid("\(path(name)) is missing.", path(name), code: "missing_required_parameter")
+    }
+
+    func bool(_ name: String) throws(APIError) -> Bool? {
+        guard let value = self[name] else { return nil }
+        guard let truth = value.boolValue else { throw wrong(name, value, "true or false") }
+        return truth
+    }
+
+    /// A whole number; one written with a fraction of zero (`16.0`) counts.
+    func integer(_ name: String, _ range: ClosedRange<Int>) throws(APIError) -> Int? {
+        guard let value = self[name] else { return nil }
+        guard let number = value.integerValue ?? value.doubleValue.flatMap({ Int(exactly: $0) }) else {
+            if let number = value.doubleValue {
+                throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+            }
+            throw wrong(name, value, "a whole number")
+        }
+        guard range.contains(number) else {
+            throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+        }
+        return number
+    }
+
+    func number(_ name: String, _ range: ClosedRange<Double>) throws(APIError) -> Double? {
+        guard let value = self[name] else { return nil }
+        guard let number = value.doubleValue else { throw wrong(name, value, "a number") }
+        guard range.contains(number) else {
+            throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+        }
+        return number
+    }
+
+    private func outside(_ name: String, _ value: String, _ least: String, _ most: String) -> APIError {
+        .invalid(
+            "\(path(name)) is \(value), but lies between \(least) and \(most), whole where it counts.", path(name),
+            code: "invalid_value")
+    }
+
+    /// - Parameter most: How many elements there may be.
+    func array(_ name: String, atMost most: Int) throws(APIError) -> [JSON]? {
+        guard let value = self[name] else { return nil }
+        guard let elements = value.arrayValue else { throw wrong(name, value, "an array") }
+        guard elements.count <= most else {
+            throw .invalid(
+                "\(path(name)) has \(elements.count) elements, but at most \(most) are taken.", path(name),
+                code: "array_above_max_length")
+        }
+        return elements
+    }
+
+    func object(_ name: String) throws(APIError) -> Fields? {
+        guard let value = self[name] else { return nil }
+        guard let object = value.objectValue else { throw wrong(name, value, "an object") }
+        return Fields(object, prefix: path(name) + ".")
+    }
+
+    /// One text or a list of them.
+    func strings(_ name: String, atMost most: Int) throws(APIError) -> [String]? {
+        if let text = self[name]?.stringValue { return [text] }
+        guard let elements = try array(name, atMost: most) else { return nil }
+        return try elements.enumerated().map { index, element throws(APIError) in
+            guard let text = element.stringValue else { throw wrong("\(name)[\(index)]", element, "a string") }
+            return text
+        }
+    }
+
+    /// One of a few words.
+    func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _ type: Choice.Type) throws(APIError)
+        -> Choice?
+    where Choice.RawValue == String {
+        guard let text = try string(name) else { return nil }
+        guard let choice = Choice(rawValue: text) else {
+            let known = Choice.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+            throw .invalid(
+                "\(path(name)) is \(text.quoted), but one of \(known) is expected.", path(name), code: "invalid_value")
+        }
+        return choice
+    }
+
+    /// The first `limit` names that are none of `known`.
+    func unknown(beside known: Set<String>, limit: Int = 16) -> [String] {
+        Array(object.keys.filter { !known.contains($0) }.prefix(limit))
+    }
+}

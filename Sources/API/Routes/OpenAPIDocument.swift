@@ -1,0 +1,82 @@
+import MartletJSON
+
+/// `GET /openapi.json`: what can be asked, in OpenAPI 3.1.
+enum OpenAPIDocument {
+    static func answer(_ job: Job) async throws -> APIResponse { APIResponse(document) }
+
+    private static var document: JSON {
+        var paths = JSONObject()
+        for route in Routes.all {
+            let path =
+                route.path.utf8.count > 1 && route.path.utf8.last == UInt8(ascii: "/")
+                ? route.path + "{id}" : route.path
+            var methods = paths[path]?.objectValue ?? JSONObject()
+            methods[route.method.lowercased()] = .object(operation(route, path))
+            paths[path] = .object(methods)
+        }
+        return [
+            "openapi": "3.1.0",
+            "info": [
+                "title": "Martlet", "version": "1",
+                "description": "Language models by the API of OpenAI's and Ollama's clients.",
+            ],
+            "paths": .object(paths),
+            "components": [
+                "securitySchemes": ["key": ["type": "http", "scheme": "bearer"]],
+                "schemas": ["Error": errorSchema],
+            ],
+        ]
+    }
+
+    private static func operation(_ route: Route, _ path: String) -> JSONObject {
+        var operation = JSONObject()
+        operation["operationId"] = .string(
+            route.method.lowercased() + path.split { "/{}.-_".contains($0) }.map { "_" + $0 }.joined())
+        if path.hasSuffix("{id}") {
+            operation["parameters"] = [
+                ["name": "id", "in": "path", "required": true, "schema": ["type": "string"]]
+            ]
+        }
+        if route.method == "POST" {
+            var schema = JSONObject()
+            schema["type"] = "object"
+            if let fields = required[path] { schema["required"] = .array(fields.map { .string($0) }) }
+            operation["requestBody"] = [
+                "required": true, "content": ["application/json": ["schema": .object(schema)]],
+            ]
+        }
+        operation["security"] = route.isOpen ? [] : [["key": []]]
+        operation["responses"] = [
+            "200": ["description": "The answer."],
+            "default": [
+                "description": "What is wrong.",
+                "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]],
+            ],
+        ]
+        return operation
+    }
+
+    /// The fields without which a request is refused.
+    private static let required: [String: [String]] = [
+        "/v1/chat/completions": ["messages"], "/v1/completions": ["prompt"], "/v1/embeddings": ["input"],
+        "/v1/responses": ["input"], "/v1/rerank": ["query", "documents"], "/rerank": ["query", "documents"],
+        "/v1/score": ["text_1", "text_2"], "/v1/classify": ["input"], "/v1/tag": ["input"],
+        "/v1/answer": ["question", "context"], "/v1/translate": ["input"], "/v1/summarize": ["input"],
+        "/tokenize": ["content"], "/detokenize": ["tokens"], "/apply-template": ["messages"],
+    ]
+
+    private static var errorSchema: JSON {
+        [
+            "type": "object", "required": ["error"],
+            "properties": [
+                "error": [
+                    "type": "object", "required": ["message", "type", "param", "code"],
+                    "properties": [
+                        "message": ["type": "string"], "type": ["type": "string"],
+                        "param": ["type": ["string", "null"]], "code": ["type": ["string", "null"]],
+                    ],
+                ]
+            ],
+        ]
+    }
+}

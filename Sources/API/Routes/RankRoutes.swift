@@ -1,0 +1,80 @@
+import MartletJSON
+import MartletTasks
+
+/// How well texts answer a query: `/v1/rerank` (Cohere's and Jina's shape) and `/v1/score` (vLLM's).
+///
+/// A cross-encoder reads query and text together; any other model that makes vectors compares them by cosine.
+enum RankRoutes {
+    static func rerank(_ job: Job) async throws -> APIResponse {
+        let fields = try job.fields()
+        let model = try job.service.model(fields)
+        let query = try fields.requiredString("query")
+        let texts = try documents(fields, atMost: job.limits.textsPerRequest)
+        let most = try fields.integer("top_n", 1...1 << 20) ?? texts.count
+        let returnsTexts = try fields.bool("return_documents") ?? false
+        let scores = try await scores(texts.map { (query, $0) }, model, job)
+        let order = texts.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
+        let results = order.prefix(most).map { index -> JSON in
+            var result = JSONObject()
+            result["index"] = .integer(index)
+            result["relevance_score"] = .number(scores[index])
+            if returnsTexts { result["document"] = ["text": .string(texts[index])] }
+            return .object(result)
+        }
+        return APIResponse(["model": .string(model.name), "results": .array(results)])
+    }
+
+    static func score(_ job: Job) async throws -> APIResponse {
+        let fields = try job.fields()
+        let model = try job.service.model(fields)
+        guard let first = try fields.strings("text_1", atMost: job.limits.textsPerRequest) else {
+            throw fields.missing("text_1")
+        }
+        guard let second = try fields.strings("text_2", atMost: job.limits.textsPerRequest) else {
+            throw fields.missing("text_2")
+        }
+        guard first.count == 1 || first.count == second.count, !second.isEmpty else {
+            throw APIError.invalid("text_1 has \(first.count) texts and text_2 \(second.count).", "text_1")
+        }
+        let pairs = second.indices.map { (first[first.count == 1 ? 0 : $0], second[$0]) }
+        let scores = try await scores(pairs, model, job)
+        let data = scores.enumerated().map { index, score -> JSON in
+            ["object": "score", "index": .integer(index), "score": .number(score)]
+        }
+        return APIResponse(["object": "list", "model": .string(model.name), "data": .array(data)])
+    }
+
+    private static func documents(_ fields: Fields, atMost most: Int) throws -> [String] {
+        guard let given = try fields.array("documents", atMost: most) else { throw fields.missing("documents") }
+        return try given.enumerated().map { index, document in
+            guard let text = document.stringValue ?? document["text"]?.stringValue else {
+                throw APIError.invalid(
+                    "documents[\(index)] is \(document.kind), but a string is expected.", "documents[\(index)]",
+                    code: "invalid_type")
+            }
+            return text
+        }
+    }
+
+    private static func scores(
+        _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
+    ) async throws -> [Double] {
+        if case .classes(let classifier) = model.work, classifier.labels.count == 1 {
+            var scores: [Double] = []
+            for start in stride(from: 0, to: pairs.count, by: 16) {
+                try job.request.cancellation.check()
+                let part = pairs[start..<min(start + 16, pairs.count)].map { (text: $0.0, pair: String?.some($0.1)) }
+                scores += try await model.lane.run { try classifier.classify(part).map { Double($0[0].score) } }
+            }
+            return scores
+        }
+        guard case .vectors = model.work else { throw model.wrongTask("rank texts") }
+        let firsts = Array(Set(pairs.map { ExactKey($0.0) }))
+        let (vectors, _) = try await Embedding.vectors(firsts.map(\.string) + pairs.map(\.1), model, job)
+        let places = Dictionary(uniqueKeysWithValues: firsts.enumerated().map { ($1, $0) })
+        return pairs.indices.map { index in
+            let first = places[ExactKey(pairs[index].0)] ?? 0
+            return Embedding.similarity(vectors[first], vectors[firsts.count + index])
+        }
+    }
+}

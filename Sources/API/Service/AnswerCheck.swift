@@ -1,0 +1,72 @@
+import MartletGeneration
+package import MartletJSON
+
+/// Whether a logged answer is the one that a model gives: it is asked again, and compared byte for byte.
+package struct AnswerCheck: Sendable {
+    package enum Verdict: Sendable, Equatable {
+        /// The same bytes.
+        case same
+        /// Another model, or other arithmetic: their fingerprints.
+        case otherModel(logged: String, here: String)
+        /// The same fingerprint, other content: which choice, and both texts.
+        case different(choice: Int, logged: String, here: String)
+        /// The request had no seed and drew at random.
+        case notRepeatable
+    }
+
+    private let service: ModelService
+
+    /// - Parameter model: Answers instead of the one that the request names.
+    package init(_ model: ServedModel) {
+        service = ModelService(ServiceSettings())
+        service.add(model)
+    }
+
+    /// - Parameter entry: `{"request": …, "response": …}`, as `martlet serve --answer-log` writes it.
+    /// - Throws: ``APIError`` for an entry that is no answer of this server.
+    package func check(_ entry: JSON) async throws -> Verdict {
+        guard var request = entry["request"]?.objectValue, let logged = entry["response"],
+            let model = service.models.first
+        else { throw APIError.invalid("The entry has no request and response, as --answer-log writes them.", nil) }
+        let fingerprint = logged["system_fingerprint"]?.stringValue ?? ""
+        guard fingerprint.hasSameBytes(as: model.fingerprint) else {
+            return .otherModel(logged: fingerprint, here: model.fingerprint)
+        }
+        let isGreedy = (request["temperature"]?.doubleValue ?? Double(model.sampling.temperature)) == 0
+        guard isGreedy || request["seed"]?.integerValue != nil else { return .notRepeatable }
+        request["model"] = nil
+        request["stream"] = false
+        let isChat = request["messages"] != nil
+        let answer = await service.respond(
+            to: APIRequest(
+                method: "POST", path: isChat ? "/v1/chat/completions" : "/v1/completions",
+                headers: ["host": "localhost", "content-type": "application/json"],
+                body: JSON.object(request).serialized()))
+        guard case .whole(let bytes) = answer.body, answer.status == 200, let here = try? JSON(parsing: bytes) else {
+            throw APIError.invalid("The request was not answered again: status \(answer.status).", nil)
+        }
+        return AnswerCheck.compared(logged, here)
+    }
+
+    private static func compared(_ logged: JSON, _ here: JSON) -> Verdict {
+        let (a, b) = (logged["choices"]?.arrayValue ?? [], here["choices"]?.arrayValue ?? [])
+        for index in 0..<max(a.count, b.count) {
+            let texts = [a, b].map { index < $0.count ? text($0[index]) : "" }
+            if !texts[0].hasSameBytes(as: texts[1]) {
+                return .different(choice: index, logged: texts[0], here: texts[1])
+            }
+        }
+        return .same
+    }
+
+    /// What a choice says, without the names that every answer has of its own.
+    private static func text(_ choice: JSON) -> String {
+        let message = choice["message"]
+        let calls = (message?["tool_calls"]?.arrayValue ?? []).map { $0["function"]?.text() ?? "" }.joined()
+        let parts = [
+            choice["text"], message?["content"], message?["reasoning_content"], choice["finish_reason"],
+            choice["logprobs"],
+        ]
+        return parts.map { $0?.text() ?? "null" }.joined(separator: "\n") + calls
+    }
+}

@@ -1,0 +1,334 @@
+import MartletJSON
+import MartletPlatform
+import Synchronization
+
+/// Models behind an API: finds the route of a request, checks who asks, and answers.
+///
+/// Knows no socket, installs no signal handler, holds no global state; a process may have several.
+package final class ModelService: Sendable {
+    private struct State {
+        var models: [ServedModel] = []
+        /// Models that are announced and not loaded yet.
+        var loading: [String] = []
+        var isDraining = false
+        /// Tokens of prompts that are being answered or wait.
+        var promptTokens = 0
+        var requests = 0
+    }
+
+    package let settings: ServiceSettings
+    package let metrics = ServiceMetrics()
+    private let state = Mutex(State())
+    private let routes: [Route]
+
+    package init(_ settings: ServiceSettings) {
+        self.settings = settings
+        routes = Routes.all
+    }
+
+    // MARK: Models
+
+    /// Says that `names` are going to be loaded: until they are, the service is not ready.
+    package func announce(_ names: [String]) { state.withLock { $0.loading += names } }
+
+    package func add(_ model: ServedModel) {
+        state.withLock { state in
+            state.loading.removeAll { $0.hasSameBytes(as: model.name) }
+            state.models.removeAll { $0.name.hasSameBytes(as: model.name) }
+            state.models.append(model)
+        }
+    }
+
+    /// Takes a model out; what it is answering goes on to its end.
+    func remove(_ name: String) -> Bool {
+        state.withLock { state in
+            let count = state.models.count
+            state.models.removeAll { $0.name.hasSameBytes(as: name) }
+            return state.models.count < count
+        }
+    }
+
+    package var models: [ServedModel] { state.withLock { $0.models } }
+
+    var isLoading: Bool { state.withLock { !$0.loading.isEmpty } }
+
+    /// The model that a request names. A name that nobody has is an error; without one, the first model is meant.
+    func model(_ fields: Fields) throws(APIError) -> ServedModel { try model(named: fields.string("model")) }
+
+    func model(named name: String?) throws(APIError) -> ServedModel {
+        let (models, loading) = state.withLock { ($0.models, $0.loading) }
+        // Ollama's clients add a tag.
+        let short = name.map { $0.utf8.suffix(7).elementsEqual(":latest".utf8) ? String($0.dropLast(7)) : $0 }
+        guard let short, !short.isEmpty else {
+            if let first = models.first { return first }
+            throw .unavailable("The model is being loaded.", code: "loading", retryAfter: 2)
+        }
+        if let model = models.first(where: { $0.name.hasSameBytes(as: short) }) { return model }
+        if loading.contains(where: { $0.hasSameBytes(as: short) }) {
+            throw .unavailable("The model \(short.quoted) is being loaded.", code: "loading", retryAfter: 2)
+        }
+        let known = models.map { $0.name.quoted }.joined(separator: ", ")
+        throw .notFound(
+            "There is no model \(short.quoted); here are \(known).", code: "model_not_found", parameter: "model")
+    }
+
+    // MARK: Draining
+
+    /// Takes no more work; what is being answered goes on.
+    package func drain() { state.withLock { $0.isDraining = true } }
+
+    package var isDraining: Bool { state.withLock { $0.isDraining } }
+
+    // MARK: Admission
+
+    /// Counts a request in, or refuses it.
+    private func admit() throws(APIError) {
+        let refusal = state.withLock { state -> APIError? in
+            if state.isDraining {
+                return .unavailable("The server is about to stop.", code: "draining", retryAfter: 5)
+            }
+            guard state.requests < settings.limits.requests else {
+                return .overloaded(
+                    "\(state.requests) requests are being answered or wait, as many as are taken; try again.",
+                    retryAfter: 2)
+            }
+            state.requests += 1
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Counts a prompt's tokens in, or refuses it; what is returned counts them out.
+    func admit(promptTokens count: Int) throws(APIError) -> Admission {
+        let refusal = state.withLock { state -> APIError? in
+            guard state.promptTokens == 0 || state.promptTokens + count <= settings.limits.queuedTokens else {
+                return .overloaded(
+                    "Prompts of \(state.promptTokens) tokens are being answered or wait, \(count) more are over the "
+                        + "\(settings.limits.queuedTokens) that are taken; try again.", retryAfter: 5)
+            }
+            state.promptTokens += count
+            return nil
+        }
+        if let refusal { throw refusal }
+        return Admission { [self] in state.withLock { $0.promptTokens -= count } }
+    }
+
+    /// What is counted while it lives.
+    final class Admission: Sendable {
+        private let release: @Sendable () -> Void
+        init(_ release: @escaping @Sendable () -> Void) { self.release = release }
+        deinit { release() }
+    }
+
+    // MARK: Answering
+
+    /// Answers a request; never throws, for every error is an answer.
+    package func respond(to request: APIRequest) async -> APIResponse {
+        let arrival = ContinuousClock.now
+        let id = RequestIdentity.id(request)
+        metrics.requestBegan()
+        var routeName = "none"
+        var response: APIResponse
+        var tenant: Int?
+        do {
+            try check(host: request)
+            if request.method == "OPTIONS", let origin = allowed(request) {
+                return noting(
+                    ModelService.preflight(origin), request, id: id, route: "OPTIONS", tenant: nil, since: arrival)
+            }
+            let found = find(request)
+            routeName = found.route?.path ?? "none"
+            if found.route?.isOpen != true { tenant = try key(request) }
+            guard let route = found.route else { throw ModelService.missing(request, isKnown: found.isKnown) }
+            try checkBody(request)
+            if request.method == "POST" { try admit() }
+            let admission = request.method == "POST" ? Admission { [self] in state.withLock { $0.requests -= 1 } } : nil
+            var job = Job(request: request, id: id, service: self, tenant: tenant, arrival: arrival)
+            job.remainder = found.remainder
+            response = keeping(admission, try await route.handle(job))
+        } catch {
+            let failure = ModelService.failure(error)
+            if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
+            response = routeName.utf8.starts(with: "/api/".utf8) ? Ollama.answer(failure) : APIResponse(failure)
+        }
+        response.headers.append(("x-request-id", id))
+        if let origin = allowed(request) { response.headers.append(("access-control-allow-origin", origin)) }
+        return noting(response, request, id: id, route: routeName, tenant: tenant, since: arrival)
+    }
+
+    /// Keeps the request counted until its stream has been written.
+    private func keeping(_ admission: Admission?, _ response: APIResponse) -> APIResponse {
+        guard let admission, case .stream(let write) = response.body else { return response }
+        var response = response
+        response.body = .stream { sink in
+            try await write(sink)
+            withExtendedLifetime(admission) {}
+        }
+        return response
+    }
+
+    /// Counts and logs the answer when it has been written.
+    private func noting(
+        _ response: APIResponse, _ request: APIRequest, id: String, route: String, tenant: Int?,
+        since arrival: ContinuousClock.Instant
+    ) -> APIResponse {
+        let status = response.status
+        let finish: @Sendable () -> Void = { [self] in
+            request.cancellation.finish()
+            let isGone = request.cancellation.reason is CancellationError
+            if isGone { metrics.disconnected() }
+            metrics.requestEnded(route: route, status: isGone ? 499 : status)
+            var entry: JSONObject = JSONObject()
+            entry["request_id"] = .string(id)
+            entry["method"] = .string(request.method)
+            entry["path"] = .string(request.path)
+            entry["status"] = .integer(isGone ? 499 : status)
+            entry["seconds"] = .number((ContinuousClock.now - arrival).seconds)
+            if let tenant { entry["key"] = .integer(tenant) }
+            if let parent = request.headers["traceparent"] { entry["traceparent"] = .string(parent) }
+            log("request", .object(entry))
+        }
+        guard case .stream(let write) = response.body else {
+            finish()
+            return response
+        }
+        var response = response
+        response.body = .stream { sink in
+            defer { finish() }
+            try await write(sink)
+        }
+        return response
+    }
+
+    func log(_ event: String, _ fields: JSON) {
+        var entry = JSONObject()
+        entry["time"] = .string(UnixTime.text())
+        entry["event"] = .string(event)
+        for (key, value) in fields.objectValue?.members ?? [] { entry[key] = value }
+        settings.log(.object(entry))
+    }
+
+    // MARK: Checks
+
+    private func find(_ request: APIRequest) -> (route: Route?, remainder: String, isKnown: Bool) {
+        var isKnown = false
+        for route in routes {
+            let isPrefix = route.path.utf8.last == UInt8(ascii: "/") && route.path.utf8.count > 1
+            guard
+                isPrefix
+                    ? request.path.utf8.starts(with: route.path.utf8) && request.path.utf8.count > route.path.utf8.count
+                    : request.path.hasSameBytes(as: route.path)
+            else { continue }
+            isKnown = true
+            if route.method == request.method || (route.method == "GET" && request.method == "HEAD") {
+                return (route, isPrefix ? String(request.path.dropFirst(route.path.count)) : "", true)
+            }
+        }
+        return (nil, "", isKnown)
+    }
+
+    /// What a browser asks before a page of an allowed origin may.
+    private static func preflight(_ origin: String) -> APIResponse {
+        var response = APIResponse(status: 204, type: "text/plain", .whole([]))
+        response.headers += [
+            ("access-control-allow-origin", origin), ("access-control-allow-methods", "GET, POST"),
+            ("access-control-allow-headers", "authorization, content-type, x-api-key"),
+            ("access-control-max-age", "600"),
+        ]
+        return response
+    }
+
+    private static func missing(_ request: APIRequest, isKnown: Bool) -> APIError {
+        isKnown
+            ? APIError(
+                status: 405, .invalidRequest, "\(request.path) does not take \(request.method).",
+                code: "method_not_allowed")
+            : .notFound("There is nothing at \(request.path.shortened).", code: "not_found")
+    }
+
+    /// Without keys only requests to names of this machine are answered: a page whose name was made to point here is
+    /// not one.
+    private func check(host request: APIRequest) throws(APIError) {
+        if let origin = request.headers["origin"], !isOwn(origin, request), allowed(request) == nil {
+            throw APIError(
+                status: 403, .permission, "Pages of \(origin.quoted) may not ask this server; --origin allows them.",
+                code: "origin_not_allowed")
+        }
+        guard settings.keys.isEmpty else { return }
+        guard let host = request.headers["host"] else {
+            throw .invalid("The request has no Host field.", nil, code: "host_missing")
+        }
+        let name = ModelService.name(ofHost: host)
+        let known = ["127.0.0.1", "localhost", "[::1]"] + settings.hostNames
+        guard known.contains(where: { $0.hasSameBytes(as: name) }) else {
+            throw APIError(
+                status: 403, .permission,
+                "This server does not answer as \(name.quoted); --host-name allows it, and keys lift the check.",
+                code: "host_not_allowed")
+        }
+    }
+
+    /// A Host field without its port, in lower case.
+    static func name(ofHost host: String) -> String {
+        let host = host.lowercased()
+        let end = host.utf8.lastIndex(of: UInt8(ascii: ":"))
+        let bracket = host.utf8.lastIndex(of: UInt8(ascii: "]"))
+        guard let end, bracket.map({ $0 < end }) ?? true else { return host }
+        return String(host[..<end])
+    }
+
+    private func isOwn(_ origin: String, _ request: APIRequest) -> Bool {
+        guard let host = request.headers["host"] else { return false }
+        return ["http://", "https://"].contains { origin.hasSameBytes(as: $0 + host) }
+    }
+
+    private func allowed(_ request: APIRequest) -> String? {
+        guard let origin = request.headers["origin"] else { return nil }
+        return settings.origins.contains { $0.hasSameBytes(as: origin) } ? origin : nil
+    }
+
+    /// The number of the key that a request came with: `Authorization: Bearer`, `x-api-key`, or the password of
+    /// `Authorization: Basic`.
+    private func key(_ request: APIRequest) throws(APIError) -> Int? {
+        guard !settings.keys.isEmpty else { return nil }
+        let authorization = request.headers["authorization"] ?? ""
+        var given: [String] = request.headers["x-api-key"].map { [$0] } ?? []
+        if authorization.lowercased().utf8.starts(with: "bearer ".utf8) {
+            given.append(String(authorization.dropFirst(7)))
+        }
+        if authorization.lowercased().utf8.starts(with: "basic ".utf8),
+            let pair = Base64.decode(String(authorization.dropFirst(6))),
+            let colon = pair.firstIndex(of: UInt8(ascii: ":"))
+        {
+            given.append(String(decoding: pair[(colon + 1)...], as: UTF8.self))
+        }
+        if let number = given.compactMap({ settings.keys.number(of: $0) }).first { return number }
+        throw APIError(
+            status: 401, .authentication,
+            given.isEmpty ? "An API key is needed: Authorization: Bearer KEY." : "The API key is not known.",
+            code: "invalid_api_key")
+    }
+
+    private func checkBody(_ request: APIRequest) throws(APIError) {
+        guard request.method == "POST" else { return }
+        let type = request.headers["content-type"]?.lowercased() ?? ""
+        guard type.utf8.starts(with: "application/json".utf8) else {
+            throw APIError(
+                status: 415, .invalidRequest,
+                "The body's content-type is \(type.quoted), but application/json is expected.",
+                code: "unsupported_media_type")
+        }
+    }
+
+    /// The answer to an error: what the request did wrong is told, what is wrong here is not.
+    static func failure(_ error: any Error) -> APIError {
+        switch error {
+        case let error as APIError: error
+        case is CancellationError: APIError(status: 499, .invalidRequest, "The client has gone.", code: "client_gone")
+        default:
+            Failures.isOfRequest(error)
+                ? .invalid("\(error)", nil)
+                : APIError(status: 500, .server, "The server failed; its log says why.", code: "internal_error")
+        }
+    }
+}

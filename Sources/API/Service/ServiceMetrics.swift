@@ -1,0 +1,134 @@
+import MartletPlatform
+import Synchronization
+
+/// Counters and histograms of a service, and their text in Prometheus' exposition format 0.0.4.
+///
+/// The names end as vLLM's do, so that dashboards need only another prefix.
+package final class ServiceMetrics: Sendable {
+    /// What is measured in seconds.
+    enum Duration: String, CaseIterable, Sendable {
+        case firstToken = "time_to_first_token_seconds"
+        case betweenTokens = "inter_token_latency_seconds"
+        case whole = "e2e_request_latency_seconds"
+        case queue = "request_queue_time_seconds"
+        case prefill = "request_prefill_time_seconds"
+
+        var help: String {
+            switch self {
+            case .firstToken: "From a request's arrival to its first token."
+            case .betweenTokens: "Between a token and the next of the same choice."
+            case .whole: "From a request's arrival to the end of its answer."
+            case .queue: "From a request's arrival to when it left the queue."
+            case .prefill: "From when a request left the queue to its first token."
+            }
+        }
+    }
+
+    private static let bounds: [Double] = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 600,
+    ]
+
+    private struct Histogram {
+        /// One more than there are bounds: the last takes what is above all.
+        var counts = [Int](repeating: 0, count: bounds.count + 1)
+        var sum = 0.0
+    }
+
+    private struct State {
+        var histograms: [Duration: Histogram] = [:]
+        var answers: [String: Int] = [:]
+        var finishes: [String: Int] = [:]
+        var promptTokens = 0
+        var cachedTokens = 0
+        var generatedTokens = 0
+        var disconnects = 0
+        var inFlight = 0
+    }
+    private let state = Mutex(State())
+
+    package init() {}
+
+    func observe(_ duration: Duration, _ value: Swift.Duration) {
+        let seconds = value.seconds
+        let bucket = ServiceMetrics.bounds.firstIndex { seconds <= $0 } ?? ServiceMetrics.bounds.count
+        state.withLock {
+            $0.histograms[duration, default: Histogram()].counts[bucket] += 1
+            $0.histograms[duration, default: Histogram()].sum += seconds
+        }
+    }
+
+    func finished(_ reason: String) { state.withLock { $0.finishes[reason, default: 0] += 1 } }
+
+    func tokens(prompt: Int, cached: Int, generated: Int) {
+        state.withLock {
+            $0.promptTokens += prompt
+            $0.cachedTokens += cached
+            $0.generatedTokens += generated
+        }
+    }
+
+    func requestBegan() { state.withLock { $0.inFlight += 1 } }
+
+    func requestEnded(route: String, status: Int) {
+        state.withLock {
+            $0.inFlight -= 1
+            $0.answers["route=\"\(route)\",status=\"\(status)\"", default: 0] += 1
+        }
+    }
+
+    func disconnected() { state.withLock { $0.disconnects += 1 } }
+
+    /// Requests that are being answered, and clients that left before they were.
+    package var counts: (inFlight: Int, disconnects: Int) { state.withLock { ($0.inFlight, $0.disconnects) } }
+
+    /// The exposition, with how busy each model's engine is.
+    func text(loads: [(model: String, load: EngineLoad)]) -> String {
+        let state = state.withLock { $0 }
+        var lines: [String] = []
+        func metric(_ name: String, _ type: String, _ help: String, _ values: [(labels: String, value: String)]) {
+            lines += ["# HELP martlet:\(name) \(help)", "# TYPE martlet:\(name) \(type)"]
+            for (labels, value) in values {
+                lines.append("martlet:\(name)" + (labels.isEmpty ? "" : "{\(labels)}") + " " + value)
+            }
+        }
+        func labelled(_ value: (EngineLoad) -> Int) -> [(String, String)] {
+            loads.map { ("model_name=\"\(ServiceMetrics.escaped($0.model))\"", "\(value($0.load))") }
+        }
+        metric("num_requests_running", "gauge", "Generations that run.", labelled(\.running))
+        metric("num_requests_waiting", "gauge", "Generations that wait for a place.", labelled(\.waiting))
+        metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", [("", "\(state.inFlight)")])
+        metric("prompt_tokens_total", "counter", "Tokens of prompts.", [("", "\(state.promptTokens)")])
+        metric(
+            "prefix_cache_hits_total", "counter", "Tokens of prompts that were not computed again.",
+            [("", "\(state.cachedTokens)")])
+        metric("generation_tokens_total", "counter", "Tokens generated.", [("", "\(state.generatedTokens)")])
+        metric(
+            "request_success_total", "counter", "Choices that ended, by why.",
+            state.finishes.sorted { $0.key < $1.key }.map { ("finished_reason=\"\($0.key)\"", "\($0.value)") })
+        metric(
+            "http_requests_total", "counter", "Requests answered, by route and status.",
+            state.answers.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") })
+        metric(
+            "client_disconnects_total", "counter", "Clients that left before their answer was complete.",
+            [("", "\(state.disconnects)")])
+        for duration in Duration.allCases {
+            lines += ServiceMetrics.lines(duration, state.histograms[duration] ?? Histogram())
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func lines(_ duration: Duration, _ histogram: Histogram) -> [String] {
+        let name = "martlet:" + duration.rawValue
+        var lines = ["# HELP \(name) \(duration.help)", "# TYPE \(name) histogram"]
+        var total = 0
+        for (bound, count) in zip(bounds.map { "\($0)" } + ["+Inf"], histogram.counts) {
+            total += count
+            lines.append("\(name)_bucket{le=\"\(bound)\"} \(total)")
+        }
+        return lines + ["\(name)_sum \(histogram.sum)", "\(name)_count \(total)"]
+    }
+
+    private static func escaped(_ label: String) -> String {
+        label.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+}

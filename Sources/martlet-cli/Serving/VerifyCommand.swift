@@ -1,0 +1,49 @@
+import ArgumentParser
+import MartletAPI
+import MartletFormats
+import MartletJSON
+import MartletPlatform
+
+/// `martlet verify`: whether logged answers are those that the model gives.
+struct VerifyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Run logged answers again, and say whether they are the ones.",
+        discussion: """
+            Example: martlet serve -m path/to/model --answer-log answers.jsonl
+                     martlet verify -m path/to/model answers.jsonl
+
+            The file holds {"request": …, "response": …}, one or one a line. Ends with 1 when an answer is not the one.
+            """)
+
+    @OptionGroup var model: ModelOptions
+
+    @Argument(help: "The logged answers; - reads standard input.")
+    var file: String
+
+    func run() async throws {
+        let entries = try VerifyCommand.entries(Input.bytes(file), file)
+        let loaded = try await ServedModel.load(name: "logged", path: model.path(), threads: model.threads)
+        let check = AnswerCheck(loaded)
+        var isWrong = false
+        for (index, entry) in entries.enumerated() {
+            let name = entry["response"]?["id"]?.stringValue ?? "answer \(index)"
+            switch try await check.check(entry) {
+            case .same: Output.write("\(name): the same\n")
+            case .notRepeatable: Output.write("\(name): drawn without a seed, cannot be repeated\n")
+            case .otherModel(let logged, let here):
+                isWrong = true
+                Output.write("\(name): by another model or arithmetic (\(logged), here \(here))\n")
+            case .different(let choice, let logged, let here):
+                isWrong = true
+                Output.write("\(name): choice \(choice) differs: logged \(logged.quoted), here \(here.quoted)\n")
+            }
+        }
+        if isWrong { throw ExitCode(1) }
+    }
+
+    /// One document, or one a line.
+    private static func entries(_ bytes: [UInt8], _ path: String) throws -> [JSON] {
+        if let one = try? JSON(parsing: bytes) { return [one] }
+        return try InputLines.split(bytes).filter { !$0.isEmpty }.map { try JSON(parsing: Array($0)) }
+    }
+}

@@ -1,0 +1,13 @@
+import MartletPlatform
+import Synchronization
+
+/// Ctrl-C as a wish: while an answer is written it ends the answer, and not the program.
+enum Interruption {
+    private static let count = Atomic<Int>(0)
+
+    /// Takes Ctrl-C from now on.
+    static func watch() { _ = unsafe signal(SIGINT) { _ in Interruption.count.add(1, ordering: .relaxed) } }
+
+    /// How often it was pressed.
+    static var presses: Int { count.load(ordering: .relaxed) }
+}

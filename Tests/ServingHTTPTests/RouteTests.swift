@@ -1,0 +1,172 @@
+#if Server
+    import MartletAPI
+    import MartletGeneration
+    import MartletJSON
+    import Testing
+
+    /// What the routes answer, over loopback sockets.
+    @Suite(.serialized) struct RouteTests {
+        private let greeting: JSON = [["role": "user", "content": "In the beginning"]]
+
+        @Test func aChatIsAnsweredWholeAndInEventsWithTheSameText() async throws {
+            try await withServer { server in
+                let body: JSON = [
+                    "messages": greeting, "max_tokens": 12, "temperature": 0.8, "seed": 7,
+                    "stream_options": ["include_usage": true],
+                ]
+                let whole = try await server.ask("POST", "/v1/chat/completions", body)
+                #expect(whole.status == 200)
+                let text = try #require(whole.json["choices"]?[0]?["message"]?["content"]?.stringValue)
+                #expect(whole.json["choices"]?[0]?["finish_reason"] == "length")
+                #expect(whole.json["usage"]?["completion_tokens"] == 12)
+                var streamed = try #require(body.objectValue)
+                streamed["stream"] = true
+                let events = try await server.ask("POST", "/v1/chat/completions", .object(streamed)).events
+                #expect(events.first?["choices"]?[0]?["delta"]?["role"] == "assistant")
+                let pieces = events.compactMap { $0["choices"]?[0]?["delta"]?["content"]?.stringValue }
+                #expect(pieces.joined() == text)
+                #expect(events.last?.isNull == true)
+                let usage = try #require(events.dropLast().last)
+                #expect(usage["choices"] == [] && usage["usage"] == whole.json["usage"])
+                #expect(Set(events.dropLast().compactMap { $0["id"]?.stringValue }).count == 1)
+            }
+        }
+
+        @Test func choicesHaveSeedsOfTheirOwnAndStopTextsEndThem() async throws {
+            try await withServer { server in
+                let answer = try await server.ask(
+                    "POST", "/v1/completions",
+                    ["prompt": "The", "max_tokens": 16, "temperature": 1.2, "n": 3, "seed": 1])
+                let texts = answer.json["choices"]?.arrayValue?.compactMap { $0["text"]?.stringValue } ?? []
+                #expect(texts.count == 3 && Set(texts).count == 3)
+                let second = try await server.ask(
+                    "POST", "/v1/completions", ["prompt": "The", "max_tokens": 16, "temperature": 1.2, "seed": 2])
+                #expect(second.json["choices"]?[0]?["text"]?.stringValue == texts[1])
+                let middle = try #require(texts[0].split(separator: " ").dropFirst().first.map(String.init))
+                let stopped = try await server.ask(
+                    "POST", "/v1/completions",
+                    ["prompt": "The", "max_tokens": 16, "temperature": 1.2, "seed": 1, "stop": .string(middle)])
+                let text = try #require(stopped.json["choices"]?[0]?["text"]?.stringValue)
+                #expect(texts[0].hasPrefix(text + middle))
+                #expect(stopped.json["choices"]?[0]?["finish_reason"] == "stop")
+            }
+        }
+
+        @Test func probabilitiesAreThoseOfTheModel() async throws {
+            try await withServer { server in
+                let answer = try await server.ask(
+                    "POST", "/v1/chat/completions",
+                    [
+                        "messages": greeting, "max_tokens": 4, "temperature": 0, "logprobs": true, "top_logprobs": 3,
+                    ])
+                let tokens = try #require(answer.json["choices"]?[0]?["logprobs"]?["content"]?.arrayValue)
+                #expect(tokens.count == 4)
+                for token in tokens {
+                    let best = try #require(token["top_logprobs"]?.arrayValue)
+                    #expect(best.count == 3 && best[0]["logprob"] == token["logprob"])
+                    #expect(best.allSatisfy { ($0["logprob"]?.doubleValue ?? 1) <= 0 })
+                }
+                // A bias of 100 on the second best makes it the choice.
+                let second = try #require(tokens[0]["top_logprobs"]?[1]?["token"]?.stringValue)
+                let ids = try await server.ask("POST", "/tokenize", ["content": .string(second)]).json["tokens"]
+                if ids?.arrayValue?.count == 1, let id = ids?[0]?.integerValue {
+                    let biased = try await server.ask(
+                        "POST", "/v1/chat/completions",
+                        [
+                            "messages": greeting, "max_tokens": 1, "temperature": 0,
+                            "logit_bias": .object(
+                                ["\(id)": 100].reduce(into: JSONObject()) { $0[$1.key] = .integer($1.value) }),
+                        ])
+                    #expect(biased.json["choices"]?[0]?["message"]?["content"]?.stringValue == second)
+                }
+            }
+        }
+
+        @Test func everyWrongFieldIsNamed() async throws {
+            let wrong: [(JSON, String)] = [
+                (["temperature": -0.1], "temperature"), (["temperature": "hot"], "temperature"),
+                (["top_p": 1.1], "top_p"), (["n": 0], "n"), (["n": 9], "n"), (["max_tokens": -1], "max_tokens"),
+                (["max_tokens": 1.5], "max_tokens"), (["top_logprobs": 21, "logprobs": true], "top_logprobs"),
+                (["presence_penalty": 2.1], "presence_penalty"), (["logit_bias": ["999999": 1]], "logit_bias"),
+                (["stop": [""]], "stop"), (["stop": .array(Array(repeating: "x", count: 17))], "stop"),
+                (["repetition_penalty": 0], "repetition_penalty"), (["stream": "yes"], "stream"),
+                (["response_format": ["type": "xml"]], "response_format.type"),
+                (["tool_choice": "required"], "tool_choice"), (["modalities": ["audio"]], "modalities"),
+            ]
+            try await withServer { server in
+                for (fields, name) in wrong {
+                    var body = try #require(fields.objectValue)
+                    body["messages"] = greeting
+                    let answer = try await server.ask("POST", "/v1/chat/completions", .object(body))
+                    #expect(answer.status == 400 && answer.error?["param"]?.stringValue == name, "\(fields)")
+                    #expect(answer.error?.objectValue?.keys.sorted() == ["code", "message", "param", "type"])
+                }
+                for messages: JSON in [[], [["role": "king", "content": "x"]], [["role": "user"]], ["x"]] {
+                    let answer = try await server.ask("POST", "/v1/chat/completions", ["messages": messages])
+                    #expect(answer.status == 400 && answer.error?["param"]?.stringValue?.hasPrefix("messages") == true)
+                }
+            }
+        }
+
+        @Test func aPromptOverTheContextIsRefusedWithBothNumbers() async throws {
+            try await withServer { server in
+                let context = try #require(server.service.models[0].context)
+                let answer = try await server.ask(
+                    "POST", "/v1/completions", ["prompt": .array(Array(repeating: 5, count: context + 3))])
+                #expect(answer.status == 400 && answer.error?["code"] == "context_length_exceeded")
+                let message = try #require(answer.error?["message"]?.stringValue)
+                #expect(message.contains("\(context + 3)") && message.contains("\(context)"))
+            }
+        }
+
+        @Test func addressesThatAreNotThereHaveEnvelopes() async throws {
+            try await withServer { server in
+                for (method, path, status) in [
+                    ("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405), ("GET", "/v1/models/other", 404),
+                ] {
+                    let answer = try await server.ask(method, path)
+                    #expect(answer.status == status && answer.error?["message"]?.stringValue != nil)
+                }
+                let plain = try await server.ask(
+                    "POST", "/v1/completions", nil, headers: ["Content-Length: 2", "Content-Type: text/plain"])
+                #expect(plain.status == 415 || plain.status == 400)
+            }
+        }
+
+        @Test func embeddingsAreFloatsOrTheSameInBase64() async throws {
+            try await withServer { server in
+                let floats = try await server.ask("POST", "/v1/embeddings", ["input": ["one", "two words"]])
+                let vectors = try #require(floats.json["data"]?.arrayValue?.map { $0["embedding"]?.arrayValue ?? [] })
+                #expect(vectors.count == 2 && vectors[0].count == server.service.models[0].architecture.width)
+                let coded = try await server.ask(
+                    "POST", "/v1/embeddings", ["input": "one", "encoding_format": "base64", "dimensions": 4])
+                let text = try #require(coded.json["data"]?[0]?["embedding"]?.stringValue)
+                #expect(text.utf8.count == 24)
+            }
+        }
+
+        @Test func textAndTokensAreTheSameBothWays() async throws {
+            try await withServer { server in
+                let tokens = try await server.ask("POST", "/tokenize", ["content": "Héllo wörld", "add_special": true])
+                let text = try await server.ask("POST", "/detokenize", ["tokens": tokens.json["tokens"] ?? []])
+                #expect(text.json["content"]?.stringValue?.contains("Héllo wörld") == true)
+                let prompt = try await server.ask("POST", "/apply-template", ["messages": greeting])
+                #expect(prompt.json["prompt"] == "user: In the beginning\nassistant:")
+            }
+        }
+
+        @Test func toolsAreParsedOutOfAnswers() async throws {
+            try await withServer { server in
+                let tool: JSON = ["type": "function", "function": ["name": "look", "parameters": [:]]]
+                let answer = try await server.ask(
+                    "POST", "/v1/chat/completions",
+                    [
+                        "messages": greeting, "max_tokens": 4, "temperature": 0, "tools": [tool],
+                        "tool_choice": ["type": "function", "function": ["name": "look"]],
+                    ])
+                #expect(answer.status == 200)
+                #expect(answer.json["choices"]?[0]?["message"]?["tool_calls"]?[0]?["function"]?["name"] == "look")
+            }
+        }
+    }
+#endif

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Every call that the official clients have here, against a server on this machine.
+
+    pip install openai ollama litellm langchain-openai
+    martlet serve -m MODEL --port 8642 &
+    Tools/clients/check.py --port 8642 [--embeddings NAME]
+
+MODEL has a chat template. Needs no network. Ends with 1 when a call fails; a client that is not installed is passed over with a line.
+"""
+import argparse
+import asyncio
+import base64
+import importlib
+import json
+import os
+import struct
+import sys
+import traceback
+import urllib.request
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+os.environ.setdefault("OPENAI_API_KEY", "none")
+checks, failures = [], []
+
+
+def check(client):
+    """Registers a check of a client, which is a module's name."""
+
+    def register(function):
+        checks.append((client, function))
+        return function
+
+    return register
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather of a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+MESSAGES = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": "What is a bird?"}]
+
+
+def client():
+    import openai
+
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{args.port}/v1", api_key=args.key, max_retries=0)
+
+
+@check("openai")
+def models():
+    names = [model.id for model in client().models.list()]
+    assert args.model in names, names
+    assert client().models.retrieve(args.model).owned_by == "martlet"
+
+
+@check("openai")
+def chat():
+    answer = client().chat.completions.create(
+        model=args.model, messages=MESSAGES, max_completion_tokens=24, temperature=0.7, top_p=0.9, seed=3, n=2,
+        frequency_penalty=0.1, presence_penalty=0.1, stop=["###"], logit_bias={"5": -1}, user="me")
+    assert len(answer.choices) == 2 and answer.usage.completion_tokens > 0 and answer.system_fingerprint
+    assert all(choice.finish_reason in ("stop", "length") for choice in answer.choices)
+    again = client().chat.completions.create(
+        model=args.model, messages=MESSAGES, max_completion_tokens=24, temperature=0.7, top_p=0.9, seed=3, n=2,
+        frequency_penalty=0.1, presence_penalty=0.1, stop=["###"], logit_bias={"5": -1}, user="me")
+    assert [c.message.content for c in answer.choices] == [c.message.content for c in again.choices]
+
+
+@check("openai")
+def chat_stream():
+    parts, usage, reasons = [], None, []
+    stream = client().chat.completions.create(
+        model=args.model, messages=MESSAGES, max_tokens=24, temperature=0, stream=True,
+        stream_options={"include_usage": True})
+    for chunk in stream:
+        if chunk.usage:
+            usage = chunk.usage
+        for choice in chunk.choices:
+            parts.append(choice.delta.content or "")
+            reasons.append(choice.finish_reason)
+    whole = client().chat.completions.create(model=args.model, messages=MESSAGES, max_tokens=24, temperature=0)
+    assert "".join(parts) == whole.choices[0].message.content, (parts, whole)
+    assert usage.completion_tokens == whole.usage.completion_tokens and reasons[-1] in ("stop", "length")
+
+
+@check("openai")
+def chat_probabilities():
+    answer = client().chat.completions.create(
+        model=args.model, messages=MESSAGES, max_tokens=5, temperature=0, logprobs=True, top_logprobs=4)
+    tokens = answer.choices[0].logprobs.content
+    assert len(tokens) == answer.usage.completion_tokens and len(tokens[0].top_logprobs) == 4
+    assert tokens[0].logprob == tokens[0].top_logprobs[0].logprob <= 0
+
+
+@check("openai")
+def chat_async():
+    async def run():
+        import openai
+
+        api = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{args.port}/v1", api_key=args.key, max_retries=0)
+
+        async def one(index):
+            stream = await api.chat.completions.create(
+                model=args.model, messages=[{"role": "user", "content": f"Number {index}"}], max_tokens=16,
+                temperature=0.9, seed=index, stream=True)
+            return "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+
+        together = await asyncio.gather(*[one(index) for index in range(6)])
+        alone = [await one(index) for index in range(6)]
+        assert together == alone, "an answer depends on the others"
+
+    asyncio.run(run())
+
+
+@check("openai")
+def stream_that_is_left():
+    stream = client().chat.completions.create(model=args.model, messages=MESSAGES, max_tokens=500, stream=True)
+    for index, _ in enumerate(stream):
+        if index == 2:
+            break
+    stream.close()
+
+
+@check("openai")
+def tools_forced():
+    answer = client().chat.completions.create(
+        model=args.model, messages=[{"role": "user", "content": "How is the weather in Rome?"}], tools=[TOOL],
+        tool_choice={"type": "function", "function": {"name": "weather"}}, max_tokens=64, temperature=0)
+    call = answer.choices[0].message.tool_calls[0]
+    assert call.function.name == "weather" and call.id
+    if args.constraints:
+        assert isinstance(json.loads(call.function.arguments)["city"], str)
+        assert answer.choices[0].finish_reason == "tool_calls"
+
+
+@check("openai")
+def tools_in_a_conversation():
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    answer = client().chat.completions.create(
+        model=args.model, tools=[TOOL], max_tokens=8, messages=[
+            {"role": "user", "content": "How is the weather in Rome?"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "Sunny"}])
+    assert answer.choices[0].finish_reason
+
+
+@check("openai")
+def structured():
+    if not args.constraints:
+        return
+    import pydantic
+
+    class Bird(pydantic.BaseModel):
+        name: str
+        wings: int
+
+    answer = client().chat.completions.parse(
+        model=args.model, messages=MESSAGES, response_format=Bird, max_tokens=128, temperature=0)
+    if answer.choices[0].finish_reason == "stop":
+        assert isinstance(answer.choices[0].message.parsed, Bird)
+
+
+@check("openai")
+def completions():
+    answer = client().completions.create(model=args.model, prompt="Once upon", max_tokens=8, temperature=0, logprobs=2)
+    assert answer.choices[0].text and len(answer.choices[0].logprobs.tokens) == answer.usage.completion_tokens
+    both = client().completions.create(model=args.model, prompt=["a", "b"], max_tokens=2, n=2, echo=True)
+    assert [choice.index for choice in both.choices] == [0, 1, 2, 3]
+    stream = client().completions.create(model=args.model, prompt="Once upon", max_tokens=8, temperature=0, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in stream if chunk.choices) == answer.choices[0].text
+
+
+@check("openai")
+def responses():
+    api = client()
+    answer = api.responses.create(model=args.model, input="What is a bird?", max_output_tokens=16, temperature=0)
+    assert answer.output_text and answer.usage.output_tokens > 0
+    events = list(
+        api.responses.create(
+            model=args.model, input="What is a bird?", max_output_tokens=16, temperature=0, stream=True))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == answer.output_text and events[-1].type in ("response.completed", "response.incomplete")
+
+
+@check("openai")
+def embeddings():
+    model = args.embeddings or args.model
+    floats = client().embeddings.create(model=model, input=["one", "two"], encoding_format="float")
+    plain = client().embeddings.create(model=model, input=["one", "two"])
+    assert len(plain.data) == 2 and plain.usage.prompt_tokens > 0
+    assert max(abs(a - b) for a, b in zip(floats.data[0].embedding, plain.data[0].embedding)) < 1e-6
+    raw = post("/v1/embeddings", {"model": model, "input": "one", "encoding_format": "base64"})
+    assert len(base64.b64decode(raw["data"][0]["embedding"])) % struct.calcsize("f") == 0
+    short = client().embeddings.create(model=model, input="one", dimensions=8)
+    assert len(short.data[0].embedding) == 8
+
+
+@check("openai")
+def errors():
+    import openai
+
+    for change, name in [({"temperature": 999999}, "temperature"), ({"top_p": -1}, "top_p"), ({"n": 1000}, "n")]:
+        try:
+            client().chat.completions.create(model=args.model, messages=MESSAGES, **change)
+        except openai.BadRequestError as error:
+            assert error.param == name, error
+        else:
+            raise AssertionError(change)
+    try:
+        client().chat.completions.create(model="none", messages=MESSAGES)
+    except openai.NotFoundError as error:
+        assert error.code == "model_not_found"
+    else:
+        raise AssertionError("an unknown model answers")
+
+
+@check("ollama")
+def ollama_calls():
+    import ollama
+
+    api = ollama.Client(host=f"http://127.0.0.1:{args.port}", headers={"Authorization": f"Bearer {args.key}"})
+    assert args.model in [model.model for model in api.list().models]
+    assert api.show(args.model).details
+    options = {"num_predict": 12, "temperature": 0, "seed": 1}
+    whole = api.chat(model=args.model, messages=MESSAGES, options=options)
+    pieces = [part.message.content for part in api.chat(
+        model=args.model, messages=MESSAGES, options=options, stream=True)]
+    assert "".join(pieces) == whole.message.content and whole.done
+    assert api.generate(model=args.model, prompt="Hello", options=options).response is not None
+    assert "".join(part.response for part in api.generate(
+        model=args.model, prompt="Hello", options=options, stream=True)) is not None
+    assert len(api.embed(model=args.embeddings or args.model, input=["a", "b"]).embeddings) == 2
+
+
+@check("litellm")
+def litellm_calls():
+    import litellm
+
+    common = dict(model=f"openai/{args.model}", api_base=f"http://127.0.0.1:{args.port}/v1", api_key=args.key)
+    answer = litellm.completion(messages=MESSAGES, max_tokens=12, temperature=0, **common)
+    chunks = litellm.completion(messages=MESSAGES, max_tokens=12, temperature=0, stream=True, **common)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == answer.choices[0].message.content
+    vectors = litellm.embedding(
+        model=f"openai/{args.embeddings or args.model}", input=["a"], api_base=common["api_base"], api_key=args.key,
+        encoding_format="float")
+    assert len(vectors.data) == 1
+
+
+@check("langchain_openai")
+def langchain_calls():
+    import langchain_openai
+
+    common = dict(model=args.model, base_url=f"http://127.0.0.1:{args.port}/v1", api_key=args.key)
+    chat = langchain_openai.ChatOpenAI(temperature=0, max_tokens=12, **common)
+    text = chat.invoke("What is a bird?").content
+    assert "".join(part.content for part in chat.stream("What is a bird?")) == text
+    assert chat.bind_tools([TOOL]).invoke("Hello") is not None
+    vectors = langchain_openai.OpenAIEmbeddings(
+        check_embedding_ctx_length=False, **{**common, "model": args.embeddings or args.model})
+    assert len(vectors.embed_documents(["a", "b"])) == 2
+
+
+def post(path, body):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{args.port}{path}", json.dumps(body).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {args.key}"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+# Bodies as these programs send them, shortened in their texts only.
+RECORDED = {
+    "Open WebUI": {
+        "stream": False, "messages": MESSAGES, "temperature": 0.8, "top_p": 0.9, "max_tokens": 16,
+        "frequency_penalty": 0, "seed": 42, "stop": ["<end>"],
+        "metadata": {"chat_id": "x"}, "params": {}, "features": {"web_search": False}},
+    "Continue": {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Explain"}]}], "max_tokens": 16,
+        "stream": True, "stream_options": {"include_usage": True}, "temperature": 0.5},
+    "Cline": {
+        "messages": [{"role": "developer", "content": "You are Cline."}, {"role": "user", "content": "Fix it"}],
+        "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 16},
+    "aider": {
+        "messages": [{"role": "system", "content": "Act as an expert."}, {"role": "user", "content": "Hi"}],
+        "temperature": 0, "stream": False, "max_tokens": 16},
+}
+
+
+@check("json")
+def recorded_bodies():
+    for name, body in RECORDED.items():
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{args.port}/v1/chat/completions", json.dumps({"model": args.model, **body}).encode(),
+            {"content-type": "application/json", "authorization": f"Bearer {args.key}", "x-api-key": args.key})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            text = answer.read().decode()
+        if body["stream"]:
+            last = json.loads(text.split("data: ")[-2])
+            assert text.rstrip().endswith("[DONE]") and last["choices"] == [] and last["usage"], name
+        else:
+            assert json.loads(text)["choices"][0]["message"]["role"] == "assistant", name
+
+
+def main():
+    for name, function in checks:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            print(f"{function.__name__}: passed over, {name} is not installed")
+            continue
+        try:
+            function()
+            print(f"{function.__name__}: ok")
+        except Exception:
+            failures.append(function.__name__)
+            print(f"{function.__name__}: FAILED\n{traceback.format_exc()}")
+    print(f"{len(checks) - len(failures)} of {len(checks)} pass")
+    return 1 if failures else 0
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--port", type=int, default=8642)
+parser.add_argument("--model", default="model")
+parser.add_argument("--embeddings", help="the model that is asked for vectors (default: the same)")
+parser.add_argument("--key", default="none")
+parser.add_argument("--constraints", action="store_true", help="forced formats are checked too")
+args = parser.parse_args()
+sys.exit(main())
