@@ -196,14 +196,14 @@ enum FuzzTargets {
     private static func use(_ path: String, _ device: Device) throws {
         let file = try ModelFile(path: path)
         let tokenizer = try? ModelText.tokenizer(of: file)
-        let conversation = try? Conversation(path: path, system: "a")
-        _ = try? conversation?.text()
+        let messages: JSON = [["role": "user", "content": "a"]]
+        _ = try? tokenizer.map { try ChatFormat(file, $0).template.render(messages: messages) }
         if case .decoder = file.architecture.body, file.architecture.writes {
             let decoder = try file.decoder(on: device)
             let options = TokenGenerator.Options(maximumTokens: 3)
             let prompt = (try? tokenizer?.encode("Ada a b")) ?? [1, 2, 3]
             var generator = try TokenGenerator(decoder, prompt: Array(prompt.prefix(8)), options, on: device)
-            while try generator.next() != nil {}
+            while generator.next() != nil {}
             return
         }
         guard let tokenizer else { return }

@@ -46,7 +46,12 @@ struct HostileTemplateTests {
         "{% macro f(a) %}{{ f([a]) }}{% endmacro %}{{ f(1) }}",
     ])
     func endsByItsLimit(_ source: String) {
-        let error = #expect(throws: TemplateError.self, "\(source.prefix(99))") { try ChatTemplate(source).render([:]) }
+        // Fewer steps than are allowed by default: enough for each to show what it is.
+        var limits = ChatTemplate.Limits()
+        limits.steps = 300_000
+        let error = #expect(throws: TemplateError.self, "\(source.prefix(99))") {
+            try ChatTemplate(source).render(JSONObject(), limits: limits)
+        }
         #expect(error?.kind == .limit, "\(source.prefix(99)): \(String(describing: error))")
     }
 

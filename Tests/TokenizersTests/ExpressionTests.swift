@@ -44,7 +44,7 @@ struct ExpressionTests {
         ("(a?){50}b", "a", "c"), ("(.*)(.*)(.*)(.*)x", "a", "y"), ("(?i)(?:a|A)*b", "aA", "c"),
     ])
     func timeGrowsWithTheTextAlone(_ regex: String, _ part: String, _ end: String) throws {
-        let text = String(repeating: part, count: 50_000) + end
+        let text = String(repeating: part, count: 4_000) + end
         #expect(try words(regex, text).joined() == text)
     }
 }

@@ -97,7 +97,7 @@ struct TrainerOptionTests {
         var random = SeededRandom(seed: 3)
         let letters = Array("abcdefghijklmnop".unicodeScalars)
         var word = String.UnicodeScalarView()
-        for _ in 0..<300_000 { word.append(letters[random.below(letters.count)]) }
+        for _ in 0..<60_000 { word.append(letters[random.below(letters.count)]) }
         var trainer = TokenizerTrainer(kind, vocabularySize: 400)
         trainer.threads = 1
         #expect(try trainer.train(texts: [String(word)]).tokenizer.vocabularySize == 400)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
 import MartletPlatform
 import MartletTensors
