@@ -79,7 +79,7 @@ typedef struct { const uint8_t *keys, *values; size_t key_bytes, value_bytes; } 
 INLINE stored_block block_at(const martlet_attention *work, size_t number) {
     const size_t key_bytes = martlet_head_bytes(work->block_type, work->head_width);
     const size_t value_bytes = martlet_head_bytes(work->block_type, work->value_width);
-    const uint8_t *base = work->blocks[number];
+    const uint8_t *base = (const uint8_t *)work->blocks[number] + work->block_offset;
     return (stored_block){base + work->key_head * key_bytes, base + work->key_heads * key_bytes + work->key_head * value_bytes,
                           key_bytes, value_bytes};
 }
@@ -357,7 +357,8 @@ static void attend_merge(const martlet_attention *work, const float *partials, s
 static void attention_weights(const martlet_attention *work, size_t row, size_t head, float *weights, size_t keys) {
     const float *query = work->queries + row * work->query_stride + head * work->head_width;
     for (size_t block = 0; block * KEYS < keys; block++) {
-        const float *base = (const float *)work->blocks[block] + work->key_head * work->head_width * KEYS;
+        const float *base = (const float *)((const uint8_t *)work->blocks[block] + work->block_offset) +
+                            work->key_head * work->head_width * KEYS;
         const key_range range = visible_keys(work, row, block);
         for (size_t first = 0; first < KEYS && block * KEYS + first < keys; first += LANES) {
             f32x16 scores = splat(-__builtin_inff());

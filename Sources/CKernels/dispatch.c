@@ -205,11 +205,6 @@ void martlet_attention_weights(const martlet_attention *work, size_t row, size_t
     martlet_softmax(weights, weights, 1, keys);
 }
 
-void martlet_gather_block(const void *const *blocks, size_t lane_blocks, const uint16_t *origins, size_t count, size_t key_heads,
-                          size_t head, size_t head_width, size_t value_width, void *block) {
-    kernels()->gather_block(blocks, lane_blocks, origins, count, key_heads, head, head_width, value_width, block);
-}
-
 uint64_t martlet_read_all(const void *data, size_t bytes) { return kernels()->read_all(data, bytes); }
 uint64_t martlet_burn_f32(uint64_t iterations, float *sink) { return kernels()->burn_f32(iterations, sink); }
 uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink) { return kernels()->burn_int8(iterations, sink); }

@@ -35,7 +35,6 @@ typedef struct {
     void (*attend_segment)(const martlet_attention *, size_t, float *, float *);
     void (*attend_merge)(const martlet_attention *, const float *, size_t);
     void (*attention_weights)(const martlet_attention *, size_t, size_t, float *, size_t);
-    void (*gather_block)(const void *const *, size_t, const uint16_t *, size_t, size_t, size_t, size_t, size_t, void *);
     uint64_t (*read_all)(const void *, size_t);
     uint64_t (*burn_f32)(uint64_t, float *);
     uint64_t (*burn_int8)(uint64_t, int32_t *);

@@ -2,7 +2,6 @@
 
 #include "attention.h"
 #include "choice.h"
-#include "gather.h"
 #include "limits.h"
 #include "product.h"
 #include "rows.h"
@@ -17,6 +16,6 @@
         .find_candidates = find_candidates, .choose_token = choose_token, .route = route, \
         .activate = activate, .gate = gate, .add = add, .multiply = multiply, .scale = scale, .add_bias = add_bias, \
         .soft_cap = soft_cap, .search = search, .rotate = rotate, .attend_scratch = attend_scratch, .attend = attend, \
-        .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, .gather_block = gather_block, \
+        .attend_segment = attend_segment, .attend_merge = attend_merge, .attention_weights = attention_weights, \
         .read_all = read_all, .burn_f32 = burn_f32, .burn_int8 = burn_int8, .burn_bf16 = burn_bf16 \
     }

@@ -9,8 +9,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 enum {
     STRIP_ROWS = 252,                            // of 64 columns; two strips stay in the second-level cache
     ROWS_CHUNK = 8,                              // rows that one thread norms
-    ACROSS_ROWS = 64,                            // rows that read one source in one call of the attention kernel
-    GATHERED = MARTLET_SEGMENT / MARTLET_BLOCK  // blocks of one head that a chunk of attention collects
+    ACROSS_ROWS = 64                             // rows that read one source in one call of the attention kernel
 };
 
 static bool multiplies(const martlet_step_phase *phase) {
@@ -34,13 +33,21 @@ static size_t prepared_at(const martlet_step_phase *phase, const martlet_step_pa
     return at;
 }
 
+static const martlet_step_table *table_of(const martlet_step_attention *a, const martlet_step_pass *pass) { return &pass->tables[a->table]; }
+
+/// Whether a phase's rows are attention's results in parts.
+static bool merges(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    return phase->attended && table_of(&phase->attention, pass)->split;
+}
+
 /// Queries and the key of one head; the attention kernel's scratch follows.
 static size_t head_floats(const martlet_step_attention *a) { return (a->group + 1) * a->head_width; }
 
 static martlet_attention head_work(const martlet_step_attention *a, size_t head) {
     return (martlet_attention){.query_stride = a->group * a->head_width, .output_stride = a->key_heads * a->group * a->head_width,
                                .rows = 1, .group = a->group, .head_width = a->head_width, .value_width = a->head_width,
-                               .key_heads = a->key_heads, .key_head = head, .block_type = a->block_type, .scale = a->scale, .cap = a->cap,
+                               .key_heads = a->key_heads, .key_head = head, .block_type = a->block_type, .block_offset = a->block_offset,
+                               .scale = a->scale, .cap = a->cap,
                                .slopes = a->slopes ? a->slopes + head * a->group : NULL};
 }
 
@@ -49,15 +56,11 @@ static size_t strips_at(const martlet_step_phase *phase, const martlet_step_pass
     return phase->prepared ? 0 : prepared_at(phase, pass, phase->matrix_count);
 }
 
-/// A gathered block holds one head.
-static size_t gathered_bytes(const martlet_step_attention *a) { return martlet_block_bytes(MARTLET_F32, 1, a->head_width, a->head_width); }
-
 size_t martlet_step_scratch(const martlet_step_phase *phase, const martlet_step_pass *pass) {
     const martlet_attention work = head_work(&phase->attention, 0);
     switch (phase->kind) {
     case MARTLET_STEP_ATTENTION:
-        return rounded_up(head_floats(&phase->attention) * sizeof(float)) + rounded_up(martlet_attend_scratch(&work) * sizeof(float)) +
-               (phase->attention.lanes ? GATHERED * gathered_bytes(&phase->attention) : 0);
+        return rounded_up(head_floats(&phase->attention) * sizeof(float)) + rounded_up(martlet_attend_scratch(&work) * sizeof(float));
     case MARTLET_STEP_ACTIVATED:
         return strips_at(phase, pass) + phase->matrix_count * smaller(pass->rows, STRIP_ROWS) * PANEL * sizeof(float);
     case MARTLET_STEP_ROWS: return ROWS_CHUNK * phase->inputs * sizeof(float);
@@ -76,7 +79,15 @@ static const void *activations_for(const martlet_step_phase *phase, const martle
         while (phase->matrices[first].type != phase->matrices[m].type) first++;
         return scratch + prepared_at(phase, pass, first);
     }
-    return phase->norm.kind == MARTLET_NORM_NONE && !(phase->attended && pass->segments > 1) ? (const void *)phase->x : scratch;
+    return phase->norm.kind == MARTLET_NORM_NONE && !merges(phase, pass) ? (const void *)phase->x : scratch;
+}
+
+/// Where the parts of one row and head begin, one for each segment the row sees.
+static float *partials_of(const martlet_step_attention *a, const martlet_step_pass *pass, size_t row, size_t head) {
+    const martlet_step_table *table = table_of(a, pass);
+    const martlet_attention work = head_work(a, head);
+    const size_t before = table->rows[row].segments_before * a->key_heads + head * table->rows[row].segments;
+    return table->partials + before * martlet_attend_partial_floats(&work);
 }
 
 static void merge_segments(const martlet_step_attention *a, const martlet_step_pass *pass, size_t from, size_t end, float *y) {
@@ -84,16 +95,15 @@ static void merge_segments(const martlet_step_attention *a, const martlet_step_p
         for (size_t head = 0; head < a->key_heads; head++) {
             martlet_attention work = head_work(a, head);
             work.outputs = y + ((row - from) * a->key_heads + head) * a->group * a->head_width;
-            const size_t first = (row * a->key_heads + head) * pass->segments;
-            martlet_attend_merge(&work, a->partials + first * martlet_attend_partial_floats(&work), pass->segments);
+            martlet_attend_merge(&work, partials_of(a, pass, row, head), table_of(a, pass)->rows[row].segments);
         }
 }
 
-void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch) {
+static void prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch) {
     if (!multiplies(phase) || phase->prepared) return;
     const float *x = phase->x;
     float *rows = (float *)scratch;
-    if (phase->attended && pass->segments > 1) {
+    if (merges(phase, pass)) {
         merge_segments(&phase->attention, pass, 0, pass->rows, rows);
         x = rows;
     }
@@ -166,61 +176,57 @@ static void turn(const martlet_step_attention *a, const martlet_step_norm *norm,
     if (half) martlet_rotate(x, 1, heads, a->head_width, a->rotary_width, a->neighbours, a->cosines + row * half, a->sines + row * half);
 }
 
-/// The blocks of one head that a segment of a memory with origins stands in, collected one behind the other; their places in `blocks`.
-static void gather(const martlet_step_attention *a, const martlet_step_memory *memory, size_t segment, size_t head, uint8_t *gathered,
-                   const void *blocks[GATHERED]) {
-    const size_t positions = (size_t)memory->position + 1;
-    for (size_t i = 0; i < GATHERED; i++, gathered += gathered_bytes(a)) {
-        const size_t block = segment * GATHERED + i, first = block * MARTLET_BLOCK;
-        if (first >= positions) return;
-        martlet_gather_block(memory->blocks + block, memory->lane_blocks, memory->origins + first,
-                             smaller(positions - first, MARTLET_BLOCK), a->key_heads, head, a->head_width, a->head_width, gathered);
-        blocks[i] = gathered;
-    }
-}
-
 /// Writes the row's own key and value of one head.
-static void store_own(const martlet_step_attention *a, const martlet_step_memory *memory, size_t row, size_t head, float *key) {
-    const size_t width = a->head_width, key_width = a->key_heads * width, position = (size_t)memory->position;
+static void store_own(const martlet_step_attention *a, const martlet_step_row *own, size_t row, size_t head, float *key) {
+    const size_t width = a->head_width, key_width = a->key_heads * width, position = (size_t)own->position;
     memcpy(key, a->keys + row * key_width + head * width, width * sizeof(float));
     turn(a, &a->key_norm, row, 1, key);
-    const size_t lane = memory->origins ? memory->origins[position] : 0;
-    void *block = (void *)memory->blocks[lane * memory->lane_blocks + position / MARTLET_BLOCK];
+    uint8_t *block = (uint8_t *)own->blocks[position / MARTLET_BLOCK] + a->block_offset;
     martlet_store_block(a->block_type, key, key_width, a->values + row * key_width + head * width, key_width, 1, a->key_heads, head,
                         head + 1, width, width, block, position % MARTLET_BLOCK);
 }
 
+/// The row that a chunk belongs to: the last one whose segments begin at or before it.
+static size_t row_of(const martlet_step_attention *a, const martlet_step_table *table, size_t rows, size_t chunk) {
+    size_t low = 0, high = rows;
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        if (table->rows[middle].segments_before * a->key_heads <= chunk) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
 static void run_attention(const martlet_step_attention *a, const martlet_step_pass *pass, size_t chunk, uint8_t *scratch) {
-    const size_t segment = chunk % pass->segments, head = chunk / pass->segments % a->key_heads, row = chunk / pass->segments / a->key_heads;
-    const martlet_step_memory *memory = &a->memories[row];
+    const martlet_step_table *table = table_of(a, pass);
+    const size_t row = row_of(a, table, pass->rows, chunk);
+    const martlet_step_row *own = &table->rows[row];
+    const size_t rest = chunk - own->segments_before * a->key_heads, head = rest / own->segments;
+    const size_t segment = own->first_segment + rest % own->segments;
     const size_t width = a->head_width, query_width = a->key_heads * a->group * width;
-    float *queries = (float *)scratch;
+    float *queries = (float *)scratch, *room = (float *)(scratch + rounded_up(head_floats(a) * sizeof(float)));
     memcpy(queries, a->queries + row * query_width + head * a->group * width, a->group * width * sizeof(float));
     turn(a, &a->query_norm, row, a->group, queries);
-    if (segment == (size_t)memory->position / MARTLET_SEGMENT) store_own(a, memory, row, head, queries + a->group * width);
-    int32_t lower = memory->lower, upper = memory->position + 1, position = memory->position;
+    if (segment == (size_t)own->position / MARTLET_SEGMENT) store_own(a, own, row, head, queries + a->group * width);
+    const int32_t lower = own->lower, upper = own->position + 1, position = own->position;
     martlet_attention work = head_work(a, head);
-    work.queries = queries, work.blocks = memory->blocks;
+    work.queries = queries, work.blocks = own->blocks;
     work.outputs = a->outputs + row * query_width + head * a->group * width;
     work.lower = &lower, work.upper = &upper, work.positions = &position;
-    uint8_t *rest = scratch + rounded_up(head_floats(a) * sizeof(float));
-    const void *blocks[GATHERED];
-    size_t number = segment;
-    if (memory->origins) {
-        gather(a, memory, segment, head, rest + rounded_up(martlet_attend_scratch(&work) * sizeof(float)), blocks);
-        // What was gathered is read as if positions began with this segment.
-        const int32_t start = (int32_t)(segment * MARTLET_SEGMENT);
-        lower = lower > start ? lower - start : 0, upper -= start, position -= start, number = 0;
-        work.blocks = blocks, work.key_heads = 1, work.key_head = 0;
+    if (a->bias) {
+        work.bias = a->bias->values + head * a->group * a->bias->head_stride;
+        if (a->bias->moves) work.bias += a->bias->zero - (size_t)position;
+        work.bias_head_stride = a->bias->head_stride;
     }
-    if (pass->segments == 1) return martlet_attend(&work, 0, 1, (float *)rest);
-    martlet_attend_segment(&work, number, a->partials + chunk * martlet_attend_partial_floats(&work), (float *)rest);
+    if (!table->split) return martlet_attend(&work, 0, 1, room);
+    float *parts = partials_of(a, pass, row, head);
+    martlet_attend_segment(&work, segment, parts + rest % own->segments * martlet_attend_partial_floats(&work), room);
 }
 
 /// The rows that read one source, and one head.
-static void run_across(const martlet_step_attention *a, size_t chunk, uint8_t *scratch) {
+static void run_across(const martlet_step_attention *a, const martlet_step_pass *pass, size_t chunk, uint8_t *scratch) {
     const size_t head = chunk % a->key_heads, row = chunk / a->key_heads, query_width = a->key_heads * a->group * a->head_width;
-    const martlet_step_memory *memory = &a->memories[row];
+    const martlet_step_row *memory = &table_of(a, pass)->rows[row];
     int32_t lower[ACROSS_ROWS], upper[ACROSS_ROWS];
     for (size_t first = 0; first < memory->readers; first += ACROSS_ROWS) {
         martlet_attention work = head_work(a, head);
@@ -244,7 +250,7 @@ static void run_rows(const martlet_step_phase *phase, const martlet_step_pass *p
         normalise(&phase->norm, x, (float *)scratch, end - first, width);
         return martlet_add(y, (const float *)scratch, y, (end - first) * width);
     }
-    if (phase->attended && pass->segments > 1) {
+    if (merges(phase, pass)) {
         merge_segments(&phase->attention, pass, first, end, (float *)scratch);
         x = (const float *)scratch;
     }
@@ -256,16 +262,31 @@ static void run_rows(const martlet_step_phase *phase, const martlet_step_pass *p
 
 // ---------------------------------------------------------------- phases
 
+/// The rows that a phase computes.
+static martlet_step_pass rows_of(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    martlet_step_pass own = *pass;
+    if (phase->wanted) own.rows = pass->wanted;
+    return own;
+}
+
 size_t martlet_step_chunks(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    const martlet_step_attention *a = &phase->attention;
+    const size_t rows = rows_of(phase, pass).rows;
+    if (rows == 0) return 0;
     switch (phase->kind) {
     case MARTLET_STEP_ACTIVATED: return panels_of(&phase->matrices[0]);
-    case MARTLET_STEP_ATTENTION: return pass->rows * phase->attention.key_heads * (phase->attention.across ? 1 : pass->segments);
-    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS: return (pass->rows + ROWS_CHUNK - 1) / ROWS_CHUNK;
+    case MARTLET_STEP_ATTENTION: return a->key_heads * (a->across ? rows : table_of(a, pass)->segments);
+    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS: return (rows + ROWS_CHUNK - 1) / ROWS_CHUNK;
     case MARTLET_STEP_PRODUCT: break;
     }
     size_t panels = 0;
     for (size_t m = 0; m < phase->matrix_count; m++) panels += panels_of(&phase->matrices[m]);
     return panels;
+}
+
+void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch) {
+    const martlet_step_pass own = rows_of(phase, pass);
+    prologue(phase, &own, scratch);
 }
 
 size_t martlet_step_chunk_bytes(const martlet_step_phase *phase) {
@@ -274,13 +295,14 @@ size_t martlet_step_chunk_bytes(const martlet_step_phase *phase) {
     return phase->kind == MARTLET_STEP_ACTIVATED ? bytes * phase->matrix_count : bytes;
 }
 
-void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t first, size_t end, uint8_t *scratch) {
+void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *whole, size_t first, size_t end, uint8_t *scratch) {
+    const martlet_step_pass rows = rows_of(phase, whole), *pass = &rows;
     switch (phase->kind) {
     case MARTLET_STEP_PRODUCT: run_product(phase, pass, first, end, scratch); break;
     case MARTLET_STEP_ACTIVATED: run_activated(phase, pass, first, end, scratch); break;
     case MARTLET_STEP_ATTENTION:
         for (size_t chunk = first; chunk < end; chunk++) {
-            if (phase->attention.across) run_across(&phase->attention, chunk, scratch);
+            if (phase->attention.across) run_across(&phase->attention, pass, chunk, scratch);
             else run_attention(&phase->attention, pass, chunk, scratch);
         }
         break;

@@ -42,3 +42,22 @@ void martlet_store_block(martlet_type type, const float *keys, size_t key_stride
                           value_part + value_width * KEYS + 2 * (position * (value_width / BLOCK) + i / BLOCK));
         }
 }
+
+/// The first `count` positions of one head's keys or values: what stands in order of position is copied as far as needed, all else whole.
+static void copy_head(martlet_type type, size_t width, const uint8_t *from, uint8_t *to, size_t positions) {
+    const size_t bytes = martlet_head_bytes(type, width), used = type == MARTLET_Q8_0 ? bytes : bytes / MARTLET_BLOCK * positions;
+    memcpy(to, from, used);
+    memset(to + used, 0, bytes - used);
+}
+
+void martlet_copy_positions(martlet_type type, size_t key_heads, size_t head_width, size_t value_width, const void *from, void *to,
+                            size_t count) {
+    const size_t key_bytes = martlet_head_bytes(type, head_width), value_bytes = martlet_head_bytes(type, value_width);
+    const size_t groups = (count + MARTLET_KEY_GROUP - 1) / MARTLET_KEY_GROUP;
+    const uint8_t *source = from;
+    uint8_t *target = to;
+    for (size_t head = 0; head < key_heads; head++, source += key_bytes, target += key_bytes)
+        copy_head(type, head_width, source, target, groups * MARTLET_KEY_GROUP);
+    for (size_t head = 0; head < key_heads; head++, source += value_bytes, target += value_bytes)
+        copy_head(type, value_width, source, target, count);
+}

@@ -73,7 +73,6 @@ public struct BeamSearch: Sendable {
     ) throws(GenerationError) -> [[Hypothesis]] {
         try check(prompts, continuation)
         var continuation = continuation
-        continuation.reserve(sequences: prompts.count * options.beams)
         var items = prompts.map { BeamItem(prompt: $0, options, context: continuation.context) }
         var running = Array(items.indices)
         var isFirst = true

@@ -23,8 +23,8 @@ public enum CacheType: String, Sendable, Hashable, Codable, CaseIterable {
 extension Architecture {
     /// What keeps a cache of keys and values from being kept as `type`.
     package func offences(cache type: ElementType) -> [String] {
-        guard KeyValueBlocks.types.contains(type) else {
-            let known = KeyValueBlocks.types.map(\.rawValue).joined(separator: ", ")
+        guard BlockLayout.types.contains(type) else {
+            let known = BlockLayout.types.map(\.rawValue).joined(separator: ", ")
             return ["keys and values cannot be kept as \(type.rawValue); choose one of \(known)"]
         }
         let widths = Set(stacks.flatMap { $0.layers.map(\.attention.headWidth) })

@@ -13,25 +13,23 @@ package struct Continuation: ~Copyable {
     }
 
     private var kind: Kind
+    private let engine: StepEngine
     private var cache: KeyValueCache
-    /// In place of the cache, where the model can be stepped.
-    private var steps: BeamSteps?
+    private var rows: [StepRow] = []
     private let memory: Memory
     private let device: Device
     package let vocabulary: Int
     package let context: Int?
 
-    /// - Parameter sequences: as many as the first step will have.
+    /// - Parameters: `sequences`: as many as the first step will have; `engine`: the model's, where one is at hand.
     /// - Throws: ``GenerationError`` for a model that is not a decoder.
-    package init(_ decoder: Decoder, sequences: Int, memory: Memory = .cached, on device: Device)
-        throws(GenerationError)
-    {
-        guard case .decoder(let stack) = decoder.architecture.body else {
-            throw GenerationError("this model does not continue texts: it is not a decoder")
-        }
+    package init(
+        _ decoder: Decoder, sequences: Int, memory: Memory = .cached, engine: StepEngine? = nil, on device: Device
+    ) throws(GenerationError) {
+        self.engine = if let engine { engine } else { try StepEngine(decoder, on: device) }
         kind = .decoder(decoder)
         (vocabulary, context) = (decoder.architecture.vocabulary, decoder.architecture.context)
-        cache = KeyValueCache(stack, sequences: sequences, on: device)
+        cache = self.engine.cache(sequences: sequences)
         (self.memory, self.device) = (memory, device)
     }
 
@@ -40,65 +38,56 @@ package struct Continuation: ~Copyable {
         var rows = Rows()
         for source in sources { rows.append(source) }
         var state = Uncached()
-        kind = .encoderDecoder(model, model.encode(rows, &state, on: device))
+        let source = model.encode(rows, &state, on: device)
+        kind = .encoderDecoder(model, source)
+        engine = StepEngine(model, on: device)
         (vocabulary, context) = (model.targetVocabulary, model.architecture.context)
-        cache = KeyValueCache(model.decoderStack, sequences: sources.count, on: device)
+        cache = engine.cache(sequences: sources.count)
         (self.memory, self.device) = (memory, device)
-    }
-
-    /// Says how many sequences there will be at most.
-    package mutating func reserve(sequences: Int) {
-        guard sequences > 0, memory == .cached, case .encoderDecoder(let model, let source) = kind else { return }
-        steps = BeamSteps(model, source, rows: sequences, on: device)
+        if memory == .cached { engine.attach(source, to: sources.indices.map { SequenceID($0) }, &cache) }
     }
 
     /// The logits of what follows each sequence, `[sequences, vocabulary]`, valid until the next call.
     ///
     /// - Precondition: each has grown since the last step.
     package mutating func logits(_ sequences: [[Int32]]) -> Tensor {
-        if let steps, steps.length == 0, Set(sequences.map(\.count)).count > 1 { self.steps = nil }
-        if let logits = steps?.logits(sequences) { return logits }
-        var rows = Rows()
         switch memory {
         case .cached:
-            for (index, tokens) in sequences.enumerated() {
-                forgetOutgrownKeys(of: index, length: tokens.count)
-                rows.append(Array(tokens[cache.length(of: index)...]), from: cache.length(of: index))
-            }
-            return Continuation.logits(kind, rows, &cache, on: device)
+            rows.removeAll(keepingCapacity: true)
+            for (index, tokens) in sequences.enumerated() { append(tokens, as: SequenceID(index)) }
+            guard let logits = engine.logits(rows, &cache) else { preconditionFailure("Continuation: no sequence") }
+            return logits
         case .uncached:
+            var rows = Rows()
             for tokens in sequences { rows.append(tokens) }
             var state = Uncached()
-            return Continuation.logits(kind, rows, &state, on: device)
+            switch kind {
+            case .decoder(let decoder):
+                return decoder.logits(decoder.hidden(rows, &state, on: device).selecting(rows: rows.lastRows))
+            case .encoderDecoder(let model, let source):
+                let hidden = model.hidden(rows, source: source, &state, on: device)
+                return model.logits(hidden.selecting(rows: rows.lastRows))
+            }
         }
     }
 
-    /// A text that has just outgrown the length after which all of its positions turn otherwise is read anew.
-    private mutating func forgetOutgrownKeys(of index: Int, length: Int) {
-        guard case .decoder(let decoder) = kind, let trained = decoder.architecture.rereadsBeyond,
-            length > trained, cache.length(of: index) <= trained
-        else { return }
-        cache.truncate(index, to: 0)
-    }
-
-    private static func logits(
-        _ kind: Kind, _ rows: Rows, _ state: inout some AttentionState, on device: Device
-    ) -> Tensor {
-        switch kind {
-        case .decoder(let decoder):
-            return decoder.logits(decoder.hidden(rows, &state, on: device).selecting(rows: rows.lastRows))
-        case .encoderDecoder(let model, let source):
-            let hidden = model.hidden(rows, source: source, &state, on: device)
-            return model.logits(hidden.selecting(rows: rows.lastRows))
+    /// The rows of what sequence `id` has not read.
+    private mutating func append(_ tokens: [Int32], as id: SequenceID) {
+        if case .decoder(let decoder) = kind {
+            cache.forget(id, outgrowing: decoder.architecture.rereadsBeyond, extent: tokens.count)
+        }
+        let start = cache.length(of: id)
+        precondition(start < tokens.count, "Continuation: sequence \(id.number) has not grown beyond \(start) tokens")
+        for position in start..<tokens.count {
+            rows.append(
+                StepRow(
+                    token: tokens[position], position: position, extent: tokens.count, sequence: id,
+                    isWanted: position + 1 == tokens.count))
         }
     }
 
     /// Makes sequence i continue what sequence `parents[i]` was.
     package mutating func select(_ parents: [Int]) {
-        guard steps == nil else {
-            steps?.select(parents)
-            return
-        }
         if memory == .cached { cache.select(parents) }
         if case .encoderDecoder(let model, let source) = kind {
             kind = .encoderDecoder(model, source.selecting(parents))

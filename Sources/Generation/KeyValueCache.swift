@@ -1,106 +1,267 @@
 // MartletGeneration: from a prompt's token ids to the ids that follow. Knows no text, no file and no server.
 
-public import MartletLayers
+package import MartletLayers
 package import MartletModels
-public import MartletTensors
+package import MartletTensors
 
-/// The keys and values of one or more sequences in every layer: the contiguous cache.
+/// The KV cache of any number of sequences in every layer of a decoder, by name: they join, fork and leave as they like.
 ///
-/// A cached pass gives the bits of an uncached one, whatever the chunks it was fed in.
-public struct KeyValueCache: AttentionState, Sendable {
+/// A value: a copy continues by itself, also on another thread. Copies and forks share blocks of 64 positions until one of them writes.
+/// A cached pass gives the bits of an uncached one, whatever the chunks it was fed in and whatever other sequences are in it.
+package struct KeyValueCache: AttentionState, Sendable {
+    /// What is kept of one sequence.
+    private struct Sequence: Sendable {
+        let id: SequenceID
+        /// One for each reach of the layers.
+        var tables: [BlockTable]
+        /// Keys and values of the encoder's output; nil where none has been read.
+        var source: BlockTable?
+        /// The first layers with cross-attention, this many, have written theirs.
+        var sourceLayers = 0
+        /// How far the sequence was known to reach when it was read last.
+        var extent = 0
+
+        var length: Int { tables.first?.length ?? 0 }
+
+        func renamed(_ id: SequenceID) -> Sequence {
+            Sequence(id: id, tables: tables, source: source, sourceLayers: sourceLayers, extent: extent)
+        }
+    }
+
+    package let layout: KeyValueLayout
+    /// Where blocks come from; may be shared by several caches.
+    package let pool: BlockPool
     private let device: Device
-    /// What keys and values are kept as.
-    public let type: ElementType
-    private var memories: [[KeyValueBlocks]]
-    /// Of cross-attention, for each layer and sequence; empty before the first pass.
-    private var sources: [[KeyValueBlocks]]
+    private var sequences: [Sequence] = []
+    /// Where in `sequences` each one stands.
+    private var indices: [SequenceID: Int] = [:]
 
     /// - Parameters:
     ///   - stack: the decoder's layers.
-    ///   - sequences: how many sequences each pass will have, always in this order.
+    ///   - sequences: how many there are in the beginning, numbered from 0.
     ///   - type: what keys and values are kept as: f32, f16, bf16, or q8_0, for which all heads must be multiples of 32 wide.
-    public init(_ stack: Architecture.Stack, sequences: Int = 1, type: ElementType = .f32, on device: Device) {
-        (self.device, self.type) = (device, type)
-        memories = stack.layers.map { layer in
-            let form = layer.attention
-            let empty = KeyValueBlocks(
-                keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth, type: type)
-            return Array(repeating: empty, count: sequences)
+    ///   - pool: where blocks come from; one without a limit when nil.
+    package init(
+        _ stack: Architecture.Stack, sequences: Int = 1, type: ElementType = .f32, pool: BlockPool? = nil,
+        on device: Device
+    ) {
+        self.init(KeyValueLayout(stack, type: type), sequences: sequences, pool: pool, on: device)
+    }
+
+    package init(_ layout: KeyValueLayout, sequences: Int = 0, pool: BlockPool? = nil, on device: Device) {
+        (self.layout, self.pool, self.device) = (layout, pool ?? BlockPool(), device)
+        for number in 0..<sequences { add(SequenceID(number)) }
+    }
+
+    /// What keys and values are kept as.
+    package var type: ElementType { layout.type }
+
+    // MARK: Sequences
+
+    /// A new sequence, without positions. - Precondition: there is none of this name.
+    package mutating func add(_ id: SequenceID) {
+        insert(Sequence(id: id, tables: layout.tables.map { BlockTable($0, pool: pool) }))
+    }
+
+    /// A new sequence that continues what `parent` remembers.
+    package mutating func fork(_ parent: SequenceID, as id: SequenceID) {
+        insert(sequences[index(of: parent)].renamed(id))
+    }
+
+    private mutating func insert(_ sequence: Sequence) {
+        let previous = indices.updateValue(sequences.count, forKey: sequence.id)
+        precondition(previous == nil, "KeyValueCache: sequence \(sequence.id.number) exists")
+        sequences.append(sequence)
+    }
+
+    /// Forgets a sequence, if it exists; its blocks go back to the pool where nobody else owns them.
+    package mutating func remove(_ id: SequenceID) {
+        guard let index = indices.removeValue(forKey: id) else { return }
+        sequences.swapAt(index, sequences.count - 1)
+        sequences.removeLast()
+        if index < sequences.count { indices[sequences[index].id] = index }
+    }
+
+    /// Makes sequence i continue what sequence `parents[i]` remembers; a parent may have several heirs, or none, and there are no others.
+    package mutating func select(_ parents: [Int]) {
+        let heirs = parents.enumerated().map { number, parent in
+            sequences[index(of: SequenceID(parent))].renamed(SequenceID(number))
         }
-        sources = stack.layers.map { _ in [] }
+        (sequences, indices) = ([], [:])
+        for heir in heirs { insert(heir) }
     }
 
-    /// Makes sequence i continue what sequence `parents[i]` remembers; a parent may have several heirs, or none.
-    public mutating func select(_ parents: [Int]) {
-        for layer in memories.indices {
-            for parent in Set(parents) { memories[layer][parent].share() }
-            memories[layer] = parents.map { memories[layer][$0] }
-            if !sources[layer].isEmpty { sources[layer] = parents.map { sources[layer][$0] } }
+    private func index(of id: SequenceID) -> Int {
+        guard let index = indices[id] else { preconditionFailure("KeyValueCache: there is no sequence \(id.number)") }
+        return index
+    }
+
+    /// Positions that sequence `id` has; 0 for one that does not exist.
+    package func length(of id: SequenceID = 0) -> Int { indices[id].map { sequences[$0].length } ?? 0 }
+
+    /// Forgets all positions of sequence `id` from `length` on.
+    ///
+    /// - Returns: what is kept: none where a sliding window has given back keys that later rows would see.
+    @discardableResult
+    package mutating func truncate(_ id: SequenceID = 0, to length: Int) -> Int {
+        let index = index(of: id)
+        var kept = length
+        for table in layout.tables.indices { kept = min(kept, sequences[index].tables[table].truncate(to: length)) }
+        if kept < length {
+            for table in layout.tables.indices { _ = sequences[index].tables[table].truncate(to: 0) }
+        }
+        return kept
+    }
+
+    /// Forgets a sequence that outgrows the length after which all of its positions rotate otherwise: it is read anew (LongRoPE).
+    ///
+    /// - Parameters: `trained`: that length, nil where there is none; `extent`: how far the sequence will reach.
+    package mutating func forget(_ id: SequenceID, outgrowing trained: Int?, extent: Int) {
+        guard let trained, extent > trained else { return }
+        let known = sequences[index(of: id)]
+        if known.length > 0 && known.extent <= trained { truncate(id, to: 0) }
+    }
+
+    /// Bytes of blocks that `count` more positions of sequence `id` take of the pool.
+    package mutating func bytesNeeded(_ id: SequenceID, for count: Int) -> Int {
+        let index = index(of: id)
+        return layout.tables.indices.reduce(0) { bytes, table in
+            bytes + sequences[index].tables[table].blocksNeeded(for: count) * layout.tables[table].bytes
         }
     }
 
-    /// Positions that sequence `index` has.
-    public func length(of index: Int = 0) -> Int { memories.first?[index].length ?? 0 }
+    // MARK: Lent blocks
 
-    /// Forgets all positions of sequence `index` from `length` on.
-    public mutating func truncate(_ index: Int = 0, to length: Int) {
-        for layer in memories.indices { memories[layer][index].truncate(to: length) }
+    /// Lends a block to sequence `id` as number `index` of table `table`: who owns which block is then decided elsewhere.
+    package mutating func lend(_ block: KeyValueBlock, to id: SequenceID, table: Int, at index: Int) {
+        sequences[self.index(of: id)].tables[table].lend(block, at: index)
     }
 
-    /// Makes room for one more position in each sequence, and tells `step`, which is about to write it.
-    package mutating func advance(_ step: DecoderStep) {
-        for layer in memories.indices {
-            for index in memories[layer].indices {
-                memories[layer][index].extend(on: device)
-                step.setMemory(layer: layer, row: index, memories[layer][index])
-            }
-        }
+    /// Says that the blocks lent to sequence `id` hold `length` positions already.
+    package mutating func resume(_ id: SequenceID, at length: Int) {
+        let index = index(of: id)
+        for table in layout.tables.indices where length > 0 { sequences[index].tables[table].resume(at: length) }
     }
 
-    public mutating func attend(
+    // MARK: Passes
+
+    package mutating func attend(
         layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
-        checkCount(rows, layer)
         precondition(inputs.global == nil, "KeyValueCache: a text with global positions is read in one pass, uncached")
+        let place = layout.places[layer]
         let result = device.make(inputs.query.shape)
         var parts: [AttentionPass] = []
-        for (index, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
+        for (number, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
+            let index = index(of: sequence.id)
+            // The first layer of each reach makes room for all of its layers.
+            if place.layer == 0 {
+                extend(index, place.table, from: sequence.start, by: sequence.rows.count)
+                sequences[index].extent = sequence.extent
+            }
+            let table = sequences[index].tables[place.table]
             precondition(
-                sequence.start == memories[layer][index].length,
-                "KeyValueCache: rows from \(sequence.start), but \(memories[layer][index].length) positions are cached")
-            memories[layer][index].append(keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
-            let keys = memories[layer][index].length
-            let span = form.reach.span(of: sequence, length: keys)
-            let rule = form.scoreRule(keys: keys, inputs.bias, sequence: index)
-            parts.append(AttentionPass(memory: memories[layer][index], span: span, rule: rule))
+                table.length == sequence.start + sequence.rows.count,
+                "KeyValueCache: rows from \(sequence.start), but \(table.length) positions have room")
+            table.write(
+                layer: place.layer, keys: inputs.key, values: inputs.value, rows: sequence.rows, at: sequence.start,
+                on: device)
+            let span = form.reach.span(of: sequence, length: table.length)
+            let rule = form.scoreRule(keys: table.length, inputs.bias, sequence: number)
+            parts.append(AttentionPass(memory: table[place.layer], span: span, rule: rule))
         }
         inputs.query.attend(parts, into: result)
         return result
     }
 
-    public mutating func attendAcross(
+    package mutating func attendAcross(
         layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
         project: (Tensor) -> (keys: Tensor, values: Tensor)
     ) -> Tensor {
-        checkCount(rows, layer)
-        if sources[layer].isEmpty {
+        if rows.sequences.contains(where: { !hasSource($0.id, layer: layer) }) {
             let (keys, values) = project(source.hidden)
-            sources[layer] = KeyValueBlocks.filled(keys: keys, values: values, rows: source.ranges, on: device)
+            setSource(rows.sequences.map(\.id), layer: layer, keys: keys, values: values, ranges: source.ranges)
         }
         let result = device.make(query.shape)
         let rule = form.scoreRule(keys: 0)
-        let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
-            let source = sources[layer][index]
-            let span = Architecture.Reach.all.span(of: rows.sequences[index], length: source.length)
-            return AttentionPass(memory: source, span: span, rule: rule)
+        let parts = rows.sequences.filter { !$0.rows.isEmpty }.map { sequence in
+            let source = sourceTable(of: sequence.id)
+            let span = Architecture.Reach.all.span(of: sequence, length: source.length)
+            return AttentionPass(memory: source[sourceLayer(layer)], span: span, rule: rule)
         }
         query.attend(parts, into: result)
         return result
     }
 
-    private func checkCount(_ rows: Rows, _ layer: Int) {
+    private mutating func extend(_ index: Int, _ table: Int, from start: Int, by count: Int) {
+        let known = sequences[index].tables[table].length
         precondition(
-            rows.sequences.count == memories[layer].count,
-            "KeyValueCache: \(rows.sequences.count) sequences in the pass, \(memories[layer].count) in the cache")
+            known == start,
+            "KeyValueCache: rows from \(start) of sequence \(sequences[index].id.number), but \(known) positions are cached"
+        )
+        let isDone = sequences[index].tables[table].extend(by: count, on: device)
+        precondition(isDone, "KeyValueCache: \(count) rows do not fit a pool of \(pool.limit ?? 0) bytes")
+    }
+
+    // MARK: Decode steps
+
+    /// Makes room for one more position of a row's sequence.
+    package mutating func extend(for row: StepRow) {
+        let index = index(of: row.sequence)
+        for table in 0..<layout.tables.count { extend(index, table, from: row.position, by: 1) }
+        sequences[index].extent = row.extent
+    }
+
+    /// Tells a step where the blocks of a row's sequence are.
+    func place(_ row: StepRow, at index: Int, in plan: StepPlan) {
+        let sequence = self.index(of: row.sequence)
+        let count = layout.tables.count
+        for table in 0..<count {
+            unsafe plan.setBlocks(
+                table, row: index, sequences[sequence].tables[table].table, position: row.position)
+        }
+        guard layout.source != nil else { return }
+        let source = sourceTable(of: row.sequence)
+        unsafe plan.setBlocks(count, row: index, source.table, position: source.length - 1)
+    }
+
+    // MARK: The encoder's output
+
+    /// Keeps what cross-attention of layer `layer` reads: sequence `ids[i]` reads rows `ranges[i]` of `keys` and `values`.
+    ///
+    /// Sequences that are forked later share it.
+    package mutating func setSource(
+        _ ids: [SequenceID], layer: Int, keys: Tensor, values: Tensor, ranges: [Range<Int>]
+    ) {
+        guard let form = layout.source else { return }
+        let number = sourceLayer(layer)
+        for (id, range) in zip(ids, ranges) {
+            let index = index(of: id)
+            var table = sequences[index].source ?? BlockTable(form, pool: pool)
+            if table.length == 0 {
+                let isDone = table.extend(by: range.count, on: device)
+                precondition(isDone, "KeyValueCache: \(range.count) rows do not fit a pool of \(pool.limit ?? 0) bytes")
+            }
+            table.write(layer: number, keys: keys, values: values, rows: range, at: 0, on: device)
+            (sequences[index].source, sequences[index].sourceLayers) = (table, number + 1)
+        }
+    }
+
+    private func hasSource(_ id: SequenceID, layer: Int) -> Bool {
+        sequences[index(of: id)].sourceLayers > sourceLayer(layer)
+    }
+
+    private func sourceLayer(_ layer: Int) -> Int {
+        guard let number = layout.sourceLayers[layer] else {
+            preconditionFailure("KeyValueCache: layer \(layer) has no cross-attention")
+        }
+        return number
+    }
+
+    private func sourceTable(of id: SequenceID) -> BlockTable {
+        guard let source = sequences[index(of: id)].source else {
+            preconditionFailure("KeyValueCache: sequence \(id.number) has no encoder output")
+        }
+        return source
     }
 }

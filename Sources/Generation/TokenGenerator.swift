@@ -13,7 +13,7 @@ public enum FinishReason: String, Sendable, Hashable, Codable {
 /// The ids that follow a prompt, one by one.
 ///
 /// A prompt is fed in chunks, so that nobody waits long for a cancellation; the chunks do not change a bit of the result.
-package struct TokenGenerator {
+package struct TokenGenerator: ~Copyable {
     package struct Options: Sendable {
         package var maximumTokens: Int
         package var sampling: Sampling
@@ -47,15 +47,16 @@ package struct TokenGenerator {
         }
     }
 
-    private let decoder: Decoder
-    private let device: Device
+    private let architecture: Architecture
     private let options: Options
+    private let engine: StepEngine
+    private let device: Device
     private var cache: KeyValueCache
     /// How many tokens of the prompt were in the memory.
     package let rememberedCount: Int
     private var sampler: Sampler
-    /// For passes of one token; nil where the model has a part that steps do not know.
-    private let step: DecoderStep?
+    /// The rows of a pass; of a decode step, its only one.
+    private var rows: [StepRow] = []
     private let promptCount: Int
     /// How far the text is known to reach whose keys are in the cache.
     private var extent: Int
@@ -64,31 +65,35 @@ package struct TokenGenerator {
     package private(set) var tokens: [Int32]
     package private(set) var finish: FinishReason?
 
-    /// - Parameter memory: of an earlier text on this model. What both begin with is not computed again; the bits stay the same.
+    /// - Parameters:
+    ///   - memory: of an earlier text on this model. What both begin with is not computed again; the bits stay the same.
+    ///   - engine: the model's, for a cache of the same type, where one is at hand.
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
     package init(
-        _ decoder: Decoder, prompt: [Int32], _ options: Options, memory: Memory? = nil, on device: Device
+        _ decoder: Decoder, prompt: [Int32], _ options: Options, memory: Memory? = nil, engine known: StepEngine? = nil,
+        on device: Device
     ) throws(GenerationError) {
-        guard case .decoder(let stack) = decoder.architecture.body else {
-            throw GenerationError("this model does not continue texts: it is not a decoder")
-        }
         try TokenGenerator.check(decoder.architecture, prompt, options)
-        (self.decoder, self.device, self.options) = (decoder, device, options)
-        (tokens, promptCount, extent) = (prompt, prompt.count, prompt.count)
-        // Positions that turn by the length of the text make other keys of the same beginning.
-        let dependsOnLength = stack.layers.contains {
-            $0.attention.positions.isUnbounded || $0.attention.positions.rereadsBeyond != nil
+        let steps: StepEngine
+        if let known, known.layout.type == options.cache {
+            steps = known
+        } else {
+            steps = try StepEngine(decoder, cache: options.cache, on: device)
         }
+        // Positions that rotate by the length of the text make other keys of the same beginning.
+        let dependsOnLength = decoder.architecture.keysDependOnLength
         if var memory, !dependsOnLength, memory.cache.type == options.cache {
             memory.keepBeginning(of: prompt)
             cache = memory.cache
         } else {
-            cache = KeyValueCache(stack, type: options.cache, on: device)
+            cache = steps.cache(sequences: 1)
         }
+        (engine, self.device) = (steps, device)
+        (architecture, self.options) = (decoder.architecture, options)
+        (tokens, promptCount, extent) = (prompt, prompt.count, prompt.count)
         rememberedCount = cache.length()
-        step = DecoderStep(decoder, rows: 1, cache: options.cache, on: device)
         sampler = Sampler(options.sampling, prompt: prompt)
-        if options.maximumTokens == 0 { finish = .length }
+        finish = options.maximumTokens == 0 ? .length : nil
     }
 
     /// - Throws: ``GenerationError`` naming everything that is wrong with a request to the model of `architecture`.
@@ -120,8 +125,7 @@ package struct TokenGenerator {
     /// Reads the next chunk of a long prompt.
     package mutating func readPrompt() {
         guard !isPromptRead else { return }
-        let start = cache.length()
-        _ = pass(Array(tokens[start..<start + options.chunk]), from: start)
+        _ = read(options.chunk, isWanted: false)
     }
 
     /// The next token; nil when the generation has ended. A stop token ends it and is not returned.
@@ -131,7 +135,10 @@ package struct TokenGenerator {
     package mutating func next(choosing choose: ((Tensor, [Int32]) -> Int32)?) -> Int32? {
         while !isPromptRead { readPrompt() }
         guard finish == nil else { return nil }
-        forgetOutgrownKeys()
+        if let trained = architecture.rereadsBeyond, extent <= trained, tokens.count > trained {
+            cache.forget(0, outgrowing: trained, extent: tokens.count)
+            extent = tokens.count
+        }
         while !isPromptRead { readPrompt() }
         let logits = ruled(logits())
         let token = choose?(logits, tokens) ?? sampler.next(logits, position: tokens.count)
@@ -141,7 +148,7 @@ package struct TokenGenerator {
         }
         tokens.append(token)
         sampler.append(token)
-        let full = decoder.architecture.context.map { tokens.count >= $0 } ?? false
+        let full = architecture.context.map { tokens.count >= $0 } ?? false
         if tokens.count - promptCount >= options.maximumTokens || full { finish = .length }
         return token
     }
@@ -158,32 +165,24 @@ package struct TokenGenerator {
         return device.tensor(scores, shape: logits.shape)
     }
 
-    /// A text that has just outgrown the length after which all of its positions turn otherwise is read anew.
-    private mutating func forgetOutgrownKeys() {
-        guard let trained = decoder.architecture.rereadsBeyond, extent <= trained, tokens.count > trained else {
-            return
-        }
-        cache.truncate(to: 0)
-        extent = tokens.count
-    }
-
-    /// The logits of what follows, `[vocabulary]`, after reading what is left of the tokens.
+    /// The logits of what follows, `[1, vocabulary]`, after reading what is left of the tokens.
     private mutating func logits() -> Tensor {
-        let start = cache.length()
-        if let step, start + 1 == tokens.count {
-            step.set(row: 0, token: tokens[start], position: start, extent: extent)
-            cache.advance(step)
-            step.run(rows: 1)
-            return step.logits(row: 0)
+        guard let logits = read(tokens.count - cache.length(), isWanted: true) else {
+            preconditionFailure("TokenGenerator: nothing left to read")
         }
-        let hidden = pass(Array(tokens[start...]), from: start)
-        let logits = decoder.logits(hidden.rows(hidden.shape[0] - 1..<hidden.shape[0]))
-        return logits.reshaped([decoder.architecture.vocabulary])
+        return logits
     }
 
-    private mutating func pass(_ tokens: [Int32], from start: Int) -> Tensor {
-        var rows = Rows()
-        rows.append(tokens, from: start, extent: extent)
-        return decoder.hidden(rows, &cache, on: device)
+    /// Reads the next `count` tokens.
+    private mutating func read(_ count: Int, isWanted: Bool) -> Tensor? {
+        let start = cache.length()
+        rows.removeAll(keepingCapacity: true)
+        for position in start..<start + count {
+            rows.append(
+                StepRow(
+                    token: tokens[position], position: position, extent: extent,
+                    isWanted: isWanted && position + 1 == start + count))
+        }
+        return engine.logits(rows, &cache)
     }
 }

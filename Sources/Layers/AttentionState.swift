@@ -44,7 +44,7 @@ public struct Uncached: AttentionState {
         let result = device.make(query.shape)
         let sequences = rows.sequences
         let globalsOf = sequences.map { inputs.global == nil ? [] : form.globals(of: $0) }
-        let memories = KeyValueBlocks.filled(
+        let memories = BlockTable.filled(
             keys: inputs.key, values: inputs.value,
             rows: zip(sequences, globalsOf).map { $1.isEmpty ? $0.rows : 0..<0 }, on: device)
         var parts: [AttentionPass] = []
@@ -63,7 +63,7 @@ public struct Uncached: AttentionState {
                 continue
             }
             let part = AttentionPass(
-                memory: memories[index], span: form.reach.span(of: sequence, length: sequence.rows.count),
+                memory: memories[index][0], span: form.reach.span(of: sequence, length: sequence.rows.count),
                 rule: form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index))
             parts.append(part)
             if recording == .weights {
@@ -90,10 +90,10 @@ public struct Uncached: AttentionState {
             }
             return query.attention([AttentionSource(keys: keys, values: values)], parts)
         }
-        let memories = KeyValueBlocks.filled(keys: keys, values: values, rows: source.ranges, on: device)
+        let memories = BlockTable.filled(keys: keys, values: values, rows: source.ranges, on: device)
         let parts = rows.sequences.indices.filter { !rows.sequences[$0].rows.isEmpty }.map { index in
             AttentionPass(
-                memory: memories[index],
+                memory: memories[index][0],
                 span: Architecture.Reach.all.span(of: rows.sequences[index], length: memories[index].length), rule: rule
             )
         }
@@ -137,7 +137,7 @@ extension Uncached {
     }
 }
 
-extension KeyValueBlocks {
+extension BlockTable {
     /// Those of one sequence, all at once.
     package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
         self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
@@ -150,10 +150,9 @@ extension Architecture.Attention {
     package func scoreRule(keys: Int, _ bias: ScoreBias? = nil, sequence: Int = 0) -> ScoreRule {
         var rule = ScoreRule(scale: scale, cap: scoreCap)
         if case .linearBias(let kind) = positions {
-            let slopes = Architecture.Attention.slopes(heads: queryHeads)
             switch kind {
-            case .afterScaling: rule.slopes = slopes
-            case .beforeScaling: rule.bias = .pairs(roundedBias(slopes, keys: keys))
+            case .afterScaling: rule.slopes = Architecture.Attention.slopes(heads: queryHeads)
+            case .beforeScaling: rule.bias = .pairs(roundedBias(keys: keys))
             }
         }
         switch bias {
@@ -165,7 +164,8 @@ extension Architecture.Attention {
     }
 
     /// slope · key · scale, with slope and product rounded to bf16, so that they are no longer alike for equal distances: `[heads, 1, keys]`.
-    private func roundedBias(_ slopes: [Float], keys: Int) -> Tensor {
+    func roundedBias(keys: Int) -> Tensor {
+        let slopes = Architecture.Attention.slopes(heads: queryHeads)
         let values = slopes.flatMap { slope in
             (0..<keys).map { (slope.roundedToBFloat16 * Float($0)).roundedToBFloat16 * scale }
         }

@@ -2,44 +2,78 @@ package import MartletTensors
 
 /// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual stream as the
 /// arrangement says.
+///
+/// The order stands once, as a list of moves, which a pass, training and a decode step's recording all follow.
 package struct Block: Sendable {
-    let arrangement: Architecture.Arrangement
     let attention: AttentionLayer
-    let cross: (attention: AttentionLayer, norms: Norms)?
+    let cross: AttentionLayer?
     let feedForward: FeedForwardLayer
-    let attentionNorms, feedForwardNorms: Norms
+    let moves: [Move]
+
+    /// What reads the residual stream and adds to it. The number is that of its dropout.
+    enum Sublayer: Int, Sendable { case attention, cross, feedForward }
+
+    /// One move of a layer on the residual stream x.
+    enum Move: Sendable {
+        /// x ← norm(x).
+        case norm(NormLayer)
+        /// x ← x + after(f(before(x))).
+        case add(Sublayer, before: NormLayer?, after: NormLayer?)
+        /// x ← norm(x + f(x)).
+        case addThenNorm(Sublayer, NormLayer)
+        /// x ← x + attention(first(x)) + feedForward(second(x)), or both of first(x) where there is no second norm.
+        case addBoth(first: NormLayer, second: NormLayer?)
+    }
 
     /// The norms around one sublayer; which of them exist follows from the arrangement.
-    struct Norms: Sendable {
+    private struct Norms {
         let before, after: NormLayer?
 
-        init(_ form: Architecture.Layer, owner: Bool, width: Int, _ scope: Scope) {
+        init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
             func norm(_ name: String) -> NormLayer { NormLayer(form.norm, width: width, scope[name]) }
             switch form.arrangement {
-            case .before, .parallelSeparate, .normedResidual: (before, after) = (norm("normBefore"), nil)
+            case .before, .parallelShared, .parallelSeparate, .normedResidual:
+                (before, after) = (norm("normBefore"), nil)
             case .after, .afterSublayer: (before, after) = (nil, norm("normAfter"))
             case .both: (before, after) = (norm("normBefore"), norm("normAfter"))
-            case .parallelShared: (before, after) = (owner ? norm("normBefore") : nil, nil)
             }
         }
 
-        func before(_ x: Tensor) -> Tensor { before?(x) ?? x }
-        func after(_ x: Tensor) -> Tensor { after?(x) ?? x }
-        /// norm(x + y).
-        func after(_ x: Tensor, adding y: Tensor) -> Tensor { after?(x, adding: y) ?? x + y }
+        /// The move of a sublayer that follows another one.
+        func move(_ sublayer: Sublayer, _ arrangement: Architecture.Arrangement) -> Move {
+            if arrangement == .after, let after { return .addThenNorm(sublayer, after) }
+            return .add(sublayer, before: before, after: after)
+        }
     }
 
     package init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
-        arrangement = form.arrangement
-        attentionNorms = Norms(form, owner: true, width: width, scope["attention"])
+        let attentionNorms = Norms(form, width: width, scope["attention"])
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
-        cross = form.crossAttention.map { cross in
-            let scope = scope["crossAttention"]
-            let norms = Norms(form, owner: true, width: width, scope)
-            return (AttentionLayer(cross, width: width, keysOf: .source, scope), norms)
-        }
-        feedForwardNorms = Norms(form, owner: false, width: width, scope["feedForward"])
+        cross = form.crossAttention.map { AttentionLayer($0, width: width, keysOf: .source, scope["crossAttention"]) }
+        let crossNorms = cross.map { _ in Norms(form, width: width, scope["crossAttention"]) }
+        let shared = form.arrangement == .parallelShared
+        let feedForwardNorms = shared ? nil : Norms(form, width: width, scope["feedForward"])
         feedForward = FeedForwardLayer(form.feedForward, width: width, scope["feedForward"])
+        moves = Block.moves(form.arrangement, attentionNorms, crossNorms, feedForwardNorms)
+    }
+
+    private static func moves(
+        _ arrangement: Architecture.Arrangement, _ attention: Norms, _ cross: Norms?, _ feedForward: Norms?
+    ) -> [Move] {
+        switch arrangement {
+        case .before, .after, .afterSublayer, .both:
+            return [
+                attention.move(.attention, arrangement), cross?.move(.cross, arrangement),
+                feedForward?.move(.feedForward, arrangement),
+            ].compactMap(\.self)
+        case .normedResidual:
+            return [
+                attention.before.map { .norm($0) }, .add(.attention, before: nil, after: nil),
+                feedForward?.before.map { .norm($0) }, .add(.feedForward, before: nil, after: nil),
+            ].compactMap(\.self)
+        case .parallelShared, .parallelSeparate:
+            return attention.before.map { [.addBoth(first: $0, second: feedForward?.before)] } ?? []
+        }
     }
 
     /// `[rows, width]` to the same shape; `source` is what cross-attention reads, where there is any.
@@ -47,38 +81,45 @@ package struct Block: Sendable {
         _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?,
         _ state: inout some AttentionState
     ) -> Tensor {
-        func dropped(_ x: Tensor, _ site: Int) -> Tensor { x.dropped(rows.training?.dropout(layer: layer, site)) }
-        func attend(_ x: Tensor, _ state: inout some AttentionState) -> Tensor {
-            dropped(attention(x, rows, layer: layer, positions: positions, &state), 0)
+        func result(_ sublayer: Sublayer, _ x: Tensor, _ state: inout some AttentionState) -> Tensor? {
+            guard let y = computed(sublayer, x, rows, layer: layer, positions, source, &state) else { return nil }
+            return y.dropped(rows.training?.dropout(layer: layer, sublayer.rawValue))
         }
-        func feedForward(_ x: Tensor) -> Tensor {
-            let inner = rows.training?.activationDropout(layer: layer)
-            return dropped(self.feedForward(x, balance: rows.training?.expertBalance ?? 0, dropout: inner), 2)
+        var x = x
+        for move in moves {
+            switch move {
+            case .norm(let norm): x = norm(x)
+            case .add(let sublayer, let before, let after):
+                guard let y = result(sublayer, before?(x) ?? x, &state) else { continue }
+                x = x + (after?(y) ?? y)
+            case .addThenNorm(let sublayer, let norm):
+                guard let y = result(sublayer, x, &state) else { continue }
+                x = norm(x, adding: y)
+            case .addBoth(let first, let second):
+                let normed = first(x)
+                guard let attended = result(.attention, normed, &state),
+                    let forwarded = result(.feedForward, second?(x) ?? normed, &state)
+                else { continue }
+                x = x + attended + forwarded
+            }
         }
-        switch arrangement {
-        case .before, .both, .afterSublayer:
-            var x = x + attentionNorms.after(attend(attentionNorms.before(x), &state))
-            if let cross, let source {
-                let attended = cross.attention.across(cross.norms.before(x), rows, layer: layer, source: source, &state)
-                x = x + cross.norms.after(dropped(attended, 1))
-            }
-            return x + feedForwardNorms.after(feedForward(feedForwardNorms.before(x)))
-        case .normedResidual:
-            let normed = attentionNorms.before(x)
-            let again = feedForwardNorms.before(normed + attend(normed, &state))
-            return again + feedForward(again)
-        case .after:
-            var x = attentionNorms.after(x, adding: attend(x, &state))
-            if let cross, let source {
-                let attended = cross.attention.across(x, rows, layer: layer, source: source, &state)
-                x = cross.norms.after(x, adding: dropped(attended, 1))
-            }
-            return feedForwardNorms.after(x, adding: feedForward(x))
-        case .parallelShared:
-            let normed = attentionNorms.before(x)
-            return x + attend(normed, &state) + feedForward(normed)
-        case .parallelSeparate:
-            return x + attend(attentionNorms.before(x), &state) + feedForward(feedForwardNorms.before(x))
+        return x
+    }
+
+    /// Nil for cross-attention where there is nothing to look at.
+    private func computed(
+        _ sublayer: Sublayer, _ x: Tensor, _ rows: Rows, layer: Int, _ positions: PassPositions, _ source: Source?,
+        _ state: inout some AttentionState
+    ) -> Tensor? {
+        switch sublayer {
+        case .attention: return attention(x, rows, layer: layer, positions: positions, &state)
+        case .cross:
+            guard let cross, let source else { return nil }
+            return cross.across(x, rows, layer: layer, source: source, &state)
+        case .feedForward:
+            return feedForward(
+                x, balance: rows.training?.expertBalance ?? 0,
+                dropout: rows.training?.activationDropout(layer: layer))
         }
     }
 }

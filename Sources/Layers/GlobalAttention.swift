@@ -70,12 +70,12 @@ struct GlobalPass {
 
     /// Writes this sequence's rows of `result` `[rows, queryHeads, headWidth]`.
     func attend(into result: Tensor) {
-        let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
+        let memory = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
         let rows = globals.map { sequence.rows.lowerBound + $0 }
-        let chosen = KeyValueBlocks(
+        let chosen = BlockTable(
             form, keys: inputs.key.selecting(rowsOfHeads: rows), values: inputs.value.selecting(rowsOfHeads: rows),
             rows: 0..<rows.count,
-            on: device)
+            on: device)[0]
         let (before, window, after) = spans
         inputs.query.attend(to: [(chosen, before), (memory, window), (chosen, after)], rule, into: result)
         let answers = device.make(global.query.shape)
@@ -100,7 +100,7 @@ struct GlobalPass {
     /// `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
     func weights() -> Tensor {
         let count = sequence.rows.count
-        let memory = KeyValueBlocks(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)
+        let memory = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
         let window = form.reach.span(of: sequence, length: count)
         var mask = [Float](repeating: -.infinity, count: count * count)
         for row in 0..<count {
@@ -118,8 +118,8 @@ struct GlobalPass {
         return weights
     }
 
-    private var globalMemory: KeyValueBlocks {
-        KeyValueBlocks(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)
+    private var globalMemory: KeyValueView {
+        BlockTable(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)[0]
     }
 
     /// Of the rows of `global.query`.

@@ -94,7 +94,11 @@ package struct DistanceBuckets: Sendable {
 
     /// Biases for all distances within the sequences of a pass.
     func callAsFunction(_ rows: Rows, on device: Device) -> DistanceBias {
-        let longest = rows.sequences.reduce(1) { max($0, $1.start + $1.rows.count) }
+        self(longest: rows.sequences.reduce(1) { max($0, $1.start + $1.rows.count) }, on: device)
+    }
+
+    /// Biases for all distances within `longest` positions.
+    func callAsFunction(longest: Int, on device: Device) -> DistanceBias {
         let distances = (1 - longest)...(longest - 1)
         let values = table(distances.map { Int32(bucket(of: $0)) }, on: device)
         return DistanceBias(values: values.transposed(on: device), zero: longest - 1)

@@ -13,9 +13,12 @@ public struct Rows: Sendable {
         public let extent: Int
         /// The positions that see all and are seen by all (Longformer), ascending; the model's own choice when nil.
         public let globals: [Int]?
+        /// The sequence of the KV cache that these rows continue.
+        package let id: SequenceID
 
-        package init(rows: Range<Int>, start: Int, extent: Int, globals: [Int]? = nil) {
+        package init(rows: Range<Int>, start: Int, extent: Int, globals: [Int]? = nil, id: SequenceID = 0) {
             (self.rows, self.start, self.extent, self.globals) = (rows, start, extent, globals)
+            self.id = id
         }
     }
 
@@ -41,14 +44,16 @@ public struct Rows: Sendable {
     ///   - extent: how far the sequence is known to reach; the end of these rows when nil.
     ///   - segments: one number per token; zeros when nil.
     ///   - globals: positions that see all and are seen by all, for models that have such.
+    ///   - id: the sequence of the KV cache; the first one, second one … of the pass when nil.
     public mutating func append(
-        _ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil, globals: [Int]? = nil
+        _ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil, globals: [Int]? = nil,
+        id: SequenceID? = nil
     ) {
         precondition(segments.map { $0.count == tokens.count } ?? true, "Rows: \(tokens.count) tokens, other segments")
         let first = self.tokens.count
         let sequence = Sequence(
             rows: first..<first + tokens.count, start: start, extent: max(extent ?? 0, start + tokens.count),
-            globals: globals.map { Set($0).sorted() })
+            globals: globals.map { Set($0).sorted() }, id: id ?? SequenceID(sequences.count))
         sequences.append(sequence)
         self.tokens += tokens
         positions += (0..<tokens.count).map { Int32(start + $0) }

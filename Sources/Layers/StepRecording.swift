@@ -15,7 +15,7 @@ extension NormLayer {
 
 extension AttentionLayer {
     /// Nil where steps do not know this kind of attention.
-    func stepAttention(rotation: (index: Int, neighbours: Bool)?) -> StepAttention? {
+    func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         guard disentangled == nil, global == nil, form.queryGrowth == nil,
             queryNorm == nil || form.queryKeyNormSpan == .head,
             let query = query.stepMatrix, let key = key.stepMatrix,
@@ -23,16 +23,20 @@ extension AttentionLayer {
         else { return nil }
         var parts = StepAttention(
             keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
-            key: key, value: value, scale: form.scale)
+            key: key, value: value, scale: form.scale, cache: cache)
         switch form.reach {
-        case .past: break
-        case .window(let size): parts.window = size
+        case .past, .window: break
         case .all, .around, .aroundAndGlobal: return nil
         }
         switch form.positions {
-        case .none, .rotary: parts.rotation = rotation
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
-        case .linearBias, .buckets, .layerBuckets, .disentangled: return nil
+        case .none, .rotary, .linearBias(.beforeScaling), .buckets, .layerBuckets: break
+        case .disentangled: return nil
+        }
+        switch positions {
+        case .none: break
+        case .rotation(let index, let neighbours): parts.rotation = (index, neighbours)
+        case .bias(let bias): parts.bias = bias
         }
         (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
         parts.cap = form.scoreCap
@@ -56,81 +60,135 @@ extension FeedForwardLayer {
 }
 
 extension AttentionLayer {
-    /// Attention to `source`, whose keys and values are computed here; nil where steps do not know this kind.
-    func stepAcross(_ source: Source, on device: Device) -> StepCrossAttention? {
+    /// Attention to an encoder's output; nil where steps do not know this kind.
+    func stepAcross(cache: (table: Int, offset: Int)) -> StepCrossAttention? {
         guard let query = query.stepMatrix, case .none = form.positions else { return nil }
-        let projected = Linear.together([key, value], source.hidden)
-        let shape: Shape = [source.hidden.shape[0], form.keyHeads, form.headWidth]
         return StepCrossAttention(
             keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
-            scale: form.scale, cap: form.scoreCap,
-            sources: KeyValueBlocks.filled(
-                keys: projected[0].reshaped(shape), values: projected[1].reshaped(shape), rows: source.ranges,
-                on: device))
+            scale: form.scale, cap: form.scoreCap, cache: cache)
+    }
+
+    /// The keys and values of an encoder's output `[rows, width]`, `[rows, keyHeads, headWidth]` each.
+    func keysAndValues(of output: Tensor) -> (keys: Tensor, values: Tensor) {
+        let projected = Linear.together([key, value], output)
+        let shape: Shape = [output.shape[0], form.keyHeads, form.headWidth]
+        return (projected[0].reshaped(shape), projected[1].reshaped(shape))
+    }
+}
+
+/// What positions do to the attention of one layer in a step.
+package enum StepPositions {
+    case none
+    case rotation(index: Int, neighbours: Bool)
+    case bias(StepBias)
+}
+
+/// Where one layer of a plan keeps its keys and values: the table, and bytes of its blocks before the layer.
+package struct StepPlace {
+    package let cache: (table: Int, offset: Int)
+    /// Those of the encoder's output.
+    package let source: (table: Int, offset: Int)?
+
+    package init(cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?) {
+        (self.cache, self.source) = (cache, source)
     }
 }
 
 extension Block {
-    /// Adds this layer to `plan`; what cross-attention reads of `source` is computed here.
+    /// Adds this layer's moves to `plan`.
     ///
     /// - Returns: false, with the plan of no use, where the layer has a part that steps do not know.
-    package func record(
-        in plan: StepPlan, rotation: (index: Int, neighbours: Bool)?, source: Source?, on device: Device
-    ) -> Bool {
-        guard let attend = attention.stepAttention(rotation: rotation), let output = attention.output.stepMatrix,
-            let forward = feedForward.stepParts, (cross == nil) == (source == nil)
-        else { return false }
-        func activate(_ norm: StepNorm?) {
-            plan.activate(gate: forward.gate, up: forward.up, forward.activation, norm: norm, for: forward.down)
-        }
-        let (first, second) = (attentionNorms.before?.stepNorm, feedForwardNorms.before?.stepNorm)
-        switch arrangement {
-        case .before, .both, .after, .afterSublayer:
-            let isAfter = arrangement == .after
-            /// Where norms follow sums, they are no part of what is added.
-            func join(_ norms: Norms) -> StepNorm? { isAfter ? nil : norms.after?.stepNorm }
-            func norm(_ norms: Norms) { if isAfter, let norm = norms.after?.stepNorm { plan.normStream(norm) } }
-            plan.attend(attend, norm: first)
-            plan.addAttended(output, join: join(attentionNorms))
-            norm(attentionNorms)
-            if let cross, let source {
-                guard let parts = cross.attention.stepAcross(source, on: device),
-                    let output = cross.attention.output.stepMatrix
+    package func record(in plan: StepPlan, _ positions: StepPositions, _ place: StepPlace) -> Bool {
+        for move in moves {
+            switch move {
+            case .norm(let norm): plan.normStream(norm.stepNorm)
+            case .add(let sublayer, let before, let after):
+                guard begin(sublayer, norm: before, in: plan, positions, place),
+                    end(sublayer, join: after, in: plan)
                 else { return false }
-                plan.attendAcross(parts, norm: cross.norms.before?.stepNorm)
-                plan.addAttended(output, join: join(cross.norms))
-                norm(cross.norms)
+            case .addThenNorm(let sublayer, let norm):
+                guard begin(sublayer, norm: nil, in: plan, positions, place), end(sublayer, join: nil, in: plan) else {
+                    return false
+                }
+                plan.normStream(norm.stepNorm)
+            case .addBoth(let first, let second):
+                // Both read the stream before either is added to it.
+                guard begin(.attention, norm: first, in: plan, positions, place),
+                    begin(.feedForward, norm: second ?? first, in: plan, positions, place),
+                    end(.attention, join: nil, in: plan), end(.feedForward, join: nil, in: plan)
+                else { return false }
             }
-            activate(second)
-            plan.addActivated(forward.down, join: join(feedForwardNorms))
-            norm(feedForwardNorms)
-        case .parallelShared, .parallelSeparate:
-            // Both read the stream before either is added to it.
-            plan.attend(attend, norm: first)
-            activate(arrangement == .parallelShared ? first : second)
-            plan.addAttended(output, join: nil)
-            plan.addActivated(forward.down, join: nil)
-        case .normedResidual: return false
         }
         return true
+    }
+
+    /// What a sublayer computes of norm(x), but for its last product.
+    private func begin(
+        _ sublayer: Sublayer, norm: NormLayer?, in plan: StepPlan, _ positions: StepPositions, _ place: StepPlace
+    ) -> Bool {
+        switch sublayer {
+        case .attention:
+            guard let parts = attention.stepAttention(positions, cache: place.cache) else { return false }
+            plan.attend(parts, norm: norm?.stepNorm)
+        case .cross:
+            guard let source = place.source, let parts = cross?.stepAcross(cache: source) else { return false }
+            plan.attendAcross(parts, norm: norm?.stepNorm)
+        case .feedForward:
+            guard let parts = feedForward.stepParts else { return false }
+            plan.activate(
+                gate: parts.gate, up: parts.up, parts.activation, norm: norm?.stepNorm, for: parts.down)
+        }
+        return true
+    }
+
+    /// A sublayer's last product, joined to the stream.
+    private func end(_ sublayer: Sublayer, join: NormLayer?, in plan: StepPlan) -> Bool {
+        switch sublayer {
+        case .attention, .cross:
+            guard let output = (sublayer == .cross ? cross : attention)?.output.stepMatrix else { return false }
+            plan.addAttended(output, join: join?.stepNorm)
+        case .feedForward:
+            guard let parts = feedForward.stepParts else { return false }
+            plan.addActivated(parts.down, join: join?.stepNorm)
+        }
+        return true
+    }
+
+    /// The keys and values that cross-attention has of an encoder's output; nil in a layer without.
+    package func sourceKeysAndValues(of output: Tensor) -> (keys: Tensor, values: Tensor)? {
+        cross?.keysAndValues(of: output)
+    }
+
+    /// What positions that depend on keys alone add to this layer's scores; nil where there is no such thing.
+    package var keyBias: (form: Architecture.Attention, bias: StepBias)? {
+        guard case .linearBias(.beforeScaling) = attention.form.positions else { return nil }
+        let form = attention.form
+        return (form, StepBias { (form.roundedBias(keys: $0), nil) })
     }
 }
 
 extension StackPositions {
     /// Adds this stack's rotations to `plan`.
     ///
-    /// - Returns: for each layer its rotation; nil where a layer's positions are of a kind that steps do not know.
-    package func record(in plan: StepPlan) -> (layers: [(index: Int, neighbours: Bool)?], turns: [StepRotation])? {
+    /// - Returns: for each layer what positions do there; nil where they are of a kind that steps do not know.
+    package func record(in plan: StepPlan, on device: Device) -> (layers: [StepPositions], turns: [StepRotation])? {
         var turns: [StepRotation] = []
-        var ofKind: [(index: Int, neighbours: Bool)?] = []
+        var ofKind: [StepPositions] = []
         for kind in kinds {
             switch kind {
-            case .none: ofKind.append(nil)
+            case .none: ofKind.append(.none)
             case .rotary(let frequencies, let neighbours):
                 let index = plan.addRotation(pairs: frequencies.pairs)
                 turns.append(StepRotation(index: index, frequencies: frequencies))
-                ofKind.append((index, neighbours))
-            case .buckets, .relative: return nil
+                ofKind.append(.rotation(index: index, neighbours: neighbours))
+            case .buckets(let buckets):
+                ofKind.append(
+                    .bias(
+                        StepBias { positions in
+                            let bias = buckets(longest: positions, on: device)
+                            return (bias.values, bias.zero)
+                        }))
+            case .relative: return nil
             }
         }
         return (kindOfLayer.map { ofKind[$0] }, turns)

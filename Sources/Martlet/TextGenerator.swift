@@ -4,7 +4,7 @@ import MartletPlatform
 import MartletTokenizers
 
 /// Text from a token generator: whole characters only, ended by stop texts.
-struct TextGenerator {
+struct TextGenerator: ~Copyable {
     private var tokens: TokenGenerator
     private var stream: TextStream
     private var stops: StopTexts

@@ -24,15 +24,15 @@ struct AttentionProbe {
     }
 
     private func measure(_ form: Architecture.Attention, rows: Int, start: Int) -> Double {
-        var memory = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+        var memory = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
         for first in stride(from: 0, to: start, by: 512) {
             append(min(512, start - first), to: &memory, form)
         }
         // Enough copies that their keys come from memory, as in a model where weights pass between two layers.
-        let bytes = max(1, memory.blocks.count * memory.blockBytes)
+        let bytes = max(1, BlockLayout.blocks(for: start) * memory.layout.bytes)
         var copies = [memory]
         while copies.count < 8, copies.count * bytes < 96 << 20, start > 0 {
-            var copy = KeyValueBlocks(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+            var copy = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
             for first in stride(from: 0, to: start, by: 512) { append(min(512, start - first), to: &copy, form) }
             copies.append(copy)
         }
@@ -42,7 +42,7 @@ struct AttentionProbe {
         var spent = 0.0
         while times.count < 2 * copies.count + 2 || (spent < 0.01 && times.count < 4096) {
             let index = times.count % copies.count
-            copies[index].truncate(to: start)
+            _ = copies[index].truncate(to: start)
             let duration = ContinuousClock().measure {
                 attend(query, key, form, start: start, &copies[index])
             }
@@ -54,16 +54,16 @@ struct AttentionProbe {
     }
 
     private func attend(
-        _ query: Tensor, _ key: Tensor, _ form: Architecture.Attention, start: Int, _ memory: inout KeyValueBlocks
+        _ query: Tensor, _ key: Tensor, _ form: Architecture.Attention, start: Int, _ memory: inout BlockTable
     ) {
         let rows = query.shape[0]
         memory.append(keys: key, values: key, rows: 0..<rows, on: device)
         let sequence = Rows.Sequence(rows: 0..<rows, start: start, extent: start + rows)
         let span = form.reach.span(of: sequence, length: memory.length)
-        query.attend(to: memory, span, form.scoreRule(keys: memory.length), into: device.make(query.shape))
+        query.attend(to: memory[0], span, form.scoreRule(keys: memory.length), into: device.make(query.shape))
     }
 
-    private func append(_ count: Int, to memory: inout KeyValueBlocks, _ form: Architecture.Attention) {
+    private func append(_ count: Int, to memory: inout BlockTable, _ form: Architecture.Attention) {
         let rows = zeros([count, form.keyHeads, form.headWidth])
         memory.append(keys: rows, values: rows, rows: 0..<count, on: device)
     }

@@ -13,15 +13,12 @@ package struct DecoderSpeedTest {
     }
 
     private let decoder: Decoder
-    private let stack: Architecture.Stack
     private let device: Device
 
     /// - Throws: ``GenerationError`` for a model that does not continue texts.
     package init(_ decoder: Decoder, on device: Device) throws(GenerationError) {
-        guard case .decoder(let stack) = decoder.architecture.body else {
-            throw GenerationError("this model does not continue texts: it is not a decoder")
-        }
-        (self.decoder, self.stack, self.device) = (decoder, stack, device)
+        _ = try StepEngine(decoder, on: device)
+        (self.decoder, self.device) = (decoder, device)
     }
 
     /// Reads `prompt` tokens and continues `batch` such sequences by `generate` tokens each, `repeats` times after one warm-up.
@@ -33,13 +30,19 @@ package struct DecoderSpeedTest {
         if let context = decoder.architecture.context, prompt + generate > context {
             throw GenerationError("\(prompt) + \(generate) tokens do not fit the model's context of \(context)")
         }
+        let engine = try StepEngine(decoder, cache: type, on: device)
         var result = Result()
         for round in 0...repeats {
-            var cache = KeyValueCache(stack, sequences: batch, type: type, on: device)
-            let step = DecoderStep(decoder, rows: batch, cache: type, on: device)
-            let prefill = measure { read(prompt, batch, chunk, &cache) }
+            var cache = engine.cache(sequences: batch)
+            let prefill = measure {
+                for start in stride(from: 0, to: prompt, by: chunk) {
+                    advance(min(chunk, prompt - start), from: start, batch, engine, &cache)
+                }
+            }
             let count = round == 0 ? min(generate, 4) : generate
-            let decode = measure { for index in 0..<count { advance(prompt + index, batch, step, &cache) } }
+            let decode = measure {
+                for index in 0..<count { advance(1, from: prompt + index, batch, engine, &cache) }
+            }
             guard round > 0 else { continue }
             result.prefill.append(prefill)
             result.decode.append(decode)
@@ -47,34 +50,19 @@ package struct DecoderSpeedTest {
         return result
     }
 
-    private func read(_ prompt: Int, _ batch: Int, _ chunk: Int, _ cache: inout KeyValueCache) {
-        for start in stride(from: 0, to: prompt, by: chunk) {
-            pass(min(chunk, prompt - start), from: start, batch, &cache)
+    /// `count` tokens of every sequence, spread over the vocabulary, and the logits of each last one.
+    private func advance(
+        _ count: Int, from start: Int, _ batch: Int, _ engine: StepEngine, _ cache: inout KeyValueCache
+    ) {
+        let rows = (0..<batch).flatMap { sequence in
+            (start..<start + count).map { position in
+                StepRow(
+                    token: token(position + sequence), position: position, sequence: SequenceID(sequence),
+                    isWanted: position + 1 == start + count)
+            }
         }
-    }
-
-    /// One token of every sequence, in a step where the model has one.
-    private func advance(_ position: Int, _ batch: Int, _ step: DecoderStep?, _ cache: inout KeyValueCache) {
-        guard let step else { return pass(1, from: position, batch, &cache) }
-        for row in 0..<batch {
-            step.set(row: row, token: token(position + row), position: position, extent: position + 1)
-        }
-        cache.advance(step)
-        step.run(rows: batch)
-        for row in 0..<batch { _ = step.logits(row: row).argmax() }
-    }
-
-    /// `count` rows of every sequence, and the logits of each last one.
-    private func pass(_ count: Int, from start: Int, _ batch: Int, _ cache: inout KeyValueCache) {
-        var rows = Rows()
-        for sequence in 0..<batch { rows.append(tokens(count, start + sequence), from: start) }
-        let hidden = decoder.hidden(rows, &cache, on: device)
-        _ = decoder.logits(hidden.selecting(rows: rows.lastRows)).argmax()
-    }
-
-    /// Tokens spread over the vocabulary.
-    private func tokens(_ count: Int, _ start: Int) -> [Int32] {
-        (0..<count).map { token(start + $0) }
+        guard let logits = engine.logits(rows, &cache) else { return }
+        for row in 0..<batch { _ = logits.rows(row..<row + 1).argmax() }
     }
 
     private func token(_ number: Int) -> Int32 { Int32(number * 7_919 % decoder.architecture.vocabulary) }

@@ -102,7 +102,7 @@ package struct EngineMemory: Sendable {
     /// Blocks of 64 positions, in f32; windows are kept whole.
     private static func cacheBytes(_ architecture: Architecture, tokens: Int, source: Int, sequences: Int) -> Count {
         func blocks(_ form: Architecture.Attention, _ tokens: Int) -> Count {
-            let size = KeyValueBlocks.positions
+            let size = BlockLayout.positions
             let block = Device.heldBytes(for: 4 * size * form.keyHeads * 2 * form.headWidth)
             return Count((tokens + size - 1) / size) * Count(block)
         }

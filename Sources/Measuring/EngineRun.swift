@@ -25,12 +25,10 @@ package final class EngineRun {
     private let device: Device
     private var reads = 0
     private var steps = 0
-    /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with what another remembers, in the
-    /// very same memory: nobody looks at the numbers.
+    /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with a copy of what another
+    /// remembers: nobody looks at the numbers.
     private var caches: [Int: (cache: KeyValueCache, length: Int)] = [:]
-    private var sources: [Source] = []
-    /// For each decoder the step that writes one token of every sequence; nil where the model has a part that steps do not know.
-    private var writers: [Int: DecoderStep?] = [:]
+    private var engines: [Int: StepEngine] = [:]
 
     /// - Precondition: `models` has at least one, and all are alike.
     package init(_ models: [Model], _ request: Request, on device: Device) {
@@ -60,73 +58,64 @@ package final class EngineRun {
         let index = steps % models.count
         steps += 1
         guard case (var cache, let length)? = caches[index] ?? caches.first?.value else { return nil }
-        let writer = writer(index)
-        let seconds = EngineRun.seconds {
-            switch models[index] {
-            case .decoder(let decoder): advance(decoder, writer, from: length, &cache)
-            case .encoder: break
-            case .encoderDecoder(let model): pass(model, from: length, &cache)
-            }
-        }
+        let engine = engine(index)
+        let seconds = EngineRun.seconds { advance(1, from: length, engine, &cache) }
         caches[index] = (cache, length + 1)
         return seconds
     }
 
     private func read(_ decoder: Decoder) {
-        guard case .decoder(let stack) = decoder.architecture.body else { return }
-        var cache = KeyValueCache(stack, sequences: request.sequences, on: device)
+        let index = (reads - 1) % models.count
+        guard let engine = engine(index) else { return }
+        var cache = engine.cache(sequences: request.sequences)
         for start in stride(from: 0, to: request.prompt, by: request.chunk) {
-            pass(decoder, min(request.chunk, request.prompt - start), from: start, &cache)
+            advance(min(request.chunk, request.prompt - start), from: start, engine, &cache)
         }
-        caches[(reads - 1) % models.count] = (cache, request.prompt)
+        caches[index] = (cache, request.prompt)
         steps = reads - 1
     }
 
-    /// The source, and the first token about it, with which keys and values of the source are made.
+    /// The source, and the first token about it.
     private func read(_ model: EncoderDecoder) {
+        let index = (reads - 1) % models.count
         var state = Uncached()
-        let source = model.encode(
-            rows(request.prompt, from: 0, vocabulary: model.architecture.vocabulary), &state, on: device)
-        sources = [source]
-        var cache = KeyValueCache(model.decoderStack, sequences: request.sequences, on: device)
-        pass(model, from: 0, &cache)
-        caches[(reads - 1) % models.count] = (cache, 1)
+        let rows = rows(request.prompt, from: 0, vocabulary: model.architecture.vocabulary)
+        let source = model.encode(rows, &state, on: device)
+        guard model.architecture.writes, let engine = engine(index) else {
+            let first = self.rows(1, from: 0, vocabulary: model.targetVocabulary)
+            _ = model.head(model.hidden(first, source: source, &state, on: device), first)
+            return
+        }
+        var cache = engine.cache(sequences: request.sequences)
+        engine.attach(source, to: (0..<request.sequences).map { SequenceID($0) }, &cache)
+        advance(1, from: 0, engine, &cache)
+        caches[index] = (cache, 1)
         steps = reads - 1
     }
 
-    private func pass(_ decoder: Decoder, _ count: Int, from start: Int, _ cache: inout KeyValueCache) {
-        let rows = rows(count, from: start, vocabulary: decoder.architecture.vocabulary)
-        let hidden = decoder.hidden(rows, &cache, on: device)
-        _ = decoder.logits(hidden.selecting(rows: rows.lastRows)).argmax()
-    }
-
-    private func writer(_ index: Int) -> DecoderStep? {
-        if let known = writers[index] { return known }
-        var made: DecoderStep?
-        if case .decoder(let decoder) = models[index] {
-            made = DecoderStep(decoder, rows: request.sequences, on: device)
+    /// Made once for each model; nil for an encoder.
+    private func engine(_ index: Int) -> StepEngine? {
+        if let known = engines[index] { return known }
+        switch models[index] {
+        case .decoder(let decoder): engines[index] = try? StepEngine(decoder, on: device)
+        case .encoder: break
+        case .encoderDecoder(let model): engines[index] = StepEngine(model, on: device)
         }
-        writers[index] = .some(made)
-        return made
+        return engines[index]
     }
 
-    /// One token of every sequence, in a step where the model has one, as generation has it.
-    private func advance(_ decoder: Decoder, _ step: DecoderStep?, from start: Int, _ cache: inout KeyValueCache) {
-        guard let step else { return pass(decoder, 1, from: start, &cache) }
-        for row in 0..<request.sequences {
-            let token = Int32((start + row) * 7_919 % decoder.architecture.vocabulary)
-            step.set(row: row, token: token, position: start, extent: start + 1)
+    /// `count` tokens of every sequence, and the choice of what follows each last one, as generation has it.
+    private func advance(_ count: Int, from start: Int, _ engine: StepEngine?, _ cache: inout KeyValueCache) {
+        guard let engine else { return }
+        let rows = (0..<request.sequences).flatMap { sequence in
+            (start..<start + count).map { position in
+                StepRow(
+                    token: Int32((position + sequence) * 7_919 % engine.vocabulary), position: position,
+                    sequence: SequenceID(sequence), isWanted: position + 1 == start + count)
+            }
         }
-        cache.advance(step)
-        step.run(rows: request.sequences)
-        for row in 0..<request.sequences { _ = step.logits(row: row).argmax() }
-    }
-
-    private func pass(_ model: EncoderDecoder, from start: Int, _ cache: inout KeyValueCache) {
-        guard let source = sources.first else { return }
-        let rows = rows(1, from: start, vocabulary: model.targetVocabulary)
-        let hidden = model.hidden(rows, source: source, &cache, on: device)
-        if model.architecture.writes { _ = model.logits(hidden).argmax() } else { _ = model.head(hidden, rows) }
+        guard let logits = engine.logits(rows, &cache) else { return }
+        for row in 0..<request.sequences { _ = logits.rows(row..<row + 1).argmax() }
     }
 
     /// `count` rows of every sequence, their tokens spread over the vocabulary.

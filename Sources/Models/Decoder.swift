@@ -47,6 +47,14 @@ package struct Decoder: Sendable {
 }
 
 extension Architecture {
+    /// Whether the keys of a text's beginning change with what follows it: rotations that depend on the length.
+    package var keysDependOnLength: Bool {
+        guard case .decoder(let stack) = body else { return false }
+        return stack.layers.contains {
+            $0.attention.positions.isUnbounded || $0.attention.positions.rereadsBeyond != nil
+        }
+    }
+
     /// The length beyond which keys that a cache holds are no longer those of an uncached pass, and the text must be read anew.
     package var rereadsBeyond: Int? {
         guard case .decoder(let stack) = body else { return nil }

@@ -1,9 +1,26 @@
 package import MartletLayers
 package import MartletTensors
 
-/// A stack that writes, reading one token of each of a few sequences: the same bits as a pass over `Rows`, in memory that is made once.
-///
-/// A loop sets each row's token and memory and then runs; the logits are valid until the next run.
+/// One row of a decode step: a token at a position of a sequence.
+package struct StepRow: Sendable {
+    package var token: Int32
+    package var position: Int
+    /// How far the sequence is known to reach, in positions, for rotations that depend on it.
+    package var extent: Int
+    package var sequence: SequenceID
+    /// Whether the logits of what follows are asked for.
+    package var isWanted: Bool
+
+    package init(
+        token: Int32, position: Int, extent: Int? = nil, sequence: SequenceID = 0, isWanted: Bool = true
+    ) {
+        (self.token, self.position, self.sequence, self.isWanted) = (token, position, sequence, isWanted)
+        self.extent = max(extent ?? 0, position + 1)
+    }
+}
+
+/// The recorded decode step of a model: a pass of one token of each of a few sequences, the same bits as a pass over `Rows`, in memory that is
+/// made once.
 package final class DecoderStep {
     private let input: InputLayer
     private let head: TokenHeadLayer
@@ -15,47 +32,65 @@ package final class DecoderStep {
     /// Sines and cosines of the position that was set last.
     private var waves: (position: Int, row: Tensor)?
 
-    /// - Parameters: `rows` sequences at most; keys and values are kept as `cache`.
+    /// - Parameters: `rows` sequences at most, whose keys and values lie as `layout` says.
     /// - Returns: nil for a model with a part that steps do not know; it runs without.
-    package convenience init?(_ decoder: Decoder, rows: Int, cache: ElementType = .f32, on device: Device) {
+    package convenience init?(_ decoder: Decoder, rows: Int, layout: KeyValueLayout, on device: Device) {
         guard decoder.narrowing == nil else { return nil }
-        let plan = StepPlan(capacity: rows, width: decoder.architecture.width, blockType: cache, on: device)
+        let plan = StepPlan(capacity: rows, width: decoder.architecture.width, blockType: layout.type, on: device)
         self.init(
-            decoder.stack, decoder.input, decoder.head, decoder.architecture.vocabulary, source: nil, plan, on: device)
+            decoder.stack, decoder.input, decoder.head, decoder.architecture.vocabulary, plan, layout, on: device)
     }
 
-    /// An encoder-decoder's second stack about `source`, for `rows` sequences at most, which remember in lanes.
-    ///
-    /// - Returns: nil for a model with a part that steps do not know; it runs without.
-    package convenience init?(_ model: EncoderDecoder, source: Source, rows: Int, on device: Device) {
+    /// An encoder-decoder's second stack.
+    package convenience init?(_ model: EncoderDecoder, rows: Int, layout: KeyValueLayout, on device: Device) {
         guard case .tokens(let head) = model.head else { return nil }
-        let plan = StepPlan(
-            capacity: rows, width: model.architecture.width, blockType: .f32, lanes: true, on: device)
-        self.init(
-            model.decoder, model.decoderInput, head, model.targetVocabulary, source: source, plan, on: device)
+        let plan = StepPlan(capacity: rows, width: model.architecture.width, blockType: layout.type, on: device)
+        self.init(model.decoder, model.decoderInput, head, model.targetVocabulary, plan, layout, on: device)
     }
 
     private init?(
-        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, _ vocabulary: Int, source: Source?,
-        _ plan: StepPlan, on device: Device
+        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, _ vocabulary: Int, _ plan: StepPlan,
+        _ layout: KeyValueLayout, on device: Device
     ) {
         (self.input, self.head, self.vocabulary, self.plan) = (input, head, vocabulary, plan)
         other = Tensor(Array(repeating: 0, count: input.tokens.weight.shape[1]), shape: [input.tokens.weight.shape[1]])
         guard input.isSteppable, let matrix = head.stepMatrix,
-            let turns = stack.record(in: plan, source: source, on: device)
+            let turns = stack.record(in: plan, layout, on: device)
         else { return nil }
         self.turns = turns
         plan.addLogits(matrix, norm: stack.outputNorm?.stepNorm)
     }
 
-    /// Row `row` is `token` at `position` of a sequence that is known to reach `extent`.
-    package func set(row: Int, token: Int32, position: Int, extent: Int) {
-        precondition(token >= 0 && Int(token) < vocabulary, "DecoderStep: token \(token) is not known")
-        let target = unsafe plan.vector(ofRow: row)
-        unsafe input.tokens.write(token, scale: input.form.scale, to: target)
-        unsafe addPosition(position, to: target)
+    /// Reads `rows`, in the order `order`, where those whose logits are wanted come first.
+    ///
+    /// - Parameters:
+    ///   - rows: each the next token of a sequence of its own, for which the cache has made room.
+    ///   - order: the index in `rows` of each row of the step; nil for their own order.
+    ///   - wanted: how many of the first have their logits computed.
+    ///   - place: called for each row of the step; tells the plan where its sequence's blocks are.
+    /// - Returns: `[wanted, vocabulary]`, valid until the next run; nil where none are wanted.
+    package func run(
+        _ rows: [StepRow], order: [Int]? = nil, wanted: Int, _ place: (StepPlan, Int, StepRow) -> Void
+    ) -> Tensor? {
+        var last = 0
+        for index in rows.indices {
+            let row = rows[order?[index] ?? index]
+            set(index, row)
+            place(plan, index, row)
+            last = max(last, row.position)
+        }
+        plan.reserveBiases(position: last)
+        plan.run(rows: rows.count, wanted: wanted)
+        return wanted == 0 ? nil : head.finished(plan.logits(rows: wanted), afterStep: true)
+    }
+
+    private func set(_ index: Int, _ row: StepRow) {
+        precondition(row.token >= 0 && Int(row.token) < vocabulary, "DecoderStep: token \(row.token) is not known")
+        let target = unsafe plan.vector(ofRow: index)
+        unsafe input.tokens.write(row.token, scale: input.form.scale, to: target)
+        unsafe addPosition(row.position, to: target)
         if let norm = input.norm { unsafe norm.stepNorm.apply(to: target, over: other) }
-        for turn in turns { turn.set(row: row, position: position, extent: max(extent, position + 1), in: plan) }
+        for turn in turns { turn.set(row: index, position: row.position, extent: row.extent, in: plan) }
     }
 
     private func addPosition(_ position: Int, to target: UnsafeMutablePointer<Float>) {
@@ -72,41 +107,30 @@ package final class DecoderStep {
             if let waves { unsafe waves.row.add(to: target) }
         }
     }
-
-    /// Row `row` is the last position of `memory`, room for which has been made there.
-    package func setMemory(layer: Int, row: Int, _ memory: KeyValueBlocks) {
-        plan.setMemory(layer: layer, row: row, memory)
-    }
-
-    /// Row `row` is at `position` of the sequence that `origins` says of `lanes`, where room has been made for it.
-    package func setMemory(
-        layer: Int, row: Int, _ lanes: LaneBlocks, origins: UnsafePointer<UInt16>, position: Int
-    ) {
-        unsafe plan.setMemory(layer: layer, row: row, lanes, origins: origins, position: position)
-    }
-
-    /// Row i writes about source `indices[i]`.
-    package func setSources(_ indices: [Int]) { plan.setSources(indices) }
-
-    /// Reads the first `rows` rows.
-    package func run(rows: Int) { plan.run(rows: rows) }
-
-    /// `[vocabulary]`.
-    package func logits(row: Int) -> Tensor { head.finished(plan.logits[row], afterStep: true) }
-
-    /// Those of the first rows, `[rows, vocabulary]`.
-    package func logits(rows: Int) -> Tensor {
-        guard let all = plan.allLogits else { preconditionFailure("DecoderStep: no logits") }
-        return head.finished(all.rows(0..<rows), afterStep: true)
-    }
 }
 
 extension BlockStack {
     /// Adds all layers to `plan`; nil where one has a part that steps do not know.
-    fileprivate func record(in plan: StepPlan, source: Source?, on device: Device) -> [StepRotation]? {
-        guard convolution == nil, let (rotations, turns) = positions.record(in: plan) else { return nil }
-        for (block, rotation) in zip(blocks, rotations)
-        where !block.record(in: plan, rotation: rotation, source: source, on: device) { return nil }
+    fileprivate func record(in plan: StepPlan, _ layout: KeyValueLayout, on device: Device) -> [StepRotation]? {
+        guard convolution == nil, let (positions, turns) = positions.record(in: plan, on: device) else { return nil }
+        let tables = layout.tables.map { plan.addTable(window: $0.window) }
+        let sources = layout.source.map { _ in plan.addTable(window: nil) }
+        var keyBiases: [(form: Architecture.Attention, bias: StepBias)] = []
+        for (index, block) in blocks.enumerated() {
+            let own = layout.places[index]
+            var position = positions[index]
+            if let made = block.keyBias {
+                let known = keyBiases.first { $0.form == made.form } ?? made
+                keyBiases.append(known)
+                position = .bias(known.bias)
+            }
+            let place = StepPlace(
+                cache: (tables[own.table], layout.tables[own.table].offsets[own.layer]),
+                source: sources.flatMap { table in
+                    layout.sourceLayers[index].map { (table, layout.source?.offsets[$0] ?? 0) }
+                })
+            guard block.record(in: plan, position, place) else { return nil }
+        }
         return turns
     }
 }

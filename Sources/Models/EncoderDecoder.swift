@@ -57,6 +57,13 @@ package struct EncoderDecoder: Sendable {
         decoder(decoderInput(rows, on: device), rows, source: source, &state, observe: observe)
     }
 
+    /// For each decoder layer with cross-attention, the keys and values `[rows, keyHeads, headWidth]` that it has of `source`.
+    package func eachSource(_ source: Source, _ body: (_ layer: Int, _ keys: Tensor, _ values: Tensor) -> Void) {
+        for (layer, block) in decoder.blocks.enumerated() {
+            if let (keys, values) = block.sourceKeysAndValues(of: source.hidden) { body(layer, keys, values) }
+        }
+    }
+
     /// What the decoder reads where it does not write: the source, one row later, behind the start token.
     package func rereading(_ rows: Rows) -> Rows {
         var targets = Rows()

@@ -39,9 +39,8 @@ import Testing
     @Test(arguments: variants) func theseModelsAreStepped(architecture: Architecture) throws {
         let device = Device(threads: 1)
         let model = try Self.model(architecture, device)
-        var state = Uncached()
-        let source = model.encode(Rows([1, 2, 3]), &state, on: device)
-        #expect(DecoderStep(model, source: source, rows: 4, on: device) != nil)
+        let layout = StepEngine(model, on: device).layout
+        #expect(DecoderStep(model, rows: 4, layout: layout, on: device) != nil)
     }
 
     /// Few rows and many, sources of several lengths, more than a block of positions, a prompt of several tokens.
@@ -82,7 +81,7 @@ import Testing
         #expect(Set(together.map { $0[0].tokens.count }).count > 1)
     }
 
-    /// Positions beyond a segment, spread over lanes.
+    /// Positions beyond a segment.
     @Test func longTextsAreMergedToTheSameBits() throws {
         let device = Device(threads: 2)
         let model = try Self.model(TinyArchitectures.translator(width: 16, layers: 1, heads: 2, headWidth: 8), device)
@@ -94,7 +93,7 @@ import Testing
     }
 
     /// What a family's checkpoint holds, with its head's constant.
-    @Test(arguments: ["marian", "marian-separate", "bart", "mbart", "pegasus"])
+    @Test(arguments: ["marian", "marian-separate", "bart", "mbart", "pegasus", "t5", "umt5"])
     func familiesAreStepped(fixture: String) throws {
         let device = Device(threads: 2)
         let file = try ModelFile(path: Fixtures.folder + "/families/" + fixture)
@@ -105,8 +104,7 @@ import Testing
             try Self.search(model, sources, options, $0, on: device)
         }
         #expect(found[0] == found[1])
-        var state = Uncached()
-        let source = model.encode(Rows([1, 2, 3]), &state, on: device)
-        #expect(DecoderStep(model, source: source, rows: 4, on: device) != nil)
+        let layout = StepEngine(model, on: device).layout
+        #expect(DecoderStep(model, rows: 4, layout: layout, on: device) != nil)
     }
 }

@@ -20,9 +20,9 @@ import Testing
             rows: 0..<rows, positions: positions, lower: positions.map { max(0, $0 - 100) },
             upper: positions.map { $0 + 1 })
         var rule = ScoreRule(scale: 0.3)
-        var memory = KeyValueBlocks(keyHeads: 2, headWidth: 16, valueWidth: 16)
+        var memory = BlockTable(keyHeads: 2, headWidth: 16, valueWidth: 16)
         memory.append(keys: keys, values: values, rows: 0..<rows, on: device)
-        let weights = query.attentionWeights(to: memory, span, rule)
+        let weights = query.attentionWeights(to: memory[0], span, rule)
         rule.dropout = dropout
         let part = AttentionPart(span: span, keys: 0..<rows, rule: rule)
         return (query.attention([AttentionSource(keys: keys, values: values)], [part]), weights, values)

@@ -26,51 +26,6 @@ extension KernelTests {
             for i in expected.indices { #expect(abs(Double(outputs[i]) - expected[i]) < 6e-6, "\(what) at \(i)") }
         }
 
-        /// A block collected from lanes is the block that would have been written in one.
-        @Test(arguments: [1, 15, 16, 40, 64]) func gatheredBlocksAreWhole(_ count: Int) {
-            var random = TestRandom(UInt64(count))
-            let (lanes, heads, width, valueWidth, size) = (3, 2, 7, 10, Int(MARTLET_BLOCK))
-            let bytes = martlet_block_bytes(MARTLET_F32, heads, width, valueWidth)
-            let (keys, values) = (random.floats(size * heads * width), random.floats(size * heads * valueWidth))
-            // A run from one lane, then turns.
-            let origins = (0..<size).map { UInt16($0 < 16 ? 2 : $0 % 5 % lanes) }
-            var blocks = (0..<2 * lanes).map { _ in [Float](repeating: 9, count: bytes / 4) }
-            for position in 0..<count {
-                unsafe martlet_store_block(
-                    MARTLET_F32, Array(keys[(position * heads * width)...]), heads * width,
-                    Array(values[(position * heads * valueWidth)...]), heads * valueWidth, 1, heads, 0, heads, width,
-                    valueWidth, &blocks[Int(origins[position]) * 2], position)
-            }
-            for head in 0..<heads {
-                var expected = [Float](repeating: 0, count: bytes / 4 / heads)
-                for position in 0..<count {
-                    unsafe martlet_store_block(
-                        MARTLET_F32, Array(keys[(position * heads * width + head * width)...]), width,
-                        Array(values[(position * heads * valueWidth + head * valueWidth)...]), valueWidth, 1, 1, 0, 1,
-                        width, valueWidth, &expected, position)
-                }
-                var gathered = [Float](repeating: 0, count: bytes / 4 / heads)
-                let storages = blocks.map { block in
-                    let storage = Storage(bytes: bytes)
-                    unsafe storage.mutablePointer.copyMemory(from: block, byteCount: bytes)
-                    return storage
-                }
-                let places: [UnsafeRawPointer?] = unsafe storages.map { unsafe $0.pointer }
-                withExtendedLifetime(storages) {
-                    unsafe martlet_gather_block(
-                        places, 2, origins, count, heads, head, width, valueWidth, &gathered)
-                }
-                // Keys that are hidden may hold anything.
-                for position in 0..<count {
-                    for i in 0..<width {
-                        let place = position / 16 * width * 16 + i * 16 + position % 16
-                        #expect(gathered[place] == expected[place])
-                    }
-                }
-                #expect(gathered[(size * width)...] == expected[(size * width)...])
-            }
-        }
-
         @Test(arguments: cases) func segmentsMergedAreTheWhole(_ what: AttentionCase) {
             let problem = AttentionProblem(what)
             for (_, pair) in atEachLevel({ (problem.attend(), problem.attendInSegments()) }) {

@@ -194,16 +194,15 @@ static inline size_t martlet_block_bytes(martlet_type type, size_t key_heads, si
 }
 
 /// Writes the keys and values of heads `first_head ..< end_head` of `key_heads` into one block from position `offset` (within the block) on;
-/// rows + offset ≤ BLOCK. Row r's keys of these heads stand at `keys + r * key_stride`, its values at `values + r * value_stride`.
+/// rows + offset ≤ BLOCK; `block` is where this layer begins. Row r's keys of these heads stand at `keys + r * key_stride`, its values at `values + r * value_stride`.
 /// Never-written positions must be finite: zero a block when it is made.
 void martlet_store_block(martlet_type type, const float *keys, size_t key_stride, const float *values, size_t value_stride, size_t rows,
                          size_t key_heads, size_t first_head, size_t end_head, size_t head_width, size_t value_width, void *block,
                          size_t offset);
 
-/// One head of a block whose positions are spread over the lanes of beams, as a block of that head alone: position i < count stands in
-/// `blocks[origins[i] · lane_blocks]`. Blocks of f32; what follows position `count` is hidden from readers.
-void martlet_gather_block(const void *const *blocks, size_t lane_blocks, const uint16_t *origins, size_t count, size_t key_heads,
-                          size_t head, size_t head_width, size_t value_width, void *block);
+/// Copies the first `count` positions of one layer's keys and values from one block to another; what follows them stays finite.
+void martlet_copy_positions(martlet_type type, size_t key_heads, size_t head_width, size_t value_width, const void *from, void *to,
+                            size_t count);
 
 /// Keys are reduced in segments of this many absolute positions; segments are merged in ascending order.
 #define MARTLET_SEGMENT 512
@@ -224,7 +223,8 @@ typedef struct {
     float *outputs;              // likewise, with output_stride and value_width
     size_t output_stride;
     size_t rows, group, head_width, value_width;
-    const void *const *blocks;   // block b holds positions b · BLOCK ..< (b + 1) · BLOCK
+    const void *const *blocks;   // block b holds positions b · BLOCK ..< (b + 1) · BLOCK, perhaps of several layers
+    size_t block_offset;         // bytes before this layer's keys in each block
     martlet_type block_type;     // of the blocks' elements
     size_t key_heads, key_head;  // the layout of a block, and the head of this work
     const int32_t *lower;        // row r sees keys lower[r] ..< upper[r]; an empty range gives zeros

@@ -26,33 +26,51 @@ typedef struct {
     float *y;  // [rows, outputs]
 } martlet_step_matrix;
 
-/// What one row remembers in one layer.
+/// What one row of a pass sees of its sequence, in all layers of one reach.
 typedef struct {
-    const void *const *blocks;
-    int32_t position;         // of this row: keys before it are in the blocks, its own is written by the phase
-    int32_t lower;            // the first key it sees
-    const uint16_t *origins;  // NULL, or for each position up to the row's own the lane that holds it: then block b of lane l is
-    size_t lane_blocks;       // blocks[l · lane_blocks + b], of f32
-    size_t readers;           // across: how many rows from this one on read this memory together; 0 where an earlier row's chunk does
-} martlet_step_memory;
+    const void *const *blocks;  // the sequence's table of blocks
+    int32_t position;           // of this row: keys before it are in the blocks, its own is written by the phase
+    int32_t lower;              // the first key it sees
+    size_t first_segment;       // of those that hold keys it sees,
+    size_t segments;            // how many there are,
+    size_t segments_before;     // and how many the rows before this one see
+    size_t readers;             // across: how many rows from this one on read these blocks together; 0 where an earlier row's chunk does
+} martlet_step_row;
+
+/// The rows of a pass in all layers of one reach.
+typedef struct {
+    const martlet_step_row *rows;
+    size_t segments;   // that all rows see
+    bool split;        // whether a row sees more than one: then results stand in `partials` until they are merged
+    float *partials;
+} martlet_step_table;
+
+/// What positions add to the scores of one layer: for query head h and key k, values[h · head_stride + k], or with `moves` by distance:
+/// values[h · head_stride + zero + k − position].
+typedef struct {
+    const float *values;
+    size_t head_stride;
+    size_t zero;
+    bool moves;
+} martlet_step_bias;
 
 /// Attention of one layer: rotation and norms of queries and keys, the new key and value into the blocks, then one chunk for each row, key
 /// head and segment. `across`: nothing is written, rows see keys up to `position`, and a chunk does all segments.
 typedef struct {
     bool across;
-    bool lanes;  // memories have origins
+    size_t table;         // of the pass
+    size_t block_offset;  // where this layer begins in the table's blocks
     const float *queries, *keys, *values;  // [rows, heads, head_width]
-    float *outputs;                        // [rows, query heads, head_width], where there is one segment
-    float *partials;                       // where there are more
+    float *outputs;                        // [rows, query heads, head_width]
     size_t key_heads, group, head_width;
     martlet_step_norm query_norm, key_norm;
     size_t rotary_width;  // 0: no rotation
     bool neighbours;
     const float *cosines, *sines;  // [rows, rotary_width / 2]
     float scale, cap;
-    const float *slopes;  // NULL, or one per query head
+    const float *slopes;            // NULL, or one per query head
+    const martlet_step_bias *bias;  // NULL where positions add nothing
     martlet_type block_type;
-    const martlet_step_memory *memories;  // one per row
 } martlet_step_attention;
 
 typedef enum {
@@ -82,13 +100,15 @@ typedef struct {
     martlet_type next_type;    // what follows multiplies by this, and finds its rows here, unless NULL
     void *next_prepared;
     float *y;                  // of a join, or of rows
+    bool wanted;               // only the pass's wanted rows are computed, which come first
     martlet_step_attention attention;
 } martlet_step_phase;
 
 /// What changes from pass to pass.
 typedef struct {
     size_t rows;
-    size_t segments;  // of the longest memory
+    size_t wanted;                     // the first rows, whose logits are asked for
+    const martlet_step_table *tables;  // as many as there are different reaches
 } martlet_step_pass;
 
 /// Chunks of a phase, and bytes of scratch that each thread needs for it.

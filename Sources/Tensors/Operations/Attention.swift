@@ -56,11 +56,11 @@ package struct AttentionSpan: Sendable {
 
 /// What one sequence of a pass attends to, and how.
 package struct AttentionPass: Sendable {
-    package let memory: KeyValueBlocks
+    package let memory: KeyValueView
     package let span: AttentionSpan
     package let rule: ScoreRule
 
-    package init(memory: KeyValueBlocks, span: AttentionSpan, rule: ScoreRule) {
+    package init(memory: KeyValueView, span: AttentionSpan, rule: ScoreRule) {
         (self.memory, self.span, self.rule) = (memory, span, rule)
     }
 }
@@ -70,7 +70,7 @@ extension Tensor {
     ///
     /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h reads key head
     ///   h · keyHeads / queryHeads.
-    package func attend(to memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
+    package func attend(to memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
         precondition(
             result.shape == [shape[0], shape[1], memory.valueWidth],
             "attend: \(shape) to values of \(memory.valueWidth), into \(result.shape)")
@@ -95,7 +95,7 @@ extension Tensor {
     }
 
     /// The attention weights of every head over all keys, `[queryHeads, rows, keys]`: for looking inside.
-    package func attentionWeights(to memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
+    package func attentionWeights(to memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
         precondition(memory.type == .f32, "attentionWeights: keys kept as \(memory.type)")
         let device = device(for: "attentionWeights")
         let (heads, rows, keys) = (shape[1], span.rows.count, memory.length)

@@ -21,7 +21,7 @@ extension TrackedAttention {
                 let (piece, source) = (part.pieces[index], sources[part.pieces[index].source])
                 return AttentionWork(
                     query: query,
-                    KeyValueBlocks(describing: piece.keys.count, keys: source.keys, values: source.values),
+                    BlockTable(describing: piece.keys.count, keys: source.keys, values: source.values)[0],
                     piece.span, part.rule(ofPiece: index), result: result, on: device)
             }
         }

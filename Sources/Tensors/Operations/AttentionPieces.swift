@@ -10,7 +10,7 @@ extension Tensor {
     ///   - self: `[rows, queryHeads, headWidth]`; `result` `[rows, queryHeads, valueWidth]`.
     ///   - pieces: keys and values, and which of them each row sees; all for the same rows, none seen twice by a row.
     package func attend(
-        to pieces: [(memory: KeyValueBlocks, span: AttentionSpan)], _ rule: ScoreRule, into result: Tensor
+        to pieces: [(memory: KeyValueView, span: AttentionSpan)], _ rule: ScoreRule, into result: Tensor
     ) {
         let device = device(for: "attend")
         let works = pieces.map { AttentionWork(query: self, $0.memory, $0.span, rule, result: result, on: device) }

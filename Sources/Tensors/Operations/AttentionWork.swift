@@ -10,9 +10,10 @@ import CMartletKernels
     private var template: martlet_attention
     /// What the template points into.
     private var held: [Storage]
+    private let memory: KeyValueView
 
     init(
-        query: Tensor, _ memory: KeyValueBlocks, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
+        query: Tensor, _ memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
         on device: Device
     ) {
         let shape = query.shape
@@ -26,8 +27,8 @@ import CMartletKernels
         (keyHeads, rows, group) = (memory.keyHeads, span.rows.count, shape[1] / memory.keyHeads)
         segments = (keys + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)
         let numbers = device.scratch(bytes: (rows * 3 + shape[1]) * 4)
-        let pointers = device.scratch(bytes: memory.blocks.count * MemoryLayout<Int>.stride)
-        held = [numbers, pointers, query.storage, result.storage] + memory.blocks
+        held = [numbers, query.storage, result.storage]
+        self.memory = memory
         let integers = unsafe numbers.mutablePointer.assumingMemoryBound(to: Int32.self)
         for row in 0..<rows {
             unsafe integers[row] = span.lower[row]
@@ -36,10 +37,6 @@ import CMartletKernels
         }
         let slopes = unsafe (numbers.mutablePointer + rows * 12).assumingMemoryBound(to: Float.self)
         for (head, slope) in (rule.slopes ?? []).enumerated() { unsafe slopes[head] = slope }
-        let blocks = unsafe pointers.mutablePointer.assumingMemoryBound(to: UnsafeRawPointer?.self)
-        for (index, block) in memory.blocks.enumerated() {
-            unsafe blocks[index] = block.pointer
-        }
         let (queryStride, outputStride) = (shape[1] * shape[2], shape[1] * memory.valueWidth)
         // Only looking inside passes the query as its own result, and then nothing is written.
         let output = unsafe UnsafeMutablePointer(mutating: result.floats)
@@ -47,7 +44,8 @@ import CMartletKernels
             queries: query.floats + span.rows.lowerBound * queryStride, query_stride: queryStride,
             outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows,
             group: group,
-            head_width: shape[2], value_width: memory.valueWidth, blocks: blocks, block_type: memory.type.kernelType,
+            head_width: shape[2], value_width: memory.valueWidth, blocks: memory.table.table,
+            block_offset: memory.offset, block_type: memory.type.kernelType,
             key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,

@@ -87,7 +87,7 @@ extension Tensor {
 
     /// f(gate(x)) · up(x) of some rows, as the second product reads it, from `place` on.
     private func activate(_ rows: Range<Int>, panels: Range<Int>, into place: UnsafeMutableRawPointer) {
-        var (phase, pass) = unsafe (template, martlet_step_pass(rows: rows.count, segments: 1))
+        var (phase, pass) = unsafe (template, martlet_step_pass(rows: rows.count, wanted: rows.count, tables: nil))
         unsafe phase.prepared = activations.pointer + rows.lowerBound * rowBytes
         if down.matrix.type.isBlockQuantized {
             unsafe phase.next_prepared = place

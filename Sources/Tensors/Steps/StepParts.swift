@@ -46,7 +46,7 @@ package enum StepNorm: Sendable {
 }
 
 /// Attention inside a step: softmax(q kᵀ · scale) v over the past, or a window of it.
-package struct StepAttention: Sendable {
+package struct StepAttention {
     package var keyHeads: Int
     /// Query heads that share a key head.
     package var group: Int
@@ -60,32 +60,35 @@ package struct StepAttention: Sendable {
     package var cap: Float?
     /// One per query head.
     package var slopes: [Float]?
-    package var window: Int?
+    package var bias: StepBias?
+    /// Which of the plan's tables holds this layer's keys and values, and where in its blocks they begin, in bytes.
+    package var cache: (table: Int, offset: Int)
 
     package init(
-        keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, key: StepMatrix, value: StepMatrix, scale: Float
+        keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, key: StepMatrix, value: StepMatrix, scale: Float,
+        cache: (table: Int, offset: Int)
     ) {
         (self.keyHeads, self.group, self.headWidth, self.scale) = (keyHeads, group, headWidth, scale)
+        self.cache = cache
         (self.query, self.key, self.value) = (query, key, value)
     }
 }
 
-/// Attention inside a step to sources that are read by it and do not change.
-package struct StepCrossAttention: Sendable {
+/// Attention inside a step to an encoder's output, whose keys and values do not change.
+package struct StepCrossAttention {
     package var keyHeads: Int
     package var group: Int
     package var headWidth: Int
     package var query: StepMatrix
     package var scale: Float
     package var cap: Float?
-    /// The keys and values of each source.
-    package var sources: [KeyValueBlocks]
+    package var cache: (table: Int, offset: Int)
 
     package init(
         keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, scale: Float, cap: Float?,
-        sources: [KeyValueBlocks]
+        cache: (table: Int, offset: Int)
     ) {
         (self.keyHeads, self.group, self.headWidth, self.query) = (keyHeads, group, headWidth, query)
-        (self.scale, self.cap, self.sources) = (scale, cap, sources)
+        (self.scale, self.cap, self.cache) = (scale, cap, cache)
     }
 }

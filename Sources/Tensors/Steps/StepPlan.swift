@@ -16,32 +16,30 @@ import CMartletKernels
     let capacity: Int
     private let width: Int
     private let blockType: ElementType
-    /// Whether rows remember in lanes that they share.
-    private let lanes: Bool
     private let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
     /// What phases point into.
     private var held: [Storage] = []
     var phases: [martlet_step_phase] = unsafe []
     private var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
-    var memories: StepMemories
-    var sources: [StepSources] = []
-    /// The logits of each row, `[vocabulary]`, valid until the next run.
-    package private(set) var logits: [Tensor] = []
-    /// Those of all rows, `[capacity, vocabulary]`.
-    package private(set) var allLogits: Tensor?
+    var tables: StepTables
+    private(set) var biases: [StepBias] = []
+    /// Of the first row, of the first two …: `[rows, vocabulary]`, valid until the next run.
+    private var logits: [Tensor] = []
     var runner: StepRunner?
-    /// The last position of the longest memory.
-    var longest = 0
 
-    /// - Parameters: `capacity` rows at most, of `width` elements; keys and values are kept as `blockType`, in `LaneBlocks` where `lanes`.
-    package init(capacity: Int, width: Int, blockType: ElementType, lanes: Bool = false, on device: Device) {
-        precondition(!lanes || blockType == .f32, "StepPlan: lanes of \(blockType)")
+    /// - Parameters: `capacity` rows at most, of `width` elements; keys and values are kept as `blockType`.
+    package init(capacity: Int, width: Int, blockType: ElementType, on device: Device) {
         (self.capacity, self.width, self.blockType, self.device) = (capacity, width, blockType, device)
-        self.lanes = lanes
         residual = Storage(bytes: capacity * width * 4)
-        memories = StepMemories(rows: capacity)
+        tables = StepTables(capacity: capacity)
     }
+
+    /// Sequences' tables of the layers of one reach, to be set for each pass; their number.
+    package func addTable(window: Int?) -> Int { tables.add(window: window) }
+
+    /// The logits of the first `rows` rows of the last run, `[rows, vocabulary]`, valid until the next one.
+    package func logits(rows: Int) -> Tensor { logits[rows - 1] }
 
     /// Where row `row` of the residual stream begins: its token's vector, before a run.
     package func vector(ofRow row: Int) -> UnsafeMutablePointer<Float> {
@@ -109,13 +107,17 @@ import CMartletKernels
             held.append(copy.storage)
             unsafe attention.slopes = copy.floats
         }
-        unsafe (attention.block_type, attention.lanes) = (blockType.kernelType, lanes)
-        unsafe attention.memories = memories.addLayer(
-            window: parts.window, partialFloats: parts.keyHeads * parts.group * (parts.headWidth + 2))
+        if let bias = parts.bias {
+            if !biases.contains(where: { $0 === bias }) { biases.append(bias) }
+            unsafe attention.bias = bias.kernel
+        }
+        unsafe attention.block_type = blockType.kernelType
+        unsafe (attention.table, attention.block_offset) = parts.cache
+        tables.addLayer(partialFloats: parts.keyHeads * parts.group * (parts.headWidth + 2))
         return unsafe attention
     }
 
-    /// Queries of norm(x), then attention to the sources that `setSources` names.
+    /// Queries of norm(x), then attention to the encoder's output.
     package func attendAcross(_ parts: StepCrossAttention, norm: StepNorm?) {
         let heads = parts.keyHeads * parts.group
         precondition(
@@ -124,8 +126,6 @@ import CMartletKernels
         var product = unsafe begin(MARTLET_STEP_PRODUCT, [parts.query], norm: norm)
         unsafe product.matrices.0 = kernel(parts.query, into: buffer(.query, parts.query.matrix.outputs))
         unsafe phases.append(product)
-        let source = StepSources(rows: capacity, parts.sources)
-        sources.append(source)
         var phase = unsafe martlet_step_phase()
         unsafe phase.kind = MARTLET_STEP_ATTENTION
         unsafe (phase.attention.across, phase.attention.block_type) = (true, MARTLET_F32)
@@ -134,7 +134,7 @@ import CMartletKernels
         unsafe (phase.attention.key_heads, phase.attention.group) = (parts.keyHeads, parts.group)
         unsafe (phase.attention.head_width, phase.attention.scale) = (parts.headWidth, parts.scale)
         unsafe phase.attention.cap = parts.cap ?? 0
-        unsafe phase.attention.memories = source.memories
+        unsafe (phase.attention.table, phase.attention.block_offset) = parts.cache
         unsafe phases.append(phase)
     }
 
@@ -190,11 +190,12 @@ import CMartletKernels
         let vocabulary = head.matrix.outputs
         let storage = Storage(bytes: capacity * vocabulary * 4)
         held.append(storage)
-        allLogits = Tensor(
-            storage: storage, byteOffset: 0, shape: [capacity, vocabulary], type: .f32, device: device)
-        logits = (0..<capacity).map {
-            Tensor(storage: storage, byteOffset: $0 * vocabulary * 4, shape: [vocabulary], type: .f32, device: device)
+        logits = (1...capacity).map {
+            Tensor(storage: storage, byteOffset: 0, shape: [$0, vocabulary], type: .f32, device: device)
         }
+        // The rows that are prepared before it are those that it computes.
+        if unsafe phase.prepared != nil { unsafe phases[phases.count - 1].wanted = true }
+        unsafe phase.wanted = true
         unsafe phase.matrices.0 = kernel(head, into: storage.mutablePointer.assumingMemoryBound(to: Float.self))
         unsafe phases.append(phase)
         runner = StepRunner(self)

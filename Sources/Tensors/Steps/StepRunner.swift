@@ -4,7 +4,6 @@ import CMartletKernels
 @safe final class StepRunner: ChunkedWork {
     private let board: PhaseBoard
     private let scratch: [Storage]
-    private var partials: Storage?
     /// For each phase, how many chunks to take at once.
     private let grains: [Int]
     /// What the threads of the run in progress read.
@@ -16,7 +15,7 @@ import CMartletKernels
     init(_ plan: StepPlan) {
         let device = plan.device
         board = unsafe PhaseBoard(phases: plan.phases.count, members: device.threads)
-        var pass = martlet_step_pass(rows: plan.capacity, segments: 1)
+        var pass = unsafe martlet_step_pass(rows: plan.capacity, wanted: plan.capacity, tables: nil)
         var bytes = 0
         var grains: [Int] = []
         for index in unsafe plan.phases.indices {
@@ -24,16 +23,15 @@ import CMartletKernels
             grains.append(StepRunner.grain(chunkBytes: unsafe martlet_step_chunk_bytes(&plan.phases[index])))
         }
         self.grains = grains
-        self.pass = pass
+        unsafe self.pass = pass
         scratch = (0..<device.threads).map { _ in Storage(bytes: bytes) }
     }
 
     /// About a microsecond's reading: less would be lost in taking, more in waiting for the last one.
     private static func grain(chunkBytes: Int) -> Int { chunkBytes == 0 ? 1 : max(1, 16_384 / chunkBytes) }
 
-    func run(_ plan: StepPlan, rows: Int, segments: Int) {
-        reservePartials(plan, rows: rows, segments: segments)
-        pass = martlet_step_pass(rows: rows, segments: segments)
+    func run(_ plan: StepPlan, rows: Int, wanted: Int) {
+        unsafe pass = martlet_step_pass(rows: rows, wanted: wanted, tables: plan.tables.finished(rows: rows))
         unsafe plan.phases.withUnsafeBufferPointer { phases in
             guard let first = phases.baseAddress else { return }
             unsafe self.phases = first
@@ -46,7 +44,7 @@ import CMartletKernels
     /// One thread's way through all phases.
     func run(chunk member: Int) {
         guard let phases = unsafe phases else { return }
-        var own = pass
+        var own = unsafe pass
         unsafe withUnsafePointer(to: &own) { unsafe work(phases, $0, member: member) }
     }
 
@@ -87,33 +85,25 @@ import CMartletKernels
         }
         board.park(until: phase, chunks: chunks)
     }
-
-    /// Room for what the segments of long memories give.
-    private func reservePartials(_ plan: StepPlan, rows: Int, segments: Int) {
-        guard segments > 1 else { return }
-        let bytes = rows * segments * plan.memories.partialFloats * 4
-        guard partials.map({ $0.bytes < bytes }) ?? true else { return }
-        let storage = Storage(bytes: bytes * 2)
-        partials = storage
-        for index in unsafe plan.phases.indices {
-            unsafe plan.phases[index].attention.partials = storage.mutablePointer.assumingMemoryBound(to: Float.self)
-        }
-    }
 }
 
 extension StepPlan {
-    /// Row `row` of the next run is the last position of `memory` in layer `layer`; all layers have as many positions.
-    package func setMemory(layer: Int, row: Int, _ memory: KeyValueBlocks) {
-        precondition(layer < memories.count && row < capacity, "StepPlan: layer \(layer), row \(row)")
-        let position = memories.set(layer: layer, row: row, memory)
-        if row == 0 && layer == 0 { longest = 0 }
-        longest = max(longest, position)
+    /// Row `row` of the next run is at `position` of the sequence whose blocks' addresses stand at `blocks`.
+    package func setBlocks(_ table: Int, row: Int, _ blocks: UnsafePointer<UnsafeRawPointer?>?, position: Int) {
+        precondition(table < tables.count && row < capacity, "StepPlan: table \(table), row \(row)")
+        unsafe tables.set(table, row: row, blocks: blocks, position: position)
     }
 
-    /// All phases for the first `rows` rows, whose vectors, rotations and memories have been set.
-    package func run(rows: Int) {
+    /// All phases for the first `rows` rows, whose vectors, rotations and blocks have been set; logits of the first `wanted`.
+    package func run(rows: Int, wanted: Int) {
         guard let runner else { preconditionFailure("StepPlan: no logits have been asked for") }
-        precondition(rows >= 1 && rows <= capacity, "StepPlan: \(rows) of \(capacity) rows")
-        runner.run(self, rows: rows, segments: longest / Int(MARTLET_SEGMENT) + 1)
+        precondition(
+            rows >= 1 && rows <= capacity && wanted <= rows, "StepPlan: \(rows) of \(capacity) rows, \(wanted) wanted")
+        runner.run(self, rows: rows, wanted: wanted)
+    }
+
+    /// Makes room in the biases for rows up to `position`.
+    package func reserveBiases(position: Int) {
+        for bias in biases { bias.reserve(position + 1) }
     }
 }

@@ -1,0 +1,138 @@
+package import MartletLayers
+package import MartletModels
+package import MartletTensors
+
+/// The forward pass of a model that writes: tokens of any sequences in, logits of the wanted rows out.
+///
+/// Owns what is made once per model: decode steps recorded for a few rows and for many, each when it is first needed. Which way a pass
+/// goes (a recorded step, where every row belongs to a sequence of its own, or a pass over tensors) changes no bit. One thread at a time.
+package final class StepEngine {
+    private enum Kind {
+        case decoder(Decoder)
+        case encoderDecoder(EncoderDecoder)
+    }
+
+    private let kind: Kind
+    private let device: Device
+    /// Where the caches of this model's sequences keep keys and values.
+    package let layout: KeyValueLayout
+    package let vocabulary: Int
+    /// The recorded steps by rows: `buckets` of them.
+    private var steps: [Int: DecoderStep] = [:]
+    /// Whether a step can be recorded; nil as long as nobody has tried.
+    private var isSteppable: Bool?
+    /// The order of a step's rows, where those wanted do not come first.
+    private var order: [Int] = []
+
+    /// Rows of a recorded step: up to 8, norms and rounding are done by every thread for itself; above, they are shared.
+    private static let buckets = [8, 32, 128, 512, 2_048]
+
+    /// - Parameter cache: what keys and values are kept as.
+    /// - Throws: ``GenerationError`` for a model that is not a decoder.
+    package init(_ decoder: Decoder, cache: ElementType = .f32, on device: Device) throws(GenerationError) {
+        guard case .decoder(let stack) = decoder.architecture.body else {
+            throw GenerationError("this model does not continue texts: it is not a decoder")
+        }
+        (kind, self.device, vocabulary) = (.decoder(decoder), device, decoder.architecture.vocabulary)
+        layout = KeyValueLayout(stack, type: cache)
+    }
+
+    package init(_ model: EncoderDecoder, on device: Device) {
+        (kind, self.device, vocabulary) = (.encoderDecoder(model), device, model.targetVocabulary)
+        layout = KeyValueLayout(model.decoderStack)
+    }
+
+    /// An empty cache for this model.
+    ///
+    /// - Parameters: `sequences`: as in ``KeyValueCache``; `pool`: where its blocks come from.
+    package func cache(sequences: Int = 0, pool: BlockPool? = nil) -> KeyValueCache {
+        KeyValueCache(layout, sequences: sequences, pool: pool, on: device)
+    }
+
+    /// Computes the keys and values that cross-attention has of `source`; sequence `ids[i]` reads its sequence i.
+    package func attach(_ source: Source, to ids: [SequenceID], _ cache: inout KeyValueCache) {
+        guard case .encoderDecoder(let model) = kind else { return }
+        model.eachSource(source) { layer, keys, values in
+            cache.setSource(ids, layer: layer, keys: keys, values: values, ranges: source.ranges)
+        }
+    }
+
+    /// Reads `rows`: those of one sequence follow one another, at the positions that come next in its cache.
+    ///
+    /// - Returns: the logits of what follows the wanted rows, in their order, `[wanted, vocabulary]`, valid until the next call; nil where
+    ///   none is wanted.
+    package func logits(_ rows: [StepRow], _ cache: inout KeyValueCache) -> Tensor? {
+        precondition(
+            cache.layout.type == layout.type && cache.layout.places.count == layout.places.count,
+            "StepEngine: a cache of another layout")
+        guard !rows.isEmpty else { return nil }
+        if isStep(rows), let step = step(rows.count) { return logits(rows, by: step, &cache) }
+        return logitsByPass(rows, &cache)
+    }
+
+    // MARK: Recorded steps
+
+    /// Whether every row is the next token of a sequence of its own.
+    private func isStep(_ rows: [StepRow]) -> Bool {
+        var index = 1
+        while index < rows.count {
+            if rows[index].sequence == rows[index - 1].sequence { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// A recorded step for `count` rows; nil for too many, or a model with a part that steps do not know.
+    private func step(_ count: Int) -> DecoderStep? {
+        guard isSteppable != false, let rows = StepEngine.buckets.first(where: { $0 >= count }) else { return nil }
+        if let known = steps[rows] { return known }
+        let made =
+            switch kind {
+            case .decoder(let decoder): DecoderStep(decoder, rows: rows, layout: layout, on: device)
+            case .encoderDecoder(let model): DecoderStep(model, rows: rows, layout: layout, on: device)
+            }
+        isSteppable = made != nil
+        steps[rows] = made
+        return made
+    }
+
+    private func logits(_ rows: [StepRow], by step: DecoderStep, _ cache: inout KeyValueCache) -> Tensor? {
+        for row in rows { cache.extend(for: row) }
+        var wanted = 0
+        for row in rows where row.isWanted { wanted += 1 }
+        // The wanted rows come first, so that no other reaches the projection to the vocabulary.
+        var isSorted = true
+        for index in rows.indices.dropFirst() where rows[index].isWanted && !rows[index - 1].isWanted {
+            isSorted = false
+        }
+        if !isSorted { order = rows.indices.filter { rows[$0].isWanted } + rows.indices.filter { !rows[$0].isWanted } }
+        return step.run(rows, order: isSorted ? nil : order, wanted: wanted) { plan, index, row in
+            cache.place(row, at: index, in: plan)
+        }
+    }
+
+    // MARK: Passes over tensors
+
+    private func logitsByPass(_ rows: [StepRow], _ cache: inout KeyValueCache) -> Tensor? {
+        var pass = Rows()
+        var first = 0
+        while first < rows.count {
+            let end = rows[first...].firstIndex { $0.sequence != rows[first].sequence } ?? rows.count
+            pass.append(
+                rows[first..<end].map(\.token), from: rows[first].position, extent: rows[end - 1].extent,
+                id: rows[first].sequence)
+            first = end
+        }
+        let wanted = rows.indices.filter { rows[$0].isWanted }
+        switch kind {
+        case .decoder(let decoder):
+            let hidden = decoder.hidden(pass, &cache, on: device)
+            return wanted.isEmpty ? nil : decoder.logits(hidden.selecting(rows: wanted))
+        case .encoderDecoder(let model):
+            // What the encoder gave is in the cache.
+            let source = Source(hidden: device.make([0, model.architecture.width]), ranges: [])
+            let hidden = model.hidden(pass, source: source, &cache, on: device)
+            return wanted.isEmpty ? nil : model.logits(hidden.selecting(rows: wanted))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package import MartletTensors
+
+/// Names one sequence of a KV cache: a text that is read and written, or a beam of a search.
+public struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    public let number: Int
+
+    public init(_ number: Int) { self.number = number }
+    public init(integerLiteral number: Int) { self.number = number }
+}
+
+/// Where a decoder's layers keep their keys and values: layers of one reach share a table of blocks, cross-attention has one of its own.
+package struct KeyValueLayout: Sendable, Hashable {
+    /// A layer's place: which table, and the how manieth layer of its blocks.
+    package struct Place: Sendable, Hashable {
+        package let table: Int
+        package let layer: Int
+    }
+
+    package let type: ElementType
+    /// One for each different reach.
+    package let tables: [BlockLayout]
+    /// For each layer of the stack.
+    package let places: [Place]
+    /// The encoder output's keys and values, f32; nil in a stack without cross-attention.
+    package let source: BlockLayout?
+    /// For each layer of the stack its number among those with cross-attention.
+    package let sourceLayers: [Int?]
+
+    /// - Precondition: heads can be kept as `type` (see `Architecture.offences(cache:)`).
+    package init(_ stack: Architecture.Stack, type: ElementType = .f32) {
+        self.type = type
+        var (windows, layers) = ([Int?](), [[BlockLayout.Layer]]())
+        var places: [Place] = []
+        for layer in stack.layers {
+            let window = layer.attention.reach.cacheWindow
+            let table = windows.firstIndex(of: window) ?? windows.count
+            if table == windows.count {
+                windows.append(window)
+                layers.append([])
+            }
+            places.append(Place(table: table, layer: layers[table].count))
+            layers[table].append(layer.attention.cacheLayer)
+        }
+        self.places = places
+        tables = zip(windows, layers).map { BlockLayout($1, type: type, window: $0) }
+        let across = stack.layers.compactMap { $0.crossAttention?.cacheLayer }
+        source = across.isEmpty ? nil : BlockLayout(across)
+        var count = 0
+        sourceLayers = stack.layers.map { layer in
+            guard layer.crossAttention != nil else { return nil }
+            defer { count += 1 }
+            return count
+        }
+    }
+
+    /// Bytes of one block of every table, without cross-attention.
+    package var blockBytes: Int { tables.reduce(0) { $0 + $1.bytes } }
+}
+
+extension Architecture.Attention {
+    fileprivate var cacheLayer: BlockLayout.Layer {
+        .init(keyHeads: keyHeads, headWidth: headWidth, valueWidth: headWidth)
+    }
+}
+
+extension Architecture.Reach {
+    /// Positions that a row sees of the past, its own included; nil where it sees all.
+    fileprivate var cacheWindow: Int? { if case .window(let size) = self { size } else { nil } }
+}

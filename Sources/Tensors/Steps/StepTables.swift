@@ -1,0 +1,100 @@
+import CMartletKernels
+
+/// What the rows of a decode step see of their sequences' KV caches, as the kernels read it: one table for each reach of the layers.
+@safe struct StepTables {
+    private let capacity: Int
+    private var windows: [Int?] = []
+    /// For each table, `[capacity]` of `martlet_step_row`.
+    private var rows: [Storage] = []
+    /// `[tables]` of `martlet_step_table`.
+    private var tables = Storage(bytes: 0)
+    private var partials: Storage?
+    /// Floats that one row and segment of the widest layer leave to be merged.
+    private var partialFloats = 0
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    var count: Int { windows.count }
+
+    /// One more table; its number.
+    mutating func add(window: Int?) -> Int {
+        windows.append(window)
+        rows.append(unsafe Storage(bytes: capacity * MemoryLayout<martlet_step_row>.stride))
+        tables = unsafe Storage(bytes: windows.count * MemoryLayout<martlet_step_table>.stride)
+        return windows.count - 1
+    }
+
+    mutating func addLayer(partialFloats: Int) { self.partialFloats = max(self.partialFloats, partialFloats) }
+
+    /// Row `row` is at `position` of the sequence whose blocks' addresses stand at `blocks`.
+    func set(_ table: Int, row: Int, blocks: UnsafePointer<UnsafeRawPointer?>?, position: Int) {
+        let lower = windows[table].map { max(0, position - $0 + 1) } ?? 0
+        let first = lower / Int(MARTLET_SEGMENT)
+        unsafe places(table)[row] = martlet_step_row(
+            blocks: blocks, position: Int32(clamping: position), lower: Int32(clamping: lower), first_segment: first,
+            segments: position / Int(MARTLET_SEGMENT) - first + 1, segments_before: 0, readers: 0)
+    }
+
+    /// What the first `count` rows see, all of which have been set.
+    mutating func finished(rows count: Int) -> UnsafePointer<martlet_step_table> {
+        let made = unsafe tables.mutablePointer.assumingMemoryBound(to: martlet_step_table.self)
+        var most = 0
+        for table in windows.indices {
+            let places = unsafe places(table)
+            var (sum, split, reader) = (0, false, 0)
+            for row in 0..<count {
+                unsafe (places[row].segments_before, places[row].readers) = (sum, 0)
+                sum += unsafe places[row].segments
+                if unsafe places[row].segments > 1 { split = true }
+                if unsafe places[row].blocks != places[reader].blocks { reader = row }
+                unsafe places[reader].readers += 1
+            }
+            unsafe made[table] = martlet_step_table(rows: places, segments: sum, split: split, partials: nil)
+            if split { most = max(most, sum) }
+        }
+        if most > 0 {
+            let memory = unsafe reservedPartials(segments: most)
+            for table in windows.indices { unsafe made[table].partials = memory }
+        }
+        return unsafe UnsafePointer(made)
+    }
+
+    private mutating func reservedPartials(segments: Int) -> UnsafeMutablePointer<Float> {
+        let bytes = segments * partialFloats * 4
+        let storage: Storage
+        if let partials, partials.bytes >= bytes { storage = partials } else { storage = Storage(bytes: bytes * 2) }
+        partials = storage
+        return unsafe storage.mutablePointer.assumingMemoryBound(to: Float.self)
+    }
+
+    private func places(_ table: Int) -> UnsafeMutablePointer<martlet_step_row> {
+        unsafe rows[table].mutablePointer.assumingMemoryBound(to: martlet_step_row.self)
+    }
+}
+
+/// What positions add to the scores of attention in a step (T5's buckets, ALiBi before scaling): a table that grows with the texts.
+@safe package final class StepBias {
+    private let make: (_ positions: Int) -> (values: Tensor, zero: Int?)
+    private let place = unsafe Storage(bytes: MemoryLayout<martlet_step_bias>.stride)
+    private var values: Tensor?
+    private var positions = 0
+
+    /// - Parameter make: the numbers for texts of so many positions, `[heads, …]`: by the key's position, or by its distance from column
+    ///   `zero`, a key before the query lying to its left.
+    package init(_ make: @escaping (_ positions: Int) -> (values: Tensor, zero: Int?)) { self.make = make }
+
+    /// What the kernels read, as long as this lives.
+    var kernel: UnsafePointer<martlet_step_bias> {
+        unsafe place.pointer.assumingMemoryBound(to: martlet_step_bias.self)
+    }
+
+    /// Makes room for `count` positions.
+    func reserve(_ count: Int) {
+        guard count > positions else { return }
+        positions = max(256, 2 * count)
+        let (made, zero) = make(positions)
+        values = made
+        unsafe place.mutablePointer.assumingMemoryBound(to: martlet_step_bias.self).pointee = martlet_step_bias(
+            values: made.floats, head_stride: made.shape.elements / made.shape[0], zero: zero ?? 0, moves: zero != nil)
+    }
+}
