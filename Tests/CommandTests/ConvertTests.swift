@@ -11,7 +11,8 @@ import Testing
 
     private static func logits(_ model: String, _ folder: String) throws -> [Float] {
         let output = folder + "/forward.safetensors"
-        let result = try Command.run(["forward", "-m", model, "--tokens", "1,2,3,40,41,42", "-o", output])
+        let result = try Command.run(
+            ["forward", "-m", model, "--tokens", "1,2,3,40,41,42", "-o", output, "--force"])
         #expect(result.status == 0, "\(result.errors)")
         return try Safetensors(contentsOf: output).tensors.tensor("logits.0").values
     }
