@@ -14,7 +14,8 @@ struct MartletCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
         version: Version.text,
         subcommands: [
-            GenerateCommand.self, ChatCommand.self, ServeCommand.self, ExplainCommand.self, VerifyCommand.self, ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
+            GenerateCommand.self, ChatCommand.self, ServeCommand.self, ExplainCommand.self, VerifyCommand.self,
+            ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             TokenizerCommand.self,
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
             ClassifyCommand.self, RerankCommand.self,
@@ -26,6 +27,7 @@ struct MartletCommand: AsyncParsableCommand {
         // A reader that goes away, or a file that may grow no further, is no reason to die: the failing write says so.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
+        Output.holdStreams()
         guard let thread = SystemThread({}) else {
             Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")
             Output.end(1)
@@ -51,7 +53,7 @@ struct MartletCommand: AsyncParsableCommand {
             return 2
         } catch is ReportedFailure {
             return 1
-        } catch is Interruption {
+        } catch is StoppedWork {
             return 130
         } catch {
             return report(error)
@@ -78,7 +80,7 @@ struct MartletCommand: AsyncParsableCommand {
 struct ReportedFailure: Error {}
 
 /// The end of work that was asked to stop.
-struct Interruption: Error {}
+struct StoppedWork: Error {}
 
 /// A command line that cannot be meant.
 struct UsageError: Error, CustomStringConvertible {

@@ -41,6 +41,16 @@ enum Output {
     /// One machine-readable document, on standard output.
     static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
 
+    /// Keeps the numbers of streams that came closed: the next file that is opened would have one, and be written into. Writing to a closed
+    /// standard output goes on to fail.
+    static func holdStreams() {
+        for descriptor in Int32(0)...2 {
+            var status = stat()
+            guard unsafe fstat(descriptor, &status) != 0 else { continue }
+            _ = unsafe open("/dev/null", descriptor == 2 ? O_WRONLY : O_RDONLY)
+        }
+    }
+
     /// Ends the process.
     static func end(_ status: Int32) -> Never { exit(status) }
 

@@ -66,7 +66,7 @@ struct TrainCommand: ParsableCommand {
         do {
             try run(over: communicator)
             try communicator.barrier()
-        } catch let interruption as Interruption {
+        } catch let interruption as StoppedWork {
             try communicator.barrier()
             communicator.finish()
             throw interruption
@@ -140,7 +140,7 @@ struct TrainCommand: ParsableCommand {
             for caveat in caveats { Output.note(caveat) }
         }
         screen.end(summary, run, folder)
-        if summary.end == .stopped { throw Interruption() }
+        if summary.end == .stopped { throw StoppedWork() }
     }
 
     private func prepare(
