@@ -40,7 +40,7 @@ public struct Reranker: Sendable {
     public func scores(_ pairs: [(query: String, document: String)]) throws -> [Float] {
         let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
         var scores: [Float] = []
-        model.run(encodings) { _, result in
+        try model.run(encodings) { _, result in
             let logit = result.outputs["logits"]?.values.first ?? 0
             scores.append(isLogistic ? logistic(logit) : logit)
         }
