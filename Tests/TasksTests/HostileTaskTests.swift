@@ -88,8 +88,8 @@ import Testing
             }
             try with("translation", "generation_config.json", change) { folder in
                 let (file, tokenizer) = try open(folder)
-                let error = #expect(throws: TaskError.self) { try Writer(file, tokenizer, task: nil, on: device) }
-                #expect(error?.description.contains(key) == true)
+                let error = #expect(throws: (any Error).self) { try Writer(file, tokenizer, task: nil, on: device) }
+                #expect(error.map { "\($0)" }?.contains(key) == true)
             }
         }
     }
@@ -98,7 +98,7 @@ import Testing
     @Test func lengthsWithoutAContextHaveACap() throws {
         func change(_ json: JSON?) -> JSON {
             var root = json?.objectValue ?? JSONObject()
-            root["max_length"] = .integer(1 << 32)
+            root["max_length"] = .integer(1 << 30)
             return .object(root)
         }
         for fixture in ["translation", "translation-pieces", "summary"]
