@@ -2,6 +2,7 @@
     import MartletAPI
     import MartletGeneration
     import MartletJSON
+    import MartletLayers
     import Testing
 
     /// What the routes answer, over loopback sockets.

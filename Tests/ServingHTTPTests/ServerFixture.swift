@@ -173,7 +173,7 @@
             var rest = bytes[...]
             while !rest.isEmpty {
                 let count = unsafe rest.withUnsafeBytes {
-                    unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                    unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
                 }
                 guard count > 0 else { return }
                 rest = rest.dropFirst(count)
@@ -189,7 +189,7 @@
             let end = ContinuousClock.now + .seconds(seconds)
             while ContinuousClock.now < end, !isEnough(bytes) {
                 let count = unsafe buffer.withUnsafeMutableBytes {
-                    unsafe recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT.rawValue))
+                    unsafe recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
                 }
                 if count == 0 { break }
                 if count > 0 {
@@ -210,7 +210,7 @@
             return ContinuousClock.now < end
         }
 
-        func close() { unsafe Glibc.close(descriptor) }
+        func close() { Glibc.close(descriptor) }
 
         /// Ends the connection by a reset.
         func reset() {

@@ -3,7 +3,7 @@ import MartletFormats
 package import MartletGeneration
 import MartletJSON
 package import MartletLayers
-package import MartletModels
+import MartletModels
 import MartletPlatform
 package import MartletTasks
 import MartletTensors

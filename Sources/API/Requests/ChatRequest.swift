@@ -160,6 +160,18 @@ enum AnswerFormat: Sendable {
     }
 }
 
+extension AnswerFormat {
+    /// Refuses forms that cannot be guaranteed: an answer in no form would be worse than none.
+    func refuse() throws(APIError) {
+        switch self {
+        case .text: return
+        case .jsonObject: throw .unsupported("json_object cannot be guaranteed here yet.", "response_format.type")
+        case .jsonSchema(_, let parameter):
+            throw .unsupported("A JSON schema cannot be guaranteed here yet.", parameter)
+        }
+    }
+}
+
 /// A function that the model may call.
 struct ToolDefinition: Sendable {
     let name: String

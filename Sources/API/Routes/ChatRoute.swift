@@ -31,6 +31,7 @@ struct ChatPreparation: Sendable {
 
     init(_ request: ChatRequest, _ model: ServedModel, _ job: Job) throws {
         let (language, engine) = try model.text()
+        try request.format.refuse()
         (self.request, self.model, tokenizer, self.engine) = (request, model, language.tokenizer, engine)
         let chat = try model.neededChat()
         let text = try chat.prompt(request, tokenizer)

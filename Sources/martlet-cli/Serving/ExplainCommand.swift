@@ -1,6 +1,7 @@
 import ArgumentParser
 import MartletAPI
 import MartletFormats
+import MartletJSON
 import MartletPlatform
 
 /// `martlet explain`: one forward pass as a page in one file.

@@ -6,7 +6,7 @@ enum Interruption {
     private static let count = Atomic<Int>(0)
 
     /// Takes Ctrl-C from now on.
-    static func watch() { _ = unsafe signal(SIGINT) { _ in Interruption.count.add(1, ordering: .relaxed) } }
+    static func watch() { _ = signal(SIGINT) { _ in Interruption.count.add(1, ordering: .relaxed) } }
 
     /// How often it was pressed.
     static var presses: Int { count.load(ordering: .relaxed) }
