@@ -102,7 +102,8 @@ let package = Package(
         library(
             "API",
             [
-                "CMartletPage", "CMartletPlanningData", "Martlet", "MartletTasks", "MartletPlanning",
+                "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet", "MartletTasks",
+                "MartletPlanning",
                 "MartletTemplates", "MartletGeneration",
                 "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
                 "MartletJSON",

@@ -7,7 +7,7 @@ import MartletTokenizers
 struct AnswerDelta: Sendable {
     var parts: [AnswerPart] = []
     /// The tokens whose text went out with this, for log-probabilities.
-    var tokens: [ChosenToken] = []
+    var tokens: [SampledToken] = []
 }
 
 /// One choice of an answer, from tokens to parts: whole characters, ended by stop texts, thinking and calls told apart.
@@ -18,8 +18,8 @@ struct AnswerAssembly {
         var thinks = false
         /// Whether the prompt ends within the part for thinking.
         var isThinking = false
-        /// Whether the answer ends with its first call.
-        var endsAfterCall = false
+        /// What completes the answer when its constraint lets nothing follow.
+        var end = ""
         /// What the prompt has written of the answer already: the beginning of a call that was asked for.
         var written = ""
     }
@@ -31,8 +31,8 @@ struct AnswerAssembly {
     private var parser: CallParser?
     /// The mark of a call where it is a special token, which is not part of the text.
     private let callMark: Int32?
-    private let endsAfterCall: Bool
-    private var pending: [ChosenToken] = []
+    private let completion: String
+    private var pending: [SampledToken] = []
     private(set) var generatedTokens = 0
     private(set) var finish: String?
     /// All that was written, as far as it is certain.
@@ -44,7 +44,7 @@ struct AnswerAssembly {
         stops = StopTexts(stopTexts)
         splitter = structure.thinks ? ThinkingSplitter(isThinking: structure.isThinking) : nil
         parser = structure.tools.map { CallParser($0) }
-        endsAfterCall = structure.endsAfterCall
+        completion = structure.end
         let mark = structure.tools == .llama ? "<|python_tag|>" : structure.tools?.opening
         callMark = mark.flatMap { tokenizer.id(ofToken: $0) }.flatMap { tokenizer.isSpecial($0) ? $0 : nil }
         if !structure.written.isEmpty { beginning = parser?.append(structure.written) ?? [] }
@@ -54,16 +54,15 @@ struct AnswerAssembly {
     private(set) var beginning: [AnswerPart] = []
 
     /// Adds a token; its text may go out with a later one.
-    mutating func append(_ token: ChosenToken) throws -> AnswerDelta {
+    mutating func append(_ token: SampledToken) throws -> AnswerDelta {
         generatedTokens += 1
         pending.append(token)
-        var piece = try stream.append(token.id)
-        if token.id == callMark { piece += tokenizer.token(token.id) ?? "" }
+        var piece = try stream.append(token.token)
+        if token.token == callMark { piece += tokenizer.token(token.token) ?? "" }
         let new = stops.append(piece)
         text += new
         var delta = AnswerDelta(parts: parts(new))
-        let isCalled = endsAfterCall && (parser?.completed ?? 0) > 0
-        if stops.found || isCalled {
+        if stops.found {
             delta.parts += rest()
             end("stop")
         }
@@ -80,6 +79,7 @@ struct AnswerAssembly {
         let last = stops.append(stream.finish()) + stops.finish()
         text += last
         var delta = AnswerDelta(parts: parts(last), tokens: pending)
+        if reason == .stop { delta.parts += parts(completion) }
         delta.parts += rest()
         end(reason == .length ? "length" : "stop")
         return delta

@@ -21,7 +21,8 @@ actor AnswerRun {
 
     init(
         _ model: ServedModel, _ tokenizer: Tokenizer, _ engine: any TextEngine, prompt: [Int32],
-        _ fields: GenerationFields, _ structure: AnswerAssembly.Structure, _ job: Job
+        _ fields: GenerationFields, _ structure: AnswerAssembly.Structure, constraint: (any TokenConstraint)? = nil,
+        _ job: Job
     ) {
         let room = model.context.map { max(0, $0 - prompt.count) } ?? 4_096
         let requests = (0..<fields.choices).map { choice in
@@ -29,7 +30,7 @@ actor AnswerRun {
                 prompt: prompt, maximumTokens: min(fields.maximumTokens ?? room, room),
                 sampling: fields.sampling(ofChoice: choice),
                 stopTokens: fields.ignoresEnd ? [] : model.endOfTextTokens)
-            (request.adjustment, request.alternatives) = (fields.adjustment, fields.alternatives)
+            (request.alternatives, request.constraint) = (fields.alternatives, constraint)
             return request
         }
         (limits, metrics, promptTokens) = (job.limits, job.metrics, prompt.count)

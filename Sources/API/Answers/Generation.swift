@@ -9,7 +9,7 @@ final class Generation: Sendable {
     /// What a reader sees.
     enum Event: Sendable {
         case began(choice: Int, cachedTokens: Int)
-        case token(choice: Int, ChosenToken)
+        case token(choice: Int, SampledToken)
         case finished(choice: Int, FinishReason)
         case failed(choice: Int?, any Error)
         /// Nothing happened for a while: the connection is kept alive.

@@ -1,4 +1,5 @@
 import Martlet
+import MartletGeneration
 import MartletJSON
 import MartletTokenizers
 
@@ -49,14 +50,14 @@ enum Usage {
 /// Log-probabilities of tokens, as OpenAI writes them.
 enum Probabilities {
     /// `logprobs` of chat choices: null where none were asked for.
-    static func chat(_ tokens: [ChosenToken], _ tokenizer: Tokenizer, isWanted: Bool) -> JSON {
+    static func chat(_ tokens: [SampledToken], _ tokenizer: Tokenizer, isWanted: Bool) -> JSON {
         guard isWanted else { return .null }
         return [
             "content": .array(
                 tokens.map { token in
-                    var entry = entry(token.id, token.logProbability, tokenizer)
+                    var entry = entry(token.token, token.logProbability, tokenizer)
                     entry["top_logprobs"] = .array(
-                        token.alternatives.map { .object(self.entry($0.id, $0.logProbability, tokenizer)) })
+                        token.mostProbable.map { .object(self.entry($0.token, $0.logProbability, tokenizer)) })
                     return .object(entry)
                 }),
             "refusal": .null,
@@ -76,20 +77,20 @@ enum Probabilities {
     static func number(_ value: Float?) -> JSON { .number(max(-9_999, Double(value ?? -9_999))) }
 
     /// `logprobs` of the older completions: parallel lists.
-    static func completion(_ tokens: [ChosenToken], _ tokenizer: Tokenizer, from offset: inout Int, isWanted: Bool)
+    static func completion(_ tokens: [SampledToken], _ tokenizer: Tokenizer, from offset: inout Int, isWanted: Bool)
         -> JSON
     {
         guard isWanted else { return .null }
         var (texts, values, best, offsets): ([JSON], [JSON], [JSON], [JSON]) = ([], [], [], [])
         for token in tokens {
-            let text = String(decoding: tokenizer.bytes(ofToken: token.id) ?? [], as: UTF8.self)
+            let text = String(decoding: tokenizer.bytes(ofToken: token.token) ?? [], as: UTF8.self)
             texts.append(.string(text))
             values.append(number(token.logProbability))
             offsets.append(.integer(offset))
             offset += text.unicodeScalars.count
             var map = JSONObject()
-            for alternative in token.alternatives {
-                let text = String(decoding: tokenizer.bytes(ofToken: alternative.id) ?? [], as: UTF8.self)
+            for alternative in token.mostProbable {
+                let text = String(decoding: tokenizer.bytes(ofToken: alternative.token) ?? [], as: UTF8.self)
                 if map[text] == nil { map[text] = number(alternative.logProbability) }
             }
             best.append(.object(map))

@@ -41,6 +41,18 @@ package enum ToolFormat: Sendable, Equatable {
         }
     }
 
+    /// What stands before the object of a call.
+    var callBeginning: String {
+        switch self {
+        case .hermes: "<tool_call>\n"
+        case .llama: ""
+        case .mistral: "[TOOL_CALLS]["
+        }
+    }
+
+    /// The key under which a call has its arguments.
+    var argumentsKey: String { self == .llama ? "parameters" : "arguments" }
+
     /// What follows the arguments.
     var callEnd: String {
         switch self {

@@ -60,7 +60,7 @@ package struct ModelInspector: Sendable {
         answer["row"] = .integer(row)
         answer["layers"] = .array(hidden.map { guesses($0, row: row, vocabulary) })
         if let logits = tensors["logits.0"] { answer["next"] = next(logits, row, vocabulary) }
-        answer["cost"] = cost(input)
+        answer["cost"] = try cost(input)
         return .object(answer)
     }
 
@@ -176,15 +176,17 @@ package struct ModelInspector: Sendable {
     }
 
     /// What the planner says that this pass takes, by part.
-    private func cost(_ input: ForwardPass.Input) -> JSON {
-        let blueprint = Blueprint(file.architecture, modelType: file.modelType)
+    private func cost(_ input: ForwardPass.Input) throws -> JSON {
+        let blueprint = try Blueprint(file.architecture, modelType: file.modelType)
         let tokens = input.decoderTokens?.count ?? input.tokens.count
         let workload = Workload(tokens: tokens, sourceTokens: input.tokens.count)
         let terms = OperationCount(blueprint).forwardTerms(workload)
         return [
             "parameters": .array(
-                ParameterCount(blueprint).byPart.map {
-                    ["part": .string($0.part.rawValue), "count": .integer(Int(clamping: $0.elements))]
+                ParameterRole.allCases.compactMap { role in
+                    let count = blueprint.tensors.reduce(Count(0)) { $0 + ($1.role == role ? $1.elements : 0) }
+                    guard count > 0 else { return nil }
+                    return ["part": .string(role.rawValue), "count": .integer(Int(clamping: count))]
                 }),
             "operations": .array(
                 OperationTerm.allCases.compactMap { term in

@@ -1,4 +1,5 @@
 package import Martlet
+import MartletConstraints
 import MartletFormats
 package import MartletGeneration
 import MartletJSON
@@ -8,6 +9,7 @@ import MartletPlatform
 package import MartletTasks
 import MartletTensors
 package import MartletTokenizers
+import Synchronization
 
 /// A model that is loaded and can be asked: what its files say, and what it does by its architecture and head.
 package final class ServedModel: Sendable {
@@ -43,6 +45,7 @@ package final class ServedModel: Sendable {
     package let inspector: ModelInspector
     /// Passes of this model run here, one after the other, apart from the threads that tasks share.
     let lane: ComputeLane
+    private let forms = Mutex<FormMasks?>(nil)
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
 
@@ -100,6 +103,24 @@ package final class ServedModel: Sendable {
         fingerprint = try await lane.run { try ModelFingerprint.of(file) }
     }
 
+    /// The masks of a form beside this model's vocabulary; those of the last few forms are kept.
+    ///
+    /// - Throws: ``ConstraintError``.
+    func masks(of form: OutputConstraint) throws -> ConstraintMasks {
+        guard let tokenizer else { throw wrongTask("have a tokenizer") }
+        if let known = forms.withLock({ $0?.masks[form] }) { return known }
+        let vocabulary =
+            forms.withLock { $0?.vocabulary } ?? ConstraintVocabulary(tokenizer, count: vocabularySize)
+        let masks = try ConstraintMasks(form, vocabulary, tokenizer)
+        forms.withLock { kept in
+            var all = kept ?? FormMasks(vocabulary: vocabulary)
+            if all.masks.count >= FormMasks.most { all.masks = [:] }
+            all.masks[form] = masks
+            kept = all
+        }
+        return masks
+    }
+
     /// The ids that the model knows.
     package var vocabularySize: Int { architecture.vocabulary }
 
@@ -118,6 +139,13 @@ package final class ServedModel: Sendable {
         if let value = config["top_p"]?.doubleValue { sampling.topP = Float(value) }
         return sampling.offences.isEmpty ? sampling : Sampling(temperature: 1)
     }
+}
+
+/// What is known of forms beside a vocabulary.
+private struct FormMasks: Sendable {
+    static let most = 32
+    let vocabulary: ConstraintVocabulary
+    var masks: [OutputConstraint: ConstraintMasks] = [:]
 }
 
 /// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.

@@ -1,57 +1,45 @@
 import MartletGeneration
-import MartletPlatform
 import MartletTensors
 
-/// Chooses the next token of one generation: adjusts logits, samples, and reports log-probabilities.
+/// Chooses the tokens of one generation: by its settings and its constraint, with log-probabilities where they are asked for.
 struct TokenChooser {
-    private let adjustment: LogitAdjustment
     private let alternatives: Int?
-    private let promptCount: Int
     private var sampler: Sampler
+    private var constraint: (any TokenConstraint)?
+    /// Why no token can come.
+    private(set) var failure: (any Error)?
 
     init(_ request: TokenRequest) {
-        (adjustment, alternatives, promptCount) = (request.adjustment, request.alternatives, request.prompt.count)
-        sampler = Sampler(request.sampling)
+        (alternatives, constraint) = (request.alternatives, request.constraint)
+        sampler = Sampler(request.sampling, prompt: request.prompt)
     }
 
-    /// - Parameters:
-    ///   - logits: `[vocabulary]`.
-    ///   - history: The prompt and what was generated.
-    mutating func next(_ logits: Tensor, history: [Int32]) -> ChosenToken {
-        guard !adjustment.isEmpty || alternatives != nil else {
-            return ChosenToken(id: sampler.next(logits, history: history))
+    /// Whether the constraint lets nothing follow.
+    var isFinished: Bool { constraint?.isFinished ?? false }
+
+    /// The token at `position` of the sequence, from logits `[vocabulary]`.
+    mutating func next(_ logits: Tensor, position: Int) -> SampledToken {
+        var mask: TokenMask?
+        do {
+            mask = try constraint?.allowed()
+        } catch {
+            failure = error
         }
-        let values = logits.values
-        var adjusted = values
-        adjustment.apply(to: &adjusted, generated: history.dropFirst(promptCount))
-        let id = sampler.next(Tensor(adjusted, shape: [adjusted.count]), history: history)
-        var chosen = ChosenToken(id: id)
-        guard let alternatives else { return chosen }
-        let normaliser = TokenChooser.logSumExp(values)
-        chosen.logProbability = values[Int(id)] - normaliser
-        chosen.alternatives = TokenChooser.largest(values, alternatives).map {
-            .init(id: Int32($0), logProbability: values[$0] - normaliser)
-        }
-        return chosen
+        let row = SamplingRow(sampler, position: position, mask: mask, scored: alternatives)
+        let token = row.next(logits.reshaped([1, logits.shape.elements]), row: 0)
+        sampler.append(token.token)
+        constraint?.append(token.token)
+        return token
     }
 
     /// ln Σ exp(x).
     static func logSumExp(_ values: [Float]) -> Float {
-        let largest = values.reduce(-Float.infinity) { max($0, $1) }
-        guard largest.isFinite else { return largest }
-        return largest + Float(log(values.reduce(0.0) { $0 + exp(Double($1 - largest)) }))
+        let summary = Tensor(values, shape: [1, values.count]).summary(row: 0, largest: 0)
+        return -summary.logProbability(of: 0)
     }
 
-    /// The indices of the `count` largest values, best first; of equal ones the lower index first.
+    /// The indices of the `count` largest values, best first.
     static func largest(_ values: [Float], _ count: Int) -> [Int] {
-        guard count > 0 else { return [] }
-        var best: [Int] = []
-        for index in values.indices {
-            if best.count == count, let last = best.last, values[index] <= values[last] { continue }
-            let place = best.firstIndex { values[$0] < values[index] } ?? best.count
-            best.insert(index, at: place)
-            if best.count > count { best.removeLast() }
-        }
-        return best
+        Tensor(values, shape: [1, values.count]).summary(row: 0, largest: count).largest.map(\.index)
     }
 }

@@ -41,18 +41,19 @@ package final class TurnEngine: TextEngine {
             generator.readPrompt()
             try await giveWay()
         }
-        var chosen: ChosenToken?
-        while true {
+        var chosen: SampledToken?
+        while !chooser.isFinished {
             let token = generator.next { logits, history in
-                let choice = chooser.next(logits, history: history)
+                let choice = chooser.next(logits, position: history.count)
                 chosen = choice
-                return choice.id
+                return choice.token
             }
+            if let failure = chooser.failure { throw failure }
             guard token != nil, let chosen else { break }
             receive(.token(chosen))
             try await giveWay()
         }
-        receive(.finished(generator.finish ?? .length))
+        receive(.finished(chooser.isFinished ? .stop : generator.finish ?? .length))
     }
 
     /// Lets the others have their turn.

@@ -20,7 +20,7 @@ struct ChatRequest: Sendable {
     ]
     private static let own: Set<String> = [
         "messages", "tools", "tool_choice", "functions", "function_call", "response_format", "logprobs", "top_logprobs",
-        "reasoning_effort", "chat_template_kwargs", "parse_special",
+        "reasoning_effort", "chat_template_kwargs", "parse_special", "grammar", "json_schema",
     ]
     static let names = harmless.union(own).union(GenerationFields.names)
 
@@ -139,8 +139,18 @@ enum AnswerFormat: Sendable {
     case text
     case jsonObject
     case jsonSchema(JSON, parameter: String)
+    /// llama.cpp's GBNF.
+    case grammar(String)
 
     init(_ fields: Fields) throws(APIError) {
+        if let grammar = try fields.string("grammar") {
+            self = .grammar(grammar)
+            return
+        }
+        if let schema = try fields.object("json_schema") {
+            self = .jsonSchema(.object(schema.object), parameter: "json_schema")
+            return
+        }
         guard let format = try fields.object("response_format") else {
             self = .text
             return
@@ -156,18 +166,6 @@ enum AnswerFormat: Sendable {
             throw .invalid(
                 "response_format.type is \(other.quoted), but one of text, json_object, json_schema is expected.",
                 "response_format.type", code: "invalid_value")
-        }
-    }
-}
-
-extension AnswerFormat {
-    /// Refuses forms that cannot be guaranteed: an answer in no form would be worse than none.
-    func refuse() throws(APIError) {
-        switch self {
-        case .text: return
-        case .jsonObject: throw .unsupported("json_object cannot be guaranteed here yet.", "response_format.type")
-        case .jsonSchema(_, let parameter):
-            throw .unsupported("A JSON schema cannot be guaranteed here yet.", parameter)
         }
     }
 }

@@ -5,7 +5,6 @@ import MartletJSON
 struct GenerationFields: Sendable {
     var maximumTokens: Int?
     var sampling: Sampling
-    var adjustment = LogitAdjustment()
     /// How many alternatives are reported with each token; nil: none, and no probabilities.
     var alternatives: Int?
     var stopTexts: [String]
@@ -17,6 +16,7 @@ struct GenerationFields: Sendable {
     /// The fields that are read here.
     static let names: Set<String> = [
         "max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "top_k", "min_p",
+        "typical_p",
         "repeat_penalty", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "stop",
         "n", "stream", "stream_options", "ignore_eos",
     ]
@@ -28,9 +28,9 @@ struct GenerationFields: Sendable {
         let most = try fields.integer("max_tokens", 0...1 << 24)
         maximumTokens = try fields.integer("max_completion_tokens", 1...1 << 24) ?? most
         sampling = try GenerationFields.sampling(fields, defaults)
-        adjustment.presencePenalty = Float(try fields.number("presence_penalty", -2...2) ?? 0)
-        adjustment.frequencyPenalty = Float(try fields.number("frequency_penalty", -2...2) ?? 0)
-        adjustment.bias = try GenerationFields.bias(fields, vocabulary)
+        sampling.presencePenalty = Float(try fields.number("presence_penalty", -2...2) ?? 0)
+        sampling.frequencyPenalty = Float(try fields.number("frequency_penalty", -2...2) ?? 0)
+        sampling.logitBias = try GenerationFields.bias(fields, vocabulary)
         stopTexts = try fields.strings("stop", atMost: 16) ?? []
         if stopTexts.contains(where: \.isEmpty) {
             throw .invalid("\(fields.path("stop")) holds an empty text, which every text begins with.", "stop")
@@ -50,6 +50,7 @@ struct GenerationFields: Sendable {
         if let value = try fields.number("top_p", 0...1) { sampling.topP = Float(value) }
         if let value = try fields.integer("top_k", -1...1 << 24) { sampling.topK = max(0, value) }
         if let value = try fields.number("min_p", 0...1) { sampling.minP = Float(value) }
+        if let value = try fields.number("typical_p", 0...1) { sampling.typicalP = Float(value) }
         for name in ["repeat_penalty", "repetition_penalty"] {
             if let value = try fields.number(name, 0.01...100) { sampling.repeatPenalty = Float(value) }
         }

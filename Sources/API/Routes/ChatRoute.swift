@@ -1,4 +1,5 @@
 import Martlet
+import MartletGeneration
 import MartletJSON
 import MartletTokenizers
 
@@ -22,6 +23,7 @@ struct ChatPreparation: Sendable {
     let tokenizer: Tokenizer
     let prompt: [Int32]
     let structure: AnswerAssembly.Structure
+    private let constraint: (any TokenConstraint)?
     private let admission: ModelService.Admission
     private let engine: any TextEngine
 
@@ -31,7 +33,6 @@ struct ChatPreparation: Sendable {
 
     init(_ request: ChatRequest, _ model: ServedModel, _ job: Job) throws {
         let (language, engine) = try model.text()
-        try request.format.refuse()
         (self.request, self.model, tokenizer, self.engine) = (request, model, language.tokenizer, engine)
         let chat = try model.neededChat()
         let text = try chat.prompt(request, tokenizer)
@@ -40,11 +41,12 @@ struct ChatPreparation: Sendable {
         if request.toolChoice != .none { structure.tools = chat.tools }
         structure.thinks = chat.thinks
         structure.isThinking = chat.thinks && ChatPreparation.endsInThinking(text.text)
-        if case .named(let name) = request.toolChoice {
-            structure.written = chat.tools.beginning(ofCall: name)
+        let forced = ForcedForm(request, chat.tools)
+        constraint = try forced?.constraint(model)
+        if let forced, !forced.beginning.isEmpty {
+            (structure.written, structure.end) = (forced.beginning, forced.end)
             tokens += try tokenizer.encode(structure.written, addSpecialTokens: false)
             structure.thinks = false
-            structure.endsAfterCall = true
         }
         (prompt, self.structure) = (tokens, structure)
         try model.check(prompt: prompt, "messages")
@@ -58,7 +60,7 @@ struct ChatPreparation: Sendable {
     }
 
     func run(_ job: Job) -> AnswerRun {
-        AnswerRun(model, tokenizer, engine, prompt: prompt, request.generation, structure, job)
+        AnswerRun(model, tokenizer, engine, prompt: prompt, request.generation, structure, constraint: constraint, job)
     }
 }
 
@@ -227,7 +229,7 @@ struct CollectedAnswer {
     var text = ""
     var thinking = ""
     var calls: [(id: String, name: String, arguments: String)] = []
-    var tokens: [ChosenToken] = []
+    var tokens: [SampledToken] = []
     var finish = "stop"
 
     mutating func add(_ part: AnswerPart) {

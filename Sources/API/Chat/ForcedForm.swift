@@ -1,0 +1,77 @@
+import MartletConstraints
+import MartletGeneration
+import MartletJSON
+
+/// A form that an answer must have: a JSON schema, or a call of a function.
+struct ForcedForm: Sendable {
+    /// What the answer begins with, written for the model.
+    let beginning: String
+    /// What completes it.
+    let end: String
+    private let form: OutputConstraint
+    /// The field that errors name.
+    private let parameter: String
+
+    /// - Returns: nil for a request that leaves the form free.
+    init?(_ request: ChatRequest, _ tools: ToolFormat) {
+        switch request.toolChoice {
+        case .named(let name):
+            guard let tool = request.tools.first(where: { $0.name.hasSameBytes(as: name) }) else { return nil }
+            self.init(callOf: tool, tools)
+        case .required where request.tools.count == 1: self.init(callOf: request.tools[0], tools)
+        case .required: self.init(callOfAny: request.tools, tools)
+        case .none, .automatic:
+            switch request.format {
+            case .text: return nil
+            case .jsonObject: self.init(.schema(#"{"type": "object"}"#), "response_format")
+            case .jsonSchema(let schema, let name): self.init(.schema(schema.text()), name)
+            case .grammar(let text): self.init(.grammar(text), "grammar")
+            }
+        }
+    }
+
+    private init(_ form: OutputConstraint, _ parameter: String, beginning: String = "", end: String = "") {
+        (self.form, self.parameter, self.beginning, self.end) = (form, parameter, beginning, end)
+    }
+
+    private init(callOf tool: ToolDefinition, _ tools: ToolFormat) {
+        self.init(
+            .schema(ForcedForm.arguments(tool).text()), "tools", beginning: tools.beginning(ofCall: tool.name),
+            end: tools.callEnd)
+    }
+
+    /// One of several functions: the object that names it is chosen by the model.
+    private init(callOfAny tools: [ToolDefinition], _ format: ToolFormat) {
+        let calls = tools.map { tool -> JSON in
+            var properties = JSONObject()
+            properties["name"] = ["const": .string(tool.name)]
+            properties[format.argumentsKey] = ForcedForm.arguments(tool)
+            return [
+                "type": "object", "properties": .object(properties),
+                "required": ["name", .string(format.argumentsKey)], "additionalProperties": false,
+            ]
+        }
+        // The object ends by itself; what is left is what follows it.
+        let end = format.callEnd.utf8.drop { $0 == UInt8(ascii: "}") }
+        self.init(
+            .schema((["oneOf": .array(calls)] as JSON).text()), "tools", beginning: format.callBeginning,
+            end: String(decoding: end, as: UTF8.self))
+    }
+
+    private static func arguments(_ tool: ToolDefinition) -> JSON {
+        guard var schema = tool.parameters.objectValue else { return ["type": "object"] }
+        if schema["type"] == nil { schema["type"] = "object" }
+        return .object(schema)
+    }
+
+    /// What keeps a generation of `model` to the form.
+    ///
+    /// - Throws: ``APIError`` with the place in the schema that cannot be kept.
+    func constraint(_ model: ServedModel) throws -> any TokenConstraint {
+        do {
+            return try GrammarConstraint(model.masks(of: form), stopTokens: model.endOfTextTokens)
+        } catch let error as ConstraintError {
+            throw APIError.invalid("\(error)", parameter, code: "unsupported_schema")
+        }
+    }
+}
