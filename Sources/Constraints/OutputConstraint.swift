@@ -1,4 +1,4 @@
-public import MartletGeneration
+package import MartletGeneration
 import MartletJSON
 package import MartletTokenizers
 import Synchronization
@@ -33,7 +33,7 @@ public enum OutputConstraint: Sendable, Hashable {
 
 /// Constrained decoding: which tokens may come next, so that the text is one of a grammar. One of these for each sequence; what they learn of the
 /// grammar they share.
-public struct GrammarConstraint: TokenConstraint {
+package struct GrammarConstraint: TokenConstraint {
     private let shared: ConstraintMasks
     private let stopTokens: Set<Int32>
     private var state = GrammarAutomaton.start
@@ -44,7 +44,7 @@ public struct GrammarConstraint: TokenConstraint {
         (shared, self.stopTokens) = (masks, stopTokens)
     }
 
-    public func allowed() throws -> TokenMask? {
+    package func allowed() throws -> TokenMask? {
         guard state != GrammarAutomaton.dead else {
             throw ConstraintError(
                 place: "", cause: "a token was chosen that does not continue a text of the grammar",
@@ -59,7 +59,7 @@ public struct GrammarConstraint: TokenConstraint {
         return mask
     }
 
-    public mutating func append(_ token: Int32) {
+    package mutating func append(_ token: Int32) {
         if stopTokens.contains(token) && shared.automaton.accepts(state) {
             hasStopped = true
         } else {
@@ -67,9 +67,9 @@ public struct GrammarConstraint: TokenConstraint {
         }
     }
 
-    public var isFinished: Bool { hasStopped || shared.automaton.isEnd(state) }
+    package var isFinished: Bool { hasStopped || shared.automaton.isEnd(state) }
 
-    public func forcedTokens() throws -> [Int32] { try shared.forcedTokens(from: state) }
+    package func forcedTokens() throws -> [Int32] { try shared.forcedTokens(from: state) }
 }
 
 /// A grammar beside a vocabulary: the masks of states that have been reached, kept within a limit of memory. Shared by all sequences.

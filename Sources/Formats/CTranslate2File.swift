@@ -5,14 +5,14 @@ import MartletTensors
 /// Layout, little-endian: version u32, the specification's name, its revision u32, the number of variables u32, and for each variable its
 /// name, its rank u8, its extents u32, the bytes of an element u8, the number of elements u32, the elements. A name is a length u16 and
 /// as many bytes, the last one zero. Source: the reading code of CTranslate2.
-public struct CTranslate2File: Sendable {
+package struct CTranslate2File: Sendable {
     /// The name of the specification, such as "TransformerBase".
-    public let specification: String
+    package let specification: String
     /// The variables, a slash in a name written as a dot.
-    public let tensors: StoredTensors
+    package let tensors: StoredTensors
 
     /// - Throws: ``FormatError`` for a file that cannot be read, is damaged, or holds elements other than f32.
-    public init(contentsOf path: String) throws(FormatError) {
+    package init(contentsOf path: String) throws(FormatError) {
         let file = try MappedFile(path)
         var offences = Offences()
         let (name, variables) = unsafe file.withBytes { bytes in

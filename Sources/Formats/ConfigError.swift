@@ -7,6 +7,7 @@ public struct ConfigError: MartletError, Equatable {
     /// One per cause, each naming its key.
     public let offences: [String]
 
+    /// Settings at `path` with these offences.
     public init(path: String, offences: [String]) {
         (self.path, self.offences) = (path, offences)
     }

@@ -2,61 +2,62 @@ internal import MartletJSON
 
 extension ConfigReader {
     /// An integer that must be there.
-    public func integer(_ keys: String..., in range: ClosedRange<Int> = sizes) -> Int {
+    package func integer(_ keys: String..., in range: ClosedRange<Int> = sizes) -> Int {
         readInteger(keys, range) ?? required(keys, range.lowerBound)
     }
 
     /// An integer, or `absent` when the key is absent.
-    public func integer(_ keys: String..., default absent: Int, in range: ClosedRange<Int> = sizes) -> Int {
+    package func integer(_ keys: String..., default absent: Int, in range: ClosedRange<Int> = sizes) -> Int {
         readInteger(keys, range) ?? absent
     }
 
     /// An integer, or nil when the key is absent or false: configurations spell "none" either way.
-    public func optionalInteger(_ keys: String..., in range: ClosedRange<Int> = sizes) -> Int? {
+    package func optionalInteger(_ keys: String..., in range: ClosedRange<Int> = sizes) -> Int? {
         if isFalse(keys) { return nil }
         return readInteger(keys, range)
     }
 
     /// A number, whole or not, that must be there.
-    public func number(_ keys: String..., in range: ClosedRange<Double> = numbers) -> Double {
+    package func number(_ keys: String..., in range: ClosedRange<Double> = numbers) -> Double {
         readNumber(keys, range) ?? required(keys, min(max(1, range.lowerBound), range.upperBound))
     }
 
     /// A number, or `absent` when the key is absent.
-    public func number(_ keys: String..., default absent: Double, in range: ClosedRange<Double> = numbers) -> Double {
+    package func number(_ keys: String..., default absent: Double, in range: ClosedRange<Double> = numbers) -> Double {
         readNumber(keys, range) ?? absent
     }
 
     /// A number, or nil when the key is absent.
-    public func optionalNumber(_ keys: String..., in range: ClosedRange<Double> = numbers) -> Double? {
+    package func optionalNumber(_ keys: String..., in range: ClosedRange<Double> = numbers) -> Double? {
         readNumber(keys, range)
     }
 
     /// A truth value that must be there.
-    public func bool(_ keys: String...) -> Bool { readBool(keys) ?? required(keys, false) }
+    package func bool(_ keys: String...) -> Bool { readBool(keys) ?? required(keys, false) }
 
     /// A truth value, or `absent` when the key is absent.
-    public func bool(_ keys: String..., default absent: Bool) -> Bool { readBool(keys) ?? absent }
+    package func bool(_ keys: String..., default absent: Bool) -> Bool { readBool(keys) ?? absent }
 
     /// A truth value, or nil when the key is absent.
-    public func optionalBool(_ keys: String...) -> Bool? { readBool(keys) }
+    package func optionalBool(_ keys: String...) -> Bool? { readBool(keys) }
 
     /// A text that must be there.
-    public func string(_ keys: String...) -> String { readString(keys) ?? required(keys, "") }
+    package func string(_ keys: String...) -> String { readString(keys) ?? required(keys, "") }
 
     /// A text, or `absent` when the key is absent.
-    public func string(_ keys: String..., default absent: String) -> String { readString(keys) ?? absent }
+    package func string(_ keys: String..., default absent: String) -> String { readString(keys) ?? absent }
 
     /// A text, or nil when the key is absent.
-    public func optionalString(_ keys: String...) -> String? { readString(keys) }
+    package func optionalString(_ keys: String...) -> String? { readString(keys) }
 
     /// What `table` has for a text that must be there and in it. - Precondition: `table` is not empty.
-    public func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> Value {
+    package func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> Value {
         readChoice(keys, table) ?? required(keys, table[0].value)
     }
 
     /// What `table` has for a text that must be in it, or `absent` when the key is absent.
-    public func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>, default absent: Value) -> Value
+    package func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>, default absent: Value)
+        -> Value
     {
         readChoice(keys, table) ?? absent
     }
@@ -64,7 +65,7 @@ extension ConfigReader {
 
 extension ConfigReader {
     /// Integers, as a list or a single one, or nil when the key is absent.
-    public func optionalIntegers(_ keys: String..., in range: ClosedRange<Int> = sizes) -> [Int]? {
+    package func optionalIntegers(_ keys: String..., in range: ClosedRange<Int> = sizes) -> [Int]? {
         value(keys, "integers from \(range.lowerBound) to \(range.upperBound)") { json in
             let list = json.arrayValue ?? [json]
             let integers = list.compactMap(\.wholeNumber).filter(range.contains)
@@ -73,7 +74,7 @@ extension ConfigReader {
     }
 
     /// A list of numbers, or nil when the key is absent.
-    public func optionalNumbers(_ keys: String..., in range: ClosedRange<Double> = numbers) -> [Double]? {
+    package func optionalNumbers(_ keys: String..., in range: ClosedRange<Double> = numbers) -> [Double]? {
         value(keys, "a list of numbers from \(range.lowerBound) to \(range.upperBound)") { json in
             json.arrayValue.flatMap { list in
                 let numbers = list.compactMap(\.writtenNumber).filter(range.contains)
@@ -83,7 +84,7 @@ extension ConfigReader {
     }
 
     /// A list of texts, or nil when the key is absent.
-    public func optionalStrings(_ keys: String...) -> [String]? {
+    package func optionalStrings(_ keys: String...) -> [String]? {
         value(keys, "a list of strings") { json in
             json.arrayValue.flatMap { list in
                 let strings = list.compactMap(\.stringValue)
@@ -93,7 +94,7 @@ extension ConfigReader {
     }
 
     /// What `table` has for each text of a list, or nil when the key is absent.
-    public func optionalChoices<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> [Value]? {
+    package func optionalChoices<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> [Value]? {
         value(keys, "a list of \(words(table))") { json in
             json.arrayValue.flatMap { list in
                 let values = list.compactMap { look(up: $0, in: table) }

@@ -1,4 +1,4 @@
-public import MartletJSON
+package import MartletJSON
 
 /// Reads the settings of a model key by key, and remembers what was asked for and what was wrong.
 ///
@@ -14,8 +14,8 @@ public import MartletJSON
 /// others say something else, that is remembered too.
 ///
 /// Keys that nobody asked for are refused where the reference reads them and they are not at its default, and else passed over.
-public final class ConfigReader {
-    public let path: String
+package final class ConfigReader {
+    package let path: String
     private let node: Node
     private let report: Report
 
@@ -38,11 +38,11 @@ public final class ConfigReader {
     }
 
     /// The sizes that a model can have; ``integer(_:in:)`` accepts these unless told otherwise.
-    public static let sizes = 1...Int(Int32.max)
-    public static let numbers = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
+    package static let sizes = 1...Int(Int32.max)
+    package static let numbers = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
 
     /// Settings that stand in `path`, or anywhere that this name tells a reader of messages.
-    public convenience init(_ object: JSONObject, path: String) {
+    package convenience init(_ object: JSONObject, path: String) {
         self.init(Node(object, place: ""), path: path, report: Report())
     }
 
@@ -54,7 +54,7 @@ public final class ConfigReader {
     /// Opens a JSON file that holds one object.
     ///
     /// - Throws: ``ConfigError`` when it cannot be read, or is something else.
-    public convenience init(contentsOf path: String) throws(ConfigError) {
+    package convenience init(contentsOf path: String) throws(ConfigError) {
         let json: JSON
         do { json = try JSON(contentsOf: path, as: .python) } catch {
             throw ConfigError(path: path, offences: [error.reason])
@@ -66,23 +66,23 @@ public final class ConfigReader {
     }
 
     /// All keys, in the order of the file.
-    public var keys: [String] { node.object.keys }
+    package var keys: [String] { node.object.keys }
 
     /// Keys that were asked for and are not there, in alphabetical order: what was taken instead is the default of the model type. Of
     /// several keys for one setting, the first stands for all.
-    public var absentKeys: [String] { node.absentKeys.map(\.string).sorted() }
+    package var absentKeys: [String] { node.absentKeys.map(\.string).sorted() }
 
     /// Whether `key` is there and not null. Does not count as reading it.
-    public func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
+    package func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
 
     /// Remembers something that is wrong beyond a single key's type and range: "5 heads do not divide 64".
-    public func reject(_ offence: String) { report.offences.append(offence) }
+    package func reject(_ offence: String) { report.offences.append(offence) }
 
     /// Counts `keys` as read.
-    public func ignore(_ keys: String...) { for key in keys { node.readKeys.insert(ExactKey(key)) } }
+    package func ignore(_ keys: String...) { for key in keys { node.readKeys.insert(ExactKey(key)) } }
 
     /// Keys that say nothing to this model type, in the order of the file: known once ``finish(ignoring:reference:)`` has returned.
-    public var passedOver: [String] { report.passedOver }
+    package var passedOver: [String] { report.passedOver }
 
     /// Ends the reading.
     ///
@@ -91,7 +91,7 @@ public final class ConfigReader {
     ///   - reference: The keys that the model type's published class reads, with their defaults: of the keys that nobody asked for,
     ///     these are refused unless they have that value, and the others are passed over. Nil, and all of them are refused.
     /// - Throws: ``ConfigError`` with all that was missing, wrong or not supported, here and in nested objects.
-    public func finish(ignoring harmless: [String] = [], reference: JSONObject? = nil) throws(ConfigError) {
+    package func finish(ignoring harmless: [String] = [], reference: JSONObject? = nil) throws(ConfigError) {
         let unread = report.nodes.flatMap { node in
             ConfigReader.unread(node, ignoring: harmless).map { (node.place + $0.key, $0.value) }
         }
@@ -135,10 +135,10 @@ extension JSON {
 
 extension ConfigReader {
     /// The value of the first of `keys` that is present, whatever it is.
-    public func json(_ keys: String...) -> JSON? { first(keys)?.value }
+    package func json(_ keys: String...) -> JSON? { first(keys)?.value }
 
     /// The settings nested under a required key.
-    public func object(_ keys: String...) -> ConfigReader {
+    package func object(_ keys: String...) -> ConfigReader {
         if let nested = nested(keys) { return nested }
         missing(keys)
         return ConfigReader(
@@ -146,7 +146,7 @@ extension ConfigReader {
     }
 
     /// The settings nested under a key, or nil when it is absent.
-    public func optionalObject(_ keys: String...) -> ConfigReader? { nested(keys) }
+    package func optionalObject(_ keys: String...) -> ConfigReader? { nested(keys) }
 
     private func nested(_ keys: [String]) -> ConfigReader? {
         guard let (key, value) = first(keys) else { return nil }

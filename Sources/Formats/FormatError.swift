@@ -7,6 +7,7 @@ import MartletTensors
 
 /// Everything that is wrong with one file, and what helps.
 public struct FormatError: MartletError, Equatable {
+    /// The file.
     public let path: String
     /// What the offences amount to: "not a valid safetensors file".
     public let problem: String
@@ -16,8 +17,10 @@ public struct FormatError: MartletError, Equatable {
     public let omitted: Int
     public let remedy: String?
 
+    /// The number of offences that keep their words; the others are counted.
     public static let maximumOffences = 20
 
+    /// A file with these offences.
     public init(path: String, problem: String, offences: [String], omitted: Int = 0, remedy: String? = nil) {
         (self.path, self.problem, self.offences, self.omitted) = (path, problem, offences, omitted)
         self.remedy = remedy

@@ -6,24 +6,24 @@ internal import MartletTensors
 /// Versions 2 and 3, little-endian. Source: the GGUF specification and the rules of llama.cpp's reader, which are enforced:
 /// tensors in order without holes but the alignment's, at most four extents, names of at most 63 bytes. Bytes after the last tensor
 /// are allowed, as there.
-public struct GGUF: Sendable {
-    public let path: String
-    public let version: Int
+package struct GGUF: Sendable {
+    package let path: String
+    package let version: Int
     /// Of the data and of each tensor in it.
-    public let alignment: Int
-    public let metadata: GGUFMetadata
-    public let tensors: StoredTensors
+    package let alignment: Int
+    package let metadata: GGUFMetadata
+    package let tensors: StoredTensors
 
-    public static let defaultAlignment = 32
+    package static let defaultAlignment = 32
     /// 16 MiB; a file that asks for more only wants its reader to pad.
-    public static let maximumAlignment = 1 << 24
+    package static let maximumAlignment = 1 << 24
     /// One less than ggml's buffer for a name.
-    public static let maximumNameBytes = 63
+    package static let maximumNameBytes = 63
 
     /// Opens a file: maps the data and reads the metadata; arrays wait in the file until they are asked for.
     ///
     /// - Throws: ``FormatError`` with everything that is wrong.
-    public init(contentsOf path: String) throws(FormatError) {
+    package init(contentsOf path: String) throws(FormatError) {
         let first = try GGUF(part: path)
         self = try first.joined()
     }

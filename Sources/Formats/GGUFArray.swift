@@ -3,10 +3,10 @@ internal import MartletTensors
 /// An array of one kind of metadata value: a view of the file until somebody asks for the elements.
 ///
 /// A vocabulary of 250,000 strings costs nothing to open, and a file cannot claim more memory than it has bytes.
-@safe public struct GGUFArray: Sendable {
+@safe package struct GGUFArray: Sendable {
     /// Of the elements; never an array.
-    public let kind: GGUFKind
-    public let count: Int
+    package let kind: GGUFKind
+    package let count: Int
     private let storage: Storage
     private let range: Range<Int>
 
@@ -15,17 +15,17 @@ internal import MartletTensors
         (self.kind, self.count, self.storage, self.range) = (kind, count, storage, range)
     }
 
-    public init(_ values: [String]) {
+    package init(_ values: [String]) {
         var writer = GGUFBytes()
         for value in values { writer.append(value) }
         self.init(.string, values.count, writer.bytes)
     }
 
-    public init(_ values: [Int32]) { self.init(.int32, values, \.littleEndian) }
-    public init(_ values: [UInt32]) { self.init(.uint32, values, \.littleEndian) }
-    public init(_ values: [UInt8]) { self.init(.uint8, values.count, values) }
-    public init(_ values: [Bool]) { self.init(.bool, values.count, values.map { $0 ? 1 : 0 }) }
-    public init(_ values: [Float]) { self.init(.float32, values.map(\.bitPattern), \.littleEndian) }
+    package init(_ values: [Int32]) { self.init(.int32, values, \.littleEndian) }
+    package init(_ values: [UInt32]) { self.init(.uint32, values, \.littleEndian) }
+    package init(_ values: [UInt8]) { self.init(.uint8, values.count, values) }
+    package init(_ values: [Bool]) { self.init(.bool, values.count, values.map { $0 ? 1 : 0 }) }
+    package init(_ values: [Float]) { self.init(.float32, values.map(\.bitPattern), \.littleEndian) }
 
     private init<Value: FixedWidthInteger>(_ kind: GGUFKind, _ values: [Value], _ little: (Value) -> Value) {
         var writer = GGUFBytes()
@@ -45,7 +45,7 @@ internal import MartletTensors
     var bytes: [UInt8] { cursor { cursor in unsafe Array(cursor.rest) } }
 
     /// The strings, or nil when the elements are none or one of them is not UTF-8.
-    public var strings: [String]? {
+    package var strings: [String]? {
         guard kind == .string else { return nil }
         return cursor { cursor in
             var strings: [String] = []
@@ -61,7 +61,7 @@ internal import MartletTensors
     }
 
     /// The strings as bytes, or nil when the elements are none.
-    public var byteStrings: [[UInt8]]? {
+    package var byteStrings: [[UInt8]]? {
         guard kind == .string else { return nil }
         return cursor { cursor in
             (0..<count).map { _ in unsafe cursor.takeString().map { unsafe Array($0) } ?? [] }
@@ -69,7 +69,7 @@ internal import MartletTensors
     }
 
     /// The strings end to end, and where each ends, or nil when the elements are none.
-    public var joinedByteStrings: (bytes: [UInt8], ends: [Int])? {
+    package var joinedByteStrings: (bytes: [UInt8], ends: [Int])? {
         guard kind == .string else { return nil }
         return cursor { cursor in
             var (bytes, ends): ([UInt8], [Int]) = ([], [])
@@ -84,7 +84,7 @@ internal import MartletTensors
     }
 
     /// The elements as integers, of whatever width, or nil for another kind or a value past `Int`.
-    public var integers: [Int]? {
+    package var integers: [Int]? {
         switch kind {
         case .uint8: map(UInt8.self) { Int($0) }
         case .int8: map(Int8.self) { Int($0) }
@@ -99,7 +99,7 @@ internal import MartletTensors
     }
 
     /// The elements as numbers, whole or not, or nil for another kind.
-    public var doubles: [Double]? {
+    package var doubles: [Double]? {
         switch kind {
         case .float32: map(UInt32.self) { Double(Float(bitPattern: $0)) }
         case .float64: map(UInt64.self) { Double(bitPattern: $0) }
@@ -108,10 +108,10 @@ internal import MartletTensors
     }
 
     /// The elements as f32, or nil when they are of another kind.
-    public var floats: [Float]? { kind == .float32 ? map(UInt32.self) { Float(bitPattern: $0) } : nil }
+    package var floats: [Float]? { kind == .float32 ? map(UInt32.self) { Float(bitPattern: $0) } : nil }
 
     /// The elements as truth values, or nil when they are of another kind or one is neither 0 nor 1.
-    public var bools: [Bool]? { kind == .bool ? map(UInt8.self) { $0 > 1 ? nil : $0 == 1 } : nil }
+    package var bools: [Bool]? { kind == .bool ? map(UInt8.self) { $0 > 1 ? nil : $0 == 1 } : nil }
 
     private func map<Stored: FixedWidthInteger, Value>(_: Stored.Type, _ convert: (Stored) -> Value?) -> [Value]? {
         cursor { cursor in

@@ -1,16 +1,16 @@
-public import MartletJSON
+package import MartletJSON
 
 /// The key-value pairs of a GGUF file, in its order, found by the bytes of the key.
-public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
-    public private(set) var entries: [(key: String, value: GGUFValue)] = []
+package struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
+    package private(set) var entries: [(key: String, value: GGUFValue)] = []
     /// The file, for messages; empty when built in memory.
-    public internal(set) var path = ""
+    package internal(set) var path = ""
     private var positions: [ExactKey: Int] = [:]
 
-    public init() {}
+    package init() {}
 
     /// - Precondition: no key twice.
-    public init(dictionaryLiteral elements: (String, GGUFValue)...) {
+    package init(dictionaryLiteral elements: (String, GGUFValue)...) {
         for (key, value) in elements {
             precondition(self[key] == nil, "GGUFMetadata: key \(key) twice in a literal")
             self[key] = value
@@ -18,7 +18,7 @@ public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// The value under `key`; setting appends or replaces, setting nil removes (in linear time).
-    public subscript(key: String) -> GGUFValue? {
+    package subscript(key: String) -> GGUFValue? {
         get { positions[ExactKey(key)].map { entries[$0].value } }
         set {
             switch (positions[ExactKey(key)], newValue) {
@@ -37,27 +37,29 @@ public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
     /// The text under `key`, or nil when the key is absent.
     ///
     /// - Throws: ``FormatError`` when the value is of another kind. So do the accessors below.
-    public func string(_ key: String) throws(FormatError) -> String? { try value(key, "a UTF-8 string", \.stringValue) }
-    public func bool(_ key: String) throws(FormatError) -> Bool? { try value(key, "a bool", \.boolValue) }
-    public func integer(_ key: String) throws(FormatError) -> Int? { try value(key, "an integer", \.integerValue) }
-    public func number(_ key: String) throws(FormatError) -> Double? { try value(key, "a number", \.doubleValue) }
-    public func strings(_ key: String) throws(FormatError) -> [String]? {
+    package func string(_ key: String) throws(FormatError) -> String? {
+        try value(key, "a UTF-8 string", \.stringValue)
+    }
+    package func bool(_ key: String) throws(FormatError) -> Bool? { try value(key, "a bool", \.boolValue) }
+    package func integer(_ key: String) throws(FormatError) -> Int? { try value(key, "an integer", \.integerValue) }
+    package func number(_ key: String) throws(FormatError) -> Double? { try value(key, "a number", \.doubleValue) }
+    package func strings(_ key: String) throws(FormatError) -> [String]? {
         try value(key, "an array of UTF-8 strings") { $0.arrayValue?.strings }
     }
-    public func byteStrings(_ key: String) throws(FormatError) -> [[UInt8]]? {
+    package func byteStrings(_ key: String) throws(FormatError) -> [[UInt8]]? {
         try value(key, "an array of strings") { $0.arrayValue?.byteStrings }
     }
     /// Strings end to end, and where each ends.
-    public func joinedByteStrings(_ key: String) throws(FormatError) -> (bytes: [UInt8], ends: [Int])? {
+    package func joinedByteStrings(_ key: String) throws(FormatError) -> (bytes: [UInt8], ends: [Int])? {
         try value(key, "an array of strings") { $0.arrayValue?.joinedByteStrings }
     }
-    public func integers(_ key: String) throws(FormatError) -> [Int]? {
+    package func integers(_ key: String) throws(FormatError) -> [Int]? {
         try value(key, "an array of integers") { $0.arrayValue?.integers }
     }
-    public func floats(_ key: String) throws(FormatError) -> [Float]? {
+    package func floats(_ key: String) throws(FormatError) -> [Float]? {
         try value(key, "an array of float32") { $0.arrayValue?.floats }
     }
-    public func bools(_ key: String) throws(FormatError) -> [Bool]? {
+    package func bools(_ key: String) throws(FormatError) -> [Bool]? {
         try value(key, "an array of bools") { $0.arrayValue?.bools }
     }
 
@@ -74,7 +76,7 @@ public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
     /// The values whose keys begin with `prefix`, which is cut off, as JSON: what a ``ConfigReader`` takes.
     ///
     /// A float32 becomes the Double of the same value; strings that are not UTF-8 become null, as do numbers that no JSON can hold.
-    public func json(prefix: String = "") -> JSONObject {
+    package func json(prefix: String = "") -> JSONObject {
         var object = JSONObject()
         for (key, value) in entries where key.utf8.starts(with: prefix.utf8) {
             object[String(decoding: key.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)] = value.json
@@ -85,7 +87,7 @@ public struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
 
 extension GGUFValue {
     /// The value as JSON.
-    public var json: JSON {
+    package var json: JSON {
         if let integer = integerValue { return .integer(integer) }
         if let number = doubleValue { return number.isFinite ? .number(number) : .null }
         switch self {

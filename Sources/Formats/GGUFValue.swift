@@ -1,5 +1,5 @@
 /// The kinds of metadata values, by their numbers in a GGUF file.
-public enum GGUFKind: UInt32, Sendable, CaseIterable {
+package enum GGUFKind: UInt32, Sendable, CaseIterable {
     case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64, float64
 
     /// Bytes of one value; nil for strings and arrays.
@@ -15,7 +15,7 @@ public enum GGUFKind: UInt32, Sendable, CaseIterable {
 }
 
 /// One metadata value of a GGUF file.
-public enum GGUFValue: Sendable {
+package enum GGUFValue: Sendable {
     case uint8(UInt8)
     case int8(Int8)
     case uint16(UInt16)
@@ -32,7 +32,7 @@ public enum GGUFValue: Sendable {
     case bytes([UInt8])
     case array(GGUFArray)
 
-    public var kind: GGUFKind {
+    package var kind: GGUFKind {
         switch self {
         case .uint8: .uint8
         case .int8: .int8
@@ -51,7 +51,7 @@ public enum GGUFValue: Sendable {
     }
 
     /// The integer, of whatever width, or nil for another kind or one past `Int`.
-    public var integerValue: Int? {
+    package var integerValue: Int? {
         switch self {
         case .uint8(let value): Int(value)
         case .int8(let value): Int(value)
@@ -66,7 +66,7 @@ public enum GGUFValue: Sendable {
     }
 
     /// The number, whole or not, or nil for another kind.
-    public var doubleValue: Double? {
+    package var doubleValue: Double? {
         switch self {
         case .float32(let value): Double(value)
         case .float64(let value): value
@@ -75,9 +75,9 @@ public enum GGUFValue: Sendable {
         }
     }
 
-    public var boolValue: Bool? { if case .bool(let value) = self { value } else { nil } }
-    public var stringValue: String? { if case .string(let value) = self { value } else { nil } }
-    public var arrayValue: GGUFArray? { if case .array(let value) = self { value } else { nil } }
+    package var boolValue: Bool? { if case .bool(let value) = self { value } else { nil } }
+    package var stringValue: String? { if case .string(let value) = self { value } else { nil } }
+    package var arrayValue: GGUFArray? { if case .array(let value) = self { value } else { nil } }
 
     /// What this is, in words for messages.
     var words: String {

@@ -1,12 +1,12 @@
 internal import MartletJSON
-public import MartletTensors
+package import MartletTensors
 
 extension GGUF {
     /// Begins a file of version 3 with `metadata` and the tensors of `plan`, in this order. Its alignment is the metadata's
     /// `general.alignment`, a uint32, or 32.
     ///
     /// - Throws: ``FormatError`` for names twice, names longer than ggml takes, a wrong alignment, or the system's reason.
-    public static func writer(
+    package static func writer(
         for plan: [PlannedTensor], metadata: GGUFMetadata, to path: String
     ) throws(FormatError) -> TensorFileWriter {
         var offences = Offences()
@@ -21,7 +21,7 @@ extension GGUF {
     }
 
     /// Writes a file, whole or not at all.
-    public static func write(
+    package static func write(
         _ tensors: [(name: String, tensor: Tensor)], metadata: GGUFMetadata, to path: String
     ) throws(FormatError) {
         let plan = tensors.map { PlannedTensor($0.name, $0.tensor) }

@@ -4,9 +4,9 @@ internal import MartletJSON
 ///
 /// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left in it.
 /// A family that does use one of them reads it, and then it is not unknown in the first place.
-public enum HarmlessKeys {
+package enum HarmlessKeys {
     /// Whether `key` can be passed over, whatever it says.
-    public static func includes(_ key: String) -> Bool { all.contains(ExactKey(key)) }
+    package static func includes(_ key: String) -> Bool { all.contains(ExactKey(key)) }
 
     private static let all = Set((origin + outputs + training + labels + tokens + generation).map(ExactKey.init))
 

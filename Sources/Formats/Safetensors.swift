@@ -7,27 +7,27 @@ internal import MartletTensors
 /// A file is an 8-byte little-endian length, a JSON header of that length, and the bytes of the tensors without holes. Source: the
 /// format section of the safetensors README; all its rules are enforced. Where it is silent we refuse: fields of a tensor that it
 /// does not define, and numbers that no `Int` holds.
-public struct Safetensors: Sendable {
+package struct Safetensors: Sendable {
     /// The file, or the index.
-    public let path: String
-    public let tensors: StoredTensors
+    package let path: String
+    package let tensors: StoredTensors
     /// `__metadata__`, in the order of the file; of several files, those of the first.
-    public let metadata: [(key: String, value: String)]
+    package let metadata: [(key: String, value: String)]
 
     /// The header may be no longer than this, whatever the file's size.
-    public static let maximumHeaderBytes = 100_000_000
+    package static let maximumHeaderBytes = 100_000_000
 
     /// Opens a `.safetensors` file, or a `.safetensors.index.json` with the files that it names.
     ///
     /// Maps the data and reads only the headers.
     /// - Throws: ``FormatError`` with everything that is wrong.
-    public init(contentsOf path: String) throws(FormatError) {
+    package init(contentsOf path: String) throws(FormatError) {
         self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
     }
 
     /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin` where there is
     /// neither.
-    public init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }
+    package init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }
 
     init(path: String, tensors: StoredTensors, metadata: [(key: String, value: String)]) {
         (self.path, self.tensors, self.metadata) = (path, tensors, metadata)

@@ -1,12 +1,12 @@
 internal import MartletJSON
-public import MartletTensors
+package import MartletTensors
 
 extension Safetensors {
     /// Begins a file of `plan`; the writer's ``TensorFileWriter/plan`` has the order of the format's own writer: wide elements first
     /// (so that all are aligned), then by name. The same tensors give the same bytes there and here.
     ///
     /// - Throws: ``FormatError`` for names twice, the reserved name `__metadata__`, block-quantized types, or the system's reason.
-    public static func writer(
+    package static func writer(
         for plan: [PlannedTensor], metadata: [(key: String, value: String)] = [], to path: String
     ) throws(FormatError) -> TensorFileWriter {
         var offences = Offences()
@@ -34,7 +34,7 @@ extension Safetensors {
     }
 
     /// Writes a file, whole or not at all.
-    public static func write(
+    package static func write(
         _ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [], to path: String
     ) throws(FormatError) {
         let plan = tensors.map { PlannedTensor($0.name, $0.tensor) }

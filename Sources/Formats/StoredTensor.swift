@@ -1,18 +1,18 @@
 internal import MartletJSON
-public import MartletTensors
+package import MartletTensors
 
 /// A tensor as it lies in a file, before anyone knows whether it can be computed with.
-public struct StoredTensor: Sendable {
-    public let name: String
-    public let type: StoredType
+package struct StoredTensor: Sendable {
+    package let name: String
+    package let type: StoredType
     /// Outermost first, as everywhere in this package; GGUF writes them the other way round.
-    public let extents: [Int]
+    package let extents: [Int]
     /// Place in ``storage``.
-    public let byteOffset: Int
-    public let bytes: Int
+    package let byteOffset: Int
+    package let bytes: Int
     /// The file, mapped.
-    public let storage: Storage
-    public let path: String
+    package let storage: Storage
+    package let path: String
     /// How the elements follow from others of the file, where they are packed in a way of their own.
     let derivation: Derivation?
 
@@ -26,7 +26,7 @@ public struct StoredTensor: Sendable {
         (self.bytes, self.storage, self.path, self.derivation) = (bytes, storage, path, derivation)
     }
 
-    public var elements: Int { Shape.product(extents) ?? 0 }
+    package var elements: Int { Shape.product(extents) ?? 0 }
 
     /// The bytes that the tensor takes once it is loaded.
     package var loadedBytes: Int {
@@ -39,7 +39,7 @@ public struct StoredTensor: Sendable {
     /// The bytes are copied where the file puts the elements at an address that is no multiple of their size (safetensors allows it), and
     /// converted where nothing here computes with their type.
     /// - Throws: ``FormatError`` when this package has no such element type or more than four extents.
-    public func tensor() throws(FormatError) -> Tensor { try tensor(on: nil) }
+    package func tensor() throws(FormatError) -> Tensor { try tensor(on: nil) }
 
     /// The same, converted by the threads of `device` where elements are converted.
     package func tensor(on device: Device?) throws(FormatError) -> Tensor {

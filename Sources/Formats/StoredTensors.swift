@@ -1,12 +1,12 @@
 internal import MartletJSON
-public import MartletTensors
+package import MartletTensors
 
 /// The tensors of a checkpoint, in one file or several, found by the bytes of their name.
-public struct StoredTensors: Sendable {
+package struct StoredTensors: Sendable {
     /// In the order of the file.
-    public let all: [StoredTensor]
+    package let all: [StoredTensor]
     /// What to name in messages: the file, the index or the folder.
-    public let path: String
+    package let path: String
     let files: [MappedFile]
     private let positions: [ExactKey: Int]
 
@@ -22,7 +22,7 @@ public struct StoredTensors: Sendable {
     /// A loader that has copied the elements asks once more whether they were still those of the file that was opened.
     ///
     /// - Throws: ``FormatError`` when a file was replaced, written or cut since.
-    public func checkUnchanged() throws(FormatError) {
+    package func checkUnchanged() throws(FormatError) {
         for file in files { try file.checkUnchanged() }
     }
 
@@ -30,22 +30,22 @@ public struct StoredTensors: Sendable {
     package var paths: [String] { files.map(\.path) }
 
     /// Tells the system that the files will not be read again soon; what is read all the same comes back by itself.
-    public func release() {
+    package func release() {
         for file in files { file.storage.release(0..<file.storage.bytes) }
     }
 
-    public var count: Int { all.count }
-    public var names: [String] { all.map(\.name) }
+    package var count: Int { all.count }
+    package var names: [String] { all.map(\.name) }
 
     /// Bytes of all tensors.
-    public var bytes: Int { all.reduce(0) { $0 + $1.bytes } }
+    package var bytes: Int { all.reduce(0) { $0 + $1.bytes } }
 
-    public subscript(name: String) -> StoredTensor? { positions[ExactKey(name)].map { all[$0] } }
+    package subscript(name: String) -> StoredTensor? { positions[ExactKey(name)].map { all[$0] } }
 
     /// The tensor called `name`.
     ///
     /// - Throws: ``FormatError`` when there is none, or it cannot be loaded.
-    public func tensor(_ name: String) throws(FormatError) -> Tensor {
+    package func tensor(_ name: String) throws(FormatError) -> Tensor {
         guard let stored = self[name] else {
             throw FormatError(path: path, problem: "cannot load", offences: ["there is no tensor \(name.quoted)"])
         }

@@ -1,14 +1,14 @@
-public import MartletTensors
+package import MartletTensors
 
 /// How a file stores elements: every type that a format names, also those that this package does not compute with.
-public struct StoredType: Sendable, Hashable {
+package struct StoredType: Sendable, Hashable {
     /// As the format spells it: "BF16", "Q4_K".
-    public let name: String
+    package let name: String
     /// Elements stored together, and their bytes.
-    public let blockElements: Int
-    public let blockBytes: Int
+    package let blockElements: Int
+    package let blockBytes: Int
     /// The same type as ours, or nil where elements are converted when they are loaded, or can only be listed.
-    public let elementType: ElementType?
+    package let elementType: ElementType?
     let conversion: Conversion?
 
     /// What is done with elements that are loaded as another type.
@@ -42,7 +42,7 @@ public struct StoredType: Sendable, Hashable {
     }
 
     /// The bytes that `elements` take, or nil when they do not fill whole blocks or the product overflows.
-    public func bytes(forElements elements: Int) -> Int? {
+    package func bytes(forElements elements: Int) -> Int? {
         guard elements >= 0, elements % blockElements == 0 else { return nil }
         let (bytes, overflow) = (elements / blockElements).multipliedReportingOverflow(by: blockBytes)
         return overflow ? nil : bytes

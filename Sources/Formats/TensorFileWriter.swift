@@ -1,18 +1,18 @@
 internal import MartletJSON
-public import MartletTensors
+package import MartletTensors
 
 /// A tensor that is going to be written.
-public struct PlannedTensor: Sendable {
-    public let name: String
-    public let type: ElementType
-    public let shape: Shape
+package struct PlannedTensor: Sendable {
+    package let name: String
+    package let type: ElementType
+    package let shape: Shape
 
-    public init(name: String, type: ElementType, shape: Shape) {
+    package init(name: String, type: ElementType, shape: Shape) {
         (self.name, self.type, self.shape) = (name, type, shape)
     }
 
     /// Bytes of the elements.
-    public var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
+    package var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
 }
 
 /// Writes the tensors of one file one after another, so that never more than one has to be in memory.
@@ -22,9 +22,9 @@ public struct PlannedTensor: Sendable {
 ///     try writer.finish()
 ///
 /// The file appears at its place when ``finish()`` has returned; before, and without it, nothing does.
-public struct TensorFileWriter: ~Copyable {
+package struct TensorFileWriter: ~Copyable {
     /// The tensors, in the order in which they must be written.
-    public let plan: [PlannedTensor]
+    package let plan: [PlannedTensor]
     private var file: AtomicFile
     private let alignment: Int
     private var written = 0
@@ -51,7 +51,7 @@ public struct TensorFileWriter: ~Copyable {
     ///
     /// - Precondition: its type and shape are the planned ones.
     /// - Throws: ``FormatError`` with the system's reason. So does ``finish()``.
-    public mutating func write(_ tensor: Tensor) throws(FormatError) {
+    package mutating func write(_ tensor: Tensor) throws(FormatError) {
         precondition(written < plan.count, "TensorFileWriter: more tensors than the \(plan.count) planned")
         let planned = plan[written]
         precondition(
@@ -70,7 +70,7 @@ public struct TensorFileWriter: ~Copyable {
     /// Puts the file in its place.
     ///
     /// - Precondition: every planned tensor is written.
-    public consuming func finish() throws(FormatError) {
+    package consuming func finish() throws(FormatError) {
         precondition(written == plan.count, "TensorFileWriter: \(written) tensors of the \(plan.count) planned")
         do { try file.commit() } catch { throw FormatError(error) }
     }

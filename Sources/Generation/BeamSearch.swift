@@ -16,16 +16,24 @@ public struct BeamSearch: Sendable {
         case never
     }
 
+    /// The settings of a search.
     public struct Options: Sendable, Hashable {
+        /// The number of continuations that run on at each step.
         public var beams: Int
         /// How many continuations are returned, best first.
         public var results: Int
+        /// The most new tokens of a continuation.
         public var maximumTokens: Int
+        /// The exponent of the length by which a sum of log-probabilities is divided.
         public var lengthPenalty: Float
+        /// The condition under which a search is over before the longest length.
         public var earlyStopping: EarlyStopping
+        /// The tokens that finish a continuation.
         public var stopTokens: Set<Int32>
+        /// Tokens that may not, or must, come next.
         public var rules: TokenRules
 
+        /// A search of `beams` continuations.
         public init(
             beams: Int, results: Int = 1, maximumTokens: Int, lengthPenalty: Float = 1,
             earlyStopping: EarlyStopping = .whenUnlikely, stopTokens: Set<Int32> = [], rules: TokenRules = TokenRules()

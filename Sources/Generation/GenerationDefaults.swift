@@ -1,36 +1,36 @@
-public import MartletFormats
-public import MartletJSON
+package import MartletFormats
+package import MartletJSON
 
 /// How a model's makers mean it to generate: what `generation_config.json` says, or the settings that older models keep in config.json.
 ///
 /// Source: `GenerationConfig` of transformers 5, whose defaults hold where the file is silent.
-public struct GenerationDefaults: Sendable, Hashable {
+package struct GenerationDefaults: Sendable, Hashable {
     /// Greedy unless the file says `do_sample`.
-    public var sampling = Sampling.greedy
-    public var rules = TokenRules()
-    public var beams = 1
+    package var sampling = Sampling.greedy
+    package var rules = TokenRules()
+    package var beams = 1
     /// How many continuations are returned.
-    public var results = 1
-    public var lengthPenalty: Float = 1
-    public var earlyStopping = BeamSearch.EarlyStopping.whenUnlikely
-    public var maximumNewTokens: Int?
+    package var results = 1
+    package var lengthPenalty: Float = 1
+    package var earlyStopping = BeamSearch.EarlyStopping.whenUnlikely
+    package var maximumNewTokens: Int?
     /// Of the prompt (an encoder-decoder's start token) and what follows, at most and at least.
-    public var maximumLength: Int?
-    public var minimumLength: Int?
-    public var stopTokens: Set<Int32> = []
-    public var stopTexts: [String] = []
+    package var maximumLength: Int?
+    package var minimumLength: Int?
+    package var stopTokens: Set<Int32> = []
+    package var stopTexts: [String] = []
     /// What the file says, key by key, in its order: "temperature = 0.6".
-    public var stated: [String] = []
+    package var stated: [String] = []
     /// What the file asks for and is not done here.
-    public var unsupported: [String] = []
+    package var unsupported: [String] = []
 
     /// Nothing said: greedy, without limits of its own.
-    public static let none = GenerationDefaults()
+    package static let none = GenerationDefaults()
 
     private init() {}
 
     /// - Throws: ``ConfigError`` with every value that is of the wrong kind or out of range.
-    public init(_ object: JSONObject, path: String) throws(ConfigError) {
+    package init(_ object: JSONObject, path: String) throws(ConfigError) {
         let config = ConfigReader(object, path: path)
         readSampling(config)
         readRules(config)

@@ -14,6 +14,7 @@ public struct GenerationError: MartletError, Equatable {
         case failure
     }
 
+    /// The moment at which the generation failed.
     public let kind: Kind
     public let offences: [String]
 

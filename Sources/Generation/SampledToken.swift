@@ -1,18 +1,18 @@
 package import MartletTensors
 
 /// A token that was chosen, and what the model thought of it and of others.
-public struct SampledToken: Sendable, Hashable {
+package struct SampledToken: Sendable, Hashable {
     /// A token and the logarithm of its probability under the model's own logits: no temperature, penalty or mask.
-    public struct Scored: Sendable, Hashable {
-        public let token: Int32
-        public let logProbability: Float
+    package struct Scored: Sendable, Hashable {
+        package let token: Int32
+        package let logProbability: Float
     }
 
-    public let token: Int32
+    package let token: Int32
     /// Of the chosen token; nil unless asked for.
-    public let logProbability: Float?
+    package let logProbability: Float?
     /// The most probable tokens, in descending order; as many as were asked for.
-    public let mostProbable: [Scored]
+    package let mostProbable: [Scored]
 }
 
 /// What is to be chosen from one row of a batch of logits.

@@ -1,11 +1,11 @@
-public import MartletTensors
+package import MartletTensors
 
 /// Token sampling: chooses the next token of one sequence from its logits.
 ///
 /// The choice is a function of the logits, the settings, the tokens so far and the position alone: the random number is
 /// word `position` of the seed's Philox sequence. Whoever replays, preempts or verifies a sequence needs no saved
 /// state. The order is the reference's: logit bias, penalties, temperature, top-k, top-p, min-p, typical-p.
-public struct Sampler: Sendable {
+package struct Sampler: Sendable {
     private let sampling: Sampling
     private let rules: SelectionRules
     private var changes = LogitChanges()
@@ -14,7 +14,7 @@ public struct Sampler: Sendable {
 
     /// - Parameter prompt: the tokens that were read, which the repeat penalty looks at.
     /// - Precondition: `sampling` has no offences.
-    public init(_ sampling: Sampling, prompt: [Int32] = []) {
+    package init(_ sampling: Sampling, prompt: [Int32] = []) {
         precondition(sampling.offences.isEmpty, "Sampler: \(sampling.offences.joined(separator: "; "))")
         self.sampling = sampling
         rules = SelectionRules(
@@ -27,7 +27,7 @@ public struct Sampler: Sendable {
     }
 
     /// Takes note of a token that was written, for the penalties.
-    public mutating func append(_ token: Int32) {
+    package mutating func append(_ token: Int32) {
         if sampling.repeatPenalty != 1 { changes.change(token, penalty: sampling.repeatPenalty) }
         guard sampling.presencePenalty != 0 || sampling.frequencyPenalty != 0 else { return }
         let presence = written.insert(token).inserted ? sampling.presencePenalty : 0
@@ -40,7 +40,7 @@ public struct Sampler: Sendable {
     ///   - logits: `[rows, vocabulary]`, of which row `row` is looked at.
     ///   - mask: the tokens that may come; nil lets all. Where every logit is −∞ or no number, the lowest of them
     ///     comes.
-    public func next(_ logits: Tensor, row: Int = 0, position: Int, allowing mask: TokenMask? = nil) -> Int32 {
+    package func next(_ logits: Tensor, row: Int = 0, position: Int, allowing mask: TokenMask? = nil) -> Int32 {
         let uniform = sampling.temperature == 0 ? 0 : Random(seed: sampling.seed).uniform(at: UInt64(position))
         let token = logits.selection(row: row, rules, changes, allowed: mask?.words, uniform: uniform)
         return token.map { Int32($0) } ?? mask?.first ?? 0

@@ -23,6 +23,7 @@ public struct Sampling: Sendable, Hashable, Codable {
     /// The same seed gives the same tokens.
     public var seed: UInt64
 
+    /// A choice among the most probable tokens; the defaults take the most probable one.
     public init(
         temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1,
         repeatPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
@@ -34,6 +35,7 @@ public struct Sampling: Sendable, Hashable, Codable {
         (self.logitBias, self.seed) = (logitBias, seed)
     }
 
+    /// The most probable token, always.
     public static let greedy = Sampling()
 
     /// What is wrong with these numbers, each offence with the range that is right; nothing when they can be used.

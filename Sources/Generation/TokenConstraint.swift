@@ -1,5 +1,5 @@
 /// Constrained decoding: says of each step which tokens may come. A value for each sequence, which is told of every token.
-public protocol TokenConstraint: Sendable {
+package protocol TokenConstraint: Sendable {
     /// The tokens that may come next, stop tokens where the text may end; nil lets all.
     ///
     /// - Throws: why none can be named, within the constraint's bounds; the generation then fails.
@@ -16,5 +16,5 @@ public protocol TokenConstraint: Sendable {
 }
 
 extension TokenConstraint {
-    public mutating func forcedTokens() -> [Int32] { [] }
+    package mutating func forcedTokens() -> [Int32] { [] }
 }

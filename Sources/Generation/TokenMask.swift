@@ -1,11 +1,11 @@
 /// Which tokens of a vocabulary may come next: one bit each.
-public struct TokenMask: Sendable, Hashable {
+package struct TokenMask: Sendable, Hashable {
     /// Bit t mod 32 of word t / 32 is set where token t may come.
     package private(set) var words: [UInt32]
-    public let vocabulary: Int
+    package let vocabulary: Int
 
     /// A mask of `vocabulary` tokens that lets none of them come, or all.
-    public init(vocabulary: Int, allowingAll: Bool = false) {
+    package init(vocabulary: Int, allowingAll: Bool = false) {
         precondition(vocabulary >= 0, "TokenMask: \(vocabulary) tokens")
         self.vocabulary = vocabulary
         words = Array(repeating: allowingAll ? .max : 0, count: (vocabulary + 31) / 32)
@@ -19,7 +19,7 @@ public struct TokenMask: Sendable, Hashable {
     }
 
     /// Whether `token` may come; a token that the vocabulary lacks may not, and cannot be made to.
-    public subscript(token: Int32) -> Bool {
+    package subscript(token: Int32) -> Bool {
         get {
             token >= 0 && Int(token) < vocabulary && words[Int(token) / 32] & 1 << UInt32(token % 32) != 0
         }
@@ -31,16 +31,16 @@ public struct TokenMask: Sendable, Hashable {
     }
 
     /// The lowest token that may come.
-    public var first: Int32? {
+    package var first: Int32? {
         guard let index = words.firstIndex(where: { $0 != 0 }) else { return nil }
         return Int32(index * 32 + words[index].trailingZeroBitCount)
     }
 
     /// How many tokens may come.
-    public var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
+    package var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
     /// Lets come what may come by both.
-    public mutating func formIntersection(_ other: TokenMask) {
+    package mutating func formIntersection(_ other: TokenMask) {
         precondition(vocabulary == other.vocabulary, "TokenMask: \(vocabulary) tokens and \(other.vocabulary)")
         for index in words.indices { words[index] &= other.words[index] }
     }

@@ -10,6 +10,7 @@ public struct TokenRules: Sendable, Hashable {
         case renormalised
     }
 
+    /// The probabilities of the other tokens when some may not come.
     public var remainder = Remainder.asItIs
     /// No run of this many tokens occurs twice; 0 lets all.
     public var noRepeatNGram = 0
@@ -37,18 +38,25 @@ public struct TokenRules: Sendable, Hashable {
 
     /// A run of tokens, and what is added to the score of its last one.
     public struct SequenceBias: Sendable, Hashable {
+        /// The run of tokens.
         public var tokens: [Int32]
+        /// The addend to the log-probability of its last token.
         public var bias: Float
+        /// A bias on a run of tokens.
         public init(tokens: [Int32], bias: Float) { (self.tokens, self.bias) = (tokens, bias) }
     }
 
     /// From `start` new tokens on, stop tokens gain |score| · (factor^n − 1), n being the tokens beyond.
     public struct EndDecay: Sendable, Hashable {
+        /// The new tokens after which the decay begins.
         public var start: Int
+        /// The factor by which each further token makes an end more probable.
         public var factor: Float
+        /// A decay that begins after `start` new tokens.
         public init(start: Int, factor: Float) { (self.start, self.factor) = (start, factor) }
     }
 
+    /// No rules.
     public init() {}
 
     /// Whether any score is changed rather than a token forbidden or forced.

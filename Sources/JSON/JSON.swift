@@ -16,12 +16,19 @@
 /// ``Dialect/python`` reads what Python's `json` module reads and writes: `NaN` and `Infinity` are numbers, of equal keys the last one
 /// counts, and a byte order mark is passed over.
 public enum JSON: Sendable {
+    /// The literal `null`.
     case null
+    /// A truth value.
     case bool(Bool)
+    /// A number without fraction and exponent that fits `Int`.
     case integer(Int)
+    /// Any other finite number.
     case number(Double)
+    /// A text.
     case string(String)
+    /// A list of values.
     case array([JSON])
+    /// Members with unique keys, in order.
     case object(JSONObject)
 
     /// Arrays and objects may be nested this deep.
@@ -61,6 +68,7 @@ extension JSON {
     /// The object, or nil for any other kind.
     public var objectValue: JSONObject? { if case .object(let value) = self { value } else { nil } }
 
+    /// Whether this is `null`.
     public var isNull: Bool { if case .null = self { true } else { false } }
 
     /// The value under `key` when this is an object that has it.

@@ -2,27 +2,38 @@
 
 /// Why a text is not the JSON that this package accepts, and where.
 public struct JSONError: MartletError, Equatable {
+    /// The rule that a text breaks.
     public enum Kind: Sendable, Equatable {
+        /// A file that the system would not read.
         case unreadable(reason: String)
         case byteOrderMark
+        /// A text that ends too early.
         case unexpectedEnd(expected: String)
+        /// A byte that cannot stand here.
         case unexpectedByte(UInt8, expected: String)
         case textAfterValue
+        /// Arrays and objects nested deeper than ``JSON/maximumDepth``.
         case tooDeep(limit: Int)
+        /// A key that an object has twice.
         case duplicateKey(String)
+        /// A control character in a string that is not escaped.
         case controlCharacter(UInt8)
         case invalidEscape
+        /// Half of a surrogate pair.
         case loneSurrogate(UInt32)
         case invalidUTF8
+        /// A number beyond the range of Double, or a word that stands for one.
         case notFinite(String)
         case leadingZero
     }
 
+    /// The rule that the text breaks.
     public let kind: Kind
     /// The byte at which reading stopped, from 0.
     public let offset: Int
     /// Its line, and its place in bytes within the line, from 1.
     public let line: Int
+    /// The place in bytes within the line, from 1.
     public let column: Int
     /// The file, where the text came from one.
     public package(set) var path: String?

@@ -1,11 +1,13 @@
 /// An ordered list of members with unique keys, found by the bytes of the key in constant time.
 public struct JSONObject: Sendable {
+    /// A key and its value.
     public typealias Member = (key: String, value: JSON)
 
     /// The members in the order of the text, or of insertion.
     public private(set) var members: [Member] = []
     private var index = KeyIndex()
 
+    /// An object without members.
     public init() {}
 
     /// - Returns: nil, and the position of the first repeated key in `duplicate`, when a key occurs twice.
@@ -22,8 +24,11 @@ public struct JSONObject: Sendable {
         for (key, value) in members { self[key] = value }
     }
 
+    /// The number of members.
     public var count: Int { members.count }
+    /// Whether there are no members.
     public var isEmpty: Bool { members.isEmpty }
+    /// The keys in the order of the members.
     public var keys: [String] { members.map(\.key) }
 
     /// The value under `key`; setting appends or replaces, setting nil removes (in linear time).

@@ -1,4 +1,5 @@
 extension JSON {
+    /// The blanks between the parts of a written value.
     public enum Layout: Sendable {
         /// No blank anywhere.
         case compact

@@ -1,6 +1,6 @@
 extension Architecture {
     /// The model layer by layer, layers that are alike in one line: what a reader of a family file can check against the paper.
-    public var summary: String {
+    package var summary: String {
         var lines = ["vocabulary \(vocabulary), width \(width)" + (context.map { ", context \($0)" } ?? "")]
         if embedding.scale != 1 { lines.append("token vectors × \(embedding.scale)") }
         if embedding.segments > 0 { lines.append("\(embedding.segments) segments") }

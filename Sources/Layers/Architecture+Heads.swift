@@ -1,6 +1,6 @@
 extension Architecture {
     /// What reads a model's last hidden states.
-    public enum Head: Sendable, Hashable, Codable {
+    package enum Head: Sendable, Hashable, Codable {
         case none
         /// A projection to the vocabulary: the next token of a decoder, the masked one of an encoder.
         case tokens(TokenHead)
@@ -19,7 +19,7 @@ extension Architecture {
     }
 
     /// The row that stands for a whole sequence.
-    public enum SequenceRow: Sendable, Hashable, Codable {
+    package enum SequenceRow: Sendable, Hashable, Codable {
         case first
         /// The last one, or the last whose token is not this: the padding, which may also end a text.
         case last(unless: Int32?)
@@ -27,25 +27,25 @@ extension Architecture {
         case lastOf(Int32)
     }
 
-    public struct TokenHead: Sendable, Hashable, Codable {
+    package struct TokenHead: Sendable, Hashable, Codable {
         /// Whether the projection is the token table itself.
-        public enum Weights: String, Sendable, Hashable, Codable { case own, tied }
+        package enum Weights: String, Sendable, Hashable, Codable { case own, tied }
         /// What is added to the logits.
-        public enum Bias: String, Sendable, Hashable, Codable {
+        package enum Bias: String, Sendable, Hashable, Codable {
             case absent, present
             /// Numbers that the checkpoint holds and that are not learned: BART's `final_logits_bias`.
             case constant
         }
         /// What comes before the projection: BERT.
-        public var transform: Transform?
-        public var weights: Weights
-        public var bias: Bias
+        package var transform: Transform?
+        package var weights: Weights
+        package var bias: Bias
         /// Logits are multiplied by this: width^-½ in T5 with a tied table.
-        public var scale: Float
+        package var scale: Float
         /// Logits l become cap · tanh(l / cap): Gemma 2.
-        public var cap: Float?
+        package var cap: Float?
 
-        public init(
+        package init(
             weights: Weights, bias: Bias = .absent, scale: Float = 1, cap: Float? = nil, transform: Transform? = nil
         ) {
             (self.weights, self.bias, self.scale, self.cap) = (weights, bias, scale, cap)
@@ -54,12 +54,12 @@ extension Architecture {
     }
 
     /// norm(f(W x + b)): a dense layer between hidden states and a head's projection.
-    public struct Transform: Sendable, Hashable, Codable {
-        public var width: Int
-        public var activation: Activation
-        public var norm: Norm?
+    package struct Transform: Sendable, Hashable, Codable {
+        package var width: Int
+        package var activation: Activation
+        package var norm: Norm?
 
-        public init(width: Int, activation: Activation, norm: Norm? = nil) {
+        package init(width: Int, activation: Activation, norm: Norm? = nil) {
             (self.width, self.activation, self.norm) = (width, activation, norm)
         }
     }
@@ -67,24 +67,24 @@ extension Architecture {
     /// Disentangled attention: to content · content it adds products with projections of relative positions, each of them scaled as the
     /// scores are. Distances beyond half of `buckets` share buckets that widen logarithmically up to `farthest`; without `buckets` they
     /// are cut off at `farthest`.
-    public struct Disentangled: Sendable, Hashable, Codable {
+    package struct Disentangled: Sendable, Hashable, Codable {
         /// Which products are added.
-        public enum Terms: String, Sendable, Hashable, Codable { case contentToPosition, positionToContent, both }
+        package enum Terms: String, Sendable, Hashable, Codable { case contentToPosition, positionToContent, both }
         /// Whether positions are projected as content is, or by matrices of their own.
-        public enum Projections: String, Sendable, Hashable, Codable { case shared, own }
-        public var buckets: Int?
-        public var farthest: Int
-        public var terms: Terms
-        public var projections: Projections
+        package enum Projections: String, Sendable, Hashable, Codable { case shared, own }
+        package var buckets: Int?
+        package var farthest: Int
+        package var terms: Terms
+        package var projections: Projections
         /// Of the table of positions.
-        public var norm: Norm?
+        package var norm: Norm?
 
-        public init(buckets: Int?, farthest: Int, terms: Terms, projections: Projections, norm: Norm?) {
+        package init(buckets: Int?, farthest: Int, terms: Terms, projections: Projections, norm: Norm?) {
             (self.buckets, self.farthest, self.terms) = (buckets, farthest, terms)
             (self.projections, self.norm) = (projections, norm)
         }
 
         /// Half the rows of the table: distances −span ..< span have one each.
-        public var span: Int { buckets ?? farthest }
+        package var span: Int { buckets ?? farthest }
     }
 }

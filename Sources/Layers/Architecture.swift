@@ -1,4 +1,4 @@
-public import MartletTensors
+package import MartletTensors
 
 /// What a transformer is made of, as plain data: one value describes one model.
 ///
@@ -7,18 +7,18 @@ public import MartletTensors
 /// belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two families, and a fixture.
 public struct Architecture: Sendable, Hashable, Codable {
     /// Rows of the token table.
-    public var vocabulary: Int
+    package var vocabulary: Int
     /// Width of the residual stream.
-    public var width: Int
+    package var width: Int
     /// The longest sequence the model was made for; nil when its positions set no limit.
-    public var context: Int?
-    public var embedding: Embedding
-    public var body: Body
-    public var head: Head
+    package var context: Int?
+    package var embedding: Embedding
+    package var body: Body
+    package var head: Head
     /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write: BART's classifiers.
-    public var rereadsBehind: Int32?
+    package var rereadsBehind: Int32?
 
-    public init(
+    package init(
         vocabulary: Int, width: Int, context: Int? = nil, embedding: Embedding = Embedding(), body: Body, head: Head,
         rereadsBehind: Int32? = nil
     ) {
@@ -27,7 +27,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         self.rereadsBehind = rereadsBehind
     }
 
-    public enum Body: Sendable, Hashable, Codable {
+    package enum Body: Sendable, Hashable, Codable {
         /// GPT-2, Llama, Mistral, Mixtral, Qwen, Gemma.
         case decoder(Stack)
         /// BERT, RoBERTa, ALBERT.
@@ -36,19 +36,19 @@ public struct Architecture: Sendable, Hashable, Codable {
         case encoderDecoder(Stack, Stack)
     }
 
-    public struct Embedding: Sendable, Hashable, Codable {
+    package struct Embedding: Sendable, Hashable, Codable {
         /// Token vectors are multiplied by this: √width in the 2017 Transformer and Gemma.
-        public var scale: Float
+        package var scale: Float
         /// Rows of the segment table: BERT's sentence A and sentence B.
-        public var segments: Int
+        package var segments: Int
         /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA, OPT-350M.
-        public var factorised: Factorised?
+        package var factorised: Factorised?
         /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two vocabularies.
-        public var targetVocabulary: Int?
+        package var targetVocabulary: Int?
         /// A token that takes no position, wherever it stands: RoBERTa's padding, which has the row before the first position's.
-        public var tokenWithoutPosition: Int32?
+        package var tokenWithoutPosition: Int32?
 
-        public init(
+        package init(
             scale: Float = 1, segments: Int = 0, factorised: Factorised? = nil, targetVocabulary: Int? = nil,
             tokenWithoutPosition: Int32? = nil
         ) {
@@ -56,9 +56,9 @@ public struct Architecture: Sendable, Hashable, Codable {
             (self.targetVocabulary, self.tokenWithoutPosition) = (targetVocabulary, tokenWithoutPosition)
         }
 
-        public struct Factorised: Sendable, Hashable, Codable {
+        package struct Factorised: Sendable, Hashable, Codable {
             /// Where the input norm and the positions stand.
-            public enum Order: String, Sendable, Hashable, Codable {
+            package enum Order: String, Sendable, Hashable, Codable {
                 /// Positions, norm, projection: ALBERT, ELECTRA.
                 case normThenProjection
                 /// Projection, positions, norm: OPT.
@@ -66,26 +66,26 @@ public struct Architecture: Sendable, Hashable, Codable {
                 /// Positions, projection, norm: DeBERTa v2.
                 case projectionThenNorm
             }
-            public var width: Int
-            public var bias: Presence
-            public var order: Order
-            public init(width: Int, bias: Presence, order: Order = .normThenProjection) {
+            package var width: Int
+            package var bias: Presence
+            package var order: Order
+            package init(width: Int, bias: Presence, order: Order = .normThenProjection) {
                 (self.width, self.bias, self.order) = (width, bias, order)
             }
         }
     }
 
     /// A pile of layers with its input positions.
-    public struct Stack: Sendable, Hashable, Codable {
-        public var positions: InputPositions
-        public var inputNorm: Norm?
+    package struct Stack: Sendable, Hashable, Codable {
+        package var positions: InputPositions
+        package var inputNorm: Norm?
         /// One entry per layer: windows, experts, bases vary here.
-        public var layers: [Layer]
-        public var outputNorm: Norm?
+        package var layers: [Layer]
+        package var outputNorm: Norm?
         /// What is added to the first layer's output, from that layer's input: DeBERTa v2.
-        public var convolution: Convolution?
+        package var convolution: Convolution?
 
-        public init(
+        package init(
             positions: InputPositions = .none, inputNorm: Norm? = nil, layers: [Layer], outputNorm: Norm? = nil,
             convolution: Convolution? = nil
         ) {
@@ -95,25 +95,25 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// norm(y + f(convolution(x))) over `size` neighbouring rows of a sequence, of odd size.
-    public struct Convolution: Sendable, Hashable, Codable {
-        public var size: Int
-        public var activation: Activation
-        public var norm: Norm
-        public init(size: Int, activation: Activation, norm: Norm) {
+    package struct Convolution: Sendable, Hashable, Codable {
+        package var size: Int
+        package var activation: Activation
+        package var norm: Norm
+        package init(size: Int, activation: Activation, norm: Norm) {
             (self.size, self.activation, self.norm) = (size, activation, norm)
         }
     }
 
-    public struct Layer: Sendable, Hashable, Codable {
-        public var norm: Norm
-        public var arrangement: Arrangement
-        public var attention: Attention
-        public var crossAttention: Attention?
-        public var feedForward: FeedForward
+    package struct Layer: Sendable, Hashable, Codable {
+        package var norm: Norm
+        package var arrangement: Arrangement
+        package var attention: Attention
+        package var crossAttention: Attention?
+        package var feedForward: FeedForward
         /// The index of an earlier layer whose parameters this one uses: ALBERT.
-        public var sharesParametersOf: Int?
+        package var sharesParametersOf: Int?
 
-        public init(
+        package init(
             norm: Norm, arrangement: Arrangement, attention: Attention, crossAttention: Attention? = nil,
             feedForward: FeedForward, sharesParametersOf: Int? = nil
         ) {
@@ -124,7 +124,7 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// How the sublayers of a layer are joined to the residual stream.
-    public enum Arrangement: Sendable, Hashable, Codable {
+    package enum Arrangement: Sendable, Hashable, Codable {
         /// x + f(norm(x)), one sublayer after the other: GPT-2, Llama, T5.
         case before
         /// norm(x + f(x)): 2017, BERT, BART.
@@ -141,26 +141,26 @@ public struct Architecture: Sendable, Hashable, Codable {
         case parallelSeparate
     }
 
-    public struct Attention: Sendable, Hashable, Codable {
-        public var queryHeads: Int
+    package struct Attention: Sendable, Hashable, Codable {
+        package var queryHeads: Int
         /// Fewer than `queryHeads`: grouped-query attention; 1: multi-query.
-        public var keyHeads: Int
-        public var headWidth: Int
+        package var keyHeads: Int
+        package var headWidth: Int
         /// Scores are multiplied by this: 1/√headWidth in most; 1 in T5 and GPT-Neo.
-        public var scale: Float
-        public var reach: Reach
-        public var positions: ScorePositions
-        public var bias: AttentionBias
+        package var scale: Float
+        package var reach: Reach
+        package var positions: ScorePositions
+        package var bias: AttentionBias
         /// A norm over queries and keys: Qwen3, Gemma 3.
-        public var queryKeyNorm: Norm?
+        package var queryKeyNorm: Norm?
         /// What that norm is taken over, and when.
-        public var queryKeyNormSpan = QueryKeyNormSpan.head
+        package var queryKeyNormSpan = QueryKeyNormSpan.head
         /// Scores s become cap · tanh(s / cap): Gemma 2.
-        public var scoreCap: Float?
+        package var scoreCap: Float?
         /// Queries grow with their positions: Llama 4, Ministral 3.
-        public var queryGrowth: QueryGrowth?
+        package var queryGrowth: QueryGrowth?
 
-        public init(
+        package init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, scale: Float, reach: Reach,
             positions: ScorePositions = .none, bias: AttentionBias = .none, queryKeyNorm: Norm? = nil,
             scoreCap: Float? = nil
@@ -170,19 +170,19 @@ public struct Architecture: Sendable, Hashable, Codable {
             (self.queryKeyNorm, self.scoreCap) = (queryKeyNorm, scoreCap)
         }
 
-        public var queryWidth: Int { queryHeads * headWidth }
-        public var keyWidth: Int { keyHeads * headWidth }
+        package var queryWidth: Int { queryHeads * headWidth }
+        package var keyWidth: Int { keyHeads * headWidth }
     }
 
     /// Queries at position p are multiplied by 1 + factor · ln(1 + ⌊p / every⌋) (Llama 4).
-    public struct QueryGrowth: Sendable, Hashable, Codable {
-        public var factor: Float
-        public var every: Int
-        public init(factor: Float, every: Int) { (self.factor, self.every) = (factor, every) }
+    package struct QueryGrowth: Sendable, Hashable, Codable {
+        package var factor: Float
+        package var every: Int
+        package init(factor: Float, every: Int) { (self.factor, self.every) = (factor, every) }
     }
 
     /// What a norm of queries and keys is taken over, and when.
-    public enum QueryKeyNormSpan: String, Sendable, Hashable, Codable {
+    package enum QueryKeyNormSpan: String, Sendable, Hashable, Codable {
         /// Each head by itself, before it is rotated: Qwen3, Gemma 3.
         case head
         /// Each head by itself, after it was rotated: Hunyuan.
@@ -192,7 +192,7 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// Which of the four projections of an attention add a bias.
-    public enum AttentionBias: String, Sendable, Hashable, Codable {
+    package enum AttentionBias: String, Sendable, Hashable, Codable {
         case none, all
         /// Qwen2.
         case queryKeyValue
@@ -200,7 +200,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case output
     }
 
-    public enum FeedForward: Sendable, Hashable, Codable {
+    package enum FeedForward: Sendable, Hashable, Codable {
         /// down(f(up(x))).
         case plain(hidden: Int, Activation, bias: Presence)
         /// down(f(gate(x)) · up(x)).
@@ -209,15 +209,15 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where there is one.
-    public struct Experts: Sendable, Hashable, Codable {
-        public var count: Int
-        public var active: Int
-        public var hidden: Int
-        public var activation: Activation
-        public var routing: Routing
-        public var shared: Shared?
+    package struct Experts: Sendable, Hashable, Codable {
+        package var count: Int
+        package var active: Int
+        package var hidden: Int
+        package var activation: Activation
+        package var routing: Routing
+        package var shared: Shared?
 
-        public init(
+        package init(
             count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing, shared: Shared? = nil
         ) {
             (self.count, self.active, self.hidden) = (count, active, hidden)
@@ -225,21 +225,21 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
 
         /// A gated feed-forward for every row, times σ(w · x): Qwen2-MoE (arXiv:2407.10671).
-        public struct Shared: Sendable, Hashable, Codable {
-            public var hidden: Int
-            public init(hidden: Int) { self.hidden = hidden }
+        package struct Shared: Sendable, Hashable, Codable {
+            package var hidden: Int
+            package init(hidden: Int) { self.hidden = hidden }
         }
     }
 
     /// How the weights of the chosen experts follow from the router's scores.
-    public enum Routing: String, Sendable, Hashable, Codable {
+    package enum Routing: String, Sendable, Hashable, Codable {
         /// Softmax over all, the chosen ones rescaled to sum to 1: Mixtral, Qwen3-MoE.
         case renormalised
         /// Softmax over all, the chosen ones as they are: Qwen3-MoE with `norm_topk_prob` false.
         case asTheyAre
     }
 
-    public enum Norm: Sendable, Hashable, Codable {
+    package enum Norm: Sendable, Hashable, Codable {
         /// (x − mean) / √(variance + epsilon) · weight + bias.
         case layer(epsilon: Float)
         /// The same without the bias: Cohere, MPT.
@@ -251,7 +251,7 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// Which keys a query at position p sees.
-    public enum Reach: Sendable, Hashable, Codable {
+    package enum Reach: Sendable, Hashable, Codable {
         case all
         /// 0 ... p.
         case past
@@ -265,33 +265,33 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     /// What positions add to the token vectors.
-    public enum InputPositions: Sendable, Hashable, Codable {
+    package enum InputPositions: Sendable, Hashable, Codable {
         case none
         case learned(Int, offset: Int = 0)  // offset 2 in RoBERTa, BART and OPT
         case sinusoidal(Sinusoid)
     }
 
     /// Fixed sine and cosine positions: angle(p, i) = (p + start) · base^(−i / denominator).
-    public struct Sinusoid: Sendable, Hashable, Codable {
-        public enum Order: String, Sendable, Hashable, Codable {
+    package struct Sinusoid: Sendable, Hashable, Codable {
+        package enum Order: String, Sendable, Hashable, Codable {
             /// [sin … | cos …]: tensor2tensor, Marian.
             case halves
             /// sin, cos, sin, cos, …: the paper.
             case neighbours
         }
-        public var order: Order
-        public var start: Int
+        package var order: Order
+        package var start: Int
         /// What i, counted from 0 to width/2, is divided by: width/2 in the paper, width/2 − 1 in tensor2tensor.
-        public var denominator: Float
-        public var base: Float
+        package var denominator: Float
+        package var base: Float
 
-        public init(order: Order, start: Int = 0, denominator: Float, base: Float = 10_000) {
+        package init(order: Order, start: Int = 0, denominator: Float, base: Float = 10_000) {
             (self.order, self.start, self.denominator, self.base) = (order, start, denominator, base)
         }
     }
 
     /// What positions do to the attention scores.
-    public enum ScorePositions: Sendable, Hashable, Codable {
+    package enum ScorePositions: Sendable, Hashable, Codable {
         case none
         case rotary(Rotary)
         /// A slope per head times the distance (arXiv:2108.12409).
@@ -313,20 +313,20 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
 
         /// Whether these positions grow with the text, so that the length the model was trained on is no limit.
-        public var isUnbounded: Bool {
+        package var isUnbounded: Bool {
             if case .rotary(let rotary) = self, case .dynamic = rotary.scaling { true } else { false }
         }
     }
 
     /// When a slope's product with the distance is added to the scores, and how exact it is.
-    public enum LinearBias: String, Sendable, Hashable, Codable {
+    package enum LinearBias: String, Sendable, Hashable, Codable {
         /// After the scores are scaled: the paper, BLOOM.
         case afterScaling
         /// Before, with slope and product rounded to bf16: Falcon-RW.
         case beforeScaling
     }
 
-    public enum Presence: String, Sendable, Hashable, Codable { case absent, present }
+    package enum Presence: String, Sendable, Hashable, Codable { case absent, present }
 
-    public typealias Activation = MartletTensors.Activation
+    package typealias Activation = MartletTensors.Activation
 }

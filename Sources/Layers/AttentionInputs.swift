@@ -1,15 +1,15 @@
-public import MartletTensors
+package import MartletTensors
 
 /// What an attention layer hands to the attention state: projections of the pass's rows, and what positions add to the scores.
-public struct AttentionInputs: Sendable {
+package struct AttentionInputs: Sendable {
     /// `[rows, queryHeads, headWidth]`.
-    public let query: Tensor
+    package let query: Tensor
     /// `[rows, keyHeads, headWidth]`.
-    public let key: Tensor
-    public let value: Tensor
-    public let bias: ScoreBias?
+    package let key: Tensor
+    package let value: Tensor
+    package let bias: ScoreBias?
     /// Nil where no row of the pass sees all and is seen by all.
-    public let global: GlobalAttention?
+    package let global: GlobalAttention?
 
     package init(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias? = nil, global: GlobalAttention? = nil) {
         (self.query, self.key, self.value, self.bias, self.global) = (query, key, value, bias, global)
@@ -17,7 +17,7 @@ public struct AttentionInputs: Sendable {
 }
 
 /// What positions add to the scores of a pass.
-public enum ScoreBias: Sendable {
+package enum ScoreBias: Sendable {
     /// By the distance of key and query (T5).
     case distances(DistanceBias)
     /// By content too (DeBERTa): for each sequence of the pass `[heads, rows, keys]`.
@@ -25,7 +25,7 @@ public enum ScoreBias: Sendable {
 }
 
 /// The encoder's rows that a decoder's cross-attention reads.
-public struct Source: Sendable {
+package struct Source: Sendable {
     /// `[sourceRows, width]`.
     package let hidden: Tensor
     /// For each sequence of a decoder's pass, the rows of its source.

@@ -1,8 +1,8 @@
 import MartletPlatform
-public import MartletTensors
+package import MartletTensors
 
 /// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged blocks.
-public protocol AttentionState {
+package protocol AttentionState {
     /// softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence remembers.
     ///
     /// - Returns: `[rows, queryHeads, headWidth]`.
@@ -21,18 +21,18 @@ public protocol AttentionState {
 }
 
 /// Attention within the pass: nothing is remembered.
-public struct Uncached: AttentionState {
+package struct Uncached: AttentionState {
     /// The attention weights of each layer and sequence, `[queryHeads, rows, keys]`, where they were asked for.
-    public private(set) var weights: [Int: [Tensor]] = [:]
+    package private(set) var weights: [Int: [Tensor]] = [:]
     /// Those of cross-attention.
-    public private(set) var crossWeights: [Int: [Tensor]] = [:]
+    package private(set) var crossWeights: [Int: [Tensor]] = [:]
     private let recording: Recording
 
-    public enum Recording: Sendable { case nothing, weights }
+    package enum Recording: Sendable { case nothing, weights }
 
-    public init(recording: Recording = .nothing) { self.recording = recording }
+    package init(recording: Recording = .nothing) { self.recording = recording }
 
-    public mutating func attend(
+    package mutating func attend(
         layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows
     ) -> Tensor {
         let query = inputs.query
@@ -74,7 +74,7 @@ public struct Uncached: AttentionState {
         return result
     }
 
-    public mutating func attendAcross(
+    package mutating func attendAcross(
         layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
         project: (Tensor) -> (keys: Tensor, values: Tensor)
     ) -> Tensor {

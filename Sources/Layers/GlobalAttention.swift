@@ -5,7 +5,7 @@ package import MartletTensors
 ///
 /// A query at a global position uses projections of its own, and so do the keys and values that it sees; all other queries see a global
 /// position's ordinary key and value.
-public struct GlobalAttention: Sendable {
+package struct GlobalAttention: Sendable {
     /// `[global rows of the pass, queryHeads, headWidth]`, in the order of the rows.
     package let query: Tensor
     /// `[rows, keyHeads, headWidth]`.

@@ -2,7 +2,7 @@ package import MartletTensors
 import Synchronization
 
 /// Σ x² of each column of the rows that met a matrix: what its rounding should mind (arXiv:2306.00978 measures the same).
-public final class InputStatistics: Sendable {
+package final class InputStatistics: Sendable {
     private struct Sums {
         var squares: [Double]
         var rows = 0

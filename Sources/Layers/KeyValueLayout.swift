@@ -1,11 +1,11 @@
 package import MartletTensors
 
 /// Names one sequence of a KV cache: a text that is read and written, or a beam of a search.
-public struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
-    public let number: Int
+package struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    package let number: Int
 
-    public init(_ number: Int) { self.number = number }
-    public init(integerLiteral number: Int) { self.number = number }
+    package init(_ number: Int) { self.number = number }
+    package init(integerLiteral number: Int) { self.number = number }
 }
 
 /// Where a decoder's layers keep their keys and values: layers of one reach share a table of blocks, cross-attention has one of its own.

@@ -1,19 +1,19 @@
-public import MartletTensors
+package import MartletTensors
 
 /// One learned array: its name in the model, and its elements as stored, row-major, of any type.
 ///
 /// Tied weights are one `Parameter` held in two places.
-public final class Parameter: Sendable {
+package final class Parameter: Sendable {
     /// Name, shape, role and use.
-    public let description: ParameterDescription
+    package let description: ParameterDescription
     /// Nil in an inventory, which only counts.
-    public let value: Tensor?
+    package let value: Tensor?
 
-    public var name: String { description.name }
-    public var shape: Shape { description.shape }
-    public var role: ParameterRole { description.role }
+    package var name: String { description.name }
+    package var shape: Shape { description.shape }
+    package var role: ParameterRole { description.role }
 
-    public init(_ description: ParameterDescription, value: Tensor?) {
+    package init(_ description: ParameterDescription, value: Tensor?) {
         precondition(
             value.map { $0.shape == description.shape } ?? true,
             "\(description.name): \(description.shape), but a value of \(value?.shape ?? [])")
@@ -38,7 +38,7 @@ public final class Parameter: Sendable {
 }
 
 /// How a parameter begins when a model is trained from nothing.
-public enum Fill: Sendable, Hashable {
+package enum Fill: Sendable, Hashable {
     case zeros, ones
     /// Zeros that are no parameter: a checkpoint may hold other numbers, training leaves them alone.
     case constant
@@ -46,7 +46,7 @@ public enum Fill: Sendable, Hashable {
 }
 
 /// Where layers get their parameters: a checkpoint, a seeded initialiser, or an inventory that only counts.
-public protocol ParameterSource: AnyObject {
+package protocol ParameterSource: AnyObject {
     /// The parameter that a layer describes. Sources check names and shapes before any layer asks (see `Inventory`).
     func parameter(_ description: ParameterDescription) -> Parameter
 
@@ -64,12 +64,12 @@ public protocol ParameterSource: AnyObject {
 }
 
 extension ParameterSource {
-    public func statistics(of parameter: Parameter) -> InputStatistics? { nil }
-    public var operands: ElementType { .f32 }
+    package func statistics(of parameter: Parameter) -> InputStatistics? { nil }
+    package var operands: ElementType { .f32 }
 }
 
 /// A place in a model's tree of names with the source behind it, and what passes do with the parameters there.
-public struct Scope {
+package struct Scope {
     package let source: any ParameterSource
     package private(set) var path: String
     private var place: ParameterPlace?
@@ -143,38 +143,38 @@ public struct Scope {
 }
 
 /// Writes down every parameter a model asks for, and allocates nothing: what the planner counts and what a checkpoint is checked against.
-public final class Inventory: ParameterSource {
-    public typealias Entry = ParameterDescription
+package final class Inventory: ParameterSource {
+    package typealias Entry = ParameterDescription
 
     /// In the order of construction; a tied parameter stands once.
-    public private(set) var entries: [Entry] = []
+    package private(set) var entries: [Entry] = []
 
-    public init() {}
+    package init() {}
 
-    public func parameter(_ description: ParameterDescription) -> Parameter {
+    package func parameter(_ description: ParameterDescription) -> Parameter {
         entries.append(description)
         return Parameter(description, value: nil)
     }
 
-    public func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
-    public func decoded(_ parameter: Parameter) -> Parameter { parameter }
+    package func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
+    package func decoded(_ parameter: Parameter) -> Parameter { parameter }
 
     /// Elements of all parameters; constants do not count.
-    public var total: Int { entries.reduce(0) { $0 + ($1.fill == .constant ? 0 : $1.shape.elements) } }
+    package var total: Int { entries.reduce(0) { $0 + ($1.fill == .constant ? 0 : $1.shape.elements) } }
 }
 
 /// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no other.
-public final class SeededInitialiser: ParameterSource {
+package final class SeededInitialiser: ParameterSource {
     private let seed: UInt64
     private let device: Device
     private let deviation: Float?
 
     /// - Parameter deviation: of all normal fills, in place of their own.
-    public init(seed: UInt64, device: Device, deviation: Float? = nil) {
+    package init(seed: UInt64, device: Device, deviation: Float? = nil) {
         (self.seed, self.device, self.deviation) = (seed, device, deviation)
     }
 
-    public func parameter(_ description: ParameterDescription) -> Parameter {
+    package func parameter(_ description: ParameterDescription) -> Parameter {
         let count = description.shape.elements
         let values: [Float] =
             switch description.fill {
@@ -187,8 +187,8 @@ public final class SeededInitialiser: ParameterSource {
         return Parameter(description, value: Tensor(values, shape: description.shape))
     }
 
-    public func packed(_ parameter: Parameter) -> PackedMatrix? { PackedMatrix(parameter.tensor, on: device) }
-    public func decoded(_ parameter: Parameter) -> Parameter { parameter }
+    package func packed(_ parameter: Parameter) -> PackedMatrix? { PackedMatrix(parameter.tensor, on: device) }
+    package func decoded(_ parameter: Parameter) -> Parameter { parameter }
 
     /// FNV-1a, 64 bits, over the UTF-8 of a name.
     private static func stream(of name: String) -> UInt64 {

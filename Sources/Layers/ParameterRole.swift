@@ -1,9 +1,9 @@
-public import MartletTensors
+package import MartletTensors
 
 /// The role of a parameter in a transformer: what LoRA targets, frozen parts, llama.cpp's mixes of types and cuts by tensor parallelism go by.
 ///
 /// A bias has the role of the projection that it belongs to; the two are told apart by ``ParameterUse``.
-public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
+package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     /// The token table `[vocabulary, width]`, also where it is the output projection too.
     case tokens
     /// Learned input positions `[positions, width]`.
@@ -36,7 +36,7 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
 
     /// The axis along which tensor parallelism cuts a matrix `[outputs, inputs]` of this role (arXiv:1909.08053); nil for what every
     /// device has whole.
-    public var cut: Axis? {
+    package var cut: Axis? {
         switch self {
         case .tokens, .query, .key, .value, .queryKeyValue, .gate, .up, .gateUp, .head: .outputs
         case .output, .down: .inputs
@@ -45,11 +45,11 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     }
 
     /// An axis of a matrix `[outputs, inputs]`.
-    public enum Axis: String, Sendable, Hashable, Codable { case outputs, inputs }
+    package enum Axis: String, Sendable, Hashable, Codable { case outputs, inputs }
 }
 
 /// What a pass does with a parameter, which says what it costs.
-public enum ParameterUse: Sendable, Hashable {
+package enum ParameterUse: Sendable, Hashable {
     /// One row of the table is copied for each token.
     case lookedUp
     /// Every row of `Rows` is multiplied by the matrix: two operations per element and row.
@@ -60,7 +60,7 @@ public enum ParameterUse: Sendable, Hashable {
     case routed(active: Int, of: Int)
 
     /// The rows that are multiplied by a matrix.
-    public enum Rows: Sendable, Hashable {
+    package enum Rows: Sendable, Hashable {
         /// Those of the stack that the matrix is in.
         case own
         /// Those of the encoder: keys and values of cross-attention.
@@ -73,28 +73,28 @@ public enum ParameterUse: Sendable, Hashable {
 }
 
 /// The place of a parameter in a model's stacks of layers.
-public struct ParameterPlace: Sendable, Hashable {
-    public enum Stack: String, Sendable, Hashable, Codable { case encoder, decoder }
+package struct ParameterPlace: Sendable, Hashable {
+    package enum Stack: String, Sendable, Hashable, Codable { case encoder, decoder }
 
-    public let stack: Stack
+    package let stack: Stack
     /// Nil for what belongs to the stack itself: positions, its first and last norm.
-    public let layer: Int?
+    package let layer: Int?
 
-    public init(_ stack: Stack, layer: Int? = nil) { (self.stack, self.layer) = (stack, layer) }
+    package init(_ stack: Stack, layer: Int? = nil) { (self.stack, self.layer) = (stack, layer) }
 }
 
 /// One parameter as a model asks for it: name, shape, role, use and place, with how it begins. No numbers.
-public struct ParameterDescription: Sendable, Hashable {
+package struct ParameterDescription: Sendable, Hashable {
     /// Our path: "decoder.0.attention.query.weight".
-    public let name: String
-    public let shape: Shape
-    public let fill: Fill
-    public let role: ParameterRole
-    public let use: ParameterUse
+    package let name: String
+    package let shape: Shape
+    package let fill: Fill
+    package let role: ParameterRole
+    package let use: ParameterUse
     /// Nil for what stands outside of the stacks: token tables and heads.
-    public let place: ParameterPlace?
+    package let place: ParameterPlace?
 
-    public init(
+    package init(
         _ name: String, _ shape: Shape, _ fill: Fill, role: ParameterRole = .other, use: ParameterUse? = nil,
         place: ParameterPlace? = nil
     ) {
@@ -112,10 +112,10 @@ public struct ParameterDescription: Sendable, Hashable {
     }
 
     /// The number of the layer that the parameter is in; nil outside of layers.
-    public var layer: Int? { place?.layer }
+    package var layer: Int? { place?.layer }
 
     /// The axis along which tensor parallelism cuts the parameter; a bias is cut where the outputs of its matrix are.
-    public var cut: ParameterRole.Axis? {
+    package var cut: ParameterRole.Axis? {
         guard use == .elementwise, role.cut == .inputs else { return role.cut }
         return nil
     }

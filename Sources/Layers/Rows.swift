@@ -1,18 +1,18 @@
 /// The rows of one forward pass: tokens of all sequences laid end to end, never padded.
 ///
 /// Only attention knows where one sequence stops and the next begins; everything else is row-wise.
-public struct Rows: Sendable {
+package struct Rows: Sendable {
     /// One sequence's share of the pass.
-    public struct Sequence: Sendable {
+    package struct Sequence: Sendable {
         /// Its rows.
-        public let rows: Range<Int>
+        package let rows: Range<Int>
         /// The position of its first row: what came before is in the attention state.
-        public let start: Int
+        package let start: Int
         /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed in chunks says its
         /// whole length, so that positions which depend on it come out as in one piece.
-        public let extent: Int
+        package let extent: Int
         /// The positions that see all and are seen by all (Longformer), ascending; the model's own choice when nil.
-        public let globals: [Int]?
+        package let globals: [Int]?
         /// The sequence of the KV cache that these rows continue.
         package let id: SequenceID
 
@@ -22,20 +22,20 @@ public struct Rows: Sendable {
         }
     }
 
-    public private(set) var tokens: [Int32] = []
-    public private(set) var positions: [Int32] = []
+    package private(set) var tokens: [Int32] = []
+    package private(set) var positions: [Int32] = []
     /// For each row, the extent of its sequence.
-    public private(set) var extents: [Int32] = []
+    package private(set) var extents: [Int32] = []
     /// For each row, sentence A or B (BERT).
-    public private(set) var segments: [Int32] = []
-    public private(set) var sequences: [Sequence] = []
+    package private(set) var segments: [Int32] = []
+    package private(set) var sequences: [Sequence] = []
     /// What a training pass adds; nothing when nil.
     package var training: TrainingPass?
 
-    public init() {}
+    package init() {}
 
     /// One sequence from its first position.
-    public init(_ tokens: [Int32]) { append(tokens) }
+    package init(_ tokens: [Int32]) { append(tokens) }
 
     /// Adds a sequence's next rows.
     ///
@@ -45,7 +45,7 @@ public struct Rows: Sendable {
     ///   - segments: one number per token; zeros when nil.
     ///   - globals: positions that see all and are seen by all, for models that have such.
     ///   - id: the sequence of the KV cache; the first one, second one … of the pass when nil.
-    public mutating func append(
+    package mutating func append(
         _ tokens: [Int32], from start: Int = 0, extent: Int? = nil, segments: [Int32]? = nil, globals: [Int]? = nil,
         id: SequenceID? = nil
     ) {
@@ -61,8 +61,8 @@ public struct Rows: Sendable {
         self.segments += segments ?? Array(repeating: 0, count: tokens.count)
     }
 
-    public var count: Int { tokens.count }
+    package var count: Int { tokens.count }
 
     /// The last row of each sequence.
-    public var lastRows: [Int] { sequences.map { $0.rows.upperBound - 1 } }
+    package var lastRows: [Int] { sequences.map { $0.rows.upperBound - 1 } }
 }

@@ -1,17 +1,17 @@
-public import MartletTensors
+package import MartletTensors
 
 /// All parameters of a model that learns: f32 masters in a single memory, in the order of the inventory, which is that of ``Gradients``.
 ///
 /// As a source it hands out tracked tensors; `untracked` hands out the same numbers for evaluation. An optimizer writes them between two
 /// passes, and nothing is packed, so a model built from here always computes with what they are now.
-public final class TrainableParameters: ParameterSource {
-    public let names: [String]
-    public let shapes: [Shape]
+package final class TrainableParameters: ParameterSource {
+    package let names: [String]
+    package let shapes: [Shape]
     /// Where each starts in the memory of all, in elements.
-    public let offsets: [Int]
-    public let count: Int
-    public let device: Device
-    public let operands: ElementType
+    package let offsets: [Int]
+    package let count: Int
+    package let device: Device
+    package let operands: ElementType
     private let storage: Storage
     private let places: [String: Int]
     /// What a checkpoint holds and training leaves alone.
@@ -54,7 +54,7 @@ public final class TrainableParameters: ParameterSource {
     /// All of them in one tensor, zeros in the gaps.
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
 
-    public func parameter(_ description: ParameterDescription) -> Parameter {
+    package func parameter(_ description: ParameterDescription) -> Parameter {
         guard let place = places[description.name] else {
             return Parameter(description, value: constants.first { $0.name == description.name }?.tensor)
         }
@@ -62,8 +62,8 @@ public final class TrainableParameters: ParameterSource {
         return Parameter(description, value: value)
     }
 
-    public func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
-    public func decoded(_ parameter: Parameter) -> Parameter { parameter }
+    package func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
+    package func decoded(_ parameter: Parameter) -> Parameter { parameter }
 
     /// A source of the same numbers that nobody differentiates by.
     package var untracked: any ParameterSource { Untracked(self) }

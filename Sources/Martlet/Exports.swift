@@ -28,6 +28,7 @@
 @_exported public import struct MartletTasks.Classifier
 @_exported public import struct MartletTasks.Embedder
 @_exported public import struct MartletTasks.MaskFiller
+@_exported public import struct MartletTasks.Reranker
 @_exported public import struct MartletTasks.Tagger
 @_exported public import struct MartletTasks.TaskError
 @_exported public import struct MartletTasks.Writer

@@ -4,6 +4,7 @@ public import MartletGeneration
 public struct GenerationOptions: Sendable, Hashable {
     /// At most this many new tokens.
     public var maximumTokens: Int
+    /// The choice of the next token from the logits.
     public var sampling: Sampling
     /// The text ends where one of these begins; it is not part of the result.
     public var stopTexts: [String]
@@ -15,8 +16,10 @@ public struct GenerationOptions: Sendable, Hashable {
     /// The element type of the key-value cache.
     public var cache: CacheType
 
+    /// The meaning of the model's end-of-text tokens: they end the generation, or are tokens like others.
     public enum EndOfText: Sendable, Hashable { case stops, ignored }
 
+    /// Options for a generation; the defaults take the most probable token, 128 times at most.
     public init(
         maximumTokens: Int = 128, sampling: Sampling = .greedy, stopTexts: [String] = [], stopTokens: Set<Int32> = [],
         endOfText: EndOfText = .stops, cache: CacheType = .f32
@@ -28,6 +31,7 @@ public struct GenerationOptions: Sendable, Hashable {
 
 /// A piece of generated text: never part of a character.
 public struct GeneratedPiece: Sendable, CustomStringConvertible {
+    /// The text: whole characters, perhaps none.
     public let text: String
     /// The tokens that this piece completed.
     public let tokens: [Int32]
@@ -39,10 +43,13 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
 
 /// What a finished generation was.
 public struct GenerationSummary: Sendable, Hashable {
+    /// The reason why the generation ended.
     public let finish: FinishReason
+    /// The tokens of the prompt.
     public let promptTokens: Int
     /// How many of them were known from an earlier text, and not computed again.
     public let rememberedTokens: Int
+    /// The tokens that were generated.
     public let generatedTokens: Int
     /// From the request to the first token: the prompt is read in this time.
     public let promptSeconds: Double

@@ -4,10 +4,13 @@ import MartletTokenizers
 
 /// A continuation that a search found.
 public struct FoundText: Sendable, Hashable {
+    /// The text without its stop token.
     public let text: String
+    /// The tokens without the stop token.
     public let tokens: [Int32]
     /// The sum of log-probabilities, divided by length to the power of the length penalty.
     public let score: Float
+    /// The reason why the continuation ended.
     public let finish: FinishReason
 }
 

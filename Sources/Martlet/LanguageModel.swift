@@ -22,10 +22,13 @@ public import MartletTokenizers
 /// Safe to share: generations that run at once take turns on the device, and each keeps its own state. Nothing here is global, and no
 /// signal handler is installed.
 public final class LanguageModel: Sendable {
+    /// The description of the model.
     public let architecture: Architecture
+    /// The tokenizer that came with the model.
     public let tokenizer: Tokenizer
     /// Tokens that end a text, as the model's files name them.
     public let endOfTextTokens: Set<Int32>
+    /// The device on which the model computes.
     public let device: Device
     package let decoder: Decoder
     /// The chat template, or what is wrong with it; only conversations ask.

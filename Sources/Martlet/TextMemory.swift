@@ -7,6 +7,7 @@ import Synchronization
 public final class TextMemory: Sendable {
     private let kept = Mutex<TokenGenerator.Memory?>(nil)
 
+    /// A memory that holds nothing yet.
     public init() {}
 
     /// Takes what is kept, so that nobody else changes it meanwhile.

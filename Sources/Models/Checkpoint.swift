@@ -201,8 +201,11 @@ package struct Checkpoint: Sendable {
 
 /// Every parameter that a model asks for and a checkpoint does not hold as it should.
 public struct CheckpointError: MartletError, Equatable {
+    /// The checkpoint.
     public let path: String
+    /// Tensors that the model asks for and the checkpoint lacks.
     public internal(set) var missing: [String] = []
+    /// Tensors of another shape or type than the model asks for.
     public internal(set) var misshapen: [String] = []
 
     init(path: String) { self.path = path }

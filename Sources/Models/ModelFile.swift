@@ -1,8 +1,8 @@
 package import MartletFormats
 package import MartletJSON
 public import MartletLayers
-public import MartletPlatform
-public import MartletTensors
+package import MartletPlatform
+package import MartletTensors
 
 /// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.
 public struct ModelFile: Sendable {
@@ -12,9 +12,11 @@ public struct ModelFile: Sendable {
         case gguf(GGUF)
     }
 
+    /// The directory or file.
     public let path: String
     /// The `model_type` of config.json, or a GGUF's architecture.
     public let modelType: String
+    /// The description of the model.
     public let architecture: Architecture
     package let container: Container
     package let family: any Family.Type
@@ -27,10 +29,10 @@ public struct ModelFile: Sendable {
 
     /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations are multiplied as
     /// int8. Nil leaves them as they are.
-    public var matrices: ElementType?
+    package var matrices: ElementType?
 
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
-    public let passedOver: [String]
+    package let passedOver: [String]
 
     /// Opens and describes the model at `path`.
     ///
@@ -137,7 +139,7 @@ public struct ModelFile: Sendable {
     }
 
     /// Every parameter that this model asks for.
-    public func inventory() throws -> Inventory { try architecture.inventory() }
+    package func inventory() throws -> Inventory { try architecture.inventory() }
 
     /// The decoder with its weights, packed for `device`.
     ///
@@ -211,7 +213,7 @@ extension Architecture {
     /// Every parameter of the model that this describes, by building that very model from a source that only counts.
     ///
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than can be run.
-    public func inventory() throws(UnsupportedArchitecture) -> Inventory {
+    package func inventory() throws(UnsupportedArchitecture) -> Inventory {
         let inventory = Inventory()
         _ = try Model(self, Scope(inventory))
         return inventory

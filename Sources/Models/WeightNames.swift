@@ -1,8 +1,8 @@
 /// Where a checkpoint keeps one of our weights, and what lies between its layout and ours.
 ///
 /// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for an expert's.
-public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
-    public enum Layout: Sendable, Hashable {
+package struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
+    package enum Layout: Sendable, Hashable {
         case asStored
         /// The checkpoint keeps `[inputs, outputs]`: GPT-2.
         case transposed
@@ -22,15 +22,15 @@ public struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
         case plus(Float)
     }
 
-    public let name: String
-    public let layout: Layout
+    package let name: String
+    package let layout: Layout
 
-    public init(_ name: String, _ layout: Layout = .asStored) { (self.name, self.layout) = (name, layout) }
-    public init(stringLiteral name: String) { self.init(name) }
+    package init(_ name: String, _ layout: Layout = .asStored) { (self.name, self.layout) = (name, layout) }
+    package init(stringLiteral name: String) { self.init(name) }
 }
 
 /// Our module paths on the left, a checkpoint's on the right.
-public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
+package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     private let entries: [String: WeightName]
     private let fallback: Fallback
 
@@ -38,9 +38,9 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     private enum Fallback { case none, ours }
 
     /// Checkpoints that use our own paths: models that were made here.
-    public static let ours = WeightNames(entries: [:], fallback: .ours)
+    package static let ours = WeightNames(entries: [:], fallback: .ours)
 
-    public init(dictionaryLiteral elements: (String, WeightName)...) {
+    package init(dictionaryLiteral elements: (String, WeightName)...) {
         self.init(entries: Dictionary(elements) { $1 }, fallback: .none)
     }
 
@@ -49,7 +49,7 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// This table with further or other entries.
-    public func adding(_ others: WeightNames) -> WeightNames {
+    package func adding(_ others: WeightNames) -> WeightNames {
         WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
@@ -62,7 +62,7 @@ public struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does not say.
-    public func resolve(_ path: String) -> WeightName? {
+    package func resolve(_ path: String) -> WeightName? {
         let parts = path.split(separator: ".").map(String.init)
         guard let suffix = parts.last else { return nil }
         let numbers = parts.filter { Int($0) != nil }

@@ -6,7 +6,9 @@ public enum PlanningError: MartletError, Equatable {
     case unknownModelType(String, known: [String])
     /// Everything that is wrong with a configuration, at once.
     case configuration(modelType: String, problems: [String])
+    /// A hardware name that no table has.
     case unknownHardware(String, known: [String])
+    /// A preset name that does not exist.
     case unknownPreset(String, known: [String])
     /// A table of hardware or presets that does not read.
     case table(name: String, problems: [String])

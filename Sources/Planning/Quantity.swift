@@ -46,6 +46,7 @@ public struct Formula: Sendable, Hashable {
     /// Paper, specification or program it was taken from.
     public let source: String
 
+    /// A formula with its convention and source.
     public init(_ name: String, _ text: String, convention: String, source: String) {
         (self.name, self.text, self.convention, self.source) = (name, text, convention, source)
     }
@@ -53,9 +54,11 @@ public struct Formula: Sendable, Hashable {
 
 /// A number with everything needed to check it: unit, formula, convention, source and the numbers that went in.
 public struct Quantity: Sendable, Hashable {
+    /// A number: counted exactly, or measured.
     public enum Value: Sendable, Hashable {
         /// Exact.
         case count(Count)
+        /// A number that is measured or estimated.
         case measure(Double)
         /// Between two ends, with the value that the stated assumptions make the likeliest.
         case range(low: Double, middle: Double, high: Double)
@@ -63,28 +66,41 @@ public struct Quantity: Sendable, Hashable {
 
     /// One number that went into a formula.
     public struct Input: Sendable, Hashable {
+        /// The name in the formula.
         public let name: String
+        /// The value as it is shown.
         public let value: String
 
+        /// An input with its value as text.
         public init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
+        /// An input that is counted.
         public init(_ name: String, _ value: Count) { self.init(name, grouped(value)) }
+        /// An input that is counted.
         public init(_ name: String, _ value: Int) { self.init(name, grouped(Count(value))) }
+        /// An input that is measured.
         public init(_ name: String, _ value: Double) { self.init(name, shortened(value)) }
     }
 
+    /// The number.
     public let value: Value
+    /// The unit of the number.
     public let unit: Unit
+    /// The formula by which the number was computed.
     public let formula: Formula
+    /// The inputs of the formula.
     public let inputs: [Input]
 
+    /// A quantity of any kind.
     public init(_ value: Value, _ unit: Unit, _ formula: Formula, _ inputs: [Input] = []) {
         (self.value, self.unit, self.formula, self.inputs) = (value, unit, formula, inputs)
     }
 
+    /// A quantity that is counted exactly.
     public init(_ count: Count, _ unit: Unit, _ formula: Formula, _ inputs: [Input] = []) {
         self.init(.count(count), unit, formula, inputs)
     }
 
+    /// A quantity that is measured or estimated.
     public init(_ measure: Double, _ unit: Unit, _ formula: Formula, _ inputs: [Input] = []) {
         self.init(.measure(measure), unit, formula, inputs)
     }

@@ -1,9 +1,13 @@
 /// A file that the system would not open, read, map or write.
 public struct FileError: MartletError, Equatable {
+    /// The file or directory.
     public let path: String
+    /// The operation that failed: open, read, write.
     public let operation: String
+    /// The reason, in the system's words.
     public let reason: String
 
+    /// An operation on `path` that failed.
     public init(path: String, operation: String, reason: String) {
         (self.path, self.operation, self.reason) = (path, operation, reason)
     }

@@ -3,7 +3,7 @@
 // Knows no text and no command line: calibration and comparison take token ids.
 
 package import MartletLayers
-public import MartletPlanning
+package import MartletPlanning
 package import MartletTensors
 
 @_exported public import protocol MartletPlatform.MartletError

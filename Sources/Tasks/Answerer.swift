@@ -9,6 +9,7 @@ package import MartletTokenizers
 /// probability that there is no answer is that of the first row for both. Spans grow to whole words, and those that read the same count
 /// together: the semantics of transformers' pipeline, in its version 4.
 public struct Answerer: Sendable {
+    /// The settings of a search for answers.
     public struct Options: Sendable {
         /// Most tokens of a window, question and special tokens included; the model's limit when that is smaller.
         public var window = 384
@@ -21,11 +22,14 @@ public struct Answerer: Sendable {
         /// Whether "there is none" competes with the others.
         public var noAnswer = NoAnswer.excluded
 
+        /// The settings of transformers' pipeline.
         public init() {}
     }
 
+    /// Whether "there is no answer" may be the result.
     public enum NoAnswer: String, Sendable { case excluded, possible }
 
+    /// A span of the text that answers a question.
     public struct Answer: Sendable, Equatable {
         /// Empty when the text holds no answer.
         public let text: String
@@ -33,6 +37,7 @@ public struct Answerer: Sendable {
         public internal(set) var score: Float
         /// Where it first lies, in Unicode scalars of the text.
         public let start: Int
+        /// The scalar behind its last.
         public let end: Int
     }
 

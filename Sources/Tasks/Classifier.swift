@@ -18,11 +18,15 @@ public struct Classifier: Sendable {
 
     /// A class and its probability; in a regression, a number.
     public struct Score: Sendable, Equatable {
+        /// The name of the class, as config.json has it.
         public let label: String
+        /// The probability; in a regression, the number.
         public let score: Float
     }
 
+    /// The meaning of the head's numbers.
     public let kind: Kind
+    /// The names of the classes, in the order of the head.
     public let labels: [String]
     private let model: TextEncoder
 

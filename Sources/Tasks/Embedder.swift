@@ -14,6 +14,7 @@ public struct Embedder: Sendable {
         case standard
         /// One of those that the model's files name: "query", "passage".
         case named(String)
+        /// A text of the caller's own.
         case text(String)
     }
 

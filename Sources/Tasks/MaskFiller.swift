@@ -6,10 +6,13 @@ package import MartletTokenizers
 
 /// What may stand where a text has a mask.
 public struct MaskFiller: Sendable {
+    /// A token that may stand where the mask is.
     public struct Filling: Sendable, Equatable {
+        /// The token's id.
         public let token: Int32
         /// The token as text.
         public let text: String
+        /// The probability among all tokens.
         public let probability: Float
     }
 

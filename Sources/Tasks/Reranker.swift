@@ -14,7 +14,9 @@ public struct Reranker: Sendable {
 
     /// A document of a list, and its score.
     public struct Ranked: Sendable, Equatable {
+        /// The place of the document among those that were given.
         public let index: Int
+        /// The score of the document for the query.
         public let score: Float
     }
 

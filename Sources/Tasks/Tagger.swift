@@ -22,17 +22,21 @@ public struct Tagger: Sendable {
         case max
     }
 
+    /// A named span of a text.
     public struct Span: Sendable, Equatable {
         /// The tag without `B-` and `I-`, where tokens are joined.
         public let label: String
         /// The mean of its tokens' (or words') probabilities.
         public let score: Float
+        /// The text of the span.
         public let text: String
         /// Where it lies, in Unicode scalars of the text.
         public let start: Int
+        /// The scalar behind its last.
         public let end: Int
     }
 
+    /// The names of the tags, in the order of the head.
     public let labels: [String]
     private let model: TextEncoder
 

@@ -14,8 +14,11 @@ import Synchronization
 ///
 /// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend on the others.
 public struct TextEncoder: Sendable {
+    /// The description of the model.
     public let architecture: Architecture
+    /// The tokenizer that came with the model.
     public let tokenizer: Tokenizer
+    /// The device on which the model computes.
     public let device: Device
     /// The most tokens of one pass, unless a single text has more.
     private static let rowsPerPass = 4_096

@@ -8,16 +8,20 @@ import MartletTokenizers
 ///
 /// How it searches, and what stands before the text, is what the model's files say, unless told otherwise.
 public struct Writer: Sendable {
+    /// The kind of text that is written.
     public enum Task: String, Sendable { case translation, summarization }
 
     /// A text that was written, with its score: the sum of log-probabilities over length^penalty.
     public struct Written: Sendable, Equatable {
+        /// The text.
         public let text: String
+        /// The sum of log-probabilities over length^penalty.
         public let score: Float
         /// Of each token that was written, its end included.
         public let logProbabilities: [Float]
     }
 
+    /// The settings of the search and of the texts' frame.
     public var settings: WriterSettings
     private let model: EncoderDecoder
     private let vocabulary: any WriterVocabulary

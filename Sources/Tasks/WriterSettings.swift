@@ -9,11 +9,12 @@ public struct WriterSettings: Sendable {
     public var prefix = ""
     /// Tokens around the source, where they are not the tokenizer's own.
     package var frame: (before: [Int32], after: [Int32])?
+    /// The settings of the beam search.
     public var search: BeamSearch.Options
     /// What the decoder reads first.
     public var startToken: Int32
     /// What the files say of generating, and what of it is not done here.
-    public private(set) var defaults = GenerationDefaults.none
+    package private(set) var defaults = GenerationDefaults.none
 
     /// As CTranslate2 writes where it is told nothing: two beams, and no end before the first token.
     ///

@@ -15,7 +15,7 @@ public final class Device: Sendable {
         pool = ThreadPool(threads: max(1, threads ?? Processors.availableCores()))
     }
 
-    public var threads: Int { pool.threads }
+    package var threads: Int { pool.threads }
 
     /// An uninitialised tensor for the operation that is about to fill it.
     package func make(_ shape: Shape, _ type: ElementType = .f32) -> Tensor {
@@ -27,7 +27,7 @@ public final class Device: Sendable {
     package func scratch(bytes: Int) -> Storage { shelves.withLock { $0.take(bytes: bytes) } }
 
     /// A tensor on this device, holding a copy of `values`.
-    public func tensor(_ values: [Float], shape: Shape) -> Tensor {
+    package func tensor(_ values: [Float], shape: Shape) -> Tensor {
         precondition(values.count == shape.elements, "Device.tensor: \(values.count) values for \(shape)")
         let tensor = make(shape)
         for i in values.indices { unsafe tensor.mutableFloats[i] = values[i] }
@@ -42,13 +42,13 @@ public final class Device: Sendable {
     }
 
     /// Bytes held, in use or free.
-    public var heldBytes: Int { shelves.withLock { $0.heldBytes } }
+    package var heldBytes: Int { shelves.withLock { $0.heldBytes } }
 
     /// The bytes that a request for `bytes` holds: sizes go by classes.
     package static func heldBytes(for bytes: Int) -> Int { Shelves.sizeClass(of: bytes).1 }
 
     /// Gives free memory back to the system.
-    public func trim() { shelves.withLock { $0.trim() } }
+    package func trim() { shelves.withLock { $0.trim() } }
 
     /// Splits `count` items into ranges and runs `body` on each, in parallel when the work is worth a barrier.
     ///

@@ -15,7 +15,7 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     case q6_K = "q6_K"
 
     /// Elements that are stored together: 1 for plain types.
-    public var blockElements: Int {
+    package var blockElements: Int {
         switch self {
         case .f32, .f16, .bf16, .i32: 1
         case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1: 32
@@ -24,7 +24,7 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     }
 
     /// Bytes of one block (of one element for plain types).
-    public var blockBytes: Int {
+    package var blockBytes: Int {
         switch self {
         case .f32, .i32: 4
         case .f16, .bf16: 2
@@ -39,10 +39,10 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
-    public var isBlockQuantized: Bool { blockElements > 1 }
+    package var isBlockQuantized: Bool { blockElements > 1 }
 
     /// The bytes that `elements` take, or nil when they do not fill whole blocks or the product overflows.
-    public func bytes(forElements elements: Int) -> Int? {
+    package func bytes(forElements elements: Int) -> Int? {
         guard elements >= 0, elements % blockElements == 0 else { return nil }
         let (bytes, overflow) = (elements / blockElements).multipliedReportingOverflow(by: blockBytes)
         return overflow ? nil : bytes

@@ -3,14 +3,14 @@ import MartletPlatform
 import Synchronization
 
 /// What this machine can do at most, measured: every speed is best told as a share of these.
-public struct MachineLimits: Sendable, Hashable, Codable {
-    public let threads: Int
+package struct MachineLimits: Sendable, Hashable, Codable {
+    package let threads: Int
     /// Bytes per second read from memory, far more than the caches hold.
-    public let bandwidth: Double
+    package let bandwidth: Double
     /// Operations per second, a fused multiply-add counting as two.
-    public let f32: Double
-    public let bf16: Double
-    public let int8: Double
+    package let f32: Double
+    package let bf16: Double
+    package let int8: Double
 
     package init(threads: Int, bandwidth: Double, f32: Double, bf16: Double, int8: Double) {
         (self.threads, self.bandwidth) = (threads, bandwidth)
@@ -18,7 +18,7 @@ public struct MachineLimits: Sendable, Hashable, Codable {
     }
 
     /// Measures for about `seconds` in all on the threads of `device`; the best of several rounds each.
-    public static func measure(on device: Device, seconds: Double = 1) -> MachineLimits {
+    package static func measure(on device: Device, seconds: Double = 1) -> MachineLimits {
         let share = seconds / 4
         return unsafe MachineLimits(
             threads: device.threads, bandwidth: bandwidth(on: device, seconds: share),
@@ -85,9 +85,9 @@ public struct MachineLimits: Sendable, Hashable, Codable {
 }
 
 /// The processor as the kernels see it.
-public enum Processor {
+package enum Processor {
     /// The instruction set whose kernels are in use: "avx512", "avxvnni", "avx2", "neon" or "scalar".
-    public static var kernels: String {
+    package static var kernels: String {
         switch martlet_kernel_level() {
         case MARTLET_AVX512: "avx512"
         case MARTLET_AVXVNNI: "avxvnni"
@@ -98,19 +98,19 @@ public enum Processor {
     }
 
     /// Features that matter to the kernels, by their usual names.
-    public static var features: [String] {
+    package static var features: [String] {
         unsafe String(cString: martlet_processor_features()).split(separator: " ").map(String.init)
     }
 
     /// The model name that the system gives.
-    public static var name: String {
+    package static var name: String {
         let line = Processors.lines(of: "/proc/cpuinfo").first { $0.hasPrefix("model name") || $0.hasPrefix("Model") }
         guard let line, let colon = line.firstIndex(of: ":") else { return "unknown" }
         return String(line[line.index(after: colon)...].drop { $0 == " " })
     }
 
     /// Bytes of memory: all, and what can be had without swapping; of the machine, or as much of it as the process is allowed.
-    public static var memory: (total: Int, available: Int) {
+    package static var memory: (total: Int, available: Int) {
         (SystemMemory.total, SystemMemory.available.bytes)
     }
 }

@@ -3,14 +3,14 @@ package import CMartletKernels
 /// A weight `[outputs, inputs]` in the layout that products stream: panels of 64 outputs, interleaved by column.
 ///
 /// Packed once at load, and the same for one row and for many, so that both have the same bits.
-public struct PackedMatrix: Sendable {
-    public let outputs: Int
-    public let inputs: Int
-    public let type: ElementType
+package struct PackedMatrix: Sendable {
+    package let outputs: Int
+    package let inputs: Int
+    package let type: ElementType
     package let storage: Storage
 
     /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
-    public init(_ matrix: Tensor, on device: Device) {
+    package init(_ matrix: Tensor, on device: Device) {
         self.init(reservedFor: matrix, on: device)
         let packed = self
         device.parallel(panels, cost: Int(MARTLET_PANEL) * inputs) { packed.pack(matrix, panels: $0) }
@@ -34,10 +34,10 @@ public struct PackedMatrix: Sendable {
 
     var panels: Int { (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) }
 
-    public var bytes: Int { storage.bytes }
+    package var bytes: Int { storage.bytes }
 
     /// What packing a matrix takes.
-    public static func bytes(outputs: Int, inputs: Int, type: ElementType) -> Int {
+    package static func bytes(outputs: Int, inputs: Int, type: ElementType) -> Int {
         (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) * martlet_panel_bytes(type.kernelType, inputs)
     }
 }

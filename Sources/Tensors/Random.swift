@@ -5,17 +5,17 @@ import MartletPlatform
 ///
 /// The words at an index depend on the key, the stream and the index alone, so that any part of a sequence can be made again,
 /// in any order, on any number of threads.
-public struct Random: Sendable, Hashable, Codable {
-    public let seed: UInt64
+package struct Random: Sendable, Hashable, Codable {
+    package let seed: UInt64
     /// Independent sequences of one seed.
-    public let stream: UInt64
+    package let stream: UInt64
     /// How many blocks of four words have been drawn by the `next` methods.
-    public private(set) var counter: UInt64 = 0
+    package private(set) var counter: UInt64 = 0
 
-    public init(seed: UInt64, stream: UInt64 = 0) { (self.seed, self.stream) = (seed, stream) }
+    package init(seed: UInt64, stream: UInt64 = 0) { (self.seed, self.stream) = (seed, stream) }
 
     /// The four words of block `index`.
-    public func words(at index: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
+    package func words(at index: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
         var words: [4 of UInt32] = [0, 0, 0, 0]
         var span = words.mutableSpan
         unsafe span.withUnsafeMutableBufferPointer { buffer in
@@ -26,19 +26,19 @@ public struct Random: Sendable, Hashable, Codable {
     }
 
     /// The next number in [0, 1).
-    public mutating func uniform() -> Double {
+    package mutating func uniform() -> Double {
         defer { counter += 1 }
         return uniform(at: counter)
     }
 
     /// The number in [0, 1) of block `index`, with 53 random bits.
-    public func uniform(at index: UInt64) -> Double {
+    package func uniform(at index: UInt64) -> Double {
         let (high, low, _, _) = words(at: index)
         return Double((UInt64(high) << 32 | UInt64(low)) >> 11) * 0x1p-53
     }
 
     /// `count` numbers from the normal distribution by the Box–Muller transform, as block indices 0, 1, … give them.
-    public func normals(_ count: Int, deviation: Float) -> [Float] {
+    package func normals(_ count: Int, deviation: Float) -> [Float] {
         var values: [Float] = []
         values.reserveCapacity(count + 3)
         var index: UInt64 = 0

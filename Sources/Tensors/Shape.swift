@@ -1,12 +1,12 @@
 /// The extents of a tensor, at most four, stored inline so that making a tensor allocates nothing for its shape.
-public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomStringConvertible {
-    public static let maximumRank = 4
+package struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomStringConvertible {
+    package static let maximumRank = 4
 
     private var extents: (Int, Int, Int, Int)
-    public let rank: Int
+    package let rank: Int
 
     /// - Precondition: at most four extents, none negative, and a product that fits an `Int`.
-    public init(_ extents: some Collection<Int>) {
+    package init(_ extents: some Collection<Int>) {
         precondition(extents.count <= Shape.maximumRank, "Shape: rank \(extents.count) is above \(Shape.maximumRank)")
         self.extents = (1, 1, 1, 1)
         rank = extents.count
@@ -16,16 +16,16 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
         }
     }
 
-    public init(arrayLiteral elements: Int...) { self.init(elements) }
+    package init(arrayLiteral elements: Int...) { self.init(elements) }
 
     /// A shape read from outside: nil where `init` would trap.
-    public init?(checked extents: [Int]) {
+    package init?(checked extents: [Int]) {
         guard extents.count <= Shape.maximumRank, Shape.product(extents) != nil else { return nil }
         self.init(extents)
     }
 
     /// The number of elements, or nil when an extent is negative or the product overflows.
-    public static func product(_ extents: [Int]) -> Int? {
+    package static func product(_ extents: [Int]) -> Int? {
         var product = 1
         for extent in extents {
             let (next, overflow) = product.multipliedReportingOverflow(by: extent)
@@ -35,19 +35,19 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
         return product
     }
 
-    public var elements: Int { extents.0 * extents.1 * extents.2 * extents.3 }
+    package var elements: Int { extents.0 * extents.1 * extents.2 * extents.3 }
 
     /// The extent of the last axis: 1 for a scalar.
-    public var width: Int { rank == 0 ? 1 : self[rank - 1] }
+    package var width: Int { rank == 0 ? 1 : self[rank - 1] }
 
     /// The product of all axes but the last.
-    public var rows: Int {
+    package var rows: Int {
         var rows = 1
         for axis in 0..<max(rank - 1, 0) { rows *= self[axis] }
         return rows
     }
 
-    public subscript(axis: Int) -> Int {
+    package subscript(axis: Int) -> Int {
         precondition(axis >= 0 && axis < rank, "Shape: axis \(axis) of \(self)")
         return switch axis {
         case 0: extents.0
@@ -66,12 +66,12 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
         }
     }
 
-    public var array: [Int] { (0..<rank).map { self[$0] } }
-    public var description: String { "[" + array.map(String.init).joined(separator: ", ") + "]" }
+    package var array: [Int] { (0..<rank).map { self[$0] } }
+    package var description: String { "[" + array.map(String.init).joined(separator: ", ") + "]" }
 
-    public static func == (a: Shape, b: Shape) -> Bool { a.rank == b.rank && a.extents == b.extents }
+    package static func == (a: Shape, b: Shape) -> Bool { a.rank == b.rank && a.extents == b.extents }
 
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         hasher.combine(rank)
         for axis in 0..<rank { hasher.combine(self[axis]) }
     }

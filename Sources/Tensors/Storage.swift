@@ -1,18 +1,18 @@
-public import MartletPlatform
+package import MartletPlatform
 
 /// The bytes behind tensors: owned memory, a mapped file, or memory that somebody else keeps alive.
 ///
 /// This is the package's one `@unchecked Sendable` over raw memory. Its rule: bytes are written only by the operation that made
 /// the storage, before anyone else sees it, or by an owner that can prove it is the only one (the recycling `Device`,
 /// an optimizer between two steps). Everybody else reads.
-@safe public final class Storage: @unchecked Sendable {
-    public enum Kind: Sendable, Equatable { case owned, mapped, borrowed }
+@safe package final class Storage: @unchecked Sendable {
+    package enum Kind: Sendable, Equatable { case owned, mapped, borrowed }
 
     /// Owned memory starts at a multiple of this, a cache line and the widest vector register.
-    public static let alignment = 64
+    package static let alignment = 64
 
-    public let kind: Kind
-    public let bytes: Int
+    package let kind: Kind
+    package let bytes: Int
     private let base: UnsafeMutableRawPointer
     private let owner: AnyObject?
 
@@ -52,7 +52,7 @@ public import MartletPlatform
     /// Maps a whole file read-only.
     ///
     /// - Throws: ``FileError`` with the system's reason.
-    public init(mapping path: String) throws(FileError) {
+    package init(mapping path: String) throws(FileError) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
         defer { close(descriptor) }

@@ -2,18 +2,18 @@
 ///
 /// Activations are f32 `[rows, width]`; stored weights are any type, `[outputs, inputs]`. A tensor is immutable once the operation
 /// that made it has returned.
-public struct Tensor: Sendable {
-    public let storage: Storage
-    public let byteOffset: Int
-    public let shape: Shape
-    public let type: ElementType
+package struct Tensor: Sendable {
+    package let storage: Storage
+    package let byteOffset: Int
+    package let shape: Shape
+    package let type: ElementType
     /// Where operations on this tensor compute; nil for stored weights.
     package let device: Device?
     /// How gradients flow back from here; nil for what nobody differentiates by, which is everything outside of training.
     package let node: GradientNode?
 
     /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
-    public init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
+    package init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
         self.init(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: nil)
     }
 
@@ -36,7 +36,7 @@ public struct Tensor: Sendable {
     }
 
     /// An f32 tensor holding a copy of `values`.
-    public init(_ values: [Float], shape: Shape) {
+    package init(_ values: [Float], shape: Shape) {
         precondition(values.count == shape.elements, "Tensor: \(values.count) values for \(shape)")
         let storage = Storage(bytes: values.count * 4)
         self.init(storage: storage, shape: shape, type: .f32)
@@ -51,8 +51,8 @@ public struct Tensor: Sendable {
         return device
     }
 
-    public var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
-    public var rowBytes: Int { shape.width / type.blockElements * type.blockBytes }
+    package var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
+    package var rowBytes: Int { shape.width / type.blockElements * type.blockBytes }
 
     package var pointer: UnsafeRawPointer { unsafe storage.pointer + byteOffset }
 
@@ -69,13 +69,13 @@ public struct Tensor: Sendable {
     }
 
     /// The same elements under another shape of equal size.
-    public func reshaped(_ shape: Shape) -> Tensor {
+    package func reshaped(_ shape: Shape) -> Tensor {
         precondition(shape.elements == self.shape.elements, "reshaped: \(self.shape) to \(shape)")
         return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device, node: node)
     }
 
     /// Rows `range` of the first axis, sharing storage.
-    public func rows(_ range: Range<Int>) -> Tensor {
+    package func rows(_ range: Range<Int>) -> Tensor {
         precondition(
             shape.rank >= 1 && range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of \(shape)")
         var extents = shape.array
@@ -95,14 +95,14 @@ public struct Tensor: Sendable {
     }
 
     /// A copy of the elements. - Precondition: `type` is f32.
-    public var values: [Float] {
+    package var values: [Float] {
         unsafe Array(UnsafeBufferPointer(start: floats, count: shape.elements))
     }
 }
 
 extension Tensor {
     /// A copy of the elements. - Precondition: `type` is i32.
-    public var integers: [Int32] {
+    package var integers: [Int32] {
         precondition(type == .i32, "Tensor: \(type) read as i32")
         return unsafe Array(
             UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Int32.self), count: shape.elements))

@@ -1,6 +1,7 @@
 import MartletJSON
 import MartletLayers
 import MartletPlanning
+import MartletTensors
 
 extension GroundTruth {
     /// The model a case names by its configuration, or, for nanoGPT's GPT-2 without biases, by its sizes.

@@ -1,9 +1,9 @@
-public import MartletJSON
+package import MartletJSON
 
 /// How the matrices of a published checkpoint are packed, as its config.json says: `quantization_config`, or MLX's `quantization`.
 ///
 /// They are unpacked when they are loaded, into the type of their scales.
-public struct WeightQuantization: Sendable, Hashable {
+package struct WeightQuantization: Sendable, Hashable {
     enum Method: Sendable, Hashable {
         /// Integers along the inputs, several in a word, with scales and zeros for groups of inputs: GPTQ (arXiv:2210.17323). Zeros are
         /// stored less 1, except in its second format.
@@ -24,12 +24,12 @@ public struct WeightQuantization: Sendable, Hashable {
 
     let method: Method
     /// What the files call it.
-    public let name: String
+    package let name: String
 
     /// Reads what `config` says of its weights; nil where they are not quantized.
     ///
     /// - Throws: ``FormatError`` naming a method that is not unpacked here.
-    public init?(config: JSONObject, path: String) throws(FormatError) {
+    package init?(config: JSONObject, path: String) throws(FormatError) {
         guard let settings = config["quantization_config"]?.objectValue ?? config["quantization"]?.objectValue else {
             return nil
         }

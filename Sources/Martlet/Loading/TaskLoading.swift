@@ -95,6 +95,15 @@ extension MaskFiller {
     }
 }
 
+extension Reranker {
+    /// Loads a cross-encoder: a directory or `org/name` in the hub cache.
+    ///
+    /// - Throws: ``LoadError`` with every cause and its remedy.
+    public static func load(path: String, _ options: LoadOptions = LoadOptions()) async throws(LoadError) -> Reranker {
+        try await loading(path, options) { try Reranker($0, ModelText.tokenizer(of: $0), on: $1) }
+    }
+}
+
 extension Writer {
     /// Loads an encoder-decoder that writes about texts: a directory or `org/name` in the hub cache.
     ///

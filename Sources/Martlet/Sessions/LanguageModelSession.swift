@@ -14,6 +14,7 @@ import Synchronization
 /// its beginning at every turn. It answers one prompt at a time; a request that fails or is cancelled leaves the transcript
 /// as it was. Names and shapes follow Apple's FoundationModels.
 public final class LanguageModelSession: Sendable {
+    /// The model that answers.
     public let model: LanguageModel
     let tools: [any Tool]
     private let format: Result<ChatFormat, GenerationError>
@@ -56,6 +57,7 @@ public final class LanguageModelSession: Sendable {
 
     /// An answer that is finished.
     public struct Response<Content: Sendable>: Sendable {
+        /// The answer.
         public let content: Content
         /// What this answer added to the transcript: the prompt, calls of tools and their outputs, the answer.
         public let transcriptEntries: [Transcript.Entry]

@@ -21,6 +21,7 @@ public struct Transcript: Sendable, Hashable, Codable, RandomAccessCollection {
         /// The arguments, a JSON object as text.
         public var arguments: String
 
+        /// A call of the tool `name`.
         public init(name: String, arguments: String) { (self.name, self.arguments) = (name, arguments) }
     }
 
@@ -31,6 +32,7 @@ public struct Transcript: Sendable, Hashable, Codable, RandomAccessCollection {
         /// The text that the model reads.
         public var content: String
 
+        /// An answer of the tool `name`.
         public init(name: String, content: String) { (self.name, self.content) = (name, content) }
     }
 

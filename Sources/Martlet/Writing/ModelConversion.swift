@@ -34,6 +34,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
 /// A model that was written.
 public struct WrittenModel: Sendable, Hashable {
+    /// The file or directory that was written.
     public let path: String
     /// The `model_type` of config.json.
     public let modelType: String

@@ -26,7 +26,9 @@ public struct QuantizationOptions: Sendable, Hashable {
         case reference
     }
 
+    /// The source of the weights of columns.
     public var calibration: Calibration
+    /// The way in which numbers become integers.
     public var rounding: Rounding
     /// Types for the tensors whose names match: `ffn_down=q6_K`, `blk.0.*=q8_0`.
     public var tensors: [String]

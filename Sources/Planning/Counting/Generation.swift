@@ -6,7 +6,7 @@ extension OperationCount {
     /// Keys and values of the source of an encoder-decoder are in the cache already; experts are those one token meets. With
     /// latent attention the up-projections are absorbed into query and output (arXiv:2405.04434 §2.1.2), so that scores and
     /// values are taken over the latent vectors.
-    public func decode(context: Int, sequences: Int = 1, sourceTokens: Int = 0) -> Quantity {
+    package func decode(context: Int, sequences: Int = 1, sourceTokens: Int = 0) -> Quantity {
         let perToken = decodeProducts + decodeScores(context: context, sourceTokens: sourceTokens)
         return Quantity(
             perToken * Count(sequences), .flop, .decode,
@@ -45,7 +45,7 @@ extension OperationCount {
     }
 
     /// Reading a prompt: a pass over it, with logits of its last position only.
-    public func prefill(_ workload: Workload) -> Quantity {
+    package func prefill(_ workload: Workload) -> Quantity {
         var convention = convention
         convention.head = .lastPosition
         let forward = OperationCount(blueprint, convention: convention).forward(workload)
@@ -53,7 +53,7 @@ extension OperationCount {
     }
 
     /// A prompt of `prompt` tokens and `generated` more, one after the other.
-    public func generation(prompt: Int, generated: Int, sequences: Int = 1) -> Quantity {
+    package func generation(prompt: Int, generated: Int, sequences: Int = 1) -> Quantity {
         let first = prefill(Workload(sequences: sequences, tokens: prompt)).count ?? 0
         var rest = decodeProducts * Count(max(generated - 1, 0))
         for step in stride(from: 1, to: generated, by: 1) {

@@ -1,35 +1,35 @@
 internal import MartletLayers
 
 /// What counts as an operation.
-public struct OperationConvention: Sendable, Hashable {
-    public enum Attention: String, Sendable, Hashable, Codable {
+package struct OperationConvention: Sendable, Hashable {
+    package enum Attention: String, Sendable, Hashable, Codable {
         /// All keys for every query, as a plain matrix product computes them.
         case fullSquare
         /// Only the keys that a query may see, as a good causal or windowed kernel computes them.
         case seen
     }
-    public enum Elementwise: String, Sendable, Hashable, Codable {
+    package enum Elementwise: String, Sendable, Hashable, Codable {
         /// Matrix products only.
         case left
         /// Also softmax (5 per score) and norms (5 per element).
         case counted
     }
-    public enum Head: String, Sendable, Hashable, Codable {
+    package enum Head: String, Sendable, Hashable, Codable {
         case everyPosition
         /// Logits of the last position only, as in generation.
         case lastPosition
     }
-    public var attention: Attention
-    public var elementwise: Elementwise
-    public var head: Head
+    package var attention: Attention
+    package var elementwise: Elementwise
+    package var head: Head
 
-    public init(attention: Attention = .fullSquare, elementwise: Elementwise = .left, head: Head = .everyPosition) {
+    package init(attention: Attention = .fullSquare, elementwise: Elementwise = .left, head: Head = .everyPosition) {
         (self.attention, self.elementwise, self.head) = (attention, elementwise, head)
     }
 
     /// Matrix products only, 2 per multiply-add, the full square of scores, the head at every position: what counters in
     /// training frameworks print.
-    public static let matrixProducts = OperationConvention()
+    package static let matrixProducts = OperationConvention()
 
     var text: String {
         "2 per multiply-add, scores \(attention.rawValue), softmax and norms \(elementwise.rawValue), head at \(head.rawValue)"
@@ -37,21 +37,21 @@ public struct OperationConvention: Sendable, Hashable {
 }
 
 /// The parts of a pass that operations are counted by.
-public enum OperationTerm: String, Sendable, Hashable, Codable, CaseIterable {
+package enum OperationTerm: String, Sendable, Hashable, Codable, CaseIterable {
     case stem, queryKeyValue, scores, attentionOutput, feedForward, router, head, elementwise
 }
 
 /// Operations of passes through a model, by term. Exact integers.
-public struct OperationCount: Sendable {
+package struct OperationCount: Sendable {
     let blueprint: Blueprint
     let convention: OperationConvention
 
-    public init(_ blueprint: Blueprint, convention: OperationConvention = .matrixProducts) {
+    package init(_ blueprint: Blueprint, convention: OperationConvention = .matrixProducts) {
         (self.blueprint, self.convention) = (blueprint, convention)
     }
 
     /// One pass over whole sequences.
-    public func forwardTerms(_ workload: Workload) -> [OperationTerm: Count] {
+    package func forwardTerms(_ workload: Workload) -> [OperationTerm: Count] {
         var terms: [OperationTerm: Count] = [:]
         let sequences = Count(workload.sequences)
         let source = Count(blueprint.sourceRows(workload))
@@ -81,12 +81,12 @@ public struct OperationCount: Sendable {
     }
 
     /// All of one pass over whole sequences.
-    public func forward(_ workload: Workload) -> Quantity {
+    package func forward(_ workload: Workload) -> Quantity {
         Quantity(forwardTerms(workload).values.reduce(0, +), .flop, .forward(convention), workloadInputs(workload))
     }
 
     /// The pass back, for the gradients of both inputs of every product.
-    public func backward(_ workload: Workload) -> Quantity {
+    package func backward(_ workload: Workload) -> Quantity {
         let forward = forwardTerms(workload).values.reduce(0, +)
         return Quantity(2 * forward, .flop, .backward(convention), [.init("forward", forward)])
     }

@@ -1,21 +1,21 @@
-public import MartletLayers
+package import MartletLayers
 
 /// Parameters of a model, each tensor once.
-public struct ParameterCount: Sendable {
-    public let tensors: [ParameterTensor]
+package struct ParameterCount: Sendable {
+    package let tensors: [ParameterTensor]
     private let blueprint: Blueprint
 
-    public init(_ blueprint: Blueprint) { (tensors, self.blueprint) = (blueprint.tensors, blueprint) }
+    package init(_ blueprint: Blueprint) { (tensors, self.blueprint) = (blueprint.tensors, blueprint) }
 
     private func sum(_ value: (ParameterTensor) -> Count) -> Count { tensors.reduce(0) { $0 + value($1) } }
 
     /// Every trainable tensor once; a table that is also the head counts once; buffers (rotary tables) do not count.
-    public var total: Quantity {
+    package var total: Quantity {
         Quantity(sum(\.elements), .parameters, .parametersTotal, [.init("tensors", tensors.count)])
     }
 
     /// What one token meets: the experts it is not sent to do not count; router, tables and head do.
-    public var active: Quantity {
+    package var active: Quantity {
         let idle = sum { $0.elements - $0.activeElements }
         return Quantity(
             sum(\.activeElements), .parameters, .parametersActive,
@@ -23,7 +23,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// The active ones without the table that tokens are looked up in; a tied table still counts, for the head multiplies by it.
-    public var activeWithoutTokenTable: Quantity {
+    package var activeWithoutTokenTable: Quantity {
         let table = headIsTied ? 0 : sum { $0.role == .tokens ? $0.elements : 0 }
         return Quantity(
             sum(\.activeElements) - table, .parameters, .parametersActiveWithoutTable,
@@ -31,7 +31,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// Total less the token table and the output projection; positions, norms and biases stay in.
-    public var nonEmbedding: Quantity {
+    package var nonEmbedding: Quantity {
         let outside = sum { isTableOrHead($0) ? $0.elements : 0 }
         return Quantity(
             sum(\.elements) - outside, .parameters, .parametersNonEmbedding,
@@ -39,7 +39,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// Total less norms and biases: what papers count that print "matrices only".
-    public var matrices: Quantity {
+    package var matrices: Quantity {
         let vectors = sum { $0.use == .elementwise ? $0.elements : 0 }
         return Quantity(
             sum(\.elements) - vectors, .parameters, .parametersMatrices,
@@ -47,7 +47,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// Elements that would be stored twice if the output projection were not the token table; 0 when it is not.
-    public var tied: Quantity {
+    package var tied: Quantity {
         let count = headIsTied ? Count(blueprint.vocabulary) * Count(blueprint.head.width) : 0
         return Quantity(
             count, .parameters, .parametersTied,
@@ -55,7 +55,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// The elements by role, roles without any left out.
-    public var byRole: [(role: ParameterRole, elements: Count)] {
+    package var byRole: [(role: ParameterRole, elements: Count)] {
         ParameterRole.allCases.compactMap { role in
             let elements = sum { $0.role == role ? $0.elements : 0 }
             return elements > 0 ? (role, elements) : nil

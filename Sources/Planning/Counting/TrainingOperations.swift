@@ -1,7 +1,7 @@
 /// Operations of a training run as papers state them. Each is an approximation with a name.
-public enum TrainingOperations {
+package enum TrainingOperations {
     /// 6·N·D (Kaplan et al. 2020, arXiv:2001.08361): 2 forward and 4 backward per parameter and token.
-    public static func sixND(parameters: Double, tokens: Double) -> Quantity {
+    package static func sixND(parameters: Double, tokens: Double) -> Quantity {
         Quantity(
             6 * parameters * tokens, .flop,
             Formula(
@@ -10,7 +10,7 @@ public enum TrainingOperations {
     }
 
     /// Petaflop/s-days: operations over 10¹⁵ · 86,400.
-    public static func petaflopDays(_ operations: Double) -> Quantity {
+    package static func petaflopDays(_ operations: Double) -> Quantity {
         Quantity(
             operations / 8.64e19, .petaflopDays,
             Formula(

@@ -1,14 +1,14 @@
 internal import MartletLayers
 
 /// What is asked of a model at once: so many sequences of so many tokens.
-public struct Workload: Sendable, Hashable {
-    public var sequences: Int
+package struct Workload: Sendable, Hashable {
+    package var sequences: Int
     /// Tokens of one sequence: of the decoder's, where there is one, otherwise of the encoder's.
-    public var tokens: Int
+    package var tokens: Int
     /// Tokens of one source sequence of an encoder-decoder.
-    public var sourceTokens: Int
+    package var sourceTokens: Int
 
-    public init(sequences: Int = 1, tokens: Int, sourceTokens: Int? = nil) {
+    package init(sequences: Int = 1, tokens: Int, sourceTokens: Int? = nil) {
         (self.sequences, self.tokens, self.sourceTokens) = (sequences, tokens, sourceTokens ?? tokens)
     }
 }

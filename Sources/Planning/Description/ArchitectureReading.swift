@@ -1,11 +1,11 @@
-public import MartletLayers
+package import MartletLayers
 internal import MartletModels
 
 extension Blueprint {
     /// The cost of a model that runs: its own list of parameters, each where the model has it, with the forms of its attentions.
     ///
     /// - Throws: ``PlanningError/impossible(_:)`` for a description that says more than can be run.
-    public init(_ architecture: Architecture, modelType: String) throws(PlanningError) {
+    package init(_ architecture: Architecture, modelType: String) throws(PlanningError) {
         let entries: [ParameterDescription]
         do { entries = try architecture.inventory().entries.filter { $0.fill != .constant } } catch {
             throw .impossible(error.description)

@@ -1,26 +1,26 @@
-public import MartletLayers
+package import MartletLayers
 
 /// What a model is made of, as far as it costs something: for model types that run, the parameters of the model itself with the forms of
 /// its attentions; for the others a description of their own.
 ///
 /// It says less than ``Architecture`` (no epsilon, no activation function) and reaches further: latent attention, convolutional stems,
 /// picture patches. What would be an empty promise in a model that runs is here plain arithmetic.
-public struct Blueprint: Sendable, Hashable {
+package struct Blueprint: Sendable, Hashable {
     /// The `model_type` of the configuration.
-    public var modelType: String
-    public var width: Int
-    public var vocabulary: Int
+    package var modelType: String
+    package var width: Int
+    package var vocabulary: Int
     /// The longest sequence the model was made for; nil when its positions set no limit.
-    public var context: Int?
+    package var context: Int?
     /// The tables in front of the stacks.
-    public var embeddings: [ParameterTensor]
+    package var embeddings: [ParameterTensor]
     /// In the order in which they run: an encoder comes before its decoder.
-    public var stacks: [Stack]
-    public var head: Head
+    package var stacks: [Stack]
+    package var head: Head
     /// What Martlet would run; nil for model types that only the planner knows.
     package var architecture: Architecture?
 
-    public init(
+    package init(
         modelType: String, width: Int, vocabulary: Int, context: Int?, embeddings: [ParameterTensor], stacks: [Stack],
         head: Head
     ) {
@@ -29,29 +29,29 @@ public struct Blueprint: Sendable, Hashable {
     }
 
     /// Every parameter of the model once, in the order in which a token meets them.
-    public var tensors: [ParameterTensor] { embeddings + stacks.flatMap(\.tensors) + head.tensors }
+    package var tensors: [ParameterTensor] { embeddings + stacks.flatMap(\.tensors) + head.tensors }
 
     /// A pile of layers over the same rows.
-    public struct Stack: Sendable, Hashable {
-        public typealias Role = ParameterPlace.Stack
+    package struct Stack: Sendable, Hashable {
+        package typealias Role = ParameterPlace.Stack
 
         /// How many rows a sequence has here.
-        public enum Length: Sendable, Hashable {
+        package enum Length: Sendable, Hashable {
             /// As many as it has tokens.
             case tokens
             /// So many, whatever is asked: the patches of a picture, half a minute of sound.
             case fixed(Int)
         }
 
-        public var role: Role
-        public var length: Length
+        package var role: Role
+        package var length: Length
         /// The width of the residual stream.
-        public var width: Int
+        package var width: Int
         /// Positions, stems and norms of the stack itself.
-        public var own: [ParameterTensor]
-        public var layers: [Layer]
+        package var own: [ParameterTensor]
+        package var layers: [Layer]
 
-        public init(
+        package init(
             _ role: Role, length: Length = .tokens, width: Int, own: [ParameterTensor] = [], layers: [Layer]
         ) {
             (self.role, self.length, self.width, self.own, self.layers) = (role, length, width, own, layers)
@@ -63,20 +63,20 @@ public struct Blueprint: Sendable, Hashable {
         }
     }
 
-    public struct Layer: Sendable, Hashable {
+    package struct Layer: Sendable, Hashable {
         /// "decoder.3".
-        public var name: String
-        public var attention: Attention
-        public var crossAttention: Attention?
-        public var feedForward: FeedForward
+        package var name: String
+        package var attention: Attention
+        package var crossAttention: Attention?
+        package var feedForward: FeedForward
         /// Norms over the residual stream.
-        public var norms: Int
+        package var norms: Int
         /// By their names within the layer, so that layers which are alike have equal ones.
-        public var tensors: [ParameterTensor]
+        package var tensors: [ParameterTensor]
         /// The index of an earlier layer whose parameters this one uses.
-        public var sharesParametersOf: Int?
+        package var sharesParametersOf: Int?
 
-        public init(
+        package init(
             name: String, attention: Attention, crossAttention: Attention? = nil, feedForward: FeedForward,
             norms: Int, tensors: [ParameterTensor], sharesParametersOf: Int? = nil
         ) {
@@ -93,17 +93,17 @@ public struct Blueprint: Sendable, Hashable {
     }
 
     /// The attention of a layer by what it computes and keeps.
-    public struct Attention: Sendable, Hashable {
-        public var queryHeads: Int
-        public var keyHeads: Int
+    package struct Attention: Sendable, Hashable {
+        package var queryHeads: Int
+        package var keyHeads: Int
         /// Elements of a head that take part in a score.
-        public var headWidth: Int
+        package var headWidth: Int
         /// Elements of a head's value.
-        public var valueWidth: Int
-        public var reach: Architecture.Reach
-        public var latent: Latent?
+        package var valueWidth: Int
+        package var reach: Architecture.Reach
+        package var latent: Latent?
 
-        public init(
+        package init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, valueWidth: Int? = nil, reach: Architecture.Reach,
             latent: Latent? = nil
         ) {
@@ -116,26 +116,26 @@ public struct Blueprint: Sendable, Hashable {
                 queryHeads: form.queryHeads, keyHeads: form.keyHeads, headWidth: form.headWidth, reach: form.reach)
         }
 
-        public var queryWidth: Int { queryHeads * headWidth }
-        public var keyWidth: Int { keyHeads * headWidth }
-        public var valuesWidth: Int { keyHeads * valueWidth }
-        public var outputWidth: Int { queryHeads * valueWidth }
+        package var queryWidth: Int { queryHeads * headWidth }
+        package var keyWidth: Int { keyHeads * headWidth }
+        package var valuesWidth: Int { keyHeads * valueWidth }
+        package var outputWidth: Int { queryHeads * valueWidth }
 
         /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values pass through a vector of `keyValueRank`
         /// elements, beside which `rotaryWidth` elements of the key go unshared between heads.
-        public struct Latent: Sendable, Hashable {
-            public var queryRank: Int?
-            public var keyValueRank: Int
-            public var rotaryWidth: Int
+        package struct Latent: Sendable, Hashable {
+            package var queryRank: Int?
+            package var keyValueRank: Int
+            package var rotaryWidth: Int
 
-            public init(queryRank: Int?, keyValueRank: Int, rotaryWidth: Int) {
+            package init(queryRank: Int?, keyValueRank: Int, rotaryWidth: Int) {
                 (self.queryRank, self.keyValueRank, self.rotaryWidth) = (queryRank, keyValueRank, rotaryWidth)
             }
         }
     }
 
     /// The feed-forward of a layer by the elements between its products.
-    public enum FeedForward: Sendable, Hashable {
+    package enum FeedForward: Sendable, Hashable {
         /// down(f(up(x))).
         case plain(hidden: Int)
         /// down(f(gate(x)) · up(x)).
@@ -156,19 +156,19 @@ public struct Blueprint: Sendable, Hashable {
     }
 
     /// What reads the last hidden states.
-    public struct Head: Sendable, Hashable {
+    package struct Head: Sendable, Hashable {
         /// Where the projection to the vocabulary has its matrix.
-        public enum Projection: Sendable, Hashable {
+        package enum Projection: Sendable, Hashable {
             case none, own
             /// The token table once more.
             case tied
         }
-        public var projection: Projection
+        package var projection: Projection
         /// The width that the projection to the vocabulary starts from.
-        public var width: Int
-        public var tensors: [ParameterTensor]
+        package var width: Int
+        package var tensors: [ParameterTensor]
 
-        public init(_ projection: Projection, width: Int, tensors: [ParameterTensor] = []) {
+        package init(_ projection: Projection, width: Int, tensors: [ParameterTensor] = []) {
             (self.projection, self.width, self.tensors) = (projection, width, tensors)
         }
     }

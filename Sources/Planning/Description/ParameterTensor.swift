@@ -1,17 +1,17 @@
-public import MartletLayers
+package import MartletLayers
 internal import MartletTensors
 
 /// One tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer are one tensor.
-public struct ParameterTensor: Sendable, Hashable {
-    public var name: String
+package struct ParameterTensor: Sendable, Hashable {
+    package var name: String
     /// Outermost dimension first; an empty shape is a single number.
-    public var shape: [Int]
-    public var role: ParameterRole
-    public var use: ParameterUse
+    package var shape: [Int]
+    package var role: ParameterRole
+    package var use: ParameterUse
     /// The number of the layer that it is in; nil outside of layers.
-    public var layer: Int?
+    package var layer: Int?
 
-    public init(_ name: String, _ shape: [Int], _ role: ParameterRole, _ use: ParameterUse, layer: Int? = nil) {
+    package init(_ name: String, _ shape: [Int], _ role: ParameterRole, _ use: ParameterUse, layer: Int? = nil) {
         (self.name, self.shape, self.role, self.use, self.layer) = (name, shape, role, use, layer)
     }
 
@@ -32,16 +32,16 @@ public struct ParameterTensor: Sendable, Hashable {
     }
 
     /// The number of elements.
-    public var elements: Count { shape.reduce(1) { $0 * Count($1) } }
+    package var elements: Count { shape.reduce(1) { $0 * Count($1) } }
 
     /// The elements that one token meets: all but those of the experts it is not sent to.
-    public var activeElements: Count {
+    package var activeElements: Count {
         guard case .routed(let active, let experts) = use, experts > 0 else { return elements }
         return elements / Count(experts) * Count(min(active, experts))
     }
 
     /// Whether every row of the tensor takes part in a matrix product.
-    public var isMatrix: Bool {
+    package var isMatrix: Bool {
         switch use {
         case .multiplied: true
         case .routed: shape.count == 3

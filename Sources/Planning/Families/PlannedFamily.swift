@@ -1,11 +1,13 @@
 internal import MartletFormats
-public import MartletJSON
 package import MartletLayers
 internal import MartletModels
 
+@_exported public import enum MartletJSON.JSON
+@_exported public import struct MartletJSON.JSONObject
+
 /// A description read from a configuration, with what was assumed on the way.
 public struct DescribedModel: Sendable, Hashable {
-    public var blueprint: Blueprint
+    package var blueprint: Blueprint
     /// Fields the configuration left out, with the default of the model type that was taken.
     public var defaulted: [String]
     /// Fields of the configuration that had no part in the plan.
@@ -15,7 +17,7 @@ public struct DescribedModel: Sendable, Hashable {
     /// How a file keeps each parameter, where there is a file.
     package var storedTypes: [String: StorageType]?
 
-    public init(blueprint: Blueprint, defaulted: [String] = [], ignored: [String] = []) {
+    package init(blueprint: Blueprint, defaulted: [String] = [], ignored: [String] = []) {
         (self.blueprint, self.defaulted, self.ignored) = (blueprint, defaulted, ignored)
     }
 
@@ -54,7 +56,7 @@ struct PlannedFamily: Sendable {
 
 extension DescribedModel {
     /// Every model type that can be planned.
-    public static var knownModelTypes: [String] { PlannedFamily.knownModelTypes }
+    package static var knownModelTypes: [String] { PlannedFamily.knownModelTypes }
 
     /// Reads the contents of a `config.json`.
     ///

@@ -1,7 +1,7 @@
-public import MartletLayers
+package import MartletLayers
 
 /// How attention keeps its scores for the pass back.
-public enum AttentionKernel: String, Sendable, Hashable, Codable, CaseIterable {
+package enum AttentionKernel: String, Sendable, Hashable, Codable, CaseIterable {
     /// All of them: the square of the length.
     case plain
     /// One number per query and head, the rest computed again (arXiv:2205.14135).
@@ -11,13 +11,13 @@ public enum AttentionKernel: String, Sendable, Hashable, Codable, CaseIterable {
 /// What the pass back needs of the forward pass, by layer (arXiv:2205.05198, equations 1 to 6, for any layer of a description).
 ///
 /// With e bytes an element and dropout masks of one byte, a GPT layer comes out as s·b·h·(34 + 5·a·s/h) for e = 2.
-public struct Activations: Sendable, Hashable {
-    public var elementBytes: Int
+package struct Activations: Sendable, Hashable {
+    package var elementBytes: Int
     /// Dropout keeps a byte per element it may drop, and the scores once more.
-    public var dropout: Architecture.Presence
-    public var kernel: AttentionKernel
+    package var dropout: Architecture.Presence
+    package var kernel: AttentionKernel
 
-    public init(elementBytes: Int = 2, dropout: Architecture.Presence = .absent, kernel: AttentionKernel = .flash) {
+    package init(elementBytes: Int = 2, dropout: Architecture.Presence = .absent, kernel: AttentionKernel = .flash) {
         (self.elementBytes, self.dropout, self.kernel) = (elementBytes, dropout, kernel)
     }
 
@@ -96,7 +96,7 @@ public struct Activations: Sendable, Hashable {
     }
 
     /// What every microbatch in flight keeps on the first stage, which holds the most of them.
-    public func firstStage(_ blueprint: Blueprint, _ workload: Workload, layout: ParallelLayout, microBatches: Int)
+    package func firstStage(_ blueprint: Blueprint, _ workload: Workload, layout: ParallelLayout, microBatches: Int)
         -> Quantity
     {
         let whole = profile(blueprint, workload).bytes(layout)

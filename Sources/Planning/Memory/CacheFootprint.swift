@@ -2,30 +2,38 @@ internal import MartletLayers
 
 /// How a decoder's keys and values are kept.
 public struct CacheLayout: Sendable, Hashable {
+    /// The keys that a layer with a window keeps.
     public enum Windows: Sendable, Hashable {
         /// A windowed layer keeps min(tokens, window).
         case rolling
         /// A windowed layer keeps everything.
         case everything
     }
+    /// The form in which latent attention keeps keys and values.
     public enum Latent: Sendable, Hashable {
         /// The shared latent vector and the rotary part of the key.
         case compressed
         /// Keys and values of every head, as older runtimes keep them.
         case expanded
     }
+    /// The heads for which keys and values are kept.
     public enum Heads: Sendable, Hashable {
         case stored
         /// One key and value for every query head, as transformers keeps Falcon-40B's.
         case expanded
     }
+    /// The element type.
     public var type: StorageType
+    /// The keys that a layer with a window keeps.
     public var windows: Windows
+    /// The form in which latent attention keeps keys and values.
     public var latent: Latent
+    /// The heads for which keys and values are kept.
     public var heads: Heads
     /// Tokens are rounded up to whole blocks of so many.
     public var block: Int
 
+    /// A cache; the defaults are those of llama.cpp.
     public init(
         type: StorageType = .f16, windows: Windows = .rolling, latent: Latent = .compressed, heads: Heads = .stored,
         block: Int = 1
@@ -41,22 +49,22 @@ public struct CacheLayout: Sendable, Hashable {
 }
 
 /// Bytes of keys and values.
-public struct CacheFootprint: Sendable {
+package struct CacheFootprint: Sendable {
     let blueprint: Blueprint
     let layout: CacheLayout
 
-    public init(_ blueprint: Blueprint, layout: CacheLayout = CacheLayout()) {
+    package init(_ blueprint: Blueprint, layout: CacheLayout = CacheLayout()) {
         (self.blueprint, self.layout) = (blueprint, layout)
     }
 
     /// Bytes that one more token takes in every layer that sees everything and every window that is not full.
-    public var bytesPerToken: Quantity {
+    package var bytesPerToken: Quantity {
         let bytes = decoderLayers.reduce(Count(0)) { $0 + tokenBytes($1.attention) }
         return Quantity(bytes, .bytesPerToken, .cachePerToken(layout), inputs)
     }
 
     /// Bytes for sequences of `workload.tokens` each; an encoder-decoder also keeps keys and values of its source.
-    public func bytes(_ workload: Workload) -> Quantity {
+    package func bytes(_ workload: Workload) -> Quantity {
         var bytes: Count = 0
         for layer in decoderLayers {
             bytes += tokenBytes(layer.attention) * Count(kept(layer.attention, workload.tokens))
@@ -68,7 +76,7 @@ public struct CacheFootprint: Sendable {
     }
 
     /// Tokens that fit a budget when every token takes the same.
-    public func slots(budget: Count) -> Quantity {
+    package func slots(budget: Count) -> Quantity {
         let each = bytesPerToken.count ?? 0
         let slots = each > 0 ? budget / each : 0
         return Quantity(

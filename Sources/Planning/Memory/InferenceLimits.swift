@@ -1,12 +1,12 @@
 /// The inverse questions: what fits a budget of memory.
-public struct InferenceLimits: Sendable {
+package struct InferenceLimits: Sendable {
     let blueprint: Blueprint
     let weights: WeightStorage
     let layout: CacheLayout
     let budget: Count
     let program: Count
 
-    public init(
+    package init(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout = CacheLayout(), budget: Count,
         program: Count = 0
     ) {
@@ -19,7 +19,7 @@ public struct InferenceLimits: Sendable {
     /// The longest context that fits, for so many sequences; nil when not even one token does.
     ///
     /// The model's own limit is not applied: it is a property of its positions, not of memory.
-    public func longestContext(sequences: Int = 1) throws(PlanningError) -> Quantity? {
+    package func longestContext(sequences: Int = 1) throws(PlanningError) -> Quantity? {
         let found = try largest { tokens throws(PlanningError) in
             try self.total(Workload(sequences: sequences, tokens: tokens))
         }
@@ -27,7 +27,7 @@ public struct InferenceLimits: Sendable {
     }
 
     /// The most sequences of `tokens` that fit; nil when not even one does.
-    public func largestBatch(tokens: Int) throws(PlanningError) -> Quantity? {
+    package func largestBatch(tokens: Int) throws(PlanningError) -> Quantity? {
         let found = try largest { sequences throws(PlanningError) in
             try self.total(Workload(sequences: sequences, tokens: tokens))
         }
@@ -35,7 +35,7 @@ public struct InferenceLimits: Sendable {
     }
 
     /// The file type with the most bits per weight that fits beside the cache, from `candidates`.
-    public static func bestQuantization(
+    package static func bestQuantization(
         _ blueprint: Blueprint, workload: Workload, cache: CacheLayout = CacheLayout(), budget: Count,
         program: Count = 0,
         candidates: [FileType] = FileType.recommended

@@ -1,20 +1,20 @@
 internal import MartletLayers
 
 /// What running a model keeps in memory: weights, cache, the buffers of a pass, and a constant of the program.
-public struct InferenceMemory: Sendable {
-    public let weights: Quantity
-    public let cache: Quantity
+package struct InferenceMemory: Sendable {
+    package let weights: Quantity
+    package let cache: Quantity
     /// The activations of one pass over the rows that go through at once, the widest of them.
-    public let buffers: Quantity
+    package let buffers: Quantity
     /// Logits in 32 bits for the rows that need them.
-    public let logits: Quantity
+    package let logits: Quantity
     /// What the program takes before any model; stated, not computed.
-    public let program: Quantity
+    package let program: Quantity
 
     /// - Parameters:
     ///   - rowsAtOnce: rows of one pass: the chunk in which prompts are read.
     ///   - program: bytes that the running program takes by itself; 0 when it is left to the reader.
-    public init(
+    package init(
         _ blueprint: Blueprint, weights: WeightStorage, cache layout: CacheLayout, workload: Workload,
         rowsAtOnce: Int? = nil,
         program: Count = 0
@@ -37,7 +37,7 @@ public struct InferenceMemory: Sendable {
         )
     }
 
-    public var total: Quantity {
+    package var total: Quantity {
         let parts = [weights, cache, buffers, logits, program]
         return Quantity(
             parts.reduce(0) { $0 + ($1.count ?? 0) }, .bytes,

@@ -1,7 +1,7 @@
 internal import MartletLayers
 
 /// What an optimizer keeps of every parameter, in bytes.
-public enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
+package enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
     case adam, adam8bit, sgd, momentum, lion, adafactor, muon
 
     /// Bytes of state for the parameters of one tensor.
@@ -26,29 +26,29 @@ public enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 /// In which precision a training run keeps what, in bytes per parameter.
-public struct TrainingPrecision: Sendable, Hashable {
-    public var name: String
-    public var weights: Int
-    public var gradients: Int
+package struct TrainingPrecision: Sendable, Hashable {
+    package var name: String
+    package var weights: Int
+    package var gradients: Int
     /// A copy of the weights in 32 bits; 0 when the weights are in 32 bits themselves.
-    public var master: Int
+    package var master: Int
 
-    public init(name: String, weights: Int, gradients: Int, master: Int) {
+    package init(name: String, weights: Int, gradients: Int, master: Int) {
         (self.name, self.weights, self.gradients, self.master) = (name, weights, gradients, master)
     }
 
     /// Weights and gradients in 32 bits: Martlet's own trainer.
-    public static let single = TrainingPrecision(name: "32-bit", weights: 4, gradients: 4, master: 0)
+    package static let single = TrainingPrecision(name: "32-bit", weights: 4, gradients: 4, master: 0)
     /// 2 + 2 + 4, with Adam's 8 makes the 16 of ZeRO (arXiv:1910.02054).
-    public static let mixed = TrainingPrecision(name: "ZeRO, 2+2+12", weights: 2, gradients: 2, master: 4)
+    package static let mixed = TrainingPrecision(name: "ZeRO, 2+2+12", weights: 2, gradients: 2, master: 4)
     /// 32-bit main gradients: 2 + 4 + 4, with Adam's 8 makes Megatron's 18.
-    public static let megatron = TrainingPrecision(name: "Megatron, 2+4+12", weights: 2, gradients: 4, master: 4)
+    package static let megatron = TrainingPrecision(name: "Megatron, 2+4+12", weights: 2, gradients: 4, master: 4)
     /// 16-bit and 32-bit gradients kept side by side: 20 with Adam.
-    public static let both = TrainingPrecision(name: "both gradients, 2+6+12", weights: 2, gradients: 6, master: 4)
+    package static let both = TrainingPrecision(name: "both gradients, 2+6+12", weights: 2, gradients: 6, master: 4)
 }
 
 /// How far ZeRO (arXiv:1910.02054) spreads the states over data-parallel devices.
-public enum ShardingStage: Int, Sendable, Hashable, Codable, CaseIterable {
+package enum ShardingStage: Int, Sendable, Hashable, Codable, CaseIterable {
     case none = 0
     /// Optimizer states and master weights.
     case optimizer
@@ -59,16 +59,16 @@ public enum ShardingStage: Int, Sendable, Hashable, Codable, CaseIterable {
 }
 
 /// Weights, gradients and optimizer states of one device.
-public struct ModelStates: Sendable, Hashable {
-    public var weights: Double
-    public var gradients: Double
+package struct ModelStates: Sendable, Hashable {
+    package var weights: Double
+    package var gradients: Double
     /// Master weights and the optimizer's states.
-    public var optimizer: Double
+    package var optimizer: Double
 
-    public var bytes: Double { weights + gradients + optimizer }
+    package var bytes: Double { weights + gradients + optimizer }
 
     /// For so many parameters on the device before sharding, with `stateBytes` per parameter of master copy and states.
-    public init(
+    package init(
         parameters: Double, weightBytes: Double, gradientBytes: Double, stateBytes: Double, stage: ShardingStage,
         dataParallel: Int
     ) {
@@ -79,7 +79,7 @@ public struct ModelStates: Sendable, Hashable {
         optimizer = parameters * stateBytes / share(.optimizer)
     }
 
-    public var quantity: Quantity {
+    package var quantity: Quantity {
         Quantity(
             bytes, .bytes,
             Formula(

@@ -1,7 +1,7 @@
-public import MartletLayers
+package import MartletLayers
 
 /// What is computed twice instead of kept.
-public enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
+package enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
     case none
     /// The scores and what follows from them up to the values (arXiv:2205.05198 §5).
     case selective
@@ -10,33 +10,33 @@ public enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 /// How the stages of a pipeline take turns.
-public enum PipelineSchedule: Sendable, Hashable {
+package enum PipelineSchedule: Sendable, Hashable {
     /// All forward, then all backward: every microbatch is in flight at once (arXiv:1811.06965).
     case allForwardFirst
     /// One forward, one backward, with so many groups of layers per device (arXiv:2104.04473); 1 is the plain schedule.
     case alternating(interleave: Int)
 
-    public var interleave: Int { if case .alternating(let interleave) = self { max(interleave, 1) } else { 1 } }
+    package var interleave: Int { if case .alternating(let interleave) = self { max(interleave, 1) } else { 1 } }
 }
 
 /// How a training run is spread over devices.
 ///
 /// `tensor · pipeline · context · data` devices take part; experts are spread over `expert` of the data-parallel ones.
-public struct ParallelLayout: Sendable, Hashable {
-    public var tensor: Int
-    public var pipeline: Int
-    public var data: Int
-    public var context: Int
-    public var expert: Int
+package struct ParallelLayout: Sendable, Hashable {
+    package var tensor: Int
+    package var pipeline: Int
+    package var data: Int
+    package var context: Int
+    package var expert: Int
     /// Whether the rows between tensor-parallel regions are split too (arXiv:2205.05198 §4.2.2).
-    public var sequenceParallel: Architecture.Presence
-    public var schedule: PipelineSchedule
-    public var sharding: ShardingStage
-    public var recomputation: Recomputation
+    package var sequenceParallel: Architecture.Presence
+    package var schedule: PipelineSchedule
+    package var sharding: ShardingStage
+    package var recomputation: Recomputation
     /// Sequences that one device group takes at once.
-    public var microBatch: Int
+    package var microBatch: Int
 
-    public init(
+    package init(
         tensor: Int = 1, pipeline: Int = 1, data: Int = 1, context: Int = 1, expert: Int = 1,
         sequenceParallel: Architecture.Presence = .absent, schedule: PipelineSchedule = .alternating(interleave: 1),
         sharding: ShardingStage = .none, recomputation: Recomputation = .none, microBatch: Int = 1
@@ -47,16 +47,16 @@ public struct ParallelLayout: Sendable, Hashable {
         (self.sharding, self.recomputation) = (sharding, recomputation)
     }
 
-    public var devices: Int { tensor * pipeline * data * context }
+    package var devices: Int { tensor * pipeline * data * context }
 
     /// Microbatches that a pipeline takes for its share of the batch; nil when they do not come out even.
-    public func microBatches(globalBatch: Int) -> Int? {
+    package func microBatches(globalBatch: Int) -> Int? {
         let share = data * microBatch
         return globalBatch % share == 0 ? globalBatch / share : nil
     }
 
     /// "tensor 8, pipeline 4, data 16, …", without the ones.
-    public var text: String {
+    package var text: String {
         var parts: [String] = []
         for (name, count) in [
             ("tensor", tensor), ("pipeline", pipeline), ("data", data), ("context", context), ("expert", expert),

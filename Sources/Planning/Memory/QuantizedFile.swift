@@ -3,20 +3,20 @@ internal import MartletModels
 internal import MartletTensors
 
 /// A GGUF file that need not exist yet: each tensor with its format and bytes.
-public struct QuantizedFile: Sendable {
-    public struct Entry: Sendable, Hashable {
-        public let tensor: ParameterTensor
+package struct QuantizedFile: Sendable {
+    package struct Entry: Sendable, Hashable {
+        package let tensor: ParameterTensor
         /// The model's parameters that the tensor holds; the experts of a layer are one.
-        public let parameters: [String]
-        public let type: StorageType
-        public let bytes: Count
+        package let parameters: [String]
+        package let type: StorageType
+        package let bytes: Count
     }
 
-    public let fileType: FileType
-    public let entries: [Entry]
+    package let fileType: FileType
+    package let entries: [Entry]
 
     /// - Throws: ``PlanningError/impossible(_:)`` for model types that llama.cpp's rules do not cover.
-    public init(_ blueprint: Blueprint, fileType: FileType) throws(PlanningError) {
+    package init(_ blueprint: Blueprint, fileType: FileType) throws(PlanningError) {
         guard !blueprint.stacks.contains(where: { $0.length != .tokens }) else {
             throw .impossible(
                 "\(blueprint.modelType) has no GGUF layout that the planner knows: it reads pictures or sound")
@@ -30,13 +30,13 @@ public struct QuantizedFile: Sendable {
     }
 
     /// The bytes of all tensors, without metadata and alignment.
-    public var tensorBytes: Quantity {
+    package var tensorBytes: Quantity {
         Quantity(
             entries.reduce(0) { $0 + $1.bytes }, .bytes, .quantizedBytes,
             [.init("tensors", entries.count), .init("file type", fileType.rawValue)])
     }
 
-    public var bitsPerWeight: Quantity {
+    package var bitsPerWeight: Quantity {
         let elements = entries.reduce(Count(0)) { $0 + $1.tensor.elements }
         let bytes = entries.reduce(Count(0)) { $0 + $1.bytes }
         return Quantity(

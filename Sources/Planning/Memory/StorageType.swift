@@ -53,6 +53,7 @@ public enum StorageType: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
+    /// The bits of an element, its share of the block's scales included.
     public var bitsPerElement: Double { Double(8 * blockBytes) / Double(blockElements) }
 
     /// The bytes of so many elements; a block that is begun is paid in full.

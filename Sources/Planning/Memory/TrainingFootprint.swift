@@ -1,14 +1,14 @@
-public import MartletLayers
+package import MartletLayers
 
 /// Low-rank adapters beside frozen matrices (LoRA, arXiv:2106.09685).
-public struct Adapters: Sendable, Hashable {
-    public var rank: Int
+package struct Adapters: Sendable, Hashable {
+    package var rank: Int
     /// The roles of the matrices that get them.
-    public var roles: Set<ParameterRole>
+    package var roles: Set<ParameterRole>
     /// How the frozen weights are stored: nf4 for QLoRA.
-    public var base: StorageType
+    package var base: StorageType
 
-    public init(
+    package init(
         rank: Int, roles: Set<ParameterRole> = [.query, .key, .value, .queryKeyValue, .output],
         base: StorageType = .bf16
     ) { (self.rank, self.roles, self.base) = (rank, roles, base) }
@@ -20,7 +20,7 @@ public struct Adapters: Sendable, Hashable {
     }
 
     /// rank · (inputs + outputs) of every matrix that gets them.
-    public func parameters(_ blueprint: Blueprint) -> Quantity {
+    package func parameters(_ blueprint: Blueprint) -> Quantity {
         var total: Count = 0
         for tensor in blueprint.tensors where roles.contains(tensor.role) && tensor.isMatrix {
             total += parameters(of: tensor)
@@ -35,24 +35,24 @@ public struct Adapters: Sendable, Hashable {
 }
 
 /// What a device keeps during training.
-public struct TrainingFootprint: Sendable {
-    public let weights: Quantity
-    public let gradients: Quantity
-    public let optimizer: Quantity
-    public let activations: Quantity
+package struct TrainingFootprint: Sendable {
+    package let weights: Quantity
+    package let gradients: Quantity
+    package let optimizer: Quantity
+    package let activations: Quantity
     /// Logits and their gradient, and the head's input, where the head is on the device.
-    public let logits: Quantity
+    package let logits: Quantity
     /// The activations of the one layer that is computed again under full recomputation.
-    public let recomputed: Quantity
+    package let recomputed: Quantity
 
     /// The recipe of a training run, as far as memory depends on it.
-    public struct Recipe: Sendable, Hashable {
-        public var precision: TrainingPrecision
-        public var optimizer: Optimizer
-        public var activations: Activations
-        public var adapters: Adapters?
+    package struct Recipe: Sendable, Hashable {
+        package var precision: TrainingPrecision
+        package var optimizer: Optimizer
+        package var activations: Activations
+        package var adapters: Adapters?
 
-        public init(
+        package init(
             precision: TrainingPrecision = .mixed, optimizer: Optimizer = .adam,
             activations: Activations = Activations(),
             adapters: Adapters? = nil
@@ -62,7 +62,7 @@ public struct TrainingFootprint: Sendable {
         }
     }
 
-    public init(
+    package init(
         _ blueprint: Blueprint, recipe: Recipe, layout: ParallelLayout, tokens: Int, sourceTokens: Int? = nil,
         microBatches: Int
     ) {
@@ -92,7 +92,7 @@ public struct TrainingFootprint: Sendable {
                 source: "arXiv:2205.05198"))
     }
 
-    public var total: Quantity {
+    package var total: Quantity {
         let parts = [weights, gradients, optimizer, activations, logits, recomputed]
         let names = ["weights", "gradients", "optimizer", "activations", "logits", "recomputed layer"]
         return Quantity(

@@ -6,21 +6,26 @@
 public struct Plan: Sendable {
     /// A group of quantities under one heading.
     public struct Section: Sendable {
+        /// The heading.
         public let name: String
+        /// The quantities by their keys, in order.
         public internal(set) var entries: [(key: String, quantity: Quantity)]
     }
 
+    /// The model that is planned.
     public let model: DescribedModel
+    /// The request that the plan answers.
     public let request: PlanRequest
+    /// The quantities, group by group.
     public internal(set) var sections: [Section] = []
     /// What was assumed, defaulted, ignored or left out, in words.
     public package(set) var notes: [String] = []
     /// The short answer: whether it fits, how long a text may be, how fast it is.
     public package(set) var answer: [String] = []
     /// The layouts of the training run, where one was asked for.
-    public internal(set) var layouts: LayoutSearch.Result?
+    package internal(set) var layouts: LayoutSearch.Result?
     /// Operations of a pass by term.
-    public internal(set) var terms: [OperationTerm: Count] = [:]
+    package internal(set) var terms: [OperationTerm: Count] = [:]
     package let workload: Workload
 
     package var blueprint: Blueprint { model.blueprint }

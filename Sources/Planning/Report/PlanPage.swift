@@ -2,7 +2,7 @@ internal import MartletLayers
 
 extension Plan {
     /// The plan as one HTML file with charts: no script, nothing to load, every derivation under its number.
-    public var page: String {
+    package var page: String {
         let title = "Plan of \(blueprint.modelType)"
         return """
             <!doctype html>

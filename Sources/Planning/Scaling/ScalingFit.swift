@@ -1,23 +1,23 @@
 import MartletPlatform
 
 /// One finished training run: what a scaling law is fitted to.
-public struct RunObservation: Sendable, Hashable {
-    public var parameters: Double
-    public var tokens: Double
-    public var loss: Double
+package struct RunObservation: Sendable, Hashable {
+    package var parameters: Double
+    package var tokens: Double
+    package var loss: Double
 
-    public init(parameters: Double, tokens: Double, loss: Double) {
+    package init(parameters: Double, tokens: Double, loss: Double) {
         (self.parameters, self.tokens, self.loss) = (parameters, tokens, loss)
     }
 }
 
 /// Fits L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences, from many starts.
-public struct ScalingFit: Sendable {
-    public static let delta = 1e-3
+package struct ScalingFit: Sendable {
+    package static let delta = 1e-3
     let runs: [RunObservation]
 
     /// - Throws: ``PlanningError/impossible(_:)`` for fewer than 6 runs, or runs that are not positive numbers.
-    public init(_ runs: [RunObservation]) throws(PlanningError) {
+    package init(_ runs: [RunObservation]) throws(PlanningError) {
         guard runs.count >= 6 else {
             throw .impossible("five constants need at least 6 runs, and there are \(runs.count)")
         }
@@ -32,18 +32,18 @@ public struct ScalingFit: Sendable {
     }
 
     /// The best law over a grid of starts.
-    public func best() -> ParametricLaw { law(at: minimum(over: runs, from: ScalingFit.starts).point) }
+    package func best() -> ParametricLaw { law(at: minimum(over: runs, from: ScalingFit.starts).point) }
 
     /// A constant, or what follows from the constants, with the ends between which `level` of the refits lie.
-    public struct Interval: Sendable, Hashable {
-        public let name: String
-        public let value: Double
-        public let low: Double
-        public let high: Double
+    package struct Interval: Sendable, Hashable {
+        package let name: String
+        package let value: Double
+        package let low: Double
+        package let high: Double
     }
 
     /// Refits to `samples` draws with replacement, and the middle `level` of what comes out. Deterministic for a seed.
-    public func bootstrap(samples: Int = 200, seed: UInt64 = 1, level: Double = 0.8) -> [Interval] {
+    package func bootstrap(samples: Int = 200, seed: UInt64 = 1, level: Double = 0.8) -> [Interval] {
         let start = minimum(over: runs, from: ScalingFit.starts).point
         var state = seed
         var laws: [ParametricLaw] = []

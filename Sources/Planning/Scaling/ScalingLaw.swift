@@ -1,33 +1,33 @@
 import MartletPlatform
 
 /// L(N, D) = E + A / N^α + B / D^β (Hoffmann et al. 2022, arXiv:2203.15556, equation 2).
-public struct ParametricLaw: Sendable, Hashable {
-    public var name: String
-    public var source: String
-    public var a: Double
-    public var b: Double
-    public var e: Double
-    public var alpha: Double
-    public var beta: Double
+package struct ParametricLaw: Sendable, Hashable {
+    package var name: String
+    package var source: String
+    package var a: Double
+    package var b: Double
+    package var e: Double
+    package var alpha: Double
+    package var beta: Double
 
-    public init(name: String, source: String, a: Double, b: Double, e: Double, alpha: Double, beta: Double) {
+    package init(name: String, source: String, a: Double, b: Double, e: Double, alpha: Double, beta: Double) {
         (self.name, self.source) = (name, source)
         (self.a, self.b, self.e, self.alpha, self.beta) = (a, b, e, alpha, beta)
     }
 
     /// The constants that the paper prints. They do not reproduce the paper's own table: 57 to 122 % too many tokens.
-    public static let hoffmannRounded = ParametricLaw(
+    package static let hoffmannRounded = ParametricLaw(
         name: "Hoffmann rounded", source: "arXiv:2203.15556 eq. 10", a: 406.4, b: 410.7, e: 1.69, alpha: 0.34,
         beta: 0.28)
     /// The same fit before rounding, from the paper's TeX source.
-    public static let hoffmannUnrounded = ParametricLaw(
+    package static let hoffmannUnrounded = ParametricLaw(
         name: "Hoffmann unrounded", source: "arXiv:2203.15556, TeX source", a: exp(6.0073404), b: exp(6.0179186),
         e: exp(0.5267228), alpha: 0.33917084, beta: 0.2849083)
     /// The replication of Besiroglu et al. 2024; standard errors A 125, B 1293, E 0.026, α 0.015, β 0.021.
-    public static let besiroglu = ParametricLaw(
+    package static let besiroglu = ParametricLaw(
         name: "Besiroglu 2024", source: "arXiv:2404.10102", a: 482.00572, b: 2085.4342, e: 1.81686, alpha: 0.34781,
         beta: 0.36585)
-    public static let published = [hoffmannRounded, hoffmannUnrounded, besiroglu]
+    package static let published = [hoffmannRounded, hoffmannUnrounded, besiroglu]
 
     private func formula(_ name: String, _ text: String) -> Formula {
         Formula(name, text, convention: "\(self.name); C = 6·N·D", source: source)
@@ -37,7 +37,7 @@ public struct ParametricLaw: Sendable, Hashable {
         [.init("A", a), .init("B", b), .init("E", e), .init("α", alpha), .init("β", beta)]
     }
 
-    public func loss(parameters: Double, tokens: Double) -> Quantity {
+    package func loss(parameters: Double, tokens: Double) -> Quantity {
         Quantity(
             e + a / pow(parameters, alpha) + b / pow(tokens, beta), .nats,
             formula("scaling.loss", "E + A / N^α + B / D^β"), constants + [.init("N", parameters), .init("D", tokens)])
@@ -47,7 +47,7 @@ public struct ParametricLaw: Sendable, Hashable {
     private var g: Double { pow(alpha * a / (beta * b), 1 / (alpha + beta)) }
 
     /// The parameters that lose least for `compute` operations: G · (C/6)^(β/(α+β)) (equation 4).
-    public func optimalParameters(compute: Double) -> Quantity {
+    package func optimalParameters(compute: Double) -> Quantity {
         Quantity(
             g * pow(compute / 6, beta / (alpha + beta)), .parameters,
             formula("scaling.optimal_parameters", "(αA/βB)^(1/(α+β)) · (C/6)^(β/(α+β))"),
@@ -55,17 +55,17 @@ public struct ParametricLaw: Sendable, Hashable {
     }
 
     /// The tokens that lose least for `compute` operations: (C/6)^(α/(α+β)) / G.
-    public func optimalTokens(compute: Double) -> Quantity {
+    package func optimalTokens(compute: Double) -> Quantity {
         Quantity(
             pow(compute / 6, alpha / (alpha + beta)) / g, .tokens,
             formula("scaling.optimal_tokens", "(C/6)^(α/(α+β)) / (αA/βB)^(1/(α+β))"), constants + [.init("C", compute)])
     }
 
     /// The operations for which `parameters` are optimal.
-    public func compute(optimalFor parameters: Double) -> Double { 6 * pow(parameters / g, (alpha + beta) / beta) }
+    package func compute(optimalFor parameters: Double) -> Double { 6 * pow(parameters / g, (alpha + beta) / beta) }
 
     /// The tokens with which `parameters` are optimal.
-    public func optimalTokens(parameters: Double) -> Quantity {
+    package func optimalTokens(parameters: Double) -> Quantity {
         let compute = compute(optimalFor: parameters)
         return Quantity(
             compute / (6 * parameters), .tokens, formula("scaling.tokens_for_parameters", "C_opt(N) / (6·N)"),
@@ -73,7 +73,7 @@ public struct ParametricLaw: Sendable, Hashable {
     }
 
     /// The loss over that of the best model for the same operations, less one: what it costs to train a model smaller and longer.
-    public func overtrainingPenalty(parameters: Double, tokens: Double) -> Quantity {
+    package func overtrainingPenalty(parameters: Double, tokens: Double) -> Quantity {
         let compute = 6 * parameters * tokens
         let best = loss(
             parameters: optimalParameters(compute: compute).amount, tokens: optimalTokens(compute: compute).amount)
@@ -85,7 +85,7 @@ public struct ParametricLaw: Sendable, Hashable {
 
     /// The model with loss `target` that costs least over training and `inferenceTokens` of use: 6·N·D + 2·N·T
     /// (Sardana et al. 2023, arXiv:2401.00448). Nil when the loss is out of reach.
-    public func cheapest(loss target: Double, inferenceTokens: Double) -> (parameters: Quantity, tokens: Quantity)? {
+    package func cheapest(loss target: Double, inferenceTokens: Double) -> (parameters: Quantity, tokens: Quantity)? {
         func tokens(_ parameters: Double) -> Double? {
             let rest = target - e - a / pow(parameters, alpha)
             return rest > 0 ? pow(b / rest, 1 / beta) : nil

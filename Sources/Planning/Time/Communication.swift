@@ -1,29 +1,29 @@
 /// How long devices take to exchange data over rings.
-public struct Link: Sendable, Hashable {
+package struct Link: Sendable, Hashable {
     /// Bytes per second that one device sends, one way.
-    public var bandwidth: Double
+    package var bandwidth: Double
     /// Seconds before the first byte moves.
-    public var latency: Double
+    package var latency: Double
 
-    public init(bandwidth: Double, latency: Double = 10e-6) { (self.bandwidth, self.latency) = (bandwidth, latency) }
+    package init(bandwidth: Double, latency: Double = 10e-6) { (self.bandwidth, self.latency) = (bandwidth, latency) }
 
     /// 2·(n − 1)/n · bytes / bandwidth: every device ends with the sum.
-    public func allReduce(_ bytes: Double, devices: Int) -> Double {
+    package func allReduce(_ bytes: Double, devices: Int) -> Double {
         devices > 1 ? 2 * Double(devices - 1) / Double(devices) * bytes / bandwidth + latency : 0
     }
 
     /// (n − 1)/n · bytes / bandwidth: every device ends with all parts, or each with the sum of one part.
-    public func allGather(_ bytes: Double, devices: Int) -> Double {
+    package func allGather(_ bytes: Double, devices: Int) -> Double {
         devices > 1 ? Double(devices - 1) / Double(devices) * bytes / bandwidth + latency : 0
     }
 
     /// (n − 1)/n · bytes / bandwidth: every device sends a part to every other.
-    public func allToAll(_ bytes: Double, devices: Int) -> Double { allGather(bytes, devices: devices) }
+    package func allToAll(_ bytes: Double, devices: Int) -> Double { allGather(bytes, devices: devices) }
 
-    public func send(_ bytes: Double) -> Double { bytes / bandwidth + latency }
+    package func send(_ bytes: Double) -> Double { bytes / bandwidth + latency }
 
     /// The share of a pipeline's time in which a device waits: (p − 1) / (v · m) of the work (arXiv:2104.04473).
-    public static func bubble(stages: Int, microBatches: Int, interleave: Int = 1) -> Quantity {
+    package static func bubble(stages: Int, microBatches: Int, interleave: Int = 1) -> Quantity {
         let value = Double(stages - 1) / Double(max(interleave * microBatches, 1))
         return Quantity(
             value, .ratio,

@@ -1,9 +1,9 @@
 /// Energy, carbon and money of device hours.
-public enum Energy {
+package enum Energy {
     private static let source = "Patterson et al. 2021, arXiv:2104.10350"
 
     /// hours · watts · PUE.
-    public static func kilowattHours(deviceHours: Double, watts: Double, pue: Double) -> Quantity {
+    package static func kilowattHours(deviceHours: Double, watts: Double, pue: Double) -> Quantity {
         Quantity(
             deviceHours * watts * pue / 1000, .kilowattHours,
             Formula(
@@ -12,7 +12,7 @@ public enum Energy {
     }
 
     /// C / (FLOP/s of a device) device seconds.
-    public static func deviceHours(operations: Double, achievedPerDevice: Double) -> Quantity {
+    package static func deviceHours(operations: Double, achievedPerDevice: Double) -> Quantity {
         Quantity(
             operations / achievedPerDevice / 3600, .hours,
             Formula(
@@ -21,7 +21,7 @@ public enum Energy {
     }
 
     /// energy · carbon intensity.
-    public static func carbon(kilowattHours: Double, kilogramsPerKilowattHour: Double) -> Quantity {
+    package static func carbon(kilowattHours: Double, kilogramsPerKilowattHour: Double) -> Quantity {
         Quantity(
             kilowattHours * kilogramsPerKilowattHour, .kilograms,
             Formula("energy.carbon", "kWh · kg CO2e/kWh", convention: "of the grid, at run time", source: source),
@@ -29,7 +29,7 @@ public enum Energy {
     }
 
     /// device hours · price.
-    public static func money(deviceHours: Double, dollarsPerHour: Double) -> Quantity {
+    package static func money(deviceHours: Double, dollarsPerHour: Double) -> Quantity {
         Quantity(
             deviceHours * dollarsPerHour, .dollars,
             Formula(
@@ -39,27 +39,27 @@ public enum Energy {
     }
 
     /// What published reports used, for readers who have nothing better.
-    public static let publishedIntensities: [(place: String, kilogramsPerKilowattHour: Double, source: String)] = [
+    package static let publishedIntensities: [(place: String, kilogramsPerKilowattHour: Double, source: String)] = [
         ("US average, as LLaMA", 0.385, "arXiv:2302.13971 §6"),
         ("GPT-3's data centre", 0.429, "arXiv:2104.10350 table 4"),
         ("France, as BLOOM", 0.057, "arXiv:2211.02001"),
     ]
     /// Power usage effectiveness of the reports above: LLaMA and GPT-3 1.1, BLOOM 1.2.
-    public static let publishedPUE = (low: 1.1, middle: 1.1, high: 1.2)
+    package static let publishedPUE = (low: 1.1, middle: 1.1, high: 1.2)
 }
 
 /// A run's energy, carbon and money as ranges over its time's range and the stated assumptions.
-public struct RunCost: Sendable {
-    public let energy: Quantity?
-    public let carbon: Quantity?
-    public let money: Quantity?
+package struct RunCost: Sendable {
+    package let energy: Quantity?
+    package let carbon: Quantity?
+    package let money: Quantity?
 
     /// - Parameters:
     ///   - seconds: the time of the run, a range.
     ///   - watts: of one device; its board power, of which a run draws 70 to 100 %.
     ///   - intensity: kg CO2e/kWh; nil: the published ones from low to high.
     ///   - price: USD per device hour; nil: no money.
-    public init(seconds: Quantity, devices: Int, watts: Double?, intensity: Double?, price: Double?) {
+    package init(seconds: Quantity, devices: Int, watts: Double?, intensity: Double?, price: Double?) {
         let hours = seconds.map { $0 / 3600 * Double(devices) }
         money = price.map { price in
             Quantity(

@@ -4,9 +4,9 @@
 /// tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants are the same for
 /// every model and layout. `productShare` and the two others were chosen once, jointly over the eight iterations of
 /// arXiv:2205.05198, table 5, where the model is then within 10 %.
-public struct ExecutionModel: Sendable {
-    public let hardware: Hardware
-    public let type: StorageType
+package struct ExecutionModel: Sendable {
+    package let hardware: Hardware
+    package let type: StorageType
     /// Operations per second that large products reach.
     let productRate: Double
     /// Bytes per second that elementwise passes reach.
@@ -26,7 +26,7 @@ public struct ExecutionModel: Sendable {
     private static let tile = (rows: 256, columns: 128)
 
     /// - Throws: ``PlanningError/impossible(_:)`` when the device's peak or bandwidth is not known.
-    public init(_ hardware: Hardware, type: StorageType = .bf16) throws(PlanningError) {
+    package init(_ hardware: Hardware, type: StorageType = .bf16) throws(PlanningError) {
         guard let peak = hardware.peak(for: type) else {
             throw .impossible("\(hardware.name): no peak for \(type.rawValue) is known; give it in a hardware file")
         }
@@ -71,7 +71,7 @@ public struct ExecutionModel: Sendable {
     }
 
     /// What was assumed because the table does not say.
-    public var assumptions: [String] {
+    package var assumptions: [String] {
         var list = [
             "products reach \(shortened(ExecutionModel.productShare)) of the best measured speed, elementwise passes \(shortened(ExecutionModel.memoryShare)) and rings \(shortened(ExecutionModel.linkShare)) of the peak bandwidth"
         ]

@@ -6,10 +6,14 @@ internal import MartletJSON
 public struct Hardware: Sendable {
     /// One figure with its origin.
     public struct Figure: Sendable, Hashable {
+        /// The number in SI units.
         public let value: Double
+        /// The place where the number is published.
         public let source: String
+        /// The date of the source.
         public let date: String
 
+        /// A published number.
         public init(_ value: Double, source: String, date: String) {
             (self.value, self.source, self.date) = (value, source, date)
         }
@@ -37,14 +41,19 @@ public struct Hardware: Sendable {
         case price = "usd_per_hour"
     }
 
+    /// The name of the device.
     public let name: String
+    /// Other names of it.
     public let aliases: [String]
+    /// The published numbers by what they mean.
     public let figures: [Field: Figure]
 
+    /// A device with its published numbers.
     public init(name: String, aliases: [String] = [], figures: [Field: Figure]) {
         (self.name, self.aliases, self.figures) = (name, aliases, figures)
     }
 
+    /// The number for `field`; nil where none is published.
     public subscript(field: Field) -> Double? { figures[field]?.value }
 
     /// The figure, or an error that names the device and the field.
@@ -67,8 +76,10 @@ public struct Hardware: Sendable {
 
 /// Devices by name.
 public struct HardwareTable: Sendable {
+    /// The devices, in the order of the tables.
     public private(set) var devices: [Hardware]
 
+    /// A table of these devices.
     public init(devices: [Hardware]) { self.devices = devices }
 
     /// The table that ships with the package.

@@ -1,25 +1,25 @@
 internal import MartletLayers
 
 /// One training iteration of a layout, by what takes the time. Seconds.
-public struct IterationTime: Sendable, Hashable {
+package struct IterationTime: Sendable, Hashable {
     /// Work of the fullest stage: forward, backward, and what is computed again.
-    public let work: Double
-    public let head: Double
-    public let bubble: Double
+    package let work: Double
+    package let head: Double
+    package let bubble: Double
     /// Of `work`, what tensor and expert parallelism exchange.
-    public let exchange: Double
+    package let exchange: Double
     /// Stage to stage.
-    public let sends: Double
+    package let sends: Double
     /// Gradients over data-parallel devices, and weights under ZeRO, as far as nothing hides them.
-    public let gradients: Double
-    public let optimizer: Double
+    package let gradients: Double
+    package let optimizer: Double
 
-    public var seconds: Double { work + head + bubble + sends + gradients + optimizer }
+    package var seconds: Double { work + head + bubble + sends + gradients + optimizer }
 
     /// More than the model's worst error, 7.3 %, on the published iterations that its constants were chosen over.
-    public static let error = 0.10
+    package static let error = 0.10
 
-    public func quantity(_ inputs: [Quantity.Input] = []) -> Quantity {
+    package func quantity(_ inputs: [Quantity.Input] = []) -> Quantity {
         let parts: [Quantity.Input] = [
             .init("work", readableSeconds(work)), .init("head", readableSeconds(head)),
             .init("bubble", readableSeconds(bubble)), .init("sends", readableSeconds(sends)),
@@ -42,7 +42,7 @@ extension Formula {
 }
 
 /// Times layouts of one model on one kind of device. Layers that are alike are timed once.
-public struct IterationModel: Sendable {
+package struct IterationModel: Sendable {
     private struct Kind: Sendable {
         var layer: Blueprint.Layer
         var width: Int
@@ -59,7 +59,7 @@ public struct IterationModel: Sendable {
     private let kinds: [Kind]
 
     /// For sequences of `tokens` each.
-    public init(
+    package init(
         _ blueprint: Blueprint, model: ExecutionModel, recipe: TrainingFootprint.Recipe, tokens: Int,
         sourceTokens: Int? = nil
     ) {
@@ -107,7 +107,7 @@ public struct IterationModel: Sendable {
     }
 
     /// The time of an iteration over `globalBatch` sequences; nil when the batch does not divide.
-    public func time(_ layout: ParallelLayout, globalBatch: Int) -> IterationTime? {
+    package func time(_ layout: ParallelLayout, globalBatch: Int) -> IterationTime? {
         guard let microBatches = layout.microBatches(globalBatch: globalBatch), microBatches > 0 else { return nil }
         let m = Double(microBatches)
         let stages = Double(layout.pipeline)

@@ -1,31 +1,31 @@
 internal import MartletLayers
 
 /// Every way to spread a training run over devices that fits, by time; and why the neighbours of the best do not do better.
-public struct LayoutSearch: Sendable {
+package struct LayoutSearch: Sendable {
     /// A layout with what it takes.
-    public struct Candidate: Sendable, Hashable {
-        public let layout: ParallelLayout
-        public let time: IterationTime
+    package struct Candidate: Sendable, Hashable {
+        package let layout: ParallelLayout
+        package let time: IterationTime
         /// Bytes of the fullest device.
-        public let bytes: Double
+        package let bytes: Double
     }
 
     /// A layout one step from the best, and what is wrong with it.
-    public struct Neighbour: Sendable, Hashable {
-        public let layout: ParallelLayout
-        public let reason: String
+    package struct Neighbour: Sendable, Hashable {
+        package let layout: ParallelLayout
+        package let reason: String
     }
 
-    public struct Result: Sendable {
+    package struct Result: Sendable {
         /// The fastest first.
-        public let fitting: [Candidate]
+        package let fitting: [Candidate]
         /// Those of `fitting` than which none is both faster and smaller.
-        public let pareto: [Candidate]
-        public let neighbours: [Neighbour]
-        public let tried: Int
-        public let tooLarge: Int
+        package let pareto: [Candidate]
+        package let neighbours: [Neighbour]
+        package let tried: Int
+        package let tooLarge: Int
         /// The smallest memory of any layout tried, when none fits.
-        public let smallest: Candidate?
+        package let smallest: Candidate?
     }
 
     let blueprint: Blueprint
@@ -37,7 +37,7 @@ public struct LayoutSearch: Sendable {
     let recipe: TrainingFootprint.Recipe
 
     /// - Parameter memory: bytes of a device; nil: the hardware's. A twentieth is left to fragmentation and communication.
-    public init(
+    package init(
         _ blueprint: Blueprint, hardware: Hardware, devices: Int, globalBatch: Int, tokens: Int,
         recipe: TrainingFootprint.Recipe = .init(), memory: Double? = nil
     ) throws(PlanningError) {
@@ -50,7 +50,7 @@ public struct LayoutSearch: Sendable {
         budget = 0.95 * (memory ?? 0)
     }
 
-    public func run() -> Result {
+    package func run() -> Result {
         var fitting: [Candidate] = []
         var (tried, tooLarge) = (0, 0)
         var smallest: Candidate?

@@ -1,29 +1,29 @@
 internal import MartletLayers
 
 /// The roofline of a phase: whether arithmetic or memory sets its time (Williams, Waterman and Patterson 2009).
-public struct Roofline: Sendable, Hashable {
-    public enum Limit: String, Sendable, Hashable, Codable { case arithmetic, memory }
+package struct Roofline: Sendable, Hashable {
+    package enum Limit: String, Sendable, Hashable, Codable { case arithmetic, memory }
 
-    public let operations: Double
-    public let bytes: Double
+    package let operations: Double
+    package let bytes: Double
     /// Operations per second.
-    public let peak: Double
+    package let peak: Double
     /// Bytes per second.
-    public let bandwidth: Double
+    package let bandwidth: Double
 
-    public init(operations: Double, bytes: Double, peak: Double, bandwidth: Double) {
+    package init(operations: Double, bytes: Double, peak: Double, bandwidth: Double) {
         (self.operations, self.bytes, self.peak, self.bandwidth) = (operations, bytes, peak, bandwidth)
     }
 
     /// Operations per byte above which arithmetic is the limit.
-    public static func ridge(peak: Double, bandwidth: Double) -> Quantity {
+    package static func ridge(peak: Double, bandwidth: Double) -> Quantity {
         Quantity(
             peak / bandwidth, .flopPerByte,
             Formula("roofline.ridge", "peak / bandwidth", convention: "dense peak", source: "Williams et al. 2009"),
             [.init("peak", peak), .init("bandwidth", bandwidth)])
     }
 
-    public var intensity: Quantity {
+    package var intensity: Quantity {
         Quantity(
             operations / max(bytes, 1), .flopPerByte,
             Formula(
@@ -32,10 +32,10 @@ public struct Roofline: Sendable, Hashable {
             [.init("operations", operations), .init("bytes", bytes)])
     }
 
-    public var limit: Limit { operations / peak >= bytes / bandwidth ? .arithmetic : .memory }
+    package var limit: Limit { operations / peak >= bytes / bandwidth ? .arithmetic : .memory }
 
     /// max(operations / peak, bytes / bandwidth): nothing is faster.
-    public var least: Quantity {
+    package var least: Quantity {
         Quantity(
             max(operations / peak, bytes / bandwidth), .seconds,
             Formula(
@@ -49,7 +49,7 @@ public struct Roofline: Sendable, Hashable {
     }
 
     /// The bound, and what it becomes at the stated shares of the peaks.
-    public func range(best: Double, usual: Double, poor: Double) -> Quantity {
+    package func range(best: Double, usual: Double, poor: Double) -> Quantity {
         let bound = least.amount
         return Quantity(
             .range(low: bound / best, middle: bound / usual, high: bound / poor), .seconds,
@@ -62,7 +62,7 @@ public struct Roofline: Sendable, Hashable {
 
 extension Roofline {
     /// One decode step of `sequences` with `context` tokens each: weights of active experts and the cache are read once.
-    public static func decode(
+    package static func decode(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout, context: Int, sequences: Int,
         sourceTokens: Int = 0,
         peak: Double, bandwidth: Double
@@ -76,7 +76,7 @@ extension Roofline {
     }
 
     /// Reading prompts: all weights once, the cache written.
-    public static func prefill(
+    package static func prefill(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout, workload: Workload, peak: Double,
         bandwidth: Double
     ) throws(PlanningError) -> Roofline {
@@ -91,7 +91,7 @@ extension Roofline {
 
 extension Blueprint {
     /// Bytes of weights that a decode step of so many sequences reads.
-    public func decodeBytes(_ storage: WeightStorage, sequences: Int = 1) throws(PlanningError) -> Quantity {
+    package func decodeBytes(_ storage: WeightStorage, sequences: Int = 1) throws(PlanningError) -> Quantity {
         Quantity(
             try bytesRead(storage, sequences: sequences), .bytes,
             Formula(

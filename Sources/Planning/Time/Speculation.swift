@@ -1,15 +1,15 @@
 import MartletPlatform
 
 /// What guessing ahead with a small model gains (Leviathan et al. 2022, arXiv:2211.17192).
-public struct Speculation: Sendable, Hashable {
+package struct Speculation: Sendable, Hashable {
     /// The chance that a guessed token is accepted.
-    public let acceptance: Double
+    package let acceptance: Double
     /// Tokens guessed before the large model looks.
-    public let guesses: Int
+    package let guesses: Int
     /// Time of one small step over one large step.
-    public let costRatio: Double
+    package let costRatio: Double
 
-    public init(acceptance: Double, guesses: Int, costRatio: Double = 0) {
+    package init(acceptance: Double, guesses: Int, costRatio: Double = 0) {
         (self.acceptance, self.guesses, self.costRatio) = (
             min(max(acceptance, 0), 1), max(guesses, 0), max(costRatio, 0)
         )
@@ -24,20 +24,20 @@ public struct Speculation: Sendable, Hashable {
     }
 
     /// (1 − α^(γ+1)) / (1 − α).
-    public var tokensPerPass: Quantity {
+    package var tokensPerPass: Quantity {
         let tokens =
             acceptance == 1 ? Double(guesses + 1) : (1 - pow(acceptance, Double(guesses + 1))) / (1 - acceptance)
         return Quantity(tokens, .tokens, formula("speculation.tokens_per_pass", "(1 − α^(γ+1)) / (1 − α)"), inputs)
     }
 
     /// Operations of the large model per token, over those without guessing: (γ + 1) / tokens per pass, and c · γ for the small one.
-    public var operationsFactor: Quantity {
+    package var operationsFactor: Quantity {
         let factor = (Double(guesses + 1) + costRatio * Double(guesses)) / tokensPerPass.amount
         return Quantity(factor, .ratio, formula("speculation.operations", "(γ + 1 + c·γ) / tokens per pass"), inputs)
     }
 
     /// Tokens per pass over its time: tokens / (c·γ + 1).
-    public var speedUp: Quantity {
+    package var speedUp: Quantity {
         Quantity(
             tokensPerPass.amount / (costRatio * Double(guesses) + 1), .ratio,
             formula("speculation.speed_up", "tokens per pass / (c·γ + 1)"), inputs)

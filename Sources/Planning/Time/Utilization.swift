@@ -1,5 +1,5 @@
 /// How much of a machine a run uses, from what was measured; and back: how long a run takes at a stated use.
-public enum Utilization {
+package enum Utilization {
     private static func percent(
         _ value: Double, _ name: String, _ text: String, _ convention: String, _ source: String,
         _ inputs: [Quantity.Input]
@@ -8,7 +8,7 @@ public enum Utilization {
     }
 
     /// Model FLOPs utilization (PaLM, arXiv:2204.02311): operations the model needs, over what the devices could have done.
-    public static func ofModel(operations: Double, seconds: Double, devices: Int, peak: Double) -> Quantity {
+    package static func ofModel(operations: Double, seconds: Double, devices: Int, peak: Double) -> Quantity {
         percent(
             operations / seconds / (Double(devices) * peak), "time.mfu", "C / (t · devices · peak)",
             "operations of the model only", "arXiv:2204.02311",
@@ -16,7 +16,7 @@ public enum Utilization {
     }
 
     /// Hardware FLOPs utilization (arXiv:2205.05198): the same with what is computed again.
-    public static func ofHardware(operations: Double, seconds: Double, devices: Int, peak: Double) -> Quantity {
+    package static func ofHardware(operations: Double, seconds: Double, devices: Int, peak: Double) -> Quantity {
         percent(
             operations / seconds / (Double(devices) * peak), "time.hfu", "C / (t · devices · peak)",
             "operations with recomputation", "arXiv:2205.05198",
@@ -24,7 +24,7 @@ public enum Utilization {
     }
 
     /// Memory bandwidth utilization: bytes that a decode step must read, weights and cache, over what memory could have given.
-    public static func ofBandwidth(weightBytes: Double, cacheBytes: Double, seconds: Double, bandwidth: Double)
+    package static func ofBandwidth(weightBytes: Double, cacheBytes: Double, seconds: Double, bandwidth: Double)
         -> Quantity
     {
         percent(
@@ -37,7 +37,7 @@ public enum Utilization {
     }
 
     /// C / (devices · peak · utilization).
-    public static func time(operations: Double, devices: Int, peak: Double, utilization: Double) -> Quantity {
+    package static func time(operations: Double, devices: Int, peak: Double, utilization: Double) -> Quantity {
         Quantity(
             operations / (Double(devices) * peak * utilization), .seconds,
             Formula(
@@ -50,7 +50,7 @@ public enum Utilization {
     }
 
     /// tokens / (tokens per second and device · devices).
-    public static func time(tokens: Double, tokensPerSecondPerDevice: Double, devices: Int) -> Quantity {
+    package static func time(tokens: Double, tokensPerSecondPerDevice: Double, devices: Int) -> Quantity {
         Quantity(
             tokens / (tokensPerSecondPerDevice * Double(devices)), .seconds,
             Formula(
@@ -60,7 +60,7 @@ public enum Utilization {
     }
 
     /// Utilizations that published training runs reached: the prior of a run nobody has measured.
-    public static let published: [(run: String, percent: Double, source: String)] = [
+    package static let published: [(run: String, percent: Double, source: String)] = [
         ("GPT-3 175B, V100", 21.3, "arXiv:2204.02311 table 3"),
         ("Gopher 280B, TPU v3", 32.5, "arXiv:2204.02311 table 3"),
         ("Megatron-Turing NLG 530B, A100", 30.2, "arXiv:2204.02311 table 3"),
@@ -73,7 +73,7 @@ public enum Utilization {
     ]
 
     /// A run at the utilizations that published ones reached: their second lowest, median and second highest.
-    public static func timeFromPublishedRuns(operations: Double, devices: Int, peak: Double) -> Quantity {
+    package static func timeFromPublishedRuns(operations: Double, devices: Int, peak: Double) -> Quantity {
         let sorted = published.map(\.percent).sorted()
         func seconds(_ percent: Double) -> Double { operations / (Double(devices) * peak * percent / 100) }
         let (low, middle, high) = (sorted[1], sorted[sorted.count / 2], sorted[sorted.count - 2])

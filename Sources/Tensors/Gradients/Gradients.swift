@@ -2,18 +2,18 @@
 /// range of it can be reduced, sent or stepped on as a bucket.
 ///
 /// Written by one pass at a time; not shared between threads.
-public final class Gradients {
+package final class Gradients {
     /// For each parameter its elements.
-    public let shapes: [Shape]
+    package let shapes: [Shape]
     /// Where each parameter's gradient starts, in elements: a multiple of 16.
-    public let offsets: [Int]
+    package let offsets: [Int]
     /// Elements in all, with the gaps.
-    public let count: Int
+    package let count: Int
     package let storage: Storage
     private let device: Device
     private var holdsSum: [Bool]
 
-    public init(_ shapes: [Shape], on device: Device) {
+    package init(_ shapes: [Shape], on device: Device) {
         self.shapes = shapes
         (offsets, count) = Gradients.layout(shapes)
         storage = Storage(bytes: count * 4)
@@ -33,7 +33,7 @@ public final class Gradients {
     }
 
     /// The gradient of parameter `index`; zeros where none has come.
-    public subscript(_ index: Int) -> Tensor {
+    package subscript(_ index: Int) -> Tensor {
         if !holdsSum[index] {
             unsafe place(index).mutableFloats.update(repeating: 0, count: shapes[index].elements)
             holdsSum[index] = true
@@ -42,10 +42,10 @@ public final class Gradients {
     }
 
     /// Whether anything has come to parameter `index` since the last reset.
-    public func holds(_ index: Int) -> Bool { holdsSum[index] }
+    package func holds(_ index: Int) -> Bool { holdsSum[index] }
 
     /// Begins anew; nothing is written before something comes.
-    public func reset() { holdsSum = Array(repeating: false, count: shapes.count) }
+    package func reset() { holdsSum = Array(repeating: false, count: shapes.count) }
 
     /// All of it in one tensor, zeros in the gaps and where nothing has come.
     package var all: Tensor {

@@ -159,7 +159,7 @@ package struct BlockTable: Sendable {
 
     /// Puts `block` into the table and its address where kernels find it; the addresses are then this table's alone.
     private mutating func place(_ block: KeyValueBlock, at index: Int) {
-        let stride = MemoryLayout<UnsafeRawPointer?>.stride
+        let stride = unsafe MemoryLayout<UnsafeRawPointer?>.stride
         let known = addresses.map { $0.bytes / stride } ?? 0
         if index >= known || !isKnownUniquelyReferenced(&addresses) {
             let larger = Storage(bytes: max(known, index + 1 > known ? max(8, 2 * (index + 1)) : 0) * stride)

@@ -1,7 +1,7 @@
 import CMartletKernels
 
 /// An element-wise non-linearity.
-public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
+package enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
     case relu
     /// x · σ(x) (arXiv:1702.03118).
     case silu

@@ -25,7 +25,7 @@ package struct ScoreRule: Sendable {
 }
 
 /// A number per head and distance of key and query, added to scores: linear in the length of the text where pairs would be quadratic.
-public struct DistanceBias: Sendable {
+package struct DistanceBias: Sendable {
     /// `[heads, distances]`.
     package let values: Tensor
     /// The column of distance 0; a key after the query lies to its right.

@@ -1,13 +1,13 @@
 import CMartletKernels
 
 /// How logits are compared with targets.
-public struct LossForm: Sendable, Hashable, Codable {
+package struct LossForm: Sendable, Hashable, Codable {
     /// The share of each target that is spread evenly over all classes (arXiv:1512.00567).
-    public var smoothing: Float
+    package var smoothing: Float
     /// Adds this times (log Σ e^logit)² (arXiv:2204.02311).
-    public var zWeight: Float
+    package var zWeight: Float
 
-    public init(smoothing: Float = 0, zWeight: Float = 0) { (self.smoothing, self.zWeight) = (smoothing, zWeight) }
+    package init(smoothing: Float = 0, zWeight: Float = 0) { (self.smoothing, self.zWeight) = (smoothing, zWeight) }
 
     fileprivate func kernel(factor: Float) -> martlet_loss {
         martlet_loss(smoothing: smoothing, z_weight: zWeight, factor: factor)
@@ -15,17 +15,17 @@ public struct LossForm: Sendable, Hashable, Codable {
 }
 
 /// What a pass says of its targets; sums of passes add up.
-public struct LossSums: Sendable, Hashable {
+package struct LossSums: Sendable, Hashable {
     /// Σ of the losses of all rows that have a target, in nats.
-    public var loss: Double = 0
+    package var loss: Double = 0
     /// Rows that have a target.
-    public var targets = 0
+    package var targets = 0
     /// Rows whose largest logit is the target's.
-    public var correct = 0
+    package var correct = 0
 
-    public init() {}
+    package init() {}
 
-    public static func += (sum: inout LossSums, other: LossSums) {
+    package static func += (sum: inout LossSums, other: LossSums) {
         sum.loss += other.loss
         sum.targets += other.targets
         sum.correct += other.correct

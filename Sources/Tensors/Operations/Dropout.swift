@@ -1,15 +1,15 @@
 import CMartletKernels
 
 /// The random numbers of one dropout: the same again whenever the same values are given, which is how a recomputed layer repeats itself.
-public struct Dropout: Sendable, Hashable {
+package struct Dropout: Sendable, Hashable {
     /// The share of elements that become zero, in 0 ..< 1.
-    public let share: Float
-    public let seed: UInt64
+    package let share: Float
+    package let seed: UInt64
     /// One for each place in a model and step of a run.
-    public let stream: UInt64
+    package let stream: UInt64
 
     /// - Precondition: `share` lies in 0 ..< 1.
-    public init(share: Float, seed: UInt64, stream: UInt64) {
+    package init(share: Float, seed: UInt64, stream: UInt64) {
         precondition(share >= 0 && share < 1, "Dropout: a share of \(share)")
         (self.share, self.seed, self.stream) = (share, seed, stream)
     }

@@ -6,8 +6,10 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
     /// Where each ends.
     private var ends: [Int]
 
+    /// No strings.
     public init() { (bytes, ends) = ([], []) }
 
+    /// These strings, in order.
     public init(_ strings: some Sequence<[UInt8]>) {
         self.init()
         for string in strings { append(string) }
@@ -24,6 +26,7 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
         (self.bytes, self.ends) = (bytes, ends)
     }
 
+    /// Adds a string at the end.
     public mutating func append(_ string: some Collection<UInt8>) {
         bytes.append(contentsOf: string)
         ends.append(bytes.count)

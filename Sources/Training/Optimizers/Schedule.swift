@@ -6,6 +6,7 @@ import MartletPlatform
 ///
 /// Steps count from 0; the share of step s during warm-up is (s + 1) / warmUp.
 public struct Schedule: Sendable, Hashable, Codable {
+    /// The curve of the learning rate after the warm-up.
     public enum Shape: Sendable, Hashable, Codable {
         case constant
         /// Straight down to `final` at the last step.
@@ -18,7 +19,9 @@ public struct Schedule: Sendable, Hashable, Codable {
         case stableThenDecay(decay: Int, final: Float)
     }
 
+    /// The curve of the learning rate after the warm-up.
     public var shape: Shape
+    /// The steps in which the learning rate rises from zero.
     public var warmUp: Int
     /// All steps of the run.
     public var steps: Int

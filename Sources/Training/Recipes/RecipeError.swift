@@ -2,6 +2,7 @@
 
 /// Everything in a recipe that is missing, wrong or not known.
 public struct RecipeError: MartletError, Equatable {
+    /// The recipe.
     public let path: String
     /// One per cause, each naming its key.
     public let offences: [String]
