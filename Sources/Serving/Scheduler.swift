@@ -116,8 +116,9 @@ package struct Scheduler: Sendable {
             step.runs = [run(alone, alone.tokens.count)]
             return step
         }
+        // Whoever is admitted leaves what the others need: a step that admits does not preempt.
+        admit(&step)
         write(&step, drafts)
-        if step.preempted.isEmpty { admit(&step) }
         readUncut(&step, budget)
         read(&step, budget)
         let preempted = Set(step.preempted)
@@ -134,11 +135,10 @@ package struct Scheduler: Sendable {
             entry.computed += outcome.accepted
             entry.tokens += outcome.appended
             entries[outcome.id] = entry
+            if entry.request.kind == .generation { register(outcome.id) }
             if outcome.finished || entry.request.kind == .uncut {
-                register(outcome.id)
                 cancel(outcome.id)
             } else {
-                register(outcome.id)
                 giveBack(outcome.id)
             }
         }
