@@ -8,6 +8,7 @@
 #define MARTLET_STORED_OPERANDS_H
 
 #include "bf16.h"
+#include "blocks.h"
 #include "packing.h"
 #include "tile.h"
 
@@ -21,6 +22,10 @@ typedef enum { EXACT, ROUNDED, HALVES } operand_form;
 
 INLINE operand_form form_of(const martlet_stored_product *p, martlet_type type) {
     return type == MARTLET_BF16 ? HALVES : p->pairs ? ROUNDED : EXACT;
+}
+/// Whether b is decoded to f32 before it is copied: blocks, f16, and bf16 where it is not multiplied as such.
+INLINE bool is_decoded(const martlet_stored_product *p) {
+    return p->b_type != MARTLET_F32 && !(p->b_type == MARTLET_BF16 && p->pairs && !p->b_columns);
 }
 INLINE size_t form_bytes(operand_form form) { return form == HALVES ? 2 : 4; }
 INLINE size_t slot(operand_form form, size_t step) { return form == EXACT ? step : step ^ 1; }
@@ -123,6 +128,26 @@ static void round_slice(size_t steps, float *slice) {
             store(slice + c, settled(true, (f32x16)(rounded_bf16(odd) << 16)));
             store(slice + PANEL + c, settled(true, (f32x16)(rounded_bf16(even) << 16)));
         }
+}
+
+/// Elements at ..< at + count of rows row ..< row + rows of b as it lies, decoded to rows of `count` numbers.
+static void decoded_part(const martlet_stored_product *p, size_t row, size_t rows, size_t at, size_t count, float *part) {
+    const size_t elements = block_elements(p->b_type), bytes = block_bytes(p->b_type), row_bytes = p->b_stride / elements * bytes;
+    const uint8_t *from = (const uint8_t *)p->b + row * row_bytes;
+    for (size_t r = 0; r < rows; r++, from += row_bytes, part += count) {
+        if (elements == 1) {
+            martlet_decode(p->b_type, from + at * bytes, part, count);
+            continue;
+        }
+        for (size_t done = 0; done < count;) {
+            const size_t block = (at + done) / elements, first = (at + done) % elements;
+            const size_t used = elements - first < count - done ? elements - first : count - done;
+            float values[SUPERBLOCK];
+            martlet_decode(p->b_type, from + block * bytes, values, elements);
+            memcpy(part + done, values + first, used * sizeof(float));
+            done += used;
+        }
+    }
 }
 
 /// Steps first ..< first + steps of `columns` columns of b: [step][PANEL]; missing columns are zeros.

@@ -22,7 +22,7 @@ INLINE void foresee(foresight *ahead, size_t bytes) {
 INLINE bool comes_from_afar(const martlet_stored_product *p) { return p->steps * p->columns * form_bytes(form_of(p, p->b_type)) > 1 << 20; }
 
 static foresight foresee_slice(const martlet_stored_product *p, size_t column, size_t first, size_t rows) {
-    if (!comes_from_afar(p)) return (foresight){0};
+    if (is_decoded(p) || !comes_from_afar(p)) return (foresight){0};
     const size_t columns = p->columns - column < PANEL ? p->columns - column : PANEL, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t steps = p->steps - first < STORED_STEPS ? p->steps - first : STORED_STEPS, count = p->b_columns ? columns : steps;
     const size_t bytes = form_bytes(form_of(p, p->b_type)), at = p->b_columns ? column * p->b_stride + first : first * p->b_stride + column;
@@ -142,6 +142,20 @@ static void stored_panel(const martlet_stored_product *p, const float *tiles, co
     }
 }
 
+/// One slice of the columns' share, as tiles read it; blocks are decoded first, so that their bits are those of the decoded matrix.
+static void columns_slice(const martlet_stored_product *p, size_t column, size_t columns, size_t first, size_t steps, float *slice) {
+    float part[STORED_STEPS * PANEL] __attribute__((aligned(64)));
+    martlet_stored_product decoded = *p;
+    if (is_decoded(p)) {
+        if (p->b_columns) decoded_part(p, column, columns, first, steps, part);
+        else decoded_part(p, first, steps, column, columns, part);
+        decoded.b = part, decoded.b_type = MARTLET_F32, decoded.b_stride = p->b_columns ? steps : columns;
+        p = &decoded, column = 0, first = 0;
+    }
+    if (in_words(p)) word_slice(p, column, columns, first, steps, slice);
+    else stored_slice(p, column, columns, first, steps, slice);
+}
+
 /// Rows row ..< row + rows of panels first_panel ..< end_panel.
 static void stored_item(const martlet_stored_product *p, size_t row, size_t rows, size_t first_panel, size_t end_panel, float *tiles,
                         float *sums) {
@@ -153,8 +167,7 @@ static void stored_item(const martlet_stored_product *p, size_t row, size_t rows
         else stored_tiles(p, row, rows, first, steps, tiles);
         for (size_t panel = first_panel; panel < end_panel; panel++) {
             const size_t column = panel * PANEL, columns = p->columns - column < PANEL ? p->columns - column : PANEL;
-            if (in_words(p)) word_slice(p, column, columns, first, steps, slice);
-            else stored_slice(p, column, columns, first, steps, slice);
+            columns_slice(p, column, columns, first, steps, slice);
             foresight next = {0};
             if (panel + 1 < end_panel) next = foresee_slice(p, column + PANEL, first, rows);
             else if (first + steps < p->steps) next = foresee_slice(p, first_panel * PANEL, first + steps, rows);

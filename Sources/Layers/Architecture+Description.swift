@@ -113,6 +113,7 @@ extension Architecture {
         case .last(nil): "its last row"
         case .last(let token?): "its last row that is not token \(token)"
         case .lastOf(let token): "its last token \(token)"
+        case .mean: "the mean of its rows"
         }
     }
 

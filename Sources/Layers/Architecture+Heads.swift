@@ -25,6 +25,8 @@ extension Architecture {
         case last(unless: Int32?)
         /// The last one whose token is this: T5's and BART's end of text.
         case lastOf(Int32)
+        /// No row of its own, but the mean of all: sentence-transformers' pooling.
+        case mean
     }
 
     package struct TokenHead: Sendable, Hashable, Codable {

@@ -1,8 +1,10 @@
 package import MartletTensors
 
-/// y = x Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]`.
+/// A linear layer, the named parameters behind a ``Projection``: y = x Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]`, to which
+/// low-rank adapters may add.
 package struct Linear: Sendable {
-    /// Packed for inference, which then needs the stored matrix no more; stored where the weight is only counted or will change.
+    /// Packed for inference, which then needs the stored matrix no more; stored where the weight is only counted, learns, or lets
+    /// gradients through.
     private enum Weight: Sendable {
         case packed(PackedMatrix)
         case stored(Parameter)
@@ -10,8 +12,9 @@ package struct Linear: Sendable {
 
     private let weight: Weight
     private let bias: Parameter?
+    private let adapters: [LowRankAdapter]
     /// What a calibration wants to know of the inputs; nil in every other run.
-    private let statistics: InputStatistics?
+    private let observer: InputStatistics?
     /// What a stored weight is multiplied as, f32 or bf16.
     package let operands: ElementType
 
@@ -35,100 +38,35 @@ package struct Linear: Sendable {
     private init(_ parameter: Parameter, _ bias: Architecture.Presence, _ role: ParameterRole, _ scope: Scope) {
         weight = scope.source.packed(parameter).map { .packed($0) } ?? .stored(parameter)
         self.bias = bias == .present ? scope.vector("bias", [parameter.shape[0]], .zeros, role) : nil
-        statistics = scope.source.statistics(of: parameter)
+        adapters = scope.source.adapters(of: parameter)
+        observer = scope.source.statistics(of: parameter)
         operands = scope.source.operands
     }
 
-    /// Weight and bias for a step; nil where the weight is not packed, or a calibration watches the inputs.
-    package var stepMatrix: StepMatrix? {
-        guard case .packed(let matrix) = weight, statistics == nil else { return nil }
-        return StepMatrix(matrix, bias: bias?.tensor)
+    /// What operations multiply by. - Precondition: the parameters do not come from an inventory.
+    package var lowered: Projection {
+        let operand: Projection.Weight =
+            switch weight {
+            case .packed(let matrix): .packed(matrix)
+            case .stored(let parameter): .stored(parameter.tensor)
+            }
+        return Projection(operand, bias: bias?.tensor, addends: adapters.map(\.addend), as: operands)
     }
+
+    /// Weight and bias for a step; nil where the weight is not packed or has adapters, or a calibration watches the inputs.
+    package var stepMatrix: StepMatrix? { observer == nil ? lowered.stepMatrix : nil }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     ///
     /// - Parameter result: the type of the result of a stored weight; a packed one gives f32.
     package func callAsFunction(_ x: Tensor, result: ElementType = .f32) -> Tensor {
-        statistics?.add(x)
-        return switch weight {
-        case .packed(let matrix): x.multiplied(by: matrix, bias: bias?.tensor)
-        case .stored(let parameter):
-            x.multiplied(byStored: parameter.tensor, bias: bias?.tensor, as: operands, result: result)
-        }
+        observer?.add(x)
+        return lowered(x, result: result)
     }
 
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
     package static func together(_ projections: [Linear], _ x: Tensor, result: ElementType = .f32) -> [Tensor] {
-        let packed = projections.compactMap(\.packed)
-        guard packed.count == projections.count else {
-            // Rounded once for all.
-            let x = projections.allSatisfy { $0.operands == .bf16 } ? x.asBFloat16() : x
-            return projections.map { $0(x, result: result) }
-        }
-        for projection in projections { projection.statistics?.add(x) }
-        return x.multiplied(byEach: packed, biases: projections.map { $0.bias?.tensor })
-    }
-
-    private var packed: PackedMatrix? { if case .packed(let matrix) = weight { matrix } else { nil } }
-
-    /// Weight and bias as they are stored. - Precondition: nothing is packed.
-    package var stored: (weight: Tensor, bias: Tensor?) {
-        guard case .stored(let parameter) = weight else { preconditionFailure("linear: a packed weight is not stored") }
-        return (parameter.tensor, bias?.tensor)
-    }
-}
-
-/// A learned vector per token: `[count, width]`.
-package struct TokenTable: Sendable {
-    package let weight: Parameter
-
-    package init(_ count: Int, _ width: Int, _ role: ParameterRole, _ scope: Scope) {
-        weight = scope.table("weight", [count, width], role)
-    }
-
-    /// The vectors of `ids`, times `scale`: `[ids, width]`.
-    package func callAsFunction(_ ids: [Int32], scale: Float = 1, on device: Device) -> Tensor {
-        weight.tensor.lookup(ids, scale: scale, on: device)
-    }
-}
-
-/// The norm that an `Architecture.Norm` describes, with its weights.
-package enum NormLayer: Sendable {
-    case layer(weight: Parameter?, bias: Parameter?, epsilon: Float)
-    case rms(weight: Parameter, offset: Float, epsilon: Float)
-
-    package init(_ form: Architecture.Norm, width: Int, _ scope: Scope) {
-        switch form {
-        case .layer(let epsilon):
-            self = .layer(
-                weight: scope.vector("weight", [width], .ones, .norm),
-                bias: scope.vector("bias", [width], .zeros, .norm),
-                epsilon: epsilon)
-        case .layerWithoutBias(let epsilon):
-            self = .layer(weight: scope.vector("weight", [width], .ones, .norm), bias: nil, epsilon: epsilon)
-        case .unweighted(let epsilon): self = .layer(weight: nil, bias: nil, epsilon: epsilon)
-        case .rms(let epsilon, let offset):
-            let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros, .norm)
-            self = .rms(weight: weight, offset: offset, epsilon: epsilon)
-        }
-    }
-
-    /// `[…, width]` to the same shape.
-    package func callAsFunction(_ x: Tensor) -> Tensor {
-        switch self {
-        case .layer(let weight, let bias, let epsilon):
-            x.layerNorm(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
-        case .rms(let weight, let offset, let epsilon):
-            x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
-        }
-    }
-
-    /// norm(x + y).
-    package func callAsFunction(_ x: Tensor, adding y: Tensor) -> Tensor {
-        switch self {
-        case .layer(let weight, let bias, let epsilon):
-            x.layerNorm(adding: y, weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
-        case .rms: self(x + y)
-        }
+        for projection in projections { projection.observer?.add(x) }
+        return Projection.together(projections.map(\.lowered), x, result: result)
     }
 }

@@ -59,12 +59,16 @@ package protocol ParameterSource: AnyObject {
     /// Where the rows that meet the matrix `parameter` are to be counted; nil, the default, where nobody asks.
     func statistics(of parameter: Parameter) -> InputStatistics?
 
+    /// The low-rank adapters of the matrix `parameter`, in the order in which they are added; none, the default, where nobody adapts.
+    func adapters(of parameter: Parameter) -> [LowRankAdapter]
+
     /// What matrices that are not packed are multiplied as: f32, the default, or bf16.
     var operands: ElementType { get }
 }
 
 extension ParameterSource {
     package func statistics(of parameter: Parameter) -> InputStatistics? { nil }
+    package func adapters(of parameter: Parameter) -> [LowRankAdapter] { [] }
     package var operands: ElementType { .f32 }
 }
 
@@ -150,6 +154,9 @@ package final class Inventory: ParameterSource {
     package private(set) var entries: [Entry] = []
 
     package init() {}
+
+    /// Some parameters of a model.
+    package init(_ entries: [Entry]) { self.entries = entries }
 
     package func parameter(_ description: ParameterDescription) -> Parameter {
         entries.append(description)

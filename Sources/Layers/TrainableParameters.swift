@@ -1,10 +1,13 @@
 package import MartletTensors
 
-/// All parameters of a model that learns: f32 masters in a single memory, in the order of the inventory, which is that of ``Gradients``.
+/// The parameters of a model that learns: f32 masters of those that are trained in a single memory, in the order of the inventory, which is
+/// that of ``Gradients``; all others frozen, as their origin has them.
 ///
-/// As a source it hands out tracked tensors; `untracked` hands out the same numbers for evaluation. An optimizer writes them between two
-/// passes, and nothing is packed, so a model built from here always computes with what they are now.
+/// As a source it hands out tracked tensors; `untracked` hands out the same numbers for evaluation. An optimizer writes the masters between
+/// two passes, and nothing is packed, so a model built from here always computes with what they are now. What is frozen is a view of the
+/// origin's memory, such as a mapped file, of any type: it costs nothing beyond that.
 package final class TrainableParameters: ParameterSource {
+    /// Of the trained ones.
     package let names: [String]
     package let shapes: [Shape]
     /// Where each starts in the memory of all, in elements.
@@ -12,38 +15,61 @@ package final class TrainableParameters: ParameterSource {
     package let count: Int
     package let device: Device
     package let operands: ElementType
+    /// What the learning rate of each is multiplied by.
+    package let rateFactors: [Float]
     private let storage: Storage
     private let places: [String: Int]
     /// What a checkpoint holds and training leaves alone.
     package let constants: [(name: String, tensor: Tensor)]
+    private let frozen: [String: Tensor]
+    private let layout: AdapterLayout
+
+    /// What of a model is trained, and how.
+    package struct Selection: Sendable {
+        /// Whether a parameter of the model itself is trained; those of adapters always are.
+        package var isTrained: @Sendable (Inventory.Entry) -> Bool = { _ in true }
+        /// What the learning rate of a parameter is multiplied by, by its name.
+        package var rateFactor: @Sendable (_ name: String) -> Float = { _ in 1 }
+        package var adapters = AdapterLayout.none
+
+        package init() {}
+    }
 
     /// - Parameters:
     ///   - inventory: of the model.
     ///   - origin: where the numbers come from: a seed, or a checkpoint.
+    ///   - factors: where those of adapters come from; `origin` when nil.
     ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
     package init(
-        _ inventory: Inventory, from origin: any ParameterSource, operands: ElementType = .f32, on device: Device
+        _ inventory: Inventory, from origin: any ParameterSource, _ selection: Selection = .init(),
+        factors: (any ParameterSource)? = nil, operands: ElementType = .f32, on device: Device
     ) {
-        self.operands = operands
-        let trained = inventory.entries.filter { $0.fill != .constant }
+        (self.operands, self.device, layout) = (operands, device, selection.adapters)
+        let own = inventory.entries.filter { $0.fill != .constant && selection.isTrained($0) }
+        let trained = own + selection.adapters.entries
         (names, shapes) = (trained.map(\.name), trained.map(\.shape))
+        rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
-        self.device = device
         storage = Storage(bytes: count * 4)
         unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         var constants: [(name: String, tensor: Tensor)] = []
-        for entry in inventory.entries {
-            let value = origin.parameter(entry).value
+        var frozen: [String: Tensor] = [:]
+        let factorNames = Set(selection.adapters.entries.map(\.name))
+        for entry in inventory.entries + selection.adapters.entries {
+            let source = factorNames.contains(entry.name) ? factors ?? origin : origin
+            guard let value = source.parameter(entry).value else { continue }
             if let place = places[entry.name] {
                 let target = Tensor(
                     storage: storage, byteOffset: offsets[place] * 4, shape: entry.shape, type: .f32, device: device)
-                if let value { target.overwrite(with: value.decoded(on: device), adding: false) }
-            } else if let value {
+                target.overwrite(with: value.decoded(on: device), adding: false)
+            } else if entry.fill == .constant {
                 constants.append((entry.name, value.decoded(on: device)))
+            } else {
+                frozen[entry.name] = value
             }
         }
-        self.constants = constants
+        (self.constants, self.frozen) = (constants, frozen)
     }
 
     /// The numbers of parameter `index`; an optimizer may write them between two passes.
@@ -56,14 +82,23 @@ package final class TrainableParameters: ParameterSource {
 
     package func parameter(_ description: ParameterDescription) -> Parameter {
         guard let place = places[description.name] else {
-            return Parameter(description, value: constants.first { $0.name == description.name }?.tensor)
+            let constant = constants.first { $0.name == description.name }?.tensor
+            return Parameter(description, value: constant ?? frozen[description.name])
         }
         let value = self[place].tracked(by: GradientNode(leaf: place, shapes[place]))
         return Parameter(description, value: value)
     }
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
-    package func decoded(_ parameter: Parameter) -> Parameter { parameter }
+
+    package func decoded(_ parameter: Parameter) -> Parameter {
+        guard let value = parameter.value, value.type != .f32 || value.device == nil else { return parameter }
+        return parameter.with(value.decoded(on: device))
+    }
+
+    package func adapters(of parameter: Parameter) -> [LowRankAdapter] {
+        layout.adapters(of: parameter) { self.parameter($0) }
+    }
 
     /// A source of the same numbers that nobody differentiates by.
     package var untracked: any ParameterSource { Untracked(self) }
@@ -79,6 +114,9 @@ package final class TrainableParameters: ParameterSource {
         }
         var operands: ElementType { parameters.operands }
         func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
-        func decoded(_ parameter: Parameter) -> Parameter { parameter }
+        func decoded(_ parameter: Parameter) -> Parameter { parameters.decoded(parameter) }
+        func adapters(of parameter: Parameter) -> [LowRankAdapter] {
+            parameters.layout.adapters(of: parameter) { self.parameter($0) }
+        }
     }
 }

@@ -46,38 +46,55 @@ package enum HeadLayer: Sendable {
         }
     }
 
+    /// The logits of a head that labels: `[sequences, labels]` of whole sequences, `[rows, labels]` of rows, `[rows, 2]` of answers; nil
+    /// of all other heads.
+    ///
+    /// - Parameter dropout: of what the last projection reads, as transformers' `classifier_dropout`.
+    package func labelLogits(_ hidden: Tensor, _ rows: Rows, dropout: Dropout? = nil) -> Tensor? {
+        func project(_ x: Tensor, _ transform: TransformLayer?, _ projection: Linear) -> Tensor {
+            projection((transform?(x) ?? x).dropped(dropout))
+        }
+        switch self {
+        case .none, .tokens, .pooled, .pretraining: return nil
+        case .nextSentence(let transform, let projection):
+            return project(rows.standIns(.first, in: hidden), transform, projection)
+        case .sequence(let transform, let projection, let row):
+            return project(rows.standIns(row, in: hidden), transform, projection)
+        case .rows(let transform, let projection): return project(hidden, transform, projection)
+        case .answers(let projection): return project(hidden, nil, projection)
+        }
+    }
+
     /// Everything the head computes from `[rows, width]`, by name; with one entry per sequence.
     ///
     /// `rows` are those of the text, also where a decoder read it behind a start token.
     /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`; `pooled`
     /// `[width]`; `start_logits` and `end_logits` `[rows]`.
     package func callAsFunction(_ hidden: Tensor, _ rows: Rows) -> [(name: String, tensors: [Tensor])] {
-        func firstRows() -> Tensor { selected(.first) }
-        func selected(_ row: Architecture.SequenceRow) -> Tensor { hidden.selecting(rows: rows.indices(of: row)) }
+        func firstRows() -> Tensor { rows.standIns(.first, in: hidden) }
         func bySequence(_ values: Tensor) -> [Tensor] {
             rows.sequences.indices.map { values.rows($0..<$0 + 1).reshaped([values.shape[1]]) }
         }
         func byRow(_ values: Tensor) -> [Tensor] { rows.sequences.map { values.rows($0.rows) } }
+        let labels = labelLogits(hidden, rows)
         switch self {
         case .none: return []
         case .tokens(let head): return [("logits", byRow(head(hidden)))]
         case .pooled(let transform): return [("pooled", bySequence(transform(firstRows())))]
-        case .nextSentence(let transform, let projection):
-            let pooled = transform(firstRows())
-            return [("logits", bySequence(projection(pooled))), ("pooled", bySequence(pooled))]
+        case .nextSentence(let transform, _):
+            return [
+                ("logits", labels.map(bySequence) ?? []), ("pooled", bySequence(transform(firstRows()))),
+            ]
         case .pretraining(let head, let transform, let projection):
             let pooled = transform(firstRows())
             return [
                 ("logits", byRow(head(hidden))), ("next_sentence", bySequence(projection(pooled))),
                 ("pooled", bySequence(pooled)),
             ]
-        case .sequence(let transform, let projection, let row):
-            let chosen = selected(row)
-            return [("logits", bySequence(projection(transform?(chosen) ?? chosen)))]
-        case .rows(let transform, let projection):
-            return [("logits", byRow(projection(transform?(hidden) ?? hidden)))]
-        case .answers(let projection):
-            let ends = projection(hidden)
+        case .sequence: return [("logits", labels.map(bySequence) ?? [])]
+        case .rows: return [("logits", labels.map(byRow) ?? [])]
+        case .answers:
+            guard let ends = labels else { return [] }
             return (0..<2).map { index in
                 let values = ends.selecting(columns: index..<index + 1)
                 return (["start_logits", "end_logits"][index], byRow(values.reshaped([values.shape[0]])))
@@ -87,12 +104,17 @@ package enum HeadLayer: Sendable {
 }
 
 extension Rows {
+    /// What stands for each sequence: `[sequences, width]` of `hidden` `[rows, width]`.
+    package func standIns(_ row: Architecture.SequenceRow, in hidden: Tensor) -> Tensor {
+        row == .mean ? hidden.averaged(over: sequences.map(\.rows)) : hidden.selecting(rows: indices(of: row))
+    }
+
     /// For each sequence the row that stands for it; the last one where no token is as wanted.
-    fileprivate func indices(of row: Architecture.SequenceRow) -> [Int] {
+    private func indices(of row: Architecture.SequenceRow) -> [Int] {
         sequences.map { sequence in
             let last = sequence.rows.upperBound - 1
             return switch row {
-            case .first: sequence.rows.lowerBound
+            case .first, .mean: sequence.rows.lowerBound
             case .last(nil): last
             case .last(let padding?): sequence.rows.last { tokens[$0] != padding } ?? last
             case .lastOf(let token): sequence.rows.last { tokens[$0] == token } ?? last

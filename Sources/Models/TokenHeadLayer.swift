@@ -60,10 +60,7 @@ package struct TokenHeadLayer: Sendable {
     }
 
     private var logitProjection: LogitProjection {
-        let (weight, bias) = projection.stored
-        return LogitProjection(
-            weight: weight, bias: bias, scale: form.scale, constant: constant?.tensor, cap: form.cap,
-            operands: projection.operands)
+        LogitProjection(projection.lowered, scale: form.scale, constant: constant?.tensor, cap: form.cap)
     }
 }
 

@@ -112,6 +112,7 @@ extension GradientCase {
         },
         GradientCase("replacing", "", [[6, 2, 3], [2, 2, 3]]) { $0[0].replacing(rows: [1, 4], with: $0[1]) },
         GradientCase("rows", "", [[6, 5]]) { $0[0].rows(2..<5) },
+        GradientCase("averaged", "", [[7, 5]]) { $0[0].averaged(over: [0..<3, 2..<4, 6..<7]) },
         GradientCase("transposed", "", [[6, 5]]) { $0[0].transposed(on: $0[0].device(for: "test")) },
         GradientCase("neighbours", "", [[9, 4]]) { $0[0].neighbours(3, within: [0..<4, 4..<5, 5..<9]) },
         GradientCase("relativeScores", "", [[5, 7], [5, 7], [5, 7], [5, 7]]) {
@@ -184,7 +185,7 @@ extension GradientCase {
     private static func loss(_ setting: String, _ form: LossForm, scale: Float = 1, cap: Float? = nil) -> GradientCase {
         GradientCase(ending: "crossEntropy", setting, [[7, 12], [33, 12], [33], [33]]) { inputs, flow in
             let projection = LogitProjection(
-                weight: inputs[1], bias: inputs[2], scale: scale, constant: inputs[3], cap: cap)
+                Projection(.stored(inputs[1]), bias: inputs[2]), scale: scale, constant: inputs[3], cap: cap)
             let targets: [Int32] = [3, -1, 0, 32, 3, -1, 17]
             guard inputs.contains(where: { $0.node != nil }) else {
                 return [inputs[0].crossEntropy(projection, targets, form).loss]

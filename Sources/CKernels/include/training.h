@@ -12,13 +12,14 @@ void martlet_widen_bf16(const uint16_t *x, float *y, size_t count);
 
 // ---------------------------------------------------------------- products of stored matrices
 
-/// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16 where they are void.
+/// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16 where they are void;
+/// b may have any type but i32: where it is not multiplied as it is, slices of it are decoded, with the bits of the decoded matrix.
 typedef struct {
     const void *a;  // element (r, k) at a + r · a_stride + k, or at a + k · a_stride + r when turned
     size_t a_stride;
     bool a_turned;
     martlet_type a_type;
-    const void *b;  // element (k, c) at b + k · b_stride + c, or, f32 only, at b + c · b_stride + k when b is stored by columns
+    const void *b;  // element (k, c) at b + k · b_stride + c, or at b + c · b_stride + k when b is stored by columns
     size_t b_stride;
     bool b_columns;
     martlet_type b_type;

@@ -32,27 +32,21 @@ package struct LossSums: Sendable, Hashable {
     }
 }
 
-/// What leads from hidden states to logits: cap(scale · (h Wᵀ + bias) + constant).
+/// What leads from hidden states to logits: cap(scale · (h Wᵀ + b + …) + constant).
 package struct LogitProjection: Sendable {
-    /// `[vocabulary, width]`, f32.
-    package var weight: Tensor
-    package var bias: Tensor?
+    /// To `[rows, vocabulary]`; where it learns, its weight is stored.
+    package var projection: Projection
     package var scale: Float
     package var constant: Tensor?
     package var cap: Float?
-    /// What is multiplied: f32 or bf16.
-    package var operands: ElementType
 
-    package init(
-        weight: Tensor, bias: Tensor?, scale: Float, constant: Tensor?, cap: Float?, operands: ElementType = .f32
-    ) {
-        (self.weight, self.bias, self.scale, self.constant, self.cap) = (weight, bias, scale, constant, cap)
-        self.operands = operands
+    package init(_ projection: Projection, scale: Float = 1, constant: Tensor? = nil, cap: Float? = nil) {
+        (self.projection, self.scale, self.constant, self.cap) = (projection, scale, constant, cap)
     }
 
     /// Rows `[rows, width]` to logits `[rows, vocabulary]`, untracked.
     fileprivate func logits(_ x: Tensor) -> Tensor {
-        var logits = x.multiplied(byStored: weight.untracked, bias: bias?.untracked, as: operands)
+        var logits = projection.untracked(x)
         if scale != 1 { logits = logits * scale }
         if let constant { logits = logits.adding(toEachRow: constant.untracked) }
         if let cap { logits = logits.softCapped(cap) }
@@ -95,7 +89,7 @@ extension Tensor {
     /// The losses of rows `[rows, width]` under a projection, without gradients; logits of a few rows at a time.
     package func crossEntropy(_ projection: LogitProjection, _ targets: [Int32], _ form: LossForm) -> LossSums {
         var sums = LossSums()
-        for rows in LogitProjection.chunks(targets.count, projection.weight.shape[0]) {
+        for rows in LogitProjection.chunks(targets.count, projection.projection.outputs) {
             sums += projection.logits(untracked.rows(rows)).crossEntropy(
                 Array(targets[rows]), form, gradientFactor: nil)
         }
@@ -132,7 +126,7 @@ extension GradientFlow {
         let targets = all ? targets : chosen.map { targets[$0] }
         var sums = LossSums()
         let dx = device.make(rows.shape)
-        for range in LogitProjection.chunks(targets.count, projection.weight.shape[0]) {
+        for range in LogitProjection.chunks(targets.count, projection.projection.outputs) {
             let part = rows.untracked.rows(range)
             let logits = projection.logits(part)
             let capped = projection.cap.map { cap in (cap, logits * 1) }
@@ -145,10 +139,7 @@ extension GradientFlow {
             }
             addColumnSums(gradient, to: projection.constant?.node)
             if projection.scale != 1 { gradient = gradient * projection.scale }
-            addColumnSums(gradient, to: projection.bias?.node)
-            let operands = projection.operands
-            dx.rows(range).setProduct(gradient, projection.weight.untracked, .steps, as: operands, on: device)
-            addProduct(ofColumns: gradient, with: part, as: operands, to: projection.weight.node)
+            addGradients(of: projection.projection, gradient, at: part, into: dx.rows(range))
         }
         add(dx, to: rows.node)
         return (sums, rows.node)

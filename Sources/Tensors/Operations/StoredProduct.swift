@@ -15,7 +15,8 @@ extension Tensor {
     /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending order.
     ///
     /// - Parameters:
-    ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` f32 `[outputs, inputs]`, `bias` `[outputs]`.
+    ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` `[outputs, inputs]`, `bias` `[outputs]`. A matrix that is not f32 is frozen: it is
+    ///     decoded slice by slice, with the bits of its decoded numbers, and gradients pass through it to `self`.
     ///   - operands: what is multiplied in all three products. With bf16, what stays for the backward pass is bf16 too.
     ///   - result: the type of what is returned.
     /// - Returns: `[rows, outputs]`.
@@ -29,6 +30,7 @@ extension Tensor {
             shape.rank == 2 && matrix.shape.rank == 2 && shape[1] == matrix.shape[1]
                 && (bias?.shape.elements ?? matrix.shape[0]) == matrix.shape[0],
             "product: \(shape) with a matrix of \(matrix.shape) and a bias of \(bias?.shape ?? [])")
+        precondition(matrix.node == nil || matrix.type == .f32, "product: a matrix of \(matrix.type) cannot learn")
         let device = device(for: "product")
         let result = device.make([shape[0], matrix.shape[0]], type)
         result.setProduct(untracked, matrix, .columns, bias: bias, as: operands, on: device)
@@ -68,8 +70,8 @@ extension Tensor {
             shape.elements == rows * columns && b.shape.elements == steps * columns,
             "product: \(a.shape) with \(b.shape) into \(shape)")
         precondition(
-            (operands == .bf16 || (a.type == .f32 && b.type == .f32)) && (order == .steps || b.type == .f32)
-                && (!adding || type == .f32), "product: \(a.type) with \(b.type) as \(operands) into \(type)")
+            (operands == .bf16 || a.type == .f32) && b.type != .i32 && (!adding || type == .f32),
+            "product: \(a.type) with \(b.type) as \(operands) into \(type)")
         var product = unsafe martlet_stored_product()
         unsafe (product.a, product.a_stride, product.a_turned) = (a.pointer, a.shape[1], turned)
         unsafe (product.b, product.b_stride, product.b_columns) = (b.pointer, b.shape[1], order == .columns)

@@ -1,0 +1,42 @@
+package import MartletTensors
+
+/// The norm that an `Architecture.Norm` describes, with its weights.
+package enum NormLayer: Sendable {
+    case layer(weight: Parameter?, bias: Parameter?, epsilon: Float)
+    case rms(weight: Parameter, offset: Float, epsilon: Float)
+
+    package init(_ form: Architecture.Norm, width: Int, _ scope: Scope) {
+        switch form {
+        case .layer(let epsilon):
+            self = .layer(
+                weight: scope.vector("weight", [width], .ones, .norm),
+                bias: scope.vector("bias", [width], .zeros, .norm),
+                epsilon: epsilon)
+        case .layerWithoutBias(let epsilon):
+            self = .layer(weight: scope.vector("weight", [width], .ones, .norm), bias: nil, epsilon: epsilon)
+        case .unweighted(let epsilon): self = .layer(weight: nil, bias: nil, epsilon: epsilon)
+        case .rms(let epsilon, let offset):
+            let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros, .norm)
+            self = .rms(weight: weight, offset: offset, epsilon: epsilon)
+        }
+    }
+
+    /// `[…, width]` to the same shape.
+    package func callAsFunction(_ x: Tensor) -> Tensor {
+        switch self {
+        case .layer(let weight, let bias, let epsilon):
+            x.layerNorm(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms(let weight, let offset, let epsilon):
+            x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
+        }
+    }
+
+    /// norm(x + y).
+    package func callAsFunction(_ x: Tensor, adding y: Tensor) -> Tensor {
+        switch self {
+        case .layer(let weight, let bias, let epsilon):
+            x.layerNorm(adding: y, weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
+        case .rms: self(x + y)
+        }
+    }
+}
