@@ -34,6 +34,23 @@ package struct StoredTensors: Sendable {
         for file in files { file.storage.release(0..<file.storage.bytes) }
     }
 
+    /// These with tensors of another checkpoint in their place or beside them, under the names that `renamed` gives; those without one
+    /// stay away.
+    package func overlaid(
+        by other: StoredTensors, renamed: (String) -> String?
+    ) throws(FormatError) -> StoredTensors {
+        let further = other.all.compactMap { tensor in
+            renamed(tensor.name).map { name in
+                StoredTensor(
+                    name: name, type: tensor.type, extents: tensor.extents, byteOffset: tensor.byteOffset,
+                    bytes: tensor.bytes, storage: tensor.storage, path: tensor.path)
+            }
+        }
+        let names = Set(further.map { ExactKey($0.name) })
+        let kept = all.filter { !names.contains(ExactKey($0.name)) }
+        return try StoredTensors(unique: kept + further, path: path, files: files + other.files)
+    }
+
     package var count: Int { all.count }
     package var names: [String] { all.map(\.name) }
 

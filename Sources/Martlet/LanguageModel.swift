@@ -56,6 +56,13 @@ public final class LanguageModel: Sendable {
     ///
     /// - Throws: ``LoadError`` with every cause and its remedy.
     public static func load(path: String, threads: Int? = nil) async throws(LoadError) -> LanguageModel {
+        try await load(path: path, threads: threads) { try ModelFile(path: ModelLocation.path(of: path)) }
+    }
+
+    /// Loads the model that `open` gives, which may have adapters; `path` is what messages call it.
+    package static func load(
+        path: String, threads: Int? = nil, _ open: @escaping @Sendable () throws -> ModelFile
+    ) async throws(LoadError) -> LanguageModel {
         let thread = ComputeThread()
         guard thread.isRunning else {
             throw LoadError(
@@ -63,7 +70,7 @@ public final class LanguageModel: Sendable {
         }
         let result = await Task(executorPreference: thread) { () -> Result<LanguageModel, LoadError> in
             do {
-                return .success(try await read(path, threads: threads))
+                return .success(try await read(open(), threads: threads))
             } catch {
                 return .failure(LoadError(error))
             }
@@ -72,8 +79,7 @@ public final class LanguageModel: Sendable {
     }
 
     /// Reads a model on the thread that calls.
-    private static func read(_ path: String, threads: Int?) async throws -> LanguageModel {
-        let file = try ModelFile(path: ModelLocation.path(of: path))
+    private static func read(_ file: ModelFile, threads: Int?) async throws -> LanguageModel {
         // The vocabulary is read while the weights are packed, by a thread of Swift's own.
         let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
         let device = Device(threads: threads)

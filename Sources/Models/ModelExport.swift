@@ -23,12 +23,19 @@ package struct ModelExport {
         (self.family, self.device) = (family, device)
     }
 
-    /// The model of a file, whatever its format.
-    package init(_ file: ModelFile, on device: Device) throws {
+    /// The model of a file, whatever its format; with `merging`, its adapters become part of the matrices, which are f32 then.
+    ///
+    /// - Throws: also ``ModelError`` for a file with adapters that are not to be merged.
+    package init(_ file: ModelFile, merging: Bool = false, on device: Device) throws {
+        guard file.adapters.isEmpty || merging else {
+            throw ModelError(
+                "\(file.path): what is written is a whole model, into which adapters must be merged: --merge")
+        }
         let inventory = try file.inventory()
         var keepsNames = false
         if case .directory = file.container { keepsNames = !file.isPartOfLarger && !FusedExperts.are(in: file.tensors) }
-        let weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
+        var weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
+        if !file.adapters.isEmpty { weights = weights.merging(try file.adapterSource(on: device), on: device) }
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)
     }
 

@@ -16,13 +16,18 @@ public struct ModelFile: Sendable {
     public let path: String
     /// The `model_type` of config.json, or a GGUF's architecture.
     public let modelType: String
-    /// The description of the model.
-    public let architecture: Architecture
+    package private(set) var architecture: Architecture
     package let container: Container
     package let family: any Family.Type
 
     /// The tensors as the file names them, unpacked where it packs matrices in a way of its own.
-    package let tensors: StoredTensors
+    package private(set) var tensors: StoredTensors
+
+    /// What describes the model, in the words of config.json, whatever the container.
+    package private(set) var settings: JSONObject
+
+    /// The low-rank adapters that products add to, in this order.
+    package private(set) var adapters: [AdapterFile] = []
 
     /// How its matrices were packed by those who published it, beyond the element types of their tensors.
     package let quantization: WeightQuantization?
@@ -34,10 +39,25 @@ public struct ModelFile: Sendable {
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
     package let passedOver: [String]
 
-    /// Opens and describes the model at `path`.
+    /// Opens and describes the model at `path`, or the base model that an adapter at `path` names, with the adapter.
     ///
     /// - Throws: ``FormatError``, ``ConfigError``, ``ModelError``: every cause in one line.
     public init(path: String) throws {
+        guard AdapterFile.isAdapter(path) else {
+            try self.init(whole: path)
+            return
+        }
+        let adapter = try AdapterFile(path)
+        guard let base = adapter.configuration.base, fileExists(base) else {
+            let named = adapter.configuration.base.map { ", \($0.quoted)," } ?? ""
+            throw ModelError(
+                "\(path): an adapter, whose base model\(named) is not here; name the base and add the adapter")
+        }
+        try self.init(whole: base)
+        try add(adapter)
+    }
+
+    private init(whole path: String) throws {
         self.path = path
         let config: JSONObject
         var stored: StoredTensors
@@ -57,11 +77,15 @@ public struct ModelFile: Sendable {
             unpacking = try WeightQuantization(config: config, path: path)
         }
         if let unpacking { stored = try stored.unpacked(unpacking) }
-        tensors = stored
         quantization = unpacking
         let described = try ModelFile.describe(config, path: path)
         (modelType, family, passedOver) = (described.modelType, described.family, described.passedOver)
-        architecture = described.architecture.fittingHead(family, tensors).fittingPositions(family, tensors)
+        var fitting = described.architecture.fittingHead(family, stored).fittingPositions(family, stored)
+        if case .directory = container, let head = try SentenceHead.read(path, config) {
+            fitting.head = .sequence(nil, labels: head.labels, from: head.row)
+            stored = try head.joined(stored, family.names(fitting))
+        }
+        (architecture, tensors, settings) = (fitting, stored, config)
     }
 
     /// Whether `path` is a GGUF file: by its name, or by how it begins.
@@ -72,8 +96,45 @@ public struct ModelFile: Sendable {
     /// What the model's configuration holds, where there is a config.json; empty otherwise.
     package func config() throws -> JSONObject {
         guard case .directory(let path) = container, fileExists(path + "/config.json") else { return JSONObject() }
-        return try ModelFile.config(in: path)
+        return settings
     }
+
+    /// Adds a low-rank adapter, and the whole modules that it brings, such as a head of its own.
+    ///
+    /// - Parameters:
+    ///   - directory: peft's or MLX's files.
+    ///   - scale: what the adapter's own scale is multiplied by.
+    /// - Throws: ``ModelError`` for an adapter that is not understood, ``FormatError``, ``ConfigError``.
+    public mutating func add(adapter directory: String, scale: Float = 1) throws {
+        var adapter = try AdapterFile(directory)
+        adapter.strength = scale
+        try add(adapter)
+    }
+
+    private mutating func add(_ adapter: AdapterFile) throws {
+        if fileExists(adapter.path + "/config.json") { settings = try ModelFile.config(in: adapter.path) }
+        architecture = try ModelFile.describe(settings, path: adapter.path).architecture
+        if case .directory = container { tensors = try adapter.saved(over: tensors) }
+        architecture = architecture.fittingHead(family, tensors).fittingPositions(family, tensors)
+        if let head = try SentenceHead.read(adapter.path, settings) {
+            architecture.head = .sequence(nil, labels: head.labels, from: head.row)
+            tensors = try head.joined(tensors, family.names(architecture))
+        }
+        adapters.append(adapter)
+        // What does not fit is better told here than after loading.
+        let device = Device(threads: 1)
+        _ = try adapter.read(AdapterTargets(architecture, family), on: device)
+    }
+
+    /// Where the model gets its parameters: `source`, with the adapters.
+    func adapted(_ source: any ParameterSource, on device: Device) throws -> any ParameterSource {
+        guard !adapters.isEmpty else { return source }
+        let targets = try AdapterTargets(architecture, family)
+        return AdaptedSource(source, try adapters.map { try $0.read(targets, on: device) })
+    }
+
+    /// The adapters alone, on a model that is only counted.
+    func adapterSource(on device: Device) throws -> any ParameterSource { try adapted(Inventory(), on: device) }
 
     /// The contents of a folder's config.json.
     package static func config(in directory: String) throws -> JSONObject {
@@ -169,7 +230,7 @@ public struct ModelFile: Sendable {
         try checkMemory()
         let queue = PackingQueue()
         let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices, queue: queue)
-        let model = try Model(architecture, Scope(source))
+        let model = try Model(architecture, Scope(adapted(source, on: device)))
         if let failure = source.failure { throw failure }
         queue.run(on: device)
         // What was packed was that of the file which was opened.
@@ -192,19 +253,25 @@ public struct ModelFile: Sendable {
     }
 
     /// What the model needs, matched with what the file holds.
-    package func checkpoint() throws -> Checkpoint {
+    package func checkpoint() throws -> Checkpoint { try checkpoint(of: architecture, inventory()) }
+
+    /// The same for some of the parameters of a model, `architecture`, that this file may hold.
+    ///
+    /// - Parameter ignoring: further names that may be there and are not needed.
+    func checkpoint(
+        of architecture: Architecture, _ inventory: Inventory, ignoring: [String] = []
+    ) throws(CheckpointError) -> Checkpoint {
         switch container {
         case .directory:
             try Checkpoint(
                 tensors, family.names(architecture, storedAs: tensors), prefixes: family.prefixes,
-                inventory: inventory(),
-                ignoring: family.unused + ["lm_head.weight"])
+                inventory: inventory, ignoring: family.unused + ["lm_head.weight"] + ignoring)
         case .gguf:
             try Checkpoint(
                 tensors,
                 family.ggufNames(architecture, modelType: modelType).adding(
-                    GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory(),
-                ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"])
+                    GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory,
+                ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] + ignoring)
         }
     }
 }

@@ -29,6 +29,30 @@ package struct WeightSource {
         }
     }
 
+    /// The same weights with the low-rank adapters that `source` has in their matrices, which become f32.
+    func merging(_ source: any ParameterSource, on device: Device) -> WeightSource {
+        var addends: [String: [LowRankAddend]] = [:]
+        for entry in inventory.entries {
+            let found = source.adapters(of: Parameter(entry, value: nil))
+            if !found.isEmpty { addends[entry.name] = found.map(\.addend) }
+        }
+        let (type, tensor) = (type, tensor)
+        return WeightSource(
+            inventory: inventory, storedName: storedName, type: { addends[$0] == nil ? type($0) : .f32 },
+            tensor: { [addends] entry in
+                let base = try tensor(entry)
+                return addends[entry.name].map { base.merged(with: $0, on: device) } ?? base
+            }, release: release)
+    }
+
+    private init(
+        inventory: Inventory, storedName: @escaping (String) -> String?, type: @escaping (String) -> ElementType,
+        tensor: @escaping (Inventory.Entry) throws -> Tensor, release: @escaping (Inventory.Entry) -> Void
+    ) {
+        (self.inventory, self.storedName, self.type) = (inventory, storedName, type)
+        (self.tensor, self.release) = (tensor, release)
+    }
+
     /// - Parameter values: by our names, as `Inventory` lists them.
     package init(_ inventory: Inventory, values: [String: Tensor]) {
         self.inventory = inventory

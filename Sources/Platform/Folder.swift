@@ -26,10 +26,20 @@ package enum Folder {
         return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
     }
 
-    /// Removes a folder of files, which must hold no folder itself. What is not there is no failure.
+    /// Removes a folder of files and of folders of files. What is not there is no failure.
     package static func remove(_ path: String) {
-        for name in names(in: path) { unsafe unlink("\(path)/\(name)") }
+        for name in names(in: path) where unsafe unlink("\(path)/\(name)") != 0 {
+            for inner in names(in: "\(path)/\(name)") { unsafe unlink("\(path)/\(name)/\(inner)") }
+            unsafe rmdir("\(path)/\(name)")
+        }
         if unsafe rmdir(path) != 0 { unsafe unlink(path) }
+    }
+
+    /// The path from the root of the file system; as given where there is no such file.
+    package static func absolute(_ path: String) -> String {
+        guard let found = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
     }
 
     package static func rename(_ path: String, to other: String) throws(FileError) {

@@ -1,5 +1,5 @@
 import MartletFormats
-import MartletJSON
+package import MartletJSON
 package import MartletModels
 import MartletPlatform
 import MartletTensors
@@ -26,6 +26,11 @@ package enum ModelText {
         } catch {
             throw error.inFile(path)
         }
+    }
+
+    /// The tokenizer.json that says what a GGUF's metadata say.
+    package static func tokenizerJSON(of path: String) throws -> JSON {
+        try vocabulary(of: GGUF(contentsOf: path)).tokenizerJSON()
     }
 
     private static func tokenizer(of gguf: GGUF) throws -> Tokenizer {

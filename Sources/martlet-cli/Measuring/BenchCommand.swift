@@ -56,7 +56,7 @@ struct BenchCommand: ParsableCommand {
     mutating func run() throws {
         let began = ContinuousClock.now
         let device = Device(threads: model.threads)
-        var file = try ModelFile(path: try model.path())
+        var file = try model.file()
         if weights == .eightBits { file.matrices = .q8_0 }
         clamp(to: file.architecture)
         var packed = PackedWeights()

@@ -14,6 +14,8 @@ struct ConvertCommand: ParsableCommand {
 
             An output that ends in .gguf is a GGUF file, any other a directory. The tokenizer goes along.
             The mean of a run's last checkpoints: martlet convert -m runs/shakespeare --average 5 -o averaged
+            An adapter as a GGUF for llama.cpp: martlet convert -m base --adapter adapter -o adapter.gguf
+            A model with an adapter in its weights: martlet convert -m base --adapter adapter --merge -o merged
             """)
 
     @OptionGroup var model: ModelOptions
@@ -30,6 +32,9 @@ struct ConvertCommand: ParsableCommand {
     @Option(help: "For the weights of a run, take the mean of its newest checkpoints, this many.")
     var average: Int?
 
+    @Flag(help: "Put the adapters into the weights, which are written in f32 or as --type says; never in blocks again.")
+    var merge = false
+
     @OptionGroup var outputs: OutputOptions
 
     func validate() throws {
@@ -44,18 +49,43 @@ struct ConvertCommand: ParsableCommand {
     func run() throws {
         let path = try model.path()
         try outputs.check(output, inputs: [path])
-        let file = try ModelFile(path: path)
-        let export = try export(of: file, on: Device(threads: model.threads))
+        let file = try model.file()
+        let device = Device(threads: model.threads)
+        if !file.adapters.isEmpty && !merge && output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+            try file.writeAdapter(to: output, on: device)
+            return Output.note("\(output): the adapter for llama.cpp, without its base")
+        }
+        let export = try export(of: file, on: device)
         let written = try file.write(
             export, to: output, named: model.model ?? path,
             ConversionOptions(type: type, includesTokenizer: !withoutTokenizer))
         for caveat in written.caveats { Output.note(caveat) }
         Output.note("\(output): \(written.modelType), \(written.parameters) parameters")
+        if merge && !file.adapters.isEmpty { try compare(file, with: ModelFile(path: output), on: device) }
+    }
+
+    /// Says how far the merged model is from the one whose adapters stand beside its weights.
+    private func compare(_ file: ModelFile, with merged: ModelFile, on device: Device) throws {
+        let count = min(16, file.architecture.vocabulary, file.architecture.context ?? 16)
+        var input = ForwardPass.Input((0..<count).map { Int32($0 * 7919 % file.architecture.vocabulary) })
+        if case .encoderDecoder = file.architecture.body, file.architecture.writes {
+            input.decoderTokens = input.tokens
+        }
+        func logits(_ file: ModelFile) throws -> [Float] {
+            let results = try ForwardPass.run(file, [input], on: device)
+            return results.first { $0.name == "logits.0" || $0.name == "hidden.0" }?.tensor.values ?? []
+        }
+        let (found, wanted) = (try logits(merged), try logits(file))
+        let difference = zip(found, wanted).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+        let largest = wanted.reduce(Float(0)) { max($0, abs($1)) }
+        Output.note(
+            "merged: logits differ by at most \(difference) from those with the adapters beside, the largest being \(largest)"
+        )
     }
 
     /// The file's weights, or in their place the mean of those of its run's checkpoints.
     private func export(of file: ModelFile, on device: Device) throws -> ModelExport {
-        guard let average, let run = model.model else { return try ModelExport(file, on: device) }
+        guard let average, let run = model.model else { return try ModelExport(file, merging: merge, on: device) }
         let (weights, steps) = try CheckpointStore(run + "/checkpoints").averagedWeights(average)
         Output.note("the mean of the checkpoints of steps \(steps.map(String.init).joined(separator: ", "))")
         let source = WeightSource(try file.architecture.inventory(), values: weights)

@@ -14,6 +14,26 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads that compute (default: the physical cores).")
     var threads: Int?
 
+    @Option(help: "A low-rank adapter over the model: peft's or MLX's directory, or DIR=SCALE (may be repeated).")
+    var adapter: [String] = []
+
+    /// The model's file with the adapters that were named.
+    func file() throws -> ModelFile { try adding(to: ModelFile(path: path())) }
+
+    /// `file` with the adapters that were named.
+    func adding(to file: ModelFile) throws -> ModelFile {
+        var file = file
+        for name in adapter {
+            let parts = name.split(separator: "=", maxSplits: 1).map(String.init)
+            let isWhole = unsafe parts.count < 2 || access(name, F_OK) == 0
+            guard let scale = isWhole ? 1 : Float(parts[1]), scale.isFinite else {
+                throw ModelError("--adapter \(name): what follows the = is no scale")
+            }
+            try file.add(adapter: isWhole ? name : parts[0], scale: scale)
+        }
+        return file
+    }
+
     func validate() throws {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")

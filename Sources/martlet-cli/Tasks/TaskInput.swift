@@ -105,7 +105,7 @@ struct TaskInput: ParsableArguments {
 
     /// The files of a model, with its matrices rounded when they are loaded.
     static func modelFile(_ model: ModelOptions, _ weights: MatrixType?) throws -> ModelFile {
-        var file = try ModelFile(path: try model.path())
+        var file = try model.file()
         if weights == .eightBits { file.matrices = .q8_0 }
         return file
     }

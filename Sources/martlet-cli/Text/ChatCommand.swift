@@ -36,7 +36,8 @@ struct ChatCommand: AsyncParsableCommand {
                 "chat needs a model that was made for conversations, which the one that ships was not: give one with -m, as in martlet chat -m path/to/SmolLM2-135M-Instruct.gguf"
             )
         }
-        let loaded = try await LanguageModel.load(path: model.path(), threads: model.threads)
+        let file = try model.file()
+        let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         _ = try loaded.chat.get()
         let session = loaded.session(instructions: system)
         if isatty(0) == 1 && isatty(1) == 1 && !json {

@@ -46,7 +46,7 @@ struct ForwardCommand: AsyncParsableCommand {
                 sequences[index], segments: segments?[index], decoderTokens: decoder?[index],
                 globals: globals?[index].map { Int($0) })
         }
-        let file = try ModelFile(path: try model.path())
+        let file = try model.file()
         let results = try ForwardPass.run(
             file, inputs, recording: attentions ? .weights : .nothing, layers: layers ? .all : .last,
             on: Device(threads: model.threads))

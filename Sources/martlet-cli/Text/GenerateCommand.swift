@@ -43,9 +43,9 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let path = try model.path()
         let text = try promptText()
-        let loaded = try await LanguageModel.load(path: path, threads: model.threads)
+        let file = try model.file()
+        let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         if beams > 1 { return try await search(loaded, text) }
         var result = ""
         var tokens: [Int32] = []

@@ -1,0 +1,112 @@
+package import MartletJSON
+
+/// What an adapter's file says of it beside its tensors: the keys of peft's `adapter_config.json`.
+package struct AdapterConfiguration: Sendable, Equatable {
+    package var rank = 8
+    package var alpha = 8.0
+    /// Whether the scale is α / √r (arXiv:2312.03732), not α / r.
+    package var isRankStabilized = false
+    /// Ranks and alphas of modules whose path ends in the pattern.
+    package var ranks: [(pattern: String, rank: Int)] = []
+    package var alphas: [(pattern: String, alpha: Double)] = []
+    /// The ends of module paths; empty: every linear layer but the heads.
+    package var targets: [String] = []
+    /// Whole modules that are trained and stored beside the factors.
+    package var savedModules: [String] = []
+    package var task: String?
+    package var base: String?
+    /// Whether the base keeps `[inputs, outputs]`: GPT-2.
+    package var isTransposed = false
+
+    package init() {}
+
+    package static func == (a: AdapterConfiguration, b: AdapterConfiguration) -> Bool {
+        a.json.serialized() == b.json.serialized()
+    }
+
+    package func rank(of module: String) -> Int {
+        ranks.first { AdapterConfiguration.matches(module, $0.pattern) }?.rank ?? rank
+    }
+
+    /// The factor of the low-rank product of a module.
+    package func scale(of module: String, rank: Int) -> Float {
+        let alpha = alphas.first { AdapterConfiguration.matches(module, $0.pattern) }?.alpha ?? alpha
+        return Float(isRankStabilized ? alpha / Double(rank).squareRoot() : alpha / Double(rank))
+    }
+
+    package func isTarget(_ module: String) -> Bool {
+        targets.isEmpty || targets.contains { AdapterConfiguration.matches(module, $0) }
+    }
+
+    /// Whether a path is the pattern, or ends in it behind a dot.
+    static func matches(_ module: String, _ pattern: String) -> Bool {
+        module.hasSameBytes(as: pattern) || module.hasSuffix("." + pattern)
+    }
+
+    // MARK: - The file
+
+    /// Keys that say nothing about what is computed, or whose tensors say it.
+    private static let neutral = [
+        "auto_mapping", "base_model_name_or_path", "bias", "exclude_modules", "fan_in_fan_out", "inference_mode",
+        "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_dropout", "megatron_config",
+        "megatron_core", "peft_type", "peft_version", "qalora_group_size", "revision", "target_modules", "task_type",
+        "loftq_config", "eva_config", "corda_config", "ensure_weight_tying",
+    ]
+
+    /// - Throws: ``ModelError`` with every setting that is not understood.
+    init(_ config: JSONObject, path: String) throws(ModelError) {
+        var offences: [String] = []
+        func isNeutral(_ value: JSON) -> Bool {
+            value.isNull || value.boolValue == false || value.arrayValue?.isEmpty == true
+                || value.objectValue?.isEmpty == true
+        }
+        if config["peft_type"]?.stringValue?.hasSameBytes(as: "LORA") != true {
+            offences.append("peft_type is \(config["peft_type"]?.text() ?? "missing"), only LORA is read")
+        }
+        if let bias = config["bias"]?.stringValue, bias != "none" { offences.append("bias is \(bias), not none") }
+        let known = ["r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save"]
+        for (key, value) in config.members where !known.contains(key) && !AdapterConfiguration.neutral.contains(key) {
+            if !isNeutral(value) { offences.append("\(key) is \(value.text().shortened), which is not supported") }
+        }
+        guard let rank = config["r"]?.integerValue, rank > 0, rank < 1 << 16,
+            let alpha = config["lora_alpha"]?.doubleValue, alpha.isFinite
+        else {
+            offences.append("r and lora_alpha are needed")
+            throw ModelError("\(path): this adapter cannot be used: \(offences.joined(separator: "; "))")
+        }
+        guard offences.isEmpty else {
+            throw ModelError("\(path): this adapter cannot be used: \(offences.joined(separator: "; "))")
+        }
+        (self.rank, self.alpha) = (rank, alpha)
+        isRankStabilized = config["use_rslora"]?.boolValue ?? false
+        func pairs<Value>(_ key: String, _ read: (JSON) -> Value?) -> [(String, Value)] {
+            (config[key]?.objectValue?.members ?? []).compactMap { key, value in read(value).map { (key, $0) } }
+        }
+        ranks = pairs("rank_pattern", \.integerValue).map { (pattern: $0, rank: $1) }
+        alphas = pairs("alpha_pattern", \.doubleValue).map { (pattern: $0, alpha: $1) }
+        targets = (config["target_modules"]?.arrayValue ?? []).compactMap(\.stringValue)
+        savedModules = (config["modules_to_save"]?.arrayValue ?? []).compactMap(\.stringValue)
+        task = config["task_type"]?.stringValue
+        base = config["base_model_name_or_path"]?.stringValue
+        isTransposed = config["fan_in_fan_out"]?.boolValue ?? false
+    }
+
+    /// As peft writes it.
+    package var json: JSON {
+        func object(_ members: [(String, JSON)]) -> JSON {
+            var object = JSONObject()
+            for (key, value) in members { object[key] = value }
+            return .object(object)
+        }
+        return object([
+            ("peft_type", "LORA"), ("task_type", task.map { .string($0) } ?? .null),
+            ("base_model_name_or_path", base.map { .string($0) } ?? .null), ("inference_mode", true),
+            ("r", .integer(rank)), ("lora_alpha", .number(alpha)), ("lora_dropout", 0.0), ("bias", "none"),
+            ("use_rslora", .bool(isRankStabilized)), ("use_dora", false), ("fan_in_fan_out", .bool(isTransposed)),
+            ("target_modules", .array(targets.map { .string($0) })),
+            ("rank_pattern", object(ranks.map { ($0.pattern, .integer($0.rank)) })),
+            ("alpha_pattern", object(alphas.map { ($0.pattern, .number($0.alpha)) })),
+            ("modules_to_save", savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) })),
+        ])
+    }
+}
