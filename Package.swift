@@ -88,7 +88,7 @@ let package = Package(
             "Training",
             [
                 "CMartletKernels", "MartletDistributed", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletTokenizers",
+                "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),
         library("Distributed"),
@@ -122,7 +122,8 @@ let package = Package(
         .executableTarget(
             name: "martlet-cli",
             dependencies: [
-                "Martlet", "MartletPlatform", "MartletTensors", "MartletFormats", "MartletTokenizers",
+                "Martlet", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
+                "MartletTokenizers",
                 "MartletLayers",
                 "MartletModels",
                 "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
@@ -182,7 +183,7 @@ let package = Package(
             "Training",
             [
                 "MartletDistributed", "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletTokenizers",
+                "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON",
             ]),
         tests("API", ["Martlet", "MartletTokenizers", "MartletTemplates", "MartletJSON"]),

@@ -76,6 +76,27 @@ public struct Tagger: Sendable {
 
     /// The spans of each text, in order; what is tagged `O` is left out.
     public func tag(_ texts: [String], _ aggregation: Aggregation = .first) throws -> [[Span]] {
+        zip(texts, try tokens(texts)).map { spans($0, $1, aggregation) }
+    }
+
+    /// The tags of texts that are words already, one per word: that of the token in which it begins, `O` where no token does.
+    public func tags(ofWords texts: [[String]]) throws -> [[String]] {
+        let found = try tokens(texts.map { $0.joined(separator: " ") })
+        return zip(texts, found).map { words, tokens in
+            var (start, next) = (0, 0)
+            return words.map { word in
+                let end = start + word.utf8.count
+                defer { start = end + 1 }
+                while next < tokens.count && tokens[next].offsets.start < start { next += 1 }
+                guard next < tokens.count, tokens[next].offsets.start < end else { return "O" }
+                let scores = tokens[next].scores
+                return labels[scores.indices.reduce(0) { scores[$1] > scores[$0] ? $1 : $0 }]
+            }
+        }
+    }
+
+    /// What the model says of each token of each text, in their order.
+    private func tokens(_ texts: [String]) throws -> [[Token]] {
         let whole = try texts.map { try windows($0) }
         var found = texts.map { _ in [Place: (token: Token, distance: Int)]() }
         let flat = whole.enumerated().flatMap { text, windows in windows.map { (text, $0) } }
@@ -93,9 +114,9 @@ public struct Tagger: Sendable {
                 found[text][place] = (Token(scores: scores, offsets: offsets, word: encoding.words[row]), distance)
             }
         }
-        return zip(texts, found).map { text, found in
+        return found.map { found in
             let places = found.keys.sorted { ($0.start, $0.repetition) < ($1.start, $1.repetition) }
-            return spans(text, places.compactMap { found[$0]?.token }, aggregation)
+            return places.compactMap { found[$0]?.token }
         }
     }
 

@@ -8,7 +8,13 @@ package struct Batch: Sendable {
     package private(set) var decoderRows: Rows?
     /// One per row that makes logits: the token to predict, or ``Example/ignored``.
     package private(set) var targets: [Int32] = []
-    /// Rows that have a target.
+    /// One per example that has a label.
+    package private(set) var labels: [Label] = []
+    /// The teacher's logits of all examples, one after the other; none without a teacher.
+    package private(set) var teacher: [Float] = []
+    /// Texts of an example, each a sequence of the rows.
+    package private(set) var textsPerExample = 1
+    /// Rows that have a target, and examples that have a label: what the mean of the loss is over.
     package private(set) var targetCount = 0
     package private(set) var examples = 0
 
@@ -16,20 +22,27 @@ package struct Batch: Sendable {
 
     /// - Parameter globals: the positions that see all and are seen by all, for models that have such; nil leaves them to the model.
     package mutating func append(_ example: Example, globals: [Int]? = nil) {
-        rows.append(example.tokens, globals: globals)
+        rows.append(example.tokens, segments: example.segments, globals: globals)
+        for other in example.others { rows.append(other) }
+        textsPerExample = 1 + example.others.count
+        teacher += example.teacher
+        if let label = example.label {
+            labels.append(label)
+            targetCount += 1
+        }
         if let tokens = example.decoderTokens {
             var decoder = decoderRows ?? Rows()
             decoder.append(tokens)
             decoderRows = decoder
         }
         targets += example.targets
-        targetCount += example.targets.reduce(0) { $0 + ($1 == Example.ignored ? 0 : 1) }
+        if example.label == nil { targetCount += example.targets.reduce(0) { $0 + ($1 == Example.ignored ? 0 : 1) } }
         examples += 1
     }
 
     /// Whether another example fits within `rows` on either side.
     func hasRoom(for example: Example, rows limit: Int) -> Bool {
-        rows.count + example.tokens.count <= limit
+        rows.count + example.rows <= limit
             && (decoderRows?.count ?? 0) + (example.decoderTokens?.count ?? 0) <= limit
     }
 

@@ -19,7 +19,7 @@ package final class Prefetcher: Sendable {
         var state = State()
     }
 
-    package init(_ stream: DataStream, ahead: Int = 3) {
+    package init(_ stream: any BatchStream, ahead: Int = 3) {
         let shared = Shared()
         self.shared = shared
         thread = SystemThread {

@@ -9,8 +9,8 @@ package struct Classification: Sendable {
         case macro
     }
 
-    private let predictions: [ByteText]
-    private let labels: [ByteText]
+    let predictions: [ByteText]
+    let labels: [ByteText]
 
     /// - Precondition: as many predictions as labels, at least one.
     package init(predictions: [String], labels: [String]) {
@@ -58,13 +58,15 @@ package enum FMeasure {
     }
 
     /// Of spans in IOB2 tags, as seqeval counts them: a span is right when its type and both ends are.
-    package static func ofSpans(predictions: [[String]], labels: [[String]]) -> (
+    ///
+    /// - Parameter strict: whether only what begins with `B-` is a span (seqeval's strict mode with IOB2).
+    package static func ofSpans(predictions: [[String]], labels: [[String]], strict: Bool = false) -> (
         precision: Double, recall: Double, f1: Double
     ) {
         precondition(predictions.count == labels.count, "FMeasure: \(predictions.count) and \(labels.count) texts")
         var (right, predicted, actual) = (0, 0, 0)
         for (prediction, label) in zip(predictions, labels) {
-            let (found, wanted) = (spans(prediction), spans(label))
+            let (found, wanted) = (spans(prediction, strict: strict), spans(label, strict: strict))
             predicted += found.count
             actual += wanted.count
             right += found.intersection(wanted).count
@@ -78,7 +80,7 @@ package enum FMeasure {
     }
 
     /// An I- that follows no tag of its type begins a span, as in conlleval.
-    static func spans(_ tags: [String]) -> Set<Span> {
+    static func spans(_ tags: [String], strict: Bool = false) -> Set<Span> {
         var spans: Set<Span> = []
         var open: (type: ByteText, start: Int)?
         for (index, tag) in (tags + ["O"]).enumerated() {
@@ -89,7 +91,7 @@ package enum FMeasure {
                 spans.insert(Span(type: span.type, range: span.start..<index))
                 open = nil
             }
-            if !continues && (parts[0] == "B" || parts[0] == "I") { open = (type, index) }
+            if !continues && (parts[0] == "B" || (parts[0] == "I" && !strict)) { open = (type, index) }
         }
         return spans
     }

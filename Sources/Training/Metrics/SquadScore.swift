@@ -15,6 +15,26 @@ package enum SquadScore {
         return (100 * exact / Double(predictions.count), 100 * f1 / Double(predictions.count))
     }
 
+    /// Means over all questions of SQuAD 2.0, some of which have no answer (Rajpurkar et al. 2018): an empty prediction is right there, and
+    /// wrong elsewhere.
+    package static func second(_ predictions: [String], _ answers: [[String]]) -> (exact: Double, f1: Double) {
+        precondition(predictions.count == answers.count, "SquadScore: \(predictions.count) and \(answers.count)")
+        guard !predictions.isEmpty else { return (0, 0) }
+        var (exact, f1) = (0.0, 0.0)
+        for (prediction, given) in zip(predictions, answers) {
+            let found = normalized(prediction)
+            let kept = given.filter { !normalized($0).isEmpty }
+            let right = kept.isEmpty ? [""] : kept
+            exact += right.contains { normalized($0) == found } ? 1 : 0
+            f1 +=
+                right.map {
+                    normalized($0).isEmpty || found.isEmpty
+                        ? (normalized($0) == found ? 1 : 0) : SquadScore.f1(prediction, $0)
+                }.max() ?? 0
+        }
+        return (100 * exact / Double(predictions.count), 100 * f1 / Double(predictions.count))
+    }
+
     static func f1(_ prediction: String, _ answer: String) -> Double {
         let (found, wanted) = (normalized(prediction), normalized(answer))
         var left: [[UInt8]: Int] = [:]

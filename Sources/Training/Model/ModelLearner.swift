@@ -4,10 +4,10 @@ package import MartletLayers
 import MartletModels
 package import MartletTensors
 
-/// A model of any family that learns to predict tokens: forward, loss, gradients, optimizer.
+/// A model of any family that learns: forward, loss, gradients, optimizer.
 ///
-/// The weights are f32 and are read anew in every pass. A decoder's targets are the next tokens, an encoder-decoder's those of its decoder,
-/// an encoder's the tokens behind the masks.
+/// The weights that are trained are f32 and are read anew in every pass. Without a loss of its own, a model learns to predict tokens: a
+/// decoder's targets are the next ones, an encoder-decoder's those of its decoder, an encoder's the tokens behind the masks.
 package final class ModelLearner: Learner {
     package struct Settings: Sendable {
         package var dropout = DropoutShares()
@@ -17,39 +17,51 @@ package final class ModelLearner: Learner {
         package var loss = LossForm()
         /// The weight of the loss that spreads tokens evenly over experts (arXiv:2101.03961).
         package var expertBalance: Float = 0
+        /// The loss of labelled batches; nil: tokens are predicted.
+        package var task: (any TaskLoss)?
+        package var selection = TrainableParameters.Selection()
+        /// How much of the average of weights each update keeps; nil: no average is kept.
+        package var average: Double?
 
         package init() {}
     }
 
     private let model, frozen: Model
-    private let head, frozenHead: TokenHeadLayer
+    private let head, frozenHead: TokenHeadLayer?
     package let parameters: TrainableParameters
     /// Of the passes since the last update.
     package let gradients: Gradients
     private let optimizer: any Optimizer
-    private let settings: Settings
+    private let average: WeightAverage?
+    private var settings: Settings
     private var updates = 0
     private var shards = GradientTree()
 
     /// - Parameters:
     ///   - source: where the first weights come from: a seed, or a checkpoint.
+    ///   - factors: where those of adapters come from; `source` when nil.
     ///   - optimizer: made for the parameters given.
     /// - Throws: ``UnsupportedArchitecture`` where the model cannot be run, or has no head that predicts tokens.
     package init(
-        _ architecture: Architecture, from source: any ParameterSource, _ settings: Settings, on device: Device,
+        _ architecture: Architecture, from source: any ParameterSource, factors: (any ParameterSource)? = nil,
+        _ settings: Settings, on device: Device,
         optimizer: (TrainableParameters) -> any Optimizer
     ) throws {
         let inventory = try architecture.inventory()
-        parameters = TrainableParameters(inventory, from: source, operands: settings.precision, on: device)
+        parameters = TrainableParameters(
+            inventory, from: source, settings.selection, factors: factors, operands: settings.precision, on: device)
+        guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         gradients = Gradients(parameters.shapes, on: device)
         self.optimizer = optimizer(parameters)
+        average = settings.average.map { [parameters] in WeightAverage(of: parameters, keeping: Float($0)) }
         self.settings = settings
         model = try Model(architecture, Scope(parameters))
         frozen = try Model(architecture, Scope(parameters.untracked))
-        guard let head = model.tokenHead, let frozenHead = frozen.tokenHead else {
-            throw UnsupportedArchitecture("this model has no head that predicts tokens, which all objectives need")
+        (head, frozenHead) = (model.tokenHead, frozen.tokenHead)
+        guard head != nil || settings.task != nil else {
+            throw UnsupportedArchitecture(
+                "this model has no head that predicts tokens, which this objective needs; name one of labelled texts")
         }
-        (self.head, self.frozenHead) = (head, frozenHead)
     }
 
     /// The learner of a recipe, with its first weights.
@@ -63,26 +75,75 @@ package final class ModelLearner: Learner {
         settings.expertBalance = Float(recipe.expertBalance)
         settings.recomputation = recipe.recomputation ? .byLayer : .none
         settings.loss.smoothing = Float(recipe.labelSmoothing)
-        let source: any ParameterSource =
-            switch recipe.model {
-            case .config: SeededInitialiser(seed: recipe.seed, device: device)
-            case .directory(let path): CheckpointSource(try ModelFile(path: path).checkpoint(), device: device)
+        settings.average = recipe.training.average
+        settings.task = recipe.objective.labelled.flatMap { objective in
+            preparation.labelled.flatMap {
+                objective.loss($0.names, settings.loss, preparation.sentences, recipe.teacher?.distillation)
             }
-        try self.init(preparation.architecture, from: source, settings, on: device) {
+        }
+        settings.selection = try TrainedParts(recipe.training, preparation.architecture.inventory()).selection
+        if let configuration = recipe.adapters, let (targets, layout) = try preparation.adapters {
+            let hasNewHead = preparation.labelled != nil
+            settings.selection.adapters = layout
+            settings.selection.isTrained = { entry in
+                (hasNewHead && TrainedParts.isLabelHead(entry.name)) || targets.isSaved(entry.name, configuration)
+            }
+        }
+        let fresh = SeededInitialiser(seed: recipe.seed, device: device)
+        var (source, checkpoint): (any ParameterSource, CheckpointSource?) = (fresh, nil)
+        if case .directory(let path) = recipe.model {
+            let file = try ModelFile(path: path)
+            if preparation.labelled == nil {
+                let stored = CheckpointSource(try file.checkpoint(), device: device)
+                (source, checkpoint) = (stored, stored)
+                if let layers = recipe.layers { source = KeptLayers(stored, layers) }
+            } else {
+                let (held, new) = try file.checkpoint(under: preparation.architectureOfOrigin)
+                let stored = CheckpointSource(held, device: device)
+                (source, checkpoint) = (NewHeadSource(stored, new: new, from: fresh), stored)
+                if let layers = recipe.layers { source = KeptLayers(source, layers) }
+            }
+        }
+        try self.init(preparation.architecture, from: source, factors: fresh, settings, on: device) {
             OptimizerChoice.make(recipe.optimizer, $0)
         }
-        if let failure = (source as? CheckpointSource)?.failure { throw failure }
+        if let failure = checkpoint?.failure { throw failure }
+        if let objective = recipe.objective.labelled, objective.kind == .preferences, let data = preparation.labelled {
+            let reference = reference(data.training + data.validation, rows: recipe.batchTokens)
+            self.settings.task = PreferenceLoss(beta: objective.beta, reference: reference)
+        }
+    }
+
+    /// What the model says of both answers of each example before it learns: also that of a resumed run, which is restored afterwards.
+    private func reference(_ examples: [Example], rows: Int) -> [Int: (chosen: Double, rejected: Double)] {
+        guard let frozenHead else { return [:] }
+        var reference: [Int: (chosen: Double, rejected: Double)] = [:]
+        for batch in LabelledStream.batches(of: examples, .init(rows: rows, seed: 0)) {
+            let hidden = frozen.hidden(batch, nil, on: parameters.device)
+            let found = PreferenceLoss.logProbabilities(frozenHead, hidden, batch)
+            for (index, label) in batch.labels.enumerated() {
+                guard case .preference(let number) = label else { continue }
+                reference[number] = (found[2 * index], found[2 * index + 1])
+            }
+        }
+        return reference
     }
 
     package var weights: [(name: String, tensor: Tensor)] {
         parameters.names.indices.map { (parameters.names[$0], parameters[$0]) } + parameters.constants
     }
-    package var optimizerState: [(name: String, tensor: Tensor)] { optimizer.state }
+    package var optimizerState: [(name: String, tensor: Tensor)] { optimizer.state + (average?.named ?? []) }
+
+    /// What others are to use: the average of the weights where one is kept.
+    package var exported: [(name: String, tensor: Tensor)] {
+        guard let average else { return weights }
+        return zip(parameters.names, average.tensors).map { ($0, $1) } + parameters.constants
+    }
     package var parameterCount: Int { parameters.shapes.reduce(0) { $0 + $1.elements } }
 
     package func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
         let learnt = parameters.names.indices.map { (name: parameters.names[$0], tensor: parameters[$0]) }
-        for (held, kind) in [(learnt, weights), (optimizer.state, optimizerState)] {
+        for (held, kind) in [(learnt, weights), (self.optimizerState, optimizerState)] {
             for (name, tensor) in held {
                 guard let stored = kind[name], stored.shape == tensor.shape, stored.type == .f32 else {
                     throw RunError(
@@ -104,6 +165,12 @@ package final class ModelLearner: Learner {
         pass.activationDropout = settings.dropout.activation
         let hidden = model.hidden(batch, pass, on: parameters.device)
         var flow = GradientFlow(into: gradients, on: parameters.device)
+        if let task = settings.task {
+            let result = task(model.head, hidden, batch, dropout: pass.headDropout, &flow)
+            flow.run(from: result.roots)
+            return result.loss
+        }
+        guard let head else { return 0 }
         let (sums, root) = head.loss(hidden, batch.targets, settings.loss, &flow)
         if let root { flow.run(from: [root]) }
         return sums.loss
@@ -111,7 +178,34 @@ package final class ModelLearner: Learner {
 
     package func loss(of batch: Batch) throws -> Double {
         let hidden = frozen.hidden(batch, nil, on: parameters.device)
-        return frozenHead.loss(hidden, batch.targets, LossForm()).loss
+        if let task = settings.task { return measured(task, hidden, batch).loss }
+        return frozenHead?.loss(hidden, batch.targets, LossForm()).loss ?? 0
+    }
+
+    /// What the task says of an untracked pass: nothing flows.
+    private func measured(_ task: any TaskLoss, _ hidden: Tensor, _ batch: Batch) -> TaskResult {
+        var flow = GradientFlow(into: gradients, on: parameters.device)
+        return task(frozen.head, hidden, batch, dropout: nil, &flow)
+    }
+
+    package func evaluate(_ batches: [Batch]) throws -> Evaluation {
+        average?.exchange()
+        defer { average?.exchange() }
+        var (loss, targets) = (0.0, 0)
+        var results: [(result: TaskResult, batch: Batch)] = []
+        for batch in batches {
+            targets += batch.targetCount
+            guard let task = settings.task else {
+                loss += try self.loss(of: batch)
+                continue
+            }
+            let result = measured(task, frozen.hidden(batch, nil, on: parameters.device), batch)
+            loss += result.loss
+            results.append((result, batch))
+        }
+        return Evaluation(
+            loss: loss / Double(max(1, targets)),
+            measures: results.isEmpty ? [] : settings.task?.measures(results) ?? [])
     }
 
     // MARK: - Gradients
@@ -141,6 +235,7 @@ package final class ModelLearner: Learner {
     package func update(learningRate: Float, scale: Float) {
         updates += 1
         optimizer.step(parameters, gradients, rate: learningRate, scale: scale, number: updates)
+        average?.update()
         forgetGradients()
     }
 
@@ -150,7 +245,25 @@ package final class ModelLearner: Learner {
     }
 }
 
+extension TrainingPass {
+    /// Of what a labelling head reads; apart from both stacks' places.
+    fileprivate var headDropout: Dropout? {
+        var pass = self
+        pass.stack = 2
+        return pass.dropout(layer: -1, 0)
+    }
+}
+
 extension Model {
+    /// What reads the last hidden states.
+    fileprivate var head: HeadLayer {
+        switch self {
+        case .decoder(let decoder): .tokens(decoder.head)
+        case .encoder(let encoder): encoder.head
+        case .encoderDecoder(let model): model.head
+        }
+    }
+
     /// What predicts tokens, where something does.
     fileprivate var tokenHead: TokenHeadLayer? {
         switch self {
@@ -168,7 +281,7 @@ extension Model {
         case .decoder(let decoder): return decoder.hidden(rows, &state, on: device)
         case .encoder(let encoder): return encoder.hidden(rows, &state, on: device)
         case .encoderDecoder(let model):
-            var decoderRows = batch.decoderRows ?? Rows()
+            var decoderRows = batch.decoderRows ?? model.rereading(rows)
             decoderRows.training = training
             decoderRows.training?.stack = 1
             let source = model.encode(rows, &state, on: device)

@@ -33,24 +33,61 @@ extension Objective {
     package func pieceLength(rows: Int) -> Int { rows }
 }
 
-/// What a model reads and must predict.
+/// What a model reads and must predict: tokens, or the label of one or several texts.
 package struct Example: Sendable, Hashable {
     /// A row that predicts nothing.
     package static let ignored: Int32 = -1
 
     /// Read by the decoder, or by the encoder of the models that have one.
     package var tokens: [Int32]
+    /// For each token the text of a pair that it belongs to; the first one when nil.
+    package var segments: [Int32]?
+    /// Further texts, read as sequences of their own: what the first one is compared with.
+    package var others: [[Int32]] = []
     /// Read by the decoder of an encoder-decoder.
     package var decoderTokens: [Int32]?
-    /// One per row that makes logits (`decoderTokens` where there are such): the token to predict, or ``ignored``.
-    package var targets: [Int32]
+    /// One per row that makes logits (`decoderTokens` where there are such): the token or tag to predict, or ``ignored``. None where the
+    /// example has a label instead.
+    package var targets: [Int32] = []
+    /// What is right of the example as a whole.
+    package var label: Label?
+    /// What a teacher says of the text's classes: logits.
+    package var teacher: [Float] = []
 
-    package init(tokens: [Int32], decoderTokens: [Int32]? = nil, targets: [Int32]) {
+    package init(tokens: [Int32], segments: [Int32]? = nil, decoderTokens: [Int32]? = nil, targets: [Int32]) {
         precondition(
             targets.count == (decoderTokens ?? tokens).count,
             "Example: \(targets.count) targets for \((decoderTokens ?? tokens).count) rows")
-        (self.tokens, self.decoderTokens, self.targets) = (tokens, decoderTokens, targets)
+        (self.tokens, self.segments, self.decoderTokens) = (tokens, segments, decoderTokens)
+        self.targets = targets
     }
+
+    package init(tokens: [Int32], segments: [Int32]? = nil, others: [[Int32]] = [], label: Label) {
+        (self.tokens, self.segments, self.others, self.label) = (tokens, segments, others, label)
+    }
+
+    /// Two texts of which the first is preferred, each with the tokens to be predicted.
+    package init(preferred better: Example, over worse: Example, number: Int) {
+        (tokens, others) = (better.tokens, [worse.tokens])
+        (targets, label) = (better.targets + worse.targets, .preference(number))
+    }
+
+    /// Rows on the reading side.
+    package var rows: Int { others.reduce(tokens.count) { $0 + $1.count } }
+}
+
+/// What is right of a whole example.
+package enum Label: Sendable, Hashable {
+    /// A class, by its number.
+    case category(Int32)
+    /// A number, a score of similarity, or for each class 1 or 0.
+    case numbers([Float])
+    /// The rows where an answer lies, counted from the example's first; the first row alone where there is none.
+    case span(ClosedRange<Int>)
+    /// The texts belong together.
+    case match
+    /// The first text is preferred to the second; the example's number.
+    case preference(Int)
 }
 
 /// The objectives that recipes can name.

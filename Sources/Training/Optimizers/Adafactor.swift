@@ -28,10 +28,12 @@ package final class Adafactor: Optimizer {
         for index in parameters.shapes.indices where gradients.holds(index) {
             let (weight, gradient) = (parameters[index], gradients[index] * scale)
             let count = Double(weight.shape.elements)
-            let size = Float(max(1e-3, (weight.sumOfSquares() / count).squareRoot())) * relative
+            let size =
+                Float(max(1e-3, (weight.sumOfSquares() / count).squareRoot()))
+                * relative * parameters.rateFactors[index]
             let direction = direction(index, gradient, share: share)
             let length = (direction.sumOfSquares() / count).squareRoot()
-            let kept = 1 - rate * parameters.decay(decay, of: index)
+            let kept = 1 - rate * parameters.rateFactors[index] * parameters.decay(decay, of: index)
             weight.overwrite(with: weight * kept + direction * (-size / Float(max(1, length))), adding: false)
         }
     }

@@ -36,7 +36,7 @@ package final class AdamW: Optimizer {
         let gradient = gradients[index]
         let (first, second) = (first[index], second[index])
         let step = martlet_step(
-            rate: rate, beta1: Float(betas.0), beta2: Float(betas.1), epsilon: epsilon,
+            rate: rate * parameters.rateFactors[index], beta1: Float(betas.0), beta2: Float(betas.1), epsilon: epsilon,
             decay: parameters.decay(decay, of: index), gradient_scale: scale,
             correction1: Float(1 - pow(betas.0, Double(number))), correction2: Float(1 - pow(betas.1, Double(number))))
         parameters.forEachRange(of: index, cost: 8) { range in

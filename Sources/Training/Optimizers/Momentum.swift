@@ -28,7 +28,7 @@ package final class Momentum: Optimizer {
         for index in parameters.shapes.indices where gradients.holds(index) {
             let (weight, gradient, average) = (parameters[index], gradients[index], average[index])
             var step = martlet_step()
-            (step.rate, step.gradient_scale) = (rate, scale)
+            (step.rate, step.gradient_scale) = (rate * parameters.rateFactors[index], scale)
             step.decay = parameters.decay(decay, of: index)
             switch rule {
             case .descent(let momentum, _): step.beta1 = momentum

@@ -38,6 +38,7 @@ package final class Muon: Optimizer {
             let direction = gradient * scale
             direction.blend(1, average, momentum)
             let (orthogonal, length) = Muon.orthogonal(direction)
+            let rate = rate * parameters.rateFactors[index]
             let size = rate * 0.2 * Float(max(weight.shape[0], weight.shape[1])).squareRoot()
             weight.blend(1 - rate * parameters.decay(decay, of: index), orthogonal, -size / length)
         }

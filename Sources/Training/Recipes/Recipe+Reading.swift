@@ -1,4 +1,5 @@
 package import MartletJSON
+import MartletModels
 import MartletTensors
 import MartletTokenizers
 
@@ -14,13 +15,25 @@ extension Recipe {
     package init(_ object: JSONObject, path: String) throws(RecipeError) {
         let reader = RecipeReader(object)
         document = object
-        model = Recipe.model(reader)
-        data = Recipe.data(reader)
-        tokenizer = Recipe.tokenizer(reader.section("tokenizer"), reader, model)
+        let section = reader.section("model")
+        model = Recipe.model(reader, section)
+        layers = section?.integers("layers", in: 0...1 << 16)
         objective = Recipe.objective(reader)
+        (data, labelled) = Recipe.data(reader, isLabelled: objective.isLabelled)
+        training = Recipe.training(reader.sectionOrEmpty("train"))
+        adapters = reader.section("adapters").map { Recipe.adapters($0) }
+        teacher = reader.section("teacher").map { section in
+            let distillation = Distillation(
+                temperature: section.number("temperature", in: 0.01...1e3) ?? 2,
+                weight: section.number("weight", in: 0...1) ?? 0.5)
+            return (path: section.required("from", section.string("from"), ""), distillation: distillation)
+        }
+        tokenizer = Recipe.tokenizer(reader.section("tokenizer"), reader, model)
         labelSmoothing = reader.number("label_smoothing", in: 0...0.99) ?? 0
-        length = reader.required("length", reader.integer("length", in: 1...1 << 24), 1)
-        (batchTokens, accumulation, shards) = Recipe.batch(reader.sectionOrEmpty("batch"), length)
+        let given = reader.integer("length", in: 1...1 << 24)
+        length = objective.isLabelled ? given ?? 128 : reader.required("length", given, 1)
+        let batch = Recipe.batch(reader.sectionOrEmpty("batch"), length, objective)
+        (batchTokens, batchExamples, accumulation, shards) = batch
         optimizer = Recipe.optimizer(reader.sectionOrEmpty("optimizer"))
         schedule = Recipe.schedule(reader.sectionOrEmpty("schedule"))
         precision = reader.choice("precision", ["f32": .f32, "bf16": .bf16]) ?? .f32
@@ -37,20 +50,34 @@ extension Recipe {
         seed = UInt64(reader.integer("seed", in: 0...Int.max) ?? 1)
         threads = reader.integer("threads", in: 1...1024)
         output = reader.string("output")
-        if evaluation.every > 0 || evaluation.patience > 0, data.validation.isEmpty, data.holdout == 0,
-            reader.has("data")
-        {
+        let hasValidation =
+            objective.isLabelled
+            ? !labelled.validation.isEmpty || labelled.holdout > 0 : !data.validation.isEmpty || data.holdout > 0
+        if evaluation.every > 0 || evaluation.patience > 0, !hasValidation, reader.has("data") {
             reader.reject(
                 "\"evaluation\" has nothing to evaluate on: give \"data.validation\" or \"data.holdout\"")
         }
-        if labelSmoothing > 0 && objective != .sequenceToSequence {
-            reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence")
+        if labelSmoothing > 0 && objective != .sequenceToSequence && !objective.isLabelled {
+            reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence, and to labels")
+        }
+        if teacher != nil && objective.labelled?.kind != .classification {
+            reader.reject("\"teacher\" is of the objective classification")
+        }
+        if case .config = model, layers != nil { reader.reject("\"model.layers\" are those of \"model.from\"") }
+        if layers != nil && adapters != nil {
+            reader.reject("\"model.layers\" makes another model, whose base \"adapters\" would not have")
+        }
+        if adapters != nil {
+            if case .config = model { reader.reject("\"adapters\" need \"model.from\", a model that they change") }
+            if gguf != nil {
+                reader.reject(
+                    "\"export.gguf\" is of whole models; a trained adapter becomes one by martlet convert --merge")
+            }
         }
         try reader.finish(path)
     }
 
-    private static func model(_ root: RecipeReader) -> ModelOrigin {
-        let section = root.section("model")
+    private static func model(_ root: RecipeReader, _ section: RecipeReader?) -> ModelOrigin {
         if section == nil && !root.has("model") { root.reject("\"model\" is missing") }
         let config = section?.json("config")
         let folder = section?.string("from")
@@ -94,12 +121,44 @@ extension Recipe {
         return .trained(kind: learnt, vocabulary: size, specialTokens: specials)
     }
 
-    private static func data(_ root: RecipeReader) -> Data {
-        var data = Data()
+    private static func data(_ root: RecipeReader, isLabelled: Bool) -> (Data, LabelledData) {
         guard let section = root.section("data") else {
             if !root.has("data") { root.reject("\"data\" is missing") }
-            return data
+            return (Data(), LabelledData())
         }
+        return isLabelled ? (Data(), LabelledData.read(section)) : (data(section), LabelledData())
+    }
+
+    private static func adapters(_ section: RecipeReader) -> AdapterConfiguration {
+        var adapters = AdapterConfiguration()
+        adapters.rank = section.integer("rank", in: 1...65_535) ?? adapters.rank
+        adapters.alpha = section.number("alpha", in: 0...1e6) ?? 2 * Double(adapters.rank)
+        adapters.isRankStabilized = section.bool("rank_stabilised") ?? false
+        let targets = section.strings("targets") ?? ["all"]
+        adapters.targets = targets == ["all"] ? [] : targets
+        adapters.savedModules = section.strings("save") ?? []
+        func pattern<Value>(_ key: String, _ expected: String, _ read: (JSON) -> Value?) -> [(String, Value)] {
+            (section.json(key)?.objectValue?.members ?? []).compactMap { module, value in
+                if let value = read(value) { return (module, value) }
+                section.reject("\(section.name(key + "." + module)) should be \(expected)")
+                return nil
+            }
+        }
+        adapters.ranks = pattern("ranks", "a rank") { $0.integerValue.flatMap { (1...65_535).contains($0) ? $0 : nil } }
+            .map { (pattern: $0, rank: $1) }
+        adapters.alphas = pattern("alphas", "a number") { $0.doubleValue }.map { (pattern: $0, alpha: $1) }
+        return adapters
+    }
+
+    private static func training(_ section: RecipeReader) -> Training {
+        Training(
+            frozen: section.strings("freeze") ?? [],
+            layerDecay: section.number("layer_decay", in: 0.01...1) ?? 1,
+            average: section.number("average", in: 0...0.999999))
+    }
+
+    private static func data(_ section: RecipeReader) -> Data {
+        var data = Data()
         let folder = section.string("folder")
         if let sources = section.sections("sources") {
             data.sources = sources.map { source($0, folder) }
@@ -167,8 +226,10 @@ extension Recipe {
 
     private static func objective(_ root: RecipeReader) -> Objective {
         let section = root.sectionOrEmpty("objective")
-        let name = section.choice(
-            "name", ["causal": 0, "sequence-to-sequence": 1, "masked": 2, "span-corruption": 3])
+        if let kind = section.string("name").flatMap({ LabelledObjective.Kind(rawValue: $0) }) {
+            return .labelled(LabelledObjective.read(section, kind))
+        }
+        let name = section.choice("name", Recipe.objectiveNames)
         let share = section.number("share", in: 0.01...0.9) ?? 0.15
         let words = section.bool("whole_words") ?? false
         let length = section.number("mean_length", in: 1...1000) ?? 3
@@ -180,16 +241,16 @@ extension Recipe {
         }
     }
 
-    private static func batch(_ section: RecipeReader, _ length: Int) -> (
-        tokens: Int, accumulation: Int, shards: Int
-    ) {
-        let sequences = section.integer("sequences", in: 1...1 << 20)
-        let tokens = section.integer("tokens", in: 1...1 << 30)
-        if (sequences == nil) == (tokens == nil) {
-            section.reject("\"batch\" needs either \"sequences\" or \"tokens\"")
-        }
-        if let tokens, tokens < length { section.reject("\"batch.tokens\" is under \"length\"") }
-        let rows = tokens ?? (sequences ?? 1).multipliedReportingOverflow(by: length).partialValue
+    /// Those of plain texts by number, and those of labelled ones, which are read before.
+    private static let objectiveNames: KeyValuePairs<String, Int> = [
+        "causal": 0, "sequence-to-sequence": 1, "masked": 2, "span-corruption": 3, "classification": -1,
+        "regression": -1, "multi-label": -1, "tagging": -1, "answering": -1, "embeddings": -1, "next-sentence": -1,
+        "instructions": -1, "preferences": -1,
+    ]
+
+    private static func batch(
+        _ section: RecipeReader, _ length: Int, _ objective: Objective
+    ) -> (tokens: Int, examples: Int?, accumulation: Int, shards: Int) {
         let accumulation = section.integer("accumulation", in: 1...1 << 20) ?? 1
         let shards = section.integer("shards", in: 1...1 << 20) ?? 1
         if shards & (shards - 1) != 0 { section.reject("\"batch.shards\" is \(shards), but must be a power of two") }
@@ -197,7 +258,25 @@ extension Recipe {
             section.reject(
                 "\"batch.shards\" is \(shards), which does not divide \"batch.accumulation\", \(accumulation)")
         }
-        return (max(rows, length), accumulation, shards)
+        if objective.isLabelled {
+            let examples = section.integer("examples", in: 1...1 << 20)
+            let tokens = section.integer("tokens", in: 1...1 << 30)
+            if examples == nil && tokens == nil {
+                section.reject("\"batch\" needs \"examples\" or \"tokens\", the most of a pass")
+            }
+            let rows = (examples ?? 1).multipliedReportingOverflow(by: length * 3)
+            return (
+                max(length, tokens ?? (rows.overflow ? Int.max : rows.partialValue)), examples, accumulation, shards
+            )
+        }
+        let sequences = section.integer("sequences", in: 1...1 << 20)
+        let tokens = section.integer("tokens", in: 1...1 << 30)
+        if (sequences == nil) == (tokens == nil) {
+            section.reject("\"batch\" needs either \"sequences\" or \"tokens\"")
+        }
+        if let tokens, tokens < length { section.reject("\"batch.tokens\" is under \"length\"") }
+        let rows = tokens ?? (sequences ?? 1).multipliedReportingOverflow(by: length).partialValue
+        return (max(rows, length), nil, accumulation, shards)
     }
 
     private static func optimizer(_ section: RecipeReader) -> Optimizer {
@@ -223,10 +302,25 @@ extension Recipe {
             "inverse-square-root": "inverse-square-root", "warmup-stable-decay": "warmup-stable-decay",
         ]
         schedule.name = section.choice("name", names) ?? schedule.name
-        schedule.warmUp = section.integer("warmup", in: 0...1 << 30) ?? 0
+        if let text = section.json("warmup")?.stringValue {
+            schedule.warmUpShare = share(text)
+            if schedule.warmUpShare == nil {
+                section.reject(
+                    "\(section.name("warmup")) is \(text.quoted): a number of steps, or a share as in \"10%\"")
+            }
+        } else {
+            schedule.warmUp = section.integer("warmup", in: 0...1 << 30) ?? 0
+        }
         schedule.final = section.number("final", in: 0...1) ?? 0
         schedule.decay = section.integer("decay", in: 1...1 << 30)
         return schedule
+    }
+
+    /// 0.1 of "10%".
+    private static func share(_ text: String) -> Double? {
+        guard text.utf8.last == UInt8(ascii: "%"), let percent = Double(text.dropLast()), (0...100).contains(percent)
+        else { return nil }
+        return percent / 100
     }
 
     private static func duration(_ root: RecipeReader) -> Duration {
@@ -244,7 +338,7 @@ extension Recipe {
         Evaluation(
             every: section.integer("every", in: 0...1 << 40) ?? 0,
             batches: section.integer("batches", in: 1...1 << 30) ?? 50,
-            patience: section.integer("patience", in: 0...1 << 30) ?? 0)
+            patience: section.integer("patience", in: 0...1 << 30) ?? 0, metric: section.string("metric"))
     }
 
     private static func checkpoints(_ section: RecipeReader) -> Checkpoints {

@@ -1,4 +1,5 @@
 package import MartletJSON
+package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
@@ -54,6 +55,27 @@ package struct Recipe: Sendable {
         case sequenceToSequence
         case masked(share: Double, wholeWords: Bool)
         case spanCorruption(share: Double, meanLength: Double)
+        /// A label of each text, from labelled files.
+        case labelled(LabelledObjective)
+    }
+
+    /// Labelled files for each use.
+    package struct LabelledData: Sendable {
+        package var training: [LabelledFile] = []
+        package var validation: [LabelledFile] = []
+        package var test: [LabelledFile] = []
+        /// The share of the training records, drawn by the seed, that is kept for validation.
+        package var holdout = 0.0
+    }
+
+    /// Which of a model's parameters are trained, and how fast.
+    package struct Training: Sendable, Equatable {
+        /// Parts that are left as they are: see ``TrainedParts``.
+        package var frozen: [String] = []
+        /// The learning rate of a layer is this times that of the one above it.
+        package var layerDecay = 1.0
+        /// How much of the average of weights each step keeps; nil: the weights themselves are evaluated and exported.
+        package var average: Double?
     }
 
     package enum Duration: Sendable, Equatable {
@@ -81,6 +103,8 @@ package struct Recipe: Sendable {
     package struct ScheduleSettings: Sendable, Equatable {
         package var name: String
         package var warmUp: Int
+        /// Steps of warm-up as a share of all; nil: `warmUp` counts them.
+        package var warmUpShare: Double?
         /// The share of the peak at the end.
         package var final: Double
         /// Steps of the last phase of warm-up, stable, decay; nil: a tenth.
@@ -97,9 +121,11 @@ package struct Recipe: Sendable {
         package var batches: Int
         /// Evaluations without a better one after which the run ends; 0: never.
         package var patience: Int
+        /// The measure that decides which model is the best; nil: the loss.
+        package var metric: String?
 
-        package init(every: Int = 0, batches: Int = 50, patience: Int = 0) {
-            (self.every, self.batches, self.patience) = (every, batches, patience)
+        package init(every: Int = 0, batches: Int = 50, patience: Int = 0, metric: String? = nil) {
+            (self.every, self.batches, self.patience, self.metric) = (every, batches, patience, metric)
         }
     }
 
@@ -119,11 +145,21 @@ package struct Recipe: Sendable {
     package var model: ModelOrigin
     package var tokenizer: TokenizerOrigin
     package var data: Data
+    package var labelled: LabelledData
+    package var training: Training
+    /// A classifier to learn from, and how.
+    package var teacher: (path: String, distillation: Distillation)?
+    /// The layers of the origin that the model keeps, in this order; nil: all.
+    package var layers: [Int]?
+    /// Low-rank adapters that are trained in the model's place; nil: the model itself.
+    package var adapters: AdapterConfiguration?
     package var objective: Objective
     package var labelSmoothing: Double
     package var length: Int
     /// Rows of a pass, on either side.
     package var batchTokens: Int
+    /// The most labelled examples of a pass; nil: as many as its rows hold.
+    package var batchExamples: Int?
     /// Passes to a step.
     package var accumulation: Int
     /// Blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that divides it gives the same bits.

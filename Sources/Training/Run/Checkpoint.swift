@@ -12,7 +12,7 @@ package struct RunState: Sendable, Equatable {
     /// Updates done: steps less those that were skipped.
     package var updates = 0
     package var cursor: DataCursor
-    /// The lowest validation loss and the step that had it.
+    /// The best evaluation: its loss, its step, and the number that decided, of which more is better.
     package var best: Best?
     /// Evaluations since then.
     package var evaluationsSinceBest = 0
@@ -20,6 +20,12 @@ package struct RunState: Sendable, Equatable {
     package struct Best: Sendable, Equatable {
         package var loss: Double
         package var step: Int
+        package var score: Double
+
+        /// - Parameter score: nil: the loss decides.
+        package init(loss: Double, step: Int, score: Double? = nil) {
+            (self.loss, self.step, self.score) = (loss, step, score ?? -loss)
+        }
     }
 
     package init(cursor: DataCursor) { self.cursor = cursor }
@@ -132,6 +138,14 @@ package struct CheckpointStore: Sendable {
         try tensors("\(path(step))/\(Self.files[1])")
     }
 
+    /// The weights that others are to use: their average where the run keeps one.
+    package func exported(_ step: Int) throws -> [String: Tensor] {
+        let averages = try optimizerState(step)
+        return try weights(step).reduce(into: [:]) { result, weight in
+            result[weight.key] = averages["average." + weight.key] ?? weight.value
+        }
+    }
+
     private func tensors(_ path: String) throws -> [String: Tensor] {
         let file = try Safetensors(contentsOf: path)
         var tensors: [String: Tensor] = [:]
@@ -151,7 +165,11 @@ package struct CheckpointStore: Sendable {
         object["examples"] = .integer(state.cursor.examples)
         object["places"] = .array(
             state.cursor.places.map { ["epoch": .integer($0.epoch), "piece": .integer($0.piece)] })
-        if let best = state.best { object["best"] = ["loss": .number(best.loss), "step": .integer(best.step)] }
+        if let best = state.best {
+            object["best"] = [
+                "loss": .number(best.loss), "step": .integer(best.step), "score": .number(best.score),
+            ]
+        }
         object["evaluations_since_best"] = .integer(state.evaluationsSinceBest)
         return .object(object)
     }
@@ -172,7 +190,7 @@ package struct CheckpointStore: Sendable {
         (state.step, state.tokens, state.seconds, state.updates) = (step, tokens, seconds, updates)
         state.evaluationsSinceBest = since
         if let loss = json["best"]?["loss"]?.doubleValue, let step = json["best"]?["step"]?.integerValue {
-            state.best = .init(loss: loss, step: step)
+            state.best = .init(loss: loss, step: step, score: json["best"]?["score"]?.doubleValue)
         }
         return state
     }

@@ -43,4 +43,26 @@ package protocol Learner: AnyObject {
 
     /// The summed loss of a batch, nothing recorded, nothing dropped.
     func loss(of batch: Batch) throws -> Double
+
+    /// The mean loss over all targets of the batches, and what else is measured of them.
+    func evaluate(_ batches: [Batch]) throws -> Evaluation
+}
+
+/// What validation batches say of a model.
+package struct Evaluation: Sendable, Equatable {
+    package var loss: Double
+    package var measures: [Measure]
+
+    package init(loss: Double, measures: [Measure] = []) { (self.loss, self.measures) = (loss, measures) }
+}
+
+extension Learner {
+    package func evaluate(_ batches: [Batch]) throws -> Evaluation {
+        var (loss, targets) = (0.0, 0)
+        for batch in batches {
+            loss += try self.loss(of: batch)
+            targets += batch.targetCount
+        }
+        return Evaluation(loss: loss / Double(max(1, targets)))
+    }
 }

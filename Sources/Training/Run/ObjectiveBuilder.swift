@@ -10,6 +10,7 @@ struct ObjectiveBuilder {
 
     func objective(_ recipe: Recipe) throws(RunError) -> any Objective {
         switch recipe.objective {
+        case .labelled: throw RunError("labelled files have no objective of plain texts")
         case .causal: return CausalLanguageModelling()
         case .sequenceToSequence:
             return SequenceToSequence(start: try configured("decoder_start_token_id"), longest: recipe.length)

@@ -23,15 +23,15 @@ package struct RunExport: Sendable {
         let aside = folder + ".partial"
         Folder.remove(aside)
         try Folder.make(aside)
-        let modelType = preparation.config["model_type"]?.stringValue ?? ""
-        let inventory = try preparation.architecture.inventory()
-        let values = Dictionary(weights.map { ($0.name, $0.tensor) }) { first, _ in first }
-        let source = WeightSource(inventory, values: values)
-        let export = try ModelExport(modelType: modelType, preparation.architecture, source, on: device)
-        let type = try export.writeSafetensors(in: aside)
         var config = preparation.config
-        config["torch_dtype"] = .string(type)
-        if config["architectures"] == nil, let name = ModelFile.className(modelType) {
+        if try preparation.adapters == nil {
+            config["torch_dtype"] = .string(try writeWeights(weights, to: aside))
+        } else {
+            try writeAdapter(weights, to: aside)
+        }
+        if config["architectures"] == nil,
+            let name = ModelFile.className(preparation.config["model_type"]?.stringValue ?? "")
+        {
             config["architectures"] = [.string(name)]
         }
         try writeFile(JSON.object(config).serialized(.pretty(indent: 2)), to: aside + "/config.json")
@@ -46,11 +46,91 @@ package struct RunExport: Sendable {
         Folder.remove(folder + ".old")
     }
 
+    /// The factors as peft keeps them, with the head and whatever else is trained whole.
+    private func writeAdapter(_ weights: [(name: String, tensor: Tensor)], to aside: String) throws {
+        guard var configuration = preparation.recipe.adapters, let (targets, layout) = try preparation.adapters,
+            case .directory(let base) = preparation.recipe.model
+        else { return }
+        let kind = preparation.recipe.objective.labelled?.kind
+        configuration.task =
+            switch kind {
+            case .classification, .regression, .multiLabel, .nextSentence: "SEQ_CLS"
+            case .tagging: "TOKEN_CLS"
+            case .answering: "QUESTION_ANS"
+            case .embeddings: "FEATURE_EXTRACTION"
+            case nil, .instructions, .preferences:
+                if case .decoder = preparation.architecture.body { "CAUSAL_LM" } else { "SEQ_2_SEQ_LM" }
+            }
+        configuration.base = Folder.absolute(base)
+        configuration.isTransposed = layout.targets.contains { target in
+            targets.modules.contains { $0.path.hasSameBytes(as: target.module) && $0.isTransposed }
+        }
+        if configuration.targets.isEmpty {
+            configuration.targets = Array(
+                Set(layout.targets.map { $0.module.split(separator: ".").last.map(String.init) ?? "" })
+            ).sorted()
+        }
+        var whole = weights.filter { !$0.name.hasPrefix("adapters.") }
+        if case .sequence(_, _, let row) = preparation.architecture.head,
+            let objective = preparation.recipe.objective
+                .labelled, objective.pooling != .family
+        {
+            try writeDense(weights, row, to: aside)
+            whole = whole.filter { !$0.name.hasPrefix("sequence.") }
+        }
+        let saved = whole.compactMap { name, tensor in targets.path(of: name).map { (name: $0, tensor: tensor) } }
+        let modules = saved.map { $0.name.split(separator: ".").dropLast().last.map(String.init) ?? "" }
+        configuration.savedModules = Array(Set(modules)).sorted()
+        let factors = Dictionary(weights.map { ($0.name, $0.tensor) }) { first, _ in first }
+        try AdapterFile.write(configuration, layout, factors: factors, saved: saved, in: aside)
+    }
+
+    /// A pooled head as sentence-transformers' modules.
+    private func writeDense(
+        _ weights: [(name: String, tensor: Tensor)], _ row: Architecture.SequenceRow, to aside: String
+    ) throws {
+        let dense = weights.filter { $0.name.hasPrefix("sequence.") }.map { name, tensor in
+            (name: "linear." + name.dropFirst("sequence.".count), tensor: tensor)
+        }
+        let limit = min(preparation.recipe.length, preparation.architecture.context ?? .max)
+        try SentenceHead.write(row, dense, limit: limit, in: aside) { try Folder.make($0) }
+    }
+
+    /// The weights under the names of transformers, and a head that none of its classes has as sentence-transformers' modules.
+    private func writeWeights(_ weights: [(name: String, tensor: Tensor)], to aside: String) throws -> String {
+        let modelType = preparation.config["model_type"]?.stringValue ?? ""
+        var body = preparation.architecture
+        let objective = preparation.recipe.objective.labelled
+        if case .sequence(_, _, let row) = body.head, let objective, objective.pooling != .family {
+            body.head = .none
+            try writeDense(weights, row, to: aside)
+        }
+        let values = Dictionary(weights.map { ($0.name, $0.tensor) }) { first, _ in first }
+        let source = WeightSource(try body.inventory(), values: values)
+        return try ModelExport(modelType: modelType, body, source, on: device).writeSafetensors(in: aside)
+    }
+
+    /// What makes a sentence encoder of a body: the origin's modules, or the plain mean.
+    private func writeSentenceFiles(from origin: String, to folder: String) throws {
+        for name in ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"]
+        where Folder.exists("\(origin)/\(name)") {
+            try writeFile(Storage(mapping: "\(origin)/\(name)").contents, to: "\(folder)/\(name)")
+        }
+        for name in Folder.names(in: origin) where Folder.exists("\(origin)/\(name)/config.json") {
+            try Folder.make("\(folder)/\(name)")
+            try writeFile(
+                Storage(mapping: "\(origin)/\(name)/config.json").contents, to: "\(folder)/\(name)/config.json")
+        }
+    }
+
     /// The files beside a tokenizer that a model directory brought along, or one that names the roles of the recipe's tokens.
     private func writeTokenizerConfig(to folder: String) throws {
         if case .directory(let origin) = preparation.recipe.model {
             for name in RunExport.files where Folder.exists("\(origin)/\(name)") {
                 try writeFile(Storage(mapping: "\(origin)/\(name)").contents, to: "\(folder)/\(name)")
+            }
+            if preparation.recipe.objective.labelled?.kind == .embeddings {
+                try writeSentenceFiles(from: origin, to: folder)
             }
             return
         }

@@ -16,6 +16,8 @@ package struct StepRecord: Sendable, Equatable {
     /// Before clipping.
     package var gradientNorm: Double
     package var validationLoss: Double?
+    /// What else an evaluation found.
+    package var measures: [Measure] = []
     /// The tensor for which the step was skipped.
     package var skipped: String?
 
@@ -28,6 +30,7 @@ package struct StepRecord: Sendable, Equatable {
         object["seconds"] = Self.number((seconds * 1e4).rounded() / 1e4)
         object["grad_norm"] = Self.number(gradientNorm)
         if let validationLoss { object["validation_loss"] = Self.number(validationLoss) }
+        for measure in measures { object["validation_" + measure.name] = Self.number(measure.value) }
         if let skipped { object["skipped"] = .string(skipped) }
         return .object(object)
     }
@@ -48,6 +51,12 @@ package struct StepRecord: Sendable, Equatable {
             step: step, loss: number("loss"), learningRate: number("learning_rate"), tokens: tokens,
             seconds: number("seconds"), gradientNorm: number("grad_norm"),
             validationLoss: json["validation_loss"]?.doubleValue, skipped: json["skipped"]?.stringValue)
+        measures = (json.objectValue?.members ?? []).compactMap { key, value in
+            guard key.hasPrefix("validation_"), key != "validation_loss", let number = value.doubleValue else {
+                return nil
+            }
+            return Measure(String(key.dropFirst("validation_".count)), number)
+        }
     }
 
     /// JSON has no word for what is not finite.

@@ -13,10 +13,18 @@ package struct RunPreparation: Sendable {
     /// The contents of the model's config.json.
     package let config: JSONObject
     package let architecture: Architecture
+    let family: any Family.Type
     package let settings: RunSettings
-    private let objective: any Objective
-    private let sources: [DataStream.Source]
-    private let validationSources: [DataStream.Source]
+    /// What plain texts are asked, and the texts; nil where labelled files are learnt from.
+    private let texts: Texts?
+    let labelled: LabelledPreparation?
+    /// How vectors are made of texts, where they are trained.
+    let sentences: SentencePooling
+
+    private struct Texts: Sendable {
+        let objective: any Objective
+        let sources, validation: [DataStream.Source]
+    }
     /// How many epochs are read, each piece once in each; nil: the data are drawn from without end.
     package let epochs: Int?
     /// Pieces of all epochs that nothing is learnt from: pairs that are longer than the recipe's length.
@@ -26,34 +34,64 @@ package struct RunPreparation: Sendable {
 
     /// - Parameters:
     ///   - folder: the run's; token caches go there unless the recipe says otherwise.
+    ///   - chat: how the model reads conversations, where some are learnt from.
     ///   - tokenizer: that of a run to be resumed; nil reads or learns the recipe's.
     /// - Throws: ``RecipeError``, ``DataError``, ``RunError``, ``ConfigError``, ``FileError``, ``TokenizerError``.
     package init(
-        _ recipe: Recipe, folder: String, tokenizer stored: JSON? = nil, on device: Device,
+        _ recipe: Recipe, folder: String, tokenizer stored: JSON? = nil, chat: ConversationFormat? = nil,
+        on device: Device,
         progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws {
         self.recipe = recipe
         tokenizerJSON = try stored ?? RecipeTokenizer.json(recipe)
         tokenizer = try Tokenizer(json: tokenizerJSON.serialized())
-        config = try RunPreparation.config(recipe, tokenizer)
-        architecture = try ModelFile.describe(config, path: "model.config").architecture
+        let base = try RunPreparation.config(recipe, tokenizer).keeping(layers: recipe.layers)
+        let origin = try ModelFile.describe(base, path: "model.config")
+        family = origin.family
+        let described = origin.architecture
+        if let objective = recipe.objective.labelled {
+            let length = min(recipe.length, described.context ?? .max)
+            let classes = base["id2label"]?.objectValue?.members.compactMap(\.value.stringValue) ?? []
+            var data = try LabelledPreparation(
+                objective, recipe, tokenizer, known: objective.kind == .nextSentence ? ["0", "1"] : classes,
+                length: length, hasSegments: described.embedding.segments > 1, chat: chat)
+            if let (path, _) = recipe.teacher {
+                try data.learn(from: Teacher(path: path, names: data.names, tokenizer: tokenizerJSON, on: device))
+            }
+            config = try NewHead.config(base, objective, data.names)
+            architecture = NewHead.architecture(
+                try ModelFile.describe(config, path: "model.config").architecture, objective, data.names)
+            (labelled, texts) = (data, nil)
+            if case .directory(let path) = recipe.model, objective.kind == .embeddings {
+                sentences = try SentencePooling(directory: path)
+            } else {
+                sentences = SentencePooling()
+            }
+            (epochs, passedOver, pieces) = (nil, 0, 0)
+            settings = RunSettings(recipe, tokens: data.rows, counted: RunPreparation.steps(recipe, data))
+            guard tokenizer.vocabularySize <= architecture.vocabulary else {
+                throw RunPreparation.tooFewTokens(tokenizer, architecture)
+            }
+            try checkSettings()
+            return
+        }
+        (config, architecture, labelled, sentences) = (base, described, nil, SentencePooling())
         if recipe.data.subwords != nil {
             let kind = tokenizerJSON["model"]?["type"]?.stringValue ?? ""
             guard kind != "WordPiece" && kind != "WordLevel" else {
                 throw RunError("data.augmentation.subwords needs a tokenizer of kind BPE or Unigram, this is \(kind)")
             }
         }
-        objective = try ObjectiveBuilder(tokenizer, config).objective(recipe)
+        let objective = try ObjectiveBuilder(tokenizer, config).objective(recipe)
         guard tokenizer.vocabularySize <= architecture.vocabulary else {
-            throw RunError(
-                "the tokenizer has \(tokenizer.vocabularySize) tokens, the model only \(architecture.vocabulary); raise vocab_size"
-            )
+            throw RunPreparation.tooFewTokens(tokenizer, architecture)
         }
         if let context = architecture.context, recipe.length > context {
             throw RunError("length is \(recipe.length), but the model's context only \(context)")
         }
         let caches = try CacheMaker(recipe, tokenizer, tokenizerJSON, folder: folder, on: device, progress: progress)
-        (sources, validationSources) = try caches.sources()
+        let (sources, validation) = try caches.sources()
+        texts = Texts(objective: objective, sources: sources, validation: validation)
         let tokens = sources.reduce(0) { $0 + $1.view.count }
         epochs = RunPreparation.countedEpochs(recipe, tokens: tokens)
         var counted: Int?
@@ -68,6 +106,19 @@ package struct RunPreparation: Sendable {
         }
         settings = RunSettings(recipe, tokens: tokens, counted: counted)
         try checkSettings()
+    }
+
+    /// The steps of a recipe's epochs over labelled data whose batches have a fixed number of examples; nil: rows count.
+    private static func steps(_ recipe: Recipe, _ data: LabelledPreparation) -> Int? {
+        guard case .epochs(let epochs) = recipe.duration, let most = recipe.batchExamples else { return nil }
+        let examples = epochs * Double(data.training.count)
+        return max(1, Int(min(examples / Double(most * recipe.accumulation), 1e15).rounded(.up)))
+    }
+
+    private static func tooFewTokens(_ tokenizer: Tokenizer, _ architecture: Architecture) -> RunError {
+        RunError(
+            "the tokenizer has \(tokenizer.vocabularySize) tokens, the model only \(architecture.vocabulary); raise vocab_size"
+        )
     }
 
     /// - Throws: ``RunError`` for settings that contradict each other once the steps are known.
@@ -114,7 +165,8 @@ package struct RunPreparation: Sendable {
     /// The config.json of the model to be trained; what it leaves open about the vocabulary is the tokenizer's.
     private static func config(_ recipe: Recipe, _ tokenizer: Tokenizer) throws -> JSONObject {
         switch recipe.model {
-        case .directory(let path): return try ModelFile.config(in: path)
+        case .directory(let path):
+            return ModelFile.isGGUF(path) ? try ModelFile(path: path).settings : try ModelFile.config(in: path)
         case .config(var config):
             if config["vocab_size"] == nil { config["vocab_size"] = .integer(tokenizer.vocabularySize) }
             func set(_ key: String, _ token: String?) {
@@ -128,9 +180,12 @@ package struct RunPreparation: Sendable {
     }
 
     /// The training batches from a cursor on.
-    package func stream(from cursor: DataCursor?) throws(DataError) -> DataStream {
+    package func stream(from cursor: DataCursor?) throws(DataError) -> any BatchStream {
+        if let labelled { return try LabelledStream(labelled.training, labelledSettings, from: cursor) }
+        guard let texts else { throw DataError("there is nothing to train on") }
         let settings = try RunPreparation.streamSettings(recipe, tokenizer, epochs: epochs)
-        return try DataStream(sources, objective, settings, vocabulary: architecture.vocabulary, from: cursor)
+        return try DataStream(
+            texts.sources, texts.objective, settings, vocabulary: architecture.vocabulary, from: cursor)
     }
 
     private static func streamSettings(_ recipe: Recipe, _ tokenizer: Tokenizer, epochs: Int?) throws(DataError)
@@ -146,12 +201,17 @@ package struct RunPreparation: Sendable {
         return settings
     }
 
-    /// The validation batches: each piece once, up to the recipe's number of batches.
+    private var labelledSettings: LabelledStream.Settings {
+        LabelledStream.Settings(rows: recipe.batchTokens, examples: recipe.batchExamples, seed: recipe.seed)
+    }
+
+    /// The validation batches: each piece once, up to the recipe's number of batches; of labelled examples, all.
     package func validation() throws(DataError) -> [Batch] {
-        guard !validationSources.isEmpty else { return [] }
+        if let labelled { return LabelledStream.batches(of: labelled.validation, labelledSettings) }
+        guard let texts, !texts.validation.isEmpty else { return [] }
         let settings = DataStream.Settings(length: recipe.length, rows: recipe.batchTokens, seed: 0)
         var stream = try DataStream(
-            validationSources, objective, settings, vocabulary: architecture.vocabulary, from: nil)
+            texts.validation, texts.objective, settings, vocabulary: architecture.vocabulary, from: nil)
         let pieces = try stream.piecesOfFirstEpoch()
         var batches: [Batch] = []
         while batches.count < recipe.evaluation.batches, stream.cursor.examples < pieces {
@@ -162,8 +222,34 @@ package struct RunPreparation: Sendable {
     }
 
     /// Tokens of one epoch of the training data.
-    package var tokens: Int { sources.reduce(0) { $0 + $1.view.count } }
-    package var validationTokens: Int { validationSources.reduce(0) { $0 + $1.view.count } }
+    package var tokens: Int { texts?.sources.reduce(0) { $0 + $1.view.count } ?? labelled?.rows ?? 0 }
+    package var validationTokens: Int {
+        texts?.validation.reduce(0) { $0 + $1.view.count } ?? labelled?.validationRows ?? 0
+    }
+    /// The model with all layers of its origin, where it keeps some of them.
+    var architectureOfOrigin: Architecture {
+        get throws {
+            guard recipe.layers != nil, case .directory(let path) = recipe.model else { return architecture }
+            var whole = try ModelFile(path: path).architecture
+            whole.head = architecture.head
+            return whole
+        }
+    }
+
+    /// The layers that adapters are put on, and how; nil where the model itself is trained.
+    var adapters: (targets: AdapterTargets, layout: AdapterLayout)? {
+        get throws {
+            guard let configuration = recipe.adapters else { return nil }
+            let targets = try AdapterTargets(architecture, family)
+            return (targets, try targets.layout(configuration))
+        }
+    }
+
+    /// The examples of labelled data; none of plain texts.
+    package var labelledExamples: [Example] { labelled?.training ?? [] }
+
+    /// What is worth saying of the data before training begins.
+    package var notes: [String] { labelled?.notes ?? [] }
 }
 
 /// Makes the caches of a recipe's sources, and says how often each is drawn from.

@@ -48,15 +48,16 @@ package struct RunSettings: Sendable {
             case "warmup-stable-decay": .stableThenDecay(decay: settings.decay ?? max(1, steps / 10), final: final)
             default: .constant
             }
-        return Schedule(shape, warmUp: settings.warmUp, steps: steps)
+        let warmUp = settings.warmUpShare.map { Int((Double(steps) * $0).rounded()) } ?? settings.warmUp
+        return Schedule(shape, warmUp: warmUp, steps: steps)
     }
 }
 
 /// What a run tells while it goes on.
 package enum RunEvent: Sendable {
     case step(StepRecord)
-    /// The mean validation loss; whether it is the lowest so far.
-    case evaluated(step: Int, loss: Double, isBest: Bool)
+    /// What the validation batches say; whether it is the best so far.
+    case evaluated(step: Int, Evaluation, isBest: Bool)
     case saved(step: Int)
     /// Something failed that the run survives.
     case warning(String)

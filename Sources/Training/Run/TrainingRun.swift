@@ -1,5 +1,6 @@
 package import MartletDistributed
 import MartletFormats
+import MartletJSON
 import MartletPlatform
 
 /// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
@@ -30,7 +31,8 @@ package final class TrainingRun {
     ///   - export: called after each checkpoint, to bring the model into a form that others read.
     /// - Throws: ``FileError`` when the log cannot be opened, ``RunError`` for ranks that do not divide the shards.
     package init(
-        _ folder: String, _ settings: RunSettings, _ learner: any Learner, _ stream: DataStream, validation: [Batch],
+        _ folder: String, _ settings: RunSettings, _ learner: any Learner, _ stream: any BatchStream,
+        validation: [Batch],
         from state: RunState?, over communicator: any Communicator = Alone(),
         export: @escaping (TrainingRun) throws -> Void = { _ in },
         events: @escaping (RunEvent) -> Void = { _ in }
@@ -166,30 +168,46 @@ package final class TrainingRun {
     private func evaluate(_ record: inout StepRecord) throws -> Bool {
         let isDue = settings.evaluation.every > 0 && state.step % settings.evaluation.every == 0
         guard !validation.isEmpty, isDue || state.step == settings.steps else { return false }
-        let loss = try validationLoss()
-        record.validationLoss = loss
-        let isBest = loss.isFinite && loss < state.best?.loss ?? .infinity
+        let found = try evaluation()
+        (record.validationLoss, record.measures) = (found.loss, found.measures)
+        let score = try score(found)
+        let isBest = score.isFinite && score > state.best?.score ?? -.infinity
         if isBest {
-            state.best = .init(loss: loss, step: state.step)
+            state.best = .init(loss: found.loss, step: state.step, score: score)
             state.evaluationsSinceBest = 0
         } else {
             state.evaluationsSinceBest += 1
         }
-        tell(.evaluated(step: state.step, loss: loss, isBest: isBest))
+        tell(.evaluated(step: state.step, found, isBest: isBest))
         return isBest
     }
 
-    /// The mean over all targets of the validation batches.
-    package func validationLoss() throws -> Double {
+    /// What decides which model is the best: the measure that the settings name, or the loss, where less is better.
+    private func score(_ evaluation: Evaluation) throws(RunError) -> Double {
+        guard let metric = settings.evaluation.metric, !metric.hasSameBytes(as: "loss") else { return -evaluation.loss }
+        if let measure = evaluation.measures.first(where: { $0.name.hasSameBytes(as: metric) }) { return measure.value }
+        let known = (["loss"] + evaluation.measures.map(\.name)).joined(separator: ", ")
+        throw RunError("evaluation.metric is \(metric.quoted), but this objective measures \(known)")
+    }
+
+    /// The mean loss over all targets of the validation batches.
+    package func validationLoss() throws -> Double { try evaluation().loss }
+
+    /// What the validation batches say; of several processes the loss alone, each computing a share of the batches.
+    private func evaluation() throws -> Evaluation {
         let communicator = share.communicator
+        guard communicator.size > 1 else { return try learner.evaluate(validation) }
         var losses = [Double](repeating: 0, count: validation.count)
         for index in validation.indices where index % communicator.size == communicator.rank {
             losses[index] = try learner.loss(of: validation[index])
         }
         losses = try share.shared(losses, .evaluation) { $0 % communicator.size }
         let targets = validation.reduce(0) { $0 + $1.targetCount }
-        return losses.reduce(0, +) / Double(max(1, targets))
+        return Evaluation(loss: losses.reduce(0, +) / Double(max(1, targets)))
     }
+
+    /// The mean over all targets of the validation batches.
+    package func validationLoss() throws -> Double { try learner.evaluate(validation).loss }
 
     // MARK: - What is written down
 

@@ -16,21 +16,28 @@ struct EvaluateCommand: AsyncParsableCommand {
             Example: martlet evaluate --task perplexity -m path/to/model --data book.txt
                      martlet evaluate --task bleu --data references.txt --predictions translations.txt
 
-            The data of perplexity are a text. Of the other tasks they are JSON lines, or tab-separated values in the order given here:
+            The data of perplexity are a text. Of the other tasks they are JSON lines, comma-separated values with a header, or tab-separated
+            ones in the order given here; --text, --pair and --label say what a file calls a field:
               bleu       source, reference (JSON: also references)
               accuracy   text, label (JSON: also pair)
               f1         the same
               squad      question, context, answers as JSON lines, or SQuAD's own file
+              squad2     the same, with questions that have no answer
               spearman   text, pair, score
+              entities   tokens, tags: words and IOB2 tags, as .conll or JSON lines
+              rouge      text, summary
+              chrf       source, reference
             Where every record brings a prediction, or --predictions has a line for each, no model is needed.
             """)
 
-    enum Task: String, ExpressibleByArgument, CaseIterable { case perplexity, bleu, accuracy, f1, squad, spearman }
+    enum Task: String, ExpressibleByArgument, CaseIterable {
+        case perplexity, bleu, accuracy, f1, squad, squad2, spearman, entities, rouge, chrf
+    }
     enum Average: String, ExpressibleByArgument, CaseIterable { case binary, micro, macro }
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "perplexity, bleu, accuracy, f1, squad or spearman.")
+    @Option(help: "perplexity, bleu, accuracy, f1, squad, squad2, spearman, entities, rouge or chrf.")
     var task: Task
 
     @Option(help: "What is right.")
@@ -63,6 +70,27 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "F1, binary: the label that counts.")
     var positive = "1"
 
+    @Option(help: "What the data call the text.")
+    var text = "text"
+
+    @Option(help: "What the data call the second text.")
+    var pair = "pair"
+
+    @Option(help: "What the data call the label, or the score.")
+    var label: String?
+
+    @Flag(help: "Accuracy, F1: also precision, recall and F1 of each class, and the confusion matrix.")
+    var perClass = false
+
+    @Option(help: "Accuracy, F1: so many texts that are classified wrongly.")
+    var errors = 0
+
+    @Option(help: "chrF: the longest n-grams of words; 2 is chrF++.")
+    var wordOrder = 0
+
+    @Flag(help: "Entities: only what begins with B- counts (seqeval's strict mode).")
+    var strict = false
+
     @Flag(help: "One JSON document.")
     var json = false
 
@@ -82,13 +110,73 @@ struct EvaluateCommand: AsyncParsableCommand {
         case .perplexity: try perplexity()
         case .bleu: try bleu()
         case .accuracy, .f1: try labels()
-        case .squad: try squad()
+        case .squad, .squad2: try squad()
         case .spearman: try spearman()
+        case .entities: try entities()
+        case .rouge: try rouge()
+        case .chrf: try characters()
         }
     }
 
+    private func data(_ columns: [String], label name: String) throws -> EvaluationData {
+        try EvaluationData(
+            data, columns: columns, predictions: predictions,
+            fields: ["text": text, "pair": pair, name: label ?? name])
+    }
+
+    private func entities() throws {
+        let data = try EvaluationData(self.data, columns: ["tokens", "tags"], predictions: nil)
+        let (words, tags) = (try data.words("tokens"), try data.words("tags"))
+        var found: [[String]]
+        if let predictions {
+            var offences = DataOffences()
+            found = try LabelledFile(predictions).records(&offences).map { $0.texts("tags") ?? [] }
+            try offences.check()
+            guard found.map(\.count) == tags.map(\.count) else {
+                throw ModelError("\(predictions): its sentences are not those of \(self.data)")
+            }
+        } else {
+            let (file, tokenizer, device) = try load()
+            found = try Tagger(file, tokenizer, on: device).tags(ofWords: words)
+        }
+        let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strict)
+        let all = Classification(predictions: found.flatMap { $0 }, labels: tags.flatMap { $0 })
+        write([
+            ("f1", .number(scores.f1)), ("precision", .number(scores.precision)), ("recall", .number(scores.recall)),
+            ("accuracy", .number(all.accuracy)), ("sentences", .integer(tags.count)),
+        ])
+    }
+
+    private func rouge() throws {
+        let data = try data(["text", "summary"], label: "summary")
+        let references = try data.texts("summary")
+        let found = try data.hasPredictions ? data.texts("prediction") : written(data.texts("text"), .summarization)
+        let scores = ROUGE.corpus(found, references)
+        write([
+            ("rouge1", .number(scores.one)), ("rouge2", .number(scores.two)), ("rougeL", .number(scores.longest)),
+            ("summaries", .integer(references.count)),
+        ])
+    }
+
+    private func characters() throws {
+        let data = try EvaluationData(self.data, columns: ["source", "reference"], predictions: predictions)
+        let references = try data.lists("references", "reference")
+        let found =
+            try data.hasPredictions
+            ? data.texts("prediction") : written(data.texts("source", "text"), .translation)
+        write([
+            ("chrf", .number(CharacterF(wordOrder: wordOrder).corpus(found, references))),
+            ("word_order", .integer(wordOrder)), ("lines", .integer(found.count)),
+        ])
+    }
+
+    private func written(_ sources: [String], _ task: Writer.Task) throws -> [String] {
+        let (file, tokenizer, device) = try load()
+        return try Writer(file, tokenizer, task: task, on: device).write(sources).map { $0.first?.text ?? "" }
+    }
+
     private func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
-        let file = try ModelFile(path: try model.path())
+        let file = try model.file()
         return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
     }
 
@@ -155,9 +243,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func labels() throws {
-        let data = try EvaluationData(self.data, columns: ["text", "label"], predictions: predictions)
+        let data = try data(["text", "label"], label: "label")
         let labels = try data.texts("label")
         var predictions: [String]
+        var confidences: [Double] = []
         if data.hasPredictions {
             predictions = try data.texts("prediction")
         } else {
@@ -166,6 +255,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let pairs = data.records.map { $0["pair"]?.stringValue }
             let scores = try Classifier(file, tokenizer, on: device).classify(Array(zip(texts, pairs)).map { ($0, $1) })
             predictions = scores.map { $0.first?.label ?? "" }
+            confidences = scores.map { Double($0.first?.score ?? 0) }
         }
         let result = Classification(predictions: predictions, labels: labels)
         let average: Classification.Average =
@@ -175,19 +265,50 @@ struct EvaluateCommand: AsyncParsableCommand {
             case .macro: .macro
             }
         let scores = result.scores(average)
-        write(
-            [("accuracy", .number(result.accuracy))]
-                + (task == .accuracy
-                    ? []
-                    : [
-                        ("f1", .number(scores.f1)), ("precision", .number(scores.precision)),
-                        ("recall", .number(scores.recall)), ("average", .string(self.average.rawValue)),
-                    ]) + [("records", .integer(labels.count))])
+        var values: [(name: String, value: JSON)] = [("accuracy", .number(result.accuracy))]
+        if task == .f1 {
+            values += [
+                ("f1", .number(scores.f1)), ("precision", .number(scores.precision)),
+                ("recall", .number(scores.recall)), ("average", .string(self.average.rawValue)),
+            ]
+        }
+        values += calibration(predictions, labels, confidences)
+        values += details(result)
+        write(values + [("records", .integer(labels.count))])
+        if errors > 0 { showErrors(try data.texts("text"), predictions, labels) }
+    }
+
+    private func calibration(
+        _ predictions: [String], _ labels: [String], _ confidences: [Double]
+    ) -> [(name: String, value: JSON)] {
+        guard !confidences.isEmpty else { return [] }
+        let isRight = zip(predictions, labels).map { $0.hasSameBytes(as: $1) }
+        return [("calibration_error", .number(Calibration.error(confidences: confidences, isRight: isRight)))]
+    }
+
+    private func details(_ result: Classification) -> [(name: String, value: JSON)] {
+        guard perClass else { return [] }
+        var table = JSONObject()
+        for item in result.perClass {
+            table[item.label] = [
+                "precision": .number(item.precision), "recall": .number(item.recall), "f1": .number(item.f1),
+                "support": .integer(item.support),
+            ]
+        }
+        let confusion = result.confusion.map { JSON.array($0.map { .integer($0) }) }
+        return [("classes", .object(table)), ("confusion", .array(confusion))]
+    }
+
+    private func showErrors(_ texts: [String], _ predictions: [String], _ labels: [String]) {
+        let wrong = texts.indices.filter { !predictions[$0].hasSameBytes(as: labels[$0]) }
+        for index in wrong.prefix(errors) {
+            Output.note("\(labels[index]) taken for \(predictions[index]): \(texts[index])")
+        }
     }
 
     private func squad() throws {
         let data = try EvaluationData(self.data, columns: ["question", "context", "answers"], predictions: predictions)
-        let answers = try data.lists("answers")
+        let answers = task == .squad2 ? try data.answers() : try data.lists("answers")
         var found: [String]
         if data.hasPredictions {
             found = try data.texts("prediction")
@@ -195,14 +316,16 @@ struct EvaluateCommand: AsyncParsableCommand {
             let questions = try zip(data.texts("question"), data.texts("context")).map { ($0, $1) }
             let (file, tokenizer, device) = try load()
             let answerer = try Answerer(file, tokenizer, on: device)
-            found = try answerer.answer(questions).map { $0.first?.text ?? "" }
+            var options = Answerer.Options()
+            if task == .squad2 { options.noAnswer = .possible }
+            found = try answerer.answer(questions, options).map { $0.first?.text ?? "" }
         }
-        let score = SquadScore.corpus(found, answers)
+        let score = task == .squad2 ? SquadScore.second(found, answers) : SquadScore.corpus(found, answers)
         write([("exact_match", .number(score.exact)), ("f1", .number(score.f1)), ("questions", .integer(found.count))])
     }
 
     private func spearman() throws {
-        let data = try EvaluationData(self.data, columns: ["text", "pair", "score"], predictions: predictions)
+        let data = try data(["text", "pair", "score"], label: "score")
         let scores = try data.numbers("score")
         var found: [Double]
         if data.hasPredictions {

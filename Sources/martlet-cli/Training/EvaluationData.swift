@@ -1,5 +1,6 @@
 import MartletJSON
 import MartletModels
+import MartletTraining
 
 /// The lines that an evaluation goes over: JSON objects, tab-separated values named by the task, or SQuAD's own file.
 struct EvaluationData {
@@ -9,11 +10,20 @@ struct EvaluationData {
     /// - Parameters:
     ///   - columns: names of a TSV's columns.
     ///   - predictions: a file with one prediction a line, which counts in place of any other.
-    init(_ path: String, columns: [String], predictions: String?) throws {
+    ///   - fields: where a file calls the fields of a task otherwise, under the task's name the file's.
+    init(
+        _ path: String, columns: [String], predictions: String?,
+        fields: KeyValuePairs<String, String> = [:]
+    ) throws {
         self.path = path
         let bytes = try Input.bytes(path)
         var records: [JSONObject]
-        if path.hasSuffix(".json"), let json = try? JSON(parsing: bytes), let articles = json["data"]?.arrayValue {
+        if path.hasSuffix(".csv") || path.hasSuffix(".conll") {
+            var offences = DataOffences()
+            records = try LabelledFile(path).records(&offences).map(\.fields)
+            try offences.check()
+        } else if path.hasSuffix(".json"), let json = try? JSON(parsing: bytes), let articles = json["data"]?.arrayValue
+        {
             records = EvaluationData.squad(articles)
         } else if path.hasSuffix(".jsonl") || path.hasSuffix(".json") {
             records = try EvaluationData.lines(bytes).enumerated().map { index, line in
@@ -48,6 +58,9 @@ struct EvaluationData {
             }
         }
         guard !records.isEmpty else { throw ModelError("\(path): there is nothing to evaluate") }
+        for (name, field) in fields where field != name {
+            for index in records.indices { records[index][name] = records[index][field] }
+        }
         self.records = records
     }
 
@@ -100,6 +113,26 @@ struct EvaluationData {
                 if !list.isEmpty { return list }
             }
             throw ModelError("\(path), record \(index + 1): there is no \(keys.joined(separator: " or "))")
+        }
+    }
+
+    /// The right answers of each question, which may be none.
+    func answers() throws -> [[String]] {
+        try records.enumerated().map { index, record in
+            guard let list = record["answers"]?.arrayValue else {
+                throw ModelError("\(path), record \(index + 1): there is no list of answers")
+            }
+            return list.compactMap { $0.stringValue ?? $0["text"]?.stringValue }
+        }
+    }
+
+    /// A list of texts.
+    func words(_ key: String) throws -> [[String]] {
+        try records.enumerated().map { index, record in
+            guard let list = record[key]?.arrayValue?.compactMap(\.stringValue) else {
+                throw ModelError("\(path), record \(index + 1): there is no list of texts \(key)")
+            }
+            return list
         }
     }
 

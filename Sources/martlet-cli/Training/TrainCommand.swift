@@ -6,6 +6,7 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletPlatform
+import MartletTemplates
 import MartletTensors
 import MartletTokenizers
 import MartletTraining
@@ -106,8 +107,9 @@ struct TrainCommand: ParsableCommand {
         let preparation: RunPreparation
         do {
             preparation = try RunPreparation(
-                recipe, folder: folder.path, tokenizer: resume != nil || !isLeader ? folder.tokenizer() : nil,
-                on: device
+                recipe, folder: folder.path,
+                tokenizer: tokenizer(of: recipe, folder, isStored: resume != nil || !isLeader),
+                chat: TrainCommand.chat(of: recipe), on: device
             ) { if isLeader { screen.tokenizing(bytes: $0) } }
         } catch {
             // What could not begin leaves nothing behind.
@@ -143,6 +145,25 @@ struct TrainCommand: ParsableCommand {
         if summary.end == .stopped { throw StoppedWork() }
     }
 
+    /// The tokenizer of a run to be resumed, or that of a GGUF; nil where the recipe says which.
+    private func tokenizer(of recipe: Recipe, _ folder: RunFolder, isStored: Bool) throws -> JSON? {
+        if isStored { return try folder.tokenizer() }
+        guard case .directory(let path) = recipe.model, ModelFile.isGGUF(path), recipe.tokenizer == .ofModel else {
+            return nil
+        }
+        return try ModelText.tokenizerJSON(of: path)
+    }
+
+    /// How the model of a recipe reads conversations, where those are learnt from.
+    private static func chat(of recipe: Recipe) throws -> ConversationFormat? {
+        guard recipe.objective.labelled?.isConversational == true, case .directory(let path) = recipe.model else {
+            return nil
+        }
+        let file = try ModelFile(path: path)
+        let source = try ChatFormat.source(of: file, ModelText.tokenizer(of: file))
+        return try source.template.map { ConversationFormat(try ChatTemplate($0), source.variables) }
+    }
+
     private func prepare(
         _ folder: RunFolder, _ preparation: RunPreparation, _ learner: ModelLearner, _ device: Device,
         _ screen: TrainingScreen, _ communicator: any Communicator
@@ -164,10 +185,10 @@ struct TrainCommand: ParsableCommand {
             export: { run in
                 // The folder shows the best model; where nothing is evaluated, the newest.
                 guard let best = run.state.best, best.step != run.state.step else {
-                    return try export.write(learner.weights, to: folder.modelPath)
+                    return try export.write(learner.exported, to: folder.modelPath)
                 }
                 guard !Folder.exists(folder.modelPath) else { return }
-                try export.write(run.store.weights(best.step).map { ($0, $1) }, to: folder.modelPath)
+                try export.write(run.store.exported(best.step).map { ($0, $1) }, to: folder.modelPath)
             },
             events: { screen.show($0) })
     }

@@ -35,6 +35,7 @@ final class TrainingScreen: Sendable {
             "\(run.folder): \(learner.parameterCount) parameters, \(preparation.tokens) tokens, "
                 + "\(preparation.validationTokens) for validation; steps \(run.state.step) to \(settings.steps)"
         )
+        for text in preparation.notes { Output.note(text) }
         let limits = isTerminal ? MachineLimits.measure(on: device, seconds: 0.5) : nil
         state.withLock {
             $0.steps = settings.steps
@@ -50,10 +51,11 @@ final class TrainingScreen: Sendable {
     func show(_ event: RunEvent) {
         switch event {
         case .step(let record): step(record)
-        case .evaluated(let step, let loss, let isBest):
+        case .evaluated(let step, let found, let isBest):
+            let measures = found.measures.map { ", \($0.name) \(TrainingScreen.short($0.value))" }.joined()
             note(
-                "step \(step): validation loss \(TrainingScreen.short(loss))\(isBest ? ", the lowest so far" : "")"
-            )
+                "step \(step): validation loss \(TrainingScreen.short(found.loss))\(measures)"
+                    + (isBest ? ", the best so far" : ""))
         case .saved: break
         case .warning(let text): note(text)
         }

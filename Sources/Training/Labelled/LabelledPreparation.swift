@@ -1,0 +1,82 @@
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletPlatform
+import MartletTensors
+import MartletTokenizers
+
+/// Labelled data from files to examples, all read, encoded and checked before the first step.
+struct LabelledPreparation: Sendable {
+    let objective: LabelledObjective
+    private(set) var training: [Example]
+    let validation: [Example]
+    let names: LabelNames
+    /// What is worth saying of the data, though nothing is wrong.
+    let notes: [String]
+
+    /// - Parameter head: what the model of a recipe becomes with so many classes.
+    /// - Throws: ``DataError`` with everything that is wrong, ``FileError``.
+    init(
+        _ objective: LabelledObjective, _ recipe: Recipe, _ tokenizer: Tokenizer, known: [String], length: Int,
+        hasSegments: Bool, chat: ConversationFormat?
+    ) throws {
+        if objective.isConversational && chat == nil {
+            throw RunError("conversations need a chat template, which the model does not have")
+        }
+        var offences = DataOffences()
+        func records(_ files: [LabelledFile]) throws -> [LabelledRecord] {
+            var all: [LabelledRecord] = []
+            for file in files { all += try file.records(&offences) }
+            return all
+        }
+        var sources = try records(recipe.labelled.training)
+        var held = try records(recipe.labelled.validation)
+        if recipe.labelled.holdout > 0 {
+            let order = Permutation(count: sources.count, seed: recipe.seed)
+            let count = Int(Double(sources.count) * recipe.labelled.holdout)
+            let kept = Set((0..<count).map { order[$0] })
+            held = kept.sorted().map { sources[$0] }
+            sources = sources.indices.filter { !kept.contains($0) }.map { sources[$0] }
+        }
+        let names = LabelNames(
+            collecting: sources.flatMap { ExampleMaker.labels(of: $0, objective) }, known: known)
+        var maker = ExampleMaker(
+            objective, tokenizer, length: length, hasSegments: hasSegments, names: names, chat: chat)
+        training = sources.flatMap { maker.examples($0, &offences) }
+        validation = held.flatMap { maker.examples($0, &offences) }
+        // What the test files hold is not needed yet, but is better told now.
+        for record in try records(recipe.labelled.test) { _ = maker.examples(record, &offences) }
+        try offences.check()
+        (self.objective, self.names) = (objective, names)
+        notes = LabelledPreparation.notes(maker, training, objective)
+    }
+
+    /// Adds what a teacher says of the training examples.
+    mutating func learn(from teacher: Teacher) throws { training = teacher.teach(training) }
+
+    private static func notes(
+        _ maker: ExampleMaker, _ training: [Example], _ objective: LabelledObjective
+    ) -> [String] {
+        var notes: [String] = []
+        if maker.lostWords > 0 { notes.append("\(maker.lostWords) tagged words have no token and are not trained on") }
+        if maker.tooLong > 0 { notes.append("\(maker.tooLong) conversations are too long and are left out") }
+        if objective.isConversational {
+            let targets = training.flatMap(\.targets)
+            let share = Double(targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }) / Double(max(1, targets.count))
+            notes.append("\((share * 1000).rounded() / 10) % of the tokens are predicted: those of the assistant")
+        }
+        return notes
+    }
+
+    /// Whether labels are classes with names.
+    static func hasNames(_ kind: LabelledObjective.Kind) -> Bool {
+        switch kind {
+        case .classification, .multiLabel, .tagging: true
+        case .regression, .answering, .embeddings, .nextSentence, .instructions, .preferences: false
+        }
+    }
+
+    var rows: Int { training.reduce(0) { $0 + $1.rows } }
+    var validationRows: Int { validation.reduce(0) { $0 + $1.rows } }
+}

@@ -1,0 +1,145 @@
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTemplates
+import MartletTensors
+import MartletTraining
+import TestSupport
+import Testing
+
+/// Conversations: which bytes are the assistant's, and runs over instructions and preferences.
+@Suite struct ChatTests {
+    private let folder = FolderForTests()
+    private static let chatML =
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+        + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+    private func message(_ role: String, _ text: String) -> JSON { ["role": .string(role), "content": .string(text)] }
+
+    @Test func theAssistantsBytes() throws {
+        let format = ConversationFormat(try ChatTemplate(Self.chatML), JSONObject())
+        let messages = [
+            message("system", "s"), message("user", "é"), message("assistant", "one"), message("user", "b"),
+            message("assistant", "two"),
+        ]
+        let (text, ranges) = try format.assistantBytes(of: messages)
+        let bytes = Array(text.utf8)
+        let found = ranges.map { String(decoding: bytes[$0], as: UTF8.self) }
+        #expect(found == ["one<|im_end|>\n", "two<|im_end|>\n"])
+    }
+
+    /// A template that drops the reasoning of earlier turns trains on the last alone; what the prompt of an answer holds is none's.
+    @Test func reasoningThatIsDropped() throws {
+        let source =
+            "{% for m in messages %}{% if m.role == 'assistant' %}A:{% if loop.last %}<think>{{ m.think }}</think>{% endif %}{{ m.content }};"
+            + "{% else %}U:{{ m.content }};{% endif %}{% endfor %}{% if add_generation_prompt %}A:<think>{% endif %}"
+        let format = ConversationFormat(try ChatTemplate(source), JSONObject())
+        var messages = [
+            message("user", "a"), message("assistant", "x"), message("user", "b"), message("assistant", "y"),
+        ]
+        for index in [1, 3] {
+            var object = messages[index].objectValue ?? JSONObject()
+            object["think"] = "t"
+            messages[index] = .object(object)
+        }
+        let (text, ranges) = try format.assistantBytes(of: messages)
+        #expect(ranges.map { String(decoding: Array(text.utf8)[$0], as: UTF8.self) } == ["t</think>y;"])
+    }
+
+    // MARK: - Runs
+
+    private static let base = Fixtures.folder + "/families/llama-tied"
+
+    /// A tokenizer of bytes is not needed: each character of a small alphabet is a token.
+    private func recipe(_ objective: String, _ data: String, _ overrides: [String] = []) throws -> Recipe {
+        try Recipe(
+            yaml: """
+                model: {from: \(Self.base)}
+                tokenizer: {file: \(tokenizerFile())}
+                objective: \(objective)
+                data: {sources: [{paths: \(data)}]}
+                length: 60
+                batch: {examples: 4}
+                optimizer: {learning_rate: 5e-3}
+                steps: 8
+                checkpoints: {every: 3, keep: 2}
+                """, path: "recipe", overrides: overrides)
+    }
+
+    private func tokenizerFile() -> String {
+        let vocabulary = ["A", "U", ":", ";", " "] + (97...122).map { String(UnicodeScalar(UInt8($0))) }
+        let entries = vocabulary.enumerated().map { "\(JSON.string($1).text()): \($0)" }.joined(separator: ", ")
+        return folder.write(
+            """
+            {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+             "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "Fuse"},
+             "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+              "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+              "vocab": {\(entries)}, "merges": []}}
+            """, to: "tokenizer.json")
+    }
+
+    private func prepare(_ name: String, _ recipe: Recipe, threads: Int = 2) throws -> (TrainingRun, ModelLearner) {
+        let (device, path) = (Device(threads: threads), folder.path + "/" + name)
+        let source =
+            "{% for m in messages %}{% if m.role == 'assistant' %}A:{{ m.content }};{% else %}U:{{ m.content }};{% endif %}{% endfor %}"
+            + "{% if add_generation_prompt %}A:{% endif %}"
+        let format = ConversationFormat(try ChatTemplate(source), JSONObject())
+        let preparation = try RunPreparation(recipe, folder: path, chat: format, on: device)
+        let learner = try ModelLearner(preparation, on: device)
+        let store = CheckpointStore(path + "/checkpoints")
+        let state = try store.newest().step.map { step in
+            let state = try store.state(step)
+            try learner.restore(
+                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: state.updates)
+            return state
+        }
+        let run = try TrainingRun(
+            path, preparation.settings, learner, preparation.stream(from: state?.cursor), validation: [], from: state)
+        return (run, learner)
+    }
+
+    private func writePreferences() -> String {
+        let lines = (0..<12).map { index in
+            "{\"prompt\": \"say \(["yes", "no"][index % 2])\", \"chosen\": \"ok \(index % 3 == 0 ? "a" : "b")\", \"rejected\": \"never\"}\n"
+        }
+        return folder.write(lines.joined(), to: "preferences.jsonl")
+    }
+
+    @Test func preferencesBeginAtLogTwoAndGrow() throws {
+        let recipe = try recipe("{name: preferences, beta: 0.2}", writePreferences())
+        let (whole, learner) = try prepare("whole", recipe)
+        _ = try whole.run()
+        let losses = whole.records.map(\.loss)
+        #expect(abs(losses[0] - 0.693_147_180_559_945) < 1e-6, "\(losses[0])")
+        #expect(losses[7] < 0.5, "\(losses)")
+        let (first, _) = try prepare("stopped", recipe, threads: 1)
+        #expect(try first.run { first.state.step == 4 }.end == .stopped)
+        let (second, resumed) = try prepare("stopped", recipe, threads: 3)
+        _ = try second.run()
+        for (a, b) in zip(learner.weights, resumed.weights) { #expect(a.tensor.values == b.tensor.values, "\(a.name)") }
+    }
+
+    @Test func instructionsPredictTheAssistantAlone() throws {
+        let data = folder.write(
+            #"{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}"# + "\n"
+                + #"{"instruction": "say", "input": "it", "output": "it"}"# + "\n"
+                + #"{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}"# + "\n",
+            to: "chat.jsonl")
+        let recipe = try recipe("{name: instructions}", data, ["batch.examples=3"])
+        let device = Device(threads: 1)
+        let format = ConversationFormat(
+            try ChatTemplate(
+                "{% for m in messages %}{{ 'A:' if m.role == 'assistant' else 'U:' }}{{ m.content.replace('\n', ' ') }};{% endfor %}"
+                    + "{% if add_generation_prompt %}A:{% endif %}"), JSONObject())
+        var stream = try RunPreparation(recipe, folder: folder.path, chat: format, on: device).stream(from: nil)
+        let batch = try stream.next()
+        #expect(batch.examples == 3)
+        // "yo;", "it;" and "b;" are predicted.
+        #expect(batch.targetCount == 3 + 3 + 2)
+        let none = folder.write(#"{"messages": [{"role": "user", "content": "hi"}]}"# + "\n", to: "none.jsonl")
+        let wrong = try self.recipe("{name: instructions}", none)
+        #expect(throws: DataError.self) { try RunPreparation(wrong, folder: folder.path, chat: format, on: device) }
+        #expect(throws: RunError.self) { try RunPreparation(wrong, folder: folder.path, on: device) }
+    }
+}

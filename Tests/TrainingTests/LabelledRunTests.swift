@@ -1,0 +1,217 @@
+import MartletFormats
+import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+import MartletTraining
+import TestSupport
+import Testing
+
+/// Runs over labelled files: a new head on a tiny BERT, full and with low-rank adapters.
+@Suite struct LabelledRunTests {
+    private let folder = FolderForTests()
+    private static let base = Fixtures.folder + "/tasks/classes"
+
+    /// Two intents that one word tells apart.
+    private func writeTexts() -> String {
+        let places = ["london", "paris", "the river", "the old house"]
+        let rows = (0..<48).map { index in
+            let text = "\(index % 2 == 0 ? "ada" : "bob") walked to \(places[index / 2 % 4])"
+            return
+                "\"\(text), \(index % 3 == 0 ? "and" : "who") lived\",\(index % 2 == 0 ? "person ada" : "person bob")\n"
+        }
+        return folder.write("text,category\n" + rows.joined(), to: "train.csv")
+    }
+
+    private func recipe(_ overrides: [String]) throws -> Recipe {
+        let text = writeTexts()
+        return try Recipe(
+            yaml: """
+                model: {from: \(Self.base)}
+                objective: {name: classification, text: text, label: category}
+                data: {sources: [{paths: \(text)}], validation: [{paths: \(text)}]}
+                length: 32
+                batch: {examples: 8}
+                optimizer: {learning_rate: 5e-3, weight_decay: 0.01}
+                schedule: {name: linear, warmup: 10%}
+                steps: 18
+                evaluation: {every: 6, metric: accuracy}
+                checkpoints: {every: 5, keep: 2}
+                """, path: "recipe", overrides: overrides)
+    }
+
+    private struct Prepared {
+        let run: TrainingRun
+        let learner: ModelLearner
+        let preparation: RunPreparation
+        let device: Device
+    }
+
+    private func prepare(_ name: String, _ overrides: [String], threads: Int = 2) throws -> Prepared {
+        let (device, path) = (Device(threads: threads), folder.path + "/" + name)
+        let preparation = try RunPreparation(recipe(overrides), folder: path, on: device)
+        let learner = try ModelLearner(preparation, on: device)
+        let store = CheckpointStore(path + "/checkpoints")
+        let state = try store.newest().step.map { step in
+            let state = try store.state(step)
+            try learner.restore(
+                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: state.updates)
+            return state
+        }
+        let run = try TrainingRun(
+            path, preparation.settings, learner, preparation.stream(from: state?.cursor),
+            validation: preparation.validation(), from: state)
+        return Prepared(run: run, learner: learner, preparation: preparation, device: device)
+    }
+
+    static let kinds: [[String]] = [
+        [], ["objective.pooling=mean"], ["adapters={rank: 4, targets: [query, value]}"],
+        ["objective.pooling=mean", "adapters={rank: 2, rank_stabilised: true, ranks: {query: 3}}"],
+        ["train={freeze: [embeddings], layer_decay: 0.8}"], ["train={average: 0.7}"],
+    ]
+
+    @Test(arguments: kinds) func resumesLearnsAndIsExported(_ overrides: [String]) throws {
+        let whole = try prepare("whole", overrides)
+        _ = try whole.run.run()
+        let first = try prepare("stopped", overrides, threads: 1)
+        #expect(try first.run.run { first.run.state.step == 7 }.end == .stopped)
+        let second = try prepare("stopped", overrides, threads: 3)
+        #expect(second.run.state.step == 7)
+        _ = try second.run.run()
+        func bits(_ item: Prepared) throws -> [UInt8] {
+            try Storage(mapping: item.run.store.path(18) + "/weights.safetensors").contents
+        }
+        #expect(try bits(second) == bits(whole))
+        #expect(second.run.state.best == whole.run.state.best && whole.run.state.best != nil)
+        let measures = try #require(whole.run.records.last).measures
+        #expect(measures.first?.name == "accuracy" && (measures.first?.value ?? 0) > 0.7, "\(measures)")
+
+        let path = folder.path + "/whole/model"
+        try RunExport(whole.preparation, on: whole.device).write(whole.learner.exported, to: path)
+        let file = try ModelFile(path: path)
+        #expect(file.settings["id2label"]?["1"]?.stringValue == "person bob")
+        guard case .encoder(let encoder) = try file.model(on: whole.device) else {
+            Issue.record("no encoder")
+            return
+        }
+        var (loss, count) = (0.0, 0)
+        for batch in try whole.preparation.validation() {
+            var state = Uncached()
+            let hidden = encoder.hidden(batch.rows, &state, on: whole.device)
+            var flow = GradientFlow(into: Gradients([[1]], on: whole.device), on: whole.device)
+            let task = ClassLoss(.texts, names: ["person ada", "person bob"])
+            loss += task(encoder.head, hidden, batch, dropout: nil, &flow).loss
+            count += batch.targetCount
+        }
+        #expect(abs(loss / Double(count) - (try whole.run.validationLoss())) < 1e-5)
+    }
+
+    /// A student of one layer learns from the classes of a model that was trained before.
+    @Test func aStudentOfFewerLayersLearnsFromItsTeacher() throws {
+        let teacher = try prepare("teacher", ["objective.pooling=mean"])
+        _ = try teacher.run.run()
+        let path = folder.path + "/teacher/model"
+        try RunExport(teacher.preparation, on: teacher.device).write(teacher.learner.exported, to: path)
+        let overrides = [
+            "model.layers=[1]", "objective.pooling=mean", "teacher={from: \(path), temperature: 2, weight: 0.5}",
+        ]
+        let student = try prepare("student", overrides)
+        let batch = student.preparation.labelledExamples
+        #expect(batch.allSatisfy { $0.teacher.count == 2 })
+        #expect(student.learner.parameters.names.contains { $0.hasPrefix("encoder.0.") })
+        #expect(!student.learner.parameters.names.contains { $0.hasPrefix("encoder.1.") })
+        _ = try student.run.run()
+        #expect((student.run.records.last?.measures.first?.value ?? 0) > 0.7)
+        let target = folder.path + "/student/model"
+        try RunExport(student.preparation, on: student.device).write(student.learner.exported, to: target)
+        let file = try ModelFile(path: target)
+        #expect(file.settings["num_hidden_layers"]?.integerValue == 1)
+        _ = try file.model(on: student.device)
+        #expect(throws: RunError.self) { try prepare("layers", ["model.layers=[7]"]) }
+        #expect(throws: RunError.self) { try prepare("classes", ["teacher={from: \(Self.base)}"]) }
+    }
+
+    /// Only what is trained is in memory beside the base, and in checkpoints.
+    @Test func adaptersLeaveTheBaseAlone() throws {
+        let item = try prepare("adapted", ["adapters={rank: 4, targets: [query, value]}"])
+        #expect(item.learner.parameters.names.allSatisfy { $0.hasPrefix("adapters.") || $0.hasPrefix("sequence.") })
+        #expect(item.learner.parameterCount < 1_000)
+        #expect(throws: RecipeError.self) { try prepare("gguf", ["adapters={rank: 4}", "export.gguf=f16"]) }
+        #expect(throws: ModelError.self) { try prepare("target", ["adapters={targets: [q_proj]}"]) }
+        #expect(throws: RunError.self) { try prepare("part", ["train={freeze: [decoder]}"]) }
+    }
+
+    @Test func offencesComeBeforeTheFirstStep() throws {
+        let text = folder.write("text,category\nada,one\n,one\nbob\n", to: "bad.csv")
+        let other = folder.write("text,category\nada,onne\n", to: "other.csv")
+        let error = #expect(throws: DataError.self) {
+            try prepare(
+                "bad", ["data.sources.0.paths=\(text)", "data.validation.0.paths=\(other)"])
+        }
+        let message = error?.description ?? ""
+        #expect(message.contains("3 offences"))
+        #expect(message.contains("bad.csv:3: \"text\" is empty"))
+        #expect(message.contains("bad.csv:4: 1 columns where 2 are wanted"))
+        #expect(message.contains("other.csv:2: the label \"onne\" is not among 1 (nearest: one)"))
+        #expect(throws: RunError.self) {
+            let item = try prepare("metric", ["evaluation.metric=bleu"])
+            _ = try item.run.run()
+        }
+    }
+
+    /// Low-rank adapters over quantized weights: bit for bit the losses of those over their decoded numbers.
+    @Test(arguments: ["q8_0", "q4_0", "q4_K", "f16", "bf16"]) func quantizedBasesTrainAsDecodedOnes(_ name: String)
+        throws
+    {
+        let type = try #require(ElementType.allCases.first { "\($0)" == name })
+        let device = Device(threads: 2)
+        let architecture = TinyArchitectures.decoder(
+            width: 256, layers: 1, headWidth: 64, feedForward: .gated(hidden: 256, .silu, bias: .absent))
+        let targets = try AdapterTargets(architecture, #require(Families.reading("llama")))
+        var configuration = AdapterConfiguration()
+        configuration.rank = 4
+        var settings = ModelLearner.Settings()
+        settings.selection.adapters = try targets.layout(configuration)
+        settings.selection.isTrained = { _ in false }
+        func losses(decoded: Bool) throws -> [Double] {
+            let seeded = SeededInitialiser(seed: 3, device: device)
+            let source = ConvertedSource(seeded, type, decoded: decoded, on: device)
+            let learner = try ModelLearner(architecture, from: source, factors: seeded, settings, on: device) {
+                AdamW($0)
+            }
+            let tokens = (0..<17).map { Int32($0 * $0 % 61) }
+            var batch = Batch()
+            batch.append(Example(tokens: tokens, targets: tokens.dropFirst() + [Example.ignored]))
+            return try (0..<6).map { step in
+                let loss = try learner.accumulate(batch, seed: UInt64(step))
+                learner.update(learningRate: 1e-2, scale: 1 / 16)
+                return loss
+            }
+        }
+        let found = try losses(decoded: false)
+        #expect(found == (try losses(decoded: true)))
+        #expect(found[5] < found[0])
+    }
+}
+
+/// A checkpoint whose matrices have another type, or the numbers of that type in f32.
+private final class ConvertedSource: ParameterSource {
+    private let base: any ParameterSource
+    private let type: ElementType
+    private let isDecoded: Bool
+    private let device: Device
+
+    init(_ base: any ParameterSource, _ type: ElementType, decoded: Bool, on device: Device) {
+        (self.base, self.type, isDecoded, self.device) = (base, type, decoded, device)
+    }
+
+    func parameter(_ description: ParameterDescription) -> Parameter {
+        let stored = base.parameter(description)
+        guard let value = stored.value, description.shape.rank == 2, description.shape.width % type.blockElements == 0
+        else { return stored }
+        let converted = value.converted(to: type, on: device)
+        return stored.with(isDecoded ? converted.decoded(on: device) : converted)
+    }
+    func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
+    func decoded(_ parameter: Parameter) -> Parameter { base.decoded(parameter) }
+}
