@@ -147,7 +147,7 @@ public struct ModelFile: Sendable {
 
     /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a model that only
     /// reads.
-    private static func textPart(of config: JSONObject) -> JSONObject? {
+    package static func textPart(of config: JSONObject) -> JSONObject? {
         guard let outer = config["model_type"]?.stringValue, Families.reading(outer) == nil,
             var text = config["text_config"]?.objectValue
         else { return nil }

@@ -160,4 +160,16 @@ import Testing
         #expect(large.answer.first?.contains("; as Q8_0 it fits") == true, "\(large.answer)")
         #expect(FileType.recommended.allSatisfy { FileType.writable.contains($0) })
     }
+
+    /// The language model of one that also sees is planned, however its weights are packed.
+    @Test func theTextPartOfALargerModelIsPlanned() throws {
+        let text =
+            #"{"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 101"#
+        let alone = try DescribedModel(configuration: JSON(parsing: text + "}")).blueprint
+        let packed = text + #", "quantization_config": {"quant_method": "gptq", "bits": 4}}"#
+        let larger = #"{"model_type": "llava", "vision_config": {}, "text_config": "# + packed + "}"
+        let planned = try DescribedModel(configuration: JSON(parsing: larger)).blueprint
+        #expect(planned.modelType == "llama")
+        #expect(ParameterCount(planned).total.count == ParameterCount(alone).total.count)
+    }
 }

@@ -63,10 +63,15 @@ extension DescribedModel {
     /// - Throws: ``PlanningError/unknownModelType(_:known:)``, or ``PlanningError/configuration(modelType:problems:)`` with
     ///   everything that is wrong.
     public init(configuration: JSON) throws(PlanningError) {
-        guard let object = configuration.objectValue else {
+        guard let whole = configuration.objectValue else {
             throw .configuration(
                 modelType: "?", problems: ["a configuration is a JSON object, and this is \(configuration.kind)"])
         }
+        // Of a model that also sees and is not described itself, the language model is planned.
+        let isDescribed = PlannedFamily.described.contains { family in
+            family.modelTypes.contains(whole["model_type"]?.stringValue ?? "")
+        }
+        let object = isDescribed ? whole : ModelFile.textPart(of: whole) ?? whole
         guard let modelType = object["model_type"]?.stringValue else {
             throw .configuration(
                 modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
@@ -99,6 +104,8 @@ extension DescribedModel {
             throw .unknownModelType(modelType, known: PlannedFamily.knownModelTypes)
         }
         let reader = ConfigReader(object, path: "config.json")
+        // How weights are packed is the file's, or `--weights`'.
+        reader.ignore("quantization_config", "quantization")
         let architecture = family.architecture(reader)
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
         do { try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType)) } catch {
