@@ -52,6 +52,7 @@ package struct GenerationDefaults: Sendable, Hashable {
         let topK = config.optionalInteger("top_k", in: 0...Int(Int32.max))
         let topP = config.number("top_p", default: 1, in: 0...1)
         let minP = config.number("min_p", default: 0, in: 0...1)
+        let typicalP = config.number("typical_p", default: 1, in: 0...1)
         beams = config.integer("num_beams", default: 1, in: 1...1_000)
         results = config.integer("num_return_sequences", default: 1, in: 1...1_000)
         lengthPenalty = Float(config.number("length_penalty", default: 1, in: -100...100))
@@ -63,7 +64,8 @@ package struct GenerationDefaults: Sendable, Hashable {
         guard samples else { return }
         // The reference keeps 50 tokens where a file that samples does not say how many.
         sampling = Sampling(
-            temperature: Float(temperature), topK: topK ?? 50, topP: Float(topP), minP: Float(minP))
+            temperature: Float(temperature), topK: topK ?? 50, topP: Float(topP), minP: Float(minP),
+            typicalP: Float(typicalP))
     }
 
     private mutating func readRules(_ config: ConfigReader) {
@@ -116,7 +118,7 @@ package struct GenerationDefaults: Sendable, Hashable {
     }
 
     private static let known: Set<String> = [
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "num_beams", "num_return_sequences",
+        "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "num_beams", "num_return_sequences",
         "length_penalty", "early_stopping", "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size",
         "bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id",
         "renormalize_logits", "sequence_bias", "exponential_decay_length_penalty", "eos_token_id", "max_new_tokens",
@@ -125,7 +127,7 @@ package struct GenerationDefaults: Sendable, Hashable {
 
     /// Keys that would change what is generated, with the values that change nothing.
     private static let notDone: [String: [JSON]] = [
-        "typical_p": [1, 1.0], "penalty_alpha": [0, 0.0], "guidance_scale": [1, 1.0], "dola_layers": [],
+        "penalty_alpha": [0, 0.0], "guidance_scale": [1, 1.0], "dola_layers": [],
         "num_beam_groups": [1],
         "diversity_penalty": [0, 0.0], "constraints": [], "force_words_ids": [], "watermarking_config": [],
         "epsilon_cutoff": [0, 0.0], "eta_cutoff": [0, 0.0], "encoder_no_repeat_ngram_size": [0], "top_h": [],

@@ -6,6 +6,8 @@ public struct GenerationOptions: Sendable, Hashable {
     public var maximumTokens: Int
     /// The choice of the next token from the logits.
     public var sampling: Sampling
+    /// Which tokens may not, or must, come next.
+    public var rules: TokenRules
     /// The text ends where one of these begins; it is not part of the result.
     public var stopTexts: [String]
     /// Ends the generation besides the model's own end-of-text tokens.
@@ -21,11 +23,19 @@ public struct GenerationOptions: Sendable, Hashable {
 
     /// Options for a generation; the defaults take the most probable token, 128 times at most.
     public init(
-        maximumTokens: Int = 128, sampling: Sampling = .greedy, stopTexts: [String] = [], stopTokens: Set<Int32> = [],
-        endOfText: EndOfText = .stops, cache: CacheType = .f32
+        maximumTokens: Int = 128, sampling: Sampling = .greedy, rules: TokenRules = TokenRules(),
+        stopTexts: [String] = [], stopTokens: Set<Int32> = [], endOfText: EndOfText = .stops, cache: CacheType = .f32
     ) {
-        (self.maximumTokens, self.sampling, self.stopTexts) = (maximumTokens, sampling, stopTexts)
-        (self.stopTokens, self.endOfText, self.cache) = (stopTokens, endOfText, cache)
+        (self.maximumTokens, self.sampling, self.rules) = (maximumTokens, sampling, rules)
+        (self.stopTexts, self.stopTokens) = (stopTexts, stopTokens)
+        (self.endOfText, self.cache) = (endOfText, cache)
+    }
+
+    /// What a model's files say, behind a prompt of `count` tokens. Beams are for ``LanguageModel/search(_:_:)``.
+    public init(_ defaults: GenerationDefaults, after count: Int = 0) {
+        self.init(sampling: defaults.sampling, rules: defaults.rules, stopTexts: defaults.stopTexts)
+        maximumTokens = defaults.maximumNewTokens(after: count) ?? maximumTokens
+        rules.minimumNewTokens = defaults.minimumNewTokens(after: count)
     }
 }
 

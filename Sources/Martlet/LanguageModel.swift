@@ -28,6 +28,8 @@ public final class LanguageModel: Sendable {
     public let tokenizer: Tokenizer
     /// Tokens that end a text, as the model's files name them.
     public let endOfTextTokens: Set<Int32>
+    /// How the model's makers mean it to generate: its generation_config.json.
+    public let defaults: GenerationDefaults
     /// The device on which the model computes.
     public let device: Device
     package let decoder: Decoder
@@ -41,6 +43,7 @@ public final class LanguageModel: Sendable {
         self.tokenizer = tokenizer
         self.device = device
         endOfTextTokens = try ModelText.endOfTextTokens(file, tokenizer)
+        defaults = try ModelText.generationDefaults(file)
         chat = ChatFormat.reading(file, tokenizer)
     }
 
@@ -93,11 +96,11 @@ public final class LanguageModel: Sendable {
     /// The ids of a text, with the special tokens that the model expects around it.
     public func tokens(of text: String) throws(TokenizerError) -> [Int32] { try tokenizer.encode(text) }
 
-    /// Continues `prompt`, piece by piece. Ending the loop, or cancelling its task, ends the generation within one step.
+    /// Continues `prompt`, piece by piece, as the model's files say unless told otherwise. Ending the loop, or cancelling its task, ends the generation within one step.
     ///
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(
-        _ prompt: String, _ options: GenerationOptions = GenerationOptions()
+        _ prompt: String, _ options: GenerationOptions? = nil
     ) throws(GenerationError) -> GeneratedText {
         let tokens: [Int32]
         do {
@@ -113,8 +116,9 @@ public final class LanguageModel: Sendable {
     /// - Parameter memory: remembers the text, and saves what an earlier one that began alike has computed. For one text at a time.
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(
-        tokens prompt: [Int32], _ options: GenerationOptions = GenerationOptions(), memory: TextMemory? = nil
+        tokens prompt: [Int32], _ options: GenerationOptions? = nil, memory: TextMemory? = nil
     ) throws(GenerationError) -> GeneratedText {
+        let options = options ?? GenerationOptions(defaults, after: prompt.count)
         try TextGenerator.check(self, prompt: prompt, options)
         return GeneratedText(pieces(prompt, options, memory))
     }

@@ -35,7 +35,7 @@ struct TextGenerator: ~Copyable {
         let ends = options.endOfText == .stops ? model.endOfTextTokens : []
         return TokenGenerator.Options(
             maximumTokens: options.maximumTokens, sampling: options.sampling,
-            stopTokens: options.stopTokens.union(ends), cache: options.cache.elementType)
+            stopTokens: options.stopTokens.union(ends), cache: options.cache.elementType, rules: options.rules)
     }
 
     /// What was read and written, for a later text that begins alike.

@@ -16,7 +16,7 @@ public struct ModelFile: Sendable {
     public let path: String
     /// The `model_type` of config.json, or a GGUF's architecture.
     public let modelType: String
-    package private(set) var architecture: Architecture
+    public private(set) var architecture: Architecture
     package let container: Container
     package let family: any Family.Type
 

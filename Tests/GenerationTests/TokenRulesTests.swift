@@ -1,6 +1,10 @@
 import MartletFormats
 import MartletGeneration
 import MartletJSON
+import MartletLayers
+import MartletModels
+import MartletTensors
+import TestSupport
 import Testing
 
 @testable import MartletGeneration
@@ -97,5 +101,57 @@ import Testing
 
     @Test func whatIsWrongIsRefused() {
         #expect(throws: ConfigError.self) { try read(#"{"temperature": -1, "num_beams": 0}"#) }
+    }
+}
+
+/// What transformers generates under the settings of a `generation_config.json`.
+@Suite struct GenerationSettingsTests {
+    static let cases = (try? JSON(contentsOf: Fixtures.folder + "/generation/rules.json").arrayValue) ?? []
+
+    private static func ids(_ json: JSON?) -> [Int32] {
+        (json?.arrayValue ?? []).compactMap { $0.integerValue.map { Int32($0) } }
+    }
+
+    @Test func thereAreCases() { #expect(Self.cases.count == 24) }
+
+    @Test(arguments: cases.indices) func idsAreTheReferences(number: Int) throws {
+        let item = Self.cases[number]
+        let (prompt, wanted) = (Self.ids(item["prompt"]), Self.ids(item["ids"]))
+        let defaults = try GenerationDefaults(
+            try #require(item["settings"]?.objectValue), path: "generation_config.json")
+        let device = Device(threads: 1)
+        let file = try ModelFile(path: "\(Fixtures.folder)/families/\(item["model"]?.stringValue ?? "")")
+        let model = try file.model(on: device)
+        // An encoder-decoder continues its start token.
+        let start = try file.config()["decoder_start_token_id"]?.integerValue.map { [Int32($0)] } ?? prompt
+        var rules = defaults.rules
+        rules.minimumNewTokens = defaults.minimumNewTokens(after: start.count)
+        let most = defaults.maximumNewTokens(after: start.count) ?? 16
+        if case .decoder(let decoder) = model, defaults.beams == 1 {
+            var generator = try TokenGenerator(
+                decoder, prompt: prompt, .init(maximumTokens: most, stopTokens: defaults.stopTokens, rules: rules),
+                on: device)
+            while generator.next() != nil {}
+            // The reference returns the stop token too.
+            let isStopped = generator.finish == .stop
+            #expect(
+                generator.tokens == (isStopped ? Array(wanted.dropLast()) : wanted), "\(item["settings"]?.text() ?? "")"
+            )
+            return
+        }
+        let search = try BeamSearch(
+            .init(
+                beams: defaults.beams, maximumTokens: most, lengthPenalty: defaults.lengthPenalty,
+                earlyStopping: defaults.earlyStopping, stopTokens: defaults.stopTokens, rules: rules),
+            vocabulary: file.architecture.vocabulary)
+        let found =
+            switch model {
+            case .decoder(let decoder):
+                try search.run([start], on: Continuation(decoder, sequences: 1, on: device))
+            case .encoderDecoder(let model):
+                try search.run([start], sources: [prompt], on: Continuation(model, sources: [prompt], on: device))
+            case .encoder: [[BeamSearch.Hypothesis]]()
+            }
+        #expect(start + (found.first?.first?.tokens ?? []) == wanted, "\(item["settings"]?.text() ?? "")")
     }
 }

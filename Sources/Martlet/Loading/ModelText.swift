@@ -1,4 +1,5 @@
 import MartletFormats
+package import MartletGeneration
 package import MartletJSON
 package import MartletModels
 import MartletPlatform
@@ -77,11 +78,24 @@ package enum ModelText {
         guard case .directory(let path) = file.container else { return Set(tokenizer.specialTokens.ends) }
         let generation = path + "/generation_config.json"
         if unsafe access(generation, F_OK) == 0,
-            let ids = try ids(JSON(contentsOf: generation)["eos_token_id"], generation)
+            let ids = try ids(JSON(contentsOf: generation, as: .python)["eos_token_id"], generation)
         {
             return ids
         }
         return try ids(ModelFile.config(in: path)["eos_token_id"], path + "/config.json") ?? []
+    }
+
+    /// How a model's files mean it to generate: generation_config.json, or where there is none what config.json keeps of it.
+    package static func generationDefaults(_ file: ModelFile) throws -> GenerationDefaults {
+        guard case .directory(let path) = file.container else { return .none }
+        let generation = path + "/generation_config.json"
+        guard fileExists(generation) else {
+            return try GenerationDefaults(file.config(), path: path + "/config.json")
+        }
+        guard let object = try JSON(contentsOf: generation, as: .python).objectValue else {
+            throw ModelError("\(generation): it is not a JSON object")
+        }
+        return try GenerationDefaults(object, path: generation)
     }
 
     /// One id, or a list of them; nil when nothing is said.

@@ -71,9 +71,9 @@ public final class LanguageModelSession: Sendable {
     ///   failed, a cancelled task, or a session that is answering already.
     @discardableResult
     public func respond(
-        to prompt: String, options: GenerationOptions = GenerationOptions()
+        to prompt: String, options: GenerationOptions? = nil
     ) async throws(GenerationError) -> Response<String> {
-        let turn = ResponseTurn(self, prompt, options)
+        let turn = ResponseTurn(self, prompt, options ?? GenerationOptions(model.defaults))
         while let snapshot = try await turn.next() {
             guard let summary = snapshot.summary else { continue }
             return Response(content: snapshot.content, transcriptEntries: turn.entries, summary: summary)
@@ -83,9 +83,9 @@ public final class LanguageModelSession: Sendable {
 
     /// The answer to `prompt` as it is written. What is wrong with the request is thrown before the first piece.
     public func streamResponse(
-        to prompt: String, options: GenerationOptions = GenerationOptions()
+        to prompt: String, options: GenerationOptions? = nil
     ) -> ResponseStream {
-        ResponseStream(session: self, prompt: prompt, options: options)
+        ResponseStream(session: self, prompt: prompt, options: options ?? GenerationOptions(model.defaults))
     }
 
     /// Reads the instructions, and what every prompt begins with, ahead of the first prompt. A hint: it never fails.

@@ -37,6 +37,8 @@ private struct Contents {
     let architecture: Architecture?
     /// Why there is no architecture, where a model could be expected.
     let obstacle: String?
+    /// What nobody reads of the files, and what is repacked.
+    let remarks: [String]
 
     init(path: String) throws {
         if path.hasSuffix(".gguf") {
@@ -46,7 +48,7 @@ private struct Contents {
             let file = try Safetensors(contentsOf: path)
             tensors = file.tensors
             metadata = file.metadata.map { ($0.key, .string($0.value)) }
-            (modelType, architecture, obstacle) = (nil, nil, nil)
+            (modelType, architecture, obstacle, remarks) = (nil, nil, nil, [])
             return
         } else {
             let file = try Safetensors(directory: path)
@@ -55,8 +57,9 @@ private struct Contents {
         do {
             let model = try ModelFile(path: path)
             (modelType, architecture, obstacle) = (model.modelType, model.architecture, nil)
+            remarks = (try? model.remarks().lines) ?? []
         } catch {
-            (modelType, architecture, obstacle) = (nil, nil, "\(error)")
+            (modelType, architecture, obstacle, remarks) = (nil, nil, "\(error)", [])
         }
     }
 
@@ -80,6 +83,7 @@ private struct Contents {
         document["description"] =
             architecture.map { .array($0.summary.split(separator: "\n").map { .string(String($0)) }) } ?? .null
         document["obstacle"] = obstacle.map { .string($0) } ?? .null
+        document["remarks"] = .array(remarks.map { .string($0) })
         document["parameters"] = .integer(tensors.all.reduce(0) { $0 + $1.elements })
         document["bytes"] = .integer(tensors.bytes)
         var entries = JSONObject()
@@ -100,6 +104,7 @@ private struct Contents {
         if let modelType, let architecture {
             lines += [Output.visible("model type \(modelType)"), architecture.summary, ""]
         }
+        if !remarks.isEmpty { lines += remarks.map { Output.visible($0) } + [""] }
         if let obstacle { lines += [Output.visible("not runnable here: \(obstacle)"), ""] }
         for (key, value) in metadata { lines.append(Output.visible("\(key) = \(value.text())")) }
         if !metadata.isEmpty { lines.append("") }

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Martlet
+import MartletModels
 
 /// Which model, and how many threads: the same words for every verb that computes.
 struct ModelOptions: ParsableArguments {
@@ -13,6 +14,12 @@ struct ModelOptions: ParsableArguments {
 
     @Option(help: "Threads that compute (default: the physical cores).")
     var threads: Int?
+
+    @Flag(help: "Tell what of the model's files is passed over, repacked, or set.")
+    var verbose = false
+
+    @Flag(help: "Refuse a model with settings or tensors that nobody reads.")
+    var strict = false
 
     @Option(help: "A low-rank adapter over the model: peft's or MLX's directory, or DIR=SCALE (may be repeated).")
     var adapter: [String] = []
@@ -43,7 +50,18 @@ struct ModelOptions: ParsableArguments {
     /// Where the model's files are: of the one that was named, or of the one that ships with Martlet.
     func path() throws -> String {
         guard let model else { return try EmbeddedModel.path() }
-        return try ModelLocation.path(of: model)
+        let path = try ModelLocation.path(of: model)
+        if verbose || strict { try tell(ModelFile(path: path)) }
+        return path
+    }
+
+    /// - Throws: ``UsageError`` with what nobody reads, where that is to be refused.
+    private func tell(_ file: ModelFile) throws {
+        let remarks = try file.remarks()
+        if strict, let refused = remarks.unread {
+            throw UsageError("\(file.path): \(refused). Leave out --strict to pass over them, as the reference does")
+        }
+        if verbose { for line in remarks.lines { Output.note("martlet: \(line)") } }
     }
 }
 

@@ -40,18 +40,21 @@ struct ChatCommand: AsyncParsableCommand {
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         _ = try loaded.chat.get()
         let session = loaded.session(instructions: system)
+        let options = sampling.options(sampling.defaults(of: loaded, verbose: model.verbose))
         if isatty(0) == 1 && isatty(1) == 1 && !json {
             let name = model.model ?? "the model that ships"
-            return try await ChatTalk(name: name, options: sampling.options).run(session)
+            return try await ChatTalk(name: name, options: options).run(session)
         }
         while let line = readLine() {
-            if !line.utf8.isEmpty { try await answer(line, session) }
+            if !line.utf8.isEmpty { try await answer(line, session, options) }
         }
     }
 
     /// Writes the answer as it comes.
-    private func answer(_ prompt: String, _ session: LanguageModelSession) async throws {
-        for try await snapshot in session.streamResponse(to: prompt, options: sampling.options) {
+    private func answer(
+        _ prompt: String, _ session: LanguageModelSession, _ options: GenerationOptions
+    ) async throws {
+        for try await snapshot in session.streamResponse(to: prompt, options: options) {
             guard json || jsonLines else {
                 Output.write(snapshot.delta)
                 continue

@@ -20,8 +20,11 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @OptionGroup var sampling: SamplingOptions
 
-    @Option(help: "Search with this many beams for the most probable text; 1 does not search.")
-    var beams = 1
+    @Option(
+        help:
+            "Search with this many beams for the most probable text; 1 does not search (default: as the model's files say)."
+    )
+    var beams: Int?
 
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
@@ -30,14 +33,12 @@ struct GenerateCommand: AsyncParsableCommand {
     var jsonLines = false
 
     func validate() throws {
-        if !(1...1_000).contains(beams) { throw ValidationError("--beams is \(beams), but lies between 1 and 1000.") }
-        if beams > 1
-            && (sampling.temperature != 0 || !sampling.stop.isEmpty || sampling.repeatPenalty != 1
-                || sampling.cache != .f32)
-        {
+        if let beams, !(1...1_000).contains(beams) {
+            throw ValidationError("--beams is \(beams), but lies between 1 and 1000.")
+        }
+        if beams ?? 1 > 1 && sampling.isSampled {
             throw ValidationError(
-                "--beams searches for the most probable text: leave out --temperature, --stop, --repeat-penalty and --cache."
-            )
+                "--beams searches for the most probable text: leave out --temperature, --stop and --cache.")
         }
         if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
     }
@@ -46,11 +47,14 @@ struct GenerateCommand: AsyncParsableCommand {
         let text = try promptText()
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
-        if beams > 1 { return try await search(loaded, text) }
+        let defaults = sampling.defaults(of: loaded, verbose: model.verbose)
+        let beams = beams ?? (sampling.isSampled ? 1 : defaults.beams)
+        if beams > 1 { return try await search(loaded, text, defaults, beams: beams) }
+        let options = sampling.options(defaults, after: try loaded.tokens(of: text).count)
         var result = ""
         var tokens: [Int32] = []
         var summary: GenerationSummary?
-        for try await piece in try loaded.generate(text, sampling.options) {
+        for try await piece in try loaded.generate(text, options) {
             if json {
                 result += piece.text
             } else if jsonLines {
@@ -61,7 +65,7 @@ struct GenerateCommand: AsyncParsableCommand {
             tokens += piece.tokens
             summary = piece.summary ?? summary
         }
-        if let summary { noteFullContext(summary, loaded) }
+        if let summary { noteFullContext(summary, most: options.maximumTokens) }
         if json, let summary {
             Output.document(document(result, tokens, summary))
         } else if !jsonLines {
@@ -83,11 +87,17 @@ struct GenerateCommand: AsyncParsableCommand {
         Output.write(JSON.object(object).text(.compact) + "\n")
     }
 
-    private func search(_ model: LanguageModel, _ prompt: String) async throws {
-        let found = try await model.search(prompt, .init(beams: beams, maximumTokens: sampling.maxTokens))
-        guard let best = found.first else { return }
-        guard json || jsonLines else { return Output.write(best.text + "\n") }
+    private func search(
+        _ model: LanguageModel, _ prompt: String, _ defaults: GenerationDefaults, beams: Int
+    ) async throws {
         let prompted = try model.tokens(of: prompt).count
+        let options = sampling.options(defaults, after: prompted)
+        let search = BeamSearch.Options(
+            beams: beams, results: min(beams, defaults.results), maximumTokens: options.maximumTokens,
+            lengthPenalty: defaults.lengthPenalty, earlyStopping: defaults.earlyStopping, rules: options.rules)
+        let found = try await model.search(prompt, search)
+        guard let best = found.first else { return }
+        guard json || jsonLines else { return Output.write(found.map { $0.text + "\n" }.joined()) }
         let document: JSON = [
             "text": .string(best.text),
             "tokens": .array(best.tokens.map { .integer(Int($0)) }),
@@ -123,8 +133,8 @@ struct GenerateCommand: AsyncParsableCommand {
     private static let longestPrompt = 1 << 26
 
     /// Says that it was not --max-tokens that ended the text.
-    private func noteFullContext(_ summary: GenerationSummary, _ model: LanguageModel) {
-        guard summary.finish == .length, summary.generatedTokens < sampling.maxTokens else { return }
+    private func noteFullContext(_ summary: GenerationSummary, most: Int) {
+        guard summary.finish == .length, summary.generatedTokens < most else { return }
         let positions = summary.promptTokens + summary.generatedTokens
         Output.note("martlet: ended after \(positions) tokens, which is all that the model's context holds")
     }

@@ -2,34 +2,34 @@ import ArgumentParser
 import Martlet
 import MartletGeneration
 
-/// How a text is continued, and where it ends: the same words for `generate` and `chat`.
+/// How a text is continued, and where it ends: the same words for `generate` and `chat`. What is absent is as the model's files say.
 struct SamplingOptions: ParsableArguments {
-    @Option(help: "At most this many new tokens.")
-    var maxTokens = 128
+    @Option(help: "At most this many new tokens (default: as the model's files say, else 128).")
+    var maxTokens: Int?
 
-    @Option(help: "0 takes the most probable token; higher is more varied.")
-    var temperature: Float = 0
+    @Option(help: "0 takes the most probable token; higher is more varied (default: as the model's files say, else 0).")
+    var temperature: Float?
 
     @Option(help: "Only the k most probable tokens; 0 keeps all.")
-    var topK = 0
+    var topK: Int?
 
     @Option(help: "Only the most probable tokens that together have this probability.")
-    var topP: Float = 1
+    var topP: Float?
 
     @Option(help: "Only tokens at least this times as probable as the most probable one.")
-    var minP: Float = 0
+    var minP: Float?
 
     @Option(help: "Only tokens about as surprising as is usual here, that together have this probability.")
-    var typicalP: Float = 1
+    var typicalP: Float?
 
     @Option(help: "Makes tokens that occurred less probable; 1 leaves them.")
-    var repeatPenalty: Float = 1
+    var repeatPenalty: Float?
 
     @Option(help: "Taken from the logits of tokens that have been written.")
-    var presencePenalty: Float = 0
+    var presencePenalty: Float?
 
     @Option(help: "Taken from the logits of tokens that have been written, for each time.")
-    var frequencyPenalty: Float = 0
+    var frequencyPenalty: Float?
 
     @Option(help: ArgumentHelp("Added to the logit of a token (may be repeated).", valueName: "token=bias"))
     var logitBias: [LogitBias] = []
@@ -43,21 +43,60 @@ struct SamplingOptions: ParsableArguments {
     @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
     var cache = CacheType.f32
 
-    var options: GenerationOptions {
-        GenerationOptions(
-            maximumTokens: maxTokens, sampling: sampling, stopTexts: stop, cache: cache)
+    @Option(help: "Settings that are not given: those of the model's generation_config.json (model), or none.")
+    var defaults = Defaults.model
+
+    enum Defaults: String, ExpressibleByArgument, CaseIterable { case model, none }
+
+    /// The settings of a model's files under those that were given.
+    ///
+    /// - Parameter verbose: whether what the files say is told; what they ask for and is not done is told always.
+    func defaults(of model: LanguageModel, verbose: Bool) -> GenerationDefaults {
+        guard defaults == .model else { return .none }
+        if verbose {
+            for setting in model.defaults.stated { Output.note("martlet: the model's files say \(setting)") }
+        }
+        for setting in model.defaults.unsupported {
+            Output.note("martlet: the model's files ask for \(setting), which is not done here")
+        }
+        return model.defaults
     }
 
-    private var sampling: Sampling {
-        Sampling(
-            temperature: temperature, topK: topK, topP: topP, minP: minP, typicalP: typicalP,
-            repeatPenalty: repeatPenalty, presencePenalty: presencePenalty, frequencyPenalty: frequencyPenalty,
-            logitBias: Dictionary(logitBias.map { ($0.token, $0.bias) }, uniquingKeysWith: { $0 + $1 }), seed: seed)
+    /// What is generated behind a prompt of `count` tokens.
+    func options(_ defaults: GenerationDefaults, after count: Int = 0) -> GenerationOptions {
+        var options = GenerationOptions(defaults, after: count)
+        apply(to: &options.sampling)
+        if let maxTokens { options.maximumTokens = maxTokens }
+        // The penalty of the files acts with the other rules; one that is given stands in its place.
+        if let repeatPenalty { options.rules.repetitionPenalty = repeatPenalty }
+        options.stopTexts += stop
+        options.cache = cache
+        return options
     }
+
+    private func apply(to sampling: inout Sampling) {
+        if let temperature { sampling.temperature = temperature }
+        if let topK { sampling.topK = topK }
+        if let topP { sampling.topP = topP }
+        if let minP { sampling.minP = minP }
+        if let typicalP { sampling.typicalP = typicalP }
+        if let presencePenalty { sampling.presencePenalty = presencePenalty }
+        if let frequencyPenalty { sampling.frequencyPenalty = frequencyPenalty }
+        sampling.logitBias = Dictionary(logitBias.map { ($0.token, $0.bias) }, uniquingKeysWith: { $0 + $1 })
+        sampling.seed = seed
+    }
+
+    /// Whether something was asked for that a search for the most probable text does not do.
+    var isSampled: Bool { temperature ?? 0 != 0 || !stop.isEmpty || cache != .f32 }
 
     func validate() throws {
+        var sampling = Sampling.greedy
+        apply(to: &sampling)
+        sampling.repeatPenalty = repeatPenalty ?? 1
         if let offence = sampling.offences.first { throw ValidationError(offence + ".") }
-        if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.") }
+        if let maxTokens, maxTokens < 0 {
+            throw ValidationError("--max-tokens is \(maxTokens), but cannot be negative.")
+        }
     }
 }
 

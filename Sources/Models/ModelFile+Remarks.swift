@@ -1,0 +1,48 @@
+import MartletFormats
+import MartletLayers
+import MartletTensors
+
+extension ModelFile {
+    /// What became of the parts of a model's files that are not taken as they are.
+    package struct Remarks: Sendable {
+        /// Keys and tensors that nobody reads; nil where there are none.
+        package let unread: String?
+        /// How matrices were packed, and what they become.
+        package let repacked: [String]
+
+        package var lines: [String] { [unread].compactMap { $0 } + repacked }
+    }
+
+    /// - Throws: ``CheckpointError``, ``UnsupportedArchitecture``.
+    package func remarks() throws -> Remarks {
+        let unused = try checkpoint().unused
+        func list(_ what: String, _ names: [String]) -> String? {
+            guard !names.isEmpty else { return nil }
+            let shown =
+                names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
+            return "\(names.count) \(what) passed over: \(shown)"
+        }
+        let unread = [list("settings", passedOver), list("tensors", unused)].compactMap { $0 }
+        return Remarks(unread: unread.isEmpty ? nil : unread.joined(separator: "; "), repacked: repacking)
+    }
+
+    /// By the stored type: how many tensors become what, and the bytes before and after.
+    private var repacking: [String] {
+        struct Group { var (count, stored, loaded) = (0, 0, 0) }
+        var groups: [String: Group] = [:]
+        for tensor in tensors.all {
+            guard let type = tensor.type.loadedType, tensor.type.elementType == nil || quantization != nil,
+                tensor.loadedBytes != tensor.bytes
+            else { continue }
+            let name = tensor.type.elementType == nil ? tensor.type.name : quantization?.name ?? tensor.type.name
+            var group = groups["\(name) as \(type)"] ?? Group()
+            group.count += 1
+            group.stored += tensor.bytes
+            group.loaded += tensor.loadedBytes
+            groups["\(name) as \(type)"] = group
+        }
+        return groups.sorted { $0.key < $1.key }.map { name, group in
+            "\(group.count) tensors are loaded from \(name): \(group.stored) bytes become \(group.loaded)"
+        }
+    }
+}
