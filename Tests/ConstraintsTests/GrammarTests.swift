@@ -29,7 +29,7 @@ func drawn(_ constraint: OutputConstraint, _ seed: UInt64, ending: Int = 20) thr
     while text.count < 20_000 {
         if state.isFinished { return text }
         let mask = try state.mask()
-        if mask[256], try mask.count == 1 || Int.random(in: 0..<100, using: &random) < ending { return text }
+        if mask[256], mask.count == 1 || Int.random(in: 0..<100, using: &random) < ending { return text }
         let allowed = (0..<Int32(256)).filter { mask[$0] }
         let byte = try #require(allowed.randomElement(using: &random))
         state.append(byte)

@@ -22,7 +22,8 @@ struct RerankCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let lines = try input.lines()
+        let lines = InputLines.split(try Input.bytes(input.file)).map { String(decoding: $0, as: UTF8.self) }
+        guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
         let (file, tokenizer, device) = try input.load()
         let ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
         for result in ranked.prefix(top ?? ranked.count) {

@@ -7,8 +7,8 @@ import MartletPlatform
     private typealias Read = @convention(c) (UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>?
     private typealias Add = @convention(c) (UnsafePointer<CChar>) -> Int32
 
-    private nonisolated(unsafe) let read: Read?
-    private nonisolated(unsafe) let add: Add?
+    private let read: Read?
+    private let add: Add?
 
     init() {
         guard isatty(0) == 1, let library = unsafe dlopen("libedit.so.2", RTLD_NOW),
