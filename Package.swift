@@ -202,7 +202,10 @@ let package = Package(
                 "MartletTokenizers", "TestSupport",
             ]),
         .testTarget(
-            name: "CommandTests", dependencies: ["martlet-cli", "MartletJSON", "MartletPlatform", "TestSupport"],
+            name: "CommandTests",
+            dependencies: [
+                "martlet-cli", "MartletFormats", "MartletJSON", "MartletPlatform", "MartletTensors", "TestSupport",
+            ],
             path: "Tests/CommandTests"),
     ]
 )
