@@ -4,7 +4,8 @@ import PackageDescription
 // A package of a user of the library: one product, one file.
 let package = Package(
     name: "models",
-    dependencies: [.package(name: "martlet", path: "../..")],
+    // Without traits no package of the server is fetched.
+    dependencies: [.package(name: "martlet", path: "../..", traits: [])],
     targets: [
         .executableTarget(
             name: "models", dependencies: [.product(name: "Martlet", package: "martlet")], path: "Sources",
