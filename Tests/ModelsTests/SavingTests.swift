@@ -46,7 +46,8 @@ import Testing
         let file = try ModelFile(path: original)
         try TemporaryFolder.use { path in
             try Self.save(file, in: path)
-            try Self.compareTensors(path, original)
+            // Nemotron's norm weights are stored less 1 and held as they are multiplied with, which rounds.
+            try Self.compareTensors(path, original, exceptNormsOf: file.modelType == "nemotron" ? "nemotron" : "")
             let saved = try ModelFile(path: path)
             #expect(saved.architecture == file.architecture)
             // Nothing that the model needs is left out.
@@ -57,7 +58,8 @@ import Testing
     /// Settings that ggml's graphs do not know, and that are therefore refused.
     static let inexpressible: Set<String> = [
         "bloom-post-residual", "falcon-alibi", "falcon-sequential", "gemma2", "gemma2-saved", "gemma2-uncapped",
-        "cohere2", "cohere2-saved", "exaone4", "gemma3", "gemma3-saved", "smollm3", "smollm3-window",
+        "cohere2", "cohere2-saved", "exaone4", "gemma3", "gemma3-saved", "olmoe-normalised", "smollm3",
+        "smollm3-window",
         "gpt-neox-odd-rotary", "gpt2-tokens", "llama-classification", "llama-model", "qwen2-tokens",
         "gpt2-inverse-layer", "gpt2-saved", "gpt2-unscaled", "llama-rope-dynamic", "llama-rope-yarn-untruncated",
         "llama-saved", "llama-tied", "phi-normed", "qwen2-layer-types", "qwen2-moe-normalised", "qwen2-moe-window",
