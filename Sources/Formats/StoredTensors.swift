@@ -43,7 +43,7 @@ package struct StoredTensors: Sendable {
             renamed(tensor.name).map { name in
                 StoredTensor(
                     name: name, type: tensor.type, extents: tensor.extents, byteOffset: tensor.byteOffset,
-                    bytes: tensor.bytes, storage: tensor.storage, path: tensor.path)
+                    bytes: tensor.bytes, storage: tensor.storage, path: tensor.path, derivation: tensor.derivation)
             }
         }
         let names = Set(further.map { ExactKey($0.name) })

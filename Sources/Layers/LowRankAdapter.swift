@@ -1,7 +1,7 @@
 package import MartletTensors
 
 /// The factors of a low-rank adapter as one projection adds them: y += scale · (x Aᵀ) Bᵀ (LoRA, arXiv:2106.09685).
-public struct LowRankAdapter: Sendable {
+package struct LowRankAdapter: Sendable {
     /// A, `[rank, inputs]`.
     let down: Parameter
     /// B, `[outputs of the stored tensor, rank]`: a fused tensor holds the rows of several projections.

@@ -1,3 +1,5 @@
+import MartletFormats
+
 /// An endless stream of batches that knows where it is: the same cursor, the same batches.
 package protocol BatchStream: Sendable {
     /// Behind the last batch.

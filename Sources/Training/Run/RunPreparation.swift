@@ -25,6 +25,7 @@ package struct RunPreparation: Sendable {
         let objective: any Objective
         let sources, validation: [DataStream.Source]
     }
+
     /// How many epochs are read, each piece once in each; nil: the data are drawn from without end.
     package let epochs: Int?
     /// Pieces of all epochs that nothing is learnt from: pairs that are longer than the recipe's length.
@@ -226,6 +227,7 @@ package struct RunPreparation: Sendable {
     package var validationTokens: Int {
         texts?.validation.reduce(0) { $0 + $1.view.count } ?? labelled?.validationRows ?? 0
     }
+
     /// The model with all layers of its origin, where it keeps some of them.
     var architectureOfOrigin: Architecture {
         get throws {

@@ -206,9 +206,6 @@ package final class TrainingRun {
         return Evaluation(loss: losses.reduce(0, +) / Double(max(1, targets)))
     }
 
-    /// The mean over all targets of the validation batches.
-    package func validationLoss() throws -> Double { try learner.evaluate(validation).loss }
-
     // MARK: - What is written down
 
     /// Writes a checkpoint of this step, then lets older ones go.
