@@ -16,10 +16,7 @@ public struct ModelFile: Sendable {
     public let path: String
     /// The `model_type` of config.json, or a GGUF's architecture.
     public let modelType: String
-<<<<<<< ours
-=======
     /// The description of the model.
->>>>>>> theirs
     public private(set) var architecture: Architecture
     package let container: Container
     package let family: any Family.Type
