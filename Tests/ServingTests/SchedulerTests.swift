@@ -221,14 +221,6 @@ import Testing
             try scheduler.submit(request(3, 301, tenant: 1))
         }
         try scheduler.submit(request(3, 300, tenant: 1))
-        try scheduler.submit(request(4, 0 + 0, tenant: 1).with(tokens: []).with(tokens: [1]))
-    }
-}
-
-extension ScheduledRequest {
-    fileprivate func with(tokens: [Int32]) -> ScheduledRequest {
-        var copy = self
-        copy.tokens = tokens
-        return copy
+        #expect(scheduler.waiting == [1, 2, 3])
     }
 }
