@@ -3,7 +3,7 @@ import MartletPlatform
 /// The rules on all scores of a row: for those that change scores, and for a text that is not searched but written token by token.
 extension TokenRules {
     /// Applies the rules in the order of transformers' logits processors; what may not come has −∞.
-    func apply(to scores: inout [Float], _ step: Step) {
+    package func apply(to scores: inout [Float], _ step: Step) {
         for entry in sequenceBias where ends(step.tokens, as: entry.tokens, stops: []) {
             change(&scores, entry.tokens.last) { $0 + entry.bias }
         }

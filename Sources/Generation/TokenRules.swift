@@ -68,15 +68,22 @@ public struct TokenRules: Sendable, Hashable {
     package var isEmpty: Bool { self == TokenRules() }
 
     /// What a step of a search looks like to the rules.
-    struct Step {
+    package struct Step {
         /// The prompt (an encoder-decoder's start token) and what followed.
-        let tokens: [Int32]
-        let promptCount: Int
+        package let tokens: [Int32]
+        package let promptCount: Int
         /// New tokens at most.
-        let maximumNewTokens: Int
-        let stopTokens: Set<Int32>
+        package let maximumNewTokens: Int
+        package let stopTokens: Set<Int32>
         /// What an encoder read; the prompt in a decoder.
-        var source: [Int32] = []
+        package var source: [Int32] = []
+
+        package init(
+            tokens: [Int32], promptCount: Int, maximumNewTokens: Int, stopTokens: Set<Int32>, source: [Int32] = []
+        ) {
+            (self.tokens, self.promptCount, self.maximumNewTokens) = (tokens, promptCount, maximumNewTokens)
+            (self.stopTokens, self.source) = (stopTokens, source)
+        }
 
         var newTokens: Int { tokens.count - promptCount }
     }

@@ -32,7 +32,7 @@ public struct GenerationOptions: Sendable, Hashable {
     }
 
     /// What a model's files say, behind a prompt of `count` tokens. Beams are for ``LanguageModel/search(_:_:)``.
-    public init(_ defaults: GenerationDefaults, after count: Int = 0) {
+    package init(_ defaults: GenerationDefaults, after count: Int = 0) {
         self.init(sampling: defaults.sampling, rules: defaults.rules, stopTexts: defaults.stopTexts)
         maximumTokens = defaults.maximumNewTokens(after: count) ?? maximumTokens
         rules.minimumNewTokens = defaults.minimumNewTokens(after: count)

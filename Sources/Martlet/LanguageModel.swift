@@ -29,7 +29,7 @@ public final class LanguageModel: Sendable {
     /// Tokens that end a text, as the model's files name them.
     public let endOfTextTokens: Set<Int32>
     /// How the model's makers mean it to generate: its generation_config.json.
-    public let defaults: GenerationDefaults
+    package let defaults: GenerationDefaults
     /// The device on which the model computes.
     public let device: Device
     package let decoder: Decoder

@@ -7,8 +7,6 @@ import MartletTensors
 import TestSupport
 import Testing
 
-@testable import MartletGeneration
-
 /// The rules on scores, against transformers' logits processors (5.24) on the same numbers.
 @Suite struct TokenRulesTests {
     static let scores: [Float] = [1, -2, 3, -0.5, 0.25, 2]

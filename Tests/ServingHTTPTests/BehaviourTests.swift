@@ -13,7 +13,7 @@
         }
 
         @Test(arguments: [false, true]) func aClientThatLeavesIsNoticed(streams: Bool) async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 for round in 0..<12 {
                     let socket = try Socket(port: server.port)
                     socket.send(TestServer.request("POST", "/v1/completions", endless(stream: streams)))
@@ -34,7 +34,7 @@
         }
 
         @Test func clientsThatLeaveTheQueueFreeTheirPlace() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let sockets = try (0..<10).map { _ in try Socket(port: server.port) }
                 for socket in sockets {
                     socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
@@ -46,7 +46,7 @@
         }
 
         @Test func moreThanTheQueueTakesIsRefusedAtOnce() async throws {
-            try await withServer({ $0.limits.requests = 3 }) { server in
+            try await withServer({ $0.limits.requests = 3 }) { server async throws in
                 let sockets = try (0..<3).map { _ in try Socket(port: server.port) }
                 for socket in sockets {
                     socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
@@ -58,7 +58,7 @@
                 for socket in sockets { socket.close() }
                 #expect(await server.isIdle())
             }
-            try await withServer({ $0.limits.queuedTokens = 50 }) { server in
+            try await withServer({ $0.limits.queuedTokens = 50 }) { server async throws in
                 let socket = try Socket(port: server.port)
                 socket.send(
                     TestServer.request(
@@ -74,7 +74,7 @@
         }
 
         @Test func limitsOfHeadsAndBodiesHaveAnswers() async throws {
-            try await withServer({ $0.limits.bodyBytes = 1_000 }) { server in
+            try await withServer({ $0.limits.bodyBytes = 1_000 }) { server async throws in
                 let heads = ["X-Long: " + String(repeating: "x", count: 70_000)]
                 #expect(try await server.ask("GET", "/health", headers: heads).status == 431)
                 let announced = try await server.ask(
@@ -101,7 +101,7 @@
                 $0.limits.idleSeconds = 1
                 $0.limits.bodySeconds = 1
                 $0.limits.bodyBytes = 1_000
-            }) { server in
+            }) { server async throws in
                 let silent = try Socket(port: server.port)
                 let dripped = try Socket(port: server.port)
                 dripped.send("GET /health HTT")
@@ -119,7 +119,7 @@
         }
 
         @Test func withKeysEveryRouteButHealthIsClosed() async throws {
-            try await withServer({ $0.keys = KeyRing(file: "# keys\nfirst-key\n  second-key  \n") }) { server in
+            try await withServer({ $0.keys = KeyRing(file: "# keys\nfirst-key\n  second-key  \n") }) { server async throws in
                 #expect(try await server.ask("GET", "/health").status == 200)
                 for path in ["/", "/metrics", "/v1/models", "/openapi.json", "/nothing", "/api/tags"] {
                     #expect(try await server.ask("GET", path).status == 401, "\(path)")
@@ -137,7 +137,7 @@
         }
 
         @Test func otherNamesAndOriginsAreNotAnswered() async throws {
-            try await withServer({ $0.origins = ["https://friend.example"] }) { server in
+            try await withServer({ $0.origins = ["https://friend.example"] }) { server async throws in
                 func status(_ lines: [String]) async throws -> Int {
                     let socket = try Socket(port: server.port)
                     defer { socket.close() }
@@ -154,7 +154,7 @@
         }
 
         @Test func answersAreTheSameAloneAndBesideOthers() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 func text(_ index: Int) async throws -> String {
                     let answer = try await server.ask(
                         "POST", "/v1/completions",
@@ -175,7 +175,7 @@
         }
 
         @Test func drainingTakesNoMoreAndEndsWhatIsLeftWithAnError() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let socket = try Socket(port: server.port)
                 socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
                 _ = await socket.readAll(seconds: 5) { $0.count > 400 }
@@ -192,7 +192,7 @@
         }
 
         @Test func manyConnectionsLeaveNothingBehind() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 for _ in 0..<40 { _ = try await server.ask("GET", "/health") }
                 for _ in 0..<200 where server.server.connectionCount > 0 {
                     try await Task.sleep(for: .milliseconds(10))

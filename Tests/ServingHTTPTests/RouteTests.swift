@@ -10,7 +10,7 @@
         private let greeting: JSON = [["role": "user", "content": "In the beginning"]]
 
         @Test func aChatIsAnsweredWholeAndInEventsWithTheSameText() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let body: JSON = [
                     "messages": greeting, "max_tokens": 12, "temperature": 0.8, "seed": 7,
                     "stream_options": ["include_usage": true],
@@ -34,7 +34,7 @@
         }
 
         @Test func choicesHaveSeedsOfTheirOwnAndStopTextsEndThem() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let answer = try await server.ask(
                     "POST", "/v1/completions",
                     ["prompt": "The", "max_tokens": 16, "temperature": 1.2, "n": 3, "seed": 1])
@@ -54,7 +54,7 @@
         }
 
         @Test func probabilitiesAreThoseOfTheModel() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let answer = try await server.ask(
                     "POST", "/v1/chat/completions",
                     [
@@ -94,7 +94,7 @@
                 (["response_format": ["type": "xml"]], "response_format.type"),
                 (["tool_choice": "required"], "tool_choice"), (["modalities": ["audio"]], "modalities"),
             ]
-            try await withServer { server in
+            try await withServer { server async throws in
                 for (fields, name) in wrong {
                     var body = try #require(fields.objectValue)
                     body["messages"] = greeting
@@ -110,7 +110,7 @@
         }
 
         @Test func aPromptOverTheContextIsRefusedWithBothNumbers() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let context = try #require(server.service.models[0].context)
                 let answer = try await server.ask(
                     "POST", "/v1/completions", ["prompt": .array(Array(repeating: 5, count: context + 3))])
@@ -121,7 +121,7 @@
         }
 
         @Test func addressesThatAreNotThereHaveEnvelopes() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 for (method, path, status) in [
                     ("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405), ("GET", "/v1/models/other", 404),
                 ] {
@@ -135,7 +135,7 @@
         }
 
         @Test func embeddingsAreFloatsOrTheSameInBase64() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let floats = try await server.ask("POST", "/v1/embeddings", ["input": ["one", "two words"]])
                 let vectors = try #require(floats.json["data"]?.arrayValue?.map { $0["embedding"]?.arrayValue ?? [] })
                 #expect(vectors.count == 2 && vectors[0].count == server.service.models[0].architecture.width)
@@ -147,7 +147,7 @@
         }
 
         @Test func textAndTokensAreTheSameBothWays() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let tokens = try await server.ask("POST", "/tokenize", ["content": "Héllo wörld", "add_special": true])
                 let text = try await server.ask("POST", "/detokenize", ["tokens": tokens.json["tokens"] ?? []])
                 #expect(text.json["content"]?.stringValue?.contains("Héllo wörld") == true)
@@ -157,7 +157,7 @@
         }
 
         @Test func toolsAreParsedOutOfAnswers() async throws {
-            try await withServer { server in
+            try await withServer { server async throws in
                 let tool: JSON = ["type": "function", "function": ["name": "look", "parameters": [:]]]
                 let answer = try await server.ask(
                     "POST", "/v1/chat/completions",

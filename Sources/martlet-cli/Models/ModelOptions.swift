@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import Martlet
 import MartletModels
+import MartletPlatform
 
 /// Which model, and how many threads: the same words for every verb that computes.
 struct ModelOptions: ParsableArguments {
@@ -32,7 +33,7 @@ struct ModelOptions: ParsableArguments {
         var file = file
         for name in adapter {
             let parts = name.split(separator: "=", maxSplits: 1).map(String.init)
-            let isWhole = unsafe parts.count < 2 || access(name, F_OK) == 0
+            let isWhole = parts.count < 2 || fileExists(name)
             guard let scale = isWhole ? 1 : Float(parts[1]), scale.isFinite else {
                 throw ModelError("--adapter \(name): what follows the = is no scale")
             }
