@@ -34,6 +34,11 @@ public struct GeneratedText: AsyncSequence, Sendable {
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(GenerationError) -> GeneratedPiece? {
             guard !isFinished else { return nil }
+            // A stream hands on what it holds even to a reader who was cancelled.
+            guard !Task.isCancelled else {
+                isFinished = true
+                throw GenerationError.cancelled
+            }
             do {
                 guard let piece = try await pieces.next(isolation: actor) else { throw GenerationError.cancelled }
                 isFinished = piece.summary != nil

@@ -19,7 +19,7 @@ import Testing
         }
         let file: JSON = [
             "model": ["type": "BPE", "vocab": .object(vocabulary), "merges": []],
-            "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "use_regex": true],
+            "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true],
             "decoder": ["type": "ByteLevel"],
             "added_tokens": [
                 added("<|im_start|>", 100, special: true), added("<|im_end|>", 101, special: true),

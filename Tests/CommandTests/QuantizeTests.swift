@@ -51,7 +51,7 @@ import Testing
         let output = Fixtures.temporaryFile("quantized.gguf")
         let result = try Command.run(
             ["quantize", "-m", Fixtures.folder + "/families/bert", "--type", "Q8_0", "-o", output])
-        #expect(result.status == 1 && result.errors.contains("bert"))
+        #expect(result.status == 1 && result.errors.contains("head.transform.weight"))
         #expect(!FileManager.default.fileExists(atPath: output))
     }
 }

@@ -152,7 +152,7 @@ import Testing
     /// The verdict stands at the top, with the nearest remedy, and recommends nothing that cannot be made.
     @Test func theVerdictNamesARemedy() throws {
         var request = PlanRequest()
-        request.hardware = try HardwareTable.standard().device(named: "rtx 4090")
+        request.hardware = try HardwareTable.standard().device(named: "rtx4090")
         let small = try Plan(Preset.model(named: "llama-3.2-1b"), request)
         #expect(small.answer.first?.hasPrefix("fits on ") == true)
         let large = try Plan(Preset.model(named: "llama-2-13b"), request)

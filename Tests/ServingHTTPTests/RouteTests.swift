@@ -129,7 +129,7 @@
                     #expect(answer.status == status && answer.error?["message"]?.stringValue != nil)
                 }
                 let plain = try await server.ask(
-                    "POST", "/v1/completions", nil, headers: ["Content-Length: 2", "Content-Type: text/plain"])
+                    "POST", "/v1/completions", nil, headers: ["Content-Length: 0", "Content-Type: text/plain"])
                 #expect(plain.status == 415 || plain.status == 400)
             }
         }

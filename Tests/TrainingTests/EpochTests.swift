@@ -18,6 +18,7 @@ import Testing
             objective: {name: causal}
             length: 16
             batch: {tokens: 40}
+            optimizer: {learning_rate: 1e-3}
             \(settings)
             """
         return try RunPreparation(
@@ -65,6 +66,7 @@ import Testing
             objective: {name: causal}
             length: 8
             batch: {tokens: 32}
+            optimizer: {learning_rate: 1e-3}
             steps: 3
             """
         let error = #expect(throws: RunError.self) {

@@ -47,7 +47,8 @@ package struct CallParser {
     package mutating func finish() -> [AnswerPart] {
         defer { held = [] }
         switch stage {
-        case .text: return held.isEmpty ? [] : [.text(String(decoding: held, as: UTF8.self))]
+        case .text:
+            return held.isEmpty || isBlankBetweenCalls(held[...]) ? [] : [.text(String(decoding: held, as: UTF8.self))]
         case .between: return []
         case .call:
             // A call that was cut off has been passed on as far as it came; one without a name was none.
@@ -69,15 +70,21 @@ package struct CallParser {
         if format == .llama { return stepWholeAnswer(&parts) }
         let mark = Array((format.opening ?? "").utf8)
         if let start = CallParser.first(mark, in: held) {
-            emit(Array(held[..<start]), &parts)
+            if !isBlankBetweenCalls(held[..<start]) { emit(Array(held[..<start]), &parts) }
             held.removeFirst(start + mark.count)
             stage = .between
             return true
         }
         let kept = CallParser.overlap(held, mark)
+        guard !isBlankBetweenCalls(held.dropLast(kept)) else { return false }
         emit(Array(held.dropLast(kept)), &parts)
         held.removeFirst(held.count - kept)
         return false
+    }
+
+    /// Whether the text behind a call is blanks so far, which belong to no answer.
+    private func isBlankBetweenCalls(_ text: ArraySlice<UInt8>) -> Bool {
+        completed > 0 && text.allSatisfy { CallParser.isBlank($0) }
     }
 
     /// Llama 3: an answer that begins with `{` is a call.

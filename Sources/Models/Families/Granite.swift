@@ -17,7 +17,7 @@ enum Granite: Family {
         var model = LlamaLike(
             config,
             .init(
-                headWidth: isHyperCLOVA ? 128 : nil,
+                headWidth: nil,
                 feedForwardBiasKey: modelType == "granitemoe" ? nil : "mlp_bias")
         ) { .rms(epsilon: Float(Double($0) / (residual * residual))) }
         model.embedding.scale = Float(config.number("embedding_multiplier", default: 1, in: positive) / residual)

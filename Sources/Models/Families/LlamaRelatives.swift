@@ -39,7 +39,7 @@ enum LlamaRelatives: Family {
                 headWidth: 128, epsilon: 1e-5, feedForwardBiasKey: "mlp_bias")
         case "jais2":
             .init(
-                vocabulary: 150_272, width: 3_328, hidden: 26_624, heads: 26, context: 8_192, headWidth: 128,
+                vocabulary: 150_272, width: 3_328, hidden: 26_624, heads: 26, context: 8_192,
                 epsilon: 1e-5, epsilonKey: "layer_norm_eps", activation: .reluSquared, feedForwardBiasKey: "mlp_bias",
                 biased: true)
         default:

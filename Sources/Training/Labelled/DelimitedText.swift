@@ -50,7 +50,7 @@ struct DelimitedText {
         var row: [[UInt8]] = []
         while true {
             let isQuote = isQuoted && rest.first == DelimitedText.quote
-            guard let field = isQuote ? quoted(&rest, &line, &offences) : plain(&rest, line, &offences) else {
+            guard let field = isQuote ? quoted(&rest, &line, &offences) : plain(&rest, &line, &offences) else {
                 return nil
             }
             row.append(field)
@@ -62,7 +62,9 @@ struct DelimitedText {
         }
     }
 
-    private func plain(_ rest: inout ArraySlice<UInt8>, _ line: Int, _ offences: inout DataOffences) -> [UInt8]? {
+    private func plain(
+        _ rest: inout ArraySlice<UInt8>, _ line: inout Int, _ offences: inout DataOffences
+    ) -> [UInt8]? {
         let end = rest.firstIndex { byte in
             byte == separator || byte == DelimitedText.newline || byte == DelimitedText.carriageReturn
         }
@@ -71,6 +73,7 @@ struct DelimitedText {
         if isQuoted && field.contains(DelimitedText.quote) {
             offences.add("\(path):\(line): a quotation mark inside a field that does not begin with one")
             skipLine(&rest)
+            line += 1
             return nil
         }
         return field
