@@ -130,8 +130,14 @@ public final class LanguageModel: Sendable {
             let task = Task(executorPreference: thread) {
                 do {
                     var generator = try TextGenerator(self, prompt: prompt, options, memory: memory?.take())
-                    defer { memory?.put(generator.memory) }
+                    var isKept = false
+                    defer { if !isKept { memory?.put(generator.memory) } }
                     while !Task.isCancelled, let piece = try generator.next() {
+                        if piece.summary != nil {
+                            // Whoever reads the last piece may begin another text at once, which finds this one.
+                            memory?.put(generator.memory)
+                            isKept = true
+                        }
                         continuation.yield(piece)
                         // Others who generate with this model get their turn.
                         await Task.yield()

@@ -135,6 +135,13 @@ package struct CallParser {
     }
 
     private mutating func stepCall(_ parts: inout [AnswerPart]) -> Bool {
+        // Pieces end at scalars, bytes do not: what one step finds is decoded as a whole.
+        var found: [UInt8] = []
+        func flush(_ parts: inout [AnswerPart]) {
+            if !found.isEmpty { parts.append(.arguments(index: began, String(decoding: found, as: UTF8.self))) }
+            found = []
+        }
+        defer { flush(&parts) }
         while let byte = held.first {
             held.removeFirst()
             let hadName = scanner.hasName
@@ -142,11 +149,10 @@ package struct CallParser {
             if scanner.hasName && !hadName {
                 parts.append(.call(index: began, name: scanner.name))
             }
-            if scanner.hasName && !arguments.isEmpty {
-                parts.append(.arguments(index: began, String(decoding: arguments, as: UTF8.self)))
-            }
+            if scanner.hasName { found += arguments }
             guard scanner.isDone else { continue }
             if scanner.hasName {
+                flush(&parts)
                 if !scanner.hasArguments { parts.append(.arguments(index: began, "{}")) }
                 parts.append(.callEnd(index: began))
                 (began, completed) = (began + 1, completed + 1)
