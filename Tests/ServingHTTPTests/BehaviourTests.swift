@@ -119,7 +119,8 @@
         }
 
         @Test func withKeysEveryRouteButHealthIsClosed() async throws {
-            try await withServer({ $0.keys = KeyRing(file: "# keys\nfirst-key\n  second-key  \n") }) { server async throws in
+            try await withServer({ $0.keys = KeyRing(file: "# keys\nfirst-key\n  second-key  \n") }) {
+                server async throws in
                 #expect(try await server.ask("GET", "/health").status == 200)
                 for path in ["/", "/metrics", "/v1/models", "/openapi.json", "/nothing", "/api/tags"] {
                     #expect(try await server.ask("GET", path).status == 401, "\(path)")
