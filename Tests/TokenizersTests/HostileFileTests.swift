@@ -86,6 +86,7 @@ struct HostileFileTests {
 
     @Test(arguments: [
         #"(a)\1"#, "(?<=a+)b", "(", "a{2000}", "((((((((((a{9}){9}){9}){9}){9}){9}){9}){9}){9}){9})", "[a",
+        #"(?#\"#, "(?<a)b",
     ])
     func expressionsThatCannotBeRunAreRefused(_ regex: String) throws {
         var root = try #require(JSON(parsing: bpe(["a": 0], [])).objectValue)

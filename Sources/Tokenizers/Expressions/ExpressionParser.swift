@@ -28,7 +28,7 @@ struct ExpressionParser {
 
     private var current: Unicode.Scalar? { index < pattern.count ? pattern[index] : nil }
 
-    private func starts(_ text: String) -> Bool { pattern[index...].starts(with: text.unicodeScalars) }
+    private func starts(_ text: String) -> Bool { pattern.dropFirst(index).starts(with: text.unicodeScalars) }
 
     private mutating func skip(_ text: String) -> Bool {
         guard starts(text) else { return false }
