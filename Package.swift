@@ -77,7 +77,7 @@ let package = Package(
             "Generation",
             ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
         library("Constraints", ["MartletGeneration", "MartletTokenizers", "MartletJSON"]),
-        library("Serving"),
+        library("Serving", ["MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors"]),
         library(
             "Tasks",
             [
@@ -171,7 +171,7 @@ let package = Package(
                 "MartletJSON",
             ]),
         tests("Constraints", ["MartletGeneration", "MartletJSON"]),
-        tests("Serving"),
+        tests("Serving", ["MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors"]),
         tests(
             "Tasks",
             [

@@ -161,7 +161,7 @@ package struct KeyValueCache: AttentionState, Sendable {
             }
             let table = sequences[index].tables[place.table]
             precondition(
-                table.length == sequence.start + sequence.rows.count,
+                table.length >= sequence.start + sequence.rows.count,
                 "KeyValueCache: rows from \(sequence.start), but \(table.length) positions have room")
             table.write(
                 layer: place.layer, keys: inputs.key, values: inputs.value, rows: sequence.rows, at: sequence.start,

@@ -17,6 +17,7 @@ package final class StepEngine {
     /// Where the caches of this model's sequences keep keys and values.
     package let layout: KeyValueLayout
     package let vocabulary: Int
+    private let dependsOnLength: Bool
     /// The recorded steps by rows: `buckets` of them.
     private var steps: [Int: DecoderStep] = [:]
     /// Whether a step can be recorded; nil as long as nobody has tried.
@@ -35,11 +36,13 @@ package final class StepEngine {
         }
         (kind, self.device, vocabulary) = (.decoder(decoder), device, decoder.architecture.vocabulary)
         layout = KeyValueLayout(stack, type: cache)
+        dependsOnLength = decoder.architecture.keysDependOnLength
     }
 
     package init(_ model: EncoderDecoder, on device: Device) {
         (kind, self.device, vocabulary) = (.encoderDecoder(model), device, model.targetVocabulary)
         layout = KeyValueLayout(model.decoderStack)
+        dependsOnLength = false
     }
 
     /// An empty cache for this model.
@@ -117,7 +120,11 @@ package final class StepEngine {
         var pass = Rows()
         var first = 0
         while first < rows.count {
-            let end = rows[first...].firstIndex { $0.sequence != rows[first].sequence } ?? rows.count
+            // Where rotations depend on how far a text reached when a row was first read, such rows are parts of their own.
+            let end =
+                rows[first...].firstIndex {
+                    $0.sequence != rows[first].sequence || (dependsOnLength && $0.extent != rows[first].extent)
+                } ?? rows.count
             pass.append(
                 rows[first..<end].map(\.token), from: rows[first].position, extent: rows[end - 1].extent,
                 id: rows[first].sequence)

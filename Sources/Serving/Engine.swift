@@ -1,0 +1,116 @@
+package import MartletGeneration
+import MartletLayers
+package import MartletModels
+import MartletPlatform
+package import MartletTensors
+import Synchronization
+
+/// Continuous batching of one model: any number of requests, written by common steps of one thread.
+///
+/// Every step reads each weight once for all requests; requests join and leave between two steps. What a request gets does not depend on
+/// which others there are: the bits are those of the request alone. Safe to share; `submit` and `cancel` never wait for a step, and a slow
+/// reader holds nobody up. As a task executor it runs other work of the same model between two steps.
+package final class Engine: Sendable {
+    package let options: EngineOptions
+    private let architecture: Architecture
+    private let mailbox: Mailbox
+    private let thread: SystemThread?
+    private let capacity: [Int]
+    private let layout: KeyValueLayout
+
+    /// - Throws: ``GenerationError`` for a model or options that cannot be served, with every offence.
+    package init(_ decoder: Decoder, _ options: EngineOptions = EngineOptions(), on device: Device)
+        throws(GenerationError)
+    {
+        let offences = options.offences + decoder.architecture.offences(cache: options.cache)
+        guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
+        layout = try StepEngine(decoder, cache: options.cache, on: device).layout
+        let mailbox = Mailbox(options)
+        (self.options, self.mailbox, architecture) = (options, mailbox, decoder.architecture)
+        capacity = EngineBlocks.capacity(layout, options, context: decoder.architecture.context)
+        thread = SystemThread {
+            // The thread alone knows what it works with.
+            guard let steps = try? StepEngine(decoder, cache: options.cache, on: device) else { return }
+            EngineLoop(decoder.architecture, steps, options, mailbox, on: device).run()
+        }
+    }
+
+    deinit {
+        mailbox.stop()
+        // The last reference may be dropped by a job on the thread itself, which cannot wait for its own end.
+        thread?.detach()
+    }
+
+    /// Takes a request; its tokens come from the stream that is returned.
+    ///
+    /// - Throws: ``EngineError``, at once: what is wrong with the request, or that too much waits.
+    package func submit(_ request: EngineRequest) throws(EngineError) -> EngineStream {
+        var request = request
+        if let context = architecture.context {
+            request.maximumTokens = min(request.maximumTokens, context - request.tokens.count)
+        }
+        let offences = offences(of: request)
+        guard offences.isEmpty else { throw .invalid(offences) }
+        guard thread != nil else { throw .stopped }
+        return try mailbox.submit(request)
+    }
+
+    /// What the engine has done and does; as of its last step.
+    package var metrics: EngineMetrics { mailbox.metrics }
+
+    /// Ends the engine: what is not finished fails with ``EngineError/stopped``.
+    package func stop() { mailbox.stop() }
+
+    private func offences(of request: EngineRequest) -> [String] {
+        var offences = request.sampling.offences(vocabulary: architecture.vocabulary)
+        let count = request.tokens.count
+        if request.tokens.isEmpty { offences.append("the prompt has no tokens; give at least one") }
+        if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= architecture.vocabulary }) {
+            offences.append("token \(wrong) is not in the vocabulary of \(architecture.vocabulary)")
+        }
+        if let context = architecture.context, count > context {
+            offences.append("the prompt has \(count) tokens, but the model's context is \(context); shorten the prompt")
+        } else if request.maximumTokens < 0 {
+            offences.append("\(request.maximumTokens) tokens cannot be generated")
+        }
+        if let scored = request.scored, scored < 0 { offences.append("\(scored) tokens cannot be scored") }
+        for (table, blocks) in zip(layout.tables, capacity) where offences.isEmpty {
+            let positions = count + request.maximumTokens
+            let group = BlockLedger.Group(capacity: blocks, window: table.window)
+            if group.blocks(length: positions, rows: Scheduler.quantum) + 1 > blocks {
+                offences.append(
+                    "\(positions) positions take more than the \(blocks) blocks of 64 that keys and values may take; "
+                        + "ask for fewer tokens, or allow the cache more memory")
+            }
+        }
+        return offences
+    }
+}
+
+extension Engine: TaskExecutor {
+    /// Runs other work of the same model on the engine's thread, between two steps.
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let executor = unsafe asUnownedTaskExecutor()
+        guard thread != nil else { return unsafe job.runSynchronously(on: executor) }
+        mailbox.run { unsafe job.runSynchronously(on: executor) }
+    }
+}
+
+extension EngineOptions {
+    /// What is wrong with these numbers, each with its remedy.
+    var offences: [String] {
+        var offences: [String] = []
+        if !(1...1_024).contains(maximumSequences) {
+            offences.append("\(maximumSequences) sequences at once: give between 1 and 1024")
+        }
+        if let cacheBytes, cacheBytes < 1 { offences.append("a cache of \(cacheBytes) bytes: give at least one block") }
+        if !(1...60_000).contains(stepMilliseconds) {
+            offences.append("steps of \(stepMilliseconds) ms: give between 1 and 60000")
+        }
+        if waitingRequests < 1 || waitingRequestsPerTenant < 1 || waitingTokens < 1 {
+            offences.append("no request may wait: give at least 1")
+        }
+        return offences
+    }
+}

@@ -1,0 +1,50 @@
+import MartletGeneration
+import MartletLayers
+import MartletTensors
+
+/// The memory behind the blocks that a scheduler's ledger numbers.
+struct EngineBlocks {
+    private let layout: KeyValueLayout
+    private let device: Device
+    private let pool: BlockPool
+    /// For each table of the layout, how many blocks there may be.
+    let capacity: [Int]
+    /// For each table and number, once it has been needed.
+    private var blocks: [[KeyValueBlock?]]
+
+    /// Positions that all sequences of an engine without a limit in bytes may have together.
+    private static let positions = 1 << 22
+
+    init(_ layout: KeyValueLayout, _ options: EngineOptions, context: Int?, on device: Device) {
+        (self.layout, self.device) = (layout, device)
+        pool = BlockPool(limit: options.cacheBytes)
+        capacity = EngineBlocks.capacity(layout, options, context: context)
+        blocks = capacity.map { Array(repeating: nil, count: $0) }
+    }
+
+    /// For each table of the layout, how many blocks there may be.
+    static func capacity(_ layout: KeyValueLayout, _ options: EngineOptions, context: Int?) -> [Int] {
+        let (most, overflow) = options.maximumSequences.multipliedReportingOverflow(by: context ?? .max)
+        let wanted = BlockLayout.blocks(for: overflow ? EngineBlocks.positions : min(most, EngineBlocks.positions))
+        let whole = wanted + 4 * options.maximumSequences
+        // Every table gets the same number: the one with the longest reach is the one that fills.
+        let fitting = options.cacheBytes.map { $0 / max(1, layout.blockBytes) } ?? whole
+        return layout.tables.map { _ in min(whole, fitting) }
+    }
+
+    /// The block of a number. - Precondition: the number is below the table's capacity.
+    mutating func block(_ number: Int, of table: Int) -> KeyValueBlock {
+        if let known = blocks[table][number] { return known }
+        guard let made = pool.take(bytes: layout.tables[table].bytes) else {
+            preconditionFailure("EngineBlocks: block \(number) does not fit \(pool.limit ?? 0) bytes")
+        }
+        blocks[table][number] = made
+        return made
+    }
+
+    /// The first positions of one block into another.
+    mutating func copy(_ copy: StepSchedule.Copy) {
+        let source = block(copy.source, of: copy.group)
+        block(copy.target, of: copy.group).copy(copy.positions, of: source, layout.tables[copy.group], on: device)
+    }
+}

@@ -1,0 +1,115 @@
+import MartletPlatform
+import Synchronization
+
+/// What other threads tell an engine's thread, and what they may know of it without waiting.
+final class Mailbox: Sendable {
+    /// A request on its way.
+    struct Letter: Sendable {
+        let id: Int
+        let request: EngineRequest
+        let output: EngineOutput
+        let submitted: ContinuousClock.Instant
+    }
+
+    /// Everything that arrived since the last step.
+    struct Mail: Sendable {
+        var letters: [Letter] = []
+        var cancelled: [Int] = []
+        var jobs: [@Sendable () -> Void] = []
+        var isStopped = false
+
+        var isEmpty: Bool { letters.isEmpty && cancelled.isEmpty && jobs.isEmpty && !isStopped }
+    }
+
+    private struct State: Sendable {
+        var mail = Mail()
+        var lastID = 0
+        /// Those that have not begun: their tenants and how many tokens they have to read.
+        var waiting: [Int: (tenant: Int, tokens: Int)] = [:]
+        var waitingTokens = 0
+        var metrics = EngineMetrics()
+        var refused = 0
+    }
+
+    private let options: EngineOptions
+    private let state = Mutex(State())
+    private let signal = Signal()
+
+    init(_ options: EngineOptions) { self.options = options }
+
+    var metrics: EngineMetrics {
+        state.withLock { state in
+            var metrics = state.metrics
+            (metrics.refused, metrics.waiting) = (state.refused, state.waiting.count)
+            return metrics
+        }
+    }
+
+    func submit(_ request: EngineRequest) throws(EngineError) -> EngineStream {
+        let taken: Result<EngineStream, EngineError> = state.withLock { state in
+            if state.mail.isStopped { return .failure(.stopped) }
+            if let reason = refusal(state, request) {
+                state.refused += 1
+                return .failure(.overloaded(reason))
+            }
+            state.lastID += 1
+            let id = state.lastID
+            let stream = EngineStream { [weak self] in self?.cancel(id) }
+            state.waiting[id] = (request.tenant, request.tokens.count)
+            state.waitingTokens += request.tokens.count
+            state.mail.letters.append(Letter(id: id, request: request, output: stream.output, submitted: .now))
+            return .success(stream)
+        }
+        signal.wakeAll()
+        return try taken.get()
+    }
+
+    private func refusal(_ state: State, _ request: EngineRequest) -> String? {
+        let waiting = state.waiting.count
+        if waiting >= options.waitingRequests {
+            return "\(waiting) requests wait, of at most \(options.waitingRequests)"
+        }
+        let own = state.waiting.values.count { $0.tenant == request.tenant }
+        if own >= options.waitingRequestsPerTenant {
+            return "\(own) requests of the same client wait, of at most \(options.waitingRequestsPerTenant)"
+        }
+        guard waiting > 0, state.waitingTokens + request.tokens.count > options.waitingTokens else { return nil }
+        return "\(state.waitingTokens) tokens wait, of at most \(options.waitingTokens)"
+    }
+
+    func cancel(_ id: Int) { tell { $0.mail.cancelled.append(id) } }
+    func run(_ job: @escaping @Sendable () -> Void) { tell { $0.mail.jobs.append(job) } }
+    func stop() { tell { $0.mail.isStopped = true } }
+
+    /// The request waits no more: it has begun, or has ended.
+    func begun(_ id: Int) {
+        state.withLock { state in
+            if let known = state.waiting.removeValue(forKey: id) { state.waitingTokens -= known.tokens }
+        }
+    }
+
+    func publish(_ metrics: EngineMetrics) { state.withLock { $0.metrics = metrics } }
+
+    private func tell(_ change: (inout State) -> Void) {
+        state.withLock { change(&$0) }
+        signal.wakeAll()
+    }
+
+    /// What has arrived; waits for something where there is nothing else to do.
+    func collect(waiting: Bool) -> Mail {
+        signal.withLock {
+            while true {
+                let mail = state.withLock { state in
+                    defer {
+                        let isStopped = state.mail.isStopped
+                        state.mail = Mail()
+                        state.mail.isStopped = isStopped
+                    }
+                    return state.mail
+                }
+                if !waiting || !mail.isEmpty { return mail }
+                signal.sleep()
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/// What an engine has done and does, for any metrics system: counts since its beginning, and the state after its last step.
+package struct EngineMetrics: Sendable, Hashable {
+    /// Steps, and rows that they computed: tokens of prompts and of texts.
+    package var steps = 0
+    package var rows = 0
+    package var promptTokens = 0
+    /// Tokens of prompts that were not computed, because another request began alike.
+    package var sharedTokens = 0
+    package var generatedTokens = 0
+    package var finished = 0
+    package var cancelled = 0
+    /// Requests that passed their deadline or failed.
+    package var failed = 0
+    /// Requests that were not taken.
+    package var refused = 0
+    package var preemptions = 0
+    /// Seconds of all steps.
+    package var busySeconds = 0.0
+    /// Sums over the requests that have begun to write: divide by `firstTokens`.
+    package var firstTokens = 0
+    package var secondsToFirstToken = 0.0
+    /// Requests that are written, and that wait.
+    package var running = 0
+    package var waiting = 0
+    /// Blocks of keys and values in use, remembered for later beginnings, and at most, of 64 positions each.
+    package var usedBlocks = 0
+    package var rememberedBlocks = 0
+    package var blocks = 0
+    /// When the last step ended; nil before the first one. A service whose requests wait while no step ends is stuck.
+    package var lastStep: ContinuousClock.Instant?
+
+    package init() {}
+}

@@ -1,0 +1,108 @@
+package import MartletGeneration
+package import MartletPlatform
+package import MartletTensors
+
+/// A request to an engine: continue these tokens.
+package struct EngineRequest: Sendable {
+    /// The prompt.
+    package var tokens: [Int32]
+    /// At most this many new tokens.
+    package var maximumTokens: Int
+    package var sampling: Sampling
+    /// Tokens that end the text; they are not part of it.
+    package var stopTokens: Set<Int32>
+    /// Ends the text besides: a stop text, an application's own rule.
+    package var ending: (any TokenEnding)?
+    /// Restricts which tokens may come: a schema, a grammar.
+    package var constraint: (any TokenConstraint)?
+    /// How many of the most probable tokens are scored beside the chosen one; nil scores none.
+    package var scored: Int?
+    /// Higher is admitted first and preempted last.
+    package var priority = 0
+    /// When the request is given up, finished or not.
+    package var deadline: ContinuousClock.Instant?
+    /// Whose it is: queues are bounded, and admission takes turns, by tenant.
+    package var tenant = 0
+    /// Requests of one namespace share the KV cache of equal beginnings; nil shares with nobody. The bits are the same.
+    package var namespace: Int?
+
+    package init(
+        tokens: [Int32], maximumTokens: Int = 128, sampling: Sampling = .greedy, stopTokens: Set<Int32> = []
+    ) {
+        (self.tokens, self.maximumTokens) = (tokens, maximumTokens)
+        (self.sampling, self.stopTokens) = (sampling, stopTokens)
+    }
+}
+
+/// A rule that ends a text, told every token that is written.
+package protocol TokenEnding: Sendable {
+    /// Takes note of the next token; whether the text ends with it.
+    mutating func ends(with token: Int32) -> Bool
+}
+
+/// A rule that says which tokens may come next.
+package protocol TokenConstraint: Sendable {
+    /// The tokens that may come; nil lets all.
+    ///
+    /// - Throws: why no token may come; the request then fails.
+    mutating func allowed() throws -> TokenMask?
+    /// Takes note of the next token.
+    mutating func append(_ token: Int32)
+    /// Whether nothing more may be written.
+    var isFinished: Bool { get }
+}
+
+/// The settings of an engine.
+package struct EngineOptions: Sendable, Hashable {
+    /// Sequences that are written at once.
+    package var maximumSequences = 32
+    /// What keys and values are kept as: f32, f16, bf16 or q8_0.
+    package var cache: ElementType = .f32
+    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for as much as the sequences need.
+    package var cacheBytes: Int?
+    /// How long a step may take that reads prompts beside writing.
+    package var stepMilliseconds = 60.0
+    /// Requests that wait; more are refused.
+    package var waitingRequests = 256
+    package var waitingRequestsPerTenant = 256
+    /// Prompt tokens of all that wait; more are refused.
+    package var waitingTokens = 65_536
+
+    package init() {}
+}
+
+/// Why an engine does not take a request, or does not finish it.
+package enum EngineError: MartletError, Hashable {
+    /// Everything that is wrong with the request.
+    case invalid([String])
+    /// Too much waits; the numbers.
+    case overloaded(String)
+    /// The deadline has passed.
+    case expired
+    /// The engine has been stopped.
+    case stopped
+    /// A constraint lets no token come.
+    case unsatisfiable(String)
+
+    package var cause: String {
+        switch self {
+        case .invalid(let offences): offences.joined(separator: "; ")
+        case .overloaded(let numbers): "the model is busy: \(numbers)"
+        case .expired: "the request's deadline has passed"
+        case .stopped: "the model's engine has been stopped"
+        case .unsatisfiable(let reason): "no token may follow: \(reason)"
+        }
+    }
+
+    package var remedy: String? {
+        switch self {
+        case .invalid: nil
+        case .overloaded: "Try again later"
+        case .expired: "Allow more time, or ask for fewer tokens"
+        case .stopped: "Make a new one"
+        case .unsatisfiable: "Relax the schema or the grammar"
+        }
+    }
+
+    package var offences: [String] { if case .invalid(let offences) = self { offences } else { [cause] } }
+}
