@@ -97,12 +97,12 @@ let package = Package(
             dependencies: [
                 "CShippedModel", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
                 "MartletTokenizers", "MartletLayers", "MartletModels", "MartletGeneration", "MartletPlanning",
-                "MartletQuantization", "MartletTasks", "MartletJSON",
+                "MartletQuantization", "MartletTasks", "MartletJSON", "MartletConstraints", "MartletServing",
             ]),
         library(
             "API",
             [
-                "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet", "MartletTasks",
+                "MartletServing", "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet", "MartletTasks",
                 "MartletPlanning",
                 "MartletTemplates", "MartletGeneration",
                 "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",

@@ -1,18 +1,25 @@
 package import MartletTensors
 
 /// A token that was chosen, and what the model thought of it and of others.
-package struct SampledToken: Sendable, Hashable {
+public struct SampledToken: Sendable, Hashable {
     /// A token and the logarithm of its probability under the model's own logits: no temperature, penalty or mask.
-    package struct Scored: Sendable, Hashable {
-        package let token: Int32
-        package let logProbability: Float
+    public struct Scored: Sendable, Hashable {
+        /// The token's id.
+        public let token: Int32
+        /// The natural logarithm of its probability.
+        public let logProbability: Float
     }
 
-    package let token: Int32
-    /// Of the chosen token; nil unless asked for.
-    package let logProbability: Float?
+    /// The token's id.
+    public let token: Int32
+    /// The log-probability of the chosen token; nil unless asked for.
+    public let logProbability: Float?
     /// The most probable tokens, in descending order; as many as were asked for.
-    package let mostProbable: [Scored]
+    public let mostProbable: [Scored]
+
+    package init(token: Int32, logProbability: Float? = nil, mostProbable: [Scored] = []) {
+        (self.token, self.logProbability, self.mostProbable) = (token, logProbability, mostProbable)
+    }
 }
 
 /// What is to be chosen from one row of a batch of logits.
@@ -23,6 +30,16 @@ package struct SamplingRow: Sendable {
     package var mask: TokenMask?
     /// How many of the most probable tokens are scored beside the chosen one; nil scores none, nor the chosen one.
     package var scored: Int?
+    /// Rules on whole texts, and the text that they look at; nil without rules.
+    package var ruling: Ruling?
+
+    /// Rules and what they look at.
+    package struct Ruling: Sendable {
+        package let rules: TokenRules
+        package let step: TokenRules.Step
+
+        package init(_ rules: TokenRules, _ step: TokenRules.Step) { (self.rules, self.step) = (rules, step) }
+    }
 
     package init(_ sampler: Sampler, position: Int, mask: TokenMask? = nil, scored: Int? = nil) {
         (self.sampler, self.position, self.mask, self.scored) = (sampler, position, mask, scored)
@@ -34,12 +51,18 @@ extension SamplingRow {
     /// choice depends on it alone.
     package static func next(_ rows: [SamplingRow], _ logits: Tensor) -> [SampledToken] {
         precondition(rows.count == logits.shape.rows, "SamplingRow: \(rows.count) choices from \(logits.shape)")
+        if rows.contains(where: { $0.ruling != nil }) { return rows.indices.map { rows[$0].next(logits, row: $0) } }
         return logits.mapRows(cost: logits.shape.width * 4) { rows[$0].next(logits, row: $0) }
     }
 
     /// The token chosen from row `row` of `logits`.
     package func next(_ logits: Tensor, row: Int) -> SampledToken {
-        let token = sampler.next(logits, row: row, position: position, allowing: mask)
+        let token =
+            if let ruling {
+                sampler.next(ruled(logits.rows(row..<row + 1), ruling), position: position, allowing: mask)
+            } else {
+                sampler.next(logits, row: row, position: position, allowing: mask)
+            }
         guard let scored else { return SampledToken(token: token, logProbability: nil, mostProbable: []) }
         let summary = logits.summary(row: row, largest: scored)
         return SampledToken(
@@ -48,5 +71,12 @@ extension SamplingRow {
             mostProbable: summary.largest.map {
                 .init(token: Int32($0.index), logProbability: summary.logProbability(of: $0.value))
             })
+    }
+
+    /// The logits `[1, vocabulary]` under the rules.
+    private func ruled(_ logits: Tensor, _ ruling: Ruling) -> Tensor {
+        var scores = logits.values
+        ruling.rules.apply(to: &scores, ruling.step)
+        return Tensor(scores, shape: logits.shape)
     }
 }

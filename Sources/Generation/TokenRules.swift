@@ -129,7 +129,7 @@ public struct TokenRules: Sendable, Hashable {
     }
 
     /// What is wrong with these rules for a vocabulary of this many tokens.
-    func offences(vocabulary: Int) -> [String] {
+    package func offences(vocabulary: Int) -> [String] {
         let named =
             badWords.flatMap { $0 } + sequenceBias.flatMap(\.tokens) + suppressed + suppressedFirst
             + [forcedFirst, forcedLast].compactMap { $0 }

@@ -3,12 +3,15 @@
 
 @_exported public import MartletTokenizers
 
+@_exported public import struct MartletConstraints.ConstraintError
+@_exported public import enum MartletConstraints.OutputConstraint
 @_exported public import struct MartletFormats.ConfigError
 @_exported public import struct MartletFormats.FormatError
 @_exported public import struct MartletGeneration.BeamSearch
 @_exported public import enum MartletGeneration.CacheType
 @_exported public import enum MartletGeneration.FinishReason
 @_exported public import struct MartletGeneration.GenerationError
+@_exported public import struct MartletGeneration.SampledToken
 @_exported public import struct MartletGeneration.Sampling
 @_exported public import struct MartletGeneration.TokenRules
 @_exported public import enum MartletJSON.JSON

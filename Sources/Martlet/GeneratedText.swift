@@ -1,4 +1,5 @@
 public import MartletGeneration
+import MartletServing
 
 /// A text that is being generated, piece by piece.
 ///
@@ -9,9 +10,14 @@ public struct GeneratedText: AsyncSequence, Sendable {
     public typealias Element = GeneratedPiece
     public typealias Failure = GenerationError
 
-    private let pieces: AsyncThrowingStream<GeneratedPiece, any Error>
+    private let stream: EngineStream
+    private let assembly: TextAssembly
+    /// Whose engine writes: it must not end before the text does.
+    private let model: LanguageModel
 
-    init(_ pieces: AsyncThrowingStream<GeneratedPiece, any Error>) { self.pieces = pieces }
+    init(_ stream: EngineStream, _ assembly: TextAssembly, of model: LanguageModel) {
+        (self.stream, self.assembly, self.model) = (stream, assembly, model)
+    }
 
     /// The whole text, once it is finished.
     public func text() async throws(GenerationError) -> String {
@@ -20,36 +26,61 @@ public struct GeneratedText: AsyncSequence, Sendable {
         return text
     }
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pieces: pieces.makeAsyncIterator()) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream, assembly, of: model) }
 
     /// The pieces of one text, in order.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        private var pieces: AsyncThrowingStream<GeneratedPiece, any Error>.Iterator
+        private let stream: EngineStream
+        private var tokens: EngineStream.Iterator
+        private var assembly: TextAssembly
+        private let model: LanguageModel
         private var isFinished = false
 
-        init(pieces: AsyncThrowingStream<GeneratedPiece, any Error>.Iterator) { self.pieces = pieces }
+        fileprivate init(_ stream: EngineStream, _ assembly: TextAssembly, of model: LanguageModel) {
+            (self.stream, self.assembly, self.model) = (stream, assembly, model)
+            tokens = stream.makeAsyncIterator()
+        }
 
         /// The next piece; nil after the last one, which is the one with a summary.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(GenerationError) -> GeneratedPiece? {
             guard !isFinished else { return nil }
-            // A stream hands on what it holds even to a reader who was cancelled.
-            guard !Task.isCancelled else {
-                isFinished = true
-                throw GenerationError.cancelled
-            }
             do {
-                guard let piece = try await pieces.next(isolation: actor) else { throw GenerationError.cancelled }
+                // A stream hands on what it holds even to a reader who was cancelled.
+                try Task.checkCancellation()
+                let piece = try await piece()
                 isFinished = piece.summary != nil
+                if isFinished { stream.cancel() }
                 return piece
-            } catch let error as GenerationError {
-                isFinished = true
-                throw error
             } catch {
                 isFinished = true
-                throw GenerationError(.failure, ["\(error)"])
+                stream.cancel()
+                throw GenerationError(ending: error)
             }
         }
+
+        private mutating func piece() async throws -> GeneratedPiece {
+            if let token = try await tokens.next() { return try assembly.append(token, stream.progress) }
+            return assembly.finish(stream.usage?.finish ?? .length, stream.progress)
+        }
+    }
+}
+
+extension GenerationError {
+    /// What ended a text before its end.
+    fileprivate init(ending error: any Error) {
+        self =
+            switch error {
+            case is CancellationError: .cancelled
+            case let error as GenerationError: error
+            case let error as EngineError: GenerationError(refusing: error, after: .failure)
+            default: GenerationError(.failure, ["\(error)"])
+            }
+    }
+
+    /// What an engine refuses, or does not finish.
+    init(refusing error: EngineError, after kind: Kind = .request) {
+        if case .invalid(let offences) = error { self.init(.request, offences) } else { self.init(kind, ["\(error)"]) }
     }
 }

@@ -1,3 +1,4 @@
+public import MartletConstraints
 public import MartletGeneration
 
 /// What to generate, and when to stop.
@@ -17,6 +18,18 @@ public struct GenerationOptions: Sendable, Hashable {
 
     /// The element type of the key-value cache.
     public var cache: CacheType
+    /// The form that the text must have: a JSON schema, a regular expression or a grammar; nil leaves it free.
+    public var constraint: OutputConstraint?
+    /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and verified
+    /// several tokens at once. The text is the same; texts that copy are written faster.
+    public var guesses = false
+    /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil scores
+    /// none.
+    public var logProbabilities: Int?
+    /// Among generations that wait for this model, higher begins first.
+    public var priority = 0
+    /// The time after which the generation is given up, finished or not.
+    public var timeLimit: Duration?
 
     /// The meaning of the model's end-of-text tokens: they end the generation, or are tokens like others.
     public enum EndOfText: Sendable, Hashable { case stops, ignored }
@@ -45,8 +58,16 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
     public let text: String
     /// The tokens that this piece completed.
     public let tokens: [Int32]
+    /// Their log-probabilities, where ``GenerationOptions/logProbabilities`` asks for them.
+    public let scores: [SampledToken]
     /// What the whole generation was, with its last piece.
     public let summary: GenerationSummary?
+
+    init(
+        text: String = "", tokens: [Int32] = [], scores: [SampledToken] = [], summary: GenerationSummary? = nil
+    ) {
+        (self.text, self.tokens, self.scores, self.summary) = (text, tokens, scores, summary)
+    }
 
     public var description: String { text }
 }

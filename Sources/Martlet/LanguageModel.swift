@@ -1,9 +1,12 @@
+import MartletConstraints
 import MartletFormats
 public import MartletGeneration
 public import MartletLayers
 package import MartletModels
+package import MartletServing
 public import MartletTensors
 public import MartletTokenizers
+import Synchronization
 
 #if canImport(FoundationEssentials)
     public import struct FoundationEssentials.URL
@@ -19,8 +22,9 @@ public import MartletTokenizers
 /// for try await piece in story { print(piece, terminator: "") }
 /// ```
 ///
-/// Safe to share: generations that run at once take turns on the device, and each keeps its own state. Nothing here is global, and no
-/// signal handler is installed.
+/// Safe to share: generations that run at once are batched, so that each weight is read once for all of them, and what one of
+/// them gets does not depend on the others. Texts that begin alike share the KV cache of their beginning. Nothing here is global,
+/// and no signal handler is installed.
 public final class LanguageModel: Sendable {
     /// The description of the model.
     public let architecture: Architecture
@@ -35,13 +39,22 @@ public final class LanguageModel: Sendable {
     package let decoder: Decoder
     /// The chat template, or what is wrong with it; only conversations ask.
     package let chat: Result<ChatFormat, GenerationError>
-    package let thread = ComputeThread()
+    /// What batches all generations whose KV cache is f32, and runs other work of the model between their steps.
+    package let engine: Engine
+    /// Those of other KV caches, each made when it is first asked for.
+    private let otherEngines = Mutex<[CacheType: Engine]>([:])
+    /// The masks of forms that texts are kept to.
+    package let constraints: ConstraintCache
 
-    private init(file: ModelFile, decoder: Decoder, tokenizer: Tokenizer, device: Device) throws {
+    private init(
+        file: ModelFile, decoder: Decoder, tokenizer: Tokenizer, _ options: EngineOptions, device: Device
+    ) throws {
         architecture = file.architecture
         self.decoder = decoder
         self.tokenizer = tokenizer
         self.device = device
+        engine = try Engine(decoder, options, on: device)
+        constraints = ConstraintCache(tokenizer, vocabulary: file.architecture.vocabulary)
         endOfTextTokens = try ModelText.endOfTextTokens(file, tokenizer)
         defaults = try ModelText.generationDefaults(file)
         chat = ChatFormat.reading(file, tokenizer)
@@ -64,7 +77,8 @@ public final class LanguageModel: Sendable {
 
     /// Loads the model that `open` gives, which may have adapters; `path` is what messages call it.
     package static func load(
-        path: String, threads: Int? = nil, _ open: @escaping @Sendable () throws -> ModelFile
+        path: String, threads: Int? = nil, engine options: EngineOptions = EngineOptions(),
+        _ open: @escaping @Sendable () throws -> ModelFile
     ) async throws(LoadError) -> LanguageModel {
         let thread = ComputeThread()
         guard thread.isRunning else {
@@ -73,7 +87,7 @@ public final class LanguageModel: Sendable {
         }
         let result = await Task(executorPreference: thread) { () -> Result<LanguageModel, LoadError> in
             do {
-                return .success(try await read(open(), threads: threads))
+                return .success(try await read(open(), options, threads: threads))
             } catch {
                 return .failure(LoadError(error))
             }
@@ -82,13 +96,13 @@ public final class LanguageModel: Sendable {
     }
 
     /// Reads a model on the thread that calls.
-    private static func read(_ file: ModelFile, threads: Int?) async throws -> LanguageModel {
+    private static func read(_ file: ModelFile, _ options: EngineOptions, threads: Int?) async throws -> LanguageModel {
         // The vocabulary is read while the weights are packed, by a thread of Swift's own.
         let tokenizer = Task.detached { try ModelText.tokenizer(of: file) }
         let device = Device(threads: threads)
         let decoder = try file.decoder(on: device)
         let model = try LanguageModel(
-            file: file, decoder: decoder, tokenizer: await tokenizer.value, device: device)
+            file: file, decoder: decoder, tokenizer: await tokenizer.value, options, device: device)
         file.tensors.release()
         return model
     }
@@ -113,41 +127,58 @@ public final class LanguageModel: Sendable {
 
     /// Continues the tokens `prompt`.
     ///
-    /// - Parameter memory: remembers the text, and saves what an earlier one that began alike has computed. For one text at a time.
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(
-        tokens prompt: [Int32], _ options: GenerationOptions? = nil, memory: TextMemory? = nil
+        tokens prompt: [Int32], _ options: GenerationOptions? = nil
     ) throws(GenerationError) -> GeneratedText {
         let options = options ?? GenerationOptions(defaults, after: prompt.count)
-        try TextGenerator.check(self, prompt: prompt, options)
-        return GeneratedText(pieces(prompt, options, memory))
+        let assembly = TextAssembly(tokenizer, prompt: prompt.count, stopTexts: options.stopTexts)
+        let request = try request(prompt, options)
+        do {
+            return GeneratedText(try engine(options.cache).submit(request), assembly, of: self)
+        } catch let error as EngineError {
+            throw GenerationError(refusing: error)
+        } catch {
+            throw GenerationError(wrapping: error)
+        }
     }
 
-    private func pieces(
-        _ prompt: [Int32], _ options: GenerationOptions, _ memory: TextMemory?
-    ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
-        AsyncThrowingStream { continuation in
-            let task = Task(executorPreference: thread) {
-                do {
-                    var generator = try TextGenerator(self, prompt: prompt, options, memory: memory?.take())
-                    var isKept = false
-                    defer { if !isKept { memory?.put(generator.memory) } }
-                    while !Task.isCancelled, let piece = try generator.next() {
-                        if piece.summary != nil {
-                            // Whoever reads the last piece may begin another text at once, which finds this one.
-                            memory?.put(generator.memory)
-                            isKept = true
-                        }
-                        continuation.yield(piece)
-                        // Others who generate with this model get their turn.
-                        await Task.yield()
-                    }
-                    continuation.finish(throwing: Task.isCancelled ? CancellationError() : nil)
-                } catch {
-                    continuation.finish(throwing: error)
-                }
+    /// The engine of a KV cache.
+    ///
+    /// - Throws: ``GenerationError`` where this model's cannot be kept so.
+    private func engine(_ cache: CacheType) throws(GenerationError) -> Engine {
+        guard cache != .f32 else { return engine }
+        let made = otherEngines.withLock { engines -> Result<Engine, GenerationError> in
+            if let known = engines[cache] { return .success(known) }
+            var options = engine.options
+            options.cache = cache.elementType
+            return Result { () throws(GenerationError) in
+                let made = try Engine(decoder, options, on: device)
+                engines[cache] = made
+                return made
             }
-            continuation.onTermination = { _ in task.cancel() }
         }
+        return try made.get()
+    }
+
+    private func request(_ prompt: [Int32], _ options: GenerationOptions) throws(GenerationError) -> EngineRequest {
+        var request = EngineRequest(
+            tokens: prompt, maximumTokens: options.maximumTokens, sampling: options.sampling,
+            stopTokens: options.stopTokens.union(options.endOfText == .stops ? endOfTextTokens : []))
+        (request.rules, request.guesses, request.scored) = (options.rules, options.guesses, options.logProbabilities)
+        (request.priority, request.deadline) = (options.priority, options.timeLimit.map { .now + $0 })
+        request.namespace = 0
+        // The request's own offences come first: a form may take long to compile.
+        let offences = engine.offences(of: request)
+        guard offences.isEmpty else { throw GenerationError(.request, offences) }
+        if let form = options.constraint {
+            do throws(ConstraintError) {
+                request.constraint = GrammarConstraint(
+                    try constraints.masks(of: form), stopTokens: request.stopTokens)
+            } catch {
+                throw GenerationError(wrapping: error)
+            }
+        }
+        return request
     }
 }

@@ -1,3 +1,4 @@
+import MartletConstraints
 import MartletFormats
 import MartletGeneration
 import MartletJSON
@@ -26,6 +27,7 @@ extension MartletError where Self: LocalizedError {
 
 extension CheckpointError: LocalizedError {}
 extension ConfigError: LocalizedError {}
+extension ConstraintError: LocalizedError {}
 extension FileError: LocalizedError {}
 extension FormatError: LocalizedError {}
 extension GenerationError: LocalizedError {}

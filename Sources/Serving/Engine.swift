@@ -28,10 +28,10 @@ package final class Engine: Sendable {
         let mailbox = Mailbox(options)
         (self.options, self.mailbox, architecture) = (options, mailbox, decoder.architecture)
         capacity = EngineBlocks.capacity(layout, options, context: decoder.architecture.context)
-        thread = SystemThread {
+        thread = SystemThread { [capacity] in
             // The thread alone knows what it works with.
             guard let steps = try? StepEngine(decoder, cache: options.cache, on: device) else { return }
-            EngineLoop(decoder.architecture, steps, options, mailbox, on: device).run()
+            EngineLoop(decoder.architecture, steps, options, capacity: capacity, mailbox, on: device).run()
         }
     }
 
@@ -41,18 +41,26 @@ package final class Engine: Sendable {
         thread?.detach()
     }
 
-    /// Takes a request; its tokens come from the stream that is returned.
+    /// Whether the system granted a thread. Without, nothing can be computed.
+    package var isRunning: Bool { thread != nil }
+
+    /// Takes a request; its tokens come from the stream that is returned. As many come as the context and the cache hold.
     ///
     /// - Throws: ``EngineError``, at once: what is wrong with the request, or that too much waits.
     package func submit(_ request: EngineRequest) throws(EngineError) -> EngineStream {
-        var request = request
-        if let context = architecture.context {
-            request.maximumTokens = min(request.maximumTokens, context - request.tokens.count)
-        }
         let offences = offences(of: request)
         guard offences.isEmpty else { throw .invalid(offences) }
         guard thread != nil else { throw .stopped }
+        var request = request
+        request.maximumTokens = min(request.maximumTokens, longest - request.tokens.count)
         return try mailbox.submit(request)
+    }
+
+    /// Positions that a text can have.
+    private var longest: Int {
+        zip(layout.tables, capacity).reduce(architecture.context ?? .max) { longest, table in
+            table.0.window == nil ? min(longest, max(0, table.1 - 1) * BlockLayout.positions) : longest
+        }
     }
 
     /// What the engine has done and does; as of its last step.
@@ -61,26 +69,29 @@ package final class Engine: Sendable {
     /// Ends the engine: what is not finished fails with ``EngineError/stopped``.
     package func stop() { mailbox.stop() }
 
-    private func offences(of request: EngineRequest) -> [String] {
-        var offences = request.sampling.offences(vocabulary: architecture.vocabulary)
+    /// Everything that is wrong with a request, each with its remedy.
+    package func offences(of request: EngineRequest) -> [String] {
+        let vocabulary = architecture.vocabulary
+        var offences = request.sampling.offences(vocabulary: vocabulary) + request.rules.offences(vocabulary: vocabulary)
         let count = request.tokens.count
         if request.tokens.isEmpty { offences.append("the prompt has no tokens; give at least one") }
-        if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= architecture.vocabulary }) {
-            offences.append("token \(wrong) is not in the vocabulary of \(architecture.vocabulary)")
+        if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            offences.append("token \(wrong) is not in the vocabulary of \(vocabulary)")
         }
+        if request.maximumTokens < 0 { offences.append("\(request.maximumTokens) tokens cannot be generated") }
+        if let scored = request.scored, scored < 0 { offences.append("\(scored) tokens cannot be scored") }
         if let context = architecture.context, count > context {
             offences.append("the prompt has \(count) tokens, but the model's context is \(context); shorten the prompt")
-        } else if request.maximumTokens < 0 {
-            offences.append("\(request.maximumTokens) tokens cannot be generated")
+        } else if count > longest {
+            offences.append(
+                "the prompt has \(count) tokens, but keys and values have memory for \(longest); shorten the prompt, or allow "
+                    + "the cache more memory")
         }
-        if let scored = request.scored, scored < 0 { offences.append("\(scored) tokens cannot be scored") }
-        for (table, blocks) in zip(layout.tables, capacity) where offences.isEmpty {
-            let positions = count + request.maximumTokens
-            let group = BlockLedger.Group(capacity: blocks, window: table.window)
-            if group.blocks(length: positions, rows: Scheduler.quantum) + 1 > blocks {
-                offences.append(
-                    "\(positions) positions take more than the \(blocks) blocks of 64 that keys and values may take; "
-                        + "ask for fewer tokens, or allow the cache more memory")
+        for (table, blocks) in zip(layout.tables, capacity) where table.window != nil && offences.isEmpty {
+            let needed = BlockLedger.Group(capacity: blocks, window: table.window)
+                .blocks(length: min(longest, count + max(0, request.maximumTokens)), rows: Scheduler.quantum)
+            if needed + 1 > blocks {
+                offences.append("\(needed + 1) blocks of 64 positions are needed, but the cache has memory for \(blocks)")
             }
         }
         return offences

@@ -1,5 +1,6 @@
 import MartletGeneration
 import MartletLayers
+import MartletPlatform
 import MartletTensors
 
 /// The memory behind the blocks that a scheduler's ledger numbers.
@@ -15,20 +16,21 @@ struct EngineBlocks {
     /// Positions that all sequences of an engine without a limit in bytes may have together.
     private static let positions = 1 << 22
 
-    init(_ layout: KeyValueLayout, _ options: EngineOptions, context: Int?, on device: Device) {
-        (self.layout, self.device) = (layout, device)
-        pool = BlockPool(limit: options.cacheBytes)
-        capacity = EngineBlocks.capacity(layout, options, context: context)
+    init(_ layout: KeyValueLayout, _ capacity: [Int], limit: Int?, on device: Device) {
+        (self.layout, self.device, self.capacity) = (layout, device, capacity)
+        pool = BlockPool(limit: limit)
         blocks = capacity.map { Array(repeating: nil, count: $0) }
     }
 
     /// For each table of the layout, how many blocks there may be.
     static func capacity(_ layout: KeyValueLayout, _ options: EngineOptions, context: Int?) -> [Int] {
+        let single = BlockLayout.blocks(for: min(context ?? 4_096, 4_096)) + 4
         let (most, overflow) = options.maximumSequences.multipliedReportingOverflow(by: context ?? .max)
         let wanted = BlockLayout.blocks(for: overflow ? EngineBlocks.positions : min(most, EngineBlocks.positions))
         let whole = wanted + 4 * options.maximumSequences
         // Every table gets the same number: the one with the longest reach is the one that fills.
-        let fitting = options.cacheBytes.map { $0 / max(1, layout.blockBytes) } ?? whole
+        let bytes = max(1, layout.blockBytes)
+        let fitting = options.cacheBytes.map { $0 / bytes } ?? max(single, SystemMemory.available.bytes / 4 / bytes)
         return layout.tables.map { _ in min(whole, fitting) }
     }
 

@@ -7,6 +7,9 @@ package struct EngineMetrics: Sendable, Hashable {
     /// Tokens of prompts that were not computed, because another request began alike.
     package var sharedTokens = 0
     package var generatedTokens = 0
+    /// Tokens that were guessed, and those of them that were right.
+    package var draftedTokens = 0
+    package var acceptedTokens = 0
     package var finished = 0
     package var cancelled = 0
     /// Requests that passed their deadline or failed.

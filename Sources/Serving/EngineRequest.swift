@@ -1,5 +1,5 @@
 package import MartletGeneration
-package import MartletPlatform
+import MartletPlatform
 package import MartletTensors
 
 /// A request to an engine: continue these tokens.
@@ -11,10 +11,13 @@ package struct EngineRequest: Sendable {
     package var sampling: Sampling
     /// Tokens that end the text; they are not part of it.
     package var stopTokens: Set<Int32>
-    /// Ends the text besides: a stop text, an application's own rule.
-    package var ending: (any TokenEnding)?
+    /// Which tokens may not, or must, come next, by the whole text.
+    package var rules = TokenRules()
     /// Restricts which tokens may come: a schema, a grammar.
     package var constraint: (any TokenConstraint)?
+    /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
+    /// verified several tokens at once while rows cost little. The tokens are the same.
+    package var guesses = false
     /// How many of the most probable tokens are scored beside the chosen one; nil scores none.
     package var scored: Int?
     /// Higher is admitted first and preempted last.
@@ -34,31 +37,14 @@ package struct EngineRequest: Sendable {
     }
 }
 
-/// A rule that ends a text, told every token that is written.
-package protocol TokenEnding: Sendable {
-    /// Takes note of the next token; whether the text ends with it.
-    mutating func ends(with token: Int32) -> Bool
-}
-
-/// A rule that says which tokens may come next.
-package protocol TokenConstraint: Sendable {
-    /// The tokens that may come; nil lets all.
-    ///
-    /// - Throws: why no token may come; the request then fails.
-    mutating func allowed() throws -> TokenMask?
-    /// Takes note of the next token.
-    mutating func append(_ token: Int32)
-    /// Whether nothing more may be written.
-    var isFinished: Bool { get }
-}
-
 /// The settings of an engine.
 package struct EngineOptions: Sendable, Hashable {
     /// Sequences that are written at once.
     package var maximumSequences = 32
     /// What keys and values are kept as: f32, f16, bf16 or q8_0.
     package var cache: ElementType = .f32
-    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for as much as the sequences need.
+    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for what the sequences need, but
+    /// not more than a quarter of the memory that is to be had.
     package var cacheBytes: Int?
     /// How long a step may take that reads prompts beside writing.
     package var stepMilliseconds = 60.0

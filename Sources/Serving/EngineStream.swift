@@ -1,21 +1,22 @@
 package import MartletGeneration
 import Synchronization
 
-/// What a finished request was.
+/// How a request ended.
 package struct EngineUsage: Sendable, Hashable {
     package let finish: FinishReason
-    package let promptTokens: Int
-    /// How many of them were not computed, because another request began alike.
-    package let sharedTokens: Int
     package let generatedTokens: Int
     /// How often its blocks were taken for an older request, and it was read again.
     package let preemptions: Int
-    /// From the request to its first step.
-    package let waitingSeconds: Double
-    /// From its first step to the first token: the prompt is read in this time.
-    package let promptSeconds: Double
-    /// From the first token to the last.
-    package let generationSeconds: Double
+}
+
+/// When the parts of a request happened.
+package struct EngineProgress: Sendable, Hashable {
+    /// When it left the queue; nil while it waits.
+    package fileprivate(set) var began: ContinuousClock.Instant?
+    package fileprivate(set) var firstToken: ContinuousClock.Instant?
+    package fileprivate(set) var lastToken: ContinuousClock.Instant?
+    /// How many tokens of the prompt were not computed, because another request began alike.
+    package fileprivate(set) var sharedTokens = 0
 }
 
 /// The tokens of one request, as they are written. Letting go of it cancels the request within one step.
@@ -36,6 +37,11 @@ package final class EngineStream: AsyncSequence, Sendable {
 
     /// What the request was; nil before its end, and where it failed.
     package var usage: EngineUsage? { output.usage }
+
+    package var progress: EngineProgress { output.progress }
+
+    /// Waits until the request has left the queue, or has ended.
+    package func beginning() async { await output.beginning() }
 
     package func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
@@ -62,20 +68,33 @@ final class EngineOutput: Sendable {
         var tokens: [SampledToken] = []
         var read = 0
         var end: Result<EngineUsage, any Error>?
+        var progress = EngineProgress()
         var reader: CheckedContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
 
-    var usage: EngineUsage? {
-        state.withLock { try? $0.end?.get() }
+    var usage: EngineUsage? { state.withLock { try? $0.end?.get() } }
+    var progress: EngineProgress { state.withLock { $0.progress } }
+
+    // Each of these returns the reader to wake after the step, where one waits.
+
+    /// - Returns: nil where the request has begun before; else its reader, nil where none waits.
+    func begin(shared: Int) -> CheckedContinuation<Void, Never>?? {
+        state.withLock { state in
+            guard state.progress.began == nil else { return nil }
+            (state.progress.began, state.progress.sharedTokens) = (.now, shared)
+            return .some(state.reader.take())
+        }
     }
 
-    /// - Returns: the reader to wake after the step, where one waits.
-    func append(_ token: SampledToken) -> CheckedContinuation<Void, Never>? {
+    func append(_ token: SampledToken) -> (reader: CheckedContinuation<Void, Never>?, isFirst: Bool) {
         state.withLock { state in
+            let (now, isFirst) = (ContinuousClock.now, state.progress.firstToken == nil)
+            if isFirst { state.progress.firstToken = now }
+            state.progress.lastToken = now
             state.tokens.append(token)
-            return state.reader.take()
+            return (state.reader.take(), isFirst)
         }
     }
 
@@ -98,14 +117,25 @@ final class EngineOutput: Sendable {
                 _ = try end.get()
                 return nil
             }
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state in
-                    if state.read < state.tokens.count || state.end != nil { return true }
-                    state.reader = continuation
-                    return false
-                }
-                if isReady { continuation.resume() }
+            await sleep { $0.read < $0.tokens.count || $0.end != nil }
+        }
+    }
+
+    func beginning() async {
+        while state.withLock({ $0.progress.began == nil && $0.end == nil }) {
+            await sleep { $0.progress.began != nil || $0.end != nil }
+        }
+    }
+
+    /// Waits for the next change, unless what is waited for is there.
+    private func sleep(unless isReady: @Sendable (borrowing State) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            let goesOn = state.withLock { state in
+                if isReady(state) { return true }
+                state.reader = continuation
+                return false
             }
+            if goesOn { continuation.resume() }
         }
     }
 }

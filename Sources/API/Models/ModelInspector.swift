@@ -145,13 +145,13 @@ package struct ModelInspector: Sendable {
 
     /// What a layer would say if it were the last: its best five tokens for one row.
     private func guesses(_ hidden: Tensor, row: Int, _ vocabulary: any WriterVocabulary) -> JSON {
-        guard let logits = model.guesses(hidden.rows(row..<row + 1))?.values else { return [] }
-        let total = TokenChooser.logSumExp(logits)
+        guard let logits = model.guesses(hidden.rows(row..<row + 1)) else { return [] }
+        let summary = logits.summary(row: 0, largest: 5)
         return .array(
-            TokenChooser.largest(logits, 5).map { id in
+            summary.largest.map { best in
                 [
-                    "id": .integer(id), "text": .string(ModelInspector.text(Int32(id), vocabulary)),
-                    "log_probability": .score(logits[id] - total),
+                    "id": .integer(best.index), "text": .string(ModelInspector.text(Int32(best.index), vocabulary)),
+                    "log_probability": .score(summary.logProbability(of: best.value)),
                 ]
             })
     }
@@ -162,7 +162,7 @@ package struct ModelInspector: Sendable {
         let isByRow = logits.shape.rank == 2 && logits.shape[0] > row
         let values = Array(isByRow ? logits.values[row * width..<(row + 1) * width] : logits.values[..<width])
         let isOfTokens = width >= file.architecture.vocabulary || file.architecture.writes
-        let best = TokenChooser.largest(values, min(300, width))
+        let best = Tensor(values, shape: [1, width]).summary(row: 0, largest: min(300, width)).largest.map(\.index)
         return [
             "logits": .string(Base64.encode(values)),
             "best": .array(

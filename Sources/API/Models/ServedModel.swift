@@ -6,10 +6,10 @@ import MartletJSON
 package import MartletLayers
 import MartletModels
 import MartletPlatform
+import MartletServing
 package import MartletTasks
 import MartletTensors
 package import MartletTokenizers
-import Synchronization
 
 /// A model that is loaded and can be asked: what its files say, and what it does by its architecture and head.
 package final class ServedModel: Sendable {
@@ -45,7 +45,6 @@ package final class ServedModel: Sendable {
     package let inspector: ModelInspector
     /// Passes of this model run here, one after the other, apart from the threads that tasks share.
     let lane: ComputeLane
-    private let forms = Mutex<FormMasks?>(nil)
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
 
@@ -60,11 +59,15 @@ package final class ServedModel: Sendable {
     ) async throws -> ServedModel {
         let file = try ModelFile(path: path)
         if case .decoder = file.architecture.body, file.architecture.writes {
-            let model = try await LanguageModel.load(path: path, threads: threads)
-            let lane = ComputeLane(model.thread)
+            var options = EngineOptions()
+            options.maximumSequences = slots
+            let model = try await LanguageModel.load(path: path, threads: threads, engine: options) {
+                try ModelFile(path: path)
+            }
+            let lane = ComputeLane(model.engine)
             let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
             return try await ServedModel(
-                name, file, .text(model, TurnEngine(model, slots: slots)), model.tokenizer,
+                name, file, .text(model, BatchEngine(model.engine)), model.tokenizer,
                 try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device), lane)
         }
         let lane = ComputeLane()
@@ -107,18 +110,8 @@ package final class ServedModel: Sendable {
     ///
     /// - Throws: ``ConstraintError``.
     func masks(of form: OutputConstraint) throws -> ConstraintMasks {
-        guard let tokenizer else { throw wrongTask("have a tokenizer") }
-        if let known = forms.withLock({ $0?.masks[form] }) { return known }
-        let vocabulary =
-            forms.withLock { $0?.vocabulary } ?? ConstraintVocabulary(tokenizer, count: vocabularySize)
-        let masks = try ConstraintMasks(form, vocabulary, tokenizer)
-        forms.withLock { kept in
-            var all = kept ?? FormMasks(vocabulary: vocabulary)
-            if all.masks.count >= FormMasks.most { all.masks = [:] }
-            all.masks[form] = masks
-            kept = all
-        }
-        return masks
+        guard case .text(let model, _) = work else { throw wrongTask("write texts") }
+        return try model.constraints.masks(of: form)
     }
 
     /// The ids that the model knows.
@@ -141,18 +134,11 @@ package final class ServedModel: Sendable {
     }
 }
 
-/// What is known of forms beside a vocabulary.
-private struct FormMasks: Sendable {
-    static let most = 32
-    let vocabulary: ConstraintVocabulary
-    var masks: [OutputConstraint: ConstraintMasks] = [:]
-}
-
 /// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.
 struct ComputeLane: Sendable {
-    private let thread: ComputeThread
+    private let thread: any TaskExecutor
 
-    init(_ thread: ComputeThread = ComputeThread()) { self.thread = thread }
+    init(_ thread: any TaskExecutor = ComputeThread()) { self.thread = thread }
 
     func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await Task(executorPreference: thread) { try body() }.value

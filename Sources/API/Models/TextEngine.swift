@@ -26,6 +26,12 @@ package struct TokenRequest: Sendable {
     /// What the text must look like.
     package var constraint: (any TokenConstraint)?
     package var stopTokens: Set<Int32>
+    /// Which tokens may not, or must, come next, by the whole text.
+    package var rules = TokenRules()
+    /// Whether what followed earlier in the text is guessed to follow again.
+    package var guesses = false
+    /// Whose it is: tenants take turns, and share no beginnings of texts with one another.
+    package var tenant = 0
 
     package init(prompt: [Int32], maximumTokens: Int, sampling: Sampling, stopTokens: Set<Int32>) {
         (self.prompt, self.maximumTokens) = (prompt, maximumTokens)

@@ -1,5 +1,6 @@
 import MartletJSON
 import MartletPlatform
+import MartletServing
 import Synchronization
 
 /// Models behind an API: finds the route of a request, checks who asks, and answers.
@@ -324,6 +325,7 @@ package final class ModelService: Sendable {
     static func failure(_ error: any Error) -> APIError {
         switch error {
         case let error as APIError: error
+        case .overloaded(let reason) as EngineError: .overloaded(reason, retryAfter: 1)
         case is CancellationError: APIError(status: 499, .invalidRequest, "The client has gone.", code: "client_gone")
         default:
             Failures.isOfRequest(error)

@@ -2,6 +2,7 @@ import MartletFormats
 import MartletGeneration
 import MartletModels
 import MartletPlatform
+import MartletServing
 import MartletTasks
 import MartletTokenizers
 
@@ -96,6 +97,7 @@ enum RequestIdentity {
 /// Errors of the layers below: which of them a request is to blame for.
 enum Failures {
     static func isOfRequest(_ error: any Error) -> Bool {
-        error is GenerationError || error is TaskError || error is TokenizerError
+        if case .invalid? = error as? EngineError { return true }
+        return error is GenerationError || error is TaskError || error is TokenizerError
     }
 }

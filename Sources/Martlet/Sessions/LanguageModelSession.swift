@@ -10,15 +10,14 @@ import Synchronization
 /// print(response.content)
 /// ```
 ///
-/// The session keeps the transcript, and the keys and values of what was said, so that a long conversation is not read from
-/// its beginning at every turn. It answers one prompt at a time; a request that fails or is cancelled leaves the transcript
+/// The session keeps the transcript. The model remembers the KV cache of what was said, as long as there is room, so that a
+/// long conversation is not read from its beginning at every turn. It answers one prompt at a time; a request that fails or is cancelled leaves the transcript
 /// as it was. Names and shapes follow Apple's FoundationModels.
 public final class LanguageModelSession: Sendable {
     /// The model that answers.
     public let model: LanguageModel
     let tools: [any Tool]
     private let format: Result<ChatFormat, GenerationError>
-    private let memory = TextMemory()
     private let state: Mutex<State>
 
     private struct State {
@@ -98,9 +97,7 @@ public final class LanguageModelSession: Sendable {
         guard prompts.count == 2 else { return }
         let common = zip(prompts[0], prompts[1]).prefix { $0 == $1 }.map { $0.0 }
         guard !common.isEmpty else { return }
-        let task = Task { [model, memory] in
-            _ = try? await model.generate(tokens: common, options, memory: memory).text()
-        }
+        let task = Task { [model] in _ = try? await model.generate(tokens: common, options).text() }
         state.withLock { $0.warming = task }
     }
 
@@ -140,7 +137,7 @@ public final class LanguageModelSession: Sendable {
     func generate(
         after entries: [Transcript.Entry], _ options: GenerationOptions
     ) throws(GenerationError) -> GeneratedText {
-        try model.generate(tokens: tokens(transcript, adding: entries), options, memory: memory)
+        try model.generate(tokens: tokens(transcript, adding: entries), options)
     }
 
     /// Ends an answer, which adds `entries` to the transcript.

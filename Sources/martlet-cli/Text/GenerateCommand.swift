@@ -26,6 +26,18 @@ struct GenerateCommand: AsyncParsableCommand {
     )
     var beams: Int?
 
+    @Option(help: "The text is JSON that is valid under the JSON schema in this file; - is standard input.")
+    var schema: String?
+
+    @Option(help: "The text is one that this regular expression matches as a whole.")
+    var regex: String?
+
+    @Option(help: "The text is of the GBNF grammar in this file; - is standard input.")
+    var grammar: String?
+
+    @Flag(help: "Guess what follows from the text so far and verify several tokens at once; the text is the same.")
+    var guess = false
+
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
 
@@ -41,6 +53,18 @@ struct GenerateCommand: AsyncParsableCommand {
                 "--beams searches for the most probable text: leave out --temperature, --stop and --cache.")
         }
         if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
+        let forms = [schema, regex, grammar].compactMap { $0 }
+        if forms.count > 1 { throw ValidationError("Give one of --schema, --regex and --grammar.") }
+        if beams ?? 1 > 1 && (!forms.isEmpty || guess) {
+            throw ValidationError("--beams searches on its own: leave out --schema, --regex, --grammar and --guess.")
+        }
+    }
+
+    /// The form that the text must have.
+    private func form() throws -> OutputConstraint? {
+        if let schema { return .schema(try Input.text(schema, limit: GenerateCommand.longestForm)) }
+        if let grammar { return .grammar(try Input.text(grammar, limit: GenerateCommand.longestForm)) }
+        return regex.map { .regularExpression($0) }
     }
 
     func run() async throws {
@@ -48,9 +72,11 @@ struct GenerateCommand: AsyncParsableCommand {
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         let defaults = sampling.defaults(of: loaded, verbose: model.verbose)
-        let beams = beams ?? (sampling.isSampled ? 1 : defaults.beams)
+        let isFree = schema == nil && regex == nil && grammar == nil && !guess
+        let beams = beams ?? (sampling.isSampled || !isFree ? 1 : defaults.beams)
         if beams > 1 { return try await search(loaded, text, defaults, beams: beams) }
-        let options = sampling.options(defaults, after: try loaded.tokens(of: text).count)
+        var options = sampling.options(defaults, after: try loaded.tokens(of: text).count)
+        (options.constraint, options.guesses) = (try form(), guess)
         var result = ""
         var tokens: [Int32] = []
         var summary: GenerationSummary?
@@ -128,6 +154,8 @@ struct GenerateCommand: AsyncParsableCommand {
         }
         return text
     }
+
+    private static let longestForm = 1 << 22
 
     /// No context holds more.
     private static let longestPrompt = 1 << 26

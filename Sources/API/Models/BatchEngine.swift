@@ -1,0 +1,47 @@
+import Martlet
+import MartletGeneration
+import MartletServing
+
+/// Generations of one decoder by its batching engine.
+struct BatchEngine: TextEngine {
+    private let engine: Engine
+
+    init(_ engine: Engine) { self.engine = engine }
+
+    var load: EngineLoad {
+        let metrics = engine.metrics
+        return EngineLoad(running: metrics.running, waiting: metrics.waiting)
+    }
+
+    func submit(
+        _ request: TokenRequest, _ receive: @escaping @Sendable (TokenEvent) -> Void
+    ) -> @Sendable () -> Void {
+        let stream: EngineStream
+        do {
+            stream = try engine.submit(BatchEngine.engineRequest(request))
+        } catch {
+            receive(.failed(error))
+            return {}
+        }
+        Task {
+            do {
+                await stream.beginning()
+                if stream.progress.began != nil { receive(.began(cachedTokens: stream.progress.sharedTokens)) }
+                for try await token in stream { receive(.token(token)) }
+                receive(.finished(stream.usage?.finish ?? .length))
+            } catch {
+                receive(.failed(error))
+            }
+        }
+        return { [weak stream] in stream?.cancel() }
+    }
+
+    private static func engineRequest(_ request: TokenRequest) -> EngineRequest {
+        var result = EngineRequest(
+            tokens: request.prompt, maximumTokens: request.maximumTokens, sampling: request.sampling,
+            stopTokens: request.stopTokens)
+        (result.rules, result.scored, result.constraint) = (request.rules, request.alternatives, request.constraint)
+        (result.guesses, result.tenant, result.namespace) = (request.guesses, request.tenant, request.tenant)
+        return result
+    }
+}
