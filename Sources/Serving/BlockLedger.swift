@@ -79,11 +79,13 @@ package struct BlockLedger: Sendable {
     }
 
     /// Says that `blocks`, one of each group (nil where it was given back), hold the keys and values of `tokens` after
-    /// the run `parent`. They must not be written again. The run's number, which the caller holds on to until `forget`.
+    /// the run `parent`. They must not be written again. The run's number, which the caller holds on to until `forget`. A run of
+    /// fewer tokens than a block has is one that others can only begin with.
     package mutating func register(
         _ blocks: [Int?], after parent: UInt64, _ tokens: ArraySlice<Int32>, namespace: Int
     ) -> UInt64 {
-        precondition(tokens.count == BlockLedger.positions, "BlockLedger: a block of \(tokens.count) tokens")
+        precondition(
+            (1...BlockLedger.positions).contains(tokens.count), "BlockLedger: a block of \(tokens.count) tokens")
         let serial = index.hold(after: parent, tokens, namespace: namespace)
         for (group, block) in blocks.enumerated() {
             // The first of two that computed the same is the one that is found.

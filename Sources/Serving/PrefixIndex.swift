@@ -21,6 +21,9 @@ struct PrefixIndex: Sendable {
         var children: [Serial] = []
     }
 
+    /// Runs after one parent that are compared token by token: the latest.
+    private static let compared = 64
+
     private var serials: [Key: Serial] = [:]
     private var entries: [Serial: Entry] = [:]
     private var roots: [Int: [Serial]] = [:]
@@ -76,7 +79,7 @@ struct PrefixIndex: Sendable {
     )? {
         let children = parent == 0 ? roots[namespace] : entries[parent]?.children
         var best: (serial: Serial, count: Int)?
-        for child in children ?? [] {
+        for child in (children ?? []).suffix(PrefixIndex.compared) {
             guard let known = entries[child]?.key.tokens else { continue }
             let count = zip(known, tokens).prefix { $0 == $1 }.count
             if count > best?.count ?? 0 { best = (child, count) }

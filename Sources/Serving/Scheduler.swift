@@ -91,6 +91,7 @@ package struct Scheduler: Sendable {
 
     /// Takes slot and blocks from a request, the last blocks first.
     private mutating func stop(_ id: Int) {
+        registerRest(id)
         guard var entry = entries[id] else { return }
         for (group, blocks) in entry.blocks.enumerated() {
             for block in blocks.reversed() { if let block { ledger.release(block, group) } }
@@ -267,6 +268,19 @@ package struct Scheduler: Sendable {
                 ledger.register(
                     entry.blocks.map { $0[number] }, after: entry.serials.last ?? 0, tokens, namespace: namespace))
         }
+        entries[id] = entry
+    }
+
+    /// The last block of a request that stops becomes known as far as it is filled, so that a conversation goes on from there.
+    private mutating func registerRest(_ id: Int) {
+        guard var entry = entries[id], let namespace = entry.request.namespace else { return }
+        let (number, start) = (entry.serials.count, entry.serials.count * BlockLedger.positions)
+        let end = min(entry.computed, start + BlockLedger.positions)
+        let blocks = entry.blocks.compactMap { number < $0.count ? $0[number] : nil }
+        guard end > start, blocks.count == entry.blocks.count else { return }
+        entry.serials.append(
+            ledger.register(
+                blocks, after: entry.serials.last ?? 0, entry.tokens[start..<end], namespace: namespace))
         entries[id] = entry
     }
 
