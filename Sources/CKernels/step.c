@@ -64,6 +64,9 @@ size_t martlet_step_scratch(const martlet_step_phase *phase, const martlet_step_
     case MARTLET_STEP_ACTIVATED:
         return strips_at(phase, pass) + phase->matrix_count * smaller(pass->rows, STRIP_ROWS) * PANEL * sizeof(float);
     case MARTLET_STEP_ROWS: return ROWS_CHUNK * phase->inputs * sizeof(float);
+    case MARTLET_STEP_EXPERTS: return 2 * smaller(pass->rows, STRIP_ROWS) * PANEL * sizeof(float);
+    case MARTLET_STEP_MIX: return 2 * phase->inputs * sizeof(float);
+    case MARTLET_STEP_ROUTE: case MARTLET_STEP_EXPERTS_DOWN: return 0;
     case MARTLET_STEP_PRODUCT: case MARTLET_STEP_JOIN: break;
     }
     return prepared_at(phase, pass, phase->matrix_count);
@@ -260,6 +263,85 @@ static void run_rows(const martlet_step_phase *phase, const martlet_step_pass *p
     martlet_prepare(phase->next_type, y, end - first, width, prepared);
 }
 
+// ---------------------------------------------------------------- experts
+
+/// A row's results are added in ascending order of expert.
+static void sort_by_expert(uint32_t *experts, float *weights, size_t active) {
+    for (size_t i = 1; i < active; i++)
+        for (size_t j = i; j > 0 && experts[j - 1] > experts[j]; j--) {
+            const uint32_t expert = experts[j];
+            const float weight = weights[j];
+            experts[j] = experts[j - 1], experts[j - 1] = expert;
+            weights[j] = weights[j - 1], weights[j - 1] = weight;
+        }
+}
+
+static void run_route(const martlet_step_phase *phase, const martlet_step_pass *pass) {
+    martlet_step_experts *e = phase->experts;
+    const size_t width = phase->inputs, bytes = martlet_activation_bytes(e->gates[0].type, width);
+    normalise(&phase->norm, phase->x, e->normed, pass->rows, width);
+    martlet_softmax(e->scores, e->probabilities, pass->rows, e->count);
+    martlet_route(e->probabilities, pass->rows, e->count, e->active, e->renormalised, e->experts, e->weights);
+    for (size_t row = 0; row < pass->rows; row++) sort_by_expert(e->experts + row * e->active, e->weights + row * e->active, e->active);
+    size_t slot = 0;
+    e->used_count = 0;
+    for (size_t x = 0; x < e->count; x++) {
+        const size_t begin = slot;
+        for (size_t place = 0; place < pass->rows * e->active; place++) {
+            if (e->experts[place] != x) continue;
+            martlet_prepare(e->gates[0].type, e->normed + place / e->active * width, 1, width, e->prepared + slot * bytes);
+            e->slots[place] = (uint32_t)slot++;
+        }
+        if (slot > begin) e->used[e->used_count] = (uint32_t)x, e->first[e->used_count++] = (uint32_t)begin;
+    }
+    e->first[e->used_count] = (uint32_t)slot;
+}
+
+/// Experts that may have rows, as far as is known before they are chosen.
+static size_t most_used(const martlet_step_experts *e, size_t rows) { return smaller(e->count, rows * e->active); }
+
+static void run_experts(const martlet_step_phase *phase, size_t chunk, uint8_t *scratch) {
+    const martlet_step_experts *e = phase->experts;
+    const size_t panels = panels_of(&e->gates[0]), number = chunk / panels;
+    if (number >= e->used_count) return;
+    const size_t x = e->used[number], first = e->first[number];
+    const martlet_step_pass own = {.rows = e->first[number + 1] - first};
+    martlet_step_phase part = {.kind = MARTLET_STEP_ACTIVATED, .inputs = phase->inputs, .matrix_count = 2, .activation = phase->activation,
+                               .matrices = {e->gates[x], e->ups[x]}, .next_type = phase->next_type};
+    part.prepared = e->prepared + first * martlet_activation_bytes(e->gates[x].type, phase->inputs);
+    uint8_t *target = e->activated + first * martlet_activation_bytes(e->downs[x].type, e->hidden);
+    if (is_quantized(e->downs[x].type)) part.next_prepared = target;
+    else part.matrices[0].y = (float *)target;
+    run_activated(&part, &own, chunk % panels, chunk % panels + 1, scratch);
+}
+
+static void run_experts_down(const martlet_step_phase *phase, size_t chunk) {
+    const martlet_step_experts *e = phase->experts;
+    const size_t panels = panels_of(&e->downs[0]), number = chunk / panels, panel = chunk % panels;
+    if (number >= e->used_count) return;
+    const size_t first = e->first[number], rows = e->first[number + 1] - first;
+    const martlet_step_matrix *w = &e->downs[e->used[number]];
+    martlet_matmul(w->type, w->packed, w->outputs, e->hidden, e->activated + first * martlet_activation_bytes(w->type, e->hidden), rows,
+                   w->bias, e->results + first * w->outputs, w->outputs, false, panel, panel + 1);
+}
+
+static void run_mix(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t chunk, float *scratch) {
+    const martlet_step_experts *e = phase->experts;
+    const size_t width = phase->inputs, end = smaller((chunk + 1) * ROWS_CHUNK, pass->rows);
+    float *sum = scratch, *part = scratch + width;
+    for (size_t row = chunk * ROWS_CHUNK; row < end; row++) {
+        float share = 0;
+        if (e->shared) martlet_activate(MARTLET_SIGMOID, e->shared_gate + row, &share, 1);
+        martlet_scale(e->shared ? e->shared + row * width : e->normed + row * width, share, sum, width);
+        for (size_t i = row * e->active; i < (row + 1) * e->active; i++) {
+            martlet_scale(e->results + e->slots[i] * width, e->weights[i], part, width);
+            martlet_add(sum, part, sum, width);
+        }
+        normalise(&phase->norm, sum, sum, 1, width);
+        martlet_add(phase->y + row * width, sum, phase->y + row * width, width);
+    }
+}
+
 // ---------------------------------------------------------------- phases
 
 /// The rows that a phase computes.
@@ -276,7 +358,10 @@ size_t martlet_step_chunks(const martlet_step_phase *phase, const martlet_step_p
     switch (phase->kind) {
     case MARTLET_STEP_ACTIVATED: return panels_of(&phase->matrices[0]);
     case MARTLET_STEP_ATTENTION: return a->key_heads * (a->across ? rows : table_of(a, pass)->segments);
-    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS: return (rows + ROWS_CHUNK - 1) / ROWS_CHUNK;
+    case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS: case MARTLET_STEP_MIX: return (rows + ROWS_CHUNK - 1) / ROWS_CHUNK;
+    case MARTLET_STEP_ROUTE: return 1;
+    case MARTLET_STEP_EXPERTS: return most_used(phase->experts, rows) * panels_of(&phase->experts->gates[0]);
+    case MARTLET_STEP_EXPERTS_DOWN: return most_used(phase->experts, rows) * panels_of(&phase->experts->downs[0]);
     case MARTLET_STEP_PRODUCT: break;
     }
     size_t panels = 0;
@@ -308,6 +393,16 @@ void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *
         break;
     case MARTLET_STEP_JOIN: case MARTLET_STEP_ROWS:
         for (size_t chunk = first; chunk < end; chunk++) run_rows(phase, pass, chunk, scratch);
+        break;
+    case MARTLET_STEP_ROUTE: run_route(phase, pass); break;
+    case MARTLET_STEP_EXPERTS:
+        for (size_t chunk = first; chunk < end; chunk++) run_experts(phase, chunk, scratch);
+        break;
+    case MARTLET_STEP_EXPERTS_DOWN:
+        for (size_t chunk = first; chunk < end; chunk++) run_experts_down(phase, chunk);
+        break;
+    case MARTLET_STEP_MIX:
+        for (size_t chunk = first; chunk < end; chunk++) run_mix(phase, pass, chunk, (float *)scratch);
     }
 }
 

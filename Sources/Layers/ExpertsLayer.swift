@@ -37,6 +37,22 @@ package struct ExpertsLayer: Sendable {
             renormalised: form.routing == .renormalised)
     }
 
+    /// Router and experts for a step; nil where steps do not know them.
+    var stepExperts: StepExperts? {
+        guard let router = router.stepMatrix else { return nil }
+        let parts = experts.compactMap(\.gatedStepParts)
+        guard parts.count == experts.count else { return nil }
+        var sharedParts: (weight: StepMatrix, gate: StepMatrix, up: StepMatrix, down: StepMatrix)?
+        if let shared {
+            guard let weight = shared.gate.stepMatrix, let parts = shared.expert.gatedStepParts else { return nil }
+            sharedParts = (weight, parts.gate, parts.up, parts.down)
+        }
+        return StepExperts(
+            active: form.active, renormalised: form.routing == .renormalised, activation: form.activation,
+            router: router, gates: parts.map(\.gate), ups: parts.map(\.up), downs: parts.map(\.down),
+            shared: sharedParts)
+    }
+
     /// What every row gets, wherever it is sent: the shared expert's result times σ(gate), or zeros.
     private func withoutRouter(_ x: Tensor) -> Tensor {
         guard let shared else { return x.untracked * 0 }

@@ -59,6 +59,14 @@ extension FeedForwardLayer {
     }
 }
 
+extension FeedForwardLayer {
+    /// The matrices of a gated one.
+    var gatedStepParts: (gate: StepMatrix, up: StepMatrix, down: StepMatrix)? {
+        guard let parts = stepParts, let gate = parts.gate else { return nil }
+        return (gate, parts.up, parts.down)
+    }
+}
+
 extension AttentionLayer {
     /// Attention to an encoder's output; nil where steps do not know this kind.
     func stepAcross(cache: (table: Int, offset: Int)) -> StepCrossAttention? {
@@ -134,6 +142,11 @@ extension Block {
             guard let source = place.source, let parts = cross?.stepAcross(cache: source) else { return false }
             plan.attendAcross(parts, norm: norm?.stepNorm)
         case .feedForward:
+            if case .experts(let experts) = feedForward {
+                guard let parts = experts.stepExperts else { return false }
+                plan.route(parts, norm: norm?.stepNorm)
+                break
+            }
             guard let parts = feedForward.stepParts else { return false }
             plan.activate(
                 gate: parts.gate, up: parts.up, parts.activation, norm: norm?.stepNorm, for: parts.down)
@@ -148,6 +161,10 @@ extension Block {
             guard let output = (sublayer == .cross ? cross : attention)?.output.stepMatrix else { return false }
             plan.addAttended(output, join: join?.stepNorm)
         case .feedForward:
+            if case .experts = feedForward {
+                plan.addExperts(join: join?.stepNorm)
+                break
+            }
             guard let parts = feedForward.stepParts else { return false }
             plan.addActivated(parts.down, join: join?.stepNorm)
         }

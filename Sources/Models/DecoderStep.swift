@@ -35,10 +35,10 @@ package final class DecoderStep {
     /// - Parameters: `rows` sequences at most, whose keys and values lie as `layout` says.
     /// - Returns: nil for a model with a part that steps do not know; it runs without.
     package convenience init?(_ decoder: Decoder, rows: Int, layout: KeyValueLayout, on device: Device) {
-        guard decoder.narrowing == nil else { return nil }
         let plan = StepPlan(capacity: rows, width: decoder.architecture.width, blockType: layout.type, on: device)
         self.init(
-            decoder.stack, decoder.input, decoder.head, decoder.architecture.vocabulary, plan, layout, on: device)
+            decoder.stack, decoder.input, decoder.head, narrowing: decoder.narrowing, decoder.architecture.vocabulary,
+            plan, layout, on: device)
     }
 
     /// An encoder-decoder's second stack.
@@ -49,16 +49,22 @@ package final class DecoderStep {
     }
 
     private init?(
-        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, _ vocabulary: Int, _ plan: StepPlan,
-        _ layout: KeyValueLayout, on device: Device
+        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, narrowing: Linear? = nil, _ vocabulary: Int,
+        _ plan: StepPlan, _ layout: KeyValueLayout, on device: Device
     ) {
         (self.input, self.head, self.vocabulary, self.plan) = (input, head, vocabulary, plan)
-        other = Tensor(Array(repeating: 0, count: input.tokens.weight.shape[1]), shape: [input.tokens.weight.shape[1]])
-        guard input.isSteppable, let matrix = head.stepMatrix,
+        let widest = max(plan.width, input.tokens.weight.shape[1])
+        other = Tensor(Array(repeating: 0, count: widest), shape: [widest])
+        guard input.record(in: plan), let matrix = head.stepMatrix,
             let turns = stack.record(in: plan, layout, on: device)
         else { return nil }
         self.turns = turns
-        plan.addLogits(matrix, norm: stack.outputNorm?.stepNorm)
+        if let narrowing {
+            guard let narrower = narrowing.stepMatrix else { return nil }
+            plan.addLogits(matrix, narrowing: narrower, norm: stack.outputNorm?.stepNorm)
+        } else {
+            plan.addLogits(matrix, norm: stack.outputNorm?.stepNorm)
+        }
     }
 
     /// Reads `rows`, in the order `order`, where those whose logits are wanted come first.
@@ -86,25 +92,39 @@ package final class DecoderStep {
 
     private func set(_ index: Int, _ row: StepRow) {
         precondition(row.token >= 0 && Int(row.token) < vocabulary, "DecoderStep: token \(row.token) is not known")
-        let target = unsafe plan.vector(ofRow: index)
+        let target = unsafe plan.input(ofRow: index)
         unsafe input.tokens.write(row.token, scale: input.form.scale, to: target)
-        unsafe addPosition(row.position, to: target)
-        if let norm = input.norm { unsafe norm.stepNorm.apply(to: target, over: other) }
+        if let later = unsafe plan.positions(ofRow: index) {
+            unsafe writePosition(row.position, to: later)
+        } else if let norm = input.norm, input.form.factorised?.order != .projectionThenNorm {
+            unsafe addPosition(row.position, to: target)
+            unsafe norm.stepNorm.apply(to: target, over: other, width: input.tokens.weight.shape[1])
+        } else {
+            unsafe addPosition(row.position, to: target)
+        }
         for turn in turns { turn.set(row: index, position: row.position, extent: row.extent, in: plan) }
     }
 
     private func addPosition(_ position: Int, to target: UnsafeMutablePointer<Float>) {
+        guard input.positions != nil else { return }
+        unsafe writePosition(position, to: other.mutableFloats)
+        unsafe other.add(to: target, width: positionWidth)
+    }
+
+    private var positionWidth: Int {
+        input.form.factorised?.order == .projectionThenPositions ? plan.width : input.tokens.weight.shape[1]
+    }
+
+    private func writePosition(_ position: Int, to target: UnsafeMutablePointer<Float>) {
         switch input.positions {
         case nil: return
-        case .learned(let table, let offset):
-            unsafe table.write(Int32(position + offset), to: other.mutableFloats)
-            unsafe other.add(to: target)
+        case .learned(let table, let offset): unsafe table.write(Int32(position + offset), to: target)
         case .sinusoidal(let form, let width):
             // Neighbouring rows are mostly at the same position.
             if waves?.position != position {
                 waves = (position, Tensor(PositionTable.row(position, form, width: width), shape: [width]))
             }
-            if let waves { unsafe waves.row.add(to: target) }
+            if let waves { unsafe waves.row.write(to: target) }
         }
     }
 }
@@ -136,6 +156,14 @@ extension BlockStack {
 }
 
 extension InputLayer {
-    /// Whether a token's vector is a row of the table, with positions and a norm where there are such.
-    fileprivate var isSteppable: Bool { form.factorised == nil && segments == nil }
+    /// Adds what stands between a token's vector and the residual stream to `plan`; false where steps do not know it.
+    fileprivate func record(in plan: StepPlan) -> Bool {
+        guard segments == nil else { return false }
+        guard let projection else { return true }
+        guard let matrix = projection.stepMatrix else { return false }
+        plan.projectInput(matrix)
+        if form.factorised?.order == .projectionThenPositions, positions != nil { plan.addPositions() }
+        if form.factorised?.order != .normThenProjection, let norm { plan.normStream(norm.stepNorm) }
+        return true
+    }
 }

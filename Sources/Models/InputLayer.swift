@@ -7,7 +7,7 @@ package struct InputLayer: Sendable {
     let form: Architecture.Embedding
     let positions: PositionTable?
     let segments: TokenTable?
-    private let projection: Linear?
+    let projection: Linear?
     let norm: NormLayer?
 
     /// - Parameter tokens: the table that this stack shares with another one, if it does.

@@ -26,7 +26,7 @@ import Testing
     ]
 
     /// Narrow token vectors, projected before positions are added; norms without weights.
-    private static func factorised() -> Architecture {
+    static func factorised() -> Architecture {
         var architecture = TinyArchitectures.decoder(positions: Architecture.ScorePositions.none, arrangement: .after)
         architecture.embedding.factorised = .init(width: 20, bias: .absent, order: .projectionThenPositions)
         guard case .decoder(var stack) = architecture.body else { return architecture }

@@ -30,6 +30,17 @@ import Testing
         TinyArchitectures.decoder(arrangement: .normedResidual),
         TinyArchitectures.decoder(positions: .linearBias(.beforeScaling)),
         TinyArchitectures.decoder(positions: .buckets(8, farthest: 20)),
+        // Experts, with and without a shared one; narrow token vectors.
+        TinyArchitectures.decoder(
+            feedForward: .experts(
+                .init(count: 5, active: 2, hidden: 20, activation: .silu, routing: .renormalised))),
+        TinyArchitectures.decoder(
+            arrangement: .both,
+            feedForward: .experts(
+                .init(
+                    count: 7, active: 3, hidden: 70, activation: .geluTanh, routing: .asTheyAre,
+                    shared: .init(hidden: 13)))),
+        EquivalenceTests.factorised(),
         // Norms that follow sums, and waves for positions.
         changed {
             $0.positions = .sinusoidal(.init(order: .neighbours, start: 1, denominator: 24))
@@ -188,7 +199,7 @@ import Testing
     /// Many rows are normed and rounded in phases of their own.
     @Test(arguments: [[ElementType.f32], [.q8_0], [.q8_0, .q5_1, .f32]])
     func manyRowsGiveTheSameBits(types: [ElementType]) throws {
-        for (architecture, threads) in [(Self.blocked, 2), (Self.variants[10], 3), (Self.variants[3], 1)] {
+        for (architecture, threads) in [(Self.blocked, 2), (Self.variants[13], 3), (Self.variants[11], 2), (Self.variants[12], 2), (Self.variants[3], 1)] {
             let device = Device(threads: threads)
             let width = architecture.width
             let decoder = try Decoder(architecture, Scope(Mixed(width % 32 == 0 ? types : [.f32], device)))
@@ -207,19 +218,23 @@ import Testing
         }
     }
 
-    @Test func modelsWithPartsThatStepsDoNotKnowRunWithout() throws {
-        let experts = Architecture.Experts(
-            count: 5, active: 2, hidden: 20, activation: .silu, routing: .renormalised)
-        for architecture in [
-            TinyArchitectures.decoder(feedForward: .experts(experts))
-        ] {
-            let (decoder, device) = try EquivalenceTests.decoder(architecture, threads: 1)
-            let layout = try StepEngine(decoder, on: device).layout
-            #expect(DecoderStep(decoder, rows: 1, layout: layout, on: device) == nil)
-            var generator = try TokenGenerator(decoder, prompt: [1, 2], .init(maximumTokens: 3), on: device)
-            let token = generator.next()
-            #expect(token != nil)
+    /// A model whose inputs a calibration watches is not packed into a step.
+    @Test func storedWeightsRunWithoutSteps() throws {
+        final class Stored: ParameterSource {
+            let initialiser: SeededInitialiser
+            init(_ device: Device) { initialiser = SeededInitialiser(seed: 5, device: device, deviation: 0.3) }
+            func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
+                initialiser.parameter(name, shape: shape, fill: fill)
+            }
+            func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
         }
+        let device = Device(threads: 1)
+        let decoder = try Decoder(TinyArchitectures.decoder(), Scope(Stored(device)))
+        let layout = try StepEngine(decoder, on: device).layout
+        #expect(DecoderStep(decoder, rows: 1, layout: layout, on: device) == nil)
+        var generator = try TokenGenerator(decoder, prompt: [1, 2], .init(maximumTokens: 3), on: device)
+        let token = generator.next()
+        #expect(token != nil)
     }
 
     /// Between two blocks of keys, which a cache takes every 64 positions.

@@ -73,6 +73,23 @@ typedef struct {
     martlet_type block_type;
 } martlet_step_attention;
 
+/// A mixture of experts: which expert computes which rows of a pass is found by MARTLET_STEP_ROUTE. A slot is one row at one of its experts.
+typedef struct {
+    size_t count, active, hidden;
+    bool renormalised;                           // the weights of a row's experts are divided by their sum
+    const martlet_step_matrix *gates, *ups, *downs;  // [count]
+    const float *scores;                         // [rows, count], the router's products
+    const float *shared, *shared_gate;           // [rows, width] and [rows, 1] of an expert that all rows pass; NULL without
+    float *normed;                               // [rows, width], what experts read
+    uint8_t *prepared, *activated;               // of each slot, sorted by expert, as the products read it
+    float *results;                              // [slots, width]
+    float *probabilities;                        // [rows, count]
+    float *weights;                              // [rows, active], experts ascending
+    uint32_t *experts, *slots;                   // likewise
+    uint32_t *used, *first;                      // experts that have rows, and where their slots begin; one more at the end
+    size_t used_count;
+} martlet_step_experts;
+
 typedef enum {
     /// y = norm(x) Wᵀ + b for up to three matrices; with `accumulate`, added to y. Chunks are panels.
     MARTLET_STEP_PRODUCT,
@@ -83,7 +100,14 @@ typedef enum {
     /// y = y + norm(x). Chunks are a few rows.
     MARTLET_STEP_JOIN,
     /// y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with `next_type`. Chunks are a few rows.
-    MARTLET_STEP_ROWS
+    MARTLET_STEP_ROWS,
+    /// The experts of norm(x)'s rows by the router's scores, and the rows sorted by expert. One chunk.
+    MARTLET_STEP_ROUTE,
+    /// f(gate(x)) · up(x) of every slot, and down of that. Chunks are panels of each expert that may have rows.
+    MARTLET_STEP_EXPERTS,
+    MARTLET_STEP_EXPERTS_DOWN,
+    /// y = y + norm(shared + Σ weights · results), experts ascending. Chunks are a few rows.
+    MARTLET_STEP_MIX
 } martlet_step_kind;
 
 typedef struct {
@@ -100,6 +124,7 @@ typedef struct {
     martlet_type next_type;    // what follows multiplies by this, and finds its rows here, unless NULL
     void *next_prepared;
     float *y;                  // of a join, or of rows
+    martlet_step_experts *experts;
     bool wanted;               // only the pass's wanted rows are computed, which come first
     martlet_step_attention attention;
 } martlet_step_phase;

@@ -7,19 +7,22 @@ import CMartletKernels
 /// Knows no model: what a layer is made of is told by calls.
 @safe package final class StepPlan {
     /// What a phase reads and writes besides weights.
-    private enum Buffer: Hashable { case query, key, value, attended, activated, prepared, joined, normed, rounded }
+    enum Buffer: Hashable {
+        case query, key, value, attended, activated, prepared, joined, normed, rounded
+        case narrow, placed, narrowed, scores, sharedGate, shared, expertInputs, expertsPrepared, expertsActivated, expertResults
+    }
 
     /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for itself.
     private static let manyRows = 9
 
     let device: Device
     let capacity: Int
-    private let width: Int
+    let width: Int
     private let blockType: ElementType
     private let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
     /// What phases point into.
-    private var held: [Storage] = []
+    var held: [Storage] = []
     var phases: [martlet_step_phase] = unsafe []
     private var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
     var tables: StepTables
@@ -27,6 +30,9 @@ import CMartletKernels
     /// Of the first row, of the first two …: `[rows, vocabulary]`, valid until the next run.
     private var logits: [Tensor] = []
     var runner: StepRunner?
+    /// Rows that are projected to the stream, and their width; rows that are then added.
+    private var narrow: (rows: UnsafeMutablePointer<Float>, width: Int)?
+    private var placed: UnsafeMutablePointer<Float>?
 
     /// - Parameters: `capacity` rows at most, of `width` elements; keys and values are kept as `blockType`.
     package init(capacity: Int, width: Int, blockType: ElementType, on device: Device) {
@@ -147,6 +153,35 @@ import CMartletKernels
         unsafe add(phase, output, join: join)
     }
 
+    /// The residual stream as a projection of narrower rows, which are set for each pass in its place; and where they begin.
+    package func projectInput(_ projection: StepMatrix) {
+        let inputs = projection.matrix.inputs
+        narrow = (buffer(.narrow, inputs), inputs)
+        var phase = unsafe martlet_step_phase()
+        unsafe (phase.kind, phase.matrix_count, phase.inputs) = (MARTLET_STEP_PRODUCT, 1, inputs)
+        unsafe phase.x = UnsafePointer(buffer(.narrow, inputs))
+        unsafe phase.matrices.0 = kernel(projection, into: vector(ofRow: 0))
+        unsafe phases.append(phase)
+    }
+
+    /// x + the rows of positions, which are set for each pass.
+    package func addPositions() {
+        placed = unsafe buffer(.placed, width)
+        var phase = unsafe martlet_step_phase()
+        unsafe (phase.kind, phase.inputs) = (MARTLET_STEP_JOIN, width)
+        unsafe (phase.x, phase.y) = (UnsafePointer(buffer(.placed, width)), vector(ofRow: 0))
+        unsafe phases.append(phase)
+    }
+
+    /// Where a token's vector is written before a run: the stream itself, or what is projected to it.
+    package func input(ofRow row: Int) -> UnsafeMutablePointer<Float> {
+        guard let (rows, width) = unsafe narrow else { return unsafe vector(ofRow: row) }
+        return unsafe rows + row * width
+    }
+
+    /// Where a position's vector is written before a run, if that is done after a projection.
+    package func positions(ofRow row: Int) -> UnsafeMutablePointer<Float>? { unsafe placed.map { unsafe $0 + row * width } }
+
     /// norm(x) in place of x: where norms follow sums.
     package func normStream(_ norm: StepNorm) {
         var phase = unsafe martlet_step_phase()
@@ -184,9 +219,19 @@ import CMartletKernels
         unsafe add(phase, down, join: join)
     }
 
-    /// head(norm(x)): the last phase.
-    package func addLogits(_ head: StepMatrix, norm: StepNorm?) {
-        var phase = unsafe begin(MARTLET_STEP_PRODUCT, [head], norm: norm)
+    /// head(norm(x)), or head(narrowing(norm(x))): the last phases.
+    package func addLogits(_ head: StepMatrix, narrowing: StepMatrix? = nil, norm: StepNorm?) {
+        var phase: martlet_step_phase
+        if let narrowing {
+            var narrower = unsafe begin(MARTLET_STEP_PRODUCT, [narrowing], norm: norm)
+            if unsafe narrower.prepared != nil { unsafe phases[phases.count - 1].wanted = true }
+            let rows = unsafe buffer(.narrowed, narrowing.matrix.outputs)
+            unsafe (narrower.wanted, narrower.matrices.0) = (true, kernel(narrowing, into: rows))
+            unsafe phases.append(narrower)
+            unsafe phase = begin(MARTLET_STEP_PRODUCT, [head], norm: nil, from: UnsafePointer(rows))
+        } else {
+            unsafe phase = begin(MARTLET_STEP_PRODUCT, [head], norm: norm)
+        }
         let vocabulary = head.matrix.outputs
         let storage = Storage(bytes: capacity * vocabulary * 4)
         held.append(storage)
@@ -204,12 +249,13 @@ import CMartletKernels
     // MARK: Parts of phases
 
     /// A phase whose `matrices` multiply norm(x), x being what was attended to or the residual stream.
-    private func begin(
-        _ kind: martlet_step_kind, _ matrices: [StepMatrix], norm: StepNorm?, attended: martlet_step_attention? = nil
+    func begin(
+        _ kind: martlet_step_kind, _ matrices: [StepMatrix], norm: StepNorm?, attended: martlet_step_attention? = nil,
+        from rows: UnsafePointer<Float>? = nil
     ) -> martlet_step_phase {
         var phase = unsafe martlet_step_phase()
         unsafe (phase.kind, phase.matrix_count) = (kind, matrices.count)
-        unsafe phase.x = UnsafePointer(attended.map { unsafe $0.outputs } ?? vector(ofRow: 0))
+        unsafe phase.x = rows ?? UnsafePointer(attended.map { unsafe $0.outputs } ?? vector(ofRow: 0))
         unsafe phase.inputs = matrices[0].matrix.inputs
         unsafe phase.norm = kernel(norm)
         if let attended = unsafe attended {
@@ -267,20 +313,20 @@ import CMartletKernels
         unsafe phases.append(joining)
     }
 
-    private func kernel(_ part: StepMatrix, into y: UnsafeMutablePointer<Float>?) -> martlet_step_matrix {
+    func kernel(_ part: StepMatrix, into y: UnsafeMutablePointer<Float>?) -> martlet_step_matrix {
         held.append(part.matrix.storage)
         if let bias = part.bias { held.append(bias.storage) }
         return unsafe part.kernel(into: y)
     }
 
-    private func kernel(_ norm: StepNorm?) -> martlet_step_norm {
+    func kernel(_ norm: StepNorm?) -> martlet_step_norm {
         guard let norm else { return unsafe martlet_step_norm() }
         held += norm.held
         return unsafe norm.kernel
     }
 
     /// Memory that phases share, of at least `floats` per row.
-    private func buffer(_ name: Buffer, _ floats: Int) -> UnsafeMutablePointer<Float> {
+    func buffer(_ name: Buffer, _ floats: Int) -> UnsafeMutablePointer<Float> {
         let bytes = capacity * floats * 4
         if let known = buffers[name], known.bytes >= bytes {
             return unsafe known.mutablePointer.assumingMemoryBound(to: Float.self)

@@ -11,16 +11,20 @@ extension Tensor {
         if scale != 1 { unsafe martlet_scale(target, scale, target, width) }
     }
 
-    /// Adds all elements to those at `target`.
-    package func add(to target: UnsafeMutablePointer<Float>) {
-        unsafe martlet_add(target, floats, target, shape.elements)
+    /// Adds the first `width` elements to those at `target`.
+    package func add(to target: UnsafeMutablePointer<Float>, width: Int) {
+        unsafe martlet_add(target, floats, target, width)
+    }
+
+    /// Writes all elements to `target`.
+    package func write(to target: UnsafeMutablePointer<Float>) {
+        unsafe target.update(from: floats, count: shape.elements)
     }
 }
 
 extension StepNorm {
-    /// Norms one row in place; its width is that of `row`, whose elements are overwritten.
-    package func apply(to target: UnsafeMutablePointer<Float>, over row: Tensor) {
-        let width = row.shape.elements
+    /// Norms one row of `width` in place; the elements of `row` are overwritten.
+    package func apply(to target: UnsafeMutablePointer<Float>, over row: Tensor, width: Int) {
         unsafe row.mutableFloats.update(from: target, count: width)
         switch self {
         case .rms(let weight, let offset, let epsilon):
