@@ -102,7 +102,8 @@ let package = Package(
         library(
             "API",
             [
-                "MartletServing", "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet", "MartletTasks",
+                "MartletServing", "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet",
+                "MartletTasks",
                 "MartletPlanning",
                 "MartletTemplates", "MartletGeneration",
                 "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",

@@ -72,7 +72,8 @@ package final class Engine: Sendable {
     /// Everything that is wrong with a request, each with its remedy.
     package func offences(of request: EngineRequest) -> [String] {
         let vocabulary = architecture.vocabulary
-        var offences = request.sampling.offences(vocabulary: vocabulary) + request.rules.offences(vocabulary: vocabulary)
+        var offences =
+            request.sampling.offences(vocabulary: vocabulary) + request.rules.offences(vocabulary: vocabulary)
         let count = request.tokens.count
         if request.tokens.isEmpty { offences.append("the prompt has no tokens; give at least one") }
         if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
@@ -84,14 +85,15 @@ package final class Engine: Sendable {
             offences.append("the prompt has \(count) tokens, but the model's context is \(context); shorten the prompt")
         } else if count > longest {
             offences.append(
-                "the prompt has \(count) tokens, but keys and values have memory for \(longest); shorten the prompt, or allow "
-                    + "the cache more memory")
+                "the prompt has \(count) tokens, but keys and values have memory for \(longest); shorten the prompt, "
+                    + "or allow the cache more memory")
         }
         for (table, blocks) in zip(layout.tables, capacity) where table.window != nil && offences.isEmpty {
             let needed = BlockLedger.Group(capacity: blocks, window: table.window)
                 .blocks(length: min(longest, count + max(0, request.maximumTokens)), rows: Scheduler.quantum)
             if needed + 1 > blocks {
-                offences.append("\(needed + 1) blocks of 64 positions are needed, but the cache has memory for \(blocks)")
+                offences.append(
+                    "\(needed + 1) blocks of 64 positions are needed, but the cache has memory for \(blocks)")
             }
         }
         return offences

@@ -199,7 +199,10 @@ import Testing
     /// Many rows are normed and rounded in phases of their own.
     @Test(arguments: [[ElementType.f32], [.q8_0], [.q8_0, .q5_1, .f32]])
     func manyRowsGiveTheSameBits(types: [ElementType]) throws {
-        for (architecture, threads) in [(Self.blocked, 2), (Self.variants[13], 3), (Self.variants[11], 2), (Self.variants[12], 2), (Self.variants[3], 1)] {
+        for (architecture, threads) in [
+            (Self.blocked, 2), (Self.variants[13], 3), (Self.variants[11], 2), (Self.variants[12], 2),
+            (Self.variants[3], 1),
+        ] {
             let device = Device(threads: threads)
             let width = architecture.width
             let decoder = try Decoder(architecture, Scope(Mixed(width % 32 == 0 ? types : [.f32], device)))
@@ -223,10 +226,9 @@ import Testing
         final class Stored: ParameterSource {
             let initialiser: SeededInitialiser
             init(_ device: Device) { initialiser = SeededInitialiser(seed: 5, device: device, deviation: 0.3) }
-            func parameter(_ name: String, shape: Shape, fill: Fill) -> Parameter {
-                initialiser.parameter(name, shape: shape, fill: fill)
-            }
+            func parameter(_ description: ParameterDescription) -> Parameter { initialiser.parameter(description) }
             func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
+            func decoded(_ parameter: Parameter) -> Parameter { initialiser.decoded(parameter) }
         }
         let device = Device(threads: 1)
         let decoder = try Decoder(TinyArchitectures.decoder(), Scope(Stored(device)))

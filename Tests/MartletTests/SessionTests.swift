@@ -92,13 +92,15 @@ import Testing
     /// The instructions are read ahead, and the answer stays the same.
     @Test func prewarmingReadsWhatEveryPromptBeginsWith() async throws {
         try await Self.withModel { model in
-            let cold = try await model.session(instructions: "w9 w8").respond(to: "w5", options: Self.options)
             let session = model.session(instructions: "w9 w8")
             session.prewarm()
             let warm = try await session.respond(to: "w5", options: Self.options)
-            #expect(warm.content == cold.content)
             // w1 <|system|> w9 w8 <|end|> <|user|>
-            #expect(warm.summary.rememberedTokens == 6 && cold.summary.rememberedTokens == 0)
+            #expect(warm.summary.rememberedTokens == 6)
+            try await Self.withModel { other in
+                let cold = try await other.session(instructions: "w9 w8").respond(to: "w5", options: Self.options)
+                #expect(warm.content == cold.content && cold.summary.rememberedTokens == 0)
+            }
         }
     }
 

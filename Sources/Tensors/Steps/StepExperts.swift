@@ -19,7 +19,9 @@ package struct StepExperts {
         shared: (weight: StepMatrix, gate: StepMatrix, up: StepMatrix, down: StepMatrix)?
     ) {
         let (inner, outer) = (Set((gates + ups).map(\.matrix.type)), Set(downs.map(\.matrix.type)))
-        guard inner.count == 1, outer.count == 1, gates.count == ups.count, gates.count == downs.count else { return nil }
+        guard inner.count == 1, outer.count == 1, gates.count == ups.count, gates.count == downs.count else {
+            return nil
+        }
         if let shared, shared.gate.matrix.type != shared.up.matrix.type { return nil }
         (self.active, self.renormalised, self.activation) = (active, renormalised, activation)
         (self.router, self.gates, self.ups, self.downs, self.shared) = (router, gates, ups, downs, shared)
@@ -110,7 +112,8 @@ extension StepPlan {
         held.append(routing)
         let floats = unsafe routing.mutablePointer.assumingMemoryBound(to: Float.self)
         unsafe (kernel.pointee.probabilities, kernel.pointee.weights) = (floats, floats + probabilities)
-        let numbers = unsafe UnsafeMutableRawPointer(floats + probabilities + slots).assumingMemoryBound(to: UInt32.self)
+        let numbers = unsafe UnsafeMutableRawPointer(floats + probabilities + slots).assumingMemoryBound(
+            to: UInt32.self)
         unsafe (kernel.pointee.experts, kernel.pointee.slots) = (numbers, numbers + slots)
         unsafe (kernel.pointee.used, kernel.pointee.first) = (numbers + 2 * slots, numbers + 3 * slots + 1)
     }

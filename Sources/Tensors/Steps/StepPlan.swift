@@ -9,7 +9,8 @@ import CMartletKernels
     /// What a phase reads and writes besides weights.
     enum Buffer: Hashable {
         case query, key, value, attended, activated, prepared, joined, normed, rounded
-        case narrow, placed, narrowed, scores, sharedGate, shared, expertInputs, expertsPrepared, expertsActivated, expertResults
+        case narrow, placed, narrowed, scores, sharedGate, shared, expertInputs, expertsPrepared, expertsActivated,
+            expertResults
     }
 
     /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for itself.
@@ -17,7 +18,7 @@ import CMartletKernels
 
     let device: Device
     let capacity: Int
-    let width: Int
+    package let width: Int
     private let blockType: ElementType
     private let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
@@ -156,7 +157,7 @@ import CMartletKernels
     /// The residual stream as a projection of narrower rows, which are set for each pass in its place; and where they begin.
     package func projectInput(_ projection: StepMatrix) {
         let inputs = projection.matrix.inputs
-        narrow = (buffer(.narrow, inputs), inputs)
+        unsafe narrow = (buffer(.narrow, inputs), inputs)
         var phase = unsafe martlet_step_phase()
         unsafe (phase.kind, phase.matrix_count, phase.inputs) = (MARTLET_STEP_PRODUCT, 1, inputs)
         unsafe phase.x = UnsafePointer(buffer(.narrow, inputs))
@@ -166,7 +167,7 @@ import CMartletKernels
 
     /// x + the rows of positions, which are set for each pass.
     package func addPositions() {
-        placed = unsafe buffer(.placed, width)
+        unsafe placed = buffer(.placed, width)
         var phase = unsafe martlet_step_phase()
         unsafe (phase.kind, phase.inputs) = (MARTLET_STEP_JOIN, width)
         unsafe (phase.x, phase.y) = (UnsafePointer(buffer(.placed, width)), vector(ofRow: 0))
@@ -180,7 +181,9 @@ import CMartletKernels
     }
 
     /// Where a position's vector is written before a run, if that is done after a projection.
-    package func positions(ofRow row: Int) -> UnsafeMutablePointer<Float>? { unsafe placed.map { unsafe $0 + row * width } }
+    package func positions(ofRow row: Int) -> UnsafeMutablePointer<Float>? {
+        unsafe placed.map { unsafe $0 + row * width }
+    }
 
     /// norm(x) in place of x: where norms follow sums.
     package func normStream(_ norm: StepNorm) {
