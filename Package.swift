@@ -65,7 +65,8 @@ let package = Package(
         library(
             "Measuring",
             [
-                "MartletGeneration", "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletServing", "MartletGeneration", "MartletPlanning", "MartletModels", "MartletLayers",
+                "MartletTensors",
                 "MartletFormats", "MartletJSON",
             ]),
         library(
@@ -128,6 +129,7 @@ let package = Package(
                 "MartletLayers",
                 "MartletModels",
                 "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
+                "MartletServing",
                 "MartletTasks",
                 "MartletTraining",
                 "MartletJSON", "MartletAPI", "MartletServingHTTP",

@@ -85,7 +85,8 @@ import Testing
         var options = EngineOptions()
         (options.maximumSequences, options.cacheBytes) = (4, 8 * bytes)
         let engine = try Engine(decoder, options, on: device)
-        let requests = (0..<6).map { Self.request($0, prompt: Self.tokens(50 + $0, $0), count: 130) }
+        // Any two of them need more blocks than there are.
+        let requests = (0..<5).map { Self.request($0, prompt: Self.tokens(50 + $0, $0), count: 330) }
         let streams = try requests.map { try engine.submit($0) }
         var preemptions = 0
         for (request, stream) in zip(requests, streams) {
@@ -192,5 +193,71 @@ import Testing
             let stream = try engine.submit(EngineRequest(tokens: [1]))
             _ = try await Self.read(stream)
         }
+    }
+
+    private static let blocked = TinyArchitectures.decoder(
+        width: 64, queryHeads: 4, keyHeads: 2, headWidth: 32, feedForward: .gated(hidden: 160, .silu, bias: .absent))
+
+    @Test(arguments: [ElementType.f32, .f16, .bf16, .q8_0]) func cachesOfEveryTypeAreAlone(type: ElementType)
+        async throws
+    {
+        let (decoder, device) = try Self.decoder(Self.blocked, threads: 2)
+        var options = EngineOptions()
+        (options.cache, options.maximumSequences, options.stepMilliseconds) = (type, 3, 5)
+        let engine = try Engine(decoder, options, on: device)
+        let requests = (0..<6).map { number in
+            var request = Self.request(number, prompt: Self.tokens([70, 3, 130][number % 3], number), count: 30)
+            request.namespace = 1
+            return request
+        }
+        let streams = try requests.map { try engine.submit($0) }
+        for (request, stream) in zip(requests, streams) {
+            var generator = try TokenGenerator(
+                decoder, prompt: request.tokens,
+                .init(maximumTokens: request.maximumTokens, sampling: request.sampling, cache: type), on: device)
+            var expected: [Int32] = []
+            while let token = generator.next() { expected.append(token) }
+            #expect(try await Self.read(stream) == expected)
+        }
+    }
+
+    /// Guessed tokens are verified several at once; the text is the same, greedy and sampled, beside others and at every end.
+    @Test(arguments: variants) func guessesChangeNothing(architecture: Architecture) async throws {
+        let (decoder, device) = try Self.decoder(architecture, threads: 2)
+        let engine = try Engine(decoder, on: device)
+        var requests: [EngineRequest] = []
+        for (number, sampling) in [Sampling.greedy, Sampling(temperature: 0.05, seed: 4), .greedy].enumerated() {
+            // A text that repeats itself, so that something is guessed.
+            let prompt = (0..<90).map { Int32($0 % (7 + number)) }
+            var request = EngineRequest(tokens: prompt, maximumTokens: 90 + number, sampling: sampling)
+            request.guesses = true
+            requests.append(request)
+        }
+        let streams = try requests.map { try engine.submit($0) }
+        for (request, stream) in zip(requests, streams) {
+            #expect(try await Self.read(stream) == (try Self.alone(architecture, request)))
+        }
+        await Self.settle(engine)
+        if !architecture.keysDependOnLength { #expect(engine.metrics.draftedTokens > 0) }
+        #expect(engine.metrics.usedBlocks == 0)
+    }
+
+    @Test func rulesAreThoseOfOneSequence() async throws {
+        let (decoder, device) = try Self.decoder(Self.variants[0], threads: 2)
+        let engine = try Engine(decoder, on: device)
+        var rules = TokenRules()
+        (rules.noRepeatNGram, rules.repetitionPenalty, rules.suppressed, rules.minimumNewTokens) = (2, 1.3, [5, 9], 10)
+        let free = Self.request(1, prompt: Self.tokens(40), count: 40)
+        var ruled = free
+        (ruled.rules, ruled.scored) = (rules, 2)
+        let streams = [try engine.submit(ruled), try engine.submit(free)]
+        var generator = try TokenGenerator(
+            decoder, prompt: ruled.tokens,
+            .init(maximumTokens: 40, sampling: ruled.sampling, rules: rules), on: device)
+        var expected: [Int32] = []
+        while let token = generator.next() { expected.append(token) }
+        #expect(try await Self.read(streams[0]) == expected)
+        #expect(try await Self.read(streams[1]) == (try Self.alone(Self.variants[0], free)))
+        #expect(expected != (try Self.alone(Self.variants[0], free)))
     }
 }

@@ -5,17 +5,19 @@ import MartletLayers
 import MartletMeasuring
 import MartletModels
 import MartletPlatform
+import MartletServing
 import MartletTensors
 
 /// `martlet bench`: the speed of this model here, beside what the machine can do.
-struct BenchCommand: ParsableCommand {
+struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure how fast this model reads and writes here.",
         discussion: """
             Example: martlet bench -m path/to/model --prompt 512 --generate 128
 
             An encoder reads --batch texts of --prompt tokens. An encoder-decoder reads such sources and writes exactly --generate tokens \
-            about each with --beams beams; tokens per second count each text once, not its beams.
+            about each with --beams beams; tokens per second count each text once, not its beams. With --streams 1,8,32 a decoder's \
+            engine serves so many requests at once, each of --prompt tokens read and --generate written.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -28,6 +30,18 @@ struct BenchCommand: ParsableCommand {
 
     @Option(help: "Sequences at once.")
     var batch = 1
+
+    @Option(help: "Decoders: requests at once through the engine; several numbers with commas between them.")
+    var streams: String?
+
+    @Option(help: "With --streams: 0 takes the most probable token.")
+    var temperature: Float = 0
+
+    @Option(help: "With --streams: only the k most probable tokens; 0 keeps all.")
+    var topK = 0
+
+    @Option(help: "With --streams: only the most probable tokens that together have this probability.")
+    var topP: Float = 1
 
     @Option(help: "Encoder-decoders: how many beams write.")
     var beams = 4
@@ -51,9 +65,43 @@ struct BenchCommand: ParsableCommand {
         where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
         }
+        _ = try counts()
     }
 
-    mutating func run() throws {
+    /// The numbers of `--streams`.
+    private func counts() throws -> [Int] {
+        try (streams ?? "").split(separator: ",").map { part in
+            guard let count = Int(part), (1...1_024).contains(count) else {
+                throw ValidationError("--streams holds \(part), but takes numbers from 1 to 1024, as in 1,8,32.")
+            }
+            return count
+        }
+    }
+
+    /// Whole requests through the engine, as many at once as `--streams` says.
+    private func serve(_ decoder: Decoder, _ device: Device) async throws {
+        let counts = try counts()
+        var options = EngineOptions()
+        options.maximumSequences = max(counts.max() ?? 1, 1)
+        (options.cache, options.waitingRequests, options.waitingRequestsPerTenant) = (cache.elementType, 1_024, 1_024)
+        options.waitingTokens = .max
+        let test = try EngineSpeedTest(decoder, options, on: device)
+        let sampling = Sampling(temperature: temperature, topK: topK, topP: topP)
+        _ = try await test.run(streams: 1, prompt: min(prompt, 64), generate: 4, sampling: sampling)
+        var results: [EngineSpeedTest.Result] = []
+        for count in counts {
+            var runs: [EngineSpeedTest.Result] = []
+            for _ in 0..<`repeat` {
+                runs.append(try await test.run(streams: count, prompt: prompt, generate: generate, sampling: sampling))
+            }
+            runs.sort { $0.seconds < $1.seconds }
+            results.append(runs[runs.count / 2])
+        }
+        let report = StreamsReport(results: results, threads: device.threads)
+        if json { Output.document(report.json) } else { Output.write(report.text) }
+    }
+
+    mutating func run() async throws {
         let began = ContinuousClock.now
         let device = Device(threads: model.threads)
         var file = try model.file()
@@ -62,6 +110,7 @@ struct BenchCommand: ParsableCommand {
         var packed = PackedWeights()
         let model = try file.model(on: device, weights: &packed)
         guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
+        if streams != nil { return try await serve(decoder, device) }
         let test = try DecoderSpeedTest(decoder, on: device)
         _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
         let first = ContinuousClock.now - began
@@ -145,6 +194,56 @@ struct BenchCommand: ParsableCommand {
         var usage = rusage()
         unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
+    }
+}
+
+/// What was measured of an engine with several requests at once.
+private struct StreamsReport {
+    let results: [EngineSpeedTest.Result]
+    let threads: Int
+
+    private typealias Result = EngineSpeedTest.Result
+
+    private func total(_ result: Result) -> Double {
+        Double(result.readTokens + result.writtenTokens) / result.seconds
+    }
+
+    var json: JSON {
+        [
+            "threads": .integer(threads),
+            "streams": .array(
+                results.map { result in
+                    [
+                        "streams": .integer(result.streams), "seconds": .number(result.seconds),
+                        "tokens_per_second": .number(total(result)),
+                        "decode_tokens_per_second": .number(result.decode),
+                        "first_token_seconds": percentiles(result.firstTokens),
+                        "between_tokens_seconds": percentiles(result.gaps),
+                    ]
+                }),
+        ]
+    }
+
+    private func percentiles(_ values: [Double]) -> JSON {
+        ["p50": .number(Result.percentile(0.5, values)), "p99": .number(Result.percentile(0.99, values))]
+    }
+
+    var text: String {
+        func milliseconds(_ share: Double, _ values: [Double]) -> String {
+            "\(Int((Result.percentile(share, values) * 1e3).rounded()))"
+        }
+        func column(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(1, width - text.utf8.count)) + text
+        }
+        let names = ["streams", "tokens/s", "writing/s", "first ms", "p99", "between ms", "p99"]
+        let rows = results.map { result in
+            [
+                "\(result.streams)", "\(Int(total(result).rounded()))", "\(Int(result.decode.rounded()))",
+                milliseconds(0.5, result.firstTokens), milliseconds(0.99, result.firstTokens),
+                milliseconds(0.5, result.gaps), milliseconds(0.99, result.gaps),
+            ]
+        }
+        return ([names] + rows).map { $0.map { column($0, 11) }.joined() + "\n" }.joined()
     }
 }
 
