@@ -90,6 +90,9 @@ def rotary() -> dict:
 
 def draw(base: dict) -> dict:
     own = KEYS[base["model_type"]]
+    # A key and its other name would contradict each other.
+    aliases = transformers.CONFIG_MAPPING[base["model_type"]].attribute_map or {}
+    own = {key: value for key, value in own.items() if key not in aliases}
     config = dict(base)
     config.pop("transformers_version", None)
     for key in random.sample(sorted(own), min(len(own), random.randint(0, 4))):
@@ -102,7 +105,7 @@ def draw(base: dict) -> dict:
         config.setdefault(key, SPELLED[key])
     other = KEYS[random.choice(sorted(KEYS))]
     for key in random.sample(sorted(other), min(3, len(other))):
-        if key not in own and other[key] is not None:
+        if key not in own and key not in aliases and other[key] is not None:
             config.setdefault(key, flipped(other[key]))
     return config
 
@@ -122,10 +125,12 @@ def reference(config: dict, folder: Path, number: int):
         weights.draw(model, "draw", number, 0.3, 0.3)
         model.save_pretrained(folder)
         (folder / "config.json").write_text(json.dumps(config))
-        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        # Eager attention adds Falcon's linear bias twice.
+        code = "sdpa" if config["model_type"] == "falcon" else "eager"
+        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation=code).eval()
         tokens = weights.tokens("draw", number, 13, 60)
         inputs = {"input_ids": tokens}
-        if described.is_encoder_decoder:
+        if described.is_encoder_decoder and hasattr(model, "generate") and "Classification" not in type(model).__name__:
             inputs["decoder_input_ids"] = weights.tokens("draw/decoder", number, 7, 60)
         with torch.no_grad():
             output = model(**inputs)
@@ -156,7 +161,9 @@ def ours(martlet: str, folder: Path, inputs: dict):
         return None, done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
     tensors = load_file(result)
     names = ("logits.0", "start_logits.0", "pooled.0", "hidden.0")
-    return next(tensors[name] for name in names if name in tensors), None
+    found = next(tensors[name] for name in names if name in tensors)
+    # One label for each row is a column here.
+    return (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found), None
 
 
 def main() -> None:

@@ -296,6 +296,12 @@ static size_t attend_scratch(const martlet_attention *work) {
     return (HEAD_TILE + 1) * padded_to_lanes(work->value_width) + wide;
 }
 
+/// What a head's maximum and total begin with: its sink, where there are such.
+INLINE float first_maximum(const martlet_attention *work, size_t head) {
+    return work->sinks ? work->sinks[head % work->group] : -__builtin_inff();
+}
+INLINE float first_total(const martlet_attention *work) { return work->sinks ? 1 : 0; }
+
 INLINE head_tile tile_at(const martlet_attention *work, size_t first, size_t end, float *scratch) {
     const size_t count = end - first < HEAD_TILE ? end - first : HEAD_TILE;
     head_tile tile = {.work = work, .count = count, .sums = scratch, .padded = padded_to_lanes(work->value_width)};
@@ -313,7 +319,7 @@ static void attend(const martlet_attention *work, size_t first_row, size_t end_r
         head_tile tile = tile_at(work, first, end, scratch);
         float maximum[HEAD_TILE], total[HEAD_TILE];
         for (size_t h = 0; h < tile.count; h++) {
-            maximum[h] = -__builtin_inff(), total[h] = 0;
+            maximum[h] = first_maximum(work, first + h), total[h] = first_total(work);
             memset(output_of(work, first + h), 0, work->value_width * sizeof(float));
         }
         const key_range blocks = tile_blocks(&tile);
@@ -343,7 +349,7 @@ static void attend_segment(const martlet_attention *work, size_t segment, float 
 static void attend_merge(const martlet_attention *work, const float *partials, size_t segments) {
     const size_t heads = work->rows * work->group, width = work->value_width;
     for (size_t head = 0; head < heads; head++) {
-        float *sums = output_of(work, head), maximum = -__builtin_inff(), total = 0;
+        float *sums = output_of(work, head), maximum = first_maximum(work, head), total = first_total(work);
         memset(sums, 0, width * sizeof(float));
         for (size_t s = 0; s < segments; s++) {
             const float *part = partials + (s * heads + head) * (width + 2);

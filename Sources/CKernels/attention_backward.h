@@ -207,7 +207,7 @@ static void attend_backward(const martlet_attention_backward *work, float *scrat
 static void attend_log_totals(const martlet_attention *work, const float *partials, size_t segments, float *log_totals) {
     const size_t heads = work->rows * work->group, width = work->value_width;
     for (size_t head = 0; head < heads; head++) {
-        float maximum = -__builtin_inff(), total = 0;
+        float maximum = first_maximum(work, head), total = first_total(work);
         for (size_t s = 0; s < segments; s++) {
             const float *part = partials + (s * heads + head) * (width + 2) + width;
             merge_segment(NULL, &maximum, &total, NULL, part[0], part[1], 0);

@@ -2,6 +2,7 @@
 
 #include "kernels.h"
 #include "panel.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -202,7 +203,16 @@ void martlet_attend_merge(const martlet_attention *work, const float *partials, 
 
 void martlet_attention_weights(const martlet_attention *work, size_t row, size_t head_in_group, float *weights, size_t keys) {
     kernels()->attention_weights(work, row, head_in_group, weights, keys);
+    double share = 1;
+    if (work->sinks) {
+        const double sink = work->sinks[head_in_group];
+        double highest = sink, total = 0;
+        for (size_t key = 0; key < keys; key++) highest = weights[key] > highest ? weights[key] : highest;
+        for (size_t key = 0; key < keys; key++) total += exp(weights[key] - highest);
+        share = total / (total + exp(sink - highest));
+    }
     martlet_softmax(weights, weights, 1, keys);
+    for (size_t key = 0; work->sinks && key < keys; key++) weights[key] *= (float)share;
 }
 
 uint64_t martlet_read_all(const void *data, size_t bytes) { return kernels()->read_all(data, bytes); }

@@ -150,7 +150,7 @@ package struct KeyValueCache: AttentionState, Sendable {
     ) -> Tensor {
         precondition(inputs.global == nil, "KeyValueCache: a text with global positions is read in one pass, uncached")
         let place = layout.places[layer]
-        let result = device.make(inputs.query.shape)
+        let result = device.make([rows.count, form.queryHeads, form.valueWidth])
         var parts: [AttentionPass] = []
         for (number, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             let index = index(of: sequence.id)

@@ -40,8 +40,12 @@ extension Architecture {
                 sizes.append(("a head", attention.headWidth, Architecture.mostElements / Architecture.widestHead))
                 sizes.append(
                     ("the queries", max(attention.queryHeads, attention.keyHeads) * attention.headWidth, width))
+                if let latent = attention.latent {
+                    sizes.append(("a latent row", max(latent.query ?? 0, latent.keyValue + latent.rotated), width))
+                    sizes.append(("the values", attention.queryHeads * latent.valueWidth, width))
+                }
                 switch layer.feedForward {
-                case .plain(let hidden, _, _), .gated(let hidden, _, _):
+                case .plain(let hidden, _, _), .gated(let hidden, _, _), .expandedIntegral(let hidden):
                     sizes.append(("the feed-forward", hidden, width))
                 case .experts(let form):
                     sizes.append(("an expert", max(form.hidden, form.shared?.hidden ?? 0), width))
@@ -60,7 +64,15 @@ extension Architecture {
         if attention.queryHeads % max(attention.keyHeads, 1) != 0 {
             found.append("\(attention.queryHeads) query heads cannot share \(attention.keyHeads) key heads evenly")
         }
-        if case .rotary(let rotary) = attention.positions, rotary.pairs * 2 > attention.headWidth {
+        if let latent = attention.latent {
+            if attention.keyHeads != attention.queryHeads {
+                found.append("\(attention.keyHeads) key heads for \(attention.queryHeads) query heads of a latent attention")
+            }
+            if latent.rotated > attention.headWidth || latent.rotated < 1 {
+                found.append("\(latent.rotated) elements of heads that are \(attention.headWidth) wide would be shared")
+            }
+        }
+        if case .rotary(let rotary) = attention.positions, rotary.pairs * 2 > attention.latent?.rotated ?? attention.headWidth {
             found.append(
                 "\(rotary.pairs * 2) elements of each head would be rotated, but heads are \(attention.headWidth) wide")
         }
@@ -68,7 +80,18 @@ extension Architecture {
     }
 
     private static func contradictions(_ feedForward: FeedForward) -> [String] {
-        guard case .experts(let experts) = feedForward, experts.active > experts.count else { return [] }
-        return ["\(experts.active) experts would be active of \(experts.count)"]
+        guard case .experts(let experts) = feedForward else { return [] }
+        var found: [String] = []
+        if experts.active > experts.count {
+            found.append("\(experts.active) experts would be active of \(experts.count)")
+        }
+        guard let groups = experts.routing.groups else { return found }
+        let size = experts.count / max(groups.count, 1)
+        if experts.count % max(groups.count, 1) != 0 || groups.active > groups.count {
+            found.append("\(groups.active) of \(groups.count) groups would be active of \(experts.count) experts")
+        } else if groups.active * size < experts.active || groups.measure == .sumOfTwoBest && size < 2 {
+            found.append("groups of \(size) experts, \(groups.active) of them active, are too small for \(experts.active)")
+        }
+        return found
     }
 }

@@ -2,6 +2,7 @@ extension Architecture {
     /// The model layer by layer, layers that are alike in one line: what a reader of a family file can check against the paper.
     package var summary: String {
         var lines = ["vocabulary \(vocabulary), width \(width)" + (context.map { ", context \($0)" } ?? "")]
+        if let sourceContext { lines.append("sources up to \(sourceContext)") }
         if embedding.scale != 1 { lines.append("token vectors × \(embedding.scale)") }
         if embedding.segments > 0 { lines.append("\(embedding.segments) segments") }
         if let factorised = embedding.factorised {
@@ -44,6 +45,7 @@ extension Architecture {
         case .layer(let epsilon): "layer norm, epsilon \(epsilon)"
         case .layerWithoutBias(let epsilon): "layer norm without bias, epsilon \(epsilon)"
         case .unweighted(let epsilon): "layer norm without weights, epsilon \(epsilon)"
+        case .unweightedRMS(let epsilon): "RMS norm without weights, epsilon \(epsilon)"
         case .rms(let epsilon, let offset): "RMS norm, epsilon \(epsilon)" + (offset == 0 ? "" : ", weight + \(offset)")
         }
     }
@@ -54,6 +56,7 @@ extension Architecture {
         case .all: words.append("all keys")
         case .past: words.append("past keys")
         case .window(let size): words.append("the last \(size) keys")
+        case .chunk(let size): words.append("past keys of its chunk of \(size)")
         case .around(let size): words.append("\(size) keys on either side")
         case .aroundAndGlobal(let size, let first):
             words.append("\(size) keys on either side and the global ones, by default the first \(first)")
@@ -74,8 +77,15 @@ extension Architecture {
             words.append("query and key norms" + (span == .head ? "" : " over \(span)"))
         }
         if let growth = attention.queryGrowth {
-            words.append("queries × 1 + \(growth.factor) ln(1 + position / \(growth.every))")
+            let position = growth.first == 0 ? "position" : "(position + \(growth.first))"
+            words.append("queries × 1 + \(growth.factor) ln(1 + \(position) / \(growth.every))")
         }
+        if let latent = attention.latent {
+            words.append(
+                "keys and values from \(latent.keyValue), \(latent.rotated) of each key shared, values of \(latent.valueWidth)"
+                    + (latent.query.map { ", queries from \($0)" } ?? ""))
+        }
+        if attention.sinks == .present { words.append("a sink per head") }
         if let cap = attention.scoreCap { words.append("scores capped at \(cap)") }
         return words.joined(separator: ", ") + ", scale \(attention.scale)"
     }
@@ -86,10 +96,29 @@ extension Architecture {
             "\(hidden) \(activation)" + (bias == .present ? ", biases" : "")
         case .gated(let hidden, let activation, let bias):
             "\(hidden) gated \(activation)" + (bias == .present ? ", biases" : "")
+        case .expandedIntegral(let hidden): "\(hidden) xIELU"
         case .experts(let experts):
-            "\(experts.active) of \(experts.count) experts of \(experts.hidden) gated \(experts.activation), \(experts.routing)"
-                + (experts.shared.map { ", and a shared one of \($0.hidden)" } ?? "")
+            "\(experts.active) of \(experts.count) experts of \(experts.hidden)"
+                + (experts.gate == .present ? " gated" : "") + " \(experts.activation)"
+                + (experts.limit.map { " cut off at \($0)" } ?? "") + (experts.bias == .present ? " with biases" : "")
+                + ", \(words(experts.routing))"
+                + (experts.shared.map {
+                    ", and a shared one of \($0.hidden)" + ($0.gate == .present ? "" : " without a gate")
+                } ?? "")
         }
+    }
+
+    private static func words(_ routing: Routing) -> String {
+        var words = ["\(routing.weights)"]
+        if routing.scores != .softmax { words.append("\(routing.scores) scores") }
+        if routing.correction == .present { words.append("corrected for the choice") }
+        if let groups = routing.groups {
+            words.append("\(groups.active) of \(groups.count) groups by \(groups.measure)")
+        }
+        if let capacity = routing.capacity { words.append("at most \(capacity) rows of a sequence for each") }
+        if routing.factor != 1 { words.append("× \(routing.factor)") }
+        if routing.target == .inputs { words.append("of inputs") }
+        return words.joined(separator: ", ")
     }
 
     private static func words(_ head: Head) -> String {
@@ -103,7 +132,7 @@ extension Architecture {
             "\(labels) labels of the sequence, from \(words(row))" + (transform.map { ", \(words($0))" } ?? "")
         case .rows(let transform, let labels):
             "\(labels) labels of each row" + (transform.map { ", \(words($0))" } ?? "")
-        case .answers: "start and end of an answer"
+        case .answers(let transform): "start and end of an answer" + (transform.map { ", \(words($0))" } ?? "")
         }
     }
 
@@ -124,6 +153,6 @@ extension Architecture {
     }
 
     private static func words(_ transform: Transform) -> String {
-        "after \(transform.width) \(transform.activation)" + (transform.norm.map { ", \(words($0))" } ?? "")
+        "after \(transform.width) \(transform.activation)" + (transform.bias == .present ? "" : " without bias") + (transform.norm.map { ", \(words($0))" } ?? "")
     }
 }

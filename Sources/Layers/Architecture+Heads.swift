@@ -15,7 +15,7 @@ extension Architecture {
         /// Classes of each row; a single one is ELECTRA's "was replaced".
         case rows(Transform?, labels: Int)
         /// Where an answer starts and ends: two numbers for each row.
-        case answers
+        case answers(Transform? = nil)
     }
 
     /// The row that stands for a whole sequence.
@@ -60,9 +60,10 @@ extension Architecture {
         package var width: Int
         package var activation: Activation
         package var norm: Norm?
+        package var bias: Presence
 
-        package init(width: Int, activation: Activation, norm: Norm? = nil) {
-            (self.width, self.activation, self.norm) = (width, activation, norm)
+        package init(width: Int, activation: Activation, norm: Norm? = nil, bias: Presence = .present) {
+            (self.width, self.activation, self.norm, self.bias) = (width, activation, norm, bias)
         }
     }
 

@@ -12,6 +12,8 @@ public struct Architecture: Sendable, Hashable, Codable {
     package var width: Int
     /// The longest sequence the model was made for; nil when its positions set no limit.
     package var context: Int?
+    /// The longest source of an encoder-decoder, where that is not the context: LED.
+    package var sourceContext: Int?
     package var embedding: Embedding
     package var body: Body
     package var head: Head
@@ -129,6 +131,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case before
         /// norm(x + f(x)): 2017, BERT, BART.
         case after
+        /// x + attention(x), then x + feedForward(norm(x)): ModernBERT's first layer, whose input is normed already.
+        case beforeFeedForward
         /// x + norm(f(norm(x))): Gemma 2 and 3.
         case both
         /// x + norm(f(x)): OLMo 2 (arXiv:2501.00656), EXAONE 4.
@@ -159,6 +163,10 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var scoreCap: Float?
         /// Queries grow with their positions: Llama 4, Ministral 3.
         package var queryGrowth: QueryGrowth?
+        /// A number per query head that joins its softmax and stands for no key: gpt-oss (arXiv:2309.17453).
+        package var sinks = Presence.absent
+        /// Keys and values that pass through a narrow row: DeepSeek-V2.
+        package var latent: Latent?
 
         package init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, scale: Float, reach: Reach,
@@ -172,13 +180,36 @@ public struct Architecture: Sendable, Hashable, Codable {
 
         package var queryWidth: Int { queryHeads * headWidth }
         package var keyWidth: Int { keyHeads * headWidth }
+        /// Elements of a head's value.
+        package var valueWidth: Int { latent?.valueWidth ?? headWidth }
     }
 
-    /// Queries at position p are multiplied by 1 + factor · ln(1 + ⌊p / every⌋) (Llama 4).
+    /// Multi-head latent attention (arXiv:2405.04434): keys and values are made of a normed row of `keyValue` elements; the last
+    /// `rotated` elements of every key are those that all heads share, and alone are rotated.
+    package struct Latent: Sendable, Hashable, Codable {
+        /// The row that queries are made of; nil where they are made of the whole.
+        package var query: Int?
+        package var keyValue: Int
+        package var rotated: Int
+        package var valueWidth: Int
+        /// Of the narrow rows.
+        package var norm: Norm
+
+        package init(query: Int?, keyValue: Int, rotated: Int, valueWidth: Int, norm: Norm) {
+            (self.query, self.keyValue, self.rotated) = (query, keyValue, rotated)
+            (self.valueWidth, self.norm) = (valueWidth, norm)
+        }
+    }
+
+    /// Queries at position p are multiplied by 1 + factor · ln(1 + ⌊(p + first) / every⌋).
     package struct QueryGrowth: Sendable, Hashable, Codable {
         package var factor: Float
         package var every: Int
-        package init(factor: Float, every: Int) { (self.factor, self.every) = (factor, every) }
+        /// 0 in Ministral 3, 1 in Llama 4.
+        package var first: Int
+        package init(factor: Float, every: Int, first: Int = 0) {
+            (self.factor, self.every, self.first) = (factor, every, first)
+        }
     }
 
     /// What a norm of queries and keys is taken over, and when.
@@ -198,6 +229,19 @@ public struct Architecture: Sendable, Hashable, Codable {
         case queryKeyValue
         /// GPT-Neo.
         case output
+        /// DeBERTa v1: a key's bias adds the same to all of a query's scores.
+        case allButKey
+
+        /// Whether the projection of this role has one.
+        package func presence(of role: ParameterRole) -> Presence {
+            switch self {
+            case .none: .absent
+            case .all: .present
+            case .queryKeyValue: role == .output ? .absent : .present
+            case .output: role == .output ? .present : .absent
+            case .allButKey: role == .key ? .absent : .present
+            }
+        }
     }
 
     package enum FeedForward: Sendable, Hashable, Codable {
@@ -205,38 +249,9 @@ public struct Architecture: Sendable, Hashable, Codable {
         case plain(hidden: Int, Activation, bias: Presence)
         /// down(f(gate(x)) · up(x)).
         case gated(hidden: Int, Activation, bias: Presence)
+        /// down(f(up(x))) where f is xIELU, whose two slopes each layer learns: Apertus (arXiv:2411.13010).
+        case expandedIntegral(hidden: Int)
         case experts(Experts)
-    }
-
-    /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where there is one.
-    package struct Experts: Sendable, Hashable, Codable {
-        package var count: Int
-        package var active: Int
-        package var hidden: Int
-        package var activation: Activation
-        package var routing: Routing
-        package var shared: Shared?
-
-        package init(
-            count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing, shared: Shared? = nil
-        ) {
-            (self.count, self.active, self.hidden) = (count, active, hidden)
-            (self.activation, self.routing, self.shared) = (activation, routing, shared)
-        }
-
-        /// A gated feed-forward for every row, times σ(w · x): Qwen2-MoE (arXiv:2407.10671).
-        package struct Shared: Sendable, Hashable, Codable {
-            package var hidden: Int
-            package init(hidden: Int) { self.hidden = hidden }
-        }
-    }
-
-    /// How the weights of the chosen experts follow from the router's scores.
-    package enum Routing: String, Sendable, Hashable, Codable {
-        /// Softmax over all, the chosen ones rescaled to sum to 1: Mixtral, Qwen3-MoE.
-        case renormalised
-        /// Softmax over all, the chosen ones as they are: Qwen3-MoE with `norm_topk_prob` false.
-        case asTheyAre
     }
 
     package enum Norm: Sendable, Hashable, Codable {
@@ -248,6 +263,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case unweighted(epsilon: Float)
         /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
         case rms(epsilon: Float, weightOffset: Float = 0)
+        /// x / √(mean(x²) + epsilon), nothing learned: the queries and keys of Llama 4.
+        case unweightedRMS(epsilon: Float)
     }
 
     /// Which keys a query at position p sees.
@@ -257,6 +274,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case past
         /// p − size + 1 ... p: Mistral, Gemma 2.
         case window(Int)
+        /// Those of its own chunk up to itself, p − p mod size ... p: Llama 4.
+        case chunk(Int)
         /// p − size ... p + size.
         case around(Int)
         /// The same, and some positions, the first `first` unless a pass names others, see all and are seen by all, through

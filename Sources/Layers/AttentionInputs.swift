@@ -1,6 +1,6 @@
 package import MartletTensors
 
-/// What an attention layer hands to the attention state: projections of the pass's rows, and what positions add to the scores.
+/// What an attention layer hands to the attention state: projections of the pass's rows, and what is added to the scores.
 package struct AttentionInputs: Sendable {
     /// `[rows, queryHeads, headWidth]`.
     package let query: Tensor
@@ -16,12 +16,14 @@ package struct AttentionInputs: Sendable {
     }
 }
 
-/// What positions add to the scores of a pass.
+/// What is added to the scores of a pass.
 package enum ScoreBias: Sendable {
     /// By the distance of key and query (T5).
     case distances(DistanceBias)
     /// By content too (DeBERTa): for each sequence of the pass `[heads, rows, keys]`.
     case pairs([Tensor])
+    /// By nothing at all: a number per query head, which stands for no key (gpt-oss).
+    case sinks(Tensor)
 }
 
 /// The encoder's rows that a decoder's cross-attention reads.

@@ -8,18 +8,26 @@ package struct AttentionLayer: Sendable {
     let queryNorm, keyNorm: NormLayer?
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
+    /// Where keys and values are made of a narrow row; then `query`, `key` and `value` are its last products of queries and its two of the rest.
+    let latent: LatentProjections?
+    /// `[queryHeads]`.
+    let sinks: Parameter?
 
     /// - Parameter source: the rows that keys and values are made of.
     package init(
         _ form: Architecture.Attention, width: Int, keysOf source: ParameterUse.Rows = .own, _ scope: Scope
     ) {
         self.form = form
-        let inputBias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
-        let outputBias: Architecture.Presence = form.bias == .all || form.bias == .output ? .present : .absent
-        query = Linear(width, form.queryWidth, bias: inputBias, .query, scope["query"])
-        key = Linear(width, form.keyWidth, bias: inputBias, .key, scope["key"].multiplying(source))
-        value = Linear(width, form.keyWidth, bias: inputBias, .value, scope["value"].multiplying(source))
-        output = Linear(form.queryWidth, width, bias: outputBias, .output, scope["output"])
+        func projection(_ outputs: Int, _ role: ParameterRole, _ scope: Scope) -> Linear {
+            Linear(width, outputs, bias: form.bias.presence(of: role), role, scope)
+        }
+        latent = form.latent.map { LatentProjections(form, $0, width: width, scope) }
+        query = latent?.query ?? projection(form.queryWidth, .query, scope["query"])
+        key = latent?.keyValueDown ?? projection(form.keyWidth, .key, scope["key"].multiplying(source))
+        value = latent?.keyValueUp ?? projection(form.keyWidth, .value, scope["value"].multiplying(source))
+        output = Linear(
+            form.queryHeads * form.valueWidth, width, bias: form.bias.presence(of: .output), .output, scope["output"])
+        sinks = form.sinks == .present ? scope.vector("sinks", [form.queryHeads], .zeros, .other) : nil
         let whole = form.queryKeyNormSpan == .allHeads
         queryNorm = form.queryKeyNorm.map {
             NormLayer($0, width: whole ? form.queryWidth : form.headWidth, scope["queryNorm"])
@@ -35,17 +43,14 @@ package struct AttentionLayer: Sendable {
     package func callAsFunction(
         _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, _ state: inout some AttentionState
     ) -> Tensor {
-        let projected = Linear.together([query, key, value], x)
-        var (q, k) = (projected[0], projected[1])
-        var v = heads(projected[2], form.keyHeads)
-        normalise(&q, &k, over: .allHeads)
-        (q, k) = (heads(q, form.queryHeads), heads(k, form.keyHeads))
-        normalise(&q, &k, over: .head)
-        var bias: ScoreBias?
+        var (q, k, v) = projected(x)
+        var bias = sinks.map { ScoreBias.sinks($0.tensor) }
         switch positions {
         case .none: break
         case .rotation(let table, let neighbours):
-            (q, k) = (q.rotated(by: table, neighbours: neighbours), k.rotated(by: table, neighbours: neighbours))
+            let first = form.latent.map { form.headWidth - $0.rotated } ?? 0
+            q = q.rotated(by: table, neighbours: neighbours, from: first)
+            k = k.rotated(by: table, neighbours: neighbours, from: first)
         case .distances(let distances): bias = .distances(distances)
         case .relative(let table): bias = disentangled.map { .pairs($0(q, k, table: table, rows)) }
         }
@@ -68,6 +73,18 @@ package struct AttentionLayer: Sendable {
             })
     }
 
+    /// Queries `[rows, queryHeads, headWidth]`, keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads, valueWidth]`, before positions
+    /// act on them.
+    private func projected(_ x: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
+        if let latent { return latent(x) }
+        let projected = Linear.together([query, key, value], x)
+        var (q, k) = (projected[0], projected[1])
+        normalise(&q, &k, over: .allHeads)
+        (q, k) = (heads(q, form.queryHeads), heads(k, form.keyHeads))
+        normalise(&q, &k, over: .head)
+        return (q, k, heads(projected[2], form.keyHeads))
+    }
+
     private func normalise(_ q: inout Tensor, _ k: inout Tensor, over span: Architecture.QueryKeyNormSpan) {
         guard form.queryKeyNormSpan == span, let queryNorm, let keyNorm else { return }
         (q, k) = (queryNorm(q), keyNorm(k))
@@ -76,7 +93,7 @@ package struct AttentionLayer: Sendable {
     /// `[rows, heads, headWidth]`, each row multiplied as its position wants.
     private func grown(_ q: Tensor, _ growth: Architecture.QueryGrowth, _ rows: Rows) -> Tensor {
         let factors = rows.positions.map { position in
-            1 + growth.factor * logf(1 + Float(Int(position) / growth.every))
+            1 + growth.factor * logf(1 + Float((Int(position) + growth.first) / growth.every))
         }
         let flat = q.reshaped([q.shape[0], form.queryWidth])
         let scaled = flat.scaled(byRow: q.device(for: "query growth").tensor(factors, shape: [factors.count, 1]))
@@ -89,6 +106,6 @@ package struct AttentionLayer: Sendable {
     private func kept(_ x: Tensor) -> Tensor { x.node != nil && output.operands == .bf16 ? x.asBFloat16() : x }
 
     private func joined(_ attended: Tensor) -> Tensor {
-        output(attended.reshaped([attended.shape[0], form.queryWidth]))
+        output(attended.reshaped([attended.shape[0], form.queryHeads * form.valueWidth]))
     }
 }

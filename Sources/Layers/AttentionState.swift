@@ -41,7 +41,7 @@ package struct Uncached: AttentionState {
                 form, inputs, rows: rows, dropout: rows.training?.attentionDropout(layer: layer, across: false))
         }
         let device = query.device(for: "attend")
-        let result = device.make(query.shape)
+        let result = device.make([query.shape[0], form.queryHeads, form.valueWidth])
         let sequences = rows.sequences
         let globalsOf = sequences.map { inputs.global == nil ? [] : form.globals(of: $0) }
         let memories = BlockTable.filled(
@@ -113,6 +113,7 @@ extension AttentionInputs {
         case nil: false
         case .distances(let bias): bias.values.node != nil
         case .pairs(let biases): biases.contains { $0.node != nil }
+        case .sinks(let sinks): sinks.node != nil
         }
     }
 }
@@ -140,7 +141,7 @@ extension Uncached {
 extension BlockTable {
     /// Those of one sequence, all at once.
     package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
-        self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+        self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.valueWidth)
         append(keys: keys, values: values, rows: rows, on: device)
     }
 }
@@ -159,6 +160,7 @@ extension Architecture.Attention {
         case nil: break
         case .distances(let bias): rule.bias = .distances(bias)
         case .pairs(let biases): rule.bias = .pairs(biases[sequence])
+        case .sinks(let sinks): rule.sinks = sinks
         }
         return rule
     }
@@ -211,6 +213,11 @@ extension Architecture.Reach {
             let size = Int32(clamping: size)
             return AttentionSpan(
                 rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size + 1) },
+                upper: positions.map { $0 + 1 })
+        case .chunk(let size):
+            let size = Int32(clamping: size)
+            return AttentionSpan(
+                rows: sequence.rows, positions: positions, lower: positions.map { $0 - $0 % size },
                 upper: positions.map { $0 + 1 })
         case .around(let size), .aroundAndGlobal(let size, _):
             let size = Int32(clamping: size)

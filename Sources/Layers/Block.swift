@@ -32,7 +32,7 @@ package struct Block: Sendable {
         init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
             func norm(_ name: String) -> NormLayer { NormLayer(form.norm, width: width, scope[name]) }
             switch form.arrangement {
-            case .before, .parallelShared, .parallelSeparate, .normedResidual:
+            case .before, .beforeFeedForward, .parallelShared, .parallelSeparate, .normedResidual:
                 (before, after) = (norm("normBefore"), nil)
             case .after, .afterSublayer: (before, after) = (nil, norm("normAfter"))
             case .both: (before, after) = (norm("normBefore"), norm("normAfter"))
@@ -47,7 +47,8 @@ package struct Block: Sendable {
     }
 
     package init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
-        let attentionNorms = Norms(form, width: width, scope["attention"])
+        let bare = form.arrangement == .beforeFeedForward
+        let attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
         cross = form.crossAttention.map { AttentionLayer($0, width: width, keysOf: .source, scope["crossAttention"]) }
         let crossNorms = cross.map { _ in Norms(form, width: width, scope["crossAttention"]) }
@@ -58,21 +59,21 @@ package struct Block: Sendable {
     }
 
     private static func moves(
-        _ arrangement: Architecture.Arrangement, _ attention: Norms, _ cross: Norms?, _ feedForward: Norms?
+        _ arrangement: Architecture.Arrangement, _ attention: Norms?, _ cross: Norms?, _ feedForward: Norms?
     ) -> [Move] {
         switch arrangement {
-        case .before, .after, .afterSublayer, .both:
+        case .before, .beforeFeedForward, .after, .afterSublayer, .both:
             return [
-                attention.move(.attention, arrangement), cross?.move(.cross, arrangement),
+                attention?.move(.attention, arrangement) ?? .add(.attention, before: nil, after: nil), cross?.move(.cross, arrangement),
                 feedForward?.move(.feedForward, arrangement),
             ].compactMap(\.self)
         case .normedResidual:
             return [
-                attention.before.map { .norm($0) }, .add(.attention, before: nil, after: nil),
+                attention?.before.map { .norm($0) }, .add(.attention, before: nil, after: nil),
                 feedForward?.before.map { .norm($0) }, .add(.feedForward, before: nil, after: nil),
             ].compactMap(\.self)
         case .parallelShared, .parallelSeparate:
-            return attention.before.map { [.addBoth(first: $0, second: feedForward?.before)] } ?? []
+            return attention?.before.map { [.addBoth(first: $0, second: feedForward?.before)] } ?? []
         }
     }
 
@@ -118,7 +119,7 @@ package struct Block: Sendable {
             return cross.across(x, rows, layer: layer, source: source, &state)
         case .feedForward:
             return feedForward(
-                x, balance: rows.training?.expertBalance ?? 0,
+                x, sequences: rows.sequences, balance: rows.training?.expertBalance ?? 0,
                 dropout: rows.training?.activationDropout(layer: layer))
         }
     }

@@ -20,11 +20,12 @@ package struct DisentangledAttention: Sendable {
         case .shared: (keys, queries) = (toPosition ? key : nil, toContent ? query : nil)
         case .own:
             let scope = scope.multiplying(.fixed(2 * positions.span))
-            func projection(_ name: String) -> Linear {
-                Linear(width, form.queryWidth, bias: .present, .relativePositions, scope[name])
+            // Positions have biases where content has.
+            func projection(_ name: String, _ role: ParameterRole) -> Linear {
+                Linear(width, form.queryWidth, bias: form.bias.presence(of: role), .relativePositions, scope[name])
             }
-            keys = toPosition ? projection("positionKey") : nil
-            queries = toContent ? projection("positionQuery") : nil
+            keys = toPosition ? projection("positionKey", .key) : nil
+            queries = toContent ? projection("positionQuery", .query) : nil
         }
     }
 

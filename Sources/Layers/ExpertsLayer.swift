@@ -8,43 +8,82 @@ package import MartletTensors
 package struct ExpertsLayer: Sendable {
     private let form: Architecture.Experts
     private let router: Linear
+    /// `[1, count]`, added for the choice alone.
+    private let correction: Parameter?
     private let experts: [FeedForwardLayer]
-    private let shared: (gate: Linear, expert: FeedForwardLayer)?
+    private let shared: (gate: Linear?, expert: FeedForwardLayer)?
 
     init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
         self.form = form
-        func expert(_ hidden: Int, _ scope: Scope) -> FeedForwardLayer {
-            FeedForwardLayer(.gated(hidden: hidden, form.activation, bias: .absent), width: width, scope)
-        }
-        router = Linear(width, form.count, bias: .absent, .router, scope["router"])
+        router = Linear(width, form.count, bias: form.bias, .router, scope["router"])
+        correction =
+            form.routing.correction == .present ? scope["router"].constant("correction", [form.count], .router) : nil
         let routed = scope["experts"].routed(active: form.active, of: form.count)
-        experts = (0..<form.count).map { expert(form.hidden, routed[$0]) }
-        shared = form.shared.map {
-            (Linear(width, 1, bias: .absent, .router, scope["sharedGate"]), expert($0.hidden, scope["shared"]))
+        experts = (0..<form.count).map {
+            FeedForwardLayer(expertOf: form, hidden: form.hidden, width: width, routed[$0])
+        }
+        shared = form.shared.map { shared in
+            let gate =
+                shared.gate == .present ? Linear(width, 1, bias: .absent, .router, scope["sharedGate"]) : nil
+            return (gate, FeedForwardLayer(expertOf: form, hidden: shared.hidden, width: width, scope["shared"]))
         }
     }
 
-    /// `[rows, width]` to the same shape; `balance` weighs a loss that spreads the rows evenly (see `Tensor.balanced`).
-    package func callAsFunction(_ x: Tensor, balance: Float = 0) -> Tensor {
-        let probabilities = router(x).softmax()
-        let routes = probabilities.routes(active: form.active, renormalised: form.routing == .renormalised)
-        let results = routes.enumerated().map { expert, route in
-            route.rows.isEmpty ? nil : experts[expert](x.selecting(rows: route.rows))
+    /// `[rows, width]` to the same shape.
+    ///
+    /// - Parameters:
+    ///   - sequences: whose rows these are, for experts that take only so many of each.
+    ///   - balance: weighs a loss that spreads the rows evenly (see `Tensor.balanced`).
+    package func callAsFunction(_ x: Tensor, sequences: [Rows.Sequence] = [], balance: Float = 0) -> Tensor {
+        let (routing, logits) = (form.routing, router(x))
+        let scores = routing.scores == .softmax ? logits.softmax() : logits.activated(.sigmoid)
+        let renormalised = routing.weights == .renormalised
+        if case .sparseMixer(let jitter) = routing.weights {
+            let (shares, chosen) = logits.sparselyMixed(active: form.active, jitter: jitter)
+            let routes = shares.routes(active: form.active, renormalised: false, by: chosen)
+            return mixed(x, routes, scores: shares, renormalised: false)
+        }
+        var routes = scores.routes(
+            active: form.active, renormalised: renormalised, by: routing.choice(scores, correction?.tensor),
+            factor: routing.factor)
+        if let capacity = routing.capacity { routes = routes.map { $0.first(capacity, ofEach: sequences) } }
+        return mixed(
+            x, routes, scores: scores.balanced(routes, coefficient: balance), renormalised: renormalised)
+    }
+
+    private func mixed(_ x: Tensor, _ routes: [ExpertRoute], scores: Tensor, renormalised: Bool) -> Tensor {
+        let ofInputs = form.routing.target == .inputs
+        let results = routes.enumerated().map { expert, route -> Tensor? in
+            guard !route.rows.isEmpty else { return nil }
+            let inputs = x.selecting(rows: route.rows)
+            guard ofInputs else { return experts[expert](inputs) }
+            let factors = scores.selecting(columns: expert..<expert + 1).selecting(rows: route.rows)
+            return experts[expert](inputs.scaled(byRow: factors * form.routing.factor))
+        }
+        guard ofInputs else {
+            return Tensor.mixture(
+                onto: withoutRouter(x), results, routes, probabilities: scores, renormalised: renormalised,
+                factor: form.routing.factor)
+        }
+        let whole = routes.map { route in
+            var route = route
+            route.weights = route.weights.map { _ in 1 }
+            return route
         }
         return Tensor.mixture(
-            onto: withoutRouter(x), results, routes,
-            probabilities: probabilities.balanced(routes, coefficient: balance),
-            renormalised: form.routing == .renormalised)
+            onto: withoutRouter(x), results, whole, probabilities: scores.untracked, renormalised: false)
     }
 
     /// Router and experts for a step; nil where steps do not know them.
     var stepExperts: StepExperts? {
-        guard let router = router.stepMatrix else { return nil }
+        guard [.renormalised, .asTheyAre].contains(form.routing), form.bias == .absent,
+            form.shared?.gate != .absent, let router = router.stepMatrix
+        else { return nil }
         let parts = experts.compactMap(\.gatedStepParts)
         guard parts.count == experts.count else { return nil }
         var sharedParts: (weight: StepMatrix, gate: StepMatrix, up: StepMatrix, down: StepMatrix)?
         if let shared {
-            guard let weight = shared.gate.stepMatrix, let parts = shared.expert.gatedStepParts else { return nil }
+            guard let weight = shared.gate?.stepMatrix, let parts = shared.expert.gatedStepParts else { return nil }
             sharedParts = (weight, parts.gate, parts.up, parts.down)
         }
         return StepExperts(
@@ -53,9 +92,37 @@ package struct ExpertsLayer: Sendable {
             shared: sharedParts)
     }
 
-    /// What every row gets, wherever it is sent: the shared expert's result times σ(gate), or zeros.
+    /// What every row gets, wherever it is sent: the shared expert's result, times σ(gate) where it has one; or zeros.
     private func withoutRouter(_ x: Tensor) -> Tensor {
         guard let shared else { return x.untracked * 0 }
-        return shared.expert(x).scaled(byRow: shared.gate(x).activated(.sigmoid))
+        let result = shared.expert(x)
+        return shared.gate.map { result.scaled(byRow: $0(x).activated(.sigmoid)) } ?? result
+    }
+}
+
+extension ExpertRoute {
+    /// The same with the first `capacity` rows of each sequence alone.
+    fileprivate func first(_ capacity: Int, ofEach sequences: [Rows.Sequence]) -> ExpertRoute {
+        var (kept, index, taken) = (ExpertRoute(), 0, 0)
+        for (row, weight) in zip(rows, weights) {
+            while index < sequences.count, row >= sequences[index].rows.upperBound { (index, taken) = (index + 1, 0) }
+            taken += 1
+            guard taken <= capacity else { continue }
+            kept.rows.append(row)
+            kept.weights.append(weight)
+        }
+        return kept
+    }
+}
+
+extension Architecture.Routing {
+    /// The numbers by which experts are chosen, where those are not the scores `[rows, experts]` themselves.
+    fileprivate func choice(_ scores: Tensor, _ correction: Tensor?) -> Tensor? {
+        guard correction != nil || groups != nil else { return nil }
+        let plain = scores.untracked
+        let corrected = correction.map { plain.adding(toEachRow: $0) } ?? plain
+        guard let groups else { return corrected }
+        return corrected.within(
+            groups.active, of: groups.count, bySumOf: groups.measure == .best ? 1 : 2)
     }
 }

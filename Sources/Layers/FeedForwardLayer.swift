@@ -4,6 +4,10 @@ package import MartletTensors
 package enum FeedForwardLayer: Sendable {
     case plain(up: Linear, Activation, down: Linear)
     case gated(gate: Linear, Activation, up: Linear, down: Linear)
+    /// Cut off at a limit: see ``Architecture/Experts/limit``.
+    case clamped(gate: Linear, Activation, limit: Float, up: Linear, down: Linear)
+    /// Slopes are of one element each.
+    case expandedIntegral(up: Linear, positive: Parameter, negative: Parameter, down: Linear)
     indirect case experts(ExpertsLayer)
 
     package init(_ form: Architecture.FeedForward, width: Int, _ scope: Scope) {
@@ -17,15 +21,36 @@ package enum FeedForwardLayer: Sendable {
                 gate: Linear(width, hidden, bias: bias, .gate, scope["gate"]), activation,
                 up: Linear(width, hidden, bias: bias, .up, scope["up"]),
                 down: Linear(hidden, width, bias: bias, .down, scope["down"]))
+        case .expandedIntegral(let hidden):
+            self = .expandedIntegral(
+                up: Linear(width, hidden, bias: .absent, .up, scope["up"]),
+                positive: scope.vector("positive", [1], .ones, .other),
+                negative: scope.vector("negative", [1], .ones, .other),
+                down: Linear(hidden, width, bias: .absent, .down, scope["down"]))
         case .experts(let experts):
             self = .experts(ExpertsLayer(experts, width: width, scope))
         }
     }
 
+    /// One of a mixture's experts, of `hidden` elements between its products.
+    init(expertOf form: Architecture.Experts, hidden: Int, width: Int, _ scope: Scope) {
+        let layer = FeedForwardLayer(
+            form.gate == .present
+                ? .gated(hidden: hidden, form.activation, bias: form.bias)
+                : .plain(hidden: hidden, form.activation, bias: form.bias), width: width, scope)
+        guard let limit = form.limit, case .gated(let gate, let activation, let up, let down) = layer else {
+            self = layer
+            return
+        }
+        self = .clamped(gate: gate, activation, limit: limit, up: up, down: down)
+    }
+
     /// `[rows, width]` to the same shape.
     ///
-    /// - Parameters: `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products, except in experts.
-    package func callAsFunction(_ x: Tensor, balance: Float = 0, dropout: Dropout? = nil) -> Tensor {
+    /// - Parameters: `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products, except in experts.
+    package func callAsFunction(
+        _ x: Tensor, sequences: [Rows.Sequence] = [], balance: Float = 0, dropout: Dropout? = nil
+    ) -> Tensor {
         if let (gate, up, down, activation) = stepParts, gate.map({ $0.matrix.type == up.matrix.type }) ?? true {
             return x.fedForward(gate: gate, up: up, activation, down: down)
         }
@@ -35,8 +60,14 @@ package enum FeedForwardLayer: Sendable {
         case .gated(let gate, let activation, let up, let down):
             let projected = Linear.together([gate, up], x, result: up.operands)
             return down(projected[0].gating(projected[1], activation).dropped(dropout))
+        case .clamped(let gate, let activation, let limit, let up, let down):
+            let projected = Linear.together([gate, up], x)
+            return down(projected[0].clampedGating(projected[1], activation, limit: limit).dropped(dropout))
+        case .expandedIntegral(let up, let positive, let negative, let down):
+            let hidden = up(x).expandedIntegral(positive: positive.tensor, negative: negative.tensor)
+            return down(hidden.dropped(dropout))
         case .experts(let experts):
-            return experts(x, balance: balance)
+            return experts(x, sequences: sequences, balance: balance)
         }
     }
 }

@@ -35,10 +35,12 @@ struct GlobalProjections: Sendable {
         self.form = form
         // Where no position is global, nothing passes through them.
         let seen = scope.multiplying(first > 0 ? .own : .fixed(0))
-        let bias: Architecture.Presence = form.bias == .all || form.bias == .queryKeyValue ? .present : .absent
-        query = Linear(width, form.queryWidth, bias: bias, .query, scope["globalQuery"].multiplying(.fixed(first)))
-        key = Linear(width, form.keyWidth, bias: bias, .key, seen["globalKey"])
-        value = Linear(width, form.keyWidth, bias: bias, .value, seen["globalValue"])
+        func projection(_ outputs: Int, _ role: ParameterRole, _ scope: Scope) -> Linear {
+            Linear(width, outputs, bias: form.bias.presence(of: role), role, scope)
+        }
+        query = projection(form.queryWidth, .query, scope["globalQuery"].multiplying(.fixed(first)))
+        key = projection(form.keyWidth, .key, seen["globalKey"])
+        value = projection(form.keyWidth, .value, seen["globalValue"])
     }
 
     /// Nil where no row of the pass is global.

@@ -59,7 +59,7 @@ package struct KeyValueLayout: Sendable, Hashable {
 
 extension Architecture.Attention {
     fileprivate var cacheLayer: BlockLayout.Layer {
-        .init(keyHeads: keyHeads, headWidth: headWidth, valueWidth: headWidth)
+        .init(keyHeads: keyHeads, headWidth: headWidth, valueWidth: valueWidth)
     }
 }
 

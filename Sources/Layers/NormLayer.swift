@@ -18,6 +18,12 @@ package enum NormLayer: Sendable {
         case .rms(let epsilon, let offset):
             let weight = scope.vector("weight", [width], offset == 0 ? .ones : .zeros, .norm)
             self = .rms(weight: weight, offset: offset, epsilon: epsilon)
+        case .unweightedRMS(let epsilon):
+            // No parameter: nobody is asked for it, and nobody stores it.
+            let ones = ParameterDescription(scope["weight"].path, [width], .ones, role: .norm)
+            self = .rms(
+                weight: Parameter(ones, value: Tensor(Array(repeating: 1, count: width), shape: [width])), offset: 0,
+                epsilon: epsilon)
         }
     }
 

@@ -104,9 +104,16 @@ package struct DistanceBuckets: Sendable {
         return DistanceBias(values: values.transposed(on: device), zero: longest - 1)
     }
 
+    private var seesBothWays: Bool {
+        switch reach {
+        case .all, .around, .aroundAndGlobal: true
+        case .past, .window, .chunk: false
+        }
+    }
+
     /// The bucket of a key `distance` after the query.
     package func bucket(of distance: Int) -> Int {
-        let both = reach == .all
+        let both = seesBothWays
         let buckets = both ? count / 2 : count
         let offset = both && distance > 0 ? buckets : 0
         let away = both ? abs(distance) : max(0, -distance)

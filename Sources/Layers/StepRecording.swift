@@ -16,7 +16,7 @@ extension NormLayer {
 extension AttentionLayer {
     /// Nil where steps do not know this kind of attention.
     func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
-        guard disentangled == nil, global == nil, form.queryGrowth == nil,
+        guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
             queryNorm == nil || form.queryKeyNormSpan == .head,
             let query = query.stepMatrix, let key = key.stepMatrix,
             let value = value.stepMatrix
@@ -26,7 +26,7 @@ extension AttentionLayer {
             key: key, value: value, scale: form.scale, cache: cache)
         switch form.reach {
         case .past, .window: break
-        case .all, .around, .aroundAndGlobal: return nil
+        case .all, .chunk, .around, .aroundAndGlobal: return nil
         }
         switch form.positions {
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
@@ -54,7 +54,7 @@ extension FeedForwardLayer {
         case .gated(let gate, let activation, let up, let down):
             guard let gate = gate.stepMatrix, let up = up.stepMatrix, let down = down.stepMatrix else { return nil }
             return (gate, up, down, activation)
-        case .experts: return nil
+        case .clamped, .expandedIntegral, .experts: return nil
         }
     }
 }

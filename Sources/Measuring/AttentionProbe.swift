@@ -24,7 +24,7 @@ struct AttentionProbe {
     }
 
     private func measure(_ form: Architecture.Attention, rows: Int, start: Int) -> Double {
-        var memory = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+        var memory = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.valueWidth)
         for first in stride(from: 0, to: start, by: 512) {
             append(min(512, start - first), to: &memory, form)
         }
@@ -32,19 +32,20 @@ struct AttentionProbe {
         let bytes = max(1, BlockLayout.blocks(for: start) * memory.layout.bytes)
         var copies = [memory]
         while copies.count < 8, copies.count * bytes < 96 << 20, start > 0 {
-            var copy = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.headWidth)
+            var copy = BlockTable(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.valueWidth)
             for first in stride(from: 0, to: start, by: 512) { append(min(512, start - first), to: &copy, form) }
             copies.append(copy)
         }
         let query = zeros([rows, form.queryHeads, form.headWidth])
         let key = zeros([rows, form.keyHeads, form.headWidth])
+        let value = zeros([rows, form.keyHeads, form.valueWidth])
         var times: [Double] = []
         var spent = 0.0
         while times.count < 2 * copies.count + 2 || (spent < 0.01 && times.count < 4096) {
             let index = times.count % copies.count
             _ = copies[index].truncate(to: start)
             let duration = ContinuousClock().measure {
-                attend(query, key, form, start: start, &copies[index])
+                attend(query, key, value, form, start: start, &copies[index])
             }
             let seconds = duration.seconds
             times.append(seconds)
@@ -54,18 +55,20 @@ struct AttentionProbe {
     }
 
     private func attend(
-        _ query: Tensor, _ key: Tensor, _ form: Architecture.Attention, start: Int, _ memory: inout BlockTable
+        _ query: Tensor, _ key: Tensor, _ value: Tensor, _ form: Architecture.Attention, start: Int,
+        _ memory: inout BlockTable
     ) {
         let rows = query.shape[0]
-        memory.append(keys: key, values: key, rows: 0..<rows, on: device)
+        memory.append(keys: key, values: value, rows: 0..<rows, on: device)
         let sequence = Rows.Sequence(rows: 0..<rows, start: start, extent: start + rows)
         let span = form.reach.span(of: sequence, length: memory.length)
-        query.attend(to: memory[0], span, form.scoreRule(keys: memory.length), into: device.make(query.shape))
+        query.attend(to: memory[0], span, form.scoreRule(keys: memory.length), into: device.make([rows, form.queryHeads, form.valueWidth]))
     }
 
     private func append(_ count: Int, to memory: inout BlockTable, _ form: Architecture.Attention) {
-        let rows = zeros([count, form.keyHeads, form.headWidth])
-        memory.append(keys: rows, values: rows, rows: 0..<count, on: device)
+        memory.append(
+            keys: zeros([count, form.keyHeads, form.headWidth]), values: zeros([count, form.keyHeads, form.valueWidth]),
+            rows: 0..<count, on: device)
     }
 
     private func zeros(_ shape: Shape) -> Tensor {

@@ -103,7 +103,7 @@ package struct EngineMemory: Sendable {
     private static func cacheBytes(_ architecture: Architecture, tokens: Int, source: Int, sequences: Int) -> Count {
         func blocks(_ form: Architecture.Attention, _ tokens: Int) -> Count {
             let size = BlockLayout.positions
-            let block = Device.heldBytes(for: 4 * size * form.keyHeads * 2 * form.headWidth)
+            let block = Device.heldBytes(for: 4 * size * form.keyHeads * (form.headWidth + form.valueWidth))
             return Count((tokens + size - 1) / size) * Count(block)
         }
         return architecture.stacks.filter { $0.role == .decoder }.flatMap(\.stack.layers).reduce(0) { total, layer in
@@ -127,7 +127,7 @@ package struct EngineMemory: Sendable {
                 let form = layer.attention
                 let hidden: Int
                 switch layer.feedForward {
-                case .plain(let width, _, _), .gated(let width, _, _): hidden = width
+                case .plain(let width, _, _), .gated(let width, _, _), .expandedIntegral(let width): hidden = width
                 case .experts(let experts): hidden = max(experts.hidden, experts.shared?.hidden ?? 0)
                 }
                 let isQuantized = quantized.contains(ParameterPlace(role, layer: layer.sharesParametersOf ?? index))

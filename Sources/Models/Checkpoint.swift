@@ -120,7 +120,7 @@ package struct Checkpoint: Sendable {
     private static func canRead(_ type: StoredType, _ layout: WeightName.Layout) -> Bool {
         guard let type = type.loadedType, type != .i32 else { return false }
         return switch layout {
-        case .transposed, .transposedRows: !type.isBlockQuantized
+        case .transposed, .transposedRows, .stacked(_, _, true), .stackedRows(_, _, _, _, true): !type.isBlockQuantized
         case .asStored, .rows, .rotaryPairs, .stacked, .stackedRows, .plus: true
         }
     }
@@ -139,11 +139,11 @@ package struct Checkpoint: Sendable {
         switch layout {
         case .asStored, .rotaryPairs, .plus: return (extents, 0..<entry.shape[0])
         case .transposed: return (extents.reversed(), 0..<entry.shape[0])
-        case .stacked(let count, let index): return ([count] + extents, index..<index + 1)
-        case .stackedRows(let count, let parts, let index):
+        case .stacked(let count, _, let transposed):
+            return ([count] + (transposed ? extents.reversed() : extents), 0..<entry.shape[0])
+        case .stackedRows(let count, let parts, _, _, let transposed):
             let (extents, rows) = fused(parts)
-            let first = index * extents[0]
-            return ([count] + extents, first + rows.lowerBound..<first + rows.upperBound)
+            return ([count] + (transposed ? extents.reversed() : extents), rows)
         case .rows(let parts, _): return fused(parts)
         case .transposedRows(let parts):
             let (extents, rows) = fused(parts)
@@ -187,15 +187,29 @@ package struct Checkpoint: Sendable {
         switch place.layout {
         case .asStored: return stored.reshaped(shape)
         case .rows(_, let groups): return stored.rows(place.rows, groups: groups, on: device)
-        case .stacked: return stored.rows(place.rows).reshaped(shape)
-        case .stackedRows:
-            return stored.reshaped([stored.shape[0] * stored.shape[1], stored.shape[2]]).rows(place.rows)
+        case .stacked(_, let index, let transposed):
+            let part = stored.part(index)
+            return transposed && shape.rank > 1
+                ? part.transposed(columns: place.rows, on: device) : part.reshaped(shape)
+        case .stackedRows(_, _, let index, let groups, let transposed):
+            let part = stored.part(index)
+            guard transposed && shape.rank > 1 else { return part.rows(place.rows, groups: groups, on: device) }
+            return groups == 1
+                ? part.transposed(columns: place.rows, on: device)
+                : part.transposed(columns: 0..<part.shape[1], on: device).rows(place.rows, groups: groups, on: device)
         case .transposed, .transposedRows:
             return shape.rank == 1 ? stored.rows(place.rows) : stored.transposed(columns: place.rows, on: device)
         case .rotaryPairs(let headWidth): return stored.unpairedRows(headWidth: headWidth, on: device)
         case .plus(let addend):
             return Tensor(stored.decoded(on: device).values.map { $0 - addend }, shape: shape)
         }
+    }
+}
+
+extension Tensor {
+    /// Number `index` of the tensors that are stacked along the first axis.
+    fileprivate func part(_ index: Int) -> Tensor {
+        rows(index..<index + 1).reshaped(Shape(Array(shape.array.dropFirst())))
     }
 }
 

@@ -121,21 +121,24 @@ package enum ForwardPass {
 
     private static func check(_ architecture: Architecture, _ inputs: [Input]) throws(ModelError) {
         var offences: [String] = []
-        func check(_ tokens: [Int32], _ name: String, vocabulary: Int) {
+        func check(_ tokens: [Int32], _ name: String, vocabulary: Int, context: Int?) {
             if tokens.isEmpty { offences.append("\(name) has no tokens") }
             if let wrong = tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
                 offences.append("token \(wrong) of \(name) is not in the vocabulary of \(vocabulary)")
             }
-            if let context = architecture.context, tokens.count > context {
+            if let context, tokens.count > context {
                 offences.append("\(name) has \(tokens.count) tokens, but the model's context is \(context)")
             }
         }
         for (index, input) in inputs.enumerated() {
-            check(input.tokens, "sequence \(index)", vocabulary: architecture.vocabulary)
+            check(
+                input.tokens, "sequence \(index)", vocabulary: architecture.vocabulary,
+                context: architecture.sourceContext ?? architecture.context)
             if case .encoderDecoder = architecture.body, architecture.writes {
                 check(
                     input.decoderTokens ?? [], "the decoder's sequence \(index)",
-                    vocabulary: architecture.embedding.targetVocabulary ?? architecture.vocabulary)
+                    vocabulary: architecture.embedding.targetVocabulary ?? architecture.vocabulary,
+                    context: architecture.context)
             } else if input.decoderTokens != nil {
                 offences.append("sequence \(index) has decoder tokens, but this model has no decoder that writes")
             }

@@ -50,8 +50,8 @@ struct GGUFConfig {
             dialect.marker.map { settings[$0]?.integerValue ?? 0 > 0 } ?? true
         }
         guard let dialect = candidates.first(where: applies) else {
-            if Families.isRecurrent(architecture) {
-                throw ModelError("\(path): the architecture \(architecture) is not supported: \(Families.recurrence)")
+            if let reason = Families.refusal(architecture) {
+                throw ModelError("\(path): the architecture \(architecture) is not supported: \(reason)")
             }
             let known = Set(GGUFDialect.all.map(\.architecture)).sorted().joined(separator: ", ")
             throw ModelError("\(path): the architecture \(architecture) is not supported. Known are \(known)")
@@ -108,6 +108,7 @@ struct GGUFConfig {
             "olmo", "olmo2", "olmoe", "cohere", "cohere2", "nemotron", "arcee", "hunyuan_v1_dense":
             if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
             if has("blk.0.ffn_up.bias") { config["mlp_bias"] = true }
+        case "gpt_oss": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
         case "starcoder2", "ernie4_5": config["use_bias"] = .bool(has("blk.0.attn_output.bias"))
         case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
         case "stablelm": config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
@@ -220,6 +221,8 @@ struct GGUFConfig {
             }
             set("beta_fast", "rope.scaling.yarn_beta_fast")
             set("beta_slow", "rope.scaling.yarn_beta_slow")
+            // Its makers do not round the ends of the ramp; the format has no word for that.
+            if dialect.modelType == "gpt_oss" { scaling["truncate"] = false }
         }
         return .object(scaling)
     }

@@ -125,6 +125,18 @@ struct GGUFDialect: Sendable {
             shareKey: nil),
         .init(architecture: "seed_oss", modelType: "seed_oss", className: "SeedOssForCausalLM", shareKey: nil),
         .init(
+            architecture: "gpt-oss", modelType: "gpt_oss", className: "GptOssForCausalLM",
+            otherKeys: [
+                "expert_count": "num_local_experts", "expert_feed_forward_length": "intermediate_size",
+                "feed_forward_length": nil,
+            ], shareKey: nil),
+        .init(
+            architecture: "qwen2vl", modelType: "qwen2_5_vl_text", className: "Qwen2_5_VLForConditionalGeneration",
+            otherKeys: ["rope.dimension_sections": nil], shareKey: nil),
+        .init(
+            architecture: "qwen3vl", modelType: "qwen3_vl_text", className: "Qwen3VLForConditionalGeneration",
+            otherKeys: ["rope.dimension_sections": nil, "n_deepstack_layers": nil], shareKey: nil),
+        .init(
             architecture: "mpt", modelType: "mpt", className: "MptForCausalLM",
             otherKeys: [
                 "context_length": "max_seq_len", "embedding_length": "d_model", "block_count": "n_layers",

@@ -46,7 +46,7 @@ struct GGUFSettings {
         switch layer.norm {
         case .layer(let epsilon), .layerWithoutBias(let epsilon), .unweighted(let epsilon):
             set("attention.layer_norm_epsilon", epsilon)
-        case .rms(let epsilon, _): set("attention.layer_norm_rms_epsilon", epsilon)
+        case .unweightedRMS(let epsilon), .rms(let epsilon, _): set("attention.layer_norm_rms_epsilon", epsilon)
         }
         if ["gptneox", "stablelm"].contains(dialect.architecture) {
             metadata["\(dialect.architecture).use_parallel_residual"] = .bool(
@@ -76,8 +76,9 @@ struct GGUFSettings {
         if !["gpt2", "gptneox"].contains(dialect.architecture) {
             set("attention.head_count_kv", attention.keyHeads)
         }
-        let hasOwnDefault = ["gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss"].contains(
-            dialect.architecture)
+        let hasOwnDefault = [
+            "gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss", "gpt-oss", "qwen3vl",
+        ].contains(dialect.architecture)
         if attention.queryWidth != architecture.width || hasOwnDefault {
             set("attention.key_length", attention.headWidth)
             set("attention.value_length", attention.headWidth)
@@ -139,7 +140,8 @@ struct GGUFSettings {
     private mutating func addFeedForward() {
         for layer in stack.layers {
             switch layer.feedForward {
-            case .plain(let hidden, _, _), .gated(let hidden, _, _): set("feed_forward_length", hidden)
+            case .plain(let hidden, _, _), .gated(let hidden, _, _), .expandedIntegral(let hidden):
+                set("feed_forward_length", hidden)
             case .experts(let experts):
                 set("expert_count", experts.count)
                 set("expert_used_count", experts.active)

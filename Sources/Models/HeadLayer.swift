@@ -10,7 +10,7 @@ package enum HeadLayer: Sendable {
     case pretraining(TokenHeadLayer, TransformLayer, Linear)
     case sequence(TransformLayer?, Linear, Architecture.SequenceRow)
     case rows(TransformLayer?, Linear)
-    case answers(Linear)
+    case answers(TransformLayer?, Linear)
 
     /// - Parameter width: of the hidden states, where that is not the architecture's.
     init(_ architecture: Architecture, width: Int? = nil, table: TokenTable, _ scope: Scope) {
@@ -42,7 +42,9 @@ package enum HeadLayer: Sendable {
                 form.map { transform($0, .headTransform, sequence) }, labels(count, form, sequence, bias: bias), row)
         case .rows(let form, let count):
             self = .rows(form.map { transform($0, .headTransform, rows) }, labels(count, form, rows))
-        case .answers: self = .answers(labels(2, nil, scope["answers"]))
+        case .answers(let form):
+            let answers = scope["answers"]
+            self = .answers(form.map { transform($0, .headTransform, answers) }, labels(2, form, answers))
         }
     }
 
@@ -61,7 +63,7 @@ package enum HeadLayer: Sendable {
         case .sequence(let transform, let projection, let row):
             return project(rows.standIns(row, in: hidden), transform, projection)
         case .rows(let transform, let projection): return project(hidden, transform, projection)
-        case .answers(let projection): return project(hidden, nil, projection)
+        case .answers(let transform, let projection): return project(hidden, transform, projection)
         }
     }
 

@@ -150,7 +150,7 @@ public struct ModelFile: Sendable {
     /// reads.
     package static func textPart(of config: JSONObject) -> JSONObject? {
         guard let outer = config["model_type"]?.stringValue, Families.reading(outer) == nil,
-            var text = config["text_config"]?.objectValue
+            var text = config["text_config"]?.objectValue ?? besideSight(config, outer)
         else { return nil }
         // Where the part does not say its type, it is the larger model's own, or what LLaVA began with.
         let types = [text["model_type"]?.stringValue, outer + "_text", "llama"].compactMap { $0 }
@@ -168,6 +168,14 @@ public struct ModelFile: Sendable {
         return text
     }
 
+    /// The settings of a larger model that has those of its text part beside it: Qwen2-VL as it was published.
+    private static func besideSight(_ config: JSONObject, _ modelType: String) -> JSONObject? {
+        guard ["qwen2_vl", "qwen2_5_vl"].contains(modelType), config["hidden_size"] != nil else { return nil }
+        var text = config
+        text["vision_config"] = nil
+        return text
+    }
+
     /// What a configuration describes.
     ///
     /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the rest.
@@ -178,8 +186,8 @@ public struct ModelFile: Sendable {
             throw ModelError("\(path): the configuration has no model_type, which says what kind of model it is")
         }
         guard let family = Families.reading(modelType) else {
-            if Families.isRecurrent(modelType) {
-                throw ModelError("\(path): model type \(modelType) is not supported: \(Families.recurrence)")
+            if let reason = Families.refusal(modelType) {
+                throw ModelError("\(path): model type \(modelType) is not supported: \(reason)")
             }
             let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
             throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
@@ -265,7 +273,8 @@ public struct ModelFile: Sendable {
         switch container {
         case .directory:
             try Checkpoint(
-                tensors, family.names(architecture, storedAs: tensors), prefixes: family.prefixes,
+                tensors, family.names(architecture, storedAs: tensors).withBias(ofHead: architecture.head, in: tensors),
+                prefixes: family.prefixes,
                 inventory: inventory, ignoring: family.unused + ["lm_head.weight"] + ignoring)
         case .gguf:
             try Checkpoint(

@@ -74,7 +74,7 @@ package struct TransformLayer: Sendable {
         _ form: Architecture.Transform, width: Int, _ role: ParameterRole, _ scope: Scope
     ) {
         self.form = form
-        dense = Linear(width, form.width, bias: .present, role, scope)
+        dense = Linear(width, form.width, bias: form.bias, role, scope)
         norm = form.norm.map { NormLayer($0, width: form.width, scope["norm"]) }
     }
 

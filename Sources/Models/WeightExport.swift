@@ -152,10 +152,10 @@ package struct WeightExport {
         var extents = parts[0].shape.array
         switch layout {
         case .asStored, .rotaryPairs, .plus: break
-        case .stacked: extents = [parts.count] + extents
-        case .stackedRows(let count, _, _):
+        case .stacked(_, _, let transposed): extents = [parts.count] + (transposed ? extents.reversed() : extents)
+        case .stackedRows(let count, _, _, _, let transposed):
             extents[0] = parts.reduce(0) { $0 + $1.shape[0] } / count
-            extents = [count] + extents
+            extents = [count] + (transposed ? extents.reversed() : extents)
         case .transposed: extents.reverse()
         case .rows: extents[0] = parts.reduce(0) { $0 + $1.shape[0] }
         case .transposedRows:
@@ -186,7 +186,10 @@ package struct WeightExport {
             case .rotaryPairs(let headWidth): parts[0].pairedRows(headWidth: headWidth, on: device)
             case .plus(let addend):
                 Tensor(parts[0].decoded(on: device).values.map { $0 + addend }, shape: parts[0].shape)
-            case .stacked, .stackedRows: Tensor.joined(rowsOf: uniform(parts)).reshaped(item.planned.shape)
+            case .stacked(let count, _, let transposed):
+                stacked(parts, count: count, groups: 1, transposed: transposed).reshaped(item.planned.shape)
+            case .stackedRows(let count, _, _, let groups, let transposed):
+                stacked(parts, count: count, groups: groups, transposed: transposed).reshaped(item.planned.shape)
             case .rows(_, let groups): Tensor.joined(rowsOf: uniform(parts), groups: groups)
             case .transposed, .transposedRows:
                 transposed(
@@ -194,6 +197,18 @@ package struct WeightExport {
                 )
             }
         return try rounding?(tensor, item.planned, item.parts) ?? tensor.converted(to: type, on: device)
+    }
+
+    /// All parts, of which every one of `count` tensors holds as many, one after the other, in `groups`.
+    private func stacked(_ parts: [Tensor], count: Int, groups: Int, transposed: Bool) -> Tensor {
+        let parts = uniform(parts)
+        guard transposed || groups > 1 else { return Tensor.joined(rowsOf: parts) }
+        let each = parts.count / count
+        return Tensor.joined(
+            rowsOf: (0..<count).map { index in
+                let own = Tensor.joined(rowsOf: Array(parts[index * each..<(index + 1) * each]), groups: groups)
+                return transposed ? self.transposed(own) : own
+            })
     }
 
     /// Parts of one tensor may have been kept apart, in types of their own.

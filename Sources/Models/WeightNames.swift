@@ -1,3 +1,6 @@
+import MartletFormats
+import MartletLayers
+
 /// Where a checkpoint keeps one of our weights, and what lies between its layout and ours.
 ///
 /// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for an expert's.
@@ -14,10 +17,11 @@ package struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
         /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys so.
         case rotaryPairs(headWidth: Int)
         /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name, ours is the one at
-        /// `index`, the last number of our path.
-        case stacked(count: Int, index: Int = 0)
-        /// Rows of one of `count` such tensors, each of which holds several of ours in this order: transformers 5's experts.
-        case stackedRows(count: Int, of: [String], index: Int = 0)
+        /// `index`, the last number of our path. With `transposed`, each is kept as `[inputs, outputs]`: Llama 4.
+        case stacked(count: Int, index: Int = 0, transposed: Bool = false)
+        /// Rows of one of `count` such tensors, each of which holds several of ours in this order, in `groups` as above: transformers 5's
+        /// experts; with as many groups as rows, in turn: gpt-oss.
+        case stackedRows(count: Int, of: [String], index: Int = 0, groups: Int = 1, transposed: Bool = false)
         /// The checkpoint keeps our numbers plus this: GGUF has Gemma's norm weights plus 1.
         case plus(Float)
     }
@@ -53,6 +57,21 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
+    /// This table where a projection to the vocabulary of its own has its bias beside it, which is then read in place of the one that a tied
+    /// projection has: BERT and its relatives keep both.
+    func withBias(ofHead head: Architecture.Head, in tensors: StoredTensors) -> WeightNames {
+        let tokens: Architecture.TokenHead
+        switch head {
+        case .tokens(let form), .pretraining(let form, _): tokens = form
+        default: return self
+        }
+        guard tokens.weights == .own, tokens.bias == .present, let weight = resolve("head.weight")?.name,
+            weight.hasSuffix(".weight"), tensors[weight] != nil
+        else { return self }
+        let bias = weight.dropLast("weight".count) + "bias"
+        return tensors[bias] == nil ? self : adding(["head.bias": WeightName(bias)])
+    }
+
     /// This table with another name for the stack, the first part of our paths. Layouts that name other parameters stay as they are.
     func replacing(_ stack: String, by other: String) -> WeightNames {
         let renamed = entries.map { path, name in
@@ -86,22 +105,29 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
 
     private static func fill(_ entry: WeightName, _ numbers: [String], suffix: String?) -> WeightName {
         func full(_ name: String) -> String { WeightNames.fill(name, numbers) + (suffix.map { "." + $0 } ?? "") }
+        let last = numbers.last.flatMap { Int($0) } ?? 0
         let layout: WeightName.Layout =
             switch entry.layout {
             case .rows(let parts, let groups): .rows(of: parts.map(full), groups: groups)
             case .transposedRows(let parts): .transposedRows(of: parts.map(full))
-            case .stacked(let count, _): .stacked(count: count, index: numbers.last.flatMap { Int($0) } ?? 0)
-            case .stackedRows(let count, let parts, _):
-                .stackedRows(count: count, of: parts.map(full), index: numbers.last.flatMap { Int($0) } ?? 0)
+            case .stacked(let count, _, let transposed):
+                .stacked(count: count, index: last % max(count, 1), transposed: transposed)
+            case .stackedRows(let count, let parts, _, let groups, let transposed):
+                .stackedRows(
+                    count: count, of: parts.map(full), index: last % max(count, 1), groups: groups,
+                    transposed: transposed)
             case .asStored, .transposed, .rotaryPairs, .plus: entry.layout
             }
         return WeightName(full(entry.name), layout)
     }
 
     private static func fill(_ name: String, _ numbers: [String]) -> String {
+        // Some checkpoints have a word before the number: "expert_##".
         name.split(separator: ".", omittingEmptySubsequences: false).map { part in
-            part.allSatisfy({ $0 == "#" }) && !part.isEmpty && part.count <= numbers.count
-                ? numbers[part.count - 1] : String(part)
+            let word = part.utf8.prefix { $0 != UInt8(ascii: "#") }.count
+            let marks = part.utf8.count - word
+            guard marks > 0 && marks <= numbers.count else { return String(part) }
+            return String(decoding: part.utf8.prefix(word), as: UTF8.self) + numbers[marks - 1]
         }.joined(separator: ".")
     }
 }

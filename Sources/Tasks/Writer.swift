@@ -97,7 +97,7 @@ public struct Writer: Sendable {
                 try vocabulary.read(text, addSpecialTokens: true)
             }
         guard !tokens.isEmpty else { throw TaskError("a text without a token: \"\(text)\"") }
-        if let context = model.architecture.context, tokens.count > context {
+        if let context = model.architecture.sourceContext ?? model.architecture.context, tokens.count > context {
             throw TaskError("the text has \(tokens.count) tokens, but the model reads \(context); shorten it")
         }
         if let wrong = tokens.first(where: { $0 < 0 || $0 >= model.architecture.vocabulary }) {

@@ -27,6 +27,7 @@ extension WriterSettings {
         guard languages.source != nil || languages.target != nil else { return }
         switch file.modelType {
         case "mbart": try chooseAsMBART(languages, file, vocabulary)
+        case "m2m_100": try chooseAsM2M(languages, file, vocabulary)
         case "marian": try chooseAsMarian(languages, file, vocabulary)
         case "t5", "mt5": try chooseByPrefix(languages, file)
         default: throw TaskError("\(file.path): \(file.modelType) does not tell languages apart; leave them out")
@@ -59,6 +60,27 @@ extension WriterSettings {
         }
         guard let target = languages.target else { return }
         if isFifty { search.rules.forcedFirst = try token(target) } else { startToken = try token(target) }
+    }
+
+    /// M2M-100 and NLLB: language, text, end; the other language is the first to be written. They are spelled `__de__` (de) and `deu_Latn`.
+    /// Sources: arXiv:2010.11125, arXiv:2207.04672.
+    private mutating func chooseAsM2M(
+        _ languages: Writer.Languages, _ file: ModelFile, _ vocabulary: any WriterVocabulary
+    ) throws {
+        func token(_ name: String) throws -> Int32 {
+            guard let id = vocabulary.id(ofToken: "__\(name)__") ?? vocabulary.id(ofToken: name) else {
+                throw TaskError(
+                    "\(file.path): the vocabulary has no language \(name); M2M-100 knows them as de, NLLB as deu_Latn")
+            }
+            return id
+        }
+        if let source = languages.source {
+            guard let end = vocabulary.id(ofToken: "</s>") else {
+                throw TaskError("\(file.path): the vocabulary has no </s>")
+            }
+            frame = ([try token(source)], [end])
+        }
+        if let target = languages.target { search.rules.forcedFirst = try token(target) }
     }
 
     /// Marian's models of several targets read `>>fra<<` before the text.

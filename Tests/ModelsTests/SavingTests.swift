@@ -41,7 +41,10 @@ import Testing
         return unsafe Array(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.bytes))
     }
 
-    @Test(arguments: FamilyTests.supported) func directoriesReturnAsTheyWere(name: String) throws {
+    /// Packed experts are written unpacked.
+    static let unpacked = FamilyTests.supported.filter { !$0.hasSuffix("-mxfp4") }
+
+    @Test(arguments: unpacked) func directoriesReturnAsTheyWere(name: String) throws {
         let original = Self.folder + "/" + name
         let file = try ModelFile(path: original)
         try TemporaryFolder.use { path in
@@ -66,7 +69,7 @@ import Testing
         "qwen2-window", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window", "qwen3-window",
     ]
 
-    static let decoders = FamilyTests.supported.filter { name in
+    static let decoders = unpacked.filter { name in
         guard let file = try? ModelFile(path: folder + "/" + name), case .decoder = file.architecture.body else {
             return false
         }

@@ -28,14 +28,14 @@ import Testing
     @Test func everyProblemIsNamedAtOnce() throws {
         let configuration = try JSON(
             parsing:
-                #"{"model_type": "gpt_oss", "hidden_size": "wide", "num_hidden_layers": -1, "num_attention_heads": 0}"#)
+                #"{"model_type": "whisper", "d_model": "wide", "encoder_layers": -1, "encoder_attention_heads": 0}"#)
         let error = #expect(throws: PlanningError.self) { try DescribedModel(configuration: configuration) }
         guard case .configuration(_, let problems) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         #expect(problems.count == 4)
-        #expect(problems.last?.contains("vocab_size = 201088") == true)
+        #expect(problems.last?.contains("vocab_size = 51865") == true)
     }
 
     @Test func unknownNamesAreRefused() throws {
@@ -50,9 +50,9 @@ import Testing
 
     @Test func defaultsAndLeftoversAreListed() throws {
         let configuration = try JSON(
-            parsing: #"{"model_type": "gpt_oss", "hidden_size": 64, "num_attention_heads": 4, "novelty": 1}"#)
+            parsing: #"{"model_type": "whisper", "d_model": 64, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "novelty": 1}"#)
         let model = try DescribedModel(configuration: configuration)
-        #expect(model.defaulted.contains("num_hidden_layers = 36"))
+        #expect(model.defaulted.contains("encoder_layers = 4"))
         #expect(model.ignored == ["novelty"])
     }
 

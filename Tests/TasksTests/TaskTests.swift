@@ -150,11 +150,28 @@ import Testing
         }
     }
 
+    /// M2M-100 and NLLB: the language before the text, the other one forced first.
+    @Test(arguments: [("en", "ro"), ("eng_Latn", "ron_Latn")])
+    func languagesOfM2M(source: String, target: String) throws {
+        let file = try ModelFile(path: Self.folder + "/m2m-100")
+        let languages = Writer.Languages(source: source, target: target)
+        let settings = try Writer(file, Languages(), task: nil, languages, on: Device(threads: 2)).settings
+        #expect(settings.frame?.before == [20] && settings.frame?.after == [2])
+        #expect(settings.search.rules.forcedFirst == 21)
+        #expect(throws: TaskError.self) {
+            try Writer(file, Languages(), task: nil, .init(target: "xx"), on: Device(threads: 2))
+        }
+    }
+
     /// Numbers for words, and two languages.
     private struct Languages: WriterVocabulary {
         func read(_ text: String, addSpecialTokens: Bool) -> [Int32] { [5, 6] }
         func text(of tokens: [Int32]) -> String { "" }
-        func id(ofToken token: String) -> Int32? { ["</s>": 2, "en_XX": 20, "ro_RO": 21][token] }
+        func id(ofToken token: String) -> Int32? { 
+            [
+                "</s>": 2, "en_XX": 20, "ro_RO": 21, "__en__": 20, "__ro__": 21, "eng_Latn": 20, "ron_Latn": 21,
+            ][token]
+        }
     }
 
     @Test func aModelWithoutTheHeadIsRefusedInWords() throws {

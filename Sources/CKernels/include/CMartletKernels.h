@@ -237,6 +237,7 @@ typedef struct {
     size_t bias_head_stride;
     ptrdiff_t bias_row_stride;   // −1 where the bias depends on key − row alone
     martlet_attention_dropout dropout;  // of the softmax's results; martlet_attention_weights leaves it out
+    const float *sinks;          // when not NULL, e^sinks[g] is added to the softmax's total: a score that stands for no key
 } martlet_attention;
 
 /// Floats of scratch that one call of martlet_attend needs.

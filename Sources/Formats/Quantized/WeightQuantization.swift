@@ -20,6 +20,8 @@ package struct WeightQuantization: Sendable, Hashable {
         case float8
         /// Words of packed integers with scales and lowest values for groups of inputs: MLX.
         case mlx(bits: Int, group: Int)
+        /// FP4 in blocks of 32 with a power of two for each (OCP Microscaling): the stacked experts of gpt-oss.
+        case microscaling4
     }
 
     let method: Method
@@ -61,7 +63,7 @@ package struct WeightQuantization: Sendable, Hashable {
             let (bits, group) = (integer("bits", 4), integer("group_size", 64))
             guard [2, 4, 8].contains(bits), group > 0 else { throw refusal("MLX with \(bits) bits") }
             self.method = .mlx(bits: bits, group: group)
-        case "mxfp4": return nil
+        case "mxfp4": self.method = .microscaling4
         default: throw refusal("they are quantized by \(method), which is not read here")
         }
     }
@@ -73,6 +75,7 @@ extension StoredTensors {
     ///
     /// - Throws: ``FormatError`` for parts that are missing or do not fit each other.
     package func unpacked(_ quantization: WeightQuantization) throws(FormatError) -> StoredTensors {
+        if quantization.method == .microscaling4 { return try unpackedExperts() }
         let unpacking = WeightUnpacking(self)
         var offences = Offences()
         var (made, used): ([StoredTensor], Set<ExactKey>) = ([], [])
@@ -117,6 +120,7 @@ extension WeightQuantization {
                 [".weight_scale_inv", ".weight_scale"].contains { tensors[name + $0] != nil } ? name : nil
             }
         case .mlx: return stem(".weight").flatMap { tensors[$0 + ".scales"] == nil ? nil : $0 }
+        case .microscaling4: return nil
         }
     }
 }

@@ -17,6 +17,7 @@ struct WeightUnpacking {
         case .compressedTensors: compressed(module)
         case .float8: scaledBlocks(module, ".weight_scale_inv") ?? scaledBlocks(module, ".weight_scale")
         case .mlx(let bits, let group): mlx(module, bits: bits, group: group)
+        case .microscaling4: nil
         }
     }
 

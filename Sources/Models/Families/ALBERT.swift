@@ -70,7 +70,7 @@ enum ALBERT: Family {
         case .pretraining: return .pretraining(tokens(), pooler)
         case .sequence: return .sequence(pooler, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

@@ -34,7 +34,7 @@ enum BERT: Family {
         case .nextSentence: .nextSentence(pooler)
         case .sequence: .sequence(pooler, labels: config.labels())
         case .tokens: .rows(nil, labels: config.labels())
-        case .answers: .answers
+        case .answers: .answers()
         }
     }
 

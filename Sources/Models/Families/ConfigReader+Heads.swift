@@ -35,7 +35,7 @@ extension ConfigReader {
             return .sequence(nil, labels: labels(), from: .last(unless: specialToken("pad_token_id")))
         }
         if ends("ForTokenClassification") { return .rows(nil, labels: labels()) }
-        if ends("ForQuestionAnswering") { return .answers }
+        if ends("ForQuestionAnswering") { return .answers() }
         return ends("Model") && !ends("LMHeadModel") && !ends("DoubleHeadsModel") ? .none : .tokens(tokens)
     }
 
@@ -53,12 +53,12 @@ extension ConfigReader {
         ignore("tie_word_embeddings")
         guard let start = specialToken("decoder_start_token_id") else {
             reject("decoder_start_token_id is missing, behind which the decoder reads the text")
-            return (.answers, nil)
+            return (.answers(), nil)
         }
-        if isAnswers { return (.answers, start) }
+        if isAnswers { return (.answers(), start) }
         guard let end = specialToken("eos_token_id") else {
             reject("eos_token_id is missing, whose row is classified")
-            return (.answers, start)
+            return (.answers(), start)
         }
         return (.sequence(dense, labels: labels(), from: .lastOf(end)), start)
     }

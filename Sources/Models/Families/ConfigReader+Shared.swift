@@ -64,11 +64,18 @@ extension ConfigReader {
             base: number(baseKey, default: base, in: ConfigReader.bases),
             share: share.map { number(shareKey, default: $0, in: 0...1) }
         )
-        guard let parameters = optionalObject("rope_parameters", "rope_scaling") else {
+        guard let parameters = rotaryParameters() else {
             return Architecture.Rotary(width: rotated(headWidth, outer.share ?? 1), base: Float(outer.base))
         }
         return parameters.nestedRotary(
             headWidth: headWidth, context: context, trained: trained, base: outer.base, share: outer.share)
+    }
+
+    /// The settings of rotary positions. Where both spellings are there, the older one counts, as in the reference.
+    func rotaryParameters() -> ConfigReader? {
+        guard has("rope_scaling") else { return optionalObject("rope_parameters") }
+        ignore("rope_parameters")
+        return optionalObject("rope_scaling")
     }
 
     /// Rotary positions from an object of their own.
@@ -100,9 +107,11 @@ extension ConfigReader {
         let kind: Stretching = choice(
             has("rope_type") ? "rope_type" : "type",
             of: [
-                "default": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3, "yarn": .yarn,
+                "default": .none, "mrope": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3, "yarn": .yarn,
                 "divided": .divided, "longrope": .long, "su": .long,
             ], default: .none)
+        // Three positions at a time are one, where there is text alone.
+        ignore("mrope_section", "mrope_interleaved")
         // "Trained" is written beside kinds that do not use it.
         let inner = integer("original_max_position_embeddings", default: context)
         let trained = outer ?? inner

@@ -3,20 +3,23 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// DeBERTa v2 and v3: BERT's layers with disentangled attention, and in the larger v2 models a convolution beside the first layer.
+/// DeBERTa v1 to v3: BERT's layers with disentangled attention, and in the larger v2 models a convolution beside the first layer. The first has
+/// neither buckets nor shared projections, no biases of keys, and query, key and value head by head in one matrix.
 ///
 /// Sources: arXiv:2006.03654, arXiv:2111.09543. Every product of scores is divided by √(headWidth · number of products).
 enum DeBERTa: Family {
-    static let modelTypes = ["deberta-v2"]
+    static let modelTypes = ["deberta-v2", "deberta"]
+
+    private static func isFirst(_ config: ConfigReader) -> Bool { config.string("model_type") == "deberta" }
 
     static func architecture(_ config: ConfigReader) -> Architecture {
-        let width = config.integer("hidden_size", default: 1_536)
+        let width = config.integer("hidden_size", default: isFirst(config) ? 768 : 1_536)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_eps", default: 1e-7)))
         let positions = config.integer("max_position_embeddings", default: 512)
         let biased = config.bool("position_biased_input", default: true)
         let embedding = config.integer("embedding_size", default: width)
         return Architecture(
-            vocabulary: config.integer("vocab_size", default: 128_100), width: width,
+            vocabulary: config.integer("vocab_size", default: isFirst(config) ? 50_265 : 128_100), width: width,
             context: biased ? positions : nil,
             embedding: .init(
                 segments: config.integer("type_vocab_size", default: 0, in: 0...Int(Int32.max)),
@@ -26,7 +29,7 @@ enum DeBERTa: Family {
                 .init(
                     positions: biased ? .learned(positions) : .none, inputNorm: norm,
                     layers: layers(config, width: width, norm: norm, positions: positions),
-                    convolution: convolution(config, norm))),
+                    convolution: isFirst(config) ? nil : convolution(config, norm))),
             head: head(config, width: width, norm: norm))
     }
 
@@ -34,11 +37,17 @@ enum DeBERTa: Family {
         _ config: ConfigReader, width: Int, norm: Architecture.Norm, positions: Int
     ) -> [Architecture.Layer] {
         let disentangled = disentangled(config, norm: norm, positions: positions)
+        // The reference counts the products that are named, whether they are added or not.
+        let products: Float = terms(config).map { $0 == .both ? 3 : 2 } ?? 1
         var layers = config.bertLayers(width: width, norm: norm)
-        let headWidth = config.optionalInteger("attention_head_size")
+        let first = isFirst(config)
+        if first, config.bool("talking_head", default: false) {
+            config.reject("talking_head mixes the scores of heads, which is not supported")
+        }
+        let headWidth = first ? nil : config.optionalInteger("attention_head_size")
         for index in layers.indices {
             if let headWidth { layers[index].attention.headWidth = headWidth }
-            let products: Float = disentangled.map { $0.terms == .both ? 3 : 2 } ?? 1
+            if first { layers[index].attention.bias = .allButKey }
             layers[index].attention.scale = 1 / (Float(layers[index].attention.headWidth) * products).squareRoot()
             layers[index].attention.positions = disentangled.map { .disentangled($0) } ?? .none
         }
@@ -48,6 +57,7 @@ enum DeBERTa: Family {
     private static func disentangled(
         _ config: ConfigReader, norm: Architecture.Norm, positions: Int
     ) -> Architecture.Disentangled? {
+        if isFirst(config) { return firstDisentangled(config, positions: positions) }
         let range = -1...1_048_576
         let buckets = config.integer("position_buckets", default: -1, in: range)
         let farthest = config.integer("max_relative_positions", default: -1, in: range)
@@ -62,6 +72,15 @@ enum DeBERTa: Family {
             buckets: buckets > 0 ? buckets : nil, farthest: farthest > 0 ? farthest : min(positions, 1_048_576),
             terms: terms,
             projections: shared ? .shared : .own, norm: norms.contains("layer_norm") ? norm : nil)
+    }
+
+    private static func firstDisentangled(_ config: ConfigReader, positions: Int) -> Architecture.Disentangled? {
+        let farthest = config.integer("max_relative_positions", default: -1, in: -1...1_048_576)
+        let terms = terms(config)
+        guard config.bool("relative_attention", default: false), let terms else { return nil }
+        return .init(
+            buckets: nil, farthest: farthest > 0 ? farthest : min(positions, 1_048_576), terms: terms, projections: .own,
+            norm: nil)
     }
 
     /// `pos_att_type` is a list, or in one string with bars.
@@ -105,7 +124,7 @@ enum DeBERTa: Family {
             return .tokens(config.tokenHead(.init(width: tokenWidth, activation: activation, norm: norm)))
         case .sequence: return .sequence(pooler, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .pretraining, .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none
@@ -121,6 +140,24 @@ enum DeBERTa: Family {
     ]
 
     static func names(_ architecture: Architecture) -> WeightNames {
+        guard case .encoder(let stack) = architecture.body, let attention = stack.layers.first?.attention,
+            attention.bias == .allButKey
+        else { return laterNames }
+        let own = "encoder.layer.#.attention.self"
+        let parts = ["query", "key", "value"].map { "encoder.#.attention.\($0).weight" }
+        let fused = WeightName("\(own).in_proj.weight", .rows(of: parts, groups: attention.queryHeads))
+        return laterNames.adding([
+            "encoder.#.attention.query.weight": fused,
+            "encoder.#.attention.key.weight": fused,
+            "encoder.#.attention.value.weight": fused,
+            "encoder.#.attention.query.bias": WeightName("\(own).q_bias"),
+            "encoder.#.attention.value.bias": WeightName("\(own).v_bias"),
+            "encoder.#.attention.positionKey": WeightName("\(own).pos_proj"),
+            "encoder.#.attention.positionQuery": WeightName("\(own).pos_q_proj"),
+        ])
+    }
+
+    private static let laterNames: WeightNames = {
         BERTNames.encoder.adding([
             "encoder.#.attention.query": "encoder.layer.#.attention.self.query_proj",
             "encoder.#.attention.key": "encoder.layer.#.attention.self.key_proj",
@@ -139,7 +176,7 @@ enum DeBERTa: Family {
             "sequence.transform": "pooler.dense",
             "sequence": "classifier",
         ])
-    }
+    }()
 
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         guard tensors["lm_predictions.lm_head.bias"] != nil else { return names(architecture) }

@@ -38,7 +38,7 @@ enum DistilBERT: Family {
         case .maskedTokens: return .tokens(config.tokenHead(.init(width: width, activation: activation, norm: norm)))
         case .sequence: return .sequence(.init(width: width, activation: .relu), labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .pretraining, .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

@@ -37,7 +37,7 @@ enum ELECTRA: Family {
             return .tokens(config.tokenHead(.init(width: embedding, activation: .gelu, norm: norm)))
         case .sequence: return .sequence(.init(width: width, activation: .gelu), labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

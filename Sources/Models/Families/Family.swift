@@ -53,12 +53,26 @@ package enum Families {
         GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
         Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
-        Ministral3.self,
+        Ministral3.self, GPTOSS.self, DeepSeek.self, GLMExperts.self, ErnieExperts.self, PhiMoE.self, Apertus.self,
+        Llama4.self,
         BERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self,
-        DeBERTa.self,
+        DeBERTa.self, ModernBERT.self, JinaEmbeddings3.self,
         Longformer.self,
-        T5.self, BART.self, Transformer.self, CTranslate2.self,
+        T5.self, SwitchTransformers.self, T5Gemma.self, BART.self, LED.self, Transformer.self, CTranslate2.self,
     ]
+
+    /// Model types that attention and feed-forwards alone do not make, and what each has besides.
+    private static let others: [String: String] = [
+        "gemma3n_text": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
+        "gemma3n": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
+        "gemma4_text": "its layers share keys and values with others and add a vector per token and layer",
+        "gemma4": "its layers share keys and values with others and add a vector per token and layer",
+    ]
+
+    /// Why models of a type that no family reads cannot be run, where that is known.
+    static func refusal(_ modelType: String) -> String? {
+        recurrent.contains(modelType) ? recurrence : others[modelType]
+    }
 
     /// Model types some or all of whose layers carry a state from token to token in place of keys and values.
     private static let recurrent: Set<String> = [
@@ -69,11 +83,7 @@ package enum Families {
         "nemotron_h_moe", "rwkv6qwen2", "arwkv7", "qwen3next", "lfm2moe", "granite-hybrid",
     ]
 
-    /// Whether models of this type keep a recurrent state.
-    static func isRecurrent(_ modelType: String) -> Bool { recurrent.contains(modelType) }
-
-    /// Why those are refused.
-    static let recurrence =
+    private static let recurrence =
         "its layers keep a recurrent state (a state space model or linear attention), and only attention over keys and values is computed here"
 
     package static func reading(_ modelType: String) -> (any Family.Type)? {

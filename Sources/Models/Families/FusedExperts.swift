@@ -29,4 +29,19 @@ enum FusedExperts {
                 "layers.#.mlp.experts.down_proj", .stacked(count: count)),
         ]
     }
+
+    /// What checkpoints call experts one by one, behind `block`: Qwen's and DeepSeek's.
+    static func oneByOne(_ block: String = "layers.#.mlp") -> WeightNames {
+        let expert = "decoder.#.feedForward.experts.##"
+        return [
+            "decoder.#.feedForward.router": WeightName("\(block).gate"),
+            "decoder.#.feedForward.router.correction": WeightName("\(block).gate.e_score_correction_bias"),
+            "\(expert).gate": WeightName("\(block).experts.##.gate_proj"),
+            "\(expert).up": WeightName("\(block).experts.##.up_proj"),
+            "\(expert).down": WeightName("\(block).experts.##.down_proj"),
+            "decoder.#.feedForward.shared.gate": WeightName("\(block).shared_experts.gate_proj"),
+            "decoder.#.feedForward.shared.up": WeightName("\(block).shared_experts.up_proj"),
+            "decoder.#.feedForward.shared.down": WeightName("\(block).shared_experts.down_proj"),
+        ]
+    }
 }

@@ -187,7 +187,7 @@ enum Gemma: Family {
 
 extension ConfigReader {
     /// A cap where absence means `absent` and null means none.
-    fileprivate func cap(_ key: String, absent: Double?) -> Float? {
+    func cap(_ key: String, absent: Double?) -> Float? {
         (optionalNumber(key, in: 1e-6...1e9) ?? (keys.contains(key) ? nil : absent)).map { Float($0) }
     }
 }

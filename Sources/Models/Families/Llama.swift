@@ -7,7 +7,14 @@ import MartletTensors
 /// Sources: arXiv:2302.13971 (Llama), arXiv:2310.06825 (Mistral), arXiv:2407.10671 (Qwen2), arXiv:2505.09388 (Qwen3). Field names and
 /// defaults follow the `config.json` of the published checkpoints.
 enum Llama: Family {
-    static let modelTypes = ["llama", "mistral", "qwen2", "qwen3"]
+    static let modelTypes = [
+        "llama", "mistral", "qwen2", "qwen3", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text",
+    ]
+
+    /// What the text part of a model that also sees is: text alone has one position at a time.
+    private static func withoutSight(_ modelType: String) -> String {
+        ["qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"][modelType] ?? modelType
+    }
 
     /// What a `config.json` leaves out, by model type.
     private struct Defaults {
@@ -31,7 +38,7 @@ enum Llama: Family {
     }
 
     static func architecture(_ config: ConfigReader) -> Architecture {
-        let modelType = config.string("model_type")
+        let modelType = withoutSight(config.string("model_type"))
         let defaults = Defaults(modelType)
         let width = config.integer("hidden_size", default: 4_096)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("rms_norm_eps", default: 1e-6)))
@@ -115,7 +122,7 @@ enum Llama: Family {
     /// What some exports carry and the model computes itself, and what looks at pictures.
     static let unused = [
         "layers.#.self_attn.rotary_emb.inv_freq", "vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
-        "model.multi_modal_projector.*",
+        "model.multi_modal_projector.*", "visual.*", "model.visual.*",
     ]
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {

@@ -25,6 +25,8 @@ struct LlamaLike {
         /// Of each head, what is rotated.
         var share = 1.0
         var activation = Architecture.Activation.silu
+        /// Nil: it is no setting.
+        var activationKey: String? = "hidden_act"
         /// Whether all four projections of attention have biases, by the key that says so.
         var biasKey: String? = "attention_bias"
         /// Queries, keys and values alone.
@@ -76,7 +78,8 @@ struct LlamaLike {
             bias: all == .present ? .all : bias(defaults.inputBiasKey) == .present ? .queryKeyValue : .none)
         let feedForward = Architecture.FeedForward.gated(
             hidden: config.integer("intermediate_size", default: defaults.hidden),
-            config.activation("hidden_act", default: defaults.activation), bias: bias(defaults.feedForwardBiasKey))
+            defaults.activationKey.map { config.activation($0, default: defaults.activation) } ?? defaults.activation,
+            bias: bias(defaults.feedForwardBiasKey))
         layer = .init(norm: self.norm, arrangement: .before, attention: attention, feedForward: feedForward)
         head = config.tokenHead(tied: defaults.tied)
     }

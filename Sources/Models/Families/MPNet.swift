@@ -34,7 +34,7 @@ enum MPNet: Family {
         case .maskedTokens: return .tokens(config.tokenHead(.init(width: width, activation: .gelu, norm: norm)))
         case .sequence: return .sequence(dense, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .pretraining, .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

@@ -32,14 +32,14 @@ enum RoBERTa: Family {
             head: head(config, width: width, norm: norm))
     }
 
-    private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
+    static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
         let dense = Architecture.Transform(width: width, activation: .tanh)
         switch config.encoderHead() {
         case .model: return .pooled(dense)
         case .maskedTokens: return .tokens(config.tokenHead(.init(width: width, activation: .gelu, norm: norm)))
         case .sequence: return .sequence(dense, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .pretraining, .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

@@ -37,7 +37,7 @@ enum RoFormer: Family {
             return .tokens(config.tokenHead(.init(width: embedding, activation: activation, norm: norm)))
         case .sequence: return .sequence(.init(width: width, activation: activation), labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers
+        case .answers: return .answers()
         case .pretraining, .nextSentence:
             config.reject("architectures names a head that this family does not have")
             return .none

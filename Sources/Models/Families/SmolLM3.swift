@@ -19,7 +19,7 @@ enum SmolLM3: Family {
         let listed: [Bool]? = config.optionalIntegers("no_rope_layers", in: 0...1)?.map { $0 == 1 }
         let usual: [Bool] = (1...model.layers).map { $0 % period != 0 }
         let rotated = listed ?? usual
-        if rotated.count != model.layers {
+        if rotated.count < model.layers {
             config.reject("no_rope_layers has \(rotated.count) entries for \(model.layers) layers")
         }
         let window = config.optionalInteger("sliding_window")

@@ -2,17 +2,17 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5, its version 1.1, Flan-T5, mT5 and umT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
+/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5 with local attention: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
 ///
-/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934. A tied head's logits are multiplied by width^-½, except in
+/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934, arXiv:2112.07916 (LongT5). A tied head's logits are multiplied by width^-½, except in
 /// mT5; version 1.1 has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells. Where the
 /// file has none, the head is the token table, unscaled.
 enum T5: Family {
-    static let modelTypes = ["t5", "mt5", "umt5"]
+    static let modelTypes = ["t5", "mt5", "umt5", "longt5"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         let modelType = config.string("model_type")
-        let isMultilingual = modelType != "t5"
+        let isMultilingual = modelType == "mt5" || modelType == "umt5"
         let width = config.integer("d_model", "hidden_size", default: 512)
         let layers = config.integer(
             "num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6, in: ConfigReader.layers)
@@ -22,15 +22,17 @@ enum T5: Family {
             config.bool("tie_word_embeddings", default: modelType != "mt5")
             && config.bool("scale_decoder_outputs", default: true)
         let tokens = Architecture.TokenHead(
-            weights: tied || modelType == "umt5" ? .tied : .own,
+            weights: tied || ["umt5", "longt5"].contains(modelType) ? .tied : .own,
             scale: tied && modelType != "mt5" ? 1 / Float(width).squareRoot() : 1)
         var encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
         if modelType == "umt5", case .buckets(let count, let farthest) = encoder.attention.positions {
             encoder.attention.positions = .layerBuckets(count, farthest: farthest)
         }
         var decoder = encoder
+        if modelType == "longt5" { encoder.attention.reach = localReach(config) }
         decoder.attention.reach = .past
         decoder.crossAttention = encoder.attention
+        decoder.crossAttention?.reach = .all
         decoder.crossAttention?.positions = .none
         let depth = config.integer("num_decoder_layers", default: layers, in: ConfigReader.layers)
         let reader = Architecture.Stack(layers: Array(repeating: encoder, count: layers), outputNorm: norm)
@@ -46,6 +48,17 @@ enum T5: Family {
             body: .encoderDecoder(
                 reader, .init(layers: Array(repeating: decoder, count: depth), outputNorm: norm)),
             head: head, rereadsBehind: start)
+    }
+
+    private static func localReach(_ config: ConfigReader) -> Architecture.Reach {
+        config.ignore("global_block_size")
+        let isLocal = config.choice(
+            "encoder_attention_type", of: ["local": true, "transient-global": false], default: true)
+        if !isLocal {
+            config.reject(
+                "encoder_attention_type is transient-global, which attends to sums of blocks as well; only local is supported")
+        }
+        return .around(config.integer("local_radius", default: 127))
     }
 
     private static func layer(
@@ -109,10 +122,11 @@ enum T5: Family {
         ]
         for (stack, feedForward) in [("encoder", 1), ("decoder", 2)] {
             let block = "\(stack).block.#.layer"
+            let own = stack == "encoder" && isLocal(architecture) ? "LocalSelfAttention" : "SelfAttention"
             let projections = "\(block).\(feedForward).DenseReluDense"
             names = names.adding([
-                "\(stack).distances": WeightName("\(stack).block.0.layer.0.SelfAttention.relative_attention_bias"),
-                "\(stack).#.distances": WeightName("\(block).0.SelfAttention.relative_attention_bias"),
+                "\(stack).distances": WeightName("\(stack).block.0.layer.0.\(own).relative_attention_bias"),
+                "\(stack).#.distances": WeightName("\(block).0.\(own).relative_attention_bias"),
                 "\(stack).#.attention.normBefore": WeightName("\(block).0.layer_norm"),
                 "\(stack).#.crossAttention.normBefore": WeightName("\(block).1.layer_norm"),
                 "\(stack).#.feedForward.normBefore": WeightName("\(block).\(feedForward).layer_norm"),
@@ -123,12 +137,21 @@ enum T5: Family {
             ])
             for (ours, theirs) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
                 names = names.adding([
-                    "\(stack).#.attention.\(ours)": WeightName("\(block).0.SelfAttention.\(theirs)"),
+                    "\(stack).#.attention.\(ours)": WeightName("\(block).0.\(own).\(theirs)"),
                     "\(stack).#.crossAttention.\(ours)": WeightName("\(block).1.EncDecAttention.\(theirs)"),
                 ])
             }
         }
         return names
+    }
+
+    private static func isLocal(_ architecture: Architecture) -> Bool {
+        let encoder: Architecture.Stack
+        switch architecture.body {
+        case .encoderDecoder(let stack, _), .encoder(let stack), .decoder(let stack): encoder = stack
+        }
+        if case .around = encoder.layers.first?.attention.reach { return true }
+        return false
     }
 
     private static func isGated(_ architecture: Architecture) -> Bool {

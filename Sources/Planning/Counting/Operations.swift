@@ -164,6 +164,9 @@ extension Architecture.Reach {
         case .window(let size):
             let w = Count(min(size, rows))
             return w * (w + 1) / 2 + (n - w) * w
+        case .chunk(let size):
+            let (whole, rest) = (Count(rows / size), Count(rows % size))
+            return whole * Count(size) * (Count(size) + 1) / 2 + rest * (rest + 1) / 2
         case .around(let size):
             let w = Count(min(size, max(rows - 1, 0)))
             return n * (2 * w + 1) - w * (w + 1)
@@ -178,6 +181,7 @@ extension Architecture.Reach {
         switch self {
         case .all, .past: tokens
         case .window(let size): min(tokens, size)
+        case .chunk(let size): tokens == 0 ? 0 : (tokens - 1) % size + 1
         case .around(let size): min(tokens, 2 * size + 1)
         case .aroundAndGlobal(let size, let first): min(tokens, 2 * size + 1 + first)
         }

@@ -113,7 +113,11 @@ package struct Blueprint: Sendable, Hashable {
 
         init(_ form: Architecture.Attention) {
             self.init(
-                queryHeads: form.queryHeads, keyHeads: form.keyHeads, headWidth: form.headWidth, reach: form.reach)
+                queryHeads: form.queryHeads, keyHeads: form.keyHeads, headWidth: form.headWidth,
+                valueWidth: form.valueWidth, reach: form.reach,
+                latent: form.latent.map {
+                    .init(queryRank: $0.query, keyValueRank: $0.keyValue, rotaryWidth: $0.rotated)
+                })
         }
 
         package var queryWidth: Int { queryHeads * headWidth }
@@ -145,7 +149,7 @@ package struct Blueprint: Sendable, Hashable {
 
         init(_ form: Architecture.FeedForward) {
             switch form {
-            case .plain(let hidden, _, _): self = .plain(hidden: hidden)
+            case .plain(let hidden, _, _), .expandedIntegral(let hidden): self = .plain(hidden: hidden)
             case .gated(let hidden, _, _): self = .gated(hidden: hidden)
             case .experts(let experts):
                 self = .experts(

@@ -42,7 +42,7 @@ struct PlannedFamily: Sendable {
 
     /// Model types that are planned and not run.
     static let described: [PlannedFamily] =
-        mixtureFamilies + encoderFamilies + [whisperFamily] + pictureFamilies
+        [whisperFamily] + pictureFamilies
 
     /// Model types that Martlet runs: their description is the one that runs, and their parameters are those of the model itself.
     static let runnable = Families.all.flatMap { $0.modelTypes }.filter { !notConfigured.contains($0) }

@@ -10,6 +10,8 @@ package struct ScoreRule: Sendable {
     package var slopes: [Float]?
     /// Then this is added.
     package var bias: Bias?
+    /// A number per query head, `[heads]`, that joins the softmax and stands for no key (arXiv:2309.17453).
+    package var sinks: Tensor?
     /// Zeros among the softmax's results, while training.
     package var dropout: Dropout?
 

@@ -49,7 +49,12 @@ import CMartletKernels
             key_heads: keyHeads, key_head: 0,
             lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
             slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,
-            bias_row_stride: 0, dropout: Self.dropout(rule.dropout, firstRow: span.rows.lowerBound, heads: shape[1]))
+            bias_row_stride: 0, dropout: Self.dropout(rule.dropout, firstRow: span.rows.lowerBound, heads: shape[1]),
+            sinks: rule.sinks?.floats)
+        if let sinks = rule.sinks {
+            precondition(sinks.shape == [shape[1]], "attention: \(shape[1]) heads, sinks of \(sinks.shape)")
+            held.append(sinks.storage)
+        }
         switch rule.bias {
         case nil: break
         case .pairs(let bias): setBias(bias, heads: shape[1])
@@ -100,6 +105,7 @@ import CMartletKernels
         unsafe part.outputs += head * part.value_width
         if let slopes = unsafe part.slopes { unsafe part.slopes = slopes + head }
         if let bias = unsafe part.bias { unsafe part.bias = bias + head * part.bias_head_stride }
+        if let sinks = unsafe part.sinks { unsafe part.sinks = sinks + head }
         unsafe part.dropout.first += UInt64(head)
         return unsafe part
     }

@@ -15,9 +15,10 @@ extension Tensor {
     ///   - base: `[rows, width]`.
     ///   - results: one per expert, `[its rows, width]`; nil where it serves none.
     ///   - probabilities: `[rows, experts]`, from which the routes' weights come: as they are, or with `renormalised` divided by the sum of
-    ///     those chosen for a row.
+    ///     those chosen for a row; times `factor`.
     package static func mixture(
-        onto base: Tensor, _ results: [Tensor?], _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool
+        onto base: Tensor, _ results: [Tensor?], _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool,
+        factor: Float = 1
     ) -> Tensor {
         let sum = base.device(for: "mixture").make(base.shape)
         sum.overwrite(with: base, adding: false)
@@ -36,11 +37,11 @@ extension Tensor {
                 guard let value = values[expert] else { continue }
                 flow.add(gradient.weighted(route, on: flow.device), to: nodes[expert])
                 for (index, row) in route.rows.enumerated() {
-                    inner[row * routes.count + expert] = gradient.product(row, value, index)
+                    inner[row * routes.count + expert] = factor * gradient.product(row, value, index)
                 }
             }
             guard let probabilityNode else { return }
-            if renormalised { Tensor.renormalise(&inner, routes, shares) }
+            if renormalised { Tensor.renormalise(&inner, routes, shares, factor: factor) }
             flow.add(flow.device.tensor(inner, shape: shares.shape), to: probabilityNode)
         }
     }
@@ -64,15 +65,17 @@ extension Tensor {
         return Float(sum)
     }
 
-    /// With w = p / Σ p over the chosen: dp = (dw − Σ dw · w) / Σ p.
-    private static func renormalise(_ gradient: inout [Float], _ routes: [ExpertRoute], _ probabilities: Tensor) {
+    /// With w = factor · p / Σ p over the chosen, and factor · dw in `gradient`: dp = (factor · dw − Σ dw · w) / Σ p.
+    private static func renormalise(
+        _ gradient: inout [Float], _ routes: [ExpertRoute], _ probabilities: Tensor, factor: Float
+    ) {
         let (rows, count) = (probabilities.shape[0], routes.count)
         var totals = [Float](repeating: 0, count: rows)
         var means = totals
         for (expert, route) in routes.enumerated() {
             for (row, weight) in zip(route.rows, route.weights) {
                 unsafe totals[row] += probabilities.floats[row * count + expert]
-                means[row] += gradient[row * count + expert] * weight
+                means[row] += gradient[row * count + expert] * (weight / factor)
             }
         }
         for (expert, route) in routes.enumerated() {

@@ -106,23 +106,45 @@ extension Tensor {
 
 extension Tensor {
     /// For each expert the rows of `self` `[rows, experts]`, router probabilities, that it is among the `active` best
-    /// of, and its weights: the probabilities, with `renormalised` divided by the sum of those chosen for a row. Among
-    /// equals the lower expert wins.
-    package func routes(active: Int, renormalised: Bool) -> [ExpertRoute] {
+    /// of, and its weights: the probabilities, with `renormalised` divided by the sum of those chosen for a row, times
+    /// `factor`. Among equals the lower expert wins.
+    ///
+    /// - Parameter choice: numbers of the same shape, by which the best are told in place of the probabilities.
+    package func routes(
+        active: Int, renormalised: Bool, by choice: Tensor? = nil, factor: Float = 1
+    ) -> [ExpertRoute] {
         let (rows, experts) = (shape.rows, shape.width)
-        precondition(active >= 0 && active <= experts, "routes: \(active) of \(experts) experts")
+        precondition(
+            active >= 0 && active <= experts && choice?.shape ?? shape == shape,
+            "routes: \(active) of \(experts) experts, by \(choice?.shape ?? shape)")
         let (chosen, weights) = (scratch(bytes: rows * active * 4), scratch(bytes: rows * active * 4))
         let indices = unsafe chosen.mutablePointer.assumingMemoryBound(to: UInt32.self)
         let shares = unsafe weights.mutablePointer.assumingMemoryBound(to: Float.self)
-        unsafe martlet_route(floats, rows, experts, active, renormalised, indices, shares)
+        unsafe martlet_route(choice?.floats ?? floats, rows, experts, active, renormalised, indices, shares)
+        if choice != nil { unsafe weigh(indices, shares, active: active, renormalised: renormalised) }
         var routes = Array(repeating: ExpertRoute(), count: experts)
         for row in 0..<rows {
             for place in row * active..<(row + 1) * active {
                 let expert = Int(unsafe indices[place])
                 routes[expert].rows.append(row)
-                unsafe routes[expert].weights.append(shares[place])
+                unsafe routes[expert].weights.append(shares[place] * factor)
             }
         }
         return routes
+    }
+
+    /// Writes the weights of what was chosen by other numbers.
+    private func weigh(
+        _ chosen: UnsafePointer<UInt32>, _ weights: UnsafeMutablePointer<Float>, active: Int, renormalised: Bool
+    ) {
+        for row in 0..<shape.rows {
+            var total: Float = 0
+            for place in row * active..<(row + 1) * active {
+                unsafe weights[place] = floats[row * shape.width + Int(chosen[place])]
+                unsafe total += weights[place]
+            }
+            guard renormalised else { continue }
+            for place in row * active..<(row + 1) * active { unsafe weights[place] /= total }
+        }
     }
 }

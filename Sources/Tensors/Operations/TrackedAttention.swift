@@ -1,4 +1,5 @@
 import CMartletKernels
+import MartletPlatform
 
 /// What the rows of one sequence see in an attention that is differentiated: pieces of keys under one softmax, and the rule for scores.
 package struct AttentionPart: Sendable {
@@ -58,6 +59,7 @@ package struct AttentionPart: Sendable {
     /// The same part with a bias that nobody differentiates by.
     fileprivate var untracked: AttentionPart {
         var rule = rule
+        rule.sinks = rule.sinks?.untracked
         switch rule.bias {
         case nil: break
         case .pairs(let tensor): rule.bias = .pairs(tensor.untracked)
@@ -98,10 +100,10 @@ extension Tensor {
         let result = type == .bf16 ? attention.result.asBFloat16() : attention.result
         let kept = TrackedAttention(
             query: untracked, sources: sources.map(\.untracked), result: result, parts: attention.parts)
-        let biases = parts.map(\.biasTensor)
-        let operands = [self] + sources.flatMap { [$0.keys, $0.values] } + biases
+        let (biases, sinks) = (parts.map(\.biasTensor), parts.map(\.rule.sinks))
+        let operands = [self] + sources.flatMap { [$0.keys, $0.values] } + biases + sinks
         if operands.allSatisfy({ $0?.node == nil }) { return result }
-        let (queryNode, biasNodes) = (node, biases.map { $0?.node })
+        let (queryNode, biasNodes, sinkNodes) = (node, biases.map { $0?.node }, sinks.map { $0?.node })
         let sourceNodes = sources.map { (keys: $0.keys.node, values: $0.values.node) }
         return result.recorded(operands) { gradient, flow in
             let gradients = kept.asFloat().backward(gradient, logTotals, biasNodes, on: flow.device)
@@ -111,6 +113,10 @@ extension Tensor {
                 flow.add(found.values, to: nodes.values)
             }
             for (node, bias) in gradients.biases { flow.add(bias, to: node) }
+            for (index, node) in sinkNodes.enumerated() {
+                guard let node else { continue }
+                flow.add(kept.sinkGradient(gradient, kept.parts[index], logTotals[index], on: flow.device), to: node)
+            }
         }
     }
 }
@@ -127,6 +133,26 @@ struct TrackedAttention: Sendable {
     fileprivate func asFloat() -> TrackedAttention {
         TrackedAttention(
             query: query.asFloat(), sources: sources.map { $0.asFloat() }, result: result.asFloat(), parts: parts)
+    }
+
+    /// With p = e^(sink − log Σ) the share that a head gives away in a row: −Σ over rows of p · (gradient · result), `[heads]`.
+    fileprivate func sinkGradient(
+        _ gradient: Tensor, _ part: AttentionPart, _ logTotals: Tensor, on device: Device
+    ) -> Tensor {
+        let (heads, width, group) = (query.shape[1], result.shape[2], query.shape[1] / keyHeads)
+        let (given, results) = (gradient.asFloat(), result.asFloat())
+        var sums = [Double](repeating: 0, count: heads)
+        for (index, row) in part.rows.enumerated() {
+            for head in 0..<heads {
+                let place = (row * heads + head) * width
+                var product = 0.0
+                for i in 0..<width { unsafe product += Double(given.floats[place + i]) * Double(results.floats[place + i]) }
+                let total = unsafe logTotals.floats[(head / group * part.rows.count + index) * group + head % group]
+                let sink = unsafe part.rule.sinks?.floats[head] ?? -.infinity
+                sums[head] -= exp(Double(sink - total)) * product
+            }
+        }
+        return device.tensor(sums.map { Float($0) }, shape: [heads])
     }
 
     /// Forward for one sequence; returns log Σ e^score, `[keyHeads, rows, group]`.

@@ -80,10 +80,14 @@ struct TranslateCommand: AsyncParsableCommand {
     @OptionGroup var input: TaskInput
     @OptionGroup var options: WriterOptions
 
-    @Option(help: "The language of the lines, for models of several (de_DE for mBART, en for T5).")
+    @Option(
+        name: [.customLong("from"), .customLong("source")],
+        help: "The language of the lines, for models of several (de_DE for mBART, deu_Latn for NLLB, en for T5).")
     var source: String?
 
-    @Option(help: "The language to write, for models of several (ro_RO for mBART, fra for Marian, de for T5).")
+    @Option(
+        name: [.customLong("to"), .customLong("target")],
+        help: "The language to write, for models of several (ro_RO for mBART, fra_Latn for NLLB, fra for Marian, de for T5).")
     var target: String?
 
     func run() async throws { try options.run(input, .translation, .init(source: source, target: target)) }

@@ -1,0 +1,95 @@
+extension Architecture {
+    /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where there is one.
+    package struct Experts: Sendable, Hashable, Codable {
+        package var count: Int
+        package var active: Int
+        package var hidden: Int
+        package var activation: Activation
+        package var routing: Routing
+        package var shared: Shared?
+        /// Of every expert: all but Switch Transformers' have one.
+        package var gate = Presence.present
+        /// Of the router and of every expert's projections: gpt-oss.
+        package var bias = Presence.absent
+        /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss (arXiv:2508.10925).
+        package var limit: Float?
+
+        package init(
+            count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing, shared: Shared? = nil
+        ) {
+            (self.count, self.active, self.hidden) = (count, active, hidden)
+            (self.activation, self.routing, self.shared) = (activation, routing, shared)
+        }
+
+        /// A gated feed-forward for every row.
+        package struct Shared: Sendable, Hashable, Codable {
+            package var hidden: Int
+            /// Whether its result is multiplied by σ(w · x): Qwen2-MoE (arXiv:2407.10671).
+            package var gate: Presence
+            package init(hidden: Int, gate: Presence = .present) { (self.hidden, self.gate) = (hidden, gate) }
+        }
+    }
+
+    /// How experts are chosen by the router's logits, and what their results weigh.
+    package struct Routing: Sendable, Hashable, Codable {
+        /// What becomes of the logits.
+        package enum Scores: String, Sendable, Hashable, Codable {
+            case softmax
+            /// DeepSeek-V3, Llama 4.
+            case sigmoid
+        }
+
+        /// How the weights of the chosen experts follow from their scores.
+        package enum Weights: Sendable, Hashable, Codable {
+            /// The scores rescaled to sum to 1: Mixtral, Qwen3-MoE.
+            case renormalised
+            /// The scores as they are: Qwen3-MoE with `norm_topk_prob` false.
+            case asTheyAre
+            /// Each one's share of the softmax over itself and those after it that are within twice `jitter` of it, measured by the
+            /// larger of the two: SparseMixer (arXiv:2409.12136) where nothing is drawn.
+            case sparseMixer(jitter: Float)
+        }
+
+        /// What is multiplied by the weights.
+        package enum Target: String, Sendable, Hashable, Codable {
+            case results
+            /// Llama 4.
+            case inputs
+        }
+
+        /// Experts in groups of one size, of which only the `active` best are chosen from.
+        package struct Groups: Sendable, Hashable, Codable {
+            /// What a group is measured by.
+            package enum Measure: String, Sendable, Hashable, Codable {
+                /// DeepSeek-V2.
+                case best
+                /// DeepSeek-V3.
+                case sumOfTwoBest
+            }
+            package var count: Int
+            package var active: Int
+            package var measure: Measure
+            package init(count: Int, active: Int, by measure: Measure) {
+                (self.count, self.active, self.measure) = (count, active, measure)
+            }
+        }
+
+        package var scores: Scores
+        package var weights: Weights
+        /// Weights are multiplied by this.
+        package var factor: Float
+        package var target = Target.results
+        /// Numbers that a checkpoint holds and that are added to the scores for the choice alone: DeepSeek-V3 (arXiv:2408.15664).
+        package var correction = Presence.absent
+        package var groups: Groups?
+        /// Rows of one sequence that an expert takes; those that come later it leaves out: Switch Transformers (arXiv:2101.03961).
+        package var capacity: Int?
+
+        package init(_ scores: Scores, _ weights: Weights, factor: Float = 1) {
+            (self.scores, self.weights, self.factor) = (scores, weights, factor)
+        }
+
+        package static let renormalised = Routing(.softmax, .renormalised)
+        package static let asTheyAre = Routing(.softmax, .asTheyAre)
+    }
+}
