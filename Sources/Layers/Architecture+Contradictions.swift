@@ -66,13 +66,16 @@ extension Architecture {
         }
         if let latent = attention.latent {
             if attention.keyHeads != attention.queryHeads {
-                found.append("\(attention.keyHeads) key heads for \(attention.queryHeads) query heads of a latent attention")
+                found.append(
+                    "\(attention.keyHeads) key heads for \(attention.queryHeads) query heads of a latent attention")
             }
             if latent.rotated > attention.headWidth || latent.rotated < 1 {
                 found.append("\(latent.rotated) elements of heads that are \(attention.headWidth) wide would be shared")
             }
         }
-        if case .rotary(let rotary) = attention.positions, rotary.pairs * 2 > attention.latent?.rotated ?? attention.headWidth {
+        if case .rotary(let rotary) = attention.positions,
+            rotary.pairs * 2 > attention.latent?.rotated ?? attention.headWidth
+        {
             found.append(
                 "\(rotary.pairs * 2) elements of each head would be rotated, but heads are \(attention.headWidth) wide")
         }
@@ -90,7 +93,8 @@ extension Architecture {
         if experts.count % max(groups.count, 1) != 0 || groups.active > groups.count {
             found.append("\(groups.active) of \(groups.count) groups would be active of \(experts.count) experts")
         } else if groups.active * size < experts.active || groups.measure == .sumOfTwoBest && size < 2 {
-            found.append("groups of \(size) experts, \(groups.active) of them active, are too small for \(experts.active)")
+            found.append(
+                "groups of \(size) experts, \(groups.active) of them active, are too small for \(experts.active)")
         }
         return found
     }

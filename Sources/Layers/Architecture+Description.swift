@@ -153,6 +153,7 @@ extension Architecture {
     }
 
     private static func words(_ transform: Transform) -> String {
-        "after \(transform.width) \(transform.activation)" + (transform.bias == .present ? "" : " without bias") + (transform.norm.map { ", \(words($0))" } ?? "")
+        "after \(transform.width) \(transform.activation)" + (transform.bias == .present ? "" : " without bias")
+            + (transform.norm.map { ", \(words($0))" } ?? "")
     }
 }

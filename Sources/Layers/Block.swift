@@ -64,7 +64,8 @@ package struct Block: Sendable {
         switch arrangement {
         case .before, .beforeFeedForward, .after, .afterSublayer, .both:
             return [
-                attention?.move(.attention, arrangement) ?? .add(.attention, before: nil, after: nil), cross?.move(.cross, arrangement),
+                attention?.move(.attention, arrangement) ?? .add(.attention, before: nil, after: nil),
+                cross?.move(.cross, arrangement),
                 feedForward?.move(.feedForward, arrangement),
             ].compactMap(\.self)
         case .normedResidual:

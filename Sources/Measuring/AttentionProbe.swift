@@ -62,12 +62,15 @@ struct AttentionProbe {
         memory.append(keys: key, values: value, rows: 0..<rows, on: device)
         let sequence = Rows.Sequence(rows: 0..<rows, start: start, extent: start + rows)
         let span = form.reach.span(of: sequence, length: memory.length)
-        query.attend(to: memory[0], span, form.scoreRule(keys: memory.length), into: device.make([rows, form.queryHeads, form.valueWidth]))
+        query.attend(
+            to: memory[0], span, form.scoreRule(keys: memory.length),
+            into: device.make([rows, form.queryHeads, form.valueWidth]))
     }
 
     private func append(_ count: Int, to memory: inout BlockTable, _ form: Architecture.Attention) {
         memory.append(
-            keys: zeros([count, form.keyHeads, form.headWidth]), values: zeros([count, form.keyHeads, form.valueWidth]),
+            keys: zeros([count, form.keyHeads, form.headWidth]),
+            values: zeros([count, form.keyHeads, form.valueWidth]),
             rows: 0..<count, on: device)
     }
 

@@ -33,7 +33,9 @@ package struct ModelExport {
         }
         let inventory = try file.inventory()
         var keepsNames = false
-        if case .directory = file.container { keepsNames = !file.isPartOfLarger && file.quantization == nil && !FusedExperts.are(in: file.tensors) }
+        if case .directory = file.container {
+            keepsNames = !file.isPartOfLarger && file.quantization == nil && !FusedExperts.are(in: file.tensors)
+        }
         var weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
         if !file.adapters.isEmpty { weights = weights.merging(try file.adapterSource(on: device), on: device) }
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)

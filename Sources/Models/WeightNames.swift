@@ -68,7 +68,7 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         guard tokens.weights == .own, tokens.bias == .present, let weight = resolve("head.weight")?.name,
             weight.hasSuffix(".weight"), tensors[weight] != nil
         else { return self }
-        let bias = weight.dropLast("weight".count) + "bias"
+        let bias = String(weight.dropLast("weight".count)) + "bias"
         return tensors[bias] == nil ? self : adding(["head.bias": WeightName(bias)])
     }
 

@@ -48,12 +48,14 @@ import Testing
         "pegasus": "google/pegasus-xsum", "phi": "microsoft/phi-2", "phi3": "microsoft/Phi-3.5-mini-instruct",
         "phimoe": "microsoft/Phi-3.5-MoE-instruct", "qwen2": "Qwen/Qwen2.5-0.5B-Instruct",
         "qwen2_5_vl_text": "Qwen/Qwen2.5-VL-3B-Instruct (text)", "qwen2_moe": "Qwen/Qwen1.5-MoE-A2.7B-Chat",
-        "qwen2_vl_text": "Qwen/Qwen2-VL-2B-Instruct (text)", "qwen3": "Qwen/Qwen3-0.6B", "qwen3_moe": "Qwen/Qwen3-30B-A3B",
+        "qwen2_vl_text": "Qwen/Qwen2-VL-2B-Instruct (text)", "qwen3": "Qwen/Qwen3-0.6B",
+        "qwen3_moe": "Qwen/Qwen3-30B-A3B",
         "qwen3_vl_text": "Qwen/Qwen3-VL-2B-Instruct (text)", "roberta": "FacebookAI/roberta-base",
         "roformer": "junnyu/roformer_chinese_base", "seed_oss": "ByteDance-Seed/Seed-OSS-36B-Instruct",
         "smollm3": "HuggingFaceTB/SmolLM3-3B", "stablelm": "stabilityai/stablelm-2-1_6b",
         "starcoder2": "bigcode/starcoder2-3b", "switch_transformers": "google/switch-base-8",
-        "t5": "google/flan-t5-small", "t5gemma": "google/t5gemma-2b-2b-ul2-it", "transformer": "what `martlet train` makes",
+        "t5": "google/flan-t5-small", "t5gemma": "google/t5gemma-2b-2b-ul2-it",
+        "transformer": "what `martlet train` makes",
         "umt5": "google/umt5-small", "vaultgemma": "google/vaultgemma-1b", "xlm-roberta": "FacebookAI/xlm-roberta-base",
     ]
 
@@ -82,7 +84,8 @@ import Testing
         let hasName = ModelFile.hasGGUFName(modelType)
         let isTrained: Bool? = architecture.map { _ in true }
         let columns = [
-            "`\(modelType)`", examples[modelType] ?? "", kind, architecture == nil ? "not tested" : "yes", mark(hasName),
+            "`\(modelType)`", examples[modelType] ?? "", kind, architecture == nil ? "not tested" : "yes",
+            mark(hasName),
             mark(hasName && (isDecoder || architecture == nil)), mark(isTrained),
             architecture == nil ? "not tested" : architecture?.writes == true ? "text" : "vectors, labels",
         ]
@@ -93,7 +96,8 @@ import Testing
         let fixtures = try fixtures()
         let types = Set(Families.all.flatMap { $0.modelTypes }).sorted()
         return [
-            "| model type | for example | kind | run | GGUF | quantize | train | serve |", "|---|---|---|---|---|---|---|---|",
+            "| model type | for example | kind | run | GGUF | quantize | train | serve |",
+            "|---|---|---|---|---|---|---|---|",
         ] + types.map { row($0, fixtures[$0]) }
     }
 

@@ -50,7 +50,9 @@ import Testing
 
     @Test func defaultsAndLeftoversAreListed() throws {
         let configuration = try JSON(
-            parsing: #"{"model_type": "whisper", "d_model": 64, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "novelty": 1}"#)
+            parsing:
+                #"{"model_type": "whisper", "d_model": 64, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "novelty": 1}"#
+        )
         let model = try DescribedModel(configuration: configuration)
         #expect(model.defaulted.contains("encoder_layers = 4"))
         #expect(model.ignored == ["novelty"])

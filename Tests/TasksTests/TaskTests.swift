@@ -167,7 +167,7 @@ import Testing
     private struct Languages: WriterVocabulary {
         func read(_ text: String, addSpecialTokens: Bool) -> [Int32] { [5, 6] }
         func text(of tokens: [Int32]) -> String { "" }
-        func id(ofToken token: String) -> Int32? { 
+        func id(ofToken token: String) -> Int32? {
             [
                 "</s>": 2, "en_XX": 20, "ro_RO": 21, "__en__": 20, "__ro__": 21, "eng_Latn": 20, "ron_Latn": 21,
             ][token]

@@ -107,7 +107,8 @@ extension ConfigReader {
         let kind: Stretching = choice(
             has("rope_type") ? "rope_type" : "type",
             of: [
-                "default": .none, "mrope": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3, "yarn": .yarn,
+                "default": .none, "mrope": .none, "linear": .linear, "dynamic": .dynamic, "llama3": .llama3,
+                "yarn": .yarn,
                 "divided": .divided, "longrope": .long, "su": .long,
             ], default: .none)
         // Three positions at a time are one, where there is text alone.

@@ -79,7 +79,8 @@ enum DeBERTa: Family {
         let terms = terms(config)
         guard config.bool("relative_attention", default: false), let terms else { return nil }
         return .init(
-            buckets: nil, farthest: farthest > 0 ? farthest : min(positions, 1_048_576), terms: terms, projections: .own,
+            buckets: nil, farthest: farthest > 0 ? farthest : min(positions, 1_048_576), terms: terms,
+            projections: .own,
             norm: nil)
     }
 

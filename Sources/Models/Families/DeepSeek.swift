@@ -48,7 +48,8 @@ enum DeepSeek: Family {
     private static func scale(_ config: ConfigReader, headWidth: Int) -> Float {
         let plain = 1 / Double(headWidth).squareRoot()
         guard let nested = config.rotaryParameters() else { return Float(plain) }
-        let isPlain = ["default", nil].contains(nested.json(nested.has("rope_type") ? "rope_type" : "type")?.stringValue)
+        let isPlain = ["default", nil].contains(
+            nested.json(nested.has("rope_type") ? "rope_type" : "type")?.stringValue)
         let weight = nested.optionalNumber("mscale_all_dim") ?? 0
         guard !isPlain, weight != 0, let factor = nested.optionalNumber("factor", in: 1...1e9) else {
             return Float(plain)
@@ -89,14 +90,17 @@ enum DeepSeek: Family {
         // A single group is all that there is to choose from.
         if groups > 1 { routing.groups = .init(count: groups, active: active, by: .sumOfTwoBest) }
         return .init(
-            count: config.integer("n_routed_experts", "num_local_experts", default: defaults.count, in: ConfigReader.experts),
+            count: config.integer(
+                "n_routed_experts", "num_local_experts", default: defaults.count, in: ConfigReader.experts),
             active: config.integer("num_experts_per_tok", default: defaults.active), hidden: hidden,
             activation: config.activation("hidden_act", default: .silu), routing: routing,
             shared: .init(hidden: hidden * config.integer("n_shared_experts", default: 1), gate: .absent))
     }
 
     /// Further tokens that an extra module may predict; what V2 reads and does not use; its head width is that of the rotated part.
-    static let harmlessKeys = ["num_nextn_predict_layers", "num_mtp_layers", "norm_topk_prob", "head_dim", "qk_head_dim"]
+    static let harmlessKeys = [
+        "num_nextn_predict_layers", "num_mtp_layers", "norm_topk_prob", "head_dim", "qk_head_dim",
+    ]
 
     static let prefixes = Llama.prefixes
     static let unused = Llama.unused

@@ -53,7 +53,8 @@ enum Llama4: Family {
     }
 
     private static func chunkedLayers(_ config: ConfigReader, _ rotated: [Bool]) -> [Bool] {
-        guard let types = config.optionalChoices("layer_types", of: ["full_attention": false, "chunked_attention": true])
+        guard
+            let types = config.optionalChoices("layer_types", of: ["full_attention": false, "chunked_attention": true])
         else { return rotated }
         guard types.count == rotated.count else {
             config.reject("layer_types has \(types.count) entries for \(rotated.count) layers")

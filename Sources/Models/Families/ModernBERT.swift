@@ -67,7 +67,8 @@ enum ModernBERT: Family {
     private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
         let bias = config.presence("classifier_bias", default: false)
         let dense = Architecture.Transform(
-            width: width, activation: config.activation("classifier_activation", default: .gelu), norm: norm, bias: bias)
+            width: width, activation: config.activation("classifier_activation", default: .gelu), norm: norm, bias: bias
+        )
         let row: Architecture.SequenceRow = config.choice(
             "classifier_pooling", of: ["cls": .first, "mean": .mean], default: .first)
         let decoderBias = config.bool("decoder_bias", default: true)

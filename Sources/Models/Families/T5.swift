@@ -56,7 +56,8 @@ enum T5: Family {
             "encoder_attention_type", of: ["local": true, "transient-global": false], default: true)
         if !isLocal {
             config.reject(
-                "encoder_attention_type is transient-global, which attends to sums of blocks as well; only local is supported")
+                "encoder_attention_type is transient-global, which attends to sums of blocks as well; only local is supported"
+            )
         }
         return .around(config.integer("local_radius", default: 127))
     }

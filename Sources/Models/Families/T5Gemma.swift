@@ -12,11 +12,14 @@ enum T5Gemma: Family {
         let (source, target) = (config.object("encoder"), config.object("decoder"))
         let (encoder, decoder) = (Side(source), Side(target))
         if encoder.width != decoder.width {
-            config.reject("the encoder is \(encoder.width) wide and the decoder \(decoder.width); only equal widths are supported")
+            config.reject(
+                "the encoder is \(encoder.width) wide and the decoder \(decoder.width); only equal widths are supported"
+            )
         }
         let name = config.optionalStrings("architectures")?.first ?? ""
         if !name.isEmpty, !name.hasSuffix("ForConditionalGeneration") {
-            config.reject("architectures names \(name), but of T5Gemma's heads only ForConditionalGeneration is supported")
+            config.reject(
+                "architectures names \(name), but of T5Gemma's heads only ForConditionalGeneration is supported")
         }
         config.ignore("vocab_size")
         let tied = config.bool("tie_word_embeddings", default: true)
@@ -60,7 +63,8 @@ enum T5Gemma: Family {
             sliding = config.slidingLayers(layers) ?? (0..<layers).map { $0 % 2 == 0 }
             window = config.integer(orNull: "sliding_window", absent: 4_096)
             config.ignore(
-                "is_decoder", "cross_attention_hidden_size", "dropout_rate", "tie_word_embeddings", "use_cache", "model_type")
+                "is_decoder", "cross_attention_hidden_size", "dropout_rate", "tie_word_embeddings", "use_cache",
+                "model_type")
         }
 
         /// Windows of the reader count to each side, those of the writer to the past.

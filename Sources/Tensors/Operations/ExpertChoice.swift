@@ -28,8 +28,7 @@ extension Tensor {
     /// - Returns: the shares, 0 of those that are not chosen, and 1 for the chosen.
     package func sparselyMixed(active: Int, jitter: Float) -> (shares: Tensor, chosen: Tensor) {
         let (rows, experts, device) = (shape.rows, shape.width, device(for: "sparselyMixed"))
-        var all = [Float](repeating: 0, count: rows * experts)
-        var taken = all
+        var taken = [Float](repeating: 0, count: rows * experts)
         var shares: Tensor?
         for _ in 0..<active {
             var hidden = [Float](repeating: -.infinity, count: rows * experts)
@@ -43,12 +42,12 @@ extension Tensor {
                     if (logits[best] - logit) / larger <= 2 * jitter { hidden[place + expert] = 0 }
                 }
                 hidden[place + best] = 0
-                (chosen[place + best], taken[place + best], all[place + best]) = (1, 1, 1)
+                (chosen[place + best], taken[place + best]) = (1, 1)
             }
             let masked = self + device.tensor(hidden, shape: shape)
             let own = masked.softmax() * device.tensor(chosen, shape: shape)
             shares = shares.map { $0 + own } ?? own
         }
-        return (shares ?? self * 0, device.tensor(all, shape: shape))
+        return (shares ?? self * 0, device.tensor(taken, shape: shape))
     }
 }

@@ -146,7 +146,9 @@ struct TrackedAttention: Sendable {
             for head in 0..<heads {
                 let place = (row * heads + head) * width
                 var product = 0.0
-                for i in 0..<width { unsafe product += Double(given.floats[place + i]) * Double(results.floats[place + i]) }
+                for i in 0..<width {
+                    unsafe product += Double(given.floats[place + i]) * Double(results.floats[place + i])
+                }
                 let total = unsafe logTotals.floats[(head / group * part.rows.count + index) * group + head % group]
                 let sink = unsafe part.rule.sinks?.floats[head] ?? -.infinity
                 sums[head] -= exp(Double(sink - total)) * product

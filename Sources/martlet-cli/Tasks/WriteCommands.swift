@@ -87,7 +87,9 @@ struct TranslateCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customLong("to"), .customLong("target")],
-        help: "The language to write, for models of several (ro_RO for mBART, fra_Latn for NLLB, fra for Marian, de for T5).")
+        help:
+            "The language to write, for models of several (ro_RO for mBART, fra_Latn for NLLB, fra for Marian, de for T5)."
+    )
     var target: String?
 
     func run() async throws { try options.run(input, .translation, .init(source: source, target: target)) }
