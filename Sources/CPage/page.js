@@ -20,13 +20,14 @@
 
   let models = [];
   const current = () => models.find((model) => model.id === $("model").value);
-  const can = (task) => (current()?.meta.tasks || []).includes(task);
+  // A model that is not loaded yet is loaded when it is asked: what it can is known then.
+  const can = (task) => !current()?.meta || current().meta.tasks.includes(task);
 
   const chosen = () => {
     const model = current();
     if (!model) return;
-    $("pair-label").hidden = !can("classify");
-    $("target-label").hidden = !can("translate");
+    $("pair-label").hidden = !model.meta || !can("classify");
+    $("target-label").hidden = !model.meta || !can("translate");
     const talks = can("chat") || can("complete");
     $("send").disabled = !talks;
     notice(talks || !$("look").hidden ? "" : "This model does not continue texts; look inside it instead.");
@@ -37,12 +38,14 @@
   const loadModels = async () => {
     const response = await fetch("v1/models");
     if (!response.ok) return notice(await failure(response));
+    const selected = $("model").value;
     models = (await response.json()).data;
     $("model").replaceChildren(...models.map((model) => {
       const option = make("option", model.id);
       option.value = model.id;
       return option;
     }));
+    if (models.some((model) => model.id === selected)) $("model").value = selected;
     if (!models.length) { notice("The model is being loaded."); setTimeout(loadModels, 1000); } else { notice(""); }
     chosen();
   };
@@ -143,6 +146,7 @@
   };
 
   const answer = async () => {
+    const isKnown = Boolean(current().meta);
     const [path, body] = request();
     const shown = bubble("assistant", "");
     running = new AbortController();
@@ -182,6 +186,7 @@
     $("stop").disabled = true;
     $("send").disabled = false;
     $("message").focus();
+    if (!isKnown) await loadModels();
   };
 
   const send = () => {
@@ -223,7 +228,7 @@
     list.replaceChildren(...tokens.map((token, index) => {
       const option = make("span", visible(token.text));
       option.setAttribute("role", "option");
-      option.setAttribute("aria-label", "token " + index + ": " + token.text);
+      option.setAttribute("aria-label", "token " + (index + 1) + ": " + token.text);
       option.tabIndex = -1;
       option.append(make("small", String(token.id)));
       option.addEventListener("click", () => select(index));
@@ -263,8 +268,8 @@
     if (!map) return $("attended").replaceChildren();
     map.bytes = map.bytes || bytesOf(map.weights);
     $("head").max = map.heads - 1;
-    $("layer-value").textContent = $("layer").value;
-    $("head-value").textContent = Number($("head").value) < 0 ? "mean of " + map.heads : $("head").value;
+    $("layer-value").textContent = Number($("layer").value) + 1 + " of " + look[$("which").value].length;
+    $("head-value").textContent = Number($("head").value) < 0 ? "mean of " + map.heads : Number($("head").value) + 1 + " of " + map.heads;
     canvas.width = map.keys;
     canvas.height = map.rows;
     const context = canvas.getContext("2d");
@@ -306,7 +311,7 @@
     if (kept) for (const token of kept) total += weight(values[token.id]);
     else for (const value of values) total += weight(value);
     let mass = 0;
-    const items = look.next.best.slice(0, 20).map((token, index) => {
+    const items = look.next.best.slice(0, 12).map((token, index) => {
       const share = weight(values[token.id]) / total;
       const out = (k > 0 && index >= k) || (p < 1 && mass >= p);
       if (!out) mass += share;
@@ -329,7 +334,7 @@
         code.style.background = "rgba(var(--mark), " + share * 0.6 + ")";
         cell.append(code);
       }
-      line.append(make("td", String(index)), cell);
+      line.append(make("td", String(index + 1)), cell);
       return line;
     }));
   };
@@ -352,7 +357,7 @@
     const token = written()[row];
     const bytes = token.bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     $("token-facts").textContent =
-      "Token " + row + " of " + written().length + ": id " + token.id + (bytes ? ", bytes " + bytes : "");
+      "Token " + (row + 1) + " of " + written().length + ": id " + token.id + (bytes ? ", bytes " + bytes : "");
   };
 
   const showAll = () => {
@@ -398,6 +403,7 @@
       if (!response.ok) return notice(await failure(response));
       notice("");
       const answer = await response.json();
+      if (!current().meta) await loadModels();
       if (chosenRow === undefined) { look = answer; showAll(); return; }
       look.next = answer.next;
       look.layers = answer.layers;

@@ -19,6 +19,8 @@ public struct Writer: Sendable {
         public let score: Float
         /// Of each token that was written, its end included.
         public let logProbabilities: [Float]
+        /// The tokens that were written, the end included.
+        package let tokens: [Int32]
     }
 
     /// The settings of the search and of the texts' frame.
@@ -67,7 +69,7 @@ public struct Writer: Sendable {
         let sources = try written.map { try source(texts[$0]) }
         let search = try BeamSearch(settings.search, vocabulary: model.targetVocabulary)
         // Nothing is written about nothing.
-        var results = texts.map { _ in [Written(text: "", score: 0, logProbabilities: [])] }
+        var results = texts.map { _ in [Written(text: "", score: 0, logProbabilities: [], tokens: [])] }
         for first in stride(from: 0, to: sources.count, by: Writer.textsPerPass) {
             let part = Array(sources[first..<min(first + Writer.textsPerPass, sources.count)])
             let found = try search.run(
@@ -76,8 +78,9 @@ public struct Writer: Sendable {
             for (index, hypotheses) in found.enumerated() {
                 results[written[first + index]] = try hypotheses.map {
                     Written(
-                        text: try vocabulary.text(of: $0.tokens), score: $0.score, logProbabilities: $0.logProbabilities
-                    )
+                        text: try vocabulary.text(of: $0.tokens), score: $0.score,
+                        logProbabilities: $0.logProbabilities,
+                        tokens: $0.tokens)
                 }
             }
         }

@@ -8,10 +8,20 @@ package import MartletTokenizers
 package protocol WriterVocabulary: Sendable {
     /// The tokens of a text; those around it only with `addSpecialTokens`.
     func read(_ text: String, addSpecialTokens: Bool) throws -> [Int32]
+    /// The tokens of a text that is written, without special tokens.
+    func written(_ text: String) throws -> [Int32]
     /// The text of what was written, without special tokens.
     func text(of tokens: [Int32]) throws -> String
+    /// How a token that is read is spelled; nil for one that nothing is read as.
+    func spelling(ofRead token: Int32) -> String?
     /// The token with this spelling, among those that are read and written.
     func id(ofToken token: String) -> Int32?
+}
+
+/// One vocabulary for what is read and what is written.
+extension WriterVocabulary {
+    package func written(_ text: String) throws -> [Int32] { try read(text, addSpecialTokens: false) }
+    package func spelling(ofRead token: Int32) -> String? { try? text(of: [token]) }
 }
 
 extension Tokenizer: WriterVocabulary {
@@ -20,6 +30,10 @@ extension Tokenizer: WriterVocabulary {
     }
 
     package func text(of tokens: [Int32]) throws -> String { try decode(tokens) }
+
+    package func spelling(ofRead token: Int32) -> String? {
+        bytes(ofToken: token).map { String(decoding: $0, as: UTF8.self) }
+    }
 }
 
 /// - Throws: ``FileError`` for a file that cannot be read.
@@ -31,13 +45,13 @@ private func fileBytes(_ path: String) throws -> [UInt8] { try Storage(mapping: 
 /// else word by word, parted by spaces.
 package struct WordVocabulary: WriterVocabulary {
     private let sourceIDs, targetIDs: [ExactKey: Int32]
-    private let target: [String]
+    private let source, target: [String]
     private let isByScalar: Bool
     private let unknown: Int32
 
     /// - Throws: ``TaskError`` when there is no vocabulary, and what reading throws.
     package init(directory: String) throws {
-        let source = try WordVocabulary.words("source", in: directory)
+        source = try WordVocabulary.words("source", in: directory)
         target = try WordVocabulary.words("target", in: directory)
         sourceIDs = WordVocabulary.ids(source)
         targetIDs = WordVocabulary.ids(target)
@@ -73,11 +87,22 @@ package struct WordVocabulary: WriterVocabulary {
     }
 
     package func read(_ text: String, addSpecialTokens: Bool) -> [Int32] {
-        let words =
-            isByScalar
+        words(of: text).map { sourceIDs[ExactKey($0)] ?? unknown }
+    }
+
+    package func written(_ text: String) -> [Int32] {
+        let unknown = targetIDs[ExactKey("<unk>")] ?? Int32(target.count)
+        return words(of: text).map { targetIDs[ExactKey($0)] ?? unknown }
+    }
+
+    private func words(of text: String) -> [String] {
+        isByScalar
             ? text.unicodeScalars.map { String($0) }
             : text.utf8.split(separator: UInt8(ascii: " ")).map { String(decoding: Array($0), as: UTF8.self) }
-        return words.map { sourceIDs[ExactKey($0)] ?? unknown }
+    }
+
+    package func spelling(ofRead token: Int32) -> String? {
+        source.indices.contains(Int(token)) ? source[Int(token)] : nil
     }
 
     package func text(of tokens: [Int32]) -> String {
@@ -95,7 +120,7 @@ package struct WordVocabulary: WriterVocabulary {
 package struct MarianVocabulary: WriterVocabulary {
     private let source, target: Tokenizer
     private let sourceIDs, targetIDs: [ExactKey: Int32]
-    private let targetPieces: [Int32: String]
+    private let sourcePieces, targetPieces: [Int32: String]
     private let end, unknown: Int32
     private let special: Set<Int32>
 
@@ -113,6 +138,7 @@ package struct MarianVocabulary: WriterVocabulary {
         sourceIDs = try MarianVocabulary.table(directory + "/vocab.json")
         let own = directory + "/target_vocab.json"
         targetIDs = fileExists(own) ? try MarianVocabulary.table(own) : sourceIDs
+        sourcePieces = Dictionary(sourceIDs.map { ($1, $0.string) }) { first, _ in first }
         targetPieces = Dictionary(targetIDs.map { ($1, $0.string) }) { first, _ in first }
         guard let end = sourceIDs[ExactKey("</s>")], let unknown = sourceIDs[ExactKey("<unk>")] else {
             throw TaskError("\(directory)/vocab.json: there is no </s> or no <unk>")
@@ -145,6 +171,18 @@ package struct MarianVocabulary: WriterVocabulary {
             source.token(piece).flatMap { sourceIDs[ExactKey($0)] } ?? unknown
         }
         return addSpecialTokens ? ids + [end] : ids
+    }
+
+    package func written(_ text: String) throws -> [Int32] {
+        try target.encode(text, addSpecialTokens: false).map { piece in
+            target.token(piece).flatMap { targetIDs[ExactKey($0)] } ?? unknown
+        }
+    }
+
+    package func spelling(ofRead token: Int32) -> String? {
+        sourcePieces[token].map {
+            String(String.UnicodeScalarView($0.unicodeScalars.map { $0 == "\u{2581}" ? " " : $0 }))
+        }
     }
 
     package func text(of tokens: [Int32]) throws -> String {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every call that the official clients have here, against a server on this machine.
 
-    pip install openai ollama litellm langchain-openai
+    pip install openai ollama litellm langchain-openai llama-index-llms-openai-like llama-index-embeddings-openai-like
     martlet serve -m MODEL --port 8642 &
     Tools/clients/check.py --port 8642 [--embeddings NAME]
 
@@ -265,6 +265,35 @@ def langchain_calls():
     assert len(vectors.embed_documents(["a", "b"])) == 2
 
 
+@check("llama_index.llms.openai_like")
+def llama_index_calls():
+    from llama_index.core.llms import ChatMessage
+    from llama_index.core.tools import FunctionTool
+    from llama_index.embeddings.openai_like import OpenAILikeEmbedding
+    from llama_index.llms.openai_like import OpenAILike
+
+    common = dict(api_base=f"http://127.0.0.1:{args.port}/v1", api_key=args.key, max_retries=0)
+    model = OpenAILike(
+        model=args.model, is_chat_model=True, is_function_calling_model=True, temperature=0, max_tokens=24, **common)
+    messages = [ChatMessage(role="user", content="What is a bird?")]
+    text = model.chat(messages).message.content
+    assert text and "".join(part.delta or "" for part in model.stream_chat(messages)) == text
+
+    def weather(city: str) -> str:
+        """The weather of a city"""
+        return "Sunny"
+
+    answer = model.chat_with_tools(
+        [FunctionTool.from_defaults(weather)], user_msg="How is the weather in Rome?", tool_required=True)
+    calls = model.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
+    assert not args.constraints or [call.tool_name for call in calls] == ["weather"], answer
+    plain = OpenAILike(model=args.model, is_chat_model=False, temperature=0, max_tokens=8, **common)
+    text = plain.complete("Once upon").text
+    assert text and "".join(part.delta for part in plain.stream_complete("Once upon")) == text
+    vectors = OpenAILikeEmbedding(model_name=args.embeddings or args.model, **common)
+    assert len(vectors.get_text_embedding_batch(["a", "b"])) == 2
+
+
 def post(path, body):
     request = urllib.request.Request(
         f"http://127.0.0.1:{args.port}{path}", json.dumps(body).encode(),
@@ -274,20 +303,45 @@ def post(path, body):
 
 
 # Bodies as these programs send them, shortened in their texts only.
+TAGS = "### Task:\nSuggest 1-3 tags for the chat history.\n### Output:\nJSON format: { \"tags\": [\"tag1\"] }"
+EDIT = {
+    "type": "function",
+    "function": {
+        "name": "write_file",
+        "description": "new or updated files",
+        "parameters": {
+            "type": "object", "required": ["explanation", "files"],
+            "properties": {
+                "explanation": {"type": "string"},
+                "files": {"type": "array", "items": {"type": "string"}}}},
+    },
+}
 RECORDED = {
     "Open WebUI": {
-        "stream": False, "messages": MESSAGES, "temperature": 0.8, "top_p": 0.9, "max_tokens": 16,
-        "frequency_penalty": 0, "seed": 42, "stop": ["<end>"],
-        "metadata": {"chat_id": "x"}, "params": {}, "features": {"web_search": False}},
+        "stream": True, "messages": MESSAGES, "temperature": 0.8, "top_p": 0.9, "max_tokens": 16,
+        "frequency_penalty": 0, "seed": 42, "stop": ["<end>"], "stream_options": {"include_usage": True}},
+    "Open WebUI's tags": {
+        "stream": False, "messages": [{"role": "user", "content": TAGS}], "max_tokens": 16,
+        "metadata": {"task": "tags_generation", "chat_id": "x"}},
     "Continue": {
-        "messages": [{"role": "user", "content": [{"type": "text", "text": "Explain"}]}], "max_tokens": 16,
-        "stream": True, "stream_options": {"include_usage": True}, "temperature": 0.5},
+        "messages": [
+            {"role": "system", "content": "You are a coding assistant."},
+            {"role": "user", "content": [{"type": "text", "text": "Explain"}]}],
+        "max_tokens": 16, "stream": True, "stream_options": {"include_usage": True}, "temperature": 0.5,
+        "tools": [EDIT], "parallel_tool_calls": False},
     "Cline": {
-        "messages": [{"role": "developer", "content": "You are Cline."}, {"role": "user", "content": "Fix it"}],
-        "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 16},
+        "messages": [
+            {"role": "developer", "content": "You are Cline."},
+            {"role": "user", "content": [{"type": "text", "text": "<task>Fix it</task>"},
+                                         {"type": "text", "text": "<environment_details>x</environment_details>"}]},
+            {"role": "assistant", "content": "<thinking>x</thinking>"}, {"role": "user", "content": "Go on"}],
+        "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 16,
+        "reasoning_effort": "medium"},
     "aider": {
-        "messages": [{"role": "system", "content": "Act as an expert."}, {"role": "user", "content": "Hi"}],
-        "temperature": 0, "stream": False, "max_tokens": 16},
+        "messages": [{"role": "system", "content": "Act as an expert."}, {"role": "user", "content": "Hi"},
+                     {"role": "assistant", "content": "Ok."}, {"role": "user", "content": "Change it"}],
+        "temperature": 0, "stream": False, "max_tokens": 64, "tools": [EDIT],
+        "tool_choice": {"type": "function", "function": {"name": "write_file"}}},
 }
 
 
@@ -303,7 +357,56 @@ def recorded_bodies():
             last = json.loads(text.split("data: ")[-2])
             assert text.rstrip().endswith("[DONE]") and last["choices"] == [] and last["usage"], name
         else:
-            assert json.loads(text)["choices"][0]["message"]["role"] == "assistant", name
+            message = json.loads(text)["choices"][0]["message"]
+            assert message["role"] == "assistant", name
+            assert "tool_choice" not in body or message["tool_calls"][0]["function"]["name"] == "write_file", name
+
+
+@check("json")
+def recorded_bodies_besides_chats():
+    """Continue's reranking, aider's context for Ollama, what interfaces poll."""
+    model = args.embeddings or args.model
+    ranked = post("/v1/rerank", {"model": model, "query": "a bird", "documents": ["a sparrow", "a stone"]})
+    assert len(ranked["results"]) == 2
+    answer = post("/api/chat", {
+        "model": args.model, "messages": MESSAGES, "stream": False,
+        "options": {"num_ctx": 8192, "temperature": 0, "num_predict": 8}})
+    assert answer["done"] and answer["message"]["role"] == "assistant"
+    for path in ["/v1/models", "/api/tags", "/api/ps", "/api/version"]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{args.port}{path}", headers={"authorization": f"Bearer {args.key}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer), path
+
+
+@check("openai")
+def a_hundred_schemas():
+    """Answers that a schema forces: each one that ended is what the schema says."""
+    if not args.constraints:
+        return
+    shapes = [
+        {"type": "integer", "minimum": 0, "maximum": 99}, {"type": "string", "maxLength": 12}, {"type": "boolean"},
+        {"enum": ["red", "green", "blue"]}, {"type": "array", "items": {"type": "integer"}, "maxItems": 3}]
+    ended = 0
+    for index in range(100):
+        names = [f"k{n}" for n in range(1 + index % 4)]
+        schema = {
+            "type": "object", "required": names, "additionalProperties": False,
+            "properties": {name: shapes[(index + n * 3) % 5] for n, name in enumerate(names)}}
+        answer = client().chat.completions.create(
+            model=args.model, messages=[{"role": "user", "content": f"Case {index}: fill in the object."}], seed=index,
+            temperature=1, max_tokens=120,
+            response_format={"type": "json_schema", "json_schema": {"name": "o", "schema": schema, "strict": True}})
+        if answer.choices[0].finish_reason != "stop":
+            continue
+        ended += 1
+        value = json.loads(answer.choices[0].message.content)
+        assert list(value) == names, value
+        for name, entry in value.items():
+            shape = schema["properties"][name]
+            kind = {"integer": int, "string": str, "boolean": bool, "array": list}.get(shape.get("type"))
+            assert entry in shape["enum"] if "enum" in shape else isinstance(entry, kind), value
+    assert ended >= 95, ended
 
 
 def main():

@@ -4,7 +4,9 @@ pixels wide, keyboard only, dark; checks that no request leaves the origin, and 
 
     apt-get install chromium
     martlet serve -m MODEL --port 8642 &
-    Tools/clients/page.py --port 8642 --pictures FOLDER
+    Tools/clients/page.py --port 8642 --pictures FOLDER [--others NAME=TEXT…]
+
+Others are encoders and encoder-decoders of the same server, which are only looked into.
 """
 import argparse
 import base64
@@ -22,7 +24,7 @@ class Browser:
     def __init__(self, program):
         read_commands, self.commands = os.pipe()
         self.answers, write_answers = os.pipe()
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         # The child takes its ends as 3 and 4.
         os.set_inheritable(read_commands, True)
         os.set_inheritable(write_answers, True)
@@ -99,8 +101,7 @@ def main():
     browser.call("Page.navigate", url=origin)
     browser.wait("document.querySelectorAll('#model option').length > 0")
     if args.model:
-        browser.run(f"{{const m = document.getElementById('model'); m.value = {json.dumps(args.model)};"
-                    "m.dispatchEvent(new Event('change'))}")
+        choose(browser, args.model)
     # Keyboard only: Tab to the message, type, Enter.
     browser.run("document.querySelector('#tab-chat').focus()")
     for _ in range(3):
@@ -142,14 +143,39 @@ def main():
     browser.run("{const t = document.getElementById('t'); t.value = 0.3; t.dispatchEvent(new Event('input'))}")
     after = browser.run("parseFloat(document.querySelector('#next .value').textContent)")
     assert after >= before, (before, after)
+    browser.run("{const t = document.getElementById('t'); t.value = 1; t.dispatchEvent(new Event('input'))}")
     browser.picture("look-light")
     browser.look_like(390, 1600, "dark")
     assert browser.run("document.documentElement.scrollWidth <= 390"), "wider than the phone"
     browser.picture("look-phone-dark")
+    for other in args.others:
+        look_into(browser, *other.split("=", 1))
     outside = [url for url in browser.requests if not url.startswith((origin, "data:", "about:"))]
     assert not outside, outside
     print(f"the page works; {len(browser.requests)} requests, none left {origin}")
     browser.process.kill()
+    browser.process.wait()
+
+
+def choose(browser, model):
+    browser.run(f"{{const m = document.getElementById('model'); m.value = {json.dumps(model)};"
+                "m.dispatchEvent(new Event('change'))}")
+
+
+def look_into(browser, model, text):
+    """One look into a model that does not chat: every kind of attention that it has is shown."""
+    browser.look_like(1100, 1500, "light")
+    choose(browser, model)
+    browser.run(f"document.getElementById('text').value = {json.dumps(text)}")
+    browser.run("document.getElementById('run').click()")
+    browser.wait(f"document.getElementById('summary').textContent.startsWith({json.dumps(model)})", 120)
+    assert not browser.run("document.getElementById('notice').textContent")
+    for kind in browser.run("[...document.querySelectorAll('#which option')].map(o => o.value)"):
+        browser.run(f"{{const w = document.getElementById('which'); w.value = {json.dumps(kind)};"
+                    "w.dispatchEvent(new Event('change'))}")
+        shares = browser.run("[...document.querySelectorAll('#attended .value')].map(v => parseFloat(v.textContent))")
+        assert shares and shares == sorted(shares, reverse=True) and sum(shares) < 102, (kind, shares)
+    browser.picture("look-" + model)
 
 
 parser = argparse.ArgumentParser()
@@ -157,5 +183,6 @@ parser.add_argument("--port", type=int, default=8642)
 parser.add_argument("--model", default="")
 parser.add_argument("--chromium", default="chromium")
 parser.add_argument("--pictures")
+parser.add_argument("--others", nargs="*", default=[])
 args = parser.parse_args()
 sys.exit(main())

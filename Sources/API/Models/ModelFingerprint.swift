@@ -26,6 +26,13 @@ enum ModelFingerprint {
             }
             for name in file.tensors.paths { try fingerprint.add(file: name) }
         }
+        for adapter in file.adapters {
+            fingerprint.add("adapter \(adapter.strength)")
+            for name in ["adapter_config.json", "adapter_model.safetensors", "adapters.safetensors"]
+            where fileExists(adapter.path + "/" + name) {
+                try fingerprint.add(file: adapter.path + "/" + name)
+            }
+        }
         return "fp_" + String(fingerprint.description.prefix(16))
     }
 

@@ -49,8 +49,10 @@ package struct ModelInspector: Sendable {
         var answer = JSONObject()
         answer["kind"] = .string(kind)
         answer["model_type"] = .string(file.modelType)
-        answer["tokens"] = tokens(input.tokens, vocabulary)
-        if let written = input.decoderTokens { answer["target_tokens"] = tokens(written, vocabulary) }
+        answer["tokens"] = tokens(input.tokens, vocabulary) { vocabulary.spelling(ofRead: $0) ?? "" }
+        if let written = input.decoderTokens {
+            answer["target_tokens"] = tokens(written, vocabulary) { ModelInspector.text($0, vocabulary) }
+        }
         for name in ["attention", "encoder_attention", "cross_attention"] {
             let layers = ModelInspector.layers(name, tensors)
             if !layers.isEmpty { answer[name] = .array(layers.map(ModelInspector.weights)) }
@@ -84,8 +86,10 @@ package struct ModelInspector: Sendable {
     }
 
     private func target(_ question: Question, _ vocabulary: any WriterVocabulary, _ writer: Writer) throws -> [Int32] {
-        let text = try question.target ?? writer.write([question.text]).first?.first?.text ?? ""
-        return [writer.settings.startToken] + (try vocabulary.read(text, addSpecialTokens: false))
+        let written =
+            try question.target.map { try vocabulary.written($0) }
+            ?? writer.write([question.text]).first?.first?.tokens ?? []
+        return [writer.settings.startToken] + written
     }
 
     private func check(_ input: ForwardPass.Input) throws(APIError) {
@@ -111,12 +115,14 @@ package struct ModelInspector: Sendable {
 
     // MARK: Output
 
-    private func tokens(_ ids: [Int32], _ vocabulary: any WriterVocabulary) -> JSON {
+    private func tokens(
+        _ ids: [Int32], _ vocabulary: any WriterVocabulary, _ text: (Int32) -> String
+    ) -> JSON {
         .array(
             ids.map { id in
                 let bytes = (vocabulary as? Tokenizer)?.bytes(ofToken: id) ?? []
                 return [
-                    "id": .integer(Int(id)), "text": .string(ModelInspector.text(id, vocabulary)),
+                    "id": .integer(Int(id)), "text": .string(text(id)),
                     "bytes": .array(bytes.map { .integer(Int($0)) }),
                 ]
             })

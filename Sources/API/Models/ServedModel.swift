@@ -2,9 +2,8 @@ package import Martlet
 import MartletConstraints
 import MartletFormats
 package import MartletGeneration
-import MartletJSON
 package import MartletLayers
-import MartletModels
+package import MartletModels
 import MartletPlatform
 import MartletServing
 package import MartletTasks
@@ -50,20 +49,26 @@ package final class ServedModel: Sendable {
 
     /// Loads the model at `path`.
     ///
+    /// - Throws: what loading throws: every cause with its remedy.
+    package static func load(
+        name: String, path: String, threads: Int? = nil, slots: Int = 8
+    ) async throws -> ServedModel {
+        try await load(name: name, ModelFile(path: path), threads: threads, slots: slots)
+    }
+
+    /// Loads the model of `file`, with the adapters that were added to it.
+    ///
     /// - Parameters:
     ///   - threads: How many compute at once; the physical cores when nil.
     ///   - slots: How many generations run at once.
     /// - Throws: what loading throws: every cause with its remedy.
     package static func load(
-        name: String, path: String, threads: Int? = nil, slots: Int = 8
+        name: String, _ file: ModelFile, threads: Int? = nil, slots: Int = 8
     ) async throws -> ServedModel {
-        let file = try ModelFile(path: path)
         if case .decoder = file.architecture.body, file.architecture.writes {
             var options = EngineOptions()
             options.maximumSequences = slots
-            let model = try await LanguageModel.load(path: path, threads: threads, engine: options) {
-                try ModelFile(path: path)
-            }
+            let model = try await LanguageModel.load(path: file.path, threads: threads, engine: options) { file }
             let lane = ComputeLane(model.engine)
             let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
             return try await ServedModel(
@@ -120,17 +125,12 @@ package final class ServedModel: Sendable {
     /// The longest text in tokens; nil where nothing limits it.
     package var context: Int? { architecture.context }
 
-    /// `temperature`, `top_k` and `top_p` of generation_config.json; OpenAI's temperature of 1 where it says nothing.
+    /// What generation_config.json says of choosing; OpenAI's temperature of 1 where it does not sample.
     private static func sampling(_ file: ModelFile) throws -> Sampling {
-        var sampling = Sampling(temperature: 1)
-        guard case .directory(let path) = file.container else { return sampling }
-        let name = path + "/generation_config.json"
-        guard fileExists(name), let config = try JSON(contentsOf: name).objectValue else { return sampling }
-        if config["do_sample"]?.boolValue == false { return sampling }
-        if let value = config["temperature"]?.doubleValue { sampling.temperature = Float(value) }
-        if let value = config["top_k"]?.integerValue { sampling.topK = value }
-        if let value = config["top_p"]?.doubleValue { sampling.topP = Float(value) }
-        return sampling.offences.isEmpty ? sampling : Sampling(temperature: 1)
+        let defaults = try ModelText.generationDefaults(file)
+        var sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
+        sampling.repeatPenalty = defaults.rules.repetitionPenalty
+        return sampling
     }
 }
 

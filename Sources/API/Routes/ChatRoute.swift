@@ -7,7 +7,7 @@ import MartletTokenizers
 enum ChatRoute {
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let prepared = try ChatPreparation(fields, model, job)
         job.note(unknown: fields.unknown(beside: ChatRequest.names))
         let run = prepared.run(job)

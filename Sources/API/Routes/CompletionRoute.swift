@@ -11,7 +11,7 @@ enum CompletionRoute {
 
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let (language, engine) = try model.text()
         var generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
         if generation.maximumTokens == nil { generation.maximumTokens = 16 }

@@ -5,7 +5,7 @@ import MartletTasks
 enum LookRoute {
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let question = ModelInspector.Question(
             text: try fields.requiredString("text"), pair: try fields.string("pair"),
             target: try fields.string("target"), row: try fields.integer("row", 0...1 << 20))

@@ -1,28 +1,62 @@
 import MartletJSON
 import MartletLayers
 
-/// `/v1/models`: which models there are, with llama.cpp's `meta`.
+/// `/v1/models`: which models there are, with llama.cpp's `meta` and `status`; loading and unloading them.
 enum ModelRoutes {
     static func list(_ job: Job) async throws -> APIResponse {
-        APIResponse(["object": "list", "data": .array(job.service.models.map(entry))])
+        APIResponse(["object": "list", "data": .array(job.service.shelf.names.map { entry($0.name, $0.model) })])
     }
 
+    /// Tells of a model; none is loaded for it.
     static func one(_ job: Job) async throws -> APIResponse {
-        APIResponse(entry(try job.service.model(named: job.remainder)))
+        let name = ModelService.untagged(job.remainder)
+        guard let found = job.service.shelf.names.first(where: { $0.name.hasSameBytes(as: name) }) else {
+            return APIResponse(entry(name, try await job.service.model(named: name)))
+        }
+        return APIResponse(entry(found.name, found.model))
     }
 
-    private static func entry(_ model: ServedModel) -> JSON {
-        [
-            "id": .string(model.name), "object": "model", "created": .integer(model.created), "owned_by": "martlet",
-            "meta": [
-                "n_params": .integer(model.size.parameters),
-                "n_ctx_train": model.context.map { .integer($0) } ?? .null,
-                "n_vocab": .integer(model.vocabularySize), "n_embd": .integer(model.architecture.width),
-                "size": .integer(model.size.bytes), "model_type": .string(model.modelType),
-                "tasks": .array(tasks(model).map { .string($0) }), "chat_template": .bool(model.chat != nil),
-                "system_fingerprint": .string(model.fingerprint),
-            ],
+    static func load(_ job: Job) async throws -> APIResponse {
+        let name = try named(job)
+        let model = try await job.service.model(named: name)
+        job.service.log("model_loaded", ["request_id": .string(job.id), "model": .string(name)])
+        return APIResponse(["success": true, "model": entry(name, model)])
+    }
+
+    static func unload(_ job: Job) async throws -> APIResponse {
+        let name = try named(job)
+        try job.service.shelf.unload(name)
+        job.service.log("model_unloaded", ["request_id": .string(job.id), "model": .string(name)])
+        return APIResponse(["success": true])
+    }
+
+    /// The model that is to be loaded or unloaded, by somebody with a key.
+    private static func named(_ job: Job) throws(APIError) -> String {
+        guard job.tenant != nil else {
+            throw APIError(
+                status: 403, .permission, "Models are loaded and unloaded by those with a key: --api-key-file.",
+                code: "key_needed")
+        }
+        return ModelService.untagged(try job.fields().requiredString("model"))
+    }
+
+    private static func entry(_ name: String, _ model: ServedModel?) -> JSON {
+        var entry = JSONObject()
+        entry["id"] = .string(name)
+        entry["object"] = "model"
+        entry["created"] = .integer(model?.created ?? 0)
+        entry["owned_by"] = "martlet"
+        entry["status"] = ["value": model == nil ? "unloaded" : "loaded"]
+        guard let model else { return .object(entry) }
+        entry["meta"] = [
+            "n_params": .integer(model.size.parameters),
+            "n_ctx_train": model.context.map { .integer($0) } ?? .null,
+            "n_vocab": .integer(model.vocabularySize), "n_embd": .integer(model.architecture.width),
+            "size": .integer(model.size.bytes), "model_type": .string(model.modelType),
+            "tasks": .array(tasks(model).map { .string($0) }), "chat_template": .bool(model.chat != nil),
+            "system_fingerprint": .string(model.fingerprint),
         ]
+        return .object(entry)
     }
 
     /// What a model can be asked for.

@@ -28,12 +28,22 @@ enum Ollama {
     // MARK: Models
 
     static func tags(_ job: Job) async throws -> APIResponse {
+        let models = job.service.shelf.names.map { name, model -> JSON in
+            model.map(entry) ?? [
+                "name": .string(name), "model": .string(name), "size": 0, "digest": "", "details": [:],
+            ]
+        }
+        return APIResponse(["models": .array(models)])
+    }
+
+    /// The models that are loaded.
+    static func running(_ job: Job) async throws -> APIResponse {
         APIResponse(["models": .array(job.service.models.map(entry))])
     }
 
     static func show(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(named: fields.string("model") ?? fields.string("name"))
+        let model = try await job.service.model(named: fields.string("model") ?? fields.string("name"))
         var information = JSONObject()
         information["general.architecture"] = .string(model.modelType)
         information["general.parameter_count"] = .integer(model.size.parameters)
@@ -70,7 +80,7 @@ enum Ollama {
 
     static func chat(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let request = try ChatRequest(translated(fields, messages: fields.object["messages"]), model)
         let prepared = try ChatPreparation(request, model, job)
         let writer = OllamaWriter(model: model, form: .chat, job: job)
@@ -79,7 +89,7 @@ enum Ollama {
 
     static func generate(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let prompt = try fields.string("prompt") ?? ""
         let streams = try fields.bool("stream") ?? true
         let writer = OllamaWriter(model: model, form: .generate, job: job)
@@ -142,7 +152,7 @@ enum Ollama {
 
     static func embed(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let isOld = job.request.path.utf8.elementsEqual("/api/embeddings".utf8)
         let given = try fields.strings(isOld ? "prompt" : "input", atMost: job.limits.textsPerRequest)
         guard let texts = given else { throw fields.missing(isOld ? "prompt" : "input") }

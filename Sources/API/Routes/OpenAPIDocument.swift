@@ -63,6 +63,7 @@ enum OpenAPIDocument {
         "/v1/score": ["text_1", "text_2"], "/v1/classify": ["input"], "/v1/tag": ["input"],
         "/v1/answer": ["question", "context"], "/v1/translate": ["input"], "/v1/summarize": ["input"],
         "/tokenize": ["content"], "/detokenize": ["tokens"], "/apply-template": ["messages"],
+        "/v1/models/load": ["model"], "/v1/models/unload": ["model"],
     ]
 
     private static var errorSchema: JSON {

@@ -7,7 +7,7 @@ import MartletTasks
 enum RankRoutes {
     static func rerank(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let query = try fields.requiredString("query")
         let texts = try documents(fields, atMost: job.limits.textsPerRequest)
         let most = try fields.integer("top_n", 1...1 << 20) ?? texts.count
@@ -26,7 +26,7 @@ enum RankRoutes {
 
     static func score(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         guard let first = try fields.strings("text_1", atMost: job.limits.textsPerRequest) else {
             throw fields.missing("text_1")
         }

@@ -5,7 +5,7 @@ import MartletJSON
 enum ResponsesRoute {
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         for name in ["previous_response_id", "conversation"] where fields[name] != nil {
             throw APIError.unsupported("Nothing is stored here: send the whole conversation as input.", name)
         }

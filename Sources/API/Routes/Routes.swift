@@ -15,6 +15,10 @@ enum Routes {
 
     private static let openAI = [
         Route("GET", "/v1/models", ModelRoutes.list),
+        Route("POST", "/v1/models/load", ModelRoutes.load),
+        Route("POST", "/v1/models/unload", ModelRoutes.unload),
+        Route("POST", "/models/load", ModelRoutes.load),
+        Route("POST", "/models/unload", ModelRoutes.unload),
         Route("GET", "/v1/models/", ModelRoutes.one),
         Route("POST", "/v1/chat/completions", ChatRoute.answer),
         Route("POST", "/v1/chat/completions/input_tokens", TokenRoutes.count),
@@ -45,7 +49,7 @@ enum Routes {
             Route("POST", "/api/embed", Ollama.embed),
             Route("POST", "/api/embeddings", Ollama.embed),
             Route("GET", "/api/tags", Ollama.tags),
-            Route("GET", "/api/ps", Ollama.tags),
+            Route("GET", "/api/ps", Ollama.running),
             Route("POST", "/api/show", Ollama.show),
             Route("GET", "/api/version", Ollama.version),
         ] + ["pull", "push", "create", "copy"].map { Route("POST", "/api/" + $0, Ollama.notServed) }

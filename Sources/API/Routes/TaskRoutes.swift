@@ -9,7 +9,7 @@ enum TaskRoutes {
     private static let textsPerPass = 8
 
     static func classify(_ job: Job) async throws -> APIResponse {
-        let (fields, model, texts) = try inputs(job)
+        let (fields, model, texts) = try await inputs(job)
         guard case .classes(let classifier) = model.work else { throw model.wrongTask("classify") }
         let pairs = try fields.strings("pair", atMost: texts.count)
         guard pairs == nil || pairs?.count == texts.count else {
@@ -24,7 +24,7 @@ enum TaskRoutes {
     }
 
     static func tag(_ job: Job) async throws -> APIResponse {
-        let (fields, model, texts) = try inputs(job)
+        let (fields, model, texts) = try await inputs(job)
         guard case .tags(let tagger) = model.work else { throw model.wrongTask("tag") }
         let aggregation = try fields.choice("aggregation", Tagger.Aggregation.self) ?? .first
         return try await answer(job, model, texts) { part in
@@ -44,7 +44,7 @@ enum TaskRoutes {
 
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         guard case .answers(let answerer) = model.work else { throw model.wrongTask("answer questions about a text") }
         let (question, context) = (try fields.requiredString("question"), try fields.requiredString("context"))
         var options = Answerer.Options()
@@ -67,7 +67,7 @@ enum TaskRoutes {
     static func summarize(_ job: Job) async throws -> APIResponse { try await write(job, .summarization) }
 
     private static func write(_ job: Job, _ task: Writer.Task) async throws -> APIResponse {
-        let (fields, model, texts) = try inputs(job)
+        let (fields, model, texts) = try await inputs(job)
         guard case .writing(let writing) = model.work else { throw model.wrongTask("write about a text") }
         var writer = try writing.writer(
             task, .init(source: fields.string("source_language"), target: fields.string("target_language")))
@@ -89,9 +89,9 @@ enum TaskRoutes {
         }
     }
 
-    private static func inputs(_ job: Job) throws -> (Fields, ServedModel, [String]) {
+    private static func inputs(_ job: Job) async throws -> (Fields, ServedModel, [String]) {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         guard let texts = try fields.strings("input", atMost: job.limits.textsPerRequest) else {
             throw fields.missing("input")
         }

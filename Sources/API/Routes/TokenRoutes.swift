@@ -5,7 +5,7 @@ import MartletTokenizers
 enum TokenRoutes {
     static func tokenize(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let tokenizer = try job.service.model(fields).neededTokenizer()
+        let tokenizer = try await job.service.model(fields).neededTokenizer()
         let text = try fields.requiredString("content")
         let tokens = try tokenizer.encode(
             text, addSpecialTokens: fields.bool("add_special") ?? false,
@@ -25,7 +25,7 @@ enum TokenRoutes {
 
     static func detokenize(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let tokenizer = try job.service.model(fields).neededTokenizer()
+        let tokenizer = try await job.service.model(fields).neededTokenizer()
         guard let elements = try fields.array("tokens", atMost: 1 << 20) else { throw fields.missing("tokens") }
         guard let ids = CompletionRoute.ids(elements) else {
             throw APIError.invalid("tokens holds something else than token ids.", "tokens", code: "invalid_type")
@@ -40,7 +40,7 @@ enum TokenRoutes {
     /// The prompt that a conversation becomes.
     static func template(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let request = try ChatRequest(fields, model)
         let prompt = try model.neededChat().prompt(request, model.neededTokenizer())
         return APIResponse(["prompt": .string(prompt.text)])
@@ -49,7 +49,7 @@ enum TokenRoutes {
     /// How many tokens a conversation becomes.
     static func count(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try job.service.model(fields)
+        let model = try await job.service.model(fields)
         let tokenizer = try model.neededTokenizer()
         let prompt = try model.neededChat().prompt(ChatRequest(fields, model), tokenizer)
         return APIResponse([

@@ -8,9 +8,6 @@ import Synchronization
 /// Knows no socket, installs no signal handler, holds no global state; a process may have several.
 package final class ModelService: Sendable {
     private struct State {
-        var models: [ServedModel] = []
-        /// Models that are announced and not loaded yet.
-        var loading: [String] = []
         var isDraining = false
         /// Tokens of prompts that are being answered or wait.
         var promptTokens = 0
@@ -19,58 +16,48 @@ package final class ModelService: Sendable {
 
     package let settings: ServiceSettings
     package let metrics = ServiceMetrics()
+    package let shelf: ModelShelf
     private let state = Mutex(State())
     private let routes: [Route]
 
     package init(_ settings: ServiceSettings) {
         self.settings = settings
+        shelf = ModelShelf(most: settings.limits.loadedModels)
         routes = Routes.all
     }
 
     // MARK: Models
 
-    /// Says that `names` are going to be loaded: until they are, the service is not ready.
-    package func announce(_ names: [String]) { state.withLock { $0.loading += names } }
+    package func add(_ model: ServedModel) { shelf.add(model) }
 
-    package func add(_ model: ServedModel) {
-        state.withLock { state in
-            state.loading.removeAll { $0.hasSameBytes(as: model.name) }
-            state.models.removeAll { $0.name.hasSameBytes(as: model.name) }
-            state.models.append(model)
+    /// Adds a model that is loaded when it is asked for; `isAwaited` says that without it the service is not ready.
+    package func know(_ name: String, isAwaited: Bool = false, _ load: @escaping ModelShelf.Load) {
+        shelf.know(name, isAwaited: isAwaited, load)
+    }
+
+    package var models: [ServedModel] { shelf.models }
+
+    var isLoading: Bool { shelf.isLoading }
+
+    /// The model that a request names, loaded if it is not. A name that nobody has is an error; without one, the first
+    /// model is meant.
+    func model(_ fields: Fields) async throws -> ServedModel { try await model(named: fields.string("model")) }
+
+    func model(named name: String?) async throws -> ServedModel {
+        do {
+            return try await shelf.model(named: name.flatMap { $0.isEmpty ? nil : ModelService.untagged($0) })
+        } catch let error as APIError {
+            throw error
+        } catch {
+            log("load_failed", ["model": name.map { .string($0) } ?? .null, "error": .string("\(error)")])
+            throw APIError(
+                status: 500, .server, "The model could not be loaded; the server's log says why.", code: "load_failed")
         }
     }
 
-    /// Takes a model out; what it is answering goes on to its end.
-    func remove(_ name: String) -> Bool {
-        state.withLock { state in
-            let count = state.models.count
-            state.models.removeAll { $0.name.hasSameBytes(as: name) }
-            return state.models.count < count
-        }
-    }
-
-    package var models: [ServedModel] { state.withLock { $0.models } }
-
-    var isLoading: Bool { state.withLock { !$0.loading.isEmpty } }
-
-    /// The model that a request names. A name that nobody has is an error; without one, the first model is meant.
-    func model(_ fields: Fields) throws(APIError) -> ServedModel { try model(named: fields.string("model")) }
-
-    func model(named name: String?) throws(APIError) -> ServedModel {
-        let (models, loading) = state.withLock { ($0.models, $0.loading) }
-        // Ollama's clients add a tag.
-        let short = name.map { $0.utf8.suffix(7).elementsEqual(":latest".utf8) ? String($0.dropLast(7)) : $0 }
-        guard let short, !short.isEmpty else {
-            if let first = models.first { return first }
-            throw .unavailable("The model is being loaded.", code: "loading", retryAfter: 2)
-        }
-        if let model = models.first(where: { $0.name.hasSameBytes(as: short) }) { return model }
-        if loading.contains(where: { $0.hasSameBytes(as: short) }) {
-            throw .unavailable("The model \(short.quoted) is being loaded.", code: "loading", retryAfter: 2)
-        }
-        let known = models.map { $0.name.quoted }.joined(separator: ", ")
-        throw .notFound(
-            "There is no model \(short.quoted); here are \(known).", code: "model_not_found", parameter: "model")
+    /// Ollama's clients add a tag.
+    static func untagged(_ name: String) -> String {
+        name.utf8.suffix(7).elementsEqual(":latest".utf8) ? String(name.dropLast(7)) : name
     }
 
     // MARK: Draining

@@ -10,6 +10,8 @@ package struct ServiceLimits: Sendable, Equatable {
     /// Texts of one request to embed, classify, rank.
     package var textsPerRequest = 2_048
     package var requestSeconds = 600
+    /// Models that are loaded at once; nil for any number.
+    package var loadedModels: Int?
     /// A comment goes out on a stream that was silent for so long.
     package var pingSeconds = 15
     package var connections = 1_024

@@ -10,15 +10,18 @@ struct PlanCommand: ParsableCommand {
         commandName: "plan",
         abstract: "Parameters, bytes, FLOPs, time, energy, money and layouts of a model, with every formula.",
         discussion: """
-            Examples:
-              martlet plan path/to/model --context 8192
+            Example: martlet plan path/to/model --context 8192
+            More:
               martlet plan llama-3-8b --hardware H100 --batch 16 --json
               martlet plan gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11 --global-batch 1536
               martlet plan --compute 5.88e23
             """)
 
     @Argument(
-        help: "A config.json, a Hugging Face directory, a .gguf file, org/name in the hub cache, or a preset's name.")
+        help: """
+            A config.json, a Hugging Face directory, a .gguf file, org/name in the hub cache, or a preset's name (default: the small model \
+            that ships with Martlet).
+            """)
     var model: String?
 
     @Option(help: "A published model by name, as the argument takes it too; --list shows the names.")
@@ -170,10 +173,7 @@ struct PlanCommand: ParsableCommand {
     }
 
     private func modelPath() throws -> String {
-        guard let model else {
-            throw UsageError("a model is needed: give a config.json, a directory, a .gguf file or a preset's name")
-        }
-        return try ModelLocation.path(of: model)
+        try model.map { try ModelLocation.path(of: $0) } ?? EmbeddedModel.path()
     }
 
     private func describe() throws -> DescribedModel {

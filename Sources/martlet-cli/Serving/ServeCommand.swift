@@ -2,7 +2,6 @@ import ArgumentParser
 import Martlet
 import MartletAPI
 import MartletJSON
-import MartletModels
 import MartletPlatform
 import MartletServingHTTP
 
@@ -28,6 +27,18 @@ struct ServeCommand: AsyncParsableCommand {
         name: [.short, .long],
         help: "A model, or NAME=MODEL; several are several models (default: the small model that ships with Martlet).")
     var model: [String] = []
+
+    @Option(help: "A low-rank adapter over the model called NAME: NAME=DIR, or NAME=DIR=SCALE (may be repeated).")
+    var adapter: [String] = []
+
+    @Option(help: "A folder whose models are loaded when somebody asks for them by name.")
+    var modelsFolder: String?
+
+    @Option(help: "The most models that are loaded at once; the one that was used longest ago makes room.")
+    var maxModels: Int?
+
+    @Option(help: "A model that nobody has asked for in so many seconds is let go; the next request loads it again.")
+    var idleSeconds: Int?
 
     @Option(help: "The address to listen at (default 127.0.0.1).")
     var host: String?
@@ -90,81 +101,6 @@ struct ServeCommand: AsyncParsableCommand {
     }
 }
 
-/// What is to be served, from options, environment and file.
-struct ServePlan {
-    let models: [(name: String, path: String)]
-    let host: String
-    let port: Int
-    let threads: Int?
-    let slots: Int
-    let drainSeconds: Int
-    var settings = ServiceSettings()
-
-    /// - Throws: ``UsageError`` for settings that cannot be meant; what reading files throws.
-    init(_ command: ServeCommand) throws {
-        let sources = try SettingSources(file: command.config)
-        let names = try sources.texts("model", command.model)
-        models =
-            names.isEmpty
-            ? [("martlet", try EmbeddedModel.path())] : try names.map { try ServePlan.model($0) }
-        if let twice = Dictionary(grouping: models, by: \.name).first(where: { $0.value.count > 1 })?.key {
-            throw UsageError("two models are called \(twice); name them: -m NAME=MODEL")
-        }
-        host = try sources.text("host", command.host) ?? "127.0.0.1"
-        port = try sources.integer("port", command.port, 0...65_535) ?? 8_642
-        threads = try sources.integer("threads", command.threads, 1...1_024)
-        slots = try sources.integer("slots", command.slots, 1...1_024) ?? 8
-        drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
-        settings.hostNames = try sources.texts("host-name", command.hostName).map { $0.lowercased() }
-        settings.origins = try sources.texts("origin", command.origin)
-        if let file = try sources.text("api-key-file", command.apiKeyFile) {
-            settings.keys = KeyRing(file: try Input.text(file))
-            if settings.keys.isEmpty { throw UsageError("\(file) holds no key") }
-        }
-        let limits = ServiceLimits()
-        settings.limits.requests = try sources.integer("max-queue", command.maxQueue, 1...1 << 20) ?? limits.requests
-        settings.limits.queuedTokens =
-            try sources.integer("max-queue-tokens", command.maxQueueTokens, 1...1 << 40) ?? limits.queuedTokens
-        settings.limits.bodyBytes =
-            try sources.integer("max-body", command.maxBody, 1...1 << 30) ?? limits.bodyBytes
-        settings.limits.requestSeconds =
-            try sources.integer("request-seconds", command.requestSeconds, 1...86_400) ?? limits.requestSeconds
-        let isAnonymous = settings.keys.isEmpty
-        let isAllowed = try sources.flag("allow-anonymous", command.allowAnonymous)
-        guard !isAnonymous || isAllowed || ["127.0.0.1", "localhost", "::1"].contains(host) else {
-            throw UsageError(
-                "--host \(host) lets the whole network ask: give --api-key-file, or --allow-anonymous to mean it")
-        }
-        if isAnonymous && isAllowed { settings.hostNames.append(host) }
-        settings.log = { Output.logLine($0.serialized()) }
-        if let file = try sources.text("answer-log", command.answerLog) {
-            let log = try LineLog(file)
-            settings.answerLog = { log.append($0.serialized()) }
-        }
-        try sources.finish()
-    }
-
-    /// NAME=MODEL, or a model that is called as its file or folder.
-    private static func model(_ given: String) throws -> (name: String, path: String) {
-        if !fileExists(given), let equals = given.utf8.firstIndex(of: UInt8(ascii: "=")), equals > given.startIndex {
-            let path = try ModelLocation.path(of: String(given[given.utf8.index(after: equals)...]))
-            return (String(given[..<equals]), path)
-        }
-        var name = given.split(separator: "/").last.map(String.init) ?? given
-        if name.utf8.suffix(5).elementsEqual(".gguf".utf8) { name = String(name.dropLast(5)) }
-        return (name, try ModelLocation.path(of: given))
-    }
-
-    /// Opens every model's files, and says what would be served.
-    func report() throws {
-        for (name, path) in models {
-            let file = try ModelFile(path: path)
-            Output.write("\(name): \(file.modelType), \(try file.inventory().total) parameters\n")
-        }
-        Output.write("http://\(host):\(port)/, \(settings.keys.isEmpty ? "no keys" : "with keys")\n")
-    }
-}
-
 #if Server
     /// A server from its start to its end: listens, loads, serves, drains when it is told to.
     struct ServeRun {
@@ -174,7 +110,11 @@ struct ServePlan {
 
         func run() async throws {
             let service = ModelService(plan.settings)
-            service.announce(plan.models.map(\.name))
+            for model in plan.models {
+                service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
+                    try await ServedModel.load(name: model.name, model.file(), threads: plan.threads, slots: plan.slots)
+                }
+            }
             let server = HTTPServer(service, host: plan.host, port: plan.port)
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
             try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -190,6 +130,10 @@ struct ServePlan {
                     await stop(server, on: signals)
                     return false
                 }
+                group.addTask {
+                    await evict(from: service)
+                    return false
+                }
                 // The first that fails ends all; else the server's end does.
                 while let isEnd = try await group.next(), !isEnd {}
                 group.cancelAll()
@@ -197,13 +141,23 @@ struct ServePlan {
         }
 
         private func load(into service: ModelService) async throws {
-            for (name, path) in plan.models {
+            for wanted in plan.models where !wanted.isOnDemand {
                 let clock = ContinuousClock.now
-                let model = try await ServedModel.load(name: name, path: path, threads: plan.threads, slots: plan.slots)
-                service.add(model)
+                let model = try await service.shelf.load(wanted.name)
                 let seconds = (ContinuousClock.now - clock).seconds
                 Output.note(
-                    "martlet: \(name) is loaded after \((seconds * 100).rounded() / 100) s (\(model.fingerprint))")
+                    "martlet: \(wanted.name) is loaded after \((seconds * 100).rounded() / 100) s (\(model.fingerprint))"
+                )
+            }
+        }
+
+        /// Lets models go that nobody asks for.
+        private func evict(from service: ModelService) async {
+            guard let seconds = plan.idleSeconds else { return }
+            while (try? await Task.sleep(for: .seconds(max(1, min(10, seconds / 2))))) != nil {
+                for name in service.shelf.evict(idleFor: Double(seconds)) {
+                    Output.note("martlet: \(name) is let go after \(seconds) s without a request")
+                }
             }
         }
 

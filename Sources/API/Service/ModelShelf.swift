@@ -1,0 +1,221 @@
+import MartletJSON
+import MartletPlatform
+import Synchronization
+
+/// The models of a service: those that are loaded, and those that it knows how to load.
+///
+/// Asking for a model that rests loads it and waits. Where no more may be loaded, and after a time without requests, the
+/// one that was used longest ago is let go; what it is answering goes on to its end.
+package final class ModelShelf: Sendable {
+    package typealias Load = @Sendable () async throws -> ServedModel
+
+    private enum Stage {
+        case resting
+        case loading(Task<ServedModel, any Error>)
+        case loaded(ServedModel)
+    }
+
+    private struct Place {
+        let name: String
+        /// Nil for a model that was given loaded: it cannot be loaded again, so it is never let go.
+        let load: Load?
+        var stage: Stage
+        var used = ContinuousClock.now
+
+        var model: ServedModel? { if case .loaded(let model) = stage { model } else { nil } }
+
+        /// Whether it can be let go, and nothing is being generated.
+        var isIdle: Bool {
+            guard load != nil, let model else { return false }
+            guard case .text(_, let engine) = model.work else { return true }
+            return engine.load == EngineLoad(running: 0, waiting: 0)
+        }
+    }
+
+    private struct State {
+        var places: [Place] = []
+        /// Models without which the service is not ready, until they have been loaded once.
+        var awaited: [String] = []
+
+        func index(of name: String) -> Int? { places.firstIndex { $0.name.hasSameBytes(as: name) } }
+    }
+    private let state = Mutex(State())
+
+    /// How many models are loaded at once; nil for any number.
+    package let most: Int?
+
+    /// How often it is looked, every 50 ms, whether a model has become idle that can make room.
+    private static let tries = 20
+
+    package init(most: Int? = nil) { self.most = most }
+
+    // MARK: What there is
+
+    /// Adds a model that is loaded.
+    func add(_ model: ServedModel) {
+        state.withLock { state in
+            state.places.removeAll { $0.name.hasSameBytes(as: model.name) }
+            state.places.append(Place(name: model.name, load: nil, stage: .loaded(model)))
+        }
+    }
+
+    /// Adds a model that can be loaded; `isAwaited` says that without it the service is not ready.
+    func know(_ name: String, isAwaited: Bool, _ load: @escaping Load) {
+        state.withLock { state in
+            guard state.index(of: name) == nil else { return }
+            state.places.append(Place(name: name, load: load, stage: .resting))
+            if isAwaited { state.awaited.append(name) }
+        }
+    }
+
+    var models: [ServedModel] { state.withLock { $0.places.compactMap(\.model) } }
+
+    /// Every name, with the model where it is loaded.
+    var names: [(name: String, model: ServedModel?)] { state.withLock { $0.places.map { ($0.name, $0.model) } } }
+
+    var isLoading: Bool { state.withLock { !$0.awaited.isEmpty } }
+
+    // MARK: Asking
+
+    private enum Found {
+        case model(ServedModel)
+        case loading(Task<ServedModel, any Error>)
+        case refusal(APIError)
+    }
+
+    /// The model called `name`, loaded if it is not; the first one for nil.
+    ///
+    /// - Throws: ``APIError`` for a name that nobody has, for a model that the start waits for, and where no more can be
+    ///   loaded; what loading throws.
+    func model(named name: String?) async throws -> ServedModel {
+        for _ in 0..<ModelShelf.tries {
+            let found = state.withLock { state -> Found? in
+                guard let index = name.map({ state.index(of: $0) }) ?? (state.places.isEmpty ? nil : 0) else {
+                    return .refusal(ModelShelf.unknown(name, state.places.map(\.name)))
+                }
+                return begin(index, &state, isStart: false)
+            }
+            if let found { return try await wait(found) }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw ModelShelf.allBusy(most ?? 0)
+    }
+
+    /// Loads a model, as the start of a server does.
+    package func load(_ name: String) async throws -> ServedModel {
+        let found = state.withLock { state -> Found in
+            guard let index = state.index(of: name) else {
+                return .refusal(ModelShelf.unknown(name, state.places.map(\.name)))
+            }
+            return begin(index, &state, isStart: true) ?? .refusal(ModelShelf.allBusy(most ?? 0))
+        }
+        return try await wait(found)
+    }
+
+    private func wait(_ found: Found) async throws -> ServedModel {
+        switch found {
+        case .model(let model): model
+        case .loading(let task): try await task.value
+        case .refusal(let error): throw error
+        }
+    }
+
+    /// The model of a place, or how it comes to be loaded; nil where all that are loaded are answering.
+    private func begin(_ index: Int, _ state: inout State, isStart: Bool) -> Found? {
+        let name = state.places[index].name
+        state.places[index].used = .now
+        switch state.places[index].stage {
+        case .loaded(let model): return .model(model)
+        case .loading(let task):
+            return isStart || !state.awaited.contains(where: { $0.hasSameBytes(as: name) })
+                ? .loading(task) : .refusal(ModelShelf.isBeingLoaded(name))
+        case .resting:
+            if !isStart, state.awaited.contains(where: { $0.hasSameBytes(as: name) }) {
+                return .refusal(ModelShelf.isBeingLoaded(name))
+            }
+            guard let load = state.places[index].load else { return .refusal(ModelShelf.isBeingLoaded(name)) }
+            guard makeRoom(&state) else { return nil }
+            let task = Task { [weak self] in
+                do {
+                    let model = try await load()
+                    self?.settle(name, .loaded(model))
+                    return model
+                } catch {
+                    self?.settle(name, .resting)
+                    throw error
+                }
+            }
+            state.places[index].stage = .loading(task)
+            return .loading(task)
+        }
+    }
+
+    private func settle(_ name: String, _ stage: Stage) {
+        state.withLock { state in
+            state.awaited.removeAll { $0.hasSameBytes(as: name) }
+            if let index = state.index(of: name) {
+                (state.places[index].stage, state.places[index].used) = (stage, .now)
+            }
+        }
+    }
+
+    /// Lets a model go where there may be no more; false where all are answering.
+    private func makeRoom(_ state: inout State) -> Bool {
+        guard let most else { return true }
+        let taken = state.places.filter { if case .resting = $0.stage { false } else { true } }.count
+        guard taken >= most else { return true }
+        let idle = state.places.indices.filter { state.places[$0].isIdle }
+        guard let oldest = idle.min(by: { state.places[$0].used < state.places[$1].used }) else { return false }
+        state.places[oldest].stage = .resting
+        return true
+    }
+
+    private static func allBusy(_ count: Int) -> APIError {
+        .unavailable(
+            "\(count) models are loaded, as many as may be, and all of them are answering; try again.",
+            code: "models_busy", retryAfter: 5)
+    }
+
+    // MARK: Letting go
+
+    /// Lets the model called `name` go.
+    ///
+    /// - Throws: ``APIError`` for a name that nobody has, and for a model that could not be loaded again.
+    func unload(_ name: String) throws(APIError) {
+        let refusal = state.withLock { state -> APIError? in
+            guard let index = state.index(of: name) else { return ModelShelf.unknown(name, state.places.map(\.name)) }
+            guard state.places[index].load != nil else {
+                return .invalid("The model \(name.quoted) cannot be loaded again, so it stays.", "model")
+            }
+            if state.places[index].model != nil { state.places[index].stage = .resting }
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Lets every model go that nobody has asked for in the last `seconds`.
+    ///
+    /// - Returns: their names.
+    package func evict(idleFor seconds: Double) -> [String] {
+        let limit = ContinuousClock.now - .seconds(seconds)
+        return state.withLock { state in
+            var names: [String] = []
+            for index in state.places.indices where state.places[index].isIdle && state.places[index].used < limit {
+                state.places[index].stage = .resting
+                names.append(state.places[index].name)
+            }
+            return names
+        }
+    }
+
+    private static func isBeingLoaded(_ name: String) -> APIError {
+        .unavailable("The model \(name.quoted) is being loaded.", code: "loading", retryAfter: 2)
+    }
+
+    private static func unknown(_ name: String?, _ known: [String]) -> APIError {
+        guard let name else { return .unavailable("There is no model yet.", code: "loading", retryAfter: 2) }
+        return .notFound(
+            "There is no model \(name.quoted); here are \(known.map(\.quoted).joined(separator: ", ")).",
+            code: "model_not_found", parameter: "model")
+    }
+}

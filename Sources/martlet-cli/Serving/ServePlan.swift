@@ -1,0 +1,133 @@
+import Martlet
+import MartletAPI
+import MartletModels
+import MartletPlatform
+
+/// What is to be served, from options, environment and file.
+struct ServePlan {
+    let models: [Served]
+    /// After so long without a request a model is let go; nil keeps all.
+    let idleSeconds: Int?
+    let host: String
+    let port: Int
+    let threads: Int?
+    let slots: Int
+    let drainSeconds: Int
+    var settings = ServiceSettings()
+
+    /// - Throws: ``UsageError`` for settings that cannot be meant; what reading files throws.
+    init(_ command: ServeCommand) throws {
+        let sources = try SettingSources(file: command.config)
+        models = try ServePlan.models(command, sources)
+        idleSeconds = try sources.integer("idle-seconds", command.idleSeconds, 1...1 << 30)
+        settings.limits.loadedModels = try sources.integer("max-models", command.maxModels, 1...1 << 20)
+        host = try sources.text("host", command.host) ?? "127.0.0.1"
+        port = try sources.integer("port", command.port, 0...65_535) ?? 8_642
+        threads = try sources.integer("threads", command.threads, 1...1_024)
+        slots = try sources.integer("slots", command.slots, 1...1_024) ?? 8
+        drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
+        settings.hostNames = try sources.texts("host-name", command.hostName).map { $0.lowercased() }
+        settings.origins = try sources.texts("origin", command.origin)
+        if let file = try sources.text("api-key-file", command.apiKeyFile) {
+            settings.keys = KeyRing(file: try Input.text(file))
+            if settings.keys.isEmpty { throw UsageError("\(file) holds no key") }
+        }
+        let limits = ServiceLimits()
+        settings.limits.requests = try sources.integer("max-queue", command.maxQueue, 1...1 << 20) ?? limits.requests
+        settings.limits.queuedTokens =
+            try sources.integer("max-queue-tokens", command.maxQueueTokens, 1...1 << 40) ?? limits.queuedTokens
+        settings.limits.bodyBytes =
+            try sources.integer("max-body", command.maxBody, 1...1 << 30) ?? limits.bodyBytes
+        settings.limits.requestSeconds =
+            try sources.integer("request-seconds", command.requestSeconds, 1...86_400) ?? limits.requestSeconds
+        let isAnonymous = settings.keys.isEmpty
+        let isAllowed = try sources.flag("allow-anonymous", command.allowAnonymous)
+        guard !isAnonymous || isAllowed || ["127.0.0.1", "localhost", "::1"].contains(host) else {
+            throw UsageError(
+                "--host \(host) lets the whole network ask: give --api-key-file, or --allow-anonymous to mean it")
+        }
+        if isAnonymous && isAllowed { settings.hostNames.append(host) }
+        settings.log = { Output.logLine($0.serialized()) }
+        if let file = try sources.text("answer-log", command.answerLog) {
+            let log = try LineLog(file)
+            settings.answerLog = { log.append($0.serialized()) }
+        }
+        try sources.finish()
+    }
+
+    /// A model that is served: where its files are, and what stands beside its weights.
+    struct Served: Sendable {
+        let name: String
+        let path: String
+        /// Whether it is loaded only when somebody asks for it.
+        let isOnDemand: Bool
+        var adapters: [(directory: String, scale: Float)] = []
+
+        /// The model's file with its adapters.
+        func file() throws -> ModelFile {
+            var file = try ModelFile(path: path)
+            for adapter in adapters { try file.add(adapter: adapter.directory, scale: adapter.scale) }
+            return file
+        }
+    }
+
+    private static func models(_ command: ServeCommand, _ sources: SettingSources) throws -> [Served] {
+        var models = try sources.texts("model", command.model).map { try model($0) }
+        if let folder = try sources.text("models-folder", command.modelsFolder) {
+            models += try self.models(in: folder)
+        }
+        if models.isEmpty { models = [Served(name: "martlet", path: try EmbeddedModel.path(), isOnDemand: false)] }
+        if let twice = Dictionary(grouping: models, by: \.name).first(where: { $0.value.count > 1 })?.key {
+            throw UsageError("two models are called \(twice); name them: -m NAME=MODEL")
+        }
+        for given in try sources.texts("adapter", command.adapter) {
+            let parts = given.split(separator: "=", maxSplits: 2).map(String.init)
+            guard parts.count > 1, let index = models.firstIndex(where: { $0.name == parts[0] }) else {
+                throw UsageError(
+                    "--adapter \(given): NAME=DIR is expected, NAME being one of \(models.map(\.name).joined(separator: ", "))"
+                )
+            }
+            guard let scale = parts.count < 3 ? 1 : Float(parts[2]), scale.isFinite else {
+                throw UsageError("--adapter \(given): what follows the second = is no scale")
+            }
+            models[index].adapters.append((parts[1], scale))
+        }
+        return models
+    }
+
+    /// NAME=MODEL, or a model that is called as its file or folder.
+    private static func model(_ given: String) throws -> Served {
+        if !fileExists(given), let equals = given.utf8.firstIndex(of: UInt8(ascii: "=")), equals > given.startIndex {
+            let path = try ModelLocation.path(of: String(given[given.utf8.index(after: equals)...]))
+            return Served(name: String(given[..<equals]), path: path, isOnDemand: false)
+        }
+        return Served(name: name(ofFile: given), path: try ModelLocation.path(of: given), isOnDemand: false)
+    }
+
+    private static func name(ofFile path: String) -> String {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
+    }
+
+    /// The models that lie in a folder, by name: directories with a config.json, and `.gguf` files.
+    private static func models(in folder: String) throws -> [Served] {
+        let found = Folder.names(in: folder).sorted().compactMap { name -> Served? in
+            let path = folder + "/" + name
+            guard name.hasSuffix(".gguf") || fileExists(path + "/config.json") else { return nil }
+            return Served(name: self.name(ofFile: name), path: path, isOnDemand: true)
+        }
+        guard !found.isEmpty else { throw UsageError("\(folder): there is no model in this folder") }
+        return found
+    }
+
+    /// Opens every model's files, and says what would be served.
+    func report() throws {
+        for model in models {
+            let file = try model.file()
+            Output.write(
+                "\(model.name): \(file.modelType), \(try file.inventory().total) parameters"
+                    + (model.isOnDemand ? ", when it is asked for\n" : "\n"))
+        }
+        Output.write("http://\(host):\(port)/, \(settings.keys.isEmpty ? "no keys" : "with keys")\n")
+    }
+}
