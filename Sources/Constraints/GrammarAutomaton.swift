@@ -18,7 +18,12 @@ final class GrammarAutomaton: Sendable {
         self.grammar = grammar
         var states = States()
         _ = try states.add([], accepts: false)
-        _ = try states.add(from: [States.place(grammar.starts[0], frame: 0)], grammar)
+        guard try states.add(from: [States.place(grammar.starts[0], frame: 0)], grammar) == GrammarAutomaton.start
+        else {
+            throw ConstraintError(
+                place: "", cause: "no text at all fits, not even an empty one",
+                remedy: "allow at least one value, nested less deep than \(GrammarAutomaton.maximumDepth) rules")
+        }
         self.states = Mutex(states)
     }
 

@@ -8,7 +8,7 @@ package import MartletTensors
 package struct ModelExport {
     package let modelType: String
     package let architecture: Architecture
-    package let weights: WeightSource
+    package private(set) var weights: WeightSource
     private let family: any Family.Type
     private let device: Device
 
@@ -39,6 +39,13 @@ package struct ModelExport {
         var weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
         if !file.adapters.isEmpty { weights = weights.merging(try file.adapterSource(on: device), on: device) }
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)
+    }
+
+    /// The same model; `progress` is told the share of it that has been written.
+    package func reporting(_ progress: @escaping (Double) -> Void) -> ModelExport {
+        var export = self
+        export.weights = weights.reporting(progress)
+        return export
     }
 
     // MARK: - Hugging Face

@@ -10,7 +10,20 @@ package struct WeightSource {
     package let type: (String) -> ElementType
     package let tensor: (Inventory.Entry) throws -> Tensor
     /// Lets the file's pages go, once a tensor is done with.
-    package let release: (Inventory.Entry) -> Void
+    package private(set) var release: (Inventory.Entry) -> Void
+
+    /// The same weights; `progress` is told the share of them that has been written.
+    package func reporting(_ progress: @escaping (Double) -> Void) -> WeightSource {
+        var source = self
+        let (release, total) = (release, Double(max(1, inventory.total)))
+        var done = 0
+        source.release = { entry in
+            release(entry)
+            done += entry.shape.elements
+            progress(min(1, Double(done) / total))
+        }
+        return source
+    }
 
     /// - Parameter keepsNames: whether the file to be written calls its tensors as the checkpoint does.
     package init(_ checkpoint: Checkpoint, _ inventory: Inventory, keepsNames: Bool, on device: Device) {

@@ -79,18 +79,24 @@ package struct Divergence: Sendable {
 }
 
 extension Divergence {
-    /// Runs `windows` of tokens through both models; every token but a window's first is predicted.
-    package init(of other: Decoder, from reference: Decoder, on windows: [[Int32]], device: Device) {
-        for window in windows where window.count > 1 {
-            let rows = Rows(window)
+    /// Runs windows of a text through both models.
+    package init(
+        of other: Decoder, from reference: Decoder, on windows: [TextWindows.Window], device: Device,
+        progress: (_ tokens: Int) -> Void = { _ in }
+    ) {
+        for window in windows {
+            let rows = Rows(Array(window.tokens.dropLast()))
             var (state, otherState) = (Uncached(), Uncached())
-            let hidden = reference.hidden(rows, &state, on: device)
-            let otherHidden = other.hidden(rows, &otherState, on: device)
-            for slice in hidden.rows(0..<window.count - 1).slices {
+            let predicted = window.first - 1..<window.tokens.count - 1
+            let hidden = reference.hidden(rows, &state, on: device).rows(predicted)
+            let otherHidden = other.hidden(rows, &otherState, on: device).rows(predicted)
+            for slice in hidden.slices {
+                let next = window.tokens[window.first + slice.lowerBound..<window.first + slice.upperBound]
                 add(
                     reference: reference.logits(hidden.rows(slice)), other: other.logits(otherHidden.rows(slice)),
-                    next: Array(window[slice.lowerBound + 1..<slice.upperBound + 1]), on: device)
+                    next: Array(next), on: device)
             }
+            progress(tokens)
         }
     }
 

@@ -18,7 +18,8 @@ package struct Quantizer {
     package let rounding: Rounding
     package let importance: Importance?
     private let file: ModelFile
-    private let export: ModelExport
+    private var export: ModelExport
+    private var progress: (Double) -> Void = { _ in }
     private let types: [String: ElementType]
     private let device: Device
 
@@ -34,6 +35,13 @@ package struct Quantizer {
             fileType, file.architecture, modelType: file.modelType, hasImportance: importance != nil,
             overrides: overrides)
         types = try Quantizer.types(choice, export)
+    }
+
+    /// The same; `progress` is told the share of the model that is done.
+    package func reporting(_ progress: @escaping (Double) -> Void) -> Quantizer {
+        var quantizer = self
+        (quantizer.export, quantizer.progress) = (export.reporting(progress), progress)
+        return quantizer
     }
 
     /// The types of the matrices by the file's names.
@@ -109,11 +117,14 @@ package struct Quantizer {
         for content in try weights().contents {
             for part in content.parts { names[part.name] = content }
         }
+        var (done, total) = (0, Double(max(1, try file.inventory().total)))
         let source = RoundingSource(CheckpointSource(try file.checkpoint(), device: device)) { parameter, value in
             guard let (planned, parts) = names[parameter.name], planned.type != .f32 else { return nil }
             // Parts share their columns' weights, unless they are experts.
             let weights = importance?.weights(of: planned.shape.rank == 3 ? [parameter.name] : parts.map(\.name))
             let rounded = round(value, to: planned.type, weights)
+            done += value.shape.elements
+            progress(Double(done) / total)
             return (rounded, TensorError(planned.name, value, rounded, weights: weights, on: device))
         }
         guard case .decoder(let decoder) = try Model(file.architecture, Scope(source)) else {

@@ -6,6 +6,7 @@
     import HummingbirdCore
     import Logging
     package import MartletAPI
+    import MartletPlatform
     import NIOCore
     import NIOPosix
     import ServiceLifecycle
@@ -53,7 +54,8 @@
                 try await group.run()
             } catch {
                 try? await loops.shutdownGracefully()
-                throw error
+                guard let error = error as? IOError else { throw error }
+                throw FileError(path: "\(host):\(port)", operation: "listen there", code: error.errnoCode)
             }
             try? await loops.shutdownGracefully()
         }

@@ -14,6 +14,8 @@ package protocol WriterVocabulary: Sendable {
     func text(of tokens: [Int32]) throws -> String
     /// How a token that is read is spelled; nil for one that nothing is read as.
     func spelling(ofRead token: Int32) -> String?
+    /// How a token that is written is spelled, special ones too.
+    func spelling(ofWritten token: Int32) -> String?
     /// The token with this spelling, among those that are read and written.
     func id(ofToken token: String) -> Int32?
 }
@@ -22,6 +24,7 @@ package protocol WriterVocabulary: Sendable {
 extension WriterVocabulary {
     package func written(_ text: String) throws -> [Int32] { try read(text, addSpecialTokens: false) }
     package func spelling(ofRead token: Int32) -> String? { try? text(of: [token]) }
+    package func spelling(ofWritten token: Int32) -> String? { spelling(ofRead: token) }
 }
 
 extension Tokenizer: WriterVocabulary {
@@ -105,6 +108,10 @@ package struct WordVocabulary: WriterVocabulary {
         source.indices.contains(Int(token)) ? source[Int(token)] : nil
     }
 
+    package func spelling(ofWritten token: Int32) -> String? {
+        target.indices.contains(Int(token)) ? target[Int(token)] : nil
+    }
+
     package func text(of tokens: [Int32]) -> String {
         tokens.compactMap { target.indices.contains(Int($0)) ? target[Int($0)] : nil }
             .filter { !WordVocabulary.isSpecial($0) }.joined(separator: isByScalar ? "" : " ")
@@ -180,9 +187,14 @@ package struct MarianVocabulary: WriterVocabulary {
     }
 
     package func spelling(ofRead token: Int32) -> String? {
-        sourcePieces[token].map {
-            String(String.UnicodeScalarView($0.unicodeScalars.map { $0 == "\u{2581}" ? " " : $0 }))
-        }
+        sourcePieces[token].map(MarianVocabulary.spaced)
+    }
+
+    package func spelling(ofWritten token: Int32) -> String? { targetPieces[token].map(MarianVocabulary.spaced) }
+
+    /// A piece with the space that its mark stands for.
+    private static func spaced(_ piece: String) -> String {
+        String(String.UnicodeScalarView(piece.unicodeScalars.map { $0 == "\u{2581}" ? " " : $0 }))
     }
 
     package func text(of tokens: [Int32]) throws -> String {

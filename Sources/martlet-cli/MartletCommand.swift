@@ -27,6 +27,7 @@ struct MartletCommand: AsyncParsableCommand {
         // A reader that goes away, or a file that may grow no further, is no reason to die: the failing write says so.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
+        CutFile.watch()
         Output.holdStreams()
         guard let thread = SystemThread({}) else {
             Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")

@@ -30,6 +30,24 @@ import Testing
         #expect((format?["kl_mean"]?.doubleValue ?? -1) > 0 && (report["tokens"]?.integerValue ?? 0) > 10)
     }
 
+    /// `evaluate` and the report read a text in the same windows, and count the same tokens.
+    @Test func perplexityIsThatOfEvaluate() throws {
+        let text = Fixtures.temporaryFile("text.txt")
+        defer { try? FileManager.default.removeItem(atPath: text) }
+        try Data(String(repeating: "the sea and the sand, flying over the warm sea; ", count: 9).utf8).write(
+            to: URL(fileURLWithPath: text))
+        let options = ["-m", Self.model, "--window", "24", "--json-lines"]
+        let report = try Command.run(["quantize", "--report", "--type", "Q8_0", "--text", text] + options)
+        let score = try Command.run(["evaluate", "--task", "perplexity", "--data", text] + options)
+        #expect(report.status == 0 && score.status == 0, "\(report.errors) \(score.errors)")
+        // One object a line.
+        #expect(score.output.split(separator: "\n").count == 1)
+        let (one, other) = (try JSON(parsing: report.output), try JSON(parsing: score.output))
+        #expect(one["tokens"] == other["tokens"])
+        let (a, b) = (one["reference_perplexity"]?.doubleValue ?? 0, other["perplexity"]?.doubleValue ?? -1)
+        #expect(a > 1 && abs(a / b - 1) < 1e-6, "\(a) \(b)")
+    }
+
     @Test func comparesTypesWithoutWriting() throws {
         let result = try Command.run(["quantize", "-m", Self.model, "--type", "Q8_0,Q4_0", "--report"])
         #expect(result.status == 0, "\(result.errors)")

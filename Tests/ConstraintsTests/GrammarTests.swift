@@ -147,6 +147,14 @@ extension GrammarConstraint {
         #expect(throws: Never.self) { try verdict(nested, String(repeating: "(", count: 200)) == .none }
     }
 
+    @Test func aConstraintThatNoTextFitsIsRefused() {
+        for constraint: OutputConstraint in [
+            .schema("false"), .schema(#"{"enum": []}"#), .regularExpression(#"[^\u{0}-\u{10FFFF}]"#),
+        ] {
+            #expect(throws: ConstraintError.self, "\(constraint)") { try masks(constraint) }
+        }
+    }
+
     /// Exponentially many derivations are few states.
     @Test func ambiguityIsNoHarm() throws {
         let constraint = OutputConstraint.regularExpression("(a|a)*(a|aa)*(a*)*b")

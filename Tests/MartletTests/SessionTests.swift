@@ -156,6 +156,7 @@ import Testing
         let parser = ToolCallParser(names: ["clock", "map"])
         let oslo = Transcript.ToolCall(name: "clock", arguments: #"{"city":"Oslo"}"#)
         let map = Transcript.ToolCall(name: "map", arguments: "{}")
+        #expect(parser.calls(in: #"{"name":"map"}"#) == [map])
         #expect(parser.calls(in: #"{"name": "clock", "parameters": {"city": "Oslo"}}"#) == [oslo])
         #expect(
             parser.calls(in: #" [{"name":"clock","arguments":{"city":"Oslo"}},{"name":"map","arguments":{}}]"#)
@@ -171,7 +172,8 @@ import Testing
                     {"name": "map", "arguments": {}}
                     """) == [oslo, map])
         for text in [
-            "It is noon.", #"{"name":"other","arguments":{}}"#, #"{"name":"clock"}"#, "{", "", "[1]",
+            "It is noon.", #"{"name":"other","arguments":{}}"#, #"{"name":"clock""#, "{", "", "[1]",
+            #"{"name":"map","arguments":{}} it is"#,
             #"{"name":"clock","arguments":"Oslo"}"#,
         ] {
             #expect(parser.calls(in: text).isEmpty, "\(text)")

@@ -120,8 +120,11 @@ import Testing
         var request = PlanRequest()
         request.hardware = try HardwareTable.standard().device(named: "h100")
         request.training = .init(tokens: 1e10, devices: 8, globalBatch: 64)
-        let page = try Plan(Preset.model(named: "llama-3.2-1b"), request).page
+        let page = try Plan(Preset.model(named: "llama-3.2-1b"), request).page("llama", [("Command", "plan <x>")])
         #expect(page.contains("<svg") && page.contains("Roofline") && page.contains("against devices"))
+        // Every chart has axes with units, and what stands in it stays in it.
+        #expect(page.contains("FLOP/byte") && page.contains(">time (s)<") && page.contains("plan &lt;x&gt;"))
+        #expect(page.contains("prefers-color-scheme: dark") && !page.contains("kv_cache_bytes"))
         #expect(!page.contains("<script") && !page.contains("src=") && !page.contains("href="))
     }
 

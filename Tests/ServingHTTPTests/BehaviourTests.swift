@@ -59,17 +59,14 @@
                 #expect(await server.isIdle())
             }
             try await withServer({ $0.limits.queuedTokens = 50 }) { server async throws in
-                let socket = try Socket(port: server.port)
-                socket.send(
-                    TestServer.request(
-                        "POST", "/v1/completions",
-                        ["prompt": .array(Array(repeating: 5, count: 40)), "max_tokens": 200, "ignore_eos": true]))
-                while server.load.running == 0 { try await Task.sleep(for: .milliseconds(2)) }
-                let refused = try await server.ask(
-                    "POST", "/v1/completions", ["prompt": .array(Array(repeating: 5, count: 20))])
-                #expect(refused.status == 429)
-                socket.close()
-                #expect(await server.isIdle())
+                let body: JSON = ["prompt": .array(Array(repeating: 5, count: 20)), "max_tokens": 1]
+                do {
+                    let held = try server.service.admit(promptTokens: 40)
+                    let refused = try await server.ask("POST", "/v1/completions", body)
+                    #expect(refused.status == 429 && refused.headers["retry-after"] != nil)
+                    withExtendedLifetime(held) {}
+                }
+                #expect(try await server.ask("POST", "/v1/completions", body).status == 200)
             }
         }
 

@@ -1,3 +1,4 @@
+import Martlet
 import MartletConstraints
 import MartletGeneration
 import MartletJSON

@@ -129,7 +129,7 @@ package struct ModelInspector: Sendable {
     }
 
     private static func text(_ id: Int32, _ vocabulary: any WriterVocabulary) -> String {
-        guard let tokenizer = vocabulary as? Tokenizer else { return (try? vocabulary.text(of: [id])) ?? "" }
+        guard let tokenizer = vocabulary as? Tokenizer else { return vocabulary.spelling(ofWritten: id) ?? "" }
         return tokenizer.bytes(ofToken: id).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 

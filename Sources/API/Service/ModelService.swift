@@ -71,6 +71,7 @@ package final class ModelService: Sendable {
 
     /// Counts a request in, or refuses it.
     private func admit() throws(APIError) {
+        let seconds = metrics.secondsToWait
         let refusal = state.withLock { state -> APIError? in
             if state.isDraining {
                 return .unavailable("The server is about to stop.", code: "draining", retryAfter: 5)
@@ -78,7 +79,7 @@ package final class ModelService: Sendable {
             guard state.requests < settings.limits.requests else {
                 return .overloaded(
                     "\(state.requests) requests are being answered or wait, as many as are taken; try again.",
-                    retryAfter: 2)
+                    retryAfter: seconds)
             }
             state.requests += 1
             return nil
@@ -87,12 +88,13 @@ package final class ModelService: Sendable {
     }
 
     /// Counts a prompt's tokens in, or refuses it; what is returned counts them out.
-    func admit(promptTokens count: Int) throws(APIError) -> Admission {
+    package func admit(promptTokens count: Int) throws(APIError) -> Admission {
+        let seconds = metrics.secondsToWait
         let refusal = state.withLock { state -> APIError? in
             guard state.promptTokens == 0 || state.promptTokens + count <= settings.limits.queuedTokens else {
                 return .overloaded(
                     "Prompts of \(state.promptTokens) tokens are being answered or wait, \(count) more are over the "
-                        + "\(settings.limits.queuedTokens) that are taken; try again.", retryAfter: 5)
+                        + "\(settings.limits.queuedTokens) that are taken; try again.", retryAfter: seconds)
             }
             state.promptTokens += count
             return nil
@@ -102,7 +104,7 @@ package final class ModelService: Sendable {
     }
 
     /// What is counted while it lives.
-    final class Admission: Sendable {
+    package final class Admission: Sendable {
         private let release: @Sendable () -> Void
         init(_ release: @escaping @Sendable () -> Void) { self.release = release }
         deinit { release() }

@@ -76,6 +76,15 @@ package final class ServiceMetrics: Sendable {
         }
     }
 
+    /// How long an answer has taken on average, in whole seconds from 1 to 60: when a place should be free.
+    var secondsToWait: Int {
+        state.withLock { state in
+            let histogram = state.histograms[.whole] ?? Histogram()
+            let count = histogram.counts.reduce(0, +)
+            return count == 0 ? 2 : Int(max(1, min(60, (histogram.sum / Double(count)).rounded(.up))))
+        }
+    }
+
     func disconnected() { state.withLock { $0.disconnects += 1 } }
 
     /// Requests that are being answered, and clients that left before they were.

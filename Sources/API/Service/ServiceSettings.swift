@@ -1,3 +1,4 @@
+import Martlet
 package import MartletJSON
 
 /// What a service takes on, and for how long.

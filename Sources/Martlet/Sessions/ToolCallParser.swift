@@ -1,11 +1,9 @@
 import MartletJSON
 
-/// Tool calls in the text that a model wrote.
-///
-/// Two spellings are known: JSON between `<tool_call>` and `</tool_call>` (Hermes, Qwen), and an answer that is nothing but
-/// JSON, one call or a list of them (Llama 3.1, and Mistral behind its special token).
+/// Tool calls in what a model wrote, whatever its spelling: between `<tool_call>` marks (Hermes, Qwen), or an answer that is nothing but
+/// JSON, one call (Llama 3.1) or a list of them (Mistral, whose special token is no text).
 package struct ToolCallParser: Sendable {
-    private static let opening = "<tool_call>", closing = "</tool_call>"
+    private static let opening = Array("<tool_call>".utf8)
     /// The names of the tools that may be called.
     private let names: Set<String>
 
@@ -15,42 +13,43 @@ package struct ToolCallParser: Sendable {
     /// Whether `text`, the beginning of an answer, may still become a tool call.
     package func mayBecomeCall(_ text: String) -> Bool {
         guard !names.isEmpty else { return false }
-        let start = ToolCallParser.trimmed(text[...].utf8)
-        let opening = Array(ToolCallParser.opening.utf8)
+        let start = text.utf8.drop(while: CallParser.isBlank)
         return start.isEmpty || start.first == UInt8(ascii: "{") || start.first == UInt8(ascii: "[")
-            || start.starts(with: opening) || opening.starts(with: start)
+            || start.starts(with: ToolCallParser.opening) || ToolCallParser.opening.starts(with: start)
     }
 
     /// The calls in a whole answer; none where it is an answer to the user.
     package func calls(in text: String) -> [Transcript.ToolCall] {
-        guard !names.isEmpty else { return [] }
-        let answer = ToolCallParser.trimmed(text[...].utf8)
-        let (opening, closing) = (Array(ToolCallParser.opening.utf8), Array(ToolCallParser.closing.utf8))
-        guard answer.starts(with: opening) else { return calls(inJSON: Array(answer)) }
+        guard mayBecomeCall(text), let first = text.utf8.drop(while: CallParser.isBlank).first else { return [] }
+        let format: ToolFormat =
+            switch first {
+            case UInt8(ascii: "{"): .llama
+            case UInt8(ascii: "["): .mistral
+            default: .hermes
+            }
+        var parser = CallParser(format)
+        let parts = parser.append((format == .mistral ? "[TOOL_CALLS]" : "") + text) + parser.finish()
+        return calls(of: parts)
+    }
+
+    /// None where anything else was written, a call is not complete, or names no tool.
+    private func calls(of parts: [AnswerPart]) -> [Transcript.ToolCall] {
         var calls: [Transcript.ToolCall] = []
-        var rest = Array(answer)[...]
-        while rest.starts(with: opening) {
-            rest = rest.dropFirst(opening.count)
-            let end = rest.indices.first { rest[$0...].starts(with: closing) } ?? rest.endIndex
-            calls += self.calls(inJSON: Array(rest[..<end]))
-            rest = rest[end...].dropFirst(closing.count).drop { " \n\r\t".utf8.contains($0) }
+        var (name, arguments) = ("", "")
+        for part in parts {
+            switch part {
+            case .text(let text): if !text.utf8.allSatisfy(CallParser.isBlank) { return [] }
+            case .thinking: break
+            case .call(_, let called): (name, arguments) = (called, "")
+            case .arguments(_, let text): arguments += text
+            case .callEnd:
+                guard names.contains(name), let given = try? JSON(parsing: arguments), given.objectValue != nil else {
+                    return []
+                }
+                calls.append(.init(name: name, arguments: given.text(.compact)))
+                name = ""
+            }
         }
-        return calls
-    }
-
-    private func calls(inJSON text: [UInt8]) -> [Transcript.ToolCall] {
-        guard let json = try? JSON(parsing: text) else { return [] }
-        let calls = (json.arrayValue ?? [json]).map(call)
-        return calls.contains { $0 == nil } ? [] : calls.compactMap { $0 }
-    }
-
-    private func call(_ json: JSON) -> Transcript.ToolCall? {
-        guard let name = json["name"]?.stringValue, names.contains(name) else { return nil }
-        guard let arguments = json["arguments"] ?? json["parameters"], arguments.objectValue != nil else { return nil }
-        return Transcript.ToolCall(name: name, arguments: arguments.text(.compact))
-    }
-
-    private static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
-        text.drop { " \n\r\t".utf8.contains($0) }
+        return name.isEmpty ? calls : []
     }
 }

@@ -34,16 +34,18 @@ public struct QuantizationOptions: Sendable, Hashable {
     public var tensors: [String]
     /// The most tokens that are read of a text.
     public var maximumTokens: Int
-    /// The tokens of the pieces into which texts are cut.
+    /// The tokens of the pieces into which a calibration's text is cut.
     public var context: Int
+    /// The tokens of a window in which a report's text is read; nil for the model's context, at most 1,024.
+    public var window: Int?
 
     /// Options for a quantization; the defaults search for scales and calibrate on nothing.
     public init(
         calibration: Calibration = .none, rounding: Rounding = .searched, tensors: [String] = [],
-        maximumTokens: Int = 16_384, context: Int = 512
+        maximumTokens: Int = 16_384, context: Int = 512, window: Int? = nil
     ) {
         (self.calibration, self.rounding, self.tensors) = (calibration, rounding, tensors)
-        (self.maximumTokens, self.context) = (maximumTokens, context)
+        (self.maximumTokens, self.context, self.window) = (maximumTokens, context, window)
     }
 }
 
@@ -59,6 +61,8 @@ public struct ModelQuantization {
     private let overrides: [TensorOverride]
     private let importance: Importance?
     private let device: Device
+    /// Told how far long work is, in words.
+    package var progress: (String) -> Void = { _ in }
 
     /// Opens the model `path` (or `org/name` in the hub cache) and calibrates.
     ///
@@ -104,13 +108,18 @@ public struct ModelQuantization {
         _ types: [FileType], on text: (text: String, name: String)? = nil, writing path: String? = nil
     ) throws -> QuantizationReport {
         var report = QuantizationReport()
-        let sample = try text.map { try ModelQuantization.windows($0.text, $0.name, file, options) }
+        let sample = try text.map { try ModelQuantization.scoredWindows($0.text, $0.name, file, options) } ?? []
         // Never read when there is nothing to compare on.
-        let reference = sample == nil ? nil : try file.decoder(on: device)
+        let reference = sample.isEmpty ? nil : try file.decoder(on: device)
+        let tokens = sample.reduce(0) { $0 + $1.tokens.count - $1.first }
         for type in types {
             let (decoder, errors) = try quantized(type, writing: path, needsDecoder: reference != nil)
             let divergence = reference.flatMap { reference in
-                decoder.map { Divergence(of: $0, from: reference, on: sample ?? [], device: device) }
+                decoder.map {
+                    Divergence(of: $0, from: reference, on: sample, device: device) { done in
+                        progress("\(type.rawValue): \(done) of \(tokens) tokens compared")
+                    }
+                }
             }
             report.formats.append(.init(type, errors, divergence))
         }
@@ -129,7 +138,8 @@ public struct ModelQuantization {
     private func quantizer(_ type: FileType) throws -> Quantizer {
         try Quantizer(
             file, type, overrides: overrides, importance: importance,
-            rounding: options.rounding == .reference ? .reference : .searched, on: device)
+            rounding: options.rounding == .reference ? .reference : .searched, on: device
+        ).reporting { [progress] in progress("\(type.rawValue): \(Int($0 * 100)) % rounded") }
     }
 
     private func write(_ type: FileType, to path: String, measuring: Bool) throws -> [TensorError] {
@@ -145,15 +155,31 @@ public struct ModelQuantization {
         let ids = try tokenizer.encode(text, addSpecialTokens: false)
         let empty = try tokenizer.encode("")
         let beginning = empty.first.map { $0 == tokenizer.specialTokens.beginning ? [$0] : [] } ?? []
-        if let wrong = ids.first(where: { $0 < 0 || $0 >= file.architecture.vocabulary }) {
-            throw ModelError(
-                "\(name): token \(wrong) is not in the model's vocabulary of \(file.architecture.vocabulary)")
-        }
+        try check(ids, name, file)
         let size = min(options.context, file.architecture.context ?? options.context)
         let windows = Divergence.windows(
             Array(ids.prefix(options.maximumTokens)), size: size, beginning: beginning)
         guard !windows.isEmpty else { throw ModelError("\(name): the text is too short: it has \(ids.count) tokens") }
         return windows
+    }
+
+    /// The tokens of a text in the windows in which `martlet evaluate` measures perplexity.
+    private static func scoredWindows(
+        _ text: String, _ name: String, _ file: ModelFile, _ options: QuantizationOptions
+    ) throws -> [TextWindows.Window] {
+        let ids = try ModelText.tokenizer(of: file).encode(text)
+        try check(ids, name, file)
+        let windows = TextWindows(context: file.architecture.context, window: options.window)(
+            Array(ids.prefix(options.maximumTokens)))
+        guard !windows.isEmpty else { throw ModelError("\(name): the text is too short: it has \(ids.count) tokens") }
+        return windows
+    }
+
+    private static func check(_ ids: [Int32], _ name: String, _ file: ModelFile) throws(ModelError) {
+        if let wrong = ids.first(where: { $0 < 0 || $0 >= file.architecture.vocabulary }) {
+            throw ModelError(
+                "\(name): token \(wrong) is not in the model's vocabulary of \(file.architecture.vocabulary)")
+        }
     }
 
     /// What a GGUF says beside the model's settings: its tokenizer, and where it comes from.

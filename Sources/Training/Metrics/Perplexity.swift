@@ -2,11 +2,7 @@ import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// How surprising a model finds a text: exp(−1/N Σ log p(xᵢ | what the window holds before)).
-///
-/// Windows slide by `stride`; each token is counted once, in the first window that holds it, so that all but the first window's tokens have at
-/// least window − stride tokens before them. The text's first token has nothing before it and does not count; nor does, at stride = window,
-/// the first of each window.
+/// How surprising a model finds a text: exp(−1/N Σ log p(xᵢ | what the window holds before)), over ``TextWindows``.
 package struct Perplexity: Sendable {
     package struct Score: Sendable, Equatable {
         /// The mean negative logarithm of the probabilities, in nats a token.
@@ -15,29 +11,21 @@ package struct Perplexity: Sendable {
         package var perplexity: Double { exponential(loss) }
     }
 
-    package let window: Int
-    package let stride: Int
+    package let windows: TextWindows
 
-    package init(window: Int, stride: Int) {
-        precondition(window >= 2 && stride >= 1 && stride <= window, "Perplexity: window \(window), stride \(stride)")
-        (self.window, self.stride) = (window, stride)
-    }
+    package init(_ windows: TextWindows) { self.windows = windows }
 
+    package init(window: Int, stride: Int) { self.init(TextWindows(window: window, stride: stride)) }
+
+    /// - Parameter progress: told how many tokens have been predicted.
     package func callAsFunction(
         _ tokens: [Int32], _ decoder: Decoder, on device: Device, progress: (_ done: Int) -> Void = { _ in }
     ) -> Score {
-        var (total, count, previous) = (0.0, 0, 0)
-        for begin in Swift.stride(from: 0, to: tokens.count, by: stride) {
-            let end = min(begin + window, tokens.count)
-            // The targets of this window that no window before had; the first token of a window is no target.
-            let first = max(previous, begin + 1)
-            if first < end {
-                total += loss(Array(tokens[begin..<end]), from: first - begin, decoder, device)
-                count += end - first
-            }
-            previous = end
-            progress(end)
-            if end == tokens.count { break }
+        var (total, count) = (0.0, 0)
+        for window in windows(tokens) {
+            total += loss(window.tokens, from: window.first, decoder, device)
+            count += window.tokens.count - window.first
+            progress(count)
         }
         return Score(loss: count == 0 ? 0 : total / Double(count), tokens: count)
     }

@@ -12,7 +12,7 @@ import MartletTensors
 package final class RunFolder: Sendable {
     package let path: String
     /// Nil where another rank of the same run holds it.
-    private let lock: Int32?
+    private let lock: FolderLock?
 
     /// Opens a run's folder, or makes it.
     ///
@@ -25,12 +25,8 @@ package final class RunFolder: Sendable {
             return
         }
         try Folder.make(path)
-        let name = path + "/lock"
-        let lock = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        self.lock = lock
-        guard lock >= 0 else { throw FileError(path: name, operation: "open", code: errno) }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            close(lock)
+        lock = try FolderLock(path)
+        guard lock != nil else {
             throw RunError("\(path): another process trains in this folder; wait for it, or choose another output")
         }
         // What a killed process left half written.
@@ -38,8 +34,6 @@ package final class RunFolder: Sendable {
             for name in Folder.names(in: folder) where name.hasSuffix(".partial") { Folder.remove("\(folder)/\(name)") }
         }
     }
-
-    deinit { if let lock { close(lock) } }
 
     package var store: CheckpointStore { CheckpointStore(path + "/checkpoints") }
     package var modelPath: String { path + "/model" }

@@ -55,8 +55,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
     var weights: TaskInput.MatrixType?
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func validate() throws {
         for (name, value) in [
@@ -125,7 +124,7 @@ struct BenchCommand: AsyncParsableCommand {
             bytesPerStep: Double(packed.bytes) + cacheBytes(file.architecture), weights: packed, batch: batch,
             firstToken: first.seconds,
             peakResidentBytes: peak, threads: device.threads)
-        if json { Output.document(report.json) } else { Output.write(report.text) }
+        if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
     }
 
     /// Shortens what is read and written to what the model's context holds, and says so.
@@ -159,7 +158,7 @@ struct BenchCommand: AsyncParsableCommand {
                 prefill: Double(prompt * batch) / BenchCommand.median(seconds), decode: nil, prompt: prompt,
                 limits: MachineLimits.measure(on: device), bytesPerStep: Double(packed.bytes), weights: packed,
                 batch: batch, firstToken: nil, peakResidentBytes: peak, threads: device.threads)
-            if json { Output.document(report.json) } else { Output.write(report.text) }
+            if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
         case .encoderDecoder(let model):
             guard file.architecture.writes else {
                 throw UsageError("bench measures encoder-decoders that write; \(file.path) classifies")
@@ -172,7 +171,7 @@ struct BenchCommand: AsyncParsableCommand {
                 decode: Double(generate * batch) / BenchCommand.median(writing),
                 total: Double(generate * batch) / BenchCommand.median(result.total), beams: beams,
                 peakResidentBytes: BenchCommand.peakResidentBytes(), threads: device.threads)
-            if json { Output.document(report.json) } else { Output.write(report.text) }
+            if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
         }
     }
 

@@ -13,8 +13,7 @@ struct DoctorCommand: ParsableCommand {
     @Option(help: "Threads that measure (default: the physical cores).")
     var threads: Int?
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) {
@@ -27,8 +26,8 @@ struct DoctorCommand: ParsableCommand {
         let limits = MachineLimits.measure(on: device, seconds: 2)
         let memory = Processor.memory
         let verdicts = DoctorCommand.verdicts(threads: device.threads)
-        if json {
-            return Output.document([
+        if form.isJSON {
+            return form.write([
                 "version": .string(Version.text), "verdicts": .array(verdicts.map { .string($0) }),
                 "cache": .string(HubCache.folder),
                 "processor": .string(Processor.name),

@@ -55,10 +55,14 @@ struct ConvertCommand: ParsableCommand {
             try file.writeAdapter(to: output, on: device)
             return Output.note("\(output): the adapter for llama.cpp, without its base")
         }
-        let export = try export(of: file, on: device)
+        let progress = SharedProgress()
+        let export = try export(of: file, on: device).reporting { share in
+            progress.report("\(Int(share * 100)) % written")
+        }
         let written = try file.write(
             export, to: output, named: model.model ?? path,
             ConversionOptions(type: type, includesTokenizer: !withoutTokenizer))
+        progress.end()
         for caveat in written.caveats { Output.note(caveat) }
         Output.note("\(output): \(written.modelType), \(written.parameters) parameters")
         if merge && !file.adapters.isEmpty { try compare(file, with: ModelFile(path: output), on: device) }

@@ -20,12 +20,11 @@ struct InspectCommand: ParsableCommand {
     @Argument(help: "A .safetensors, .index.json or .gguf file, or a Hugging Face directory.")
     var file: String
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func run() throws {
         let contents = try Contents(path: file)
-        if json { Output.document(contents.json) } else { Output.write(contents.text) }
+        if form.isJSON { form.write(contents.json) } else { Output.write(contents.text) }
     }
 }
 

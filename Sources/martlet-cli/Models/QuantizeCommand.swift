@@ -51,11 +51,16 @@ struct QuantizeCommand: ParsableCommand {
     @Option(help: "The most tokens of a text.")
     var tokens = 16_384
 
-    @Option(help: "Tokens of the pieces into which texts are cut.")
+    @Option(help: "Tokens of the pieces into which the text of --calibrate is cut.")
     var context = 512
 
-    @Flag(help: "The report as one JSON document.")
-    var json = false
+    @Option(
+        help:
+            "The report's text: tokens of a window, as martlet evaluate has it (default: the model's context, at most 1024)."
+    )
+    var window: Int?
+
+    @OptionGroup var form: ResultForm
 
     @OptionGroup var outputs: OutputOptions
 
@@ -63,6 +68,7 @@ struct QuantizeCommand: ParsableCommand {
         for (name, value) in [("tokens", tokens), ("context", context)] where !(2...100_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 2 and 100000000.")
         }
+        if let window, window < 2 { throw ValidationError("--window is \(window), but at least 2.") }
         if output == nil && !report && saveImportance == nil {
             throw ValidationError("Nothing to do: give a file to write with -o, or --report.")
         }
@@ -72,7 +78,7 @@ struct QuantizeCommand: ParsableCommand {
         if saveImportance != nil && calibrate == nil {
             throw ValidationError("--save-importance needs --calibrate.")
         }
-        if json && !report { throw ValidationError("--json is for --report.") }
+        if form.isJSON && !report { throw ValidationError("--json and --json-lines are for --report.") }
         if text != nil && !report { throw ValidationError("--text is for --report.") }
     }
 
@@ -83,17 +89,22 @@ struct QuantizeCommand: ParsableCommand {
             do { _ = try TensorOverride(text) } catch { throw UsageError("--tensor: \(error)") }
         }
         let file = try ModelFile(path: try model.path())
-        let quantization = try ModelQuantization(file, options(), on: Device(threads: model.threads))
+        var quantization = try ModelQuantization(file, options(), on: Device(threads: model.threads))
+        let progress = SharedProgress()
+        defer { progress.end() }
+        quantization.progress = { progress.report($0) }
         if let saveImportance, let calibrate {
             try quantization.writeImportance(to: saveImportance, dataset: calibrate)
         }
         if report {
             let sample = try (text ?? calibrate).map { (text: try Input.text($0), name: $0) }
             let results = try quantization.report(types, on: sample, writing: output)
-            if json { Output.document(results.json) } else { Output.write(results.text) }
+            progress.end()
+            if form.isJSON { form.write(results.json) } else { Output.write(results.text) }
         } else if let output {
             try quantization.write(types[0], to: output)
         }
+        progress.end()
         if let output { Output.note("\(output): \(file.modelType), \(types[0].rawValue)") }
     }
 
@@ -108,7 +119,7 @@ struct QuantizeCommand: ParsableCommand {
             }
         return QuantizationOptions(
             calibration: calibration, rounding: plain ? .reference : .searched, tensors: tensors,
-            maximumTokens: tokens, context: context)
+            maximumTokens: tokens, context: context, window: window)
     }
 
     private func fileTypes() throws -> [FileType] {

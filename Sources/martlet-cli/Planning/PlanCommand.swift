@@ -96,8 +96,7 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "Also write a report with charts, one file that opens anywhere.")
     var html: String?
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func validate() throws {
         for (name, value) in [("context", context), ("batch", batch), ("source", source), ("cache-block", cacheBlock)]
@@ -117,20 +116,22 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         if list { return try writeNames() }
         if let compute {
-            return write(PlanScaling.answers(compute: compute), heading: "best for \(compute) operations")
+            let answers = PlanScaling.answers(compute: compute)
+            if let html { try PlanFile.write(PlanScaling.page(answers, compute: compute), to: html) }
+            return write(answers, heading: "best for \(compute) operations")
         }
-        if let runs { return try PlanScaling.fit(path: runs, json: json) }
+        if let runs { return try PlanScaling.fit(path: runs, form) }
         let described = try describe()
         var request = try request(described)
         if measure {
-            return try PlanMeasurement(path: try modelPath(), described, request: request).write(json: json)
+            return try PlanMeasurement(path: try modelPath(), described, request: request).write(form)
         }
         request.hardware = try device()
         var plan = try Plan(described, request)
         if request.isHere { try plan.addEngine(timing: refresh ? 1 : nil) }
-        if let html { try PlanFile.write(plan.page, to: html) }
+        if let html { try PlanFile.write(plan.page(reportName, PlanFile.facts), to: html) }
         if tensors { return Output.write(plan.tensorTable) }
-        if json { Output.document(plan.json) } else { Output.write(plan.text(explained: explain)) }
+        if form.isJSON { form.write(plan.json) } else { Output.write(plan.text(explained: explain)) }
     }
 
     // MARK: - What is asked
@@ -176,6 +177,11 @@ struct PlanCommand: ParsableCommand {
         try model.map { try ModelLocation.path(of: $0) } ?? EmbeddedModel.path()
     }
 
+    /// What the report calls the model.
+    private var reportName: String {
+        preset ?? model.flatMap { $0.split(separator: "/").last.map(String.init) } ?? EmbeddedModel.name
+    }
+
     private func describe() throws -> DescribedModel {
         if let preset { return try Preset.model(named: preset) }
         if let model, !PlanFile.exists(model), let found = try? Preset.model(named: model) { return found }
@@ -189,19 +195,19 @@ struct PlanCommand: ParsableCommand {
             ("presets", try Preset.names()), ("hardware", try HardwareTable.standard().devices.map(\.name)),
             ("model_types", DescribedModel.knownModelTypes),
         ]
-        if json {
+        if form.isJSON {
             var object = JSONObject()
             for (name, values) in lists { object[name] = .array(values.map { .string($0) }) }
-            return Output.document(.object(object))
+            return form.write(.object(object))
         }
         for (name, values) in lists { Output.write("\(name): \(values.joined(separator: ", "))\n") }
     }
 
     private func write(_ answers: [(name: String, quantity: Quantity)], heading: String) {
-        if json {
+        if form.isJSON {
             var object = JSONObject()
             for answer in answers { object[answer.name] = answer.quantity.json }
-            return Output.document(.object(object))
+            return form.write(.object(object))
         }
         Output.write(heading + "\n")
         for answer in answers {

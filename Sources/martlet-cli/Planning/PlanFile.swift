@@ -35,6 +35,18 @@ enum PlanFile {
         return Count(number * unit.1)
     }
 
+    /// How a report came about: the command, when, by which version.
+    static var facts: [(name: String, value: String)] {
+        var now = time(nil)
+        var parts = unsafe tm()
+        unsafe localtime_r(&now, &parts)
+        func two(_ value: Int32) -> String { (value < 10 ? "0" : "") + "\(value)" }
+        let date = unsafe "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        let clock = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min))"
+        let command = (["martlet"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+        return [("Command", command), ("Date", "\(date) \(clock)"), ("Version", Version.text)]
+    }
+
     /// Writes a text to a file.
     static func write(_ text: String, to path: String) throws {
         let bytes = Array(text.utf8)
@@ -65,8 +77,13 @@ enum PlanScaling {
         ]
     }
 
+    /// The answers as a report.
+    static func page(_ answers: [(name: String, quantity: Quantity)], compute: Double) -> String {
+        ReportPage(.init("Best for \(compute) operations", PlanFile.facts), body: ReportPage.answers(answers)).text
+    }
+
     /// Fits runs of a CSV whose first line names the columns parameters, tokens and loss.
-    static func fit(path: String, json: Bool) throws {
+    static func fit(path: String, _ form: ResultForm) throws {
         let lines = try Input.text(path).split(whereSeparator: \.isNewline)
         let header = lines.first?.split(separator: ",").map { $0.trimmingBlanks() } ?? []
         guard let n = header.firstIndex(of: "parameters"), let d = header.firstIndex(of: "tokens"),
@@ -84,14 +101,14 @@ enum PlanScaling {
             runs.append(RunObservation(parameters: parameters, tokens: tokens, loss: loss))
         }
         let intervals = try ScalingFit(runs).bootstrap()
-        if json {
+        if form.isJSON {
             var object = JSONObject()
             for interval in intervals {
                 object[interval.name] = [
                     "value": .number(interval.value), "low": .number(interval.low), "high": .number(interval.high),
                 ]
             }
-            return Output.document(.object(object))
+            return form.write(.object(object))
         }
         Output.write("L = E + A / N^alpha + B / D^beta over \(runs.count) runs, middle 80 % of 200 refits\n")
         for interval in intervals {

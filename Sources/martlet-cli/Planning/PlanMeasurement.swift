@@ -95,9 +95,9 @@ struct PlanMeasurement {
 
     // MARK: - Output
 
-    func write(json: Bool) {
-        if json {
-            return Output.document([
+    func write(_ form: ResultForm) {
+        if form.isJSON {
+            return form.write([
                 "terms": .array(
                     terms.map {
                         [

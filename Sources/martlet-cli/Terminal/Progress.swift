@@ -1,4 +1,5 @@
 import MartletPlatform
+import Synchronization
 
 /// How far long work is, on standard error: nothing in the first two seconds, then a line that is written over on a terminal, or a line
 /// every ten seconds without one. Silent where results go to the same terminal.
@@ -22,4 +23,12 @@ struct Progress: ~Copyable {
         if isTerminal, last != nil { Output.line("\r\u{1B}[K") }
         last = nil
     }
+}
+
+/// ``Progress`` for work that reports from closures.
+final class SharedProgress: Sendable {
+    private let progress = Mutex(Progress())
+
+    func report(_ text: String) { progress.withLock { $0.report(text) } }
+    func end() { progress.withLock { $0.end() } }
 }

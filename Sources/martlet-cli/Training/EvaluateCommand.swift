@@ -91,8 +91,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Flag(help: "Entities: only what begins with B- counts (seqeval's strict mode).")
     var strict = false
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func validate() throws {
         if BLEUTokenizer(rawValue: tokenize) == nil {
@@ -137,7 +136,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             }
         } else {
             let (file, tokenizer, device) = try load()
-            found = try Tagger(file, tokenizer, on: device).tags(ofWords: words)
+            let tagger = try Tagger(file, tokenizer, on: device)
+            found = try inParts(words) { try tagger.tags(ofWords: $0) }
         }
         let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strict)
         let all = Classification(predictions: found.flatMap { $0 }, labels: tags.flatMap { $0 })
@@ -172,8 +172,26 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     private func written(_ sources: [String], _ task: Writer.Task) throws -> [String] {
         let (file, tokenizer, device) = try load()
-        return try Writer(file, tokenizer, task: task, on: device).write(sources).map { $0.first?.text ?? "" }
+        let writer = try Writer(file, tokenizer, task: task, on: device)
+        return try inParts(sources) { try writer.write($0).map { $0.first?.text ?? "" } }
     }
+
+    /// Works on the records some at a time, and says how far it is.
+    private func inParts<Record, Result>(_ records: [Record], _ work: ([Record]) throws -> [Result]) rethrows
+        -> [Result]
+    {
+        var progress = Progress()
+        var results: [Result] = []
+        for start in Swift.stride(from: 0, to: records.count, by: EvaluateCommand.recordsPerPart) {
+            results += try work(Array(records[start..<min(start + EvaluateCommand.recordsPerPart, records.count)]))
+            progress.report("\(results.count) of \(records.count) records")
+        }
+        progress.end()
+        return results
+    }
+
+    /// Large enough that texts of like lengths find each other.
+    private static let recordsPerPart = 256
 
     private func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
         let file = try model.file()
@@ -181,14 +199,14 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func write(_ values: [(name: String, value: JSON)]) {
-        guard json else {
+        guard form.isJSON else {
             for (name, value) in values { Output.write("\(name)\t\(value.stringValue ?? value.text())\n") }
             return
         }
         var object = JSONObject()
         object["task"] = .string(task.rawValue)
         for (name, value) in values { object[name] = value }
-        Output.document(.object(object))
+        form.write(.object(object))
     }
 
     private func perplexity() throws {
@@ -199,18 +217,21 @@ struct EvaluateCommand: AsyncParsableCommand {
         if let token = tokens.first(where: { Int($0) >= file.architecture.vocabulary }) {
             throw ModelError("token \(token) is none of the model's \(file.architecture.vocabulary)")
         }
-        let context = file.architecture.context ?? 1024
-        let window = min(self.window ?? min(context, 1024), context)
-        let stride = stride ?? max(1, window / 2)
-        guard stride <= window else {
+        let window = TextWindows(context: file.architecture.context, window: self.window).window
+        if let stride, stride > window {
             throw UsageError("--stride \(stride) would leave tokens out of windows of \(window)")
         }
-        let score = Perplexity(window: window, stride: stride)(tokens, try file.decoder(on: device), on: device)
+        let windows = TextWindows(context: file.architecture.context, window: window, stride: stride)
+        var progress = Progress()
+        let score = Perplexity(windows)(tokens, try file.decoder(on: device), on: device) { done in
+            progress.report("\(done) of \(tokens.count) tokens")
+        }
+        progress.end()
         let bits = score.loss * Double(score.tokens) / 0.693_147_180_559_945_3
         write([
             ("perplexity", .number(score.perplexity)), ("loss", .number(score.loss)),
             ("bits_per_byte", .number(bits / Double(text.count))), ("tokens", .integer(score.tokens)),
-            ("window", .integer(window)), ("stride", .integer(stride)),
+            ("window", .integer(window)), ("stride", .integer(windows.stride)),
         ])
     }
 
@@ -221,10 +242,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         if data.hasPredictions {
             hypotheses = try data.texts("prediction")
         } else {
-            let sources = try data.texts("source", "text")
-            let (file, tokenizer, device) = try load()
-            let writer = try Writer(file, tokenizer, task: .translation, on: device)
-            hypotheses = try writer.write(sources).map { $0.first?.text ?? "" }
+            hypotheses = try written(data.texts("source", "text"), .translation)
         }
         let smoothing: BLEU.Smoothing =
             switch smooth {
@@ -253,7 +271,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             let texts = try data.texts("text")
             let (file, tokenizer, device) = try load()
             let pairs = data.records.map { $0["pair"]?.stringValue }
-            let scores = try Classifier(file, tokenizer, on: device).classify(Array(zip(texts, pairs)).map { ($0, $1) })
+            let classifier = try Classifier(file, tokenizer, on: device)
+            let scores = try inParts(zip(texts, pairs).map { ($0, $1) }) { try classifier.classify($0) }
             predictions = scores.map { $0.first?.label ?? "" }
             confidences = scores.map { Double($0.first?.score ?? 0) }
         }
@@ -318,7 +337,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let answerer = try Answerer(file, tokenizer, on: device)
             var options = Answerer.Options()
             if task == .squad2 { options.noAnswer = .possible }
-            found = try answerer.answer(questions, options).map { $0.first?.text ?? "" }
+            found = try inParts(questions) { try answerer.answer($0, options).map { $0.first?.text ?? "" } }
         }
         let score = task == .squad2 ? SquadScore.second(found, answers) : SquadScore.corpus(found, answers)
         write([("exact_match", .number(score.exact)), ("f1", .number(score.f1)), ("questions", .integer(found.count))])
@@ -334,7 +353,11 @@ struct EvaluateCommand: AsyncParsableCommand {
             let (texts, pairs) = (try data.texts("text"), try data.texts("pair"))
             let (file, tokenizer, device) = try load()
             let embedder = try Embedder(file, tokenizer, on: device)
-            found = zip(try embedder.embed(texts), try embedder.embed(pairs)).map { EvaluateCommand.cosine($0, $1) }
+            found = try inParts(zip(texts, pairs).map { ($0, $1) }) { part in
+                zip(try embedder.embed(part.map(\.0)), try embedder.embed(part.map(\.1))).map {
+                    EvaluateCommand.cosine($0, $1)
+                }
+            }
         }
         write([
             ("spearman", .number(RankCorrelation.spearman(found, scores))),

@@ -1,67 +1,7 @@
+import Martlet
 import MartletJSON
 
-/// How a model's template writes calls of functions.
-package enum ToolFormat: Sendable, Equatable {
-    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen; also what a model is told whose template
-    /// knows no tools.
-    case hermes
-    /// `{"name": …, "parameters": …}` as the whole answer, perhaps after `<|python_tag|>`: Llama 3.
-    case llama
-    /// `[TOOL_CALLS][{"name": …, "arguments": …}, …]`: Mistral.
-    case mistral
-
-    init(template: String) {
-        if ConversationFormat.mentions("[TOOL_CALLS]", in: template) {
-            self = .mistral
-        } else if !ConversationFormat.mentions("<tool_call>", in: template),
-            ["python_tag", "ipython"].contains(where: { ConversationFormat.mentions($0, in: template) })
-        {
-            self = .llama
-        } else {
-            self = .hermes
-        }
-    }
-
-    /// What begins a call; nil where a call is the whole answer.
-    var opening: String? {
-        switch self {
-        case .hermes: "<tool_call>"
-        case .llama: nil
-        case .mistral: "[TOOL_CALLS]"
-        }
-    }
-
-    /// The text of the answer up to the arguments of a call of `name`, for a call that is asked for.
-    func beginning(ofCall name: String) -> String {
-        let name = JSON.string(name).text()
-        return switch self {
-        case .hermes: "<tool_call>\n{\"name\": \(name), \"arguments\": "
-        case .llama: "{\"name\": \(name), \"parameters\": "
-        case .mistral: "[TOOL_CALLS][{\"name\": \(name), \"arguments\": "
-        }
-    }
-
-    /// What stands before the object of a call.
-    var callBeginning: String {
-        switch self {
-        case .hermes: "<tool_call>\n"
-        case .llama: ""
-        case .mistral: "[TOOL_CALLS]["
-        }
-    }
-
-    /// The key under which a call has its arguments.
-    var argumentsKey: String { self == .llama ? "parameters" : "arguments" }
-
-    /// What follows the arguments.
-    var callEnd: String {
-        switch self {
-        case .hermes: "}\n</tool_call>"
-        case .llama: "}"
-        case .mistral: "}]"
-        }
-    }
-
+extension ToolFormat {
     /// Messages whose system message says which tools there are, in Hermes' words, for a template that does not read
     /// tools.
     func announcing(_ tools: [ToolDefinition], in messages: [JSON]) -> [JSON] {

@@ -187,9 +187,9 @@ package struct CallParser {
         return result
     }
 
-    static func isBlank(_ byte: UInt8) -> Bool { [0x20, 0x0A, 0x0D, 0x09].contains(byte) }
+    package static func isBlank(_ byte: UInt8) -> Bool { [0x20, 0x0A, 0x0D, 0x09].contains(byte) }
 
-    static func first(_ word: [UInt8], in text: [UInt8]) -> Int? {
+    package static func first(_ word: [UInt8], in text: [UInt8]) -> Int? {
         guard !word.isEmpty, text.count >= word.count else { return nil }
         return (0...text.count - word.count).first { text[$0..<$0 + word.count].elementsEqual(word) }
     }
