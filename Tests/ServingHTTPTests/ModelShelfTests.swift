@@ -43,6 +43,7 @@
                 #expect(try await status(of: "second", server) == "unloaded")
                 #expect(try await server.ask("POST", "/models/load", named, headers: key).status == 200)
                 #expect(try await status(of: "second", server) == "loaded" && loads.value == 2)
+                #expect(await server.isIdle())
                 #expect(server.service.shelf.evict(idleFor: 3_600) == [])
                 #expect(server.service.shelf.evict(idleFor: 0) == ["second"])
                 #expect(try await complete(server).status == 200 && loads.value == 3)
