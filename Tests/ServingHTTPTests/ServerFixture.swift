@@ -31,7 +31,9 @@
                     return (name, try stored.tensor())
                 }, metadata: metadata, to: path)
             defer { unsafe unlink(path) }
-            return try await ServedModel.load(name: "fixture", path: path, threads: 1, slots: 4)
+            var settings = ServedModel.Settings(threads: 1)
+            settings.slots = 4
+            return try await ServedModel.load(name: "fixture", path: path, settings)
         }
     }
 

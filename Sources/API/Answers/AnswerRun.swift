@@ -26,17 +26,20 @@ actor AnswerRun {
         _ job: Job
     ) {
         let room = model.context.map { max(0, $0 - prompt.count) } ?? 4_096
+        let most = fields.maximumTokens ?? model.defaults.maximumNewTokens(after: prompt.count) ?? room
+        let stopTexts = fields.stopTexts.isEmpty && !fields.ignoresEnd ? model.defaults.stopTexts : fields.stopTexts
         let requests = (0..<fields.choices).map { choice in
             var request = TokenRequest(
-                prompt: prompt, maximumTokens: min(fields.maximumTokens ?? room, room),
+                prompt: prompt, maximumTokens: min(most, room),
                 sampling: fields.sampling(ofChoice: choice),
                 stopTokens: fields.ignoresEnd ? [] : model.endOfTextTokens)
             (request.alternatives, request.constraint) = (fields.alternatives, constraint)
+            (request.rules, request.tenant) = (model.rules(after: prompt.count, fields), job.tenant ?? 0)
             return request
         }
         (limits, metrics, promptTokens) = (job.limits, job.metrics, prompt.count)
         assemblies = requests.map { _ in
-            AnswerAssembly(tokenizer, stopTexts: fields.stopTexts, structure)
+            AnswerAssembly(tokenizer, stopTexts: stopTexts, structure)
         }
         open = Set(requests.indices)
         clock = RequestClock(choices: fields.choices, since: job.arrival)

@@ -19,6 +19,14 @@ extension ServedModel {
             "model", code: "model_not_suited")
     }
 
+    /// The rules of generation_config.json behind a prompt of `count` tokens, as far as the request lets them hold.
+    func rules(after count: Int, _ fields: GenerationFields) -> TokenRules {
+        var rules = defaults.rules
+        rules.minimumNewTokens = fields.ignoresEnd ? 0 : defaults.minimumNewTokens(after: count)
+        if fields.hasOwnRepeatPenalty { rules.repetitionPenalty = 1 }
+        return rules
+    }
+
     func neededTokenizer() throws(APIError) -> Tokenizer {
         guard let tokenizer else { throw wrongTask("have a tokenizer") }
         return tokenizer

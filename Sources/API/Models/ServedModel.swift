@@ -39,6 +39,10 @@ package final class ServedModel: Sendable {
     package let endOfTextTokens: Set<Int32>
     /// How texts are continued where a request says nothing.
     package let sampling: Sampling
+    /// What generation_config.json says besides: rules of what may come, lengths, texts that end an answer.
+    package let defaults: GenerationDefaults
+    /// The longest text in tokens; nil where nothing limits it.
+    package let context: Int?
     package let fingerprint: String
     let embedder: Embedder?
     package let inspector: ModelInspector
@@ -47,42 +51,68 @@ package final class ServedModel: Sendable {
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
 
+    /// How a model is loaded to be served.
+    package struct Settings: Sendable {
+        /// How many compute at once; the physical cores when nil.
+        package var threads: Int?
+        /// How many texts are written at once.
+        package var slots = 8
+        /// What keys and values are kept as.
+        package var cache = CacheType.f32
+        /// The most bytes of keys and values; nil for what the slots need.
+        package var cacheBytes: Int?
+        /// The longest text in tokens; nil for the model's own.
+        package var context: Int?
+
+        package init(threads: Int? = nil) { self.threads = threads }
+
+        /// The service counts what waits; the engine takes all of it.
+        fileprivate var engine: EngineOptions {
+            var options = EngineOptions()
+            (options.maximumSequences, options.cache, options.cacheBytes) = (slots, cache.elementType, cacheBytes)
+            (options.waitingRequests, options.waitingRequestsPerTenant) = (1 << 20, 1 << 20)
+            options.waitingTokens = 1 << 40
+            return options
+        }
+    }
+
     /// Loads the model at `path`.
     ///
     /// - Throws: what loading throws: every cause with its remedy.
     package static func load(
-        name: String, path: String, threads: Int? = nil, slots: Int = 8
+        name: String, path: String, _ settings: Settings = Settings()
     ) async throws -> ServedModel {
-        try await load(name: name, ModelFile(path: path), threads: threads, slots: slots)
+        try await load(name: name, ModelFile(path: path), settings)
     }
 
     /// Loads the model of `file`, with the adapters that were added to it.
     ///
-    /// - Parameters:
-    ///   - threads: How many compute at once; the physical cores when nil.
-    ///   - slots: How many generations run at once.
     /// - Throws: what loading throws: every cause with its remedy.
     package static func load(
-        name: String, _ file: ModelFile, threads: Int? = nil, slots: Int = 8
+        name: String, _ file: ModelFile, _ settings: Settings = Settings()
     ) async throws -> ServedModel {
+        func served(
+            _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?, _ inspector: ModelInspector,
+            _ lane: ComputeLane
+        ) async throws -> ServedModel {
+            try await ServedModel(name, file, work, tokenizer, embedder, inspector, lane, context: settings.context)
+        }
         if case .decoder = file.architecture.body, file.architecture.writes {
-            var options = EngineOptions()
-            options.maximumSequences = slots
-            let model = try await LanguageModel.load(path: file.path, threads: threads, engine: options) { file }
-            let lane = ComputeLane(model.engine)
+            let model = try await LanguageModel.load(
+                path: file.path, threads: settings.threads, engine: settings.engine
+            ) { file }
             let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
-            return try await ServedModel(
-                name, file, .text(model, BatchEngine(model.engine)), model.tokenizer,
-                try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device), lane)
+            return try await served(
+                .text(model, BatchEngine(model.engine)), model.tokenizer, try Embedder(file, encoder),
+                ModelInspector(file, .decoder(model.decoder), on: model.device), ComputeLane(model.engine))
         }
         let lane = ComputeLane()
-        let device = Device(threads: threads)
+        let device = Device(threads: settings.threads)
         let model = try await lane.run { try file.model(on: device) }
         let inspector = ModelInspector(file, model, on: device)
         if case .encoderDecoder(let writer) = model, file.architecture.writes {
             let writing = try WritingModel(file, writer, on: device)
-            return try await ServedModel(
-                name, file, .writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, lane)
+            return try await served(.writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, lane)
         }
         let tokenizer = try ModelText.tokenizer(of: file)
         let encoder = try TextEncoder(file, model, tokenizer, on: device)
@@ -93,12 +123,12 @@ package final class ServedModel: Sendable {
             case .rows(_, let count) where count > 1: .tags(try Tagger(file, encoder))
             default: .vectors
             }
-        return try await ServedModel(name, file, work, tokenizer, try Embedder(file, encoder), inspector, lane)
+        return try await served(work, tokenizer, try Embedder(file, encoder), inspector, lane)
     }
 
     private init(
         _ name: String, _ file: ModelFile, _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?,
-        _ inspector: ModelInspector, _ lane: ComputeLane
+        _ inspector: ModelInspector, _ lane: ComputeLane, context limit: Int?
     ) async throws {
         (self.name, path, created) = (name, file.path, UnixTime.now)
         (self.work, self.tokenizer, self.embedder, self.inspector, self.lane) =
@@ -106,7 +136,10 @@ package final class ServedModel: Sendable {
         (architecture, modelType) = (file.architecture, file.modelType)
         chat = if case .text = work, let tokenizer { try ConversationFormat(file, tokenizer) } else { nil }
         endOfTextTokens = try tokenizer.map { try ModelText.endOfTextTokens(file, $0) } ?? []
-        sampling = try ServedModel.sampling(file)
+        defaults = try ModelText.generationDefaults(file)
+        // OpenAI's temperature of 1 where the file does not sample.
+        sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
+        context = limit.map { min($0, file.architecture.context ?? $0) } ?? file.architecture.context
         size = (file.tensors.bytes, try file.inventory().total)
         fingerprint = try await lane.run { try ModelFingerprint.of(file) }
     }
@@ -121,17 +154,6 @@ package final class ServedModel: Sendable {
 
     /// The ids that the model knows.
     package var vocabularySize: Int { architecture.vocabulary }
-
-    /// The longest text in tokens; nil where nothing limits it.
-    package var context: Int? { architecture.context }
-
-    /// What generation_config.json says of choosing; OpenAI's temperature of 1 where it does not sample.
-    private static func sampling(_ file: ModelFile) throws -> Sampling {
-        let defaults = try ModelText.generationDefaults(file)
-        var sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
-        sampling.repeatPenalty = defaults.rules.repetitionPenalty
-        return sampling
-    }
 }
 
 /// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.

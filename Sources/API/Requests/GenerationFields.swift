@@ -12,6 +12,8 @@ struct GenerationFields: Sendable {
     var streams: Bool
     var includesUsage: Bool
     var ignoresEnd: Bool
+    /// Whether the request itself says how repetition is penalised.
+    var hasOwnRepeatPenalty: Bool
 
     /// The fields that are read here.
     static let names: Set<String> = [
@@ -42,6 +44,7 @@ struct GenerationFields: Sendable {
         streams = try fields.bool("stream") ?? false
         includesUsage = try fields.object("stream_options")?.bool("include_usage") ?? false
         ignoresEnd = try fields.bool("ignore_eos") ?? false
+        hasOwnRepeatPenalty = fields["repeat_penalty"] != nil || fields["repetition_penalty"] != nil
     }
 
     private static func sampling(_ fields: Fields, _ defaults: Sampling) throws(APIError) -> Sampling {

@@ -315,6 +315,8 @@ package final class ModelService: Sendable {
         switch error {
         case let error as APIError: error
         case .overloaded(let reason) as EngineError: .overloaded(reason, retryAfter: 1)
+        case let error as EngineError where error == .stopped:
+            .unavailable("The model has been unloaded.", code: "unloaded", retryAfter: 1)
         case is CancellationError: APIError(status: 499, .invalidRequest, "The client has gone.", code: "client_gone")
         default:
             Failures.isOfRequest(error)

@@ -98,7 +98,10 @@ enum RequestIdentity {
 /// Errors of the layers below: which of them a request is to blame for.
 enum Failures {
     static func isOfRequest(_ error: any Error) -> Bool {
-        if case .invalid? = error as? EngineError { return true }
+        switch error as? EngineError {
+        case .invalid?, .unsatisfiable?: return true
+        default: break
+        }
         return error is GenerationError || error is TaskError || error is TokenizerError
     }
 }

@@ -59,8 +59,9 @@ package struct ReportPage: Sendable {
         .answer { border-left: 4px solid var(--mark); padding: .2rem 0 .2rem .8rem; margin: 1rem 0; list-style: none }
         .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem 2rem }
         figure { margin: 0; min-width: 0 } figcaption { font-weight: 600 } figcaption small { font-weight: 400; color: var(--quiet) }
-        .bars { list-style: none; margin: .3rem 0; padding: 0; font-size: .9rem }
-        .bars li { display: grid; grid-template-columns: 8.5rem 1fr max-content; gap: .6rem; align-items: center }
+        .bars { list-style: none; margin: .3rem 0; padding: 0; font-size: .9rem; display: grid; gap: 0 .6rem; align-items: center;
+          grid-template-columns: fit-content(9rem) 1fr max-content }
+        .bars li { display: contents } .bars li > :last-child { text-align: right }
         .track { height: .8rem } .track i { display: block; height: 100%; min-width: 1px; background: var(--mark); border-radius: .15rem }
         svg { width: 100%; height: auto; max-width: 34rem } svg text { font: 11px system-ui, sans-serif; fill: var(--ink) }
         svg .tick { fill: var(--quiet) } .grid { stroke: var(--line) } .line { fill: none; stroke: var(--quiet); stroke-width: 2 }
@@ -69,7 +70,7 @@ package struct ReportPage: Sendable {
         tr { border-top: 1px solid var(--line) } .number { white-space: nowrap; font-variant-numeric: tabular-nums }
         details { color: var(--quiet); font-size: .9rem; overflow-wrap: anywhere } summary { cursor: pointer }
         @media (max-width: 40rem) {
-          .bars li { grid-template-columns: 6.5rem 1fr max-content } .number { white-space: normal }
+          .bars { grid-template-columns: fit-content(7rem) 1fr max-content } .number { white-space: normal }
           td:nth-child(3) { display: block; padding-left: 0 } tr { display: grid; grid-template-columns: 1fr 1fr } td:nth-child(3) { grid-column: 1 / -1 }
         }
         """

@@ -34,7 +34,7 @@ struct ExplainCommand: AsyncParsableCommand {
     func run() async throws {
         let path = try model.path()
         let name = model.model?.split(separator: "/").last.map(String.init) ?? "martlet"
-        let loaded = try await ServedModel.load(name: name, path: path, threads: model.threads)
+        let loaded = try await ServedModel.load(name: name, path: path, .init(threads: model.threads))
         let look = try await loaded.look(
             .init(text: text == "-" ? Input.text("-") : text, pair: pair, target: target, row: row))
         try writeFile(json ? look.serialized() : PageRoutes.file(about: look), to: output)

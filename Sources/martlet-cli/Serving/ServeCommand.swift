@@ -61,6 +61,15 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Texts that are written at once for each model (default 8); more wait.")
     var slots: Int?
 
+    @Option(help: "The longest text in tokens, prompt and answer together (default: the model's context).")
+    var context: Int?
+
+    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0 (default f32).")
+    var cache: String?
+
+    @Option(help: "The most memory of keys and values for each model, as 2GiB (default: what the slots need).")
+    var kvMemory: String?
+
     @Option(help: "Requests that are answered or wait at once (default 256); more are refused with 429.")
     var maxQueue: Int?
 
@@ -112,7 +121,7 @@ struct ServeCommand: AsyncParsableCommand {
             let service = ModelService(plan.settings)
             for model in plan.models {
                 service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
-                    try await ServedModel.load(name: model.name, model.file(), threads: plan.threads, slots: plan.slots)
+                    try await ServedModel.load(name: model.name, model.file(), plan.loading)
                 }
             }
             let server = HTTPServer(service, host: plan.host, port: plan.port)

@@ -1,5 +1,6 @@
 import Martlet
 import MartletAPI
+import MartletGeneration
 import MartletModels
 import MartletPlatform
 
@@ -10,8 +11,8 @@ struct ServePlan {
     let idleSeconds: Int?
     let host: String
     let port: Int
-    let threads: Int?
-    let slots: Int
+    /// How each model is loaded.
+    var loading = ServedModel.Settings()
     let drainSeconds: Int
     var settings = ServiceSettings()
 
@@ -23,8 +24,19 @@ struct ServePlan {
         settings.limits.loadedModels = try sources.integer("max-models", command.maxModels, 1...1 << 20)
         host = try sources.text("host", command.host) ?? "127.0.0.1"
         port = try sources.integer("port", command.port, 0...65_535) ?? 8_642
-        threads = try sources.integer("threads", command.threads, 1...1_024)
-        slots = try sources.integer("slots", command.slots, 1...1_024) ?? 8
+        loading.threads = try sources.integer("threads", command.threads, 1...1_024)
+        loading.slots = try sources.integer("slots", command.slots, 1...1_024) ?? 8
+        loading.context = try sources.integer("context", command.context, 2...1 << 30)
+        if let name = try sources.text("cache", command.cache) {
+            guard let cache = CacheType(rawValue: name) else {
+                let known = CacheType.allCases.map(\.rawValue).joined(separator: ", ")
+                throw UsageError("--cache \(name) is not known; known are \(known)")
+            }
+            loading.cache = cache
+        }
+        loading.cacheBytes = try sources.text("kv-memory", command.kvMemory).map {
+            Int(clamping: try PlanFile.bytes($0))
+        }
         drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
         settings.hostNames = try sources.texts("host-name", command.hostName).map { $0.lowercased() }
         settings.origins = try sources.texts("origin", command.origin)

@@ -22,7 +22,8 @@ struct VerifyCommand: AsyncParsableCommand {
 
     func run() async throws {
         let entries = try VerifyCommand.entries(Input.bytes(file), file)
-        let loaded = try await ServedModel.load(name: "logged", path: model.path(), threads: model.threads)
+        let loaded = try await ServedModel.load(
+            name: "logged", path: model.path(), .init(threads: model.threads))
         let check = AnswerCheck(loaded)
         var isWrong = false
         for (index, entry) in entries.enumerated() {
