@@ -51,6 +51,27 @@ public struct ChatTemplate: Sendable {
         return try render(all, limits: limits, now: now)
     }
 
+    /// The text of a conversation, and which of its bytes the template marks as the model's by `{% generation %}`: none where it marks
+    /// nothing, or where a mark's place cannot be told.
+    ///
+    /// - Throws: ``TemplateError``.
+    package func rendering(
+        messages: JSON, tools: JSON? = nil, variables: JSONObject = JSONObject()
+    ) throws(TemplateError) -> (text: String, generations: [Range<Int>]) {
+        var all = variables
+        all["messages"] = messages
+        all["tools"] = tools ?? .null
+        all["documents"] = .null
+        all["add_generation_prompt"] = false
+        let names = TemplateValue(.object(all))
+        guard names.depth <= TemplateValue.maximumDepth, case .dictionary(let names) = names else {
+            throw TemplateError(.limit, "values nested more than \(TemplateValue.maximumDepth) deep")
+        }
+        let renderer = TemplateRenderer(program.blocks, limits: Limits(), now: CFormat.time)
+        let text = try renderer.render(program.nodes, names)
+        return (text, renderer.generations ?? [])
+    }
+
     /// The text for exactly these names.
     ///
     /// - Parameter now: What `strftime_now` gives for a format; by default the local time.

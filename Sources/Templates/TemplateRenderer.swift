@@ -15,7 +15,11 @@ final class TemplateRenderer {
     private var holders: [any TemplateHolder] = []
     /// The scope of the template's top level, which blocks see.
     private var top = TemplateScope(nil)
-    private(set) var generations: [Range<Int>] = []
+    /// What stands in `{% generation %}`, in bytes of the whole text; nil where one stands in a text that is made aside (a macro's, a
+    /// `{% set %}` block's), whose place in the whole is not known.
+    private(set) var generations: [Range<Int>]? = []
+    /// Texts that are being made aside, one in another.
+    private var textsAside = 0
 
     private enum Flow {
         case next
@@ -107,6 +111,8 @@ final class TemplateRenderer {
     /// The text of a body on its own.
     private func text(of nodes: [TemplateNode], _ scope: TemplateScope) throws(TemplateError) -> TemplateValue {
         var text = ""
+        textsAside += 1
+        defer { textsAside -= 1 }
         try nested { () throws(TemplateError) in _ = try run(nodes, scope, &text) }
         return escapes ? .markup(text) : .string(text)
     }
@@ -143,7 +149,7 @@ final class TemplateRenderer {
         case .group(let body):
             let start = output.utf8.count
             let flow = try run(body, TemplateScope(scope), &output)
-            generations.append(start..<output.utf8.count)
+            if textsAside > 0 { generations = nil } else { generations?.append(start..<output.utf8.count) }
             return flow
         case .escaping(let expression, let body):
             return try escaping(try evaluate(expression, scope).isTrue) { () throws(TemplateError) in

@@ -11,32 +11,58 @@ package struct ConversationFormat: Sendable {
         (self.template, self.variables) = (template, variables)
     }
 
-    /// Which bytes of a conversation's text the assistant wrote, as the template tells by prefixes: what it renders up to a turn with the
-    /// beginning of an answer, and with the turn itself.
+    /// Which bytes of a conversation's text the assistant wrote: those that the template marks by `{% generation %}`; else what a turn adds
+    /// to the text that ends with the beginning of an answer.
     ///
     /// A turn that a longer conversation renders otherwise (templates that drop earlier reasoning) has none.
     /// - Throws: ``TemplateError`` for a conversation that the template refuses.
     package func assistantBytes(
         of messages: [JSON], tools: JSON? = nil
     ) throws(TemplateError) -> (text: String, ranges: [Range<Int>]) {
-        func render(_ count: Int, answering: Bool) throws(TemplateError) -> String {
-            try template.render(
-                messages: .array(Array(messages.prefix(count))), tools: tools, addGenerationPrompt: answering,
-                variables: variables)
+        func render(_ count: Int, answering: Bool) throws(TemplateError) -> [UInt8] {
+            Array(
+                try template.render(
+                    messages: .array(Array(messages.prefix(count))), tools: tools, addGenerationPrompt: answering,
+                    variables: variables
+                ).utf8)
         }
-        let whole = try render(messages.count, answering: false)
+        let (text, marked) = try template.rendering(messages: .array(messages), tools: tools, variables: variables)
+        guard marked.isEmpty else { return (text, marked) }
+        let whole = Array(text.utf8)
         var ranges: [Range<Int>] = []
         for (index, message) in messages.enumerated() where message["role"]?.stringValue == "assistant" {
             guard index > 0, let before = try? render(index, answering: true),
                 let after = try? render(index + 1, answering: false)
             else { continue }
-            let (start, end) = (before.utf8.count, after.utf8.count)
-            guard start < end, after.utf8.starts(with: before.utf8), whole.utf8.starts(with: after.utf8) else {
-                continue
-            }
-            ranges.append(start..<end)
+            let range = ConversationFormat.turn(before, after, whole, content: message["content"]?.stringValue ?? "")
+            if let range, range.lowerBound >= ranges.last?.upperBound ?? 0 { ranges.append(range) }
         }
-        return (whole, ranges)
+        return (text, ranges)
+    }
+
+    /// The bytes of a turn in the whole text.
+    ///
+    /// - Parameters:
+    ///   - before: the text up to the turn, with the beginning of an answer.
+    ///   - after: the text with the turn. Where it leaves that beginning (an empty thought that history does not keep), the turn begins with
+    ///     its content.
+    private static func turn(_ before: [UInt8], _ after: [UInt8], _ whole: [UInt8], content: String) -> Range<Int>? {
+        var start = shared(before, after)
+        let end = shared(after, whole)
+        let content = trimmed(Array(content.utf8))
+        let place = content.isEmpty ? nil : after[start...].firstRange(of: content)
+        if start < before.count, let place { start = place.lowerBound }
+        // What is behind the content may change with what follows, the content may not.
+        guard start < end, end == after.count || place.map({ $0.upperBound <= end }) ?? false else { return nil }
+        return start..<end
+    }
+
+    /// How many bytes both begin with.
+    private static func shared(_ a: [UInt8], _ b: [UInt8]) -> Int { zip(a, b).prefix { $0 == $1 }.count }
+
+    /// Without white space at both ends, which templates strip.
+    private static func trimmed(_ text: [UInt8]) -> [UInt8] {
+        Array(text.drop { $0 <= 32 }.reversed().drop { $0 <= 32 }.reversed())
     }
 }
 
@@ -101,8 +127,9 @@ extension ExampleMaker {
         guard let better = try predicting(prompt + chosen, tools: nil, record, chat, &offences),
             let worse = try predicting(prompt + rejected, tools: nil, record, chat, &offences)
         else { return nil }
+        // Nothing is learnt where nothing is preferred.
         guard better.tokens != worse.tokens else {
-            offences.add(record, "\"chosen\" and \"rejected\" are the same")
+            equalAnswers += 1
             return nil
         }
         return Example(preferred: better, over: worse, number: number)
@@ -113,6 +140,7 @@ extension ExampleMaker {
         _ offences: inout DataOffences
     ) throws -> Example? {
         let (text, ranges) = try chat.assistantBytes(of: messages, tools: tools)
+        hiddenTurns += messages.count(where: { $0["role"]?.stringValue == "assistant" }) - ranges.count
         let encoding = try tokenizer.encoding(of: text, addSpecialTokens: false)
         var isTrained = encoding.ids.indices.map { row in
             let (start, end) = (encoding.offsets[row].start, encoding.offsets[row].end)
