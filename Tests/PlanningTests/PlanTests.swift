@@ -154,6 +154,23 @@ import Testing
         #expect(try abs(operations(Adapters(rank: 8)) - 2) < 1e-9)
     }
 
+    /// What is frozen has no gradient and no states, and its products take two passes of three.
+    @Test func frozenPartsTakeLess() throws {
+        let blueprint = try Preset.model(named: "llama-3.2-1b").blueprint
+        func footprint(_ frozen: Set<ParameterRole>) -> TrainingFootprint {
+            TrainingFootprint(
+                blueprint, recipe: .init(frozen: frozen), layout: ParallelLayout(), tokens: 512, microBatches: 1)
+        }
+        let (whole, part) = (footprint([]), footprint([.tokens]))
+        let tokens = Double(blueprint.tensors.filter { $0.role == .tokens }.reduce(0) { $0 + $1.elements })
+        #expect(whole.weights.amount == part.weights.amount)
+        #expect(whole.optimizer.amount - part.optimizer.amount == tokens * 12)
+        #expect(TrainingFootprint.Recipe().passes(blueprint) == 3)
+        #expect(TrainingFootprint.Recipe(frozen: Set(ParameterRole.allCases)).passes(blueprint) == 2)
+        let matrices = TrainingFootprint.Recipe(frozen: [.gate, .up, .down]).passes(blueprint)
+        #expect(matrices > 2.1 && matrices < 2.5, "\(matrices)")
+    }
+
     /// The verdict stands at the top, with the nearest remedy, and recommends nothing that cannot be made.
     @Test func theVerdictNamesARemedy() throws {
         var request = PlanRequest()

@@ -62,6 +62,10 @@ extension ParameterGroups.Group {
         let elements = Double(tensor.elements)
         parameters += elements
         guard let adapters = recipe.adapters else {
+            guard !recipe.frozen.contains(tensor.role) else {
+                weights += elements * Double(recipe.precision.weights)
+                return
+            }
             trained += elements
             weights += elements * Double(recipe.precision.weights)
             gradients += elements * Double(recipe.precision.gradients)

@@ -51,14 +51,29 @@ package struct TrainingFootprint: Sendable {
         package var optimizer: Optimizer
         package var activations: Activations
         package var adapters: Adapters?
+        /// Roles of parameters that stay as they are: they have neither gradient nor optimizer states.
+        package var frozen: Set<ParameterRole>
 
         package init(
             precision: TrainingPrecision = .mixed, optimizer: Optimizer = .adam,
             activations: Activations = Activations(),
-            adapters: Adapters? = nil
+            adapters: Adapters? = nil, frozen: Set<ParameterRole> = []
         ) {
             (self.precision, self.optimizer) = (precision, optimizer)
-            (self.activations, self.adapters) = (activations, adapters)
+            (self.activations, self.adapters, self.frozen) = (activations, adapters, frozen)
+        }
+
+        /// The passes that a training step's products take, a forward pass being one: backwards one for the gradients of their inputs, and
+        /// one for those of the matrices that learn.
+        package func passes(_ blueprint: Blueprint) -> Double {
+            guard adapters == nil else { return 2 }
+            guard !frozen.isEmpty else { return 3 }
+            var (all, learning) = (0.0, 0.0)
+            for tensor in blueprint.tensors where tensor.isMatrix {
+                all += Double(tensor.elements)
+                if !frozen.contains(tensor.role) { learning += Double(tensor.elements) }
+            }
+            return 2 + (all > 0 ? learning / all : 0)
         }
     }
 

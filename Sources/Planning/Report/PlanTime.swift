@@ -103,8 +103,8 @@ extension Plan {
             throw .impossible("tokens, devices and batch of a training run must be positive")
         }
         let total = ParameterCount(blueprint).active.amount
-        // Frozen matrices need no gradient of their own, only that of their input.
-        let passes = training.recipe.adapters == nil ? 3.0 : 2
+        let passes = training.recipe.passes(blueprint)
+        let times = passes == passes.rounded() ? "\(Int(passes))" : "\((passes * 100).rounded() / 100)"
         let perSequence =
             passes
             * (OperationCount(blueprint).forward(Workload(tokens: workload.tokens, sourceTokens: request.sourceTokens))
@@ -112,7 +112,7 @@ extension Plan {
         let exact = Quantity(
             perSequence / Double(workload.tokens) * training.tokens, .flop,
             Formula(
-                "training.flops", "\(Int(passes)) · forward · sequences",
+                "training.flops", "\(times) · forward · sequences",
                 convention: "matrix products, full square, no recomputation",
                 source: "matrix products of the description"),
             [.init("tokens", training.tokens), .init("forward", perSequence / passes)])

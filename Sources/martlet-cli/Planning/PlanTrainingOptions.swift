@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletLayers
 import MartletPlanning
 
 /// A training run on many devices, as far as `plan` asks about it.
@@ -26,6 +27,11 @@ struct PlanTrainingOptions: ParsableArguments {
 
     @Option(help: "How the frozen weights are stored: bf16, or nf4 for QLoRA.")
     var loraBase = "bf16"
+
+    @Option(
+        help: "Leave parts as they are: tokens, embeddings, norms, or roles such as query or down, separated by commas."
+    )
+    var freeze: String?
 
     @Option(help: "USD per device hour (default: the device's, where it is known).")
     var price: Double?
@@ -65,11 +71,28 @@ struct PlanTrainingOptions: ParsableArguments {
         guard let precision = precisions[precision], let kernel = AttentionKernel(rawValue: attention),
             let base = StorageType(named: loraBase)
         else { throw UsageError("--precision, --attention or --lora-base is none of the names that --help shows") }
-        training.recipe = .init(
+        training.recipe = try .init(
             precision: precision, optimizer: optimizer,
             activations: Activations(elementBytes: precision.weights, kernel: kernel),
-            adapters: loraRank.map { Adapters(rank: $0, base: base) })
+            adapters: loraRank.map { Adapters(rank: $0, base: base) }, frozen: frozen())
         (training.price, training.carbonIntensity) = (price, carbon)
         return training
+    }
+
+    private func frozen() throws -> Set<ParameterRole> {
+        var roles: Set<ParameterRole> = []
+        for word in (freeze ?? "").split(separator: ",").map(String.init) {
+            switch word {
+            case "embeddings": roles.formUnion([.tokens, .positions, .segments, .stem])
+            case "norms": roles.insert(.norm)
+            default:
+                guard let role = ParameterRole(rawValue: word) else {
+                    let known = ParameterRole.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw UsageError("--freeze \(word) is none of embeddings, norms, \(known)")
+                }
+                roles.insert(role)
+            }
+        }
+        return roles
     }
 }
