@@ -1,4 +1,4 @@
-import MartletLayers
+package import MartletLayers
 package import MartletModels
 package import MartletTensors
 
@@ -67,17 +67,18 @@ package struct Importance: Sendable {
 }
 
 /// A checkpoint whose matrices count what they meet.
-final class ObservingSource: ParameterSource {
+package final class ObservingSource: ParameterSource {
     private let base: CheckpointSource
-    private(set) var statistics: [String: InputStatistics] = [:]
+    /// By our names.
+    package private(set) var statistics: [String: InputStatistics] = [:]
 
-    init(_ base: CheckpointSource) { self.base = base }
+    package init(_ base: CheckpointSource) { self.base = base }
 
-    func parameter(_ description: ParameterDescription) -> Parameter { base.parameter(description) }
-    func packed(_ parameter: Parameter) -> PackedMatrix? { base.packed(parameter) }
-    func decoded(_ parameter: Parameter) -> Parameter { base.decoded(parameter) }
+    package func parameter(_ description: ParameterDescription) -> Parameter { base.parameter(description) }
+    package func packed(_ parameter: Parameter) -> PackedMatrix? { base.packed(parameter) }
+    package func decoded(_ parameter: Parameter) -> Parameter { base.decoded(parameter) }
 
-    func statistics(of parameter: Parameter) -> InputStatistics? {
+    package func statistics(of parameter: Parameter) -> InputStatistics? {
         // A matrix in two places sums up both.
         if let known = statistics[parameter.name] { return known }
         let new = InputStatistics(inputs: parameter.shape[1])
@@ -85,11 +86,19 @@ final class ObservingSource: ParameterSource {
         return new
     }
 
+    /// The model of the file, whose matrices count.
+    ///
+    /// - Throws: what loading throws.
+    package func model(of file: ModelFile) throws -> Model {
+        let model = try Model(file.architecture, Scope(self))
+        if let failure = base.failure { throw failure }
+        return model
+    }
+
     func decoder(of file: ModelFile) throws -> Decoder {
-        guard case .decoder(let decoder) = try Model(file.architecture, Scope(self)) else {
+        guard case .decoder(let decoder) = try model(of: file) else {
             throw QuantizationError("\(file.path): this model does not continue texts; it is not a decoder")
         }
-        if let failure = base.failure { throw failure }
         return decoder
     }
 }

@@ -20,7 +20,8 @@ struct MartletCommand: AsyncParsableCommand {
             InspectCommand.self, ConvertCommand.self, QuantizeCommand.self, PlanCommand.self, EmbedCommand.self,
             ClassifyCommand.self, RerankCommand.self,
             TagCommand.self, AnswerCommand.self, FillCommand.self, TranslateCommand.self, SummarizeCommand.self,
-            TrainCommand.self, EvaluateCommand.self, BenchCommand.self, DoctorCommand.self,
+            TrainCommand.self, EvaluateCommand.self, CompareCommand.self, PruneCommand.self, BenchCommand.self,
+            DoctorCommand.self,
         ])
 
     static func main() async {

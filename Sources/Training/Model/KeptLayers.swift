@@ -17,6 +17,10 @@ extension JSONObject {
             throw RunError("model.layers names layer \(wrong), but the model has \(count)")
         }
         config[key] = .integer(layers.count)
+        // What stands once for each layer.
+        if let kinds = config["layer_types"]?.arrayValue, kinds.count == count {
+            config["layer_types"] = .array(layers.map { kinds[$0] })
+        }
         return config
     }
 }

@@ -104,16 +104,21 @@ struct EvaluateCommand: AsyncParsableCommand {
         if let stride, stride < 1 { throw ValidationError("--stride is \(stride), but at least 1.") }
     }
 
-    func run() async throws {
+    typealias Values = [(name: String, value: JSON)]
+
+    func run() async throws { write(try measure(load)) }
+
+    /// What the task measures, of the model that `load` gives where one is needed.
+    func measure(_ load: Loading) throws -> Values {
         switch task {
-        case .perplexity: try perplexity()
-        case .bleu: try bleu()
-        case .accuracy, .f1: try labels()
-        case .squad, .squad2: try squad()
-        case .spearman: try spearman()
-        case .entities: try entities()
-        case .rouge: try rouge()
-        case .chrf: try characters()
+        case .perplexity: try perplexity(load)
+        case .bleu: try bleu(load)
+        case .accuracy, .f1: try labels(load)
+        case .squad, .squad2: try squad(load)
+        case .spearman: try spearman(load)
+        case .entities: try entities(load)
+        case .rouge: try rouge(load)
+        case .chrf: try characters(load)
         }
     }
 
@@ -123,7 +128,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             fields: ["text": text, "pair": pair, name: label ?? name])
     }
 
-    private func entities() throws {
+    private func entities(_ load: Loading) throws -> Values {
         let data = try EvaluationData(self.data, columns: ["tokens", "tags"], predictions: nil)
         let (words, tags) = (try data.words("tokens"), try data.words("tags"))
         var found: [[String]]
@@ -141,36 +146,37 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strict)
         let all = Classification(predictions: found.flatMap { $0 }, labels: tags.flatMap { $0 })
-        write([
+        return [
             ("f1", .number(scores.f1)), ("precision", .number(scores.precision)), ("recall", .number(scores.recall)),
             ("accuracy", .number(all.accuracy)), ("sentences", .integer(tags.count)),
-        ])
+        ]
     }
 
-    private func rouge() throws {
+    private func rouge(_ load: Loading) throws -> Values {
         let data = try data(["text", "summary"], label: "summary")
         let references = try data.texts("summary")
-        let found = try data.hasPredictions ? data.texts("prediction") : written(data.texts("text"), .summarization)
+        let found =
+            try data.hasPredictions ? data.texts("prediction") : written(data.texts("text"), .summarization, load)
         let scores = ROUGE.corpus(found, references)
-        write([
+        return [
             ("rouge1", .number(scores.one)), ("rouge2", .number(scores.two)), ("rougeL", .number(scores.longest)),
             ("summaries", .integer(references.count)),
-        ])
+        ]
     }
 
-    private func characters() throws {
+    private func characters(_ load: Loading) throws -> Values {
         let data = try EvaluationData(self.data, columns: ["source", "reference"], predictions: predictions)
         let references = try data.lists("references", "reference")
         let found =
             try data.hasPredictions
-            ? data.texts("prediction") : written(data.texts("source", "text"), .translation)
-        write([
+            ? data.texts("prediction") : written(data.texts("source", "text"), .translation, load)
+        return [
             ("chrf", .number(CharacterF(wordOrder: wordOrder).corpus(found, references))),
             ("word_order", .integer(wordOrder)), ("lines", .integer(found.count)),
-        ])
+        ]
     }
 
-    private func written(_ sources: [String], _ task: Writer.Task) throws -> [String] {
+    private func written(_ sources: [String], _ task: Writer.Task, _ load: Loading) throws -> [String] {
         let (file, tokenizer, device) = try load()
         let writer = try Writer(file, tokenizer, task: task, on: device)
         return try inParts(sources) { try writer.write($0).map { $0.first?.text ?? "" } }
@@ -193,7 +199,9 @@ struct EvaluateCommand: AsyncParsableCommand {
     /// Large enough that texts of like lengths find each other.
     private static let recordsPerPart = 256
 
-    private func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
+    typealias Loading = () throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device)
+
+    func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
         let file = try model.file()
         return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
     }
@@ -209,7 +217,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         form.write(.object(object))
     }
 
-    private func perplexity() throws {
+    private func perplexity(_ load: Loading) throws -> Values {
         let text = try Input.bytes(data)
         let (file, tokenizer, device) = try load()
         let tokens = try tokenizer.encode(bytes: text)
@@ -228,14 +236,14 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         progress.end()
         let bits = score.loss * Double(score.tokens) / 0.693_147_180_559_945_3
-        write([
+        return [
             ("perplexity", .number(score.perplexity)), ("loss", .number(score.loss)),
             ("bits_per_byte", .number(bits / Double(text.count))), ("tokens", .integer(score.tokens)),
             ("window", .integer(window)), ("stride", .integer(windows.stride)),
-        ])
+        ]
     }
 
-    private func bleu() throws {
+    private func bleu(_ load: Loading) throws -> Values {
         let data = try EvaluationData(self.data, columns: ["source", "reference"], predictions: predictions)
         let references = try data.lists("references", "reference")
         var hypotheses: [String]
@@ -253,14 +261,14 @@ struct EvaluateCommand: AsyncParsableCommand {
             }
         let tokenizer = BLEUTokenizer(rawValue: tokenize) ?? .thirteenA
         let score = BLEU(tokenizer, smoothing: smoothing, lowercases: lowercase).corpus(hypotheses, references)
-        write([
+        return [
             ("bleu", .number(score.score)), ("precisions", .array(score.precisions.map { .number($0) })),
             ("brevity_penalty", .number(score.brevityPenalty)), ("lines", .integer(hypotheses.count)),
             ("signature", .string("tok:\(tokenize)|smooth:\(smooth)|case:\(lowercase ? "lc" : "mixed")")),
-        ])
+        ]
     }
 
-    private func labels() throws {
+    private func labels(_ load: Loading) throws -> Values {
         let data = try data(["text", "label"], label: "label")
         let labels = try data.texts("label")
         var predictions: [String]
@@ -293,8 +301,8 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         values += calibration(predictions, labels, confidences)
         values += details(result)
-        write(values + [("records", .integer(labels.count))])
         if errors > 0 { showErrors(try data.texts("text"), predictions, labels) }
+        return values + [("records", .integer(labels.count))]
     }
 
     private func calibration(
@@ -325,7 +333,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
     }
 
-    private func squad() throws {
+    private func squad(_ load: Loading) throws -> Values {
         let data = try EvaluationData(self.data, columns: ["question", "context", "answers"], predictions: predictions)
         let answers = task == .squad2 ? try data.answers() : try data.lists("answers")
         var found: [String]
@@ -340,10 +348,10 @@ struct EvaluateCommand: AsyncParsableCommand {
             found = try inParts(questions) { try answerer.answer($0, options).map { $0.first?.text ?? "" } }
         }
         let score = task == .squad2 ? SquadScore.second(found, answers) : SquadScore.corpus(found, answers)
-        write([("exact_match", .number(score.exact)), ("f1", .number(score.f1)), ("questions", .integer(found.count))])
+        return [("exact_match", .number(score.exact)), ("f1", .number(score.f1)), ("questions", .integer(found.count))]
     }
 
-    private func spearman() throws {
+    private func spearman(_ load: Loading) throws -> Values {
         let data = try data(["text", "pair", "score"], label: "score")
         let scores = try data.numbers("score")
         var found: [Double]
@@ -359,10 +367,10 @@ struct EvaluateCommand: AsyncParsableCommand {
                 }
             }
         }
-        write([
+        return [
             ("spearman", .number(RankCorrelation.spearman(found, scores))),
             ("pearson", .number(RankCorrelation.pearson(found, scores))), ("pairs", .integer(scores.count)),
-        ])
+        ]
     }
 
     private static func cosine(_ a: [Float], _ b: [Float]) -> Double {

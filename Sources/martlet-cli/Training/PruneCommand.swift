@@ -1,0 +1,83 @@
+import ArgumentParser
+import Martlet
+import MartletModels
+import MartletTensors
+import MartletTokenizers
+import MartletTraining
+
+/// `martlet prune`: a smaller, faster model of parts of a larger one.
+struct PruneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune", abstract: "Leave layers, neurons and heads out of a model.",
+        discussion: """
+            Example: martlet prune -m runs/banking77 --neurons 0.5 --data train.txt -o pruned
+                     martlet train recipe.yaml --set model.from=pruned --set teacher.from=runs/banking77/model
+
+            Every layer keeps as many neurons and heads as the others, so that the result is a model directory like any other: smaller and
+            faster by what is left out. A calibration text (--data, one text a line) decides what matters least: a layer by how little it
+            changes its rows, neurons and heads by weights times inputs (Wanda); without one, weights alone decide. What is lost is won back by
+            a short training, best with the whole model as its teacher.
+            """)
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(name: [.customShort("o"), .long], help: "The directory to write.")
+    var output: String
+
+    @Option(help: "Leave out so many layers of least influence (needs --data).")
+    var layers = 0
+
+    @Option(help: "The layers that stay, as 0,1,5.")
+    var keep: String?
+
+    @Option(help: "The share of each feed-forward's neurons that goes.")
+    var neurons = 0.0
+
+    @Option(help: "The share of each attention's key-value heads that goes, with their queries.")
+    var groups = 0.0
+
+    @Option(help: "A calibration text, one a line.")
+    var data: String?
+
+    @Option(help: "So many of its lines, from the first on.")
+    var lines = 64
+
+    func validate() throws {
+        for (name, share) in [("neurons", neurons), ("groups", groups)] where !(0..<1).contains(share) {
+            throw ValidationError("--\(name) is \(share), but lies between 0 and below 1.")
+        }
+        if !(0...10_000).contains(layers) || !(1...1_000_000).contains(lines) {
+            throw ValidationError("--layers and --lines count layers and lines.")
+        }
+        if layers == 0 && keep == nil && neurons == 0 && groups == 0 {
+            throw ValidationError("Say what is to go: --layers, --keep, --neurons or --groups.")
+        }
+    }
+
+    func run() throws {
+        let path = try model.path()
+        let device = Device(threads: model.threads)
+        var request = ModelPruning.Request()
+        (request.layers, request.neurons, request.groups) = (layers, neurons, groups)
+        if let keep {
+            request.kept = try keep.split(separator: ",").map { word in
+                guard let layer = Int(word) else { throw UsageError("--keep: \(word) is no layer") }
+                return layer
+            }
+        }
+        let pruning = try ModelPruning(path, texts: texts(path), on: device)
+        let (parameters, origin) = try pruning.write(request, to: output)
+        let share = (1000 * Double(parameters) / Double(origin)).rounded() / 10
+        Output.note("\(output): \(parameters) parameters, \(share) % of \(origin)")
+    }
+
+    /// The calibration text in tokens, each line as the model reads a text.
+    private func texts(_ path: String) throws -> [[Int32]] {
+        guard let data else { return [] }
+        let file = try ModelFile(path: path)
+        let tokenizer = try ModelText.tokenizer(of: file)
+        let limit = min(512, file.architecture.context ?? 512)
+        let all = try Input.bytes(data).split(separator: 10).prefix(lines)
+        return try all.map { Array(try tokenizer.encode(String(decoding: $0, as: UTF8.self)).prefix(limit)) }
+    }
+}
