@@ -88,7 +88,8 @@ let package = Package(
         library(
             "Training",
             [
-                "CMartletKernels", "MartletDistributed", "MartletModels", "MartletLayers", "MartletTensors",
+                "CMartletKernels", "Martlet", "MartletQuantization", "MartletDistributed", "MartletModels",
+                "MartletLayers", "MartletTensors",
                 "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),

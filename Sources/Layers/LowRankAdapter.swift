@@ -1,4 +1,5 @@
 package import MartletTensors
+import Synchronization
 
 /// The factors of a low-rank adapter as one projection adds them: y += scale · (x Aᵀ) Bᵀ (LoRA, arXiv:2106.09685).
 package struct LowRankAdapter: Sendable {
@@ -9,10 +10,25 @@ package struct LowRankAdapter: Sendable {
     /// Those of B's rows that are this projection's; all when nil.
     let rows: [Int]?
     let scale: Float
+    /// The number of its target in the layout: the place of its random zeros.
+    let place: Int
+    /// Where a training pass says how many of its inputs become zero; nil: none do.
+    private var dropouts: AdapterDropouts?
+
+    init(down: Parameter, up: Parameter, rows: [Int]?, scale: Float, place: Int) {
+        (self.down, self.up, self.rows, self.scale, self.place) = (down, up, rows, scale, place)
+    }
 
     package var addend: LowRankAddend {
         LowRankAddend(
-            down: down.tensor, up: rows.map { up.tensor.selecting(rows: $0) } ?? up.tensor, scale: scale)
+            down: down.tensor, up: rows.map { up.tensor.selecting(rows: $0) } ?? up.tensor, scale: scale,
+            dropout: dropouts?.dropout(place: place))
+    }
+
+    func dropping(by dropouts: AdapterDropouts) -> LowRankAdapter {
+        var adapter = self
+        adapter.dropouts = dropouts
+        return adapter
     }
 
     /// The same with its rows of B taken out once: for factors that do not change.
@@ -20,7 +36,27 @@ package struct LowRankAdapter: Sendable {
         guard let rows else { return self }
         let up = self.up.tensor.selecting(rows: rows)
         let factor = ParameterDescription(self.up.name, up.shape, .zeros, role: self.up.role)
-        return LowRankAdapter(down: down, up: Parameter(factor, value: up), rows: nil, scale: scale)
+        return LowRankAdapter(down: down, up: Parameter(factor, value: up), rows: nil, scale: scale, place: place)
+    }
+}
+
+/// The dropout of the inputs of all adapters of a model that learns (peft's `lora_dropout`): set in front of each pass, read by every
+/// projection in it, the same again when a layer is computed a second time.
+package final class AdapterDropouts: Sendable {
+    /// The share's bits; the seed.
+    private let share = Atomic<UInt32>(0)
+    private let seed = Atomic<UInt64>(0)
+
+    func set(share: Float, seed: UInt64) {
+        self.share.store(share.bitPattern, ordering: .relaxed)
+        self.seed.store(seed, ordering: .relaxed)
+    }
+
+    func dropout(place: Int) -> Dropout? {
+        let share = Float(bitPattern: share.load(ordering: .relaxed))
+        guard share > 0 else { return nil }
+        // Apart from the places of layers, which are below.
+        return Dropout(share: share, seed: seed.load(ordering: .relaxed), stream: 7 << 32 | UInt64(place))
     }
 }
 
@@ -84,7 +120,7 @@ package struct AdapterLayout: Sendable {
         return [
             LowRankAdapter(
                 down: source(factor(down: target)), up: source(factor(up: target)), rows: place.rows,
-                scale: target.scale)
+                scale: target.scale, place: place.target)
         ]
     }
 }

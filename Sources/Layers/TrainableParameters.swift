@@ -23,6 +23,8 @@ package final class TrainableParameters: ParameterSource {
     package let constants: [(name: String, tensor: Tensor)]
     private let frozen: [String: Tensor]
     private let layout: AdapterLayout
+    /// What adapters draw zeros by in tracked passes.
+    private let dropouts = AdapterDropouts()
 
     /// What of a model is trained, and how.
     package struct Selection: Sendable {
@@ -77,6 +79,15 @@ package final class TrainableParameters: ParameterSource {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
     }
 
+    /// What is left as its origin has it, by name, of whatever type: neither trained nor in a checkpoint. None where adapters are trained,
+    /// whose base stays where it is.
+    package var untouched: [(name: String, tensor: Tensor)] {
+        layout.targets.isEmpty ? frozen.map { ($0, $1) }.sorted { $0.0 < $1.0 } : []
+    }
+
+    /// The share of an adapter's inputs that become zero in tracked passes from now on, and the seed of which.
+    package func drop(adapterInputs share: Float, seed: UInt64) { dropouts.set(share: share, seed: seed) }
+
     /// All of them in one tensor, zeros in the gaps.
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
 
@@ -97,7 +108,7 @@ package final class TrainableParameters: ParameterSource {
     }
 
     package func adapters(of parameter: Parameter) -> [LowRankAdapter] {
-        layout.adapters(of: parameter) { self.parameter($0) }
+        layout.adapters(of: parameter) { self.parameter($0) }.map { $0.dropping(by: dropouts) }
     }
 
     /// A source of the same numbers that nobody differentiates by.

@@ -77,6 +77,17 @@ package struct WeightSource {
             return tensor
         }
     }
+
+    /// - Parameter checkpoint: where the parameters come from that `values` lack, which a run has left as they were.
+    package init(
+        _ inventory: Inventory, values: [String: Tensor], else checkpoint: Checkpoint, on device: Device
+    ) throws {
+        var all = values
+        for entry in inventory.entries where all[entry.name] == nil {
+            all[entry.name] = try checkpoint.tensor(entry.name, shape: entry.shape, on: device)
+        }
+        self.init(inventory, values: all)
+    }
 }
 
 /// The tensors of a file that is going to be written, and how each is made of ours: the inverse of what a ``Checkpoint`` reads.

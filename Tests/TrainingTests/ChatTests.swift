@@ -46,6 +46,61 @@ import Testing
         #expect(ranges.map { String(decoding: Array(text.utf8)[$0], as: UTF8.self) } == ["t</think>y;"])
     }
 
+    /// Marks of a template count bytes of the whole text; those of a text that is made aside do not count, and prefixes tell instead.
+    @Test(arguments: [
+        "{% generation %}{{ m.content }};{% endgeneration %}",
+        "{% set text %}{% generation %}{{ m.content }};{% endgeneration %}{% endset %}{{ text }}",
+    ]) func marksOfTheTemplate(_ turn: String) throws {
+        let source =
+            "{% for m in messages %}{% if m.role == 'assistant' %}A:\(turn){% else %}Ü:{{ m.content }};{% endif %}{% endfor %}"
+            + "{% if add_generation_prompt %}A:{% endif %}"
+        let format = ConversationFormat(try ChatTemplate(source), JSONObject())
+        let (text, ranges) = try format.assistantBytes(of: [
+            message("user", "é"), message("assistant", "one"), message("user", "b"), message("assistant", "two"),
+        ])
+        #expect(ranges.map { String(decoding: Array(text.utf8)[$0], as: UTF8.self) } == ["one;", "two;"])
+    }
+
+    /// Templates that write an answer otherwise once something follows it: without the thought that they put in front of the last one.
+    private static let forgetful = ["CohereForAI", "NVIDIA-Nemotron", "StepFun"]
+
+    /// 35 templates by six conversations: what is predicted is what the assistant said, whole, and nothing that others did.
+    @Test(.enabled(if: Fixtures.data != nil, "needs the real templates beside the package"))
+    func masksOfRealTemplates() throws {
+        let folder = (Fixtures.data ?? "") + "/templates"
+        let goldens = try JSON(contentsOf: (Fixtures.data ?? "") + "/goldens/chat-template-renders.json")
+        var (turns, masked) = (0, 0)
+        for name in Fixtures.entries(folder) where name.hasSuffix(".jinja") {
+            let template = try ChatTemplate(String(decoding: Fixtures.bytes("\(folder)/\(name)"), as: UTF8.self))
+            let format = ConversationFormat(template, goldens["variables"]?.objectValue ?? JSONObject())
+            for (kind, context) in goldens["contexts"]?.objectValue?.members ?? [] {
+                let messages = context["messages"]?.arrayValue ?? []
+                // Templates may refuse tools, or a system's turn.
+                guard let (text, ranges) = try? format.assistantBytes(of: messages, tools: context["tools"]) else {
+                    continue
+                }
+                let bytes = Array(text.utf8)
+                let found = ranges.map { String(decoding: bytes[$0], as: UTF8.self) }
+                let own = messages.filter { $0["role"]?.stringValue == "assistant" }
+                turns += own.count
+                masked += found.count
+                for (message, part) in zip(own, found) {
+                    let words = (message["content"]?.stringValue ?? "").utf8.split { $0 <= 32 }
+                    // A call stands in for an empty text, where the template knows calls.
+                    let said = words.first.map { String(decoding: $0, as: UTF8.self) } ?? "get_weather"
+                    #expect(part.contains(said) || !text.contains(said), "\(name), \(kind): \(part)")
+                }
+                for message in messages where message["role"]?.stringValue != "assistant" {
+                    let content = message["content"]?.stringValue ?? ""
+                    #expect(!found.contains { $0.contains(content) }, "\(name), \(kind): \(found)")
+                }
+                let isWhole = found.count == own.count || Self.forgetful.contains { name.hasPrefix($0) }
+                #expect(isWhole, "\(name), \(kind): \(found)")
+            }
+        }
+        #expect(turns == 133 && masked == 127, "\(masked) of \(turns)")
+    }
+
     // MARK: - Runs
 
     private static let base = Fixtures.folder + "/families/llama-tied"
@@ -118,6 +173,21 @@ import Testing
         let (second, resumed) = try prepare("stopped", recipe, threads: 3)
         _ = try second.run()
         for (a, b) in zip(learner.weights, resumed.weights) { #expect(a.tensor.values == b.tensor.values, "\(a.name)") }
+    }
+
+    /// What a person is shown before training: what is predicted stands in brackets.
+    @Test func examplesAreShown() throws {
+        let recipe = try recipe("{name: preferences}", writePreferences())
+        let source =
+            "{% for m in messages %}{% if m.role == 'assistant' %}A:{{ m.content }};{% else %}U:{{ m.content }};{% endif %}{% endfor %}"
+            + "{% if add_generation_prompt %}A:{% endif %}"
+        let format = ConversationFormat(try ChatTemplate(source), JSONObject())
+        let preparation = try RunPreparation(recipe, folder: folder.path, chat: format, on: Device(threads: 1))
+        #expect(
+            try preparation.shown(2) == [
+                ["chosen: U:say yes;A:⟦ok a;⟧", "rejected: U:say yes;A:⟦never;⟧"],
+                ["chosen: U:say no;A:⟦ok b;⟧", "rejected: U:say no;A:⟦never;⟧"],
+            ])
     }
 
     @Test func instructionsPredictTheAssistantAlone() throws {

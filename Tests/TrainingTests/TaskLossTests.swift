@@ -141,4 +141,43 @@ import Testing
             #expect(comparison.withinTolerance && largest > 0, "\(parameter): \(comparison), the largest \(largest)")
         }
     }
+
+    /// Texts of two passes are compared with each other: the loss has the bits of one pass over all of them, and the gradients are its own
+    /// but for the order in which passes are summed. Without a whole step, each pass has candidates of its own.
+    @Test func passesOfAStepAreComparedAsOne() throws {
+        let device = Device(threads: 2)
+        let file = try ModelFile(path: Fixtures.folder + "/families/bert-model")
+        var architecture = file.architecture
+        architecture.head = .none
+        var settings = ModelLearner.Settings()
+        settings.task = EmbeddingLoss(.inBatchNegatives(scale: 20), from: .mean, isNormalized: false)
+        settings.comparesWholeSteps = true
+        func learner() throws -> ModelLearner {
+            let stored = try file.checkpoint(under: architecture).checkpoint
+            return try ModelLearner(architecture, from: CheckpointSource(stored, device: device), settings, on: device)
+            {
+                AdamW($0)
+            }
+        }
+        func example(_ number: Int) -> Example {
+            Example(tokens: Self.tokens(2 * number), others: [Self.tokens(2 * number + 1)], label: .match)
+        }
+        var (all, parts) = (Batch(), [Batch(), Batch(), Batch()])
+        for number in 0..<4 {
+            all.append(example(number))
+            parts[[0, 0, 1, 2][number]].append(example(number))
+        }
+        let (whole, cached, alone) = (try learner(), try learner(), try learner())
+        #expect(cached.comparesWholeSteps)
+        let loss = try whole.accumulate(all, seed: 1)
+        #expect(try cached.accumulate(step: parts.map { ($0, 1) }) == loss)
+        let separate = try parts.reduce(0) { try $0 + alone.accumulate($1, seed: 1) }
+        #expect(separate < loss * 0.9, "\(separate) against \(loss)")
+        for index in whole.parameters.names.indices {
+            let wanted = whole.gradients[index].values
+            let largest = wanted.reduce(0) { max($0, abs($1)) }
+            let comparison = Comparison(cached.gradients[index].values, wanted, absolute: largest * 1e-5 + 1e-6)
+            #expect(comparison.withinTolerance, "\(whole.parameters.names[index]): \(comparison)")
+        }
+    }
 }

@@ -6,6 +6,8 @@ package struct AdapterConfiguration: Sendable, Equatable {
     package var alpha = 8.0
     /// Whether the scale is α / √r (arXiv:2312.03732), not α / r.
     package var isRankStabilized = false
+    /// The share of the inputs of A that become zero while it is trained.
+    package var dropout = 0.0
     /// Ranks and alphas of modules whose path ends in the pattern.
     package var ranks: [(pattern: String, rank: Int)] = []
     package var alphas: [(pattern: String, alpha: Double)] = []
@@ -78,6 +80,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
             throw ModelError("\(path): this adapter cannot be used: \(offences.joined(separator: "; "))")
         }
         (self.rank, self.alpha) = (rank, alpha)
+        dropout = config["lora_dropout"]?.doubleValue ?? 0
         isRankStabilized = config["use_rslora"]?.boolValue ?? false
         func pairs<Value>(_ key: String, _ read: (JSON) -> Value?) -> [(String, Value)] {
             (config[key]?.objectValue?.members ?? []).compactMap { key, value in read(value).map { (key, $0) } }
@@ -101,7 +104,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
         return object([
             ("peft_type", "LORA"), ("task_type", task.map { .string($0) } ?? .null),
             ("base_model_name_or_path", base.map { .string($0) } ?? .null), ("inference_mode", true),
-            ("r", .integer(rank)), ("lora_alpha", .number(alpha)), ("lora_dropout", 0.0), ("bias", "none"),
+            ("r", .integer(rank)), ("lora_alpha", .number(alpha)), ("lora_dropout", .number(dropout)), ("bias", "none"),
             ("use_rslora", .bool(isRankStabilized)), ("use_dora", false), ("fan_in_fan_out", .bool(isTransposed)),
             ("target_modules", .array(targets.map { .string($0) })),
             ("rank_pattern", object(ranks.map { ($0.pattern, .integer($0.rank)) })),

@@ -5,19 +5,23 @@ package struct LowRankAddend: Sendable {
     /// B, `[outputs, rank]`.
     package let up: Tensor
     package let scale: Float
+    /// Of x, while the factors learn.
+    package let dropout: Dropout?
 
-    package init(down: Tensor, up: Tensor, scale: Float) {
+    package init(down: Tensor, up: Tensor, scale: Float, dropout: Dropout? = nil) {
         precondition(
             down.shape.rank == 2 && up.shape.rank == 2 && down.shape[0] == up.shape[1],
             "low-rank addend: A of \(down.shape) and B of \(up.shape)")
-        (self.down, self.up, self.scale) = (down, up, scale)
+        (self.down, self.up, self.scale, self.dropout) = (down, up, scale, dropout)
     }
 
-    var untracked: LowRankAddend { LowRankAddend(down: down.untracked, up: up.untracked, scale: scale) }
+    var untracked: LowRankAddend {
+        LowRankAddend(down: down.untracked, up: up.untracked, scale: scale, dropout: dropout)
+    }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     fileprivate func callAsFunction(_ x: Tensor, as operands: ElementType) -> Tensor {
-        (x.multiplied(byStored: down, as: operands) * scale).multiplied(byStored: up, as: operands)
+        (x.dropped(dropout).multiplied(byStored: down, as: operands) * scale).multiplied(byStored: up, as: operands)
     }
 }
 
@@ -115,11 +119,13 @@ extension GradientFlow {
         addProduct(ofColumns: gradient, with: x, as: operands, to: weight.node)
         for addend in projection.addends {
             let (down, up) = (addend.down.untracked, addend.up.untracked)
-            let low = x.multiplied(byStored: down, as: operands) * addend.scale
+            let read = x.dropped(addend.dropout)
+            let low = read.multiplied(byStored: down, as: operands) * addend.scale
             let lowGradient = gradient.multiplied(byTransposed: up, as: operands, on: device) * addend.scale
-            dx.overwrite(with: lowGradient.multiplied(byTransposed: down, as: operands, on: device), adding: true)
+            let passed = lowGradient.multiplied(byTransposed: down, as: operands, on: device)
+            dx.overwrite(with: passed.dropped(addend.dropout), adding: true)
             addProduct(ofColumns: gradient, with: low, as: operands, to: addend.up.node)
-            addProduct(ofColumns: lowGradient, with: x, as: operands, to: addend.down.node)
+            addProduct(ofColumns: lowGradient, with: read, as: operands, to: addend.down.node)
         }
     }
 }

@@ -20,6 +20,23 @@ package struct Batch: Sendable {
 
     package init() {}
 
+    /// What several passes read, as if one did: texts and their labels, in this order.
+    package init(joining batches: [Batch]) {
+        for batch in batches {
+            for sequence in batch.rows.sequences {
+                rows.append(
+                    Array(batch.rows.tokens[sequence.rows]), segments: Array(batch.rows.segments[sequence.rows]),
+                    globals: sequence.globals)
+            }
+            targets += batch.targets
+            labels += batch.labels
+            teacher += batch.teacher
+            textsPerExample = batch.textsPerExample
+            targetCount += batch.targetCount
+            examples += batch.examples
+        }
+    }
+
     /// - Parameter globals: the positions that see all and are seen by all, for models that have such; nil leaves them to the model.
     package mutating func append(_ example: Example, globals: [Int]? = nil) {
         rows.append(example.tokens, segments: example.segments, globals: globals)
@@ -38,6 +55,19 @@ package struct Batch: Sendable {
         targets += example.targets
         if example.label == nil { targetCount += example.targets.reduce(0) { $0 + ($1 == Example.ignored ? 0 : 1) } }
         examples += 1
+    }
+
+    /// The examples of plain texts, taken apart again.
+    var parts: [Example] {
+        rows.sequences.indices.map { index in
+            let tokens = Array(rows.tokens[rows.sequences[index].rows])
+            guard let decoder = decoderRows else {
+                return Example(tokens: tokens, targets: Array(targets[rows.sequences[index].rows]))
+            }
+            let range = decoder.sequences[index].rows
+            return Example(
+                tokens: tokens, decoderTokens: Array(decoder.tokens[range]), targets: Array(targets[range]))
+        }
     }
 
     /// Whether another example fits within `rows` on either side.

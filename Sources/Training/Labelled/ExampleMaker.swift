@@ -15,6 +15,10 @@ package struct ExampleMaker: Sendable {
     package private(set) var lostWords = 0
     /// Conversations that were left out because nothing of an answer fits the length.
     package internal(set) var tooLong = 0
+    /// Answers that the template writes otherwise once something follows them; they are not predicted.
+    package internal(set) var hiddenTurns = 0
+    /// Preferences that were left out because both answers are the same.
+    package internal(set) var equalAnswers = 0
     private var preferences = 0
 
     package init(

@@ -32,6 +32,8 @@ package struct LabelledObjective: Sendable, Equatable {
     package var similarity = Similarity.inBatch
     /// Cosines are multiplied by this in front of the softmax.
     package var scale = 20.0
+    /// Whether the texts of all passes of a step are compared, not those of one pass alone.
+    package var comparesWholeSteps = false
     package var margin = 5.0
     /// Preferences: how far the model may leave the reference.
     package var beta = 0.1
@@ -89,6 +91,10 @@ package struct LabelledObjective: Sendable, Equatable {
     private mutating func readSimilarity(_ section: RecipeReader) {
         similarity =
             section.choice("loss", ["in-batch": .inBatch, "cosine": .cosine, "triplet": .triplet]) ?? .inBatch
+        comparesWholeSteps = section.choice("negatives", ["step": true, "pass": false]) ?? false
+        if comparesWholeSteps && similarity != .inBatch {
+            section.reject("\(section.name("negatives")) are of the loss in-batch")
+        }
         negative = section.string("negative")
         scale = section.number("scale", in: 1e-3...1e4) ?? 20
         margin = section.number("margin", in: 0...1e4) ?? 5

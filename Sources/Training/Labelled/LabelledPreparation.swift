@@ -61,6 +61,13 @@ struct LabelledPreparation: Sendable {
         var notes: [String] = []
         if maker.lostWords > 0 { notes.append("\(maker.lostWords) tagged words have no token and are not trained on") }
         if maker.tooLong > 0 { notes.append("\(maker.tooLong) conversations are too long and are left out") }
+        if maker.hiddenTurns > 0 {
+            notes.append(
+                "\(maker.hiddenTurns) answers are not predicted: the template writes them otherwise as the last one")
+        }
+        if maker.equalAnswers > 0 {
+            notes.append("\(maker.equalAnswers) preferences whose answers are the same are left out")
+        }
         if objective.isConversational {
             let targets = training.flatMap(\.targets)
             let share = Double(targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }) / Double(max(1, targets.count))

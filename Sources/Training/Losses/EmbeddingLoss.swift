@@ -1,9 +1,9 @@
 package import MartletLayers
-package import MartletModels
+import MartletModels
 package import MartletTensors
 
 /// Losses of sentence embeddings: texts that belong together come near, others part (arXiv:1908.10084).
-package struct EmbeddingLoss: TaskLoss {
+package struct EmbeddingLoss: VectorLoss {
     package enum Form: Sendable, Equatable {
         /// Cross-entropy of each first text's partner among those of the whole batch, by cosines times `scale`; hard negatives are further
         /// candidates (arXiv:1705.00652). Texts that are equal to the partner are no candidates.
@@ -25,10 +25,9 @@ package struct EmbeddingLoss: TaskLoss {
         (self.form, self.row, self.isNormalized, self.widths) = (form, row, isNormalized, widths)
     }
 
-    package func callAsFunction(
-        _ head: HeadLayer, _ hidden: Tensor, _ batch: Batch, dropout: Dropout?, _ flow: inout GradientFlow
-    ) -> TaskResult {
-        let pooled = batch.rows.standIns(row, in: hidden)
+    package func vectors(_ hidden: Tensor, _ batch: Batch) -> Tensor { batch.rows.standIns(row, in: hidden) }
+
+    package func compare(_ pooled: Tensor, _ batch: Batch, _ flow: inout GradientFlow) -> TaskResult {
         var (loss, ends): (Double, [Tensor]) = (0, [])
         for width in widths.isEmpty ? [pooled.shape.width] : widths {
             let part = width == pooled.shape.width ? pooled : pooled.selecting(columns: 0..<width)

@@ -18,6 +18,23 @@ package protocol TaskLoss: Sendable {
     func measures(_ results: [(result: TaskResult, batch: Batch)]) -> [Measure]
 }
 
+/// A loss that compares one vector per text, and nothing else of a pass: so that the texts of several passes can be compared at once.
+package protocol VectorLoss: TaskLoss {
+    /// `[sequences, width]` of the last hidden states `[rows, width]`.
+    func vectors(_ hidden: Tensor, _ batch: Batch) -> Tensor
+
+    /// - Parameter vectors: of all sequences of the batch, in their order.
+    func compare(_ vectors: Tensor, _ batch: Batch, _ flow: inout GradientFlow) -> TaskResult
+}
+
+extension VectorLoss {
+    package func callAsFunction(
+        _ head: HeadLayer, _ hidden: Tensor, _ batch: Batch, dropout: Dropout?, _ flow: inout GradientFlow
+    ) -> TaskResult {
+        compare(vectors(hidden, batch), batch, &flow)
+    }
+}
+
 /// What a pass says of a labelled batch.
 package struct TaskResult: Sendable {
     /// Summed over examples, or over rows with a target.

@@ -19,6 +19,10 @@ package final class ModelLearner: Learner {
         package var expertBalance: Float = 0
         /// The loss of labelled batches; nil: tokens are predicted.
         package var task: (any TaskLoss)?
+        /// Whether vectors of texts are compared over all passes of a step, where the task is a ``VectorLoss``.
+        package var comparesWholeSteps = false
+        /// The share of the inputs of adapters that become zero.
+        package var adapterDropout: Float = 0
         package var selection = TrainableParameters.Selection()
         /// How much of the average of weights each update keeps; nil: no average is kept.
         package var average: Double?
@@ -81,6 +85,8 @@ package final class ModelLearner: Learner {
                 objective.loss($0.names, settings.loss, preparation.sentences, recipe.teacher?.distillation)
             }
         }
+        settings.comparesWholeSteps = recipe.objective.labelled?.comparesWholeSteps ?? false
+        settings.adapterDropout = Float(recipe.adapters?.dropout ?? 0)
         settings.selection = try TrainedParts(recipe.training, preparation.architecture.inventory()).selection
         if let configuration = recipe.adapters, let (targets, layout) = try preparation.adapters {
             let hasNewHead = preparation.labelled != nil
@@ -134,10 +140,10 @@ package final class ModelLearner: Learner {
     }
     package var optimizerState: [(name: String, tensor: Tensor)] { optimizer.state + (average?.named ?? []) }
 
-    /// What others are to use: the average of the weights where one is kept.
+    /// What others are to use: the average of the weights where one is kept, and what is not trained.
     package var exported: [(name: String, tensor: Tensor)] {
-        guard let average else { return weights }
-        return zip(parameters.names, average.tensors).map { ($0, $1) } + parameters.constants
+        guard let average else { return weights + parameters.untouched }
+        return zip(parameters.names, average.tensors).map { ($0, $1) } + parameters.constants + parameters.untouched
     }
     package var parameterCount: Int { parameters.shapes.reduce(0) { $0 + $1.elements } }
 
@@ -157,12 +163,47 @@ package final class ModelLearner: Learner {
 
     // MARK: - Passes
 
-    package func accumulate(_ batch: Batch, seed: UInt64) throws -> Double {
+    private func pass(seed: UInt64) -> TrainingPass {
         var pass = TrainingPass(
             dropout: settings.dropout.residual, seed: seed, expertBalance: settings.expertBalance,
             recomputation: settings.recomputation)
         pass.attentionDropout = settings.dropout.attention
         pass.activationDropout = settings.dropout.activation
+        parameters.drop(adapterInputs: settings.adapterDropout, seed: seed)
+        return pass
+    }
+
+    package var comparesWholeSteps: Bool { settings.comparesWholeSteps && settings.task is any VectorLoss }
+
+    /// Compares the texts of all passes: their vectors first, without what a backward pass needs; the loss of all and its gradients by
+    /// them; then each pass once more, its gradients flowing on (gradient caching, arXiv:2101.06983). Zeros are drawn by place and seed, so
+    /// that a pass has the same bits both times.
+    package func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double {
+        guard let task = settings.task as? any VectorLoss, !passes.isEmpty else { return 0 }
+        let device = parameters.device
+        let vectors = passes.map { batch, seed in
+            task.vectors(model.hidden(batch, pass(seed: seed), on: device), batch).untracked
+        }
+        let joined = Tensor.joined(rowsOf: vectors)
+        let all = Tensor(storage: joined.storage, shape: joined.shape, type: joined.type, device: device)
+        let end = GradientNode(input: all.shape)
+        var comparison = GradientFlow(into: gradients, on: device)
+        let result = task.compare(all.tracked(by: end), Batch(joining: passes.map(\.batch)), &comparison)
+        comparison.run(from: result.roots, stoppingAt: [end])
+        guard let slopes = comparison.gradient(of: end) else { return result.loss }
+        var first = 0
+        for (batch, seed) in passes {
+            let own = task.vectors(model.hidden(batch, pass(seed: seed), on: device), batch)
+            var flow = GradientFlow(into: gradients, on: device)
+            flow.add(slopes.rows(first..<first + own.shape[0]), to: own.node)
+            flow.run(from: [own.node].compactMap(\.self))
+            first += own.shape[0]
+        }
+        return result.loss
+    }
+
+    package func accumulate(_ batch: Batch, seed: UInt64) throws -> Double {
+        let pass = pass(seed: seed)
         let hidden = model.hidden(batch, pass, on: parameters.device)
         var flow = GradientFlow(into: gradients, on: parameters.device)
         if let task = settings.task {

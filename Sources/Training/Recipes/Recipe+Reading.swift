@@ -60,6 +60,9 @@ extension Recipe {
         if labelSmoothing > 0 && objective != .sequenceToSequence && !objective.isLabelled {
             reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence, and to labels")
         }
+        if shards > 1 && objective.labelled?.comparesWholeSteps == true {
+            reader.reject("\"objective.negatives\" of a whole step need \"batch.shards\" of 1")
+        }
         if teacher != nil && objective.labelled?.kind != .classification {
             reader.reject("\"teacher\" is of the objective classification")
         }
@@ -134,6 +137,7 @@ extension Recipe {
         adapters.rank = section.integer("rank", in: 1...65_535) ?? adapters.rank
         adapters.alpha = section.number("alpha", in: 0...1e6) ?? 2 * Double(adapters.rank)
         adapters.isRankStabilized = section.bool("rank_stabilised") ?? false
+        adapters.dropout = section.number("dropout", in: 0...0.99) ?? 0
         let targets = section.strings("targets") ?? ["all"]
         adapters.targets = targets == ["all"] ? [] : targets
         adapters.savedModules = section.strings("save") ?? []

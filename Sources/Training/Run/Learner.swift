@@ -22,6 +22,12 @@ package protocol Learner: AnyObject {
     /// - Parameter seed: of whatever is drawn at random in the pass (dropout); the same seed, the same bits.
     func accumulate(_ batch: Batch, seed: UInt64) throws -> Double
 
+    /// Whether the loss compares the examples of all passes of a step, which then come together.
+    var comparesWholeSteps: Bool { get }
+
+    /// The same of all passes of a step at once, each with its seed.
+    func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double
+
     /// Puts the gradients of a shard's passes aside, to be added to those of other shards by ``sumShards(over:)``.
     func endShard()
 
@@ -57,6 +63,12 @@ package struct Evaluation: Sendable, Equatable {
 }
 
 extension Learner {
+    package var comparesWholeSteps: Bool { false }
+
+    package func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double {
+        try passes.reduce(0) { try $0 + accumulate($1.batch, seed: $1.seed) }
+    }
+
     package func evaluate(_ batches: [Batch]) throws -> Evaluation {
         var (loss, targets) = (0.0, 0)
         for batch in batches {

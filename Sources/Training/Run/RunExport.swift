@@ -59,16 +59,19 @@ package struct RunExport: Sendable {
             case .answering: "QUESTION_ANS"
             case .embeddings: "FEATURE_EXTRACTION"
             case nil, .instructions, .preferences:
-                if case .decoder = preparation.architecture.body { "CAUSAL_LM" } else { "SEQ_2_SEQ_LM" }
+                switch preparation.architecture.body {
+                case .decoder: "CAUSAL_LM"
+                case .encoderDecoder: "SEQ_2_SEQ_LM"
+                // peft has no word for masked tokens, and needs none.
+                case .encoder: nil
+                }
             }
         configuration.base = Folder.absolute(base)
         configuration.isTransposed = layout.targets.contains { target in
             targets.modules.contains { $0.path.hasSameBytes(as: target.module) && $0.isTransposed }
         }
         if configuration.targets.isEmpty {
-            configuration.targets = Array(
-                Set(layout.targets.map { $0.module.split(separator: ".").last.map(String.init) ?? "" })
-            ).sorted()
+            configuration.targets = Array(Set(layout.targets.map { RunExport.ending(of: $0.module) })).sorted()
         }
         var whole = weights.filter { !$0.name.hasPrefix("adapters.") }
         if case .sequence(_, _, let row) = preparation.architecture.head,
@@ -83,6 +86,14 @@ package struct RunExport: Sendable {
         configuration.savedModules = Array(Set(modules)).sorted()
         let factors = Dictionary(weights.map { ($0.name, $0.tensor) }) { first, _ in first }
         try AdapterFile.write(configuration, layout, factors: factors, saved: saved, in: aside)
+    }
+
+    /// What peft is to find a module by: its name, and where that is one of BERT's many `dense`, what it is part of, so that a pooler which
+    /// the base has and this model has not is left alone.
+    private static func ending(of module: String) -> String {
+        let parts = module.split(separator: ".")
+        let isCommon = parts.last.map { String($0).hasSameBytes(as: "dense") } ?? false
+        return parts.suffix(isCommon ? 2 : 1).joined(separator: ".")
     }
 
     /// A pooled head as sentence-transformers' modules.

@@ -250,6 +250,16 @@ package struct RunPreparation: Sendable {
     /// The examples of labelled data; none of plain texts.
     package var labelledExamples: [Example] { labelled?.training ?? [] }
 
+    /// The first training examples, as a person reads them: of plain texts those of the first batch.
+    ///
+    /// - Throws: ``DataError``, ``TokenizerError``.
+    package func shown(_ count: Int) throws -> [[String]] {
+        let text = ExampleText(tokenizer, names: labelled?.names.names ?? [])
+        if let labelled { return try labelled.training.prefix(count).map { try text.lines($0) } }
+        var stream = try stream(from: nil)
+        return try stream.next().parts.prefix(count).map { try text.lines($0) }
+    }
+
     /// What is worth saying of the data before training begins.
     package var notes: [String] { labelled?.notes ?? [] }
 }

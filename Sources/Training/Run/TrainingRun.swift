@@ -120,6 +120,7 @@ package final class TrainingRun {
     ///
     /// Every rank draws every pass and computes its own: no data is sent, and there is one cursor.
     private func accumulate(_ number: Int) throws -> (loss: Double, targets: Int) {
+        if learner.comparesWholeSteps { return try compare(number) }
         var losses = [Double](repeating: 0, count: settings.accumulation)
         var targets = 0
         for pass in 0..<settings.accumulation {
@@ -137,6 +138,20 @@ package final class TrainingRun {
         if settings.shards > 1 { try learner.sumShards(over: share.communicator) }
         losses = try share.shared(losses, .agreement, owner: share.owner)
         return (losses.reduce(0, +), targets)
+    }
+
+    /// The passes of a step whose examples are compared with each other across passes.
+    private func compare(_ number: Int) throws -> (loss: Double, targets: Int) {
+        var passes: [(batch: Batch, seed: UInt64)] = []
+        for pass in 0..<settings.accumulation {
+            let item = try data.next()
+            state.tokens += item.batch.tokens
+            guard item.batch.examples > 0 else { continue }
+            state.cursor = item.cursor
+            passes.append((item.batch, seed(step: number, pass: pass)))
+        }
+        let loss = try learner.accumulate(step: passes)
+        return (loss, passes.reduce(0) { $0 + $1.batch.targetCount })
     }
 
     /// A seed of its own for every pass of the run, whatever happened before.

@@ -90,9 +90,13 @@ struct ConvertCommand: ParsableCommand {
     /// The file's weights, or in their place the mean of those of its run's checkpoints.
     private func export(of file: ModelFile, on device: Device) throws -> ModelExport {
         guard let average, let run = model.model else { return try ModelExport(file, merging: merge, on: device) }
+        guard file.adapters.isEmpty else {
+            throw ModelError("\(run) trained adapters: a mean of whole models cannot be made of their checkpoints")
+        }
         let (weights, steps) = try CheckpointStore(run + "/checkpoints").averagedWeights(average)
         Output.note("the mean of the checkpoints of steps \(steps.map(String.init).joined(separator: ", "))")
-        let source = WeightSource(try file.architecture.inventory(), values: weights)
+        let source = try WeightSource(
+            file.architecture.inventory(), values: weights, else: file.checkpoint(), on: device)
         return try ModelExport(modelType: file.modelType, file.architecture, source, on: device)
     }
 }
