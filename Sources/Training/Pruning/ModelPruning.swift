@@ -183,6 +183,7 @@ package struct ModelPruning {
                 layer.feedForward = .plain(hidden: neurons.count, activation, bias: bias)
             case .gated(_, let activation, let bias):
                 layer.feedForward = .gated(hidden: neurons.count, activation, bias: bias)
+            case .expandedIntegral: layer.feedForward = .expandedIntegral(hidden: neurons.count)
             case .experts: break
             }
         }

@@ -97,7 +97,7 @@ struct BenchCommand: AsyncParsableCommand {
             results.append(runs[runs.count / 2])
         }
         let report = StreamsReport(results: results, threads: device.threads)
-        if json { Output.document(report.json) } else { Output.write(report.text) }
+        if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
     }
 
     mutating func run() async throws {

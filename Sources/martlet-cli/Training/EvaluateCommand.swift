@@ -250,7 +250,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         if data.hasPredictions {
             hypotheses = try data.texts("prediction")
         } else {
-            hypotheses = try written(data.texts("source", "text"), .translation)
+            hypotheses = try written(data.texts("source", "text"), .translation, load)
         }
         let smoothing: BLEU.Smoothing =
             switch smooth {
