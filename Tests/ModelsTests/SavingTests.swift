@@ -66,7 +66,8 @@ import Testing
         "gpt-neox-odd-rotary", "gpt2-tokens", "llama-classification", "llama-model", "qwen2-tokens",
         "gpt2-inverse-layer", "gpt2-saved", "gpt2-unscaled", "llama-rope-dynamic", "llama-rope-yarn-untruncated",
         "llama-saved", "llama-tied", "phi-normed", "qwen2-layer-types", "qwen2-moe-normalised", "qwen2-moe-window",
-        "qwen2-window", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window", "qwen3-window",
+        "qwen2-window", "qwen2-5-vl", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window",
+        "qwen3-window",
     ]
 
     static let decoders = unpacked.filter { name in

@@ -70,7 +70,8 @@ enum Llama: Family {
         let headWidth = config.optionalInteger("head_dim") ?? defaults.headWidth ?? width / heads
         let biased = modelType != "mistral" && modelType != "qwen2" && config.bool("attention_bias", default: false)
         return Architecture.Attention(
-            queryHeads: heads, keyHeads: config.optionalInteger("num_key_value_heads") ?? defaults.keyHeads ?? heads,
+            queryHeads: heads,
+            keyHeads: config.integer(orNull: "num_key_value_heads", absent: defaults.keyHeads) ?? heads,
             headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(), reach: .past,
             positions: .rotary(config.rotary(headWidth: headWidth, context: context)),
             bias: modelType == "qwen2" ? .queryKeyValue : biased ? .all : .none)

@@ -22,8 +22,8 @@ struct LlamaLike {
         var epsilon = 1e-6
         var epsilonKey = "rms_norm_eps"
         var base = 10_000.0
-        /// Of each head, what is rotated.
-        var share = 1.0
+        /// Of each head, what is rotated; nil: whole heads, and it is no setting.
+        var share: Double?
         var activation = Architecture.Activation.silu
         /// Nil: it is no setting.
         var activationKey: String? = "hidden_act"
