@@ -54,6 +54,14 @@ extension GradientCase {
             GradientCase("*", "", [[3, 5], [3, 5]]) { $0[0] * $0[1] },
             GradientCase("*", "a factor", [[3, 5]]) { $0[0] * 1.7 },
             GradientCase("*", "with itself", [[3, 5]]) { $0[0] * $0[0] },
+            GradientCase("clamped", "", [[3, 17]]) { $0[0].clamped(-0.05 ... .infinity, adding: 2) },
+            GradientCase("expandedIntegral", "", [[3, 17], [1], [1]]) {
+                $0[0].expandedIntegral(positive: $0[1], negative: $0[2])
+            },
+            GradientCase("withinHeads", "", [[3, 14], [3, 1]]) {
+                let parts = $0[0].withinHeads(2, keys: 3, shared: $0[1])
+                return parts.keys + parts.values
+            },
             GradientCase("softCapped", "", [[3, 17]]) { $0[0].softCapped(1.5) },
             GradientCase("dropped", "", [[9, 31]]) { $0[0].dropped(Dropout(share: 0.4, seed: 3, stream: 8)) },
             GradientCase("recomputed", "", [[4, 6], [5, 6]]) { inputs in

@@ -67,6 +67,8 @@ import Testing
         }
         // Rounding to bf16 and back passes gradients as they are, though its differences are steps.
         operations.remove("passing")
+        // Where gradients of several passes meet: tried by the losses of training.
+        operations.remove("accumulate")
         #expect(operations == Set(GradientCase.all.map(\.operation)))
     }
 }
