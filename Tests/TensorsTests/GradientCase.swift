@@ -54,7 +54,7 @@ extension GradientCase {
             GradientCase("*", "", [[3, 5], [3, 5]]) { $0[0] * $0[1] },
             GradientCase("*", "a factor", [[3, 5]]) { $0[0] * 1.7 },
             GradientCase("*", "with itself", [[3, 5]]) { $0[0] * $0[0] },
-            GradientCase("clamped", "", [[3, 17]]) { $0[0].clamped(-0.05 ... .infinity, adding: 2) },
+            GradientCase("clamped", "", [[3, 17]]) { $0[0].clamped(0 ... .infinity, adding: 2) },
             GradientCase("expandedIntegral", "", [[3, 17], [1], [1]]) {
                 $0[0].expandedIntegral(positive: $0[1], negative: $0[2])
             },
