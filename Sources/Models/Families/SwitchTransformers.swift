@@ -44,16 +44,11 @@ enum SwitchTransformers: Family {
 
     private static func layer(_ config: ConfigReader, norm: Architecture.Norm) -> Architecture.Layer {
         let heads = config.integer("num_heads", "num_attention_heads", default: 12)
-        let buckets = config.integer("relative_attention_num_buckets", default: 32, in: 1...65_536)
-        let farthest = config.integer("relative_attention_max_distance", default: 128)
-        if buckets < 4 || farthest <= buckets / 2 {
-            config.reject("\(buckets) buckets cannot be spread over distances up to \(farthest)")
-        }
         return .init(
             norm: norm, arrangement: .before,
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: config.integer("d_kv", default: 64), scale: 1,
-                reach: .all, positions: .buckets(buckets, farthest: farthest)),
+                reach: .all, positions: T5.distances(config)),
             feedForward: .plain(
                 hidden: config.integer("d_ff", default: 2_048), config.activation("dense_act_fn", default: .relu),
                 bias: .absent))

@@ -2,11 +2,13 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5 with local attention: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
+/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5 with local attention: pre-RMSNorm, bucketed distances, unscaled
+/// scores, no biases.
 ///
-/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934, arXiv:2112.07916 (LongT5). A tied head's logits are multiplied by width^-½, except in
-/// mT5; version 1.1 has a head of its own, which its `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells. Where the
-/// file has none, the head is the token table, unscaled.
+/// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934, arXiv:2112.07916 (LongT5). A tied
+/// head's logits are multiplied by width^-½, except in mT5; version 1.1 has a head of its own, which its
+/// `tie_word_embeddings` (or, as transformers 5 writes, `scale_decoder_outputs`) tells. Where the file has none, the
+/// head is the token table, unscaled.
 enum T5: Family {
     static let modelTypes = ["t5", "mt5", "umt5", "longt5"]
 
@@ -62,21 +64,25 @@ enum T5: Family {
         return .around(config.integer("local_radius", default: 127))
     }
 
-    private static func layer(
-        _ config: ConfigReader, isMultilingual: Bool, norm: Architecture.Norm
-    ) -> Architecture.Layer {
-        let heads = config.integer("num_heads", "num_attention_heads", default: isMultilingual ? 6 : 8)
+    /// The buckets that relative positions fall into (arXiv:1910.10683, section 2.1).
+    static func distances(_ config: ConfigReader) -> Architecture.ScorePositions {
         let buckets = config.integer("relative_attention_num_buckets", default: 32, in: 1...65_536)
         let farthest = config.integer("relative_attention_max_distance", default: 128)
         if buckets < 4 || farthest <= buckets / 2 {
             config.reject("\(buckets) buckets cannot be spread over distances up to \(farthest)")
         }
+        return .buckets(buckets, farthest: farthest)
+    }
+
+    private static func layer(
+        _ config: ConfigReader, isMultilingual: Bool, norm: Architecture.Norm
+    ) -> Architecture.Layer {
+        let heads = config.integer("num_heads", "num_attention_heads", default: isMultilingual ? 6 : 8)
         return .init(
             norm: norm, arrangement: .before,
             attention: .init(
                 queryHeads: heads, keyHeads: heads, headWidth: config.integer("d_kv", "head_dim", default: 64),
-                scale: 1,
-                reach: .all, positions: .buckets(buckets, farthest: farthest)),
+                scale: 1, reach: .all, positions: distances(config)),
             feedForward: feedForward(
                 config, hidden: config.integer("d_ff", default: isMultilingual ? 1_024 : 2_048),
                 default: isMultilingual ? "gated-gelu" : "relu"))
