@@ -3,7 +3,8 @@
 // For one query head and one segment of keys, blocks follow in ascending order:
 //   scores = scale · q·k (one fma per element of the head, ascending), then cap, slope, bias; hidden keys −∞
 //   maximum' = max(maximum, max scores);  f = e^(maximum − maximum');  p = e^(scores − maximum')
-//   total = total · f + Σ p;  then dropout zeroes or enlarges p;  sums = fma(p[key], value[key], … sums · f), keys ascending
+//   total = total · f + Σ p; then dropout zeroes or enlarges p; sums = fma(p[key], value[key], … sums · f), keys
+//   ascending
 // Blocks and segments without a visible key are left out, so they change no bit.
 
 #ifndef MARTLET_ATTENTION_H
@@ -143,7 +144,8 @@ INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) store(block->scores[h] + g * LANES, e[g] * factors[g]);
 }
 
-/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of the rest.
+/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of
+/// the rest.
 INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, size_t keys,
                        float *const *sums) {
     float *targets[TILE_ROWS];

@@ -1,8 +1,10 @@
-// Gradients of attention for one key head: probabilities are made again block by block from the saved totals (arXiv:2205.14135).
+// Gradients of attention for one key head: probabilities are made again block by block from the saved totals
+// (arXiv:2205.14135).
 //
-// Blocks of 64 keys ascend; within one, tiles of 48 (row, head) pairs ascend. With p = e^(score − log total), D = Σ output · d_output,
-// and m what dropout multiplies p by:
-//   d_score = p · (m · d_output · value − D);  d_value += m · p · d_output;  d_key += d_score · scale · query;  d_query += d_score · scale · key
+// Blocks of 64 keys ascend; within one, tiles of 48 (row, head) pairs ascend. With p = e^(score − log total), D = Σ
+// output · d_output, and m what dropout multiplies p by:
+//   d_score = p · (m · d_output · value − D); d_value += m · p · d_output; d_key += d_score · scale · query; d_query +=
+//   d_score · scale · key
 
 #ifndef MARTLET_ATTENTION_BACKWARD_H
 #define MARTLET_ATTENTION_BACKWARD_H
@@ -10,7 +12,8 @@
 #include "attention.h"
 #include "packing.h"
 
-/// tile_products: sums[r] += Σ_k a[r][k] · b[k] for up to TILE_ROWS rows and 64 columns; compiled once, called from everywhere here.
+/// tile_products: sums[r] += Σ_k a[r][k] · b[k] for up to TILE_ROWS rows and 64 columns; compiled once, called from
+/// everywhere here.
 static __attribute__((noinline)) void tile_products(size_t rows, const float *const *a, const float *b, size_t step_stride,
                                                     size_t group_stride, size_t steps, float *const *sums) {
     FOR_TILE_ROWS(rows, dense_panel, false, a, b, step_stride, group_stride, steps, sums)
@@ -29,7 +32,8 @@ static __attribute__((noinline)) void tile_rest(size_t rows, const float *const 
     }
 }
 
-/// sums[r] += Σ_k a[r][k] · b[k] over `width` columns; at most KEYS steps. Row r of `a` at a + r · a_stride, of sums at r · sum_stride.
+/// sums[r] += Σ_k a[r][k] · b[k] over `width` columns; at most KEYS steps. Row r of `a` at a + r · a_stride, of sums at
+/// r · sum_stride.
 static void add_products(size_t rows, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t width, size_t steps,
                          float *const *sums) {
     for (size_t first = 0; first < rows; first += TILE_ROWS) {

@@ -1,4 +1,5 @@
-// ggml's quantized blocks as they lie in a file (little endian, no padding), and the geometry that packing shares with the products.
+// ggml's quantized blocks as they lie in a file (little endian, no padding), and the geometry that packing shares with
+// the products.
 
 #ifndef MARTLET_BLOCKS_H
 #define MARTLET_BLOCKS_H
@@ -43,8 +44,8 @@ static inline size_t block_bytes(martlet_type type) {
     return 0;
 }
 
-/// Six-bit scale and minimum of sub-block s (0 to 7) of q4_K and q5_K: the low six bits of bytes 0–7 for the first four, a nibble of
-/// bytes 8–11 under the top two bits of bytes 0–7 for the rest.
+/// Six-bit scale and minimum of sub-block s (0 to 7) of q4_K and q5_K: the low six bits of bytes 0–7 for the first
+/// four, a nibble of bytes 8–11 under the top two bits of bytes 0–7 for the rest.
 static inline void sub_scale(const uint8_t scales[12], int s, int *scale, int *minimum) {
     if (s < 4) {
         *scale = scales[s] & 63, *minimum = scales[s + 4] & 63;

@@ -1,7 +1,7 @@
 // The choice of a token from a row of logits: what may come, how probable each is, and which one a random number names.
 //
-// Candidates stand in descending order where the k largest were taken one by one, else in ascending order of token; that order is the
-// order of the draw.
+// Candidates stand in descending order where the k largest were taken one by one, else in ascending order of token;
+// that order is the order of the draw.
 
 #ifndef MARTLET_CHOICE_H
 #define MARTLET_CHOICE_H
@@ -188,8 +188,8 @@ static double sum_of_weights(const martlet_candidate *candidates, size_t count) 
     return total;
 }
 
-/// The rank down to which weights sum to at least `share`, by partition around places that a fixed sequence names (Hoare's Find, weighted);
-/// what is left of the share for those of that very rank goes to *left.
+/// The rank down to which weights sum to at least `share`, by partition around places that a fixed sequence names
+/// (Hoare's Find, weighted); what is left of the share for those of that very rank goes to *left.
 static float rank_of_share(ranked *items, size_t count, double share, double *left) {
     uint64_t state = 0x9e3779b97f4a7c15;
     while (count > 1) {
@@ -214,7 +214,8 @@ static float rank_of_share(ranked *items, size_t count, double share, double *le
     return count ? items[0].rank : 0;
 }
 
-/// Keeps, in their order, the candidates of the highest ranks whose weights sum to `share`: of equals the first, and at least one.
+/// Keeps, in their order, the candidates of the highest ranks whose weights sum to `share`: of equals the first, and at
+/// least one.
 static size_t keep_share(martlet_candidate *candidates, ranked *items, size_t count, double share) {
     if (count == 0) return 0;
     ranked *const copy = items + count;
@@ -250,8 +251,8 @@ static size_t keep_probable(martlet_candidate *candidates, size_t count, float l
     return kept;
 }
 
-/// Those whose surprise −log p is nearest to its mean, the entropy, until they have `share` of the probability (arXiv:2202.00666). Surprise and
-/// entropy differ as the scaled logit and its mean do.
+/// Those whose surprise −log p is nearest to its mean, the entropy, until they have `share` of the probability
+/// (arXiv:2202.00666). Surprise and entropy differ as the scaled logit and its mean do.
 static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t count, float share) {
     double total = 0, mean = 0;
     for (size_t i = 0; i < count; i++) {
@@ -264,8 +265,8 @@ static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t 
     return keep_share(candidates, items, count, share * total);
 }
 
-/// Everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few nats of the most probable token:
-/// those are gathered while the weights are summed, and only a flat row is read again.
+/// Everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few nats of
+/// the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
 static size_t gather_nucleus(const martlet_logits *row, float largest, float factor, float top_p, martlet_candidate *candidates,
                              double *share) {
     logit_reader reader = read_logits(row, 0);
@@ -331,7 +332,8 @@ static size_t find_candidates(const martlet_logits *row, const martlet_sampling 
 
 // ---------------------------------------------------------------- the draw
 
-/// The token at `left` of the way through the weights of tokens first ..< end; the last that has any where rounding leads past it.
+/// The token at `left` of the way through the weights of tokens first ..< end; the last that has any where rounding
+/// leads past it.
 static size_t draw_from_block(const martlet_logits *row, size_t first, size_t end, float largest, float factor, double left) {
     logit_reader reader = read_logits(row, first);
     size_t last = first;
@@ -385,7 +387,8 @@ static size_t choose_token(const martlet_logits *row, const martlet_sampling *sa
 
 // ---------------------------------------------------------------- routing
 
-/// The `active` largest of each row of probabilities, descending, the first of equals first; where fewer are numbers, the lowest of the others.
+/// The `active` largest of each row of probabilities, descending, the first of equals first; where fewer are numbers,
+/// the lowest of the others.
 static void route(const float *probabilities, size_t rows, size_t experts, size_t active, bool renormalised, uint32_t *chosen,
                   float *weights) {
     for (size_t r = 0; r < rows; r++, probabilities += experts, chosen += active, weights += active) {

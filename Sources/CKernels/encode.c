@@ -30,7 +30,8 @@ void martlet_store_halves(const uint8_t *q, uint8_t *nibbles, uint8_t *high) {
     for (int i = 0; i < BLOCK; i++) high[i / 8] |= (uint8_t)((q[i] >> 4) << (i % 8));
 }
 
-/// The value of largest magnitude becomes the lowest integer, −`middle`, so that none of the levels is lost to symmetry.
+/// The value of largest magnitude becomes the lowest integer, −`middle`, so that none of the levels is lost to
+/// symmetry.
 static void encode_signed(const float *values, int middle, uint8_t *scale_at, uint8_t *nibbles, uint8_t *high) {
     float extreme = 0;
     for (int i = 0; i < BLOCK; i++)

@@ -1,8 +1,9 @@
 // K-quant encoding: ggml's reference search, restated.
 //
-// q4_K and q5_K fit x ≈ scale · q − minimum per sub-block of 32: from a grid of trial scales, each gives integers, and for those integers
-// the least-squares scale and minimum follow in closed form; the trial of least weighted error wins. q6_K fits x ≈ scale · q per
-// sub-block of 16 likewise. The sub-block scales are then themselves rounded (6 bits, or int8), and the integers fitted to what remains.
+// q4_K and q5_K fit x ≈ scale · q − minimum per sub-block of 32: from a grid of trial scales, each gives integers, and
+// for those integers the least-squares scale and minimum follow in closed form; the trial of least weighted error wins.
+// q6_K fits x ≈ scale · q per sub-block of 16 likewise. The sub-block scales are then themselves rounded (6 bits, or
+// int8), and the integers fitted to what remains.
 
 #include "encode.h"
 #include <math.h>
@@ -33,7 +34,8 @@ static float affine_error(const float *x, const float *weights, const uint8_t *q
     return error;
 }
 
-/// The least-squares scale and minimum for given integers; false when they do not determine one. The minimum is at most 0.
+/// The least-squares scale and minimum for given integers; false when they do not determine one. The minimum is at most
+/// 0.
 static bool affine_fit(const float *x, const float *weights, const uint8_t *q, float sum_w, float sum_x, affine *fit) {
     float sum_q = 0, sum_qq = 0, sum_xq = 0;
     for (int i = 0; i < BLOCK; i++) {

@@ -1,4 +1,5 @@
-// The element types of ggml that products do not take. Sources: the block structures of ggml; the gguf package is followed bit for bit.
+// The element types of ggml that products do not take. Sources: the block structures of ggml; the gguf package is
+// followed bit for bit.
 
 #include "include/martlet_foreign.h"
 #include "blocks.h"

@@ -1,6 +1,7 @@
 // exp, tanh and erf of sixteen lanes, within about 2 ulp.
 //
-// The polynomials are minimax fits (Lawson's reweighted least squares) made for this file. Every level evaluates the same sequence.
+// The polynomials are minimax fits (Lawson's reweighted least squares) made for this file. Every level evaluates the
+// same sequence.
 
 #ifndef MARTLET_FUNCTIONS_H
 #define MARTLET_FUNCTIONS_H

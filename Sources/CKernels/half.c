@@ -21,7 +21,8 @@ float martlet_half_to_float(const uint8_t half[2]) {
     return float_of(bits_of(float_of(body) * 0x1p112f) | special | sign);
 }
 
-/// Round to nearest even. Adding a power of two that is 2^13 units of the result above it makes the f32 adder round at the right bit.
+/// Round to nearest even. Adding a power of two that is 2^13 units of the result above it makes the f32 adder round at
+/// the right bit.
 void martlet_float_to_half(float value, uint8_t half[2]) {
     const uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000, body = bits & 0x7fffffff;
     uint32_t result;

@@ -1,4 +1,5 @@
-// All kernels of one level. Included by each level_*.c once, inside the pragma that names its instruction set, after dot4 is defined.
+// All kernels of one level. Included by each level_*.c once, inside the pragma that names its instruction set, after
+// dot4 is defined.
 
 #include "attention.h"
 #include "choice.h"

@@ -24,7 +24,8 @@
 
 #include "quantized.h"
 
-/// Pairs of products fit sixteen bits: weights below 64 as they are; q8_0 with the weight's sign moved to the activation.
+/// Pairs of products fit sixteen bits: weights below 64 as they are; q8_0 with the weight's sign moved to the
+/// activation.
 INLINE __m256i dot4_half(martlet_type type, __m256i sums, __m256i weights, __m256i activations) {
     if (type == MARTLET_Q8_0) {
         const __m256i value = _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));

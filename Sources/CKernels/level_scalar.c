@@ -1,4 +1,5 @@
-// The level that every processor has: no instruction beyond the baseline of the target (SSE2, NEON). It defines the bits.
+// The level that every processor has: no instruction beyond the baseline of the target (SSE2, NEON). It defines the
+// bits.
 
 #if !defined(__aarch64__)
 #define LEVEL_PORTABLE

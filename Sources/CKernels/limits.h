@@ -18,7 +18,8 @@ static uint64_t read_all(const void *data, size_t bytes) {
     return checksum;
 }
 
-/// Independent chains: enough to hide the latency of two multiply-adds per cycle, few enough for sixteen registers of half the width.
+/// Independent chains: enough to hide the latency of two multiply-adds per cycle, few enough for sixteen registers of
+/// half the width.
 enum { CHAINS = BURN_CHAINS };
 
 static uint64_t burn_f32(uint64_t iterations, float *sink) {

@@ -47,7 +47,8 @@ static void cross_entropy(const martlet_loss *form, float *logits, const int32_t
     }
 }
 
-/// Element 64 b + 16 j + i takes word j of counter 16 b + i. Counters are multiples of sixteen, so their lower words never carry.
+/// Element 64 b + 16 j + i takes word j of counter 16 b + i. Counters are multiples of sixteen, so their lower words
+/// never carry.
 static void dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
                     float factor) {
     for (size_t start = 0; start < count; start += 4 * LANES) {

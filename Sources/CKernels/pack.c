@@ -1,5 +1,5 @@
-// Row-major weights to panels: a transposition of words, four columns at a time in registers, in runs short enough that both sides stay in
-// the first-level cache.
+// Row-major weights to panels: a transposition of words, four columns at a time in registers, in runs short enough that
+// both sides stay in the first-level cache.
 
 #include "panel.h"
 

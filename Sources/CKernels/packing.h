@@ -1,4 +1,5 @@
-// Panels made on the spot from f32 matrices, whichever way they lie, and transposition: sixteen by sixteen in registers.
+// Panels made on the spot from f32 matrices, whichever way they lie, and transposition: sixteen by sixteen in
+// registers.
 
 #ifndef MARTLET_PACKING_H
 #define MARTLET_PACKING_H

@@ -1,7 +1,7 @@
 // How a panel of MARTLET_PANEL = 64 output columns lies in memory.
 //
-// A stored block is cut into 4-byte words, in the order of the file, and its f16 scales; word w of all columns stands together, then word
-// w + 1, … then the scales:
+// A stored block is cut into 4-byte words, in the order of the file, and its f16 scales; word w of all columns stands
+// together, then word w + 1, … then the scales:
 //   f32     word [inputs][columns]
 //   bf16    word [inputs / 2][columns], each two inputs (an odd last input is paired with zero)
 //   f16     half [inputs][columns]
@@ -13,8 +13,8 @@
 //   q4_K    per 256: 3 words of six-bit scales, 4 × 8 words (sub-block 2p low, 2p + 1 high); scale, minimum
 //   q5_K    q4_K, and before the nibbles 8 words of fifth bits: bit s of word i for inputs 4i … of sub-block s
 //   q6_K    per 256: 2 × 16 words of low nibbles, 2 × 8 words of upper pairs of bits, 4 words of 16 int8 scales; scale
-// A panel takes exactly the bytes of its stored rows, so a packed weight is no larger than the file's, and four consecutive inputs of one
-// column make a word, as the integer dot product wants them.
+// A panel takes exactly the bytes of its stored rows, so a packed weight is no larger than the file's, and four
+// consecutive inputs of one column make a word, as the integer dot product wants them.
 
 #ifndef MARTLET_PANEL_H
 #define MARTLET_PANEL_H
@@ -60,8 +60,9 @@ static inline size_t high_bits_at(martlet_type type) {
     return type == MARTLET_Q5_K ? 3 * WORD_ROW : type == MARTLET_Q6_K ? 32 * WORD_ROW : 0;
 }
 
-/// One prepared activation row for quantized weights, of K inputs: int8 values [K], f32 scales [K / 32], and [K / 16] words of
-/// corrections: what the integer sums start at (−offset · Σ q, once per 32, for q6_K per 16), or −scale · Σ q for formats with minima.
+/// One prepared activation row for quantized weights, of K inputs: int8 values [K], f32 scales [K / 32], and [K / 16]
+/// words of corrections: what the integer sums start at (−offset · Σ q, once per 32, for q6_K per 16), or −scale · Σ q
+/// for formats with minima.
 typedef struct {
     const int8_t *values;
     const float *scales;

@@ -31,8 +31,8 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif
 
-/// Whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second on out of the second-level cache;
-/// more rows are worth unpacking a slice for all of them.
+/// Whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second on out of
+/// the second-level cache; more rows are worth unpacking a slice for all of them.
 INLINE bool reads_packed(martlet_type type, size_t rows) { return rows == 1 || rows <= (size_t)TILED_ROWS(type); }
 
 /// Whether panel_product adds to sums that must be there, in place of beginning them.

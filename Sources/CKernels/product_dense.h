@@ -1,4 +1,5 @@
-// Products with f32, f16 and bf16 weights: one fused multiply-add per input, in ascending order, whatever the number of rows.
+// Products with f32, f16 and bf16 weights: one fused multiply-add per input, in ascending order, whatever the number of
+// rows.
 
 #ifndef MARTLET_PRODUCT_DENSE_H
 #define MARTLET_PRODUCT_DENSE_H

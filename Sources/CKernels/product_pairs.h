@@ -1,7 +1,7 @@
 // bf16 weights times activations that were rounded to bf16 as well, two inputs per lane and instruction.
 //
-// The bits are those of AVX-512's vdpbf16ps: per pair, first the odd input and then the even one by a fused multiply-add, with numbers
-// below 2^−126 taken as zero before and after.
+// The bits are those of AVX-512's vdpbf16ps: per pair, first the odd input and then the even one by a fused
+// multiply-add, with numbers below 2^−126 taken as zero before and after.
 
 #ifndef MARTLET_PRODUCT_PAIRS_H
 #define MARTLET_PRODUCT_PAIRS_H

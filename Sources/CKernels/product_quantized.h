@@ -50,8 +50,8 @@ INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, 
         total[r] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r]);
 }
 
-/// How far ahead to ask. K-quants read parts of a superblock that lie far apart, so the whole next one is asked for during this one;
-/// only q4_K with one row was faster with the short distance.
+/// How far ahead to ask. K-quants read parts of a superblock that lie far apart, so the whole next one is asked for
+/// during this one; only q4_K with one row was faster with the short distance.
 INLINE size_t stream_ahead(int rows, martlet_type type) {
     if (block_elements(type) == BLOCK || (type == MARTLET_Q4_K && rows == 1)) return STREAM_AHEAD;
     return block_bytes(type) * PANEL;

@@ -9,7 +9,8 @@
 /// Sums of four unsigned weights times four signed activations per lane, added to `sums`. No intermediate saturates.
 INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activations);
 
-/// Inputs 4i … 4i + 3 (i from 0 to 7) of the 32 inputs number b of a packed block, for the columns of group g, as unsigned bytes.
+/// Inputs 4i … 4i + 3 (i from 0 to 7) of the 32 inputs number b of a packed block, for the columns of group g, as
+/// unsigned bytes.
 INLINE u32x16 quad(martlet_type type, const uint8_t *block, int b, int i, int g) {
     if (type == MARTLET_Q8_0) return load_words(block + i * WORD_ROW + g * 64);
     int word, upper;  // which word holds the low four bits, and whether in its upper nibbles
@@ -37,7 +38,8 @@ INLINE f32x16 low_byte(u32x16 words, int byte, uint32_t mask) {
     return __builtin_convertvector((i32x16)(words >> (8 * byte) & mask), f32x16);
 }
 
-/// The word that holds the sub-block scales (`row` 0) or minima (`row` 1) of q4_K and q5_K, unpacked into the byte of sub-block b.
+/// The word that holds the sub-block scales (`row` 0) or minima (`row` 1) of q4_K and q5_K, unpacked into the byte of
+/// sub-block b.
 INLINE f32x16 six_bits(const uint8_t *words, int row, int b, int g) {
     const u32x16 own = load_words(words + row * WORD_ROW + g * 64);
     if (b < 4) return low_byte(own, b, 63);

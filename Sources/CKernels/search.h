@@ -1,8 +1,9 @@
 // Rounding to blocks by search: the scales (and minima) of least Σ weight · (x − decoded)².
 //
-// For given integers q the best scale is a least-squares problem with a closed solution, and for a given scale the best integers are the
-// nearest; a grid of first scales, each followed by such steps, comes close to the best of both. Every candidate is judged as a reader
-// will decode it, its scales already in f16 or six bits, and the reference's rounding is among the candidates: the result is never worse.
+// For given integers q the best scale is a least-squares problem with a closed solution, and for a given scale the best
+// integers are the nearest; a grid of first scales, each followed by such steps, comes close to the best of both. Every
+// candidate is judged as a reader will decode it, its scales already in f16 or six bits, and the reference's rounding
+// is among the candidates: the result is never worse.
 //
 // Compiled with every instruction set; no fused operations, so that the bits agree.
 
@@ -90,8 +91,8 @@ INLINE float extreme_of(const search_span *span) {
     return extreme;
 }
 
-/// The best scale for integers lowest ... highest. `steps` trials on either side of the scale that maps the value of largest magnitude
-/// to the end of the range, for both ends; with `halves`, of those that f16 can hold.
+/// The best scale for integers lowest ... highest. `steps` trials on either side of the scale that maps the value of
+/// largest magnitude to the end of the range, for both ends; with `halves`, of those that f16 can hold.
 static float search_scale(const search_span *span, float lowest, float highest, int steps, float step, bool halves) {
     const float extreme = extreme_of(span);
     if (fabsf(extreme) < 1e-15f) return 0;

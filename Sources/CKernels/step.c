@@ -148,7 +148,8 @@ static void multiply_strip(const martlet_step_phase *phase, const martlet_step_p
                    PANEL, false, 0, 1);
 }
 
-/// Panel p for some rows; what was just computed is activated and prepared in cache, and does not go to memory as f32 on its way.
+/// Panel p for some rows; what was just computed is activated and prepared in cache, and does not go to memory as f32
+/// on its way.
 static void activate_strip(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t p, size_t first, size_t rows,
                            uint8_t *scratch) {
     const size_t width = phase->matrices[0].outputs, column = p * PANEL, columns = smaller(PANEL, width - column);

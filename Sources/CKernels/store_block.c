@@ -43,7 +43,8 @@ void martlet_store_block(martlet_type type, const float *keys, size_t key_stride
         }
 }
 
-/// The first `count` positions of one head's keys or values: what stands in order of position is copied as far as needed, all else whole.
+/// The first `count` positions of one head's keys or values: what stands in order of position is copied as far as
+/// needed, all else whole.
 static void copy_head(martlet_type type, size_t width, const uint8_t *from, uint8_t *to, size_t positions) {
     const size_t bytes = martlet_head_bytes(type, width), used = type == MARTLET_Q8_0 ? bytes : bytes / MARTLET_BLOCK * positions;
     memcpy(to, from, used);

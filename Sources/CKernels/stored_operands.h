@@ -1,8 +1,9 @@
 // Operands of products as they are stored, copied to where tiles of registers read them.
 //
-// A product of bf16 numbers has the bits of vdpbf16ps: its operands are rounded to bf16, the odd step of each pair comes first (an odd last
-// step is paired with zero), and numbers below 2^−126 are zero before and after each fused multiply-add. So step k stands at k ^ 1 here, and
-// f32 arithmetic gives these bits at its full rate; x86 flushes by a mode of the processor, others by hand.
+// A product of bf16 numbers has the bits of vdpbf16ps: its operands are rounded to bf16, the odd step of each pair
+// comes first (an odd last step is paired with zero), and numbers below 2^−126 are zero before and after each fused
+// multiply-add. So step k stands at k ^ 1 here, and f32 arithmetic gives these bits at its full rate; x86 flushes by a
+// mode of the processor, others by hand.
 
 #ifndef MARTLET_STORED_OPERANDS_H
 #define MARTLET_STORED_OPERANDS_H
@@ -67,7 +68,8 @@ INLINE void tile_of_rows(operand_form form, const uint8_t *from, size_t stride, 
     }
 }
 
-/// `count` whole tiles of turned rows, [step][TILE_ROWS] each: rows of a step lie together, so a step goes to all tiles in turn.
+/// `count` whole tiles of turned rows, [step][TILE_ROWS] each: rows of a step lie together, so a step goes to all tiles
+/// in turn.
 INLINE void tiles_of_steps(operand_form form, size_t count, size_t rows, const uint8_t *from, size_t stride, size_t steps, float *tiles) {
     for (size_t k = 0; k < steps; k++, from += stride)
         UNROLL for (size_t t = 0; t < count; t++)

@@ -1,9 +1,10 @@
-// Products of matrices as they are stored, whichever way they lie: what training multiplies, where every operand is used once or twice.
+// Products of matrices as they are stored, whichever way they lie: what training multiplies, where every operand is
+// used once or twice.
 //
-// A block of rows and a group of panels are one item. For each slice of 128 steps, the rows' share is copied to tiles that lie together, and
-// for each panel the columns' share to a slice in the first-level cache; sums stay in the second-level cache between slices. Nothing is
-// packed for longer, so memory is read once per item. Every element is one chain of fused multiply-adds, then the bias, then what was there:
-// the bits of martlet_matmul.
+// A block of rows and a group of panels are one item. For each slice of 128 steps, the rows' share is copied to tiles
+// that lie together, and for each panel the columns' share to a slice in the first-level cache; sums stay in the
+// second-level cache between slices. Nothing is packed for longer, so memory is read once per item. Every element is
+// one chain of fused multiply-adds, then the bias, then what was there: the bits of martlet_matmul.
 
 #ifndef MARTLET_STORED_PRODUCT_H
 #define MARTLET_STORED_PRODUCT_H
@@ -36,7 +37,8 @@ INLINE void end_stream(void) {
 #endif
 }
 
-/// Where a tile begins and ends: at zero or at the sums; in the sums, or in the result, where whole columns of f32 go at once.
+/// Where a tile begins and ends: at zero or at the sums; in the sums, or in the result, where whole columns of f32 go
+/// at once.
 typedef struct {
     const martlet_stored_product *product;
     float *sums;    // [TILE_ROWS][PANEL]
@@ -142,7 +144,8 @@ static void stored_panel(const martlet_stored_product *p, const float *tiles, co
     }
 }
 
-/// One slice of the columns' share, as tiles read it; blocks are decoded first, so that their bits are those of the decoded matrix.
+/// One slice of the columns' share, as tiles read it; blocks are decoded first, so that their bits are those of the
+/// decoded matrix.
 static void columns_slice(const martlet_stored_product *p, size_t column, size_t columns, size_t first, size_t steps, float *slice) {
     float part[STORED_STEPS * PANEL] __attribute__((aligned(64)));
     martlet_stored_product decoded = *p;

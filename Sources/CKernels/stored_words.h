@@ -1,5 +1,5 @@
-// Operands as words of two bf16 numbers, for processors whose bf16 dot product is faster than their f32: the even step of a pair in the lower
-// half. An odd last step is paired with zero.
+// Operands as words of two bf16 numbers, for processors whose bf16 dot product is faster than their f32: the even step
+// of a pair in the lower half. An odd last step is paired with zero.
 
 #ifndef MARTLET_STORED_WORDS_H
 #define MARTLET_STORED_WORDS_H

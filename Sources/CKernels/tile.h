@@ -1,4 +1,5 @@
-// The micro-kernel that products and attention share: a few rows times a few groups of sixteen columns, held in registers.
+// The micro-kernel that products and attention share: a few rows times a few groups of sixteen columns, held in
+// registers.
 
 #ifndef MARTLET_TILE_H
 #define MARTLET_TILE_H
@@ -8,8 +9,8 @@
 /// The tallest tile. With four groups of columns it fills the 32 registers of AVX-512, with one the 16 of AVX2.
 enum { TILE_ROWS = 6, PANEL_GROUPS = 4 };
 
-/// sums[r][0 ..< 16·groups] += Σ_k a[r][k] · b[k], in ascending k, where group g of step k stands at b + k·step_stride + g·group_stride.
-/// `begins`: sums are zero, whatever is in memory. `rows` and `groups` are constants at each call.
+/// sums[r][0 ..< 16·groups] += Σ_k a[r][k] · b[k], in ascending k, where group g of step k stands at b + k·step_stride
+/// + g·group_stride. `begins`: sums are zero, whatever is in memory. `rows` and `groups` are constants at each call.
 INLINE void dense_tile(int rows, int groups, bool begins, const float *const *a, const float *b, size_t step_stride, size_t group_stride,
                        size_t steps, float *const *sums) {
     f32x16 tile[TILE_ROWS][PANEL_GROUPS];

@@ -1,5 +1,5 @@
-// The dispatch table of training's kernels, and their instance for the level that includes this. Each training_*.c includes it once, inside
-// the pragma that names its instruction set.
+// The dispatch table of training's kernels, and their instance for the level that includes this. Each training_*.c
+// includes it once, inside the pragma that names its instruction set.
 
 #ifndef MARTLET_TRAINING_KERNELS_H
 #define MARTLET_TRAINING_KERNELS_H

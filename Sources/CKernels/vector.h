@@ -1,8 +1,9 @@
 // Sixteen lanes of f32 as one value, in C that every instruction set compiles.
 //
-// The kernels are written once over these types. Each level_*.c file includes them inside a `#pragma clang attribute` that names its
-// instruction set, so that one text gives SSE2, NEON, AVX2 and AVX-512 code with the same operations in the same order, hence the same
-// bits. Products and sums are never contracted; where a fused multiply-add is meant, it is written.
+// The kernels are written once over these types. Each level_*.c file includes them inside a `#pragma clang attribute`
+// that names its instruction set, so that one text gives SSE2, NEON, AVX2 and AVX-512 code with the same operations in
+// the same order, hence the same bits. Products and sums are never contracted; where a fused multiply-add is meant, it
+// is written.
 
 #ifndef MARTLET_VECTOR_H
 #define MARTLET_VECTOR_H
@@ -61,7 +62,8 @@ INLINE void fetch(const void *p, size_t bytes) {
     UNROLL for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const uint8_t *)p + i, 0, 3);
 }
 
-/// How far a one-row product asks ahead in its stream of weights: one core alone keeps too few misses in flight when it also computes.
+/// How far a one-row product asks ahead in its stream of weights: one core alone keeps too few misses in flight when it
+/// also computes.
 enum { STREAM_AHEAD = 4096 };
 
 /// The lanes below `count`, which may be 16 or more.
@@ -168,8 +170,8 @@ INLINE f32x16 widen_f16(u16x16 halves) {
     return wide;
 }
 #else
-/// Shifting a half's exponent and mantissa into place and scaling by 2^112 is exact for normals and subnormals; infinities and NaNs keep
-/// the largest exponent.
+/// Shifting a half's exponent and mantissa into place and scaling by 2^112 is exact for normals and subnormals;
+/// infinities and NaNs keep the largest exponent.
 INLINE f32x16 widen_f16(u16x16 halves) {
     u32x16 h = __builtin_convertvector(halves, u32x16);
     u32x16 body = (h & 0x7fff) << 13;

@@ -31,8 +31,8 @@ public enum OutputConstraint: Sendable, Hashable {
     }
 }
 
-/// Constrained decoding: which tokens may come next, so that the text is one of a grammar. One of these for each sequence; what they learn of the
-/// grammar they share.
+/// Constrained decoding: which tokens may come next, so that the text is one of a grammar. One of these for each
+/// sequence; what they learn of the grammar they share.
 package struct GrammarConstraint: TokenConstraint {
     private let shared: ConstraintMasks
     private let stopTokens: Set<Int32>
@@ -72,7 +72,8 @@ package struct GrammarConstraint: TokenConstraint {
     package func forcedTokens() throws -> [Int32] { try shared.forcedTokens(from: state) }
 }
 
-/// A grammar beside a vocabulary: the masks of states that have been reached, kept within a limit of memory. Shared by all sequences.
+/// A grammar beside a vocabulary: the masks of states that have been reached, kept within a limit of memory. Shared by
+/// all sequences.
 package final class ConstraintMasks: Sendable {
     /// Bytes of masks that are kept.
     private static let limit = 64 << 20
@@ -111,7 +112,8 @@ package final class ConstraintMasks: Sendable {
         return try automaton.state(after: bytes, from: state)
     }
 
-    /// The tokens of what must come, but for the last one, which what follows might have changed; none where that is less than one token.
+    /// The tokens of what must come, but for the last one, which what follows might have changed; none where that is
+    /// less than one token.
     func forcedTokens(from state: Int) throws(ConstraintError) -> [Int32] {
         guard let encode else { return [] }
         let forced = try automaton.forced(from: state, limit: 256)

@@ -1,9 +1,11 @@
-/// Collectives whose sums are added in a fixed binary tree over the ranks, ((0 + 1) + (2 + 3)) + …, whatever the transport.
+/// Collectives whose sums are added in a fixed binary tree over the ranks, ((0 + 1) + (2 + 3)) + …, whatever the
+/// transport.
 ///
-/// The ranks are a power of two. A sum over virtual shards that each rank has added in the same tree before thus has the same bits on
-/// every number of ranks that divides the shards.
+/// The ranks are a power of two. A sum over virtual shards that each rank has added in the same tree before thus has
+/// the same bits on every number of ranks that divides the shards.
 extension Communicator {
-    /// Sums `values` over all ranks, in place: recursive halving, then recursive doubling (Thakur, Rabenseifner and Gropp, 2005).
+    /// Sums `values` over all ranks, in place: recursive halving, then recursive doubling (Thakur, Rabenseifner and
+    /// Gropp, 2005).
     ///
     /// - Throws: ``CommunicationError``.
     package func sum(_ values: UnsafeMutableBufferPointer<Float>, _ purpose: Purpose) throws(CommunicationError) {
@@ -57,7 +59,8 @@ extension Communicator {
     }
 }
 
-/// The steps of recursive halving over `count` elements: with each peer a rank gives one half of what it holds and keeps the other.
+/// The steps of recursive halving over `count` elements: with each peer a rank gives one half of what it holds and
+/// keeps the other.
 package enum Halving {
     package struct Step: Sendable, Equatable {
         package let peer: Int

@@ -1,9 +1,10 @@
-// MartletDistributed: bytes between ranks, and the collectives that sum in an order fixed by the recipe alone. Knows no tensor, no model and no file.
+// MartletDistributed: bytes between ranks, and the collectives that sum in an order fixed by the recipe alone. Knows no
+// tensor, no model and no file.
 
 /// The ranks of a run, as one of them sees them: point-to-point messages of bytes.
 ///
-/// All ranks make the same calls in the same order, each from one thread at a time. Transports: ``Alone``, ``Crew`` (threads of one
-/// process) and ``MPICommunicator``.
+/// All ranks make the same calls in the same order, each from one thread at a time. Transports: ``Alone``, ``Crew``
+/// (threads of one process) and ``MPICommunicator``.
 package protocol Communicator: AnyObject, Sendable {
     /// The number of this rank, from 0.
     var rank: Int { get }
@@ -14,7 +15,8 @@ package protocol Communicator: AnyObject, Sendable {
 
     /// Sends `sent` to rank `target` and receives `received` from rank `origin`, at once; nil leaves a half out.
     ///
-    /// - Throws: ``CommunicationError`` naming the peer and the purpose, when a peer has gone or the deadline has passed.
+    /// - Throws: ``CommunicationError`` naming the peer and the purpose, when a peer has gone or the deadline has
+    ///   passed.
     func exchange(
         _ sent: UnsafeRawBufferPointer, to target: Int?, _ received: UnsafeMutableRawBufferPointer, from origin: Int?,
         _ purpose: Purpose

@@ -2,8 +2,8 @@ import MartletPlatform
 
 /// Ranks as processes, started by mpirun or Slurm, with messages over the site's MPI.
 ///
-/// Only bytes between two ranks reach the library: sums, orders and groups are Martlet's own, so that bits depend on no tuning parameter.
-/// Used by one thread at a time.
+/// Only bytes between two ranks reach the library: sums, orders and groups are Martlet's own, so that bits depend on no
+/// tuning parameter. Used by one thread at a time.
 @safe package final class MPICommunicator: Communicator, @unchecked Sendable {
     package let rank: Int
     package let size: Int

@@ -2,8 +2,9 @@ import MartletPlatform
 
 /// The site's MPI library, found at run time, and the ten of its functions that are called.
 ///
-/// Open MPI, MPICH and its relatives, and the standard ABI of MPI 5 differ in their handles only: addresses of symbols, integers, and small
-/// integers in pointers. All fit a word; a handle of 32 bits is its low half, as the calling conventions of x86-64 and arm64 pass it.
+/// Open MPI, MPICH and its relatives, and the standard ABI of MPI 5 differ in their handles only: addresses of symbols,
+/// integers, and small integers in pointers. All fit a word; a handle of 32 bits is its low half, as the calling
+/// conventions of x86-64 and arm64 pass it.
 @safe struct MPILibrary: @unchecked Sendable {
     enum ABI: String, Sendable { case openMPI = "Open MPI", mpich = "MPICH", standard = "MPI 5" }
 

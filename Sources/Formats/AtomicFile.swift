@@ -3,8 +3,8 @@ package import MartletTensors
 
 /// A file that appears whole or not at all.
 ///
-/// Bytes go to a temporary file beside the target; ``commit()`` flushes them to the disk and renames. Dropped before that, the
-/// temporary file is removed and what stood at the target stays.
+/// Bytes go to a temporary file beside the target; ``commit()`` flushes them to the disk and renames. Dropped before
+/// that, the temporary file is removed and what stood at the target stays.
 package struct AtomicFile: ~Copyable {
     package let path: String
     /// Bytes written so far.
@@ -65,7 +65,8 @@ package struct AtomicFile: ~Copyable {
             throw FileError(path: path, operation: "write", code: errno)
         }
         isCommitted = true
-        // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what it can.
+        // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what
+        // it can.
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
         let folderDescriptor = unsafe open(folder, O_RDONLY | O_CLOEXEC)
         if folderDescriptor >= 0 {

@@ -2,9 +2,9 @@ import MartletTensors
 
 /// The `model.bin` of CTranslate2, binary version 2, as that library's converters of 2019 and 2020 wrote it.
 ///
-/// Layout, little-endian: version u32, the specification's name, its revision u32, the number of variables u32, and for each variable its
-/// name, its rank u8, its extents u32, the bytes of an element u8, the number of elements u32, the elements. A name is a length u16 and
-/// as many bytes, the last one zero. Source: the reading code of CTranslate2.
+/// Layout, little-endian: version u32, the specification's name, its revision u32, the number of variables u32, and for
+/// each variable its name, its rank u8, its extents u32, the bytes of an element u8, the number of elements u32, the
+/// elements. A name is a length u16 and as many bytes, the last one zero. Source: the reading code of CTranslate2.
 package struct CTranslate2File: Sendable {
     /// The name of the specification, such as "TransformerBase".
     package let specification: String

@@ -137,7 +137,8 @@ extension ConfigReader {
         return table.first { $0.key.hasSameBytes(as: text) }?.value
     }
 
-    /// The placeholder for a required value: remembers that it is missing, unless it is there and was already found wrong.
+    /// The placeholder for a required value: remembers that it is missing, unless it is there and was already found
+    /// wrong.
     private func required<Value>(_ keys: [String], _ placeholder: Value) -> Value {
         if !hasAny(keys) { missing(keys) }
         return placeholder

@@ -8,12 +8,13 @@ package import MartletJSON
 ///     let epsilon = config.number("rms_norm_eps", default: 1e-6)
 ///     try config.finish()
 ///
-/// No accessor throws. A key that is missing, of the wrong type or out of range gives a value within the range and is remembered;
-/// ``finish(ignoring:reference:)`` throws one ``ConfigError`` that names all of them. Until it has returned, the values must not be
-/// computed with. `null` counts as absent, as in the configs of transformers. Of several keys, the first that is present counts; if
-/// others say something else, that is remembered too.
+/// No accessor throws. A key that is missing, of the wrong type or out of range gives a value within the range and is
+/// remembered; ``finish(ignoring:reference:)`` throws one ``ConfigError`` that names all of them. Until it has
+/// returned, the values must not be computed with. `null` counts as absent, as in the configs of transformers. Of
+/// several keys, the first that is present counts; if others say something else, that is remembered too.
 ///
-/// Keys that nobody asked for are refused where the reference reads them and they are not at its default, and else passed over.
+/// Keys that nobody asked for are refused where the reference reads them and they are not at its default, and else
+/// passed over.
 package final class ConfigReader {
     package let path: String
     private let node: Node
@@ -68,8 +69,8 @@ package final class ConfigReader {
     /// All keys, in the order of the file.
     package var keys: [String] { node.object.keys }
 
-    /// Keys that were asked for and are not there, in alphabetical order: what was taken instead is the default of the model type. Of
-    /// several keys for one setting, the first stands for all.
+    /// Keys that were asked for and are not there, in alphabetical order: what was taken instead is the default of the
+    /// model type. Of several keys for one setting, the first stands for all.
     package var absentKeys: [String] { node.absentKeys.map(\.string).sorted() }
 
     /// Whether `key` is there and not null. Does not count as reading it.
@@ -81,15 +82,17 @@ package final class ConfigReader {
     /// Counts `keys` as read.
     package func ignore(_ keys: String...) { for key in keys { node.readKeys.insert(ExactKey(key)) } }
 
-    /// Keys that say nothing to this model type, in the order of the file: known once ``finish(ignoring:reference:)`` has returned.
+    /// Keys that say nothing to this model type, in the order of the file: known once ``finish(ignoring:reference:)``
+    /// has returned.
     package var passedOver: [String] { report.passedOver }
 
     /// Ends the reading.
     ///
     /// - Parameters:
     ///   - harmless: Keys of this model that change nothing that is computed, beside ``HarmlessKeys``.
-    ///   - reference: The keys that the model type's published class reads, with their defaults: of the keys that nobody asked for,
-    ///     these are refused unless they have that value, and the others are passed over. Nil, and all of them are refused.
+    ///   - reference: The keys that the model type's published class reads, with their defaults: of the keys that
+    ///     nobody asked for, these are refused unless they have that value, and the others are passed over. Nil, and
+    ///     all of them are refused.
     /// - Throws: ``ConfigError`` with all that was missing, wrong or not supported, here and in nested objects.
     package func finish(ignoring harmless: [String] = [], reference: JSONObject? = nil) throws(ConfigError) {
         let unread = report.nodes.flatMap { node in

@@ -1,10 +1,11 @@
 package import MartletPlatform
 import MartletTensors
 
-/// 128 bits that tell contents apart: two multiply-rotate lanes over words of eight bytes, each mixed at the end (MurmurHash3's finaliser).
+/// 128 bits that tell contents apart: two multiply-rotate lanes over words of eight bytes, each mixed at the end
+/// (MurmurHash3's finaliser).
 ///
-/// For telling one's own files apart, not against an adversary: it is some ten times quicker than SHA-256, and gigabytes are hashed at
-/// each start of a run.
+/// For telling one's own files apart, not against an adversary: it is some ten times quicker than SHA-256, and
+/// gigabytes are hashed at each start of a run.
 package struct Fingerprint: Sendable, Hashable, CustomStringConvertible {
     private var first: UInt64 = 0x9E37_79B9_7F4A_7C15
     private var second: UInt64 = 0xC2B2_AE3D_27D4_EB4F

@@ -1,6 +1,7 @@
 /// Floating-point numbers of eight bits: sign, exponent, mantissa. Every one of them is a bf16 exactly.
 ///
-/// Source: the OCP specification of FP8 (E4M3 and E5M2), its variants with one zero and one NaN (FNUZ), and the scales of OCP MX (E8M0).
+/// Source: the OCP specification of FP8 (E4M3 and E5M2), its variants with one zero and one NaN (FNUZ), and the scales
+/// of OCP MX (E8M0).
 enum Float8: Sendable, Hashable, CaseIterable {
     case e4m3, e5m2, e4m3UnsignedZero, e5m2UnsignedZero, e8m0
 

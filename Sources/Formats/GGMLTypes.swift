@@ -1,6 +1,7 @@
 internal import MartletTensors
 
-/// The element types of ggml by their numbers in a GGUF file. Source: ggml's type traits; retired numbers (4, 5, 31–33, 36–38) are not known.
+/// The element types of ggml by their numbers in a GGUF file. Source: ggml's type traits; retired numbers (4, 5, 31–33,
+/// 36–38) are not known.
 enum GGMLTypes {
     static let all: [UInt32: StoredType] = [
         0: StoredType("F32", .f32), 1: StoredType("F16", .f16), 2: StoredType("Q4_0", .q4_0),

@@ -1,7 +1,8 @@
 internal import MartletJSON
 internal import MartletPlatform
 
-/// Models in several files, `NAME-00001-of-00003.gguf` and so on, as llama.cpp's `gguf-split` writes them: the first has the metadata.
+/// Models in several files, `NAME-00001-of-00003.gguf` and so on, as llama.cpp's `gguf-split` writes them: the first
+/// has the metadata.
 extension GGUF {
     private static let splitProblem = "not a whole model in several files"
 

@@ -3,9 +3,9 @@ internal import MartletTensors
 
 /// A model file of the ggml family: metadata, then tensors.
 ///
-/// Versions 2 and 3, little-endian. Source: the GGUF specification and the rules of llama.cpp's reader, which are enforced:
-/// tensors in order without holes but the alignment's, at most four extents, names of at most 63 bytes. Bytes after the last tensor
-/// are allowed, as there.
+/// Versions 2 and 3, little-endian. Source: the GGUF specification and the rules of llama.cpp's reader, which are
+/// enforced: tensors in order without holes but the alignment's, at most four extents, names of at most 63 bytes. Bytes
+/// after the last tensor are allowed, as there.
 package struct GGUF: Sendable {
     package let path: String
     package let version: Int

@@ -75,7 +75,8 @@ package struct GGUFMetadata: Sendable, ExpressibleByDictionaryLiteral {
 
     /// The values whose keys begin with `prefix`, which is cut off, as JSON: what a ``ConfigReader`` takes.
     ///
-    /// A float32 becomes the Double of the same value; strings that are not UTF-8 become null, as do numbers that no JSON can hold.
+    /// A float32 becomes the Double of the same value; strings that are not UTF-8 become null, as do numbers that no
+    /// JSON can hold.
     package func json(prefix: String = "") -> JSONObject {
         var object = JSONObject()
         for (key, value) in entries where key.utf8.starts(with: prefix.utf8) {

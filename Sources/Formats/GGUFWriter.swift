@@ -2,10 +2,11 @@ internal import MartletJSON
 package import MartletTensors
 
 extension GGUF {
-    /// Begins a file of version 3 with `metadata` and the tensors of `plan`, in this order. Its alignment is the metadata's
-    /// `general.alignment`, a uint32, or 32.
+    /// Begins a file of version 3 with `metadata` and the tensors of `plan`, in this order. Its alignment is the
+    /// metadata's `general.alignment`, a uint32, or 32.
     ///
-    /// - Throws: ``FormatError`` for names twice, names longer than ggml takes, a wrong alignment, or the system's reason.
+    /// - Throws: ``FormatError`` for names twice, names longer than ggml takes, a wrong alignment, or the system's
+    ///   reason.
     package static func writer(
         for plan: [PlannedTensor], metadata: GGUFMetadata, to path: String
     ) throws(FormatError) -> TensorFileWriter {

@@ -2,8 +2,8 @@ internal import MartletJSON
 
 /// Keys that transformers and its relatives write into `config.json` and that change nothing in what a model computes.
 ///
-/// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left in it.
-/// A family that does use one of them reads it, and then it is not unknown in the first place.
+/// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left
+/// in it. A family that does use one of them reads it, and then it is not unknown in the first place.
 package enum HarmlessKeys {
     /// Whether `key` can be passed over, whatever it says.
     package static func includes(_ key: String) -> Bool { all.contains(ExactKey(key)) }

@@ -4,8 +4,8 @@ internal import MartletTensors
 
 /// A file mapped for reading, and how it stood when it was mapped.
 ///
-/// A mapping shows later changes of the file, and reading past a new end kills the process. So a format checks after it has read the
-/// header that the file is still the one that it mapped, and a loader may check again.
+/// A mapping shows later changes of the file, and reading past a new end kills the process. So a format checks after it
+/// has read the header that the file is still the one that it mapped, and a loader may check again.
 struct MappedFile: Sendable {
     let path: String
     let storage: Storage

@@ -4,9 +4,9 @@ internal import MartletTensors
 
 /// Named tensors in the safetensors format, in one file or in several with an index.
 ///
-/// A file is an 8-byte little-endian length, a JSON header of that length, and the bytes of the tensors without holes. Source: the
-/// format section of the safetensors README; all its rules are enforced. Where it is silent we refuse: fields of a tensor that it
-/// does not define, and numbers that no `Int` holds.
+/// A file is an 8-byte little-endian length, a JSON header of that length, and the bytes of the tensors without holes.
+/// Source: the format section of the safetensors README; all its rules are enforced. Where it is silent we refuse:
+/// fields of a tensor that it does not define, and numbers that no `Int` holds.
 package struct Safetensors: Sendable {
     /// The file, or the index.
     package let path: String
@@ -25,8 +25,8 @@ package struct Safetensors: Sendable {
         self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
     }
 
-    /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin` where there is
-    /// neither.
+    /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin`
+    /// where there is neither.
     package init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }
 
     init(path: String, tensors: StoredTensors, metadata: [(key: String, value: String)]) {

@@ -83,8 +83,8 @@ struct SafetensorsHeader {
     }
 }
 
-/// Reads `{"name": {"dtype": …, "shape": […], "data_offsets": [begin, end]}, …, "__metadata__": {…}}` without building values, so
-/// that a header full of nonsense takes no more memory than its length.
+/// Reads `{"name": {"dtype": …, "shape": […], "data_offsets": [begin, end]}, …, "__metadata__": {…}}` without building
+/// values, so that a header full of nonsense takes no more memory than its length.
 struct SafetensorsHeaderParser {
     private(set) var entries: [SafetensorsHeader.Entry] = []
     private(set) var metadata: [(key: String, value: String)] = []

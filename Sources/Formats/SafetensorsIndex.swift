@@ -6,8 +6,8 @@ extension Safetensors {
 
     /// Opens the files of an index `{"metadata": {…}, "weight_map": {"tensor": "file", …}}`.
     ///
-    /// Every tensor must be in the file that the index names, and every tensor of those files in the index. `metadata.total_size` is
-    /// not compared: checkpoints in the wild have it wrong.
+    /// Every tensor must be in the file that the index names, and every tensor of those files in the index.
+    /// `metadata.total_size` is not compared: checkpoints in the wild have it wrong.
     init(index path: String) throws(FormatError) {
         let places = try Safetensors.places(path)
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""

@@ -2,10 +2,11 @@ internal import MartletJSON
 package import MartletTensors
 
 extension Safetensors {
-    /// Begins a file of `plan`; the writer's ``TensorFileWriter/plan`` has the order of the format's own writer: wide elements first
-    /// (so that all are aligned), then by name. The same tensors give the same bytes there and here.
+    /// Begins a file of `plan`; the writer's ``TensorFileWriter/plan`` has the order of the format's own writer: wide
+    /// elements first (so that all are aligned), then by name. The same tensors give the same bytes there and here.
     ///
-    /// - Throws: ``FormatError`` for names twice, the reserved name `__metadata__`, block-quantized types, or the system's reason.
+    /// - Throws: ``FormatError`` for names twice, the reserved name `__metadata__`, block-quantized types, or the
+    ///   system's reason.
     package static func writer(
         for plan: [PlannedTensor], metadata: [(key: String, value: String)] = [], to path: String
     ) throws(FormatError) -> TensorFileWriter {

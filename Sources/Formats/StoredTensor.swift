@@ -36,8 +36,8 @@ package struct StoredTensor: Sendable {
 
     /// The tensor, as a view of the mapped file.
     ///
-    /// The bytes are copied where the file puts the elements at an address that is no multiple of their size (safetensors allows it), and
-    /// converted where nothing here computes with their type.
+    /// The bytes are copied where the file puts the elements at an address that is no multiple of their size
+    /// (safetensors allows it), and converted where nothing here computes with their type.
     /// - Throws: ``FormatError`` when this package has no such element type or more than four extents.
     package func tensor() throws(FormatError) -> Tensor { try tensor(on: nil) }
 
@@ -59,7 +59,8 @@ package struct StoredTensor: Sendable {
         return Tensor(storage: copy, shape: shape, type: elementType)
     }
 
-    /// The numbers as they are stored, exactly: for tests and comparisons. Empty for types that are not converted when they are loaded.
+    /// The numbers as they are stored, exactly: for tests and comparisons. Empty for types that are not converted when
+    /// they are loaded.
     package var decodedValues: [Float] {
         guard case .ggml(let number)? = type.conversion, let shape = Shape(checked: extents) else { return [] }
         return ForeignBlocks.values(

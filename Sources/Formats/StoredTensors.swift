@@ -34,8 +34,8 @@ package struct StoredTensors: Sendable {
         for file in files { file.storage.release(0..<file.storage.bytes) }
     }
 
-    /// These with tensors of another checkpoint in their place or beside them, under the names that `renamed` gives; those without one
-    /// stay away.
+    /// These with tensors of another checkpoint in their place or beside them, under the names that `renamed` gives;
+    /// those without one stay away.
     package func overlaid(
         by other: StoredTensors, renamed: (String) -> String?
     ) throws(FormatError) -> StoredTensors {

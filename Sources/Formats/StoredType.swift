@@ -32,7 +32,8 @@ package struct StoredType: Sendable, Hashable {
         self.init(name, elementType.blockElements, elementType.blockBytes, elementType)
     }
 
-    /// The type that a tensor has once it is loaded: the stored one, or what it is converted to; nil when it can only be listed.
+    /// The type that a tensor has once it is loaded: the stored one, or what it is converted to; nil when it can only
+    /// be listed.
     package var loadedType: ElementType? {
         switch conversion {
         case .ggml(let number): ForeignBlocks.loadedType(number)

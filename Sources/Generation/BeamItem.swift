@@ -1,6 +1,7 @@
 import MartletPlatform
 
-/// The beams of one prompt: running and finished ones, in the arithmetic of the reference, where "never" is a score of −10⁹.
+/// The beams of one prompt: running and finished ones, in the arithmetic of the reference, where "never" is a score of
+/// −10⁹.
 struct BeamItem {
     /// A continuation and what its tokens cost.
     private struct Beam {

@@ -2,9 +2,9 @@ import MartletTensors
 
 /// The most probable continuations that `beams` running ones lead to.
 ///
-/// The semantics are those of transformers' `generate`: each step keeps max(2, 1 + stop tokens) · beams candidates; those among the best
-/// `beams` that end are finished, with their log-probability divided by length^penalty; the best that do not end run on. One beam is
-/// greedy decoding.
+/// The semantics are those of transformers' `generate`: each step keeps max(2, 1 + stop tokens) · beams candidates;
+/// those among the best `beams` that end are finished, with their log-probability divided by length^penalty; the best
+/// that do not end run on. One beam is greedy decoding.
 public struct BeamSearch: Sendable {
     /// When the search is over, besides at the longest length.
     public enum EarlyStopping: String, Sendable, Hashable, Codable {

@@ -1,8 +1,8 @@
 package import MartletLayers
 package import MartletTensors
 
-/// The element type of the key-value cache. Fewer bits take less memory and are read faster; only `f32` gives the bits of a
-/// pass without a cache.
+/// The element type of the key-value cache. Fewer bits take less memory and are read faster; only `f32` gives the bits
+/// of a pass without a cache.
 public enum CacheType: String, Sendable, Hashable, Codable, CaseIterable {
     case f32, f16, bf16
     /// Eight bits and a scale for every 32 elements; heads must be multiples of 32 wide.

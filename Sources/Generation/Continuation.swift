@@ -2,7 +2,8 @@ import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// Sequences that grow token by token on one model: what a search needs to know of decoders and encoder-decoders. Each search needs its own.
+/// Sequences that grow token by token on one model: what a search needs to know of decoders and encoder-decoders. Each
+/// search needs its own.
 package struct Continuation: ~Copyable {
     /// Whether keys and values are kept between steps, or computed anew from the whole text: the bits are the same.
     package enum Memory: Sendable { case cached, uncached }

@@ -1,7 +1,8 @@
 package import MartletFormats
 package import MartletJSON
 
-/// How a model's makers mean it to generate: what `generation_config.json` says, or the settings that older models keep in config.json.
+/// How a model's makers mean it to generate: what `generation_config.json` says, or the settings that older models keep
+/// in config.json.
 ///
 /// Source: `GenerationConfig` of transformers 5, whose defaults hold where the file is silent.
 package struct GenerationDefaults: Sendable, Hashable {

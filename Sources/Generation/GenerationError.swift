@@ -4,7 +4,8 @@
 public struct GenerationError: MartletError, Equatable {
     /// The moment at which a generation fails.
     public enum Kind: Sendable, Hashable {
-        /// The request itself: an empty prompt, a number out of its range, a text longer than the context. Nothing was computed.
+        /// The request itself: an empty prompt, a number out of its range, a text longer than the context. Nothing was
+        /// computed.
         case request
         /// The cancellation of the task that reads the text, before the text was finished.
         case cancelled

@@ -4,10 +4,12 @@ package import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// The KV cache of any number of sequences in every layer of a decoder, by name: they join, fork and leave as they like.
+/// The KV cache of any number of sequences in every layer of a decoder, by name: they join, fork and leave as they
+/// like.
 ///
-/// A value: a copy continues by itself, also on another thread. Copies and forks share blocks of 64 positions until one of them writes.
-/// A cached pass gives the bits of an uncached one, whatever the chunks it was fed in and whatever other sequences are in it.
+/// A value: a copy continues by itself, also on another thread. Copies and forks share blocks of 64 positions until one
+/// of them writes. A cached pass gives the bits of an uncached one, whatever the chunks it was fed in and whatever
+/// other sequences are in it.
 package struct KeyValueCache: AttentionState, Sendable {
     /// What is kept of one sequence.
     private struct Sequence: Sendable {
@@ -39,7 +41,8 @@ package struct KeyValueCache: AttentionState, Sendable {
     /// - Parameters:
     ///   - stack: the decoder's layers.
     ///   - sequences: how many there are in the beginning, numbered from 0.
-    ///   - type: what keys and values are kept as: f32, f16, bf16, or q8_0, for which all heads must be multiples of 32 wide.
+    ///   - type: what keys and values are kept as: f32, f16, bf16, or q8_0, for which all heads must be multiples of 32
+    ///     wide.
     ///   - pool: where blocks come from; one without a limit when nil.
     package init(
         _ stack: Architecture.Stack, sequences: Int = 1, type: ElementType = .f32, pool: BlockPool? = nil,
@@ -82,7 +85,8 @@ package struct KeyValueCache: AttentionState, Sendable {
         if index < sequences.count { indices[sequences[index].id] = index }
     }
 
-    /// Makes sequence i continue what sequence `parents[i]` remembers; a parent may have several heirs, or none, and there are no others.
+    /// Makes sequence i continue what sequence `parents[i]` remembers; a parent may have several heirs, or none, and
+    /// there are no others.
     package mutating func select(_ parents: [Int]) {
         let heirs = parents.enumerated().map { number, parent in
             sequences[index(of: SequenceID(parent))].renamed(SequenceID(number))
@@ -113,7 +117,8 @@ package struct KeyValueCache: AttentionState, Sendable {
         return kept
     }
 
-    /// Forgets a sequence that outgrows the length after which all of its positions rotate otherwise: it is read anew (LongRoPE).
+    /// Forgets a sequence that outgrows the length after which all of its positions rotate otherwise: it is read anew
+    /// (LongRoPE).
     ///
     /// - Parameters: `trained`: that length, nil where there is none; `extent`: how far the sequence will reach.
     package mutating func forget(_ id: SequenceID, outgrowing trained: Int?, extent: Int) {
@@ -132,7 +137,8 @@ package struct KeyValueCache: AttentionState, Sendable {
 
     // MARK: Lent blocks
 
-    /// Lends a block to sequence `id` as number `index` of table `table`: who owns which block is then decided elsewhere.
+    /// Lends a block to sequence `id` as number `index` of table `table`: who owns which block is then decided
+    /// elsewhere.
     package mutating func lend(_ block: KeyValueBlock, to id: SequenceID, table: Int, at index: Int) {
         sequences[self.index(of: id)].tables[table].lend(block, at: index)
     }
@@ -227,7 +233,8 @@ package struct KeyValueCache: AttentionState, Sendable {
 
     // MARK: The encoder's output
 
-    /// Keeps what cross-attention of layer `layer` reads: sequence `ids[i]` reads rows `ranges[i]` of `keys` and `values`.
+    /// Keeps what cross-attention of layer `layer` reads: sequence `ids[i]` reads rows `ranges[i]` of `keys` and
+    /// `values`.
     ///
     /// Sequences that are forked later share it.
     package mutating func setSource(

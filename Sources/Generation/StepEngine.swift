@@ -4,8 +4,9 @@ package import MartletTensors
 
 /// The forward pass of a model that writes: tokens of any sequences in, logits of the wanted rows out.
 ///
-/// Owns what is made once per model: decode steps recorded for a few rows and for many, each when it is first needed. Which way a pass
-/// goes (a recorded step, where every row belongs to a sequence of its own, or a pass over tensors) changes no bit. One thread at a time.
+/// Owns what is made once per model: decode steps recorded for a few rows and for many, each when it is first needed.
+/// Which way a pass goes (a recorded step, where every row belongs to a sequence of its own, or a pass over tensors)
+/// changes no bit. One thread at a time.
 package final class StepEngine {
     private enum Kind {
         case decoder(Decoder)
@@ -25,7 +26,8 @@ package final class StepEngine {
     /// The order of a step's rows, where those wanted do not come first.
     private var order: [Int] = []
 
-    /// Rows of a recorded step: up to 8, norms and rounding are done by every thread for itself; above, they are shared.
+    /// Rows of a recorded step: up to 8, norms and rounding are done by every thread for itself; above, they are
+    /// shared.
     private static let buckets = [8, 32, 128, 512, 2_048]
 
     /// - Parameter cache: what keys and values are kept as.
@@ -62,8 +64,8 @@ package final class StepEngine {
 
     /// Reads `rows`: those of one sequence follow one another, at the positions that come next in its cache.
     ///
-    /// - Returns: the logits of what follows the wanted rows, in their order, `[wanted, vocabulary]`, valid until the next call; nil where
-    ///   none is wanted.
+    /// - Returns: the logits of what follows the wanted rows, in their order, `[wanted, vocabulary]`, valid until the
+    ///   next call; nil where none is wanted.
     package func logits(_ rows: [StepRow], _ cache: inout KeyValueCache) -> Tensor? {
         precondition(
             cache.layout.type == layout.type && cache.layout.places.count == layout.places.count,
@@ -120,7 +122,8 @@ package final class StepEngine {
         var pass = Rows()
         var first = 0
         while first < rows.count {
-            // Where rotations depend on how far a text reached when a row was first read, such rows are parts of their own.
+            // Where rotations depend on how far a text reached when a row was first read, such rows are parts of their
+            // own.
             let end =
                 rows[first...].firstIndex {
                     $0.sequence != rows[first].sequence || (dependsOnLength && $0.extent != rows[first].extent)

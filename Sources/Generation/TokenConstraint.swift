@@ -1,4 +1,5 @@
-/// Constrained decoding: says of each step which tokens may come. A value for each sequence, which is told of every token.
+/// Constrained decoding: says of each step which tokens may come. A value for each sequence, which is told of every
+/// token.
 package protocol TokenConstraint: Sendable {
     /// The tokens that may come next, stop tokens where the text may end; nil lets all.
     ///

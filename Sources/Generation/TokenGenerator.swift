@@ -12,7 +12,8 @@ public enum FinishReason: String, Sendable, Hashable, Codable {
 
 /// The ids that follow a prompt, one by one.
 ///
-/// A prompt is fed in chunks, so that nobody waits long for a cancellation; the chunks do not change a bit of the result.
+/// A prompt is fed in chunks, so that nobody waits long for a cancellation; the chunks do not change a bit of the
+/// result.
 package struct TokenGenerator: ~Copyable {
     package struct Options: Sendable {
         package var maximumTokens: Int
@@ -66,7 +67,8 @@ package struct TokenGenerator: ~Copyable {
     package private(set) var finish: FinishReason?
 
     /// - Parameters:
-    ///   - memory: of an earlier text on this model. What both begin with is not computed again; the bits stay the same.
+    ///   - memory: of an earlier text on this model. What both begin with is not computed again; the bits stay the
+    ///     same.
     ///   - engine: the model's, for a cache of the same type, where one is at hand.
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
     package init(

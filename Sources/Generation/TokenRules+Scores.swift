@@ -1,6 +1,7 @@
 import MartletPlatform
 
-/// The rules on all scores of a row: for those that change scores, and for a text that is not searched but written token by token.
+/// The rules on all scores of a row: for those that change scores, and for a text that is not searched but written
+/// token by token.
 extension TokenRules {
     /// Applies the rules in the order of transformers' logits processors; what may not come has −∞.
     package func apply(to scores: inout [Float], _ step: Step) {

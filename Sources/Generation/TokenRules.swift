@@ -26,8 +26,8 @@ public struct TokenRules: Sendable, Hashable {
     public var suppressed: [Int32] = []
     /// Tokens that do not come first.
     public var suppressedFirst: [Int32] = []
-    /// Scores of tokens that occurred, prompt included, are divided by this when positive, multiplied when negative (arXiv:1909.05858); 1
-    /// leaves them.
+    /// Scores of tokens that occurred, prompt included, are divided by this when positive, multiplied when negative
+    /// (arXiv:1909.05858); 1 leaves them.
     public var repetitionPenalty: Float = 1
     /// Scores of the tokens that were read are multiplied by this when positive, divided when negative; 1 leaves them.
     public var encoderRepetitionPenalty: Float = 1

@@ -6,15 +6,16 @@
 /// A JSON value (RFC 8259).
 ///
 /// Policies, where the standard leaves a choice:
-/// - Strings are compared by their UTF-8 bytes; keys that differ only in normalization stay apart; a duplicate key is refused.
+/// - Strings are compared by their UTF-8 bytes; keys that differ only in normalization stay apart; a duplicate key is
+///   refused.
 /// - A number written without fraction and exponent that fits `Int` is an ``integer(_:)``; every other number is a
-///   ``number(_:)``, rounded to the nearest Double. One that would round to infinity (1e400) is refused, and so are the words
-///   `NaN` and `Infinity`, which are no JSON.
+///   ``number(_:)``, rounded to the nearest Double. One that would round to infinity (1e400) is refused, and so are the
+///   words `NaN` and `Infinity`, which are no JSON.
 /// - An escape of half a surrogate pair is refused, as Rust's serde does: no UTF-8 text can hold it.
 /// - A byte order mark is refused; nesting deeper than ``maximumDepth`` is refused.
 ///
-/// ``Dialect/python`` reads what Python's `json` module reads and writes: `NaN` and `Infinity` are numbers, of equal keys the last one
-/// counts, and a byte order mark is passed over.
+/// ``Dialect/python`` reads what Python's `json` module reads and writes: `NaN` and `Infinity` are numbers, of equal
+/// keys the last one counts, and a byte order mark is passed over.
 public enum JSON: Sendable {
     /// The literal `null`.
     case null

@@ -70,7 +70,8 @@ extension JSONReader {
 
     /// The value that the rest of the events make, to the end of the text.
     ///
-    /// Finished values wait in one list until their container closes; so nothing recurses, and each array is made once at its size.
+    /// Finished values wait in one list until their container closes; so nothing recurses, and each array is made once
+    /// at its size.
     fileprivate mutating func tree() throws(JSONError) -> JSON {
         var pending: [Pending] = []
         var starts: [Int] = []

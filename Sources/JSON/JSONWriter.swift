@@ -9,8 +9,8 @@ extension JSON {
 
     /// The value as UTF-8 JSON text, escaped as Python's `json.dumps(…, ensure_ascii=False)` does.
     ///
-    /// Numbers are written with the fewest digits that read back as the same Double; a number that is not finite has no JSON
-    /// and is written as `null`, as JavaScript does.
+    /// Numbers are written with the fewest digits that read back as the same Double; a number that is not finite has no
+    /// JSON and is written as `null`, as JavaScript does.
     public func serialized(_ layout: Layout = .compact) -> [UInt8] {
         var writer = JSONWriter(layout)
         writer.write(self)

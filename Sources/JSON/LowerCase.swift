@@ -1,6 +1,6 @@
 extension String {
-    /// The text in lower case as Python has it: every scalar by its full mapping, and a capital sigma at the end of a word as ς
-    /// (Unicode 16, chapter 3.13, Final_Sigma).
+    /// The text in lower case as Python has it: every scalar by its full mapping, and a capital sigma at the end of a
+    /// word as ς (Unicode 16, chapter 3.13, Final_Sigma).
     package var lowercasedWithFinalSigma: String {
         var result = String.UnicodeScalarView()
         for index in unicodeScalars.indices {

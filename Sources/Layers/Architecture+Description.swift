@@ -1,5 +1,6 @@
 extension Architecture {
-    /// The model layer by layer, layers that are alike in one line: what a reader of a family file can check against the paper.
+    /// The model layer by layer, layers that are alike in one line: what a reader of a family file can check against
+    /// the paper.
     package var summary: String {
         var lines = ["vocabulary \(vocabulary), width \(width)" + (context.map { ", context \($0)" } ?? "")]
         if let sourceContext { lines.append("sources up to \(sourceContext)") }

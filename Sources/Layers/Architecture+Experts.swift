@@ -1,5 +1,6 @@
 extension Architecture {
-    /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where there is one.
+    /// A router that sends each row to `active` of `count` gated feed-forwards, beside one that all rows pass where
+    /// there is one.
     package struct Experts: Sendable, Hashable, Codable {
         package var count: Int
         package var active: Int
@@ -11,7 +12,8 @@ extension Architecture {
         package var gate = Presence.present
         /// Of the router and of every expert's projections: gpt-oss.
         package var bias = Presence.absent
-        /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss (arXiv:2508.10925).
+        /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss
+        /// (arXiv:2508.10925).
         package var limit: Float?
 
         package init(
@@ -45,8 +47,8 @@ extension Architecture {
             case renormalised
             /// The scores as they are: Qwen3-MoE with `norm_topk_prob` false.
             case asTheyAre
-            /// Each one's share of the softmax over itself and those after it that are within twice `jitter` of it, measured by the
-            /// larger of the two: SparseMixer (arXiv:2409.12136) where nothing is drawn.
+            /// Each one's share of the softmax over itself and those after it that are within twice `jitter` of it,
+            /// measured by the larger of the two: SparseMixer (arXiv:2409.12136) where nothing is drawn.
             case sparseMixer(jitter: Float)
         }
 
@@ -79,10 +81,12 @@ extension Architecture {
         /// Weights are multiplied by this.
         package var factor: Float
         package var target = Target.results
-        /// Numbers that a checkpoint holds and that are added to the scores for the choice alone: DeepSeek-V3 (arXiv:2408.15664).
+        /// Numbers that a checkpoint holds and that are added to the scores for the choice alone: DeepSeek-V3
+        /// (arXiv:2408.15664).
         package var correction = Presence.absent
         package var groups: Groups?
-        /// Rows of one sequence that an expert takes; those that come later it leaves out: Switch Transformers (arXiv:2101.03961).
+        /// Rows of one sequence that an expert takes; those that come later it leaves out: Switch Transformers
+        /// (arXiv:2101.03961).
         package var capacity: Int?
 
         package init(_ scores: Scores, _ weights: Weights, factor: Float = 1) {

@@ -10,7 +10,8 @@ extension Architecture {
         case nextSentence(Transform)
         /// The two of BERT's pre-training together.
         case pretraining(TokenHead, Transform)
-        /// Classes of the whole sequence, or one number (regression), from one of its rows. On a decoder the projection has no bias.
+        /// Classes of the whole sequence, or one number (regression), from one of its rows. On a decoder the projection
+        /// has no bias.
         case sequence(Transform?, labels: Int, from: SequenceRow = .first)
         /// Classes of each row; a single one is ELECTRA's "was replaced".
         case rows(Transform?, labels: Int)
@@ -67,9 +68,9 @@ extension Architecture {
         }
     }
 
-    /// Disentangled attention: to content · content it adds products with projections of relative positions, each of them scaled as the
-    /// scores are. Distances beyond half of `buckets` share buckets that widen logarithmically up to `farthest`; without `buckets` they
-    /// are cut off at `farthest`.
+    /// Disentangled attention: to content · content it adds products with projections of relative positions, each of
+    /// them scaled as the scores are. Distances beyond half of `buckets` share buckets that widen logarithmically up to
+    /// `farthest`; without `buckets` they are cut off at `farthest`.
     package struct Disentangled: Sendable, Hashable, Codable {
         /// Which products are added.
         package enum Terms: String, Sendable, Hashable, Codable { case contentToPosition, positionToContent, both }

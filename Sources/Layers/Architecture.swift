@@ -2,9 +2,10 @@ package import MartletTensors
 
 /// What a transformer is made of, as plain data: one value describes one model.
 ///
-/// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each other, and
-/// depth-wise variation is an array, so no two settings can contradict. Nothing here is named after a model family, and nothing that
-/// belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two families, and a fixture.
+/// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each
+/// other, and depth-wise variation is an array, so no two settings can contradict. Nothing here is named after a model
+/// family, and nothing that belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two
+/// families, and a fixture.
 public struct Architecture: Sendable, Hashable, Codable {
     /// Rows of the token table.
     package var vocabulary: Int
@@ -17,7 +18,8 @@ public struct Architecture: Sendable, Hashable, Codable {
     package var embedding: Embedding
     package var body: Body
     package var head: Head
-    /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write: BART's classifiers.
+    /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write:
+    /// BART's classifiers.
     package var rereadsBehind: Int32?
 
     package init(
@@ -43,11 +45,14 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var scale: Float
         /// Rows of the segment table: BERT's sentence A and sentence B.
         package var segments: Int
-        /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA, OPT-350M.
+        /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA,
+        /// OPT-350M.
         package var factorised: Factorised?
-        /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two vocabularies.
+        /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two
+        /// vocabularies.
         package var targetVocabulary: Int?
-        /// A token that takes no position, wherever it stands: RoBERTa's padding, which has the row before the first position's.
+        /// A token that takes no position, wherever it stands: RoBERTa's padding, which has the row before the first
+        /// position's.
         package var tokenWithoutPosition: Int32?
 
         package init(
@@ -184,8 +189,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var valueWidth: Int { latent?.valueWidth ?? headWidth }
     }
 
-    /// Multi-head latent attention (arXiv:2405.04434): keys and values are made of a normed row of `keyValue` elements; the last
-    /// `rotated` elements of every key are those that all heads share, and alone are rotated.
+    /// Multi-head latent attention (arXiv:2405.04434): keys and values are made of a normed row of `keyValue` elements;
+    /// the last `rotated` elements of every key are those that all heads share, and alone are rotated.
     package struct Latent: Sendable, Hashable, Codable {
         /// The row that queries are made of; nil where they are made of the whole.
         package var query: Int?
@@ -259,7 +264,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case layer(epsilon: Float)
         /// The same without the bias: Cohere, MPT.
         case layerWithoutBias(epsilon: Float)
-        /// (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838), OPT without `layer_norm_elementwise_affine`.
+        /// (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838), OPT without
+        /// `layer_norm_elementwise_affine`.
         case unweighted(epsilon: Float)
         /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
         case rms(epsilon: Float, weightOffset: Float = 0)
@@ -278,8 +284,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case chunk(Int)
         /// p − size ... p + size.
         case around(Int)
-        /// The same, and some positions, the first `first` unless a pass names others, see all and are seen by all, through
-        /// projections of their own: Longformer (arXiv:2004.05150).
+        /// The same, and some positions, the first `first` unless a pass names others, see all and are seen by all,
+        /// through projections of their own: Longformer (arXiv:2004.05150).
         case aroundAndGlobal(Int, first: Int)
     }
 
@@ -322,7 +328,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// Products of content with positions, one table of relative positions per stack: DeBERTa (arXiv:2006.03654).
         case disentangled(Disentangled)
 
-        /// The length of text beyond which all of its positions turn otherwise, also those whose keys were computed before.
+        /// The length of text beyond which all of its positions turn otherwise, also those whose keys were computed
+        /// before.
         package var rereadsBeyond: Int? {
             if case .rotary(let rotary) = self, case .long(_, _, let trained, _) = rotary.scaling {
                 trained

@@ -1,6 +1,7 @@
 package import MartletTensors
 
-/// What an attention layer hands to the attention state: projections of the pass's rows, and what is added to the scores.
+/// What an attention layer hands to the attention state: projections of the pass's rows, and what is added to the
+/// scores.
 package struct AttentionInputs: Sendable {
     /// `[rows, queryHeads, headWidth]`.
     package let query: Tensor

@@ -1,14 +1,16 @@
 import MartletPlatform
 package import MartletTensors
 
-/// softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation (arXiv:1706.03762, arXiv:2305.13245).
+/// softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation (arXiv:1706.03762,
+/// arXiv:2305.13245).
 package struct AttentionLayer: Sendable {
     let form: Architecture.Attention
     let query, key, value, output: Linear
     let queryNorm, keyNorm: NormLayer?
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
-    /// Where keys and values are made of a narrow row; then `query`, `key` and `value` are its last products of queries and its two of the rest.
+    /// Where keys and values are made of a narrow row; then `query`, `key` and `value` are its last products of queries
+    /// and its two of the rest.
     let latent: LatentProjections?
     /// `[queryHeads]`.
     let sinks: Parameter?
@@ -73,8 +75,8 @@ package struct AttentionLayer: Sendable {
             })
     }
 
-    /// Queries `[rows, queryHeads, headWidth]`, keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads, valueWidth]`, before positions
-    /// act on them.
+    /// Queries `[rows, queryHeads, headWidth]`, keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads,
+    /// valueWidth]`, before positions act on them.
     private func projected(_ x: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
         if let latent { return latent(x) }
         let projected = Linear.together([query, key, value], x)

@@ -1,7 +1,8 @@
 import MartletPlatform
 package import MartletTensors
 
-/// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged blocks.
+/// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged
+/// blocks.
 package protocol AttentionState {
     /// softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence remembers.
     ///
@@ -12,8 +13,8 @@ package protocol AttentionState {
     ///
     /// - Parameters:
     ///   - query: `[rows, queryHeads, headWidth]`.
-    ///   - project: from the source's rows `[sourceRows, width]` to their keys and values `[sourceRows, keyHeads, headWidth]`; a state
-    ///     that remembers asks once per source.
+    ///   - project: from the source's rows `[sourceRows, width]` to their keys and values `[sourceRows, keyHeads,
+    ///     headWidth]`; a state that remembers asks once per source.
     mutating func attendAcross(
         layer: Int, _ form: Architecture.Attention, query: Tensor, rows: Rows, source: Source,
         project: (Tensor) -> (keys: Tensor, values: Tensor)
@@ -165,7 +166,8 @@ extension Architecture.Attention {
         return rule
     }
 
-    /// slope · key · scale, with slope and product rounded to bf16, so that they are no longer alike for equal distances: `[heads, 1, keys]`.
+    /// slope · key · scale, with slope and product rounded to bf16, so that they are no longer alike for equal
+    /// distances: `[heads, 1, keys]`.
     func roundedBias(keys: Int) -> Tensor {
         let slopes = Architecture.Attention.slopes(heads: queryHeads)
         let values = slopes.flatMap { slope in
@@ -174,8 +176,8 @@ extension Architecture.Attention {
         return Tensor(values, shape: [slopes.count, 1, keys])
     }
 
-    /// ALiBi's slopes (arXiv:2108.12409): 2^(−8 i / n) for a power of two n; otherwise those of the next lower power, then every
-    /// second one of the next higher.
+    /// ALiBi's slopes (arXiv:2108.12409): 2^(−8 i / n) for a power of two n; otherwise those of the next lower power,
+    /// then every second one of the next higher.
     static func slopes(heads: Int) -> [Float] {
         func geometric(_ count: Int) -> [Float] {
             let ratio = exp2(-8 / Double(count))

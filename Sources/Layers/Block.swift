@@ -1,7 +1,7 @@
 package import MartletTensors
 
-/// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual stream as the
-/// arrangement says.
+/// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual
+/// stream as the arrangement says.
 ///
 /// The order stands once, as a list of moves, which a pass, training and a decode step's recording all follow.
 package struct Block: Sendable {

@@ -3,8 +3,8 @@ import MartletTensors
 
 /// What relative positions add to the scores of DeBERTa (arXiv:2006.03654).
 ///
-/// bias(i, j) = scale · (q(i) · keys(δ) + k(j) · queries(δ)), where keys and queries are projections `[2 · span, heads · headWidth]` of the
-/// table of relative positions, and δ its row for the distance i − j.
+/// bias(i, j) = scale · (q(i) · keys(δ) + k(j) · queries(δ)), where keys and queries are projections `[2 · span, heads
+/// · headWidth]` of the table of relative positions, and δ its row for the distance i − j.
 package struct DisentangledAttention: Sendable {
     private let form: Architecture.Attention
     private let positions: Architecture.Disentangled

@@ -1,10 +1,10 @@
 package import MartletTensors
 
-/// A mixture of experts: a router sends each row to its `active` best of `count` gated feed-forwards, whose results are summed
-/// by the router's weights (arXiv:1701.06538, arXiv:2401.04088).
+/// A mixture of experts: a router sends each row to its `active` best of `count` gated feed-forwards, whose results are
+/// summed by the router's weights (arXiv:1701.06538, arXiv:2401.04088).
 ///
-/// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert, to that of the
-/// shared one where there is one.
+/// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert, to
+/// that of the shared one where there is one.
 package struct ExpertsLayer: Sendable {
     private let form: Architecture.Experts
     private let router: Linear

@@ -47,7 +47,8 @@ package enum FeedForwardLayer: Sendable {
 
     /// `[rows, width]` to the same shape.
     ///
-    /// - Parameters: `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products, except in experts.
+    /// - Parameters: `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products,
+    ///   except in experts.
     package func callAsFunction(
         _ x: Tensor, sequences: [Rows.Sequence] = [], balance: Float = 0, dropout: Dropout? = nil
     ) -> Tensor {

@@ -1,10 +1,10 @@
 package import MartletTensors
 
-/// Longformer's global positions (arXiv:2004.05150): they see every key, and every query sees them beside its window, at a cost that grows
-/// linearly with the length of the text.
+/// Longformer's global positions (arXiv:2004.05150): they see every key, and every query sees them beside its window,
+/// at a cost that grows linearly with the length of the text.
 ///
-/// A query at a global position uses projections of its own, and so do the keys and values that it sees; all other queries see a global
-/// position's ordinary key and value.
+/// A query at a global position uses projections of its own, and so do the keys and values that it sees; all other
+/// queries see a global position's ordinary key and value.
 package struct GlobalAttention: Sendable {
     /// `[global rows of the pass, queryHeads, headWidth]`, in the order of the rows.
     package let query: Tensor
@@ -85,8 +85,8 @@ struct GlobalPass {
         result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
     }
 
-    /// What each row sees: of the global positions those before its window, of the text its window, and the global positions after it.
-    /// Global positions inside the window count once, as part of it.
+    /// What each row sees: of the global positions those before its window, of the text its window, and the global
+    /// positions after it. Global positions inside the window count once, as part of it.
     fileprivate var spans: (before: AttentionSpan, window: AttentionSpan, after: AttentionSpan) {
         let window = form.reach.span(of: sequence, length: sequence.rows.count)
         let before = AttentionSpan(
@@ -135,7 +135,8 @@ struct GlobalPass {
     private func firstGlobal(from position: Int) -> Int { globals.firstIndex { $0 >= position } ?? globals.count }
 }
 
-/// The same for all sequences of a pass, for gradients: ordinary rows see three pieces of keys under one softmax, global ones the whole text.
+/// The same for all sequences of a pass, for gradients: ordinary rows see three pieces of keys under one softmax,
+/// global ones the whole text.
 struct GlobalGradients {
     let form: Architecture.Attention
     let inputs: AttentionInputs

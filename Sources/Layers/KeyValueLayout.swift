@@ -8,7 +8,8 @@ package struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
     package init(integerLiteral number: Int) { self.number = number }
 }
 
-/// Where a decoder's layers keep their keys and values: layers of one reach share a table of blocks, cross-attention has one of its own.
+/// Where a decoder's layers keep their keys and values: layers of one reach share a table of blocks, cross-attention
+/// has one of its own.
 package struct KeyValueLayout: Sendable, Hashable {
     /// A layer's place: which table, and the how manieth layer of its blocks.
     package struct Place: Sendable, Hashable {

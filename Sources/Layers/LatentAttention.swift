@@ -2,7 +2,8 @@ import MartletTensors
 
 /// The projections of multi-head latent attention (DeepSeek-V2, arXiv:2405.04434).
 ///
-///     c = down(x)  [keyValue + rotated]      keys, values = up(norm(c[..<keyValue])) by head, c[keyValue...] behind every key
+///     c = down(x) [keyValue + rotated] keys, values = up(norm(c[..<keyValue])) by head, c[keyValue...] behind every
+///     key
 ///
 /// Keys and values are kept in the cache as attention reads them, not as the narrow row.
 struct LatentProjections: Sendable {
@@ -11,7 +12,8 @@ struct LatentProjections: Sendable {
     private let queryDown: Linear?
     private let queryNorm: NormLayer?
     private let keyValueNorm: NormLayer
-    /// `[heads · headWidth, query or width]`, `[keyValue + rotated, width]`, `[heads · (headWidth − rotated + valueWidth), keyValue]`.
+    /// `[heads · headWidth, query or width]`, `[keyValue + rotated, width]`, `[heads · (headWidth − rotated +
+    /// valueWidth), keyValue]`.
     let query, keyValueDown, keyValueUp: Linear
 
     init(_ form: Architecture.Attention, _ latent: Architecture.Latent, width: Int, _ scope: Scope) {

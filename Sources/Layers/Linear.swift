@@ -1,10 +1,10 @@
 package import MartletTensors
 
-/// A linear layer, the named parameters behind a ``Projection``: y = x Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]`, to which
-/// low-rank adapters may add.
+/// A linear layer, the named parameters behind a ``Projection``: y = x Wᵀ + b, with W `[outputs, inputs]` and b
+/// `[outputs]`, to which low-rank adapters may add.
 package struct Linear: Sendable {
-    /// Packed for inference, which then needs the stored matrix no more; stored where the weight is only counted, learns, or lets
-    /// gradients through.
+    /// Packed for inference, which then needs the stored matrix no more; stored where the weight is only counted,
+    /// learns, or lets gradients through.
     private enum Weight: Sendable {
         case packed(PackedMatrix)
         case stored(Parameter)
@@ -29,7 +29,8 @@ package struct Linear: Sendable {
         self.init(table.weight, bias, .head, scope)
     }
 
-    /// A convolution over `size` rows of `width` elements, whose weight `[width, width, size]` is read as `[width, width · size]`.
+    /// A convolution over `size` rows of `width` elements, whose weight `[width, width, size]` is read as `[width,
+    /// width · size]`.
     package init(convolving width: Int, size: Int, _ scope: Scope) {
         let stored = scope.matrix("weight", [width, width, size], .normal(deviation: 0.02), .stem)
         self.init(stored.reshaped([width, width * size]), .present, .stem, scope)
@@ -53,7 +54,8 @@ package struct Linear: Sendable {
         return Projection(operand, bias: bias?.tensor, addends: adapters.map(\.addend), as: operands)
     }
 
-    /// Weight and bias for a step; nil where the weight is not packed or has adapters, or a calibration watches the inputs.
+    /// Weight and bias for a step; nil where the weight is not packed or has adapters, or a calibration watches the
+    /// inputs.
     package var stepMatrix: StepMatrix? { observer == nil ? lowered.stepMatrix : nil }
 
     /// `[rows, inputs]` to `[rows, outputs]`.

@@ -40,8 +40,8 @@ package struct LowRankAdapter: Sendable {
     }
 }
 
-/// The dropout of the inputs of all adapters of a model that learns (peft's `lora_dropout`): set in front of each pass, read by every
-/// projection in it, the same again when a layer is computed a second time.
+/// The dropout of the inputs of all adapters of a model that learns (peft's `lora_dropout`): set in front of each pass,
+/// read by every projection in it, the same again when a layer is computed a second time.
 package final class AdapterDropouts: Sendable {
     /// The share's bits; the seed.
     private let share = Atomic<UInt32>(0)
@@ -62,8 +62,8 @@ package final class AdapterDropouts: Sendable {
 
 /// Which projections of a model have low-rank adapters, and how their factors are called and shared.
 ///
-/// An adapter belongs to a tensor as a checkpoint stores it: where that is a fused one (GPT-2's `c_attn`), its projections share A and have
-/// rows of B each.
+/// An adapter belongs to a tensor as a checkpoint stores it: where that is a fused one (GPT-2's `c_attn`), its
+/// projections share A and have rows of B each.
 package struct AdapterLayout: Sendable {
     /// One stored tensor's adapter.
     package struct Target: Sendable, Hashable {
@@ -99,7 +99,8 @@ package struct AdapterLayout: Sendable {
 
     package static let none = AdapterLayout(targets: [], places: [:])
 
-    /// The factors as parameters: A of the variance that peft's Kaiming draw has, B zeros, so that training begins at the base model.
+    /// The factors as parameters: A of the variance that peft's Kaiming draw has, B zeros, so that training begins at
+    /// the base model.
     package var entries: [ParameterDescription] { targets.flatMap { [factor(down: $0), factor(up: $0)] } }
 
     private func factor(down target: Target) -> ParameterDescription {

@@ -59,7 +59,8 @@ package protocol ParameterSource: AnyObject {
     /// Where the rows that meet the matrix `parameter` are to be counted; nil, the default, where nobody asks.
     func statistics(of parameter: Parameter) -> InputStatistics?
 
-    /// The low-rank adapters of the matrix `parameter`, in the order in which they are added; none, the default, where nobody adapts.
+    /// The low-rank adapters of the matrix `parameter`, in the order in which they are added; none, the default, where
+    /// nobody adapts.
     func adapters(of parameter: Parameter) -> [LowRankAdapter]
 
     /// What matrices that are not packed are multiplied as: f32, the default, or bf16.
@@ -146,7 +147,8 @@ package struct Scope {
     }
 }
 
-/// Writes down every parameter a model asks for, and allocates nothing: what the planner counts and what a checkpoint is checked against.
+/// Writes down every parameter a model asks for, and allocates nothing: what the planner counts and what a checkpoint
+/// is checked against.
 package final class Inventory: ParameterSource {
     package typealias Entry = ParameterDescription
 
@@ -170,7 +172,8 @@ package final class Inventory: ParameterSource {
     package var total: Int { entries.reduce(0) { $0 + ($1.fill == .constant ? 0 : $1.shape.elements) } }
 }
 
-/// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no other.
+/// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no
+/// other.
 package final class SeededInitialiser: ParameterSource {
     private let seed: UInt64
     private let device: Device

@@ -1,6 +1,7 @@
 package import MartletTensors
 
-/// The role of a parameter in a transformer: what LoRA targets, frozen parts, llama.cpp's mixes of types and cuts by tensor parallelism go by.
+/// The role of a parameter in a transformer: what LoRA targets, frozen parts, llama.cpp's mixes of types and cuts by
+/// tensor parallelism go by.
 ///
 /// A bias has the role of the projection that it belongs to; the two are told apart by ``ParameterUse``.
 package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
@@ -17,7 +18,8 @@ package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     case queryKeyValue
     /// The output projection of an attention.
     case output
-    /// Multi-head latent attention (arXiv:2405.04434): to and from the low-rank vectors of queries, and of keys and values.
+    /// Multi-head latent attention (arXiv:2405.04434): to and from the low-rank vectors of queries, and of keys and
+    /// values.
     case latentQuery, latentKeyValue
     /// Tables and projections of relative positions: T5's buckets, DeBERTa.
     case relativePositions
@@ -34,8 +36,8 @@ package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     case pooler
     case other
 
-    /// The axis along which tensor parallelism cuts a matrix `[outputs, inputs]` of this role (arXiv:1909.08053); nil for what every
-    /// device has whole.
+    /// The axis along which tensor parallelism cuts a matrix `[outputs, inputs]` of this role (arXiv:1909.08053); nil
+    /// for what every device has whole.
     package var cut: Axis? {
         switch self {
         case .tokens, .query, .key, .value, .queryKeyValue, .gate, .up, .gateUp, .head: .outputs

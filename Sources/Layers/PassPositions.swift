@@ -79,8 +79,9 @@ package struct StackPositions: Sendable {
 
 /// T5's relative positions (arXiv:1910.10683): a learned number per head and bucket of the distance from query to key.
 ///
-/// Half of the buckets hold one distance each, the others ranges that widen logarithmically up to `farthest`. Where all keys are visible,
-/// one half of all is for keys after the query. The logarithms are rounded to f32 as the reference rounds them.
+/// Half of the buckets hold one distance each, the others ranges that widen logarithmically up to `farthest`. Where all
+/// keys are visible, one half of all is for keys after the query. The logarithms are rounded to f32 as the reference
+/// rounds them.
 package struct DistanceBuckets: Sendable {
     private let table: TokenTable
     private let count: Int

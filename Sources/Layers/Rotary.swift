@@ -1,7 +1,8 @@
 extension Architecture {
     /// Rotary positions (arXiv:2104.09864): pairs of a head's elements are turned by position · frequency.
     package struct Rotary: Sendable, Hashable, Codable {
-        /// The rotated part of each head. An odd width turns one element more, while exponents still divide by the odd number.
+        /// The rotated part of each head. An odd width turns one element more, while exponents still divide by the odd
+        /// number.
         package var width: Int
         /// frequency(i) = base^(−2i / width).
         package var base: Float
@@ -34,11 +35,13 @@ extension Architecture {
             case yarn(Yarn)
             /// Frequencies divided one by one: GGUF's `rope_freqs`.
             case divided(by: [Float])
-            /// Phi-3: divisors for short and for long sequences (arXiv:2402.13753); cosines and sines times `attention`.
+            /// Phi-3: divisors for short and for long sequences (arXiv:2402.13753); cosines and sines times
+            /// `attention`.
             case long(short: [Float], long: [Float], trained: Int, attention: Float)
         }
 
-        /// YaRN (arXiv:2309.00071): a ramp between interpolated and kept frequencies; cosines and sines times `attention`.
+        /// YaRN (arXiv:2309.00071): a ramp between interpolated and kept frequencies; cosines and sines times
+        /// `attention`.
         package struct Yarn: Sendable, Hashable, Codable {
             package var factor: Float
             package var fast: Float

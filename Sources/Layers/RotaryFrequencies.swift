@@ -1,9 +1,11 @@
 import MartletPlatform
 package import MartletTensors
 
-/// The frequencies of rotary positions, and the angles they give: arXiv:2104.09864 and the stretchings of `Architecture.Rotary.Scaling`.
+/// The frequencies of rotary positions, and the angles they give: arXiv:2104.09864 and the stretchings of
+/// `Architecture.Rotary.Scaling`.
 ///
-/// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions turn by the same angle there and here.
+/// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions turn by the same
+/// angle there and here.
 package struct RotaryFrequencies: Sendable {
     private let rotary: Architecture.Rotary
     /// `[pairs]`, for sequences no longer than the model was trained on.
@@ -26,7 +28,8 @@ package struct RotaryFrequencies: Sendable {
             }
     }
 
-    /// What the unstretched frequencies are divided by, `[pairs]`, for sequences no longer than the model was trained on.
+    /// What the unstretched frequencies are divided by, `[pairs]`, for sequences no longer than the model was trained
+    /// on.
     package var divisors: [Float] {
         zip(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), frequencies).map { $0 / $1 }
     }
@@ -94,7 +97,8 @@ package struct RotaryFrequencies: Sendable {
         return zip(frequencies, divisors).map { $0 / $1 }
     }
 
-    /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise turn visibly.
+    /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise turn
+    /// visibly.
     private static func long(_ rotary: Architecture.Rotary, divisors: [Float]) -> [Float] {
         precondition(
             divisors.count == rotary.pairs, "rotary: \(divisors.count) divisors for \(rotary.width) elements")

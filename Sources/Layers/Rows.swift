@@ -8,8 +8,8 @@ package struct Rows: Sendable {
         package let rows: Range<Int>
         /// The position of its first row: what came before is in the attention state.
         package let start: Int
-        /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed in chunks says its
-        /// whole length, so that positions which depend on it come out as in one piece.
+        /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed
+        /// in chunks says its whole length, so that positions which depend on it come out as in one piece.
         package let extent: Int
         /// The positions that see all and are seen by all (Longformer), ascending; the model's own choice when nil.
         package let globals: [Int]?

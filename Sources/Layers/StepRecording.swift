@@ -1,6 +1,7 @@
 package import MartletTensors
 
-// How layers describe themselves to a step. A layer that has a part which steps do not know says so, and the model runs without.
+// How layers describe themselves to a step. A layer that has a part which steps do not know says so, and the model runs
+// without.
 
 extension NormLayer {
     package var stepNorm: StepNorm {

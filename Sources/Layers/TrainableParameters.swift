@@ -1,11 +1,12 @@
 package import MartletTensors
 
-/// The parameters of a model that learns: f32 masters of those that are trained in a single memory, in the order of the inventory, which is
-/// that of ``Gradients``; all others frozen, as their origin has them.
+/// The parameters of a model that learns: f32 masters of those that are trained in a single memory, in the order of the
+/// inventory, which is that of ``Gradients``; all others frozen, as their origin has them.
 ///
-/// As a source it hands out tracked tensors; `untracked` hands out the same numbers for evaluation. An optimizer writes the masters between
-/// two passes, and nothing is packed, so a model built from here always computes with what they are now. What is frozen is a view of the
-/// origin's memory, such as a mapped file, of any type: it costs nothing beyond that.
+/// As a source it hands out tracked tensors; `untracked` hands out the same numbers for evaluation. An optimizer writes
+/// the masters between two passes, and nothing is packed, so a model built from here always computes with what they are
+/// now. What is frozen is a view of the origin's memory, such as a mapped file, of any type: it costs nothing beyond
+/// that.
 package final class TrainableParameters: ParameterSource {
     /// Of the trained ones.
     package let names: [String]
@@ -79,8 +80,8 @@ package final class TrainableParameters: ParameterSource {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
     }
 
-    /// What is left as its origin has it, by name, of whatever type: neither trained nor in a checkpoint. None where adapters are trained,
-    /// whose base stays where it is.
+    /// What is left as its origin has it, by name, of whatever type: neither trained nor in a checkpoint. None where
+    /// adapters are trained, whose base stays where it is.
     package var untouched: [(name: String, tensor: Tensor)] {
         layout.targets.isEmpty ? frozen.map { ($0, $1) }.sorted { $0.0 < $1.0 } : []
     }

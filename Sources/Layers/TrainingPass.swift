@@ -1,6 +1,7 @@
 package import MartletTensors
 
-/// What a pass adds when it trains: random zeros, a loss that balances experts, and whether layers are computed again in place of being kept.
+/// What a pass adds when it trains: random zeros, a loss that balances experts, and whether layers are computed again
+/// in place of being kept.
 package struct TrainingPass: Sendable {
     package enum Recomputation: Sendable { case none, byLayer }
 

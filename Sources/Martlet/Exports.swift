@@ -1,5 +1,6 @@
-// Martlet: the library to import. It loads models, runs every task that the command runs, and re-exports by name what its
-// users need of the targets below. Knows no command line and no server; plans and trains nothing (products of their own).
+// Martlet: the library to import. It loads models, runs every task that the command runs, and re-exports by name what
+// its users need of the targets below. Knows no command line and no server; plans and trains nothing (products of their
+// own).
 
 @_exported public import MartletTokenizers
 

@@ -4,8 +4,8 @@ import MartletServing
 /// A text that is being generated, piece by piece.
 ///
 /// The request was checked before this exists; what can still go wrong while it is read is a ``GenerationError``.
-/// Ending the loop, or cancelling its task, ends the generation within one step; a cancelled text ends with an error of kind
-/// ``GenerationError/Kind/cancelled``, so that nobody takes a part for the whole.
+/// Ending the loop, or cancelling its task, ends the generation within one step; a cancelled text ends with an error of
+/// kind ``GenerationError/Kind/cancelled``, so that nobody takes a part for the whole.
 public struct GeneratedText: AsyncSequence, Sendable {
     public typealias Element = GeneratedPiece
     public typealias Failure = GenerationError

@@ -20,11 +20,11 @@ public struct GenerationOptions: Sendable, Hashable {
     public var cache: CacheType
     /// The form that the text must have: a JSON schema, a regular expression or a grammar; nil leaves it free.
     public var constraint: OutputConstraint?
-    /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and verified
-    /// several tokens at once. The text is the same; texts that copy are written faster.
+    /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
+    /// verified several tokens at once. The text is the same; texts that copy are written faster.
     public var guesses = false
-    /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil scores
-    /// none.
+    /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil
+    /// scores none.
     public var logProbabilities: Int?
     /// Among generations that wait for this model, higher begins first.
     public var priority = 0

@@ -15,7 +15,8 @@ public struct FoundText: Sendable, Hashable {
 }
 
 extension LanguageModel {
-    /// The most probable continuations of `prompt` that a beam search finds, best first; the model's end-of-text tokens end them.
+    /// The most probable continuations of `prompt` that a beam search finds, best first; the model's end-of-text tokens
+    /// end them.
     ///
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
     public func search(

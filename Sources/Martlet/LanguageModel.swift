@@ -22,9 +22,9 @@ import Synchronization
 /// for try await piece in story { print(piece, terminator: "") }
 /// ```
 ///
-/// Safe to share: generations that run at once are batched, so that each weight is read once for all of them, and what one of
-/// them gets does not depend on the others. Texts that begin alike share the KV cache of their beginning. Nothing here is global,
-/// and no signal handler is installed.
+/// Safe to share: generations that run at once are batched, so that each weight is read once for all of them, and what
+/// one of them gets does not depend on the others. Texts that begin alike share the KV cache of their beginning.
+/// Nothing here is global, and no signal handler is installed.
 public final class LanguageModel: Sendable {
     /// The description of the model.
     public let architecture: Architecture
@@ -110,7 +110,8 @@ public final class LanguageModel: Sendable {
     /// The ids of a text, with the special tokens that the model expects around it.
     public func tokens(of text: String) throws(TokenizerError) -> [Int32] { try tokenizer.encode(text) }
 
-    /// Continues `prompt`, piece by piece, as the model's files say unless told otherwise. Ending the loop, or cancelling its task, ends the generation within one step.
+    /// Continues `prompt`, piece by piece, as the model's files say unless told otherwise. Ending the loop, or
+    /// cancelling its task, ends the generation within one step.
     ///
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request, before anything is computed.
     public func generate(

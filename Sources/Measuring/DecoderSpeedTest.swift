@@ -21,7 +21,8 @@ package struct DecoderSpeedTest {
         (self.decoder, self.device) = (decoder, device)
     }
 
-    /// Reads `prompt` tokens and continues `batch` such sequences by `generate` tokens each, `repeats` times after one warm-up.
+    /// Reads `prompt` tokens and continues `batch` such sequences by `generate` tokens each, `repeats` times after one
+    /// warm-up.
     package func run(
         prompt: Int, generate: Int, batch: Int, repeats: Int, chunk: Int = 512, cache type: ElementType = .f32
     ) throws(GenerationError) -> Result {

@@ -4,8 +4,8 @@ package import MartletTensors
 /// How a file stores each parameter of a model.
 package typealias StoredTypes = (ParameterDescription) -> ElementType
 
-/// Parameters without a checkpoint: what a model of this description keeps in memory, counted by the model itself as it asks for
-/// them; with a pool, also matrices of zeros to run it with.
+/// Parameters without a checkpoint: what a model of this description keeps in memory, counted by the model itself as it
+/// asks for them; with a pool, also matrices of zeros to run it with.
 final class EmptyWeights: ParameterSource {
     /// The memory that packed matrices are views of. They lie one behind the other, and begin again where it ends.
     final class Pool {

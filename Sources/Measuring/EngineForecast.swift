@@ -3,10 +3,12 @@ internal import MartletModels
 package import MartletPlanning
 package import MartletTensors
 
-/// How fast this engine reads and writes with a model on this machine, from its description and the types of its weights.
+/// How fast this engine reads and writes with a model on this machine, from its description and the types of its
+/// weights.
 ///
-/// One layer of each form is timed with weights of zeros, more of them and fewer, and what else a pass takes beside it; the whole is
-/// their sum: ends + Σ count · layer. What a longer text adds is the time of attention over its keys, measured alone.
+/// One layer of each form is timed with weights of zeros, more of them and fewer, and what else a pass takes beside it;
+/// the whole is their sum: ends + Σ count · layer. What a longer text adds is the time of attention over its keys,
+/// measured alone.
 package struct EngineForecast: Sendable {
     /// Layers of one form, in seconds of one pass.
     package struct Part: Sendable, Hashable {

@@ -3,8 +3,8 @@ internal import MartletModels
 package import MartletPlanning
 internal import MartletTensors
 
-/// What a run of this engine keeps resident at most: its own parameters as it packs them, blocks of keys and values, buffers that are
-/// used again, and what stands beside the model.
+/// What a run of this engine keeps resident at most: its own parameters as it packs them, blocks of keys and values,
+/// buffers that are used again, and what stands beside the model.
 package struct EngineMemory: Sendable {
     /// The program with its library, before any model.
     package let program: Quantity
@@ -23,7 +23,8 @@ package struct EngineMemory: Sendable {
 
     /// What the program takes by itself, measured on Linux x86-64; sizes of other builds differ by a few MB.
     private static let programBytes: Count = 14_500_000
-    /// What a tokenizer takes for each entry of its vocabulary: measured 280 from a GGUF, 500 to 680 from a tokenizer.json.
+    /// What a tokenizer takes for each entry of its vocabulary: measured 280 from a GGUF, 500 to 680 from a
+    /// tokenizer.json.
     package enum TokenizerFile: Count, Sendable { case gguf = 280, json = 560, unknown = 450 }
     /// What the system maps around a byte that is read of a file.
     private static let mappedAround: Count = 65_536
@@ -112,8 +113,8 @@ package struct EngineMemory: Sendable {
         }
     }
 
-    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device. Between its products a
-    /// feed-forward has one buffer, of int8 blocks where its weights are quantized.
+    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device. Between
+    /// its products a feed-forward has one buffer, of int8 blocks where its weights are quantized.
     private static func bufferBytes(
         _ architecture: Architecture, rows: Int, types: StoredTypes
     ) -> Count {

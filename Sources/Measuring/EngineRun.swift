@@ -6,7 +6,8 @@ package import MartletTensors
 
 /// A model at work as the verbs have it work, pass by pass, each of them timed.
 ///
-/// Several models of one form may take turns, so that the weights of a small one come from memory as those of a large one do.
+/// Several models of one form may take turns, so that the weights of a small one come from memory as those of a large
+/// one do.
 package final class EngineRun {
     /// What is read and written.
     package struct Request: Sendable, Hashable {
@@ -25,8 +26,8 @@ package final class EngineRun {
     private let device: Device
     private var reads = 0
     private var steps = 0
-    /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with a copy of what another
-    /// remembers: nobody looks at the numbers.
+    /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with a copy
+    /// of what another remembers: nobody looks at the numbers.
     private var caches: [Int: (cache: KeyValueCache, length: Int)] = [:]
     private var engines: [Int: StepEngine] = [:]
 
@@ -36,7 +37,8 @@ package final class EngineRun {
         (self.models, self.request, self.device) = (models, request, device)
     }
 
-    /// Seconds in which the next model reads everything once: a decoder with the logits that follow, an encoder with its head.
+    /// Seconds in which the next model reads everything once: a decoder with the logits that follow, an encoder with
+    /// its head.
     package func read() -> Double {
         let model = models[reads % models.count]
         reads += 1

@@ -37,7 +37,8 @@ package struct EngineSpeedTest: Sendable {
         vocabulary = decoder.architecture.vocabulary
     }
 
-    /// `streams` requests at once, of `prompt` tokens each that have no beginning in common, continued by `generate` tokens.
+    /// `streams` requests at once, of `prompt` tokens each that have no beginning in common, continued by `generate`
+    /// tokens.
     ///
     /// - Throws: ``EngineError`` for requests that cannot be served.
     package func run(streams: Int, prompt: Int, generate: Int, sampling: Sampling) async throws -> Result {

@@ -78,7 +78,8 @@ struct LayerSample {
         }
     }
 
-    /// The stack with the layers at `examples` alone; layers that share parameters share them with the first of their form.
+    /// The stack with the layers at `examples` alone; layers that share parameters share them with the first of their
+    /// form.
     private static func cut(_ stack: Architecture.Stack, _ examples: [Int]) -> Architecture.Stack {
         var result = stack
         result.layers = examples.enumerated().map { position, example in

@@ -4,8 +4,8 @@ package import MartletPlanning
 internal import MartletTensors
 
 extension Plan {
-    /// Adds what this engine does with the model on this machine: memory by its own parts and the longest context, which take no
-    /// measurement; with `seconds`, also its speed, by timing layers without weights for about so long.
+    /// Adds what this engine does with the model on this machine: memory by its own parts and the longest context,
+    /// which take no measurement; with `seconds`, also its speed, by timing layers without weights for about so long.
     package mutating func addEngine(timing seconds: Double? = nil) throws(PlanningError) {
         guard let architecture = model.architecture else {
             notes.append("Martlet does not run \(blueprint.modelType): its speed here is the roofline's")
@@ -142,7 +142,8 @@ extension Plan {
 }
 
 extension EngineForecast {
-    /// ends + Σ count · layer + what attention takes longer, each with the share of the bandwidth that its weights reach.
+    /// ends + Σ count · layer + what attention takes longer, each with the share of the bandwidth that its weights
+    /// reach.
     func quantity(
         _ name: String, _ seconds: Double, _ of: (EngineRun.Timing) -> Double?, bandwidth: Double?
     ) -> Quantity {

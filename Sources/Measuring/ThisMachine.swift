@@ -4,7 +4,8 @@ package import MartletPlanning
 internal import MartletPlatform
 package import MartletTensors
 
-/// The limits of this machine as they were last measured, with the day; kept in the cache folder, so that a plan need not measure.
+/// The limits of this machine as they were last measured, with the day; kept in the cache folder, so that a plan need
+/// not measure.
 package struct KeptLimits: Sendable {
     package let limits: MachineLimits
     /// "2026-11-29".

@@ -17,7 +17,8 @@ package struct WriterSpeedTest {
 
     package init(_ model: EncoderDecoder, on device: Device) { (self.model, self.device) = (model, device) }
 
-    /// Reads `batch` sources of `source` tokens and writes exactly `target` about each, `repeats` times after a short warm-up.
+    /// Reads `batch` sources of `source` tokens and writes exactly `target` about each, `repeats` times after a short
+    /// warm-up.
     ///
     /// - Throws: ``GenerationError`` for texts that the model cannot read or write.
     package func run(source: Int, target: Int, batch: Int, beams: Int, repeats: Int) throws(GenerationError) -> Result {

@@ -15,7 +15,8 @@ package struct Checkpoint: Sendable {
     }
 
     private let places: [ExactKey: Place]
-    /// Tensors that the model does not need and that are not known to be needless either: passed over, as the reference does.
+    /// Tensors that the model does not need and that are not known to be needless either: passed over, as the reference
+    /// does.
     package let unused: [String]
 
     /// - Parameters:
@@ -98,7 +99,8 @@ package struct Checkpoint: Sendable {
         return extents == expected
     }
 
-    /// The name under which the checkpoint has a tensor: with the prefix or without, with the last part as today or as TensorFlow wrote it.
+    /// The name under which the checkpoint has a tensor: with the prefix or without, with the last part as today or as
+    /// TensorFlow wrote it.
     private static func spelling(of name: String, _ prefix: String, in tensors: StoredTensors) -> String {
         let places = places(prefix).map { $0 + name }
         var candidates = places
@@ -108,7 +110,8 @@ package struct Checkpoint: Sendable {
         return candidates.first { tensors[$0] != nil } ?? prefix + name
     }
 
-    /// Where a name may stand: behind the prefix, in front of all, or beside the model in a larger one ("language_model.lm_head").
+    /// Where a name may stand: behind the prefix, in front of all, or beside the model in a larger one
+    /// ("language_model.lm_head").
     private static func places(_ prefix: String) -> [String] {
         guard !prefix.isEmpty else { return [""] }
         let parts = prefix.split(separator: ".")
@@ -245,8 +248,8 @@ public struct CheckpointError: MartletError, Equatable {
 package struct PackedWeights: Sendable {
     /// Of all: what one decode step reads.
     package private(set) var bytes = 0
-    /// Elements that every row of a prompt multiplies by, so without the projection to the vocabulary; integer and float products run
-    /// into different limits.
+    /// Elements that every row of a prompt multiplies by, so without the projection to the vocabulary; integer and
+    /// float products run into different limits.
     package private(set) var quantizedElements = 0
     package private(set) var plainElements = 0
 
@@ -267,7 +270,8 @@ package struct PackedWeights: Sendable {
 package final class CheckpointSource: ParameterSource {
     private let checkpoint: Checkpoint
     private let device: Device
-    /// The first tensor that the file would not give, after all: layers do not throw, so the loader asks when it is done.
+    /// The first tensor that the file would not give, after all: layers do not throw, so the loader asks when it is
+    /// done.
     package private(set) var failure: FormatError?
     package private(set) var weights = PackedWeights()
 

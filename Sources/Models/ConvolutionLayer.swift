@@ -3,7 +3,8 @@ import MartletTensors
 
 /// norm(y + f(W · neighbours(x) + b)): a convolution over the rows of each sequence (DeBERTa v2).
 ///
-/// The weight is `[width, width, size]`, so a row's neighbours lie element by element: column i · size + k is element i of neighbour k.
+/// The weight is `[width, width, size]`, so a row's neighbours lie element by element: column i · size + k is element i
+/// of neighbour k.
 struct ConvolutionLayer: Sendable {
     private let form: Architecture.Convolution
     private let weight: Linear

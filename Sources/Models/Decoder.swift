@@ -5,8 +5,8 @@ package import MartletTensors
 
 /// A decoder-only model: token table, input positions, blocks, final norm, projection to the vocabulary.
 ///
-/// Knows no file, no text and no sampling. The same value serves inference, training and the inventory; what differs is the `ParameterSource`
-/// it was made from and the `AttentionState` it is given.
+/// Knows no file, no text and no sampling. The same value serves inference, training and the inventory; what differs is
+/// the `ParameterSource` it was made from and the `AttentionState` it is given.
 package struct Decoder: Sendable {
     package let architecture: Architecture
     let input: InputLayer
@@ -31,7 +31,8 @@ package struct Decoder: Sendable {
         self.head = TokenHeadLayer(head, architecture, table: tokens, scope["head"])
     }
 
-    /// The last hidden state of every row, after the final norm: `[rows, width]`, or of the token table's width where that is narrower.
+    /// The last hidden state of every row, after the final norm: `[rows, width]`, or of the token table's width where
+    /// that is narrower.
     ///
     /// - Parameter observe: called with each layer's output, from layer 0 on.
     package func hidden(
@@ -42,7 +43,8 @@ package struct Decoder: Sendable {
         return narrowing?(hidden) ?? hidden
     }
 
-    /// Hidden states to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when generating.
+    /// Hidden states to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when
+    /// generating.
     package func logits(_ hidden: Tensor) -> Tensor { head(hidden) }
 }
 
@@ -55,7 +57,8 @@ extension Architecture {
         }
     }
 
-    /// The length beyond which keys that a cache holds are no longer those of an uncached pass, and the text must be read anew.
+    /// The length beyond which keys that a cache holds are no longer those of an uncached pass, and the text must be
+    /// read anew.
     package var rereadsBeyond: Int? {
         guard case .decoder(let stack) = body else { return nil }
         return stack.layers.compactMap { $0.attention.positions.rereadsBeyond }.min()

@@ -19,8 +19,8 @@ package struct StepRow: Sendable {
     }
 }
 
-/// The recorded decode step of a model: a pass of one token of each of a few sequences, the same bits as a pass over `Rows`, in memory that is
-/// made once.
+/// The recorded decode step of a model: a pass of one token of each of a few sequences, the same bits as a pass over
+/// `Rows`, in memory that is made once.
 package final class DecoderStep {
     private let input: InputLayer
     private let head: TokenHeadLayer

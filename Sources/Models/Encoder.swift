@@ -1,9 +1,11 @@
 package import MartletLayers
 package import MartletTensors
 
-/// A model of one stack that reads: token table, segments, input positions, blocks, and one of the heads that do not write.
+/// A model of one stack that reads: token table, segments, input positions, blocks, and one of the heads that do not
+/// write.
 ///
-/// The stack may be a decoder's, whose rows see only what came before: classifiers and sentence encoders made of language models.
+/// The stack may be a decoder's, whose rows see only what came before: classifiers and sentence encoders made of
+/// language models.
 package struct Encoder: Sendable {
     package let architecture: Architecture
     private let input: InputLayer

@@ -3,7 +3,8 @@ package import MartletTensors
 
 /// A model that reads a source with one stack and writes with another, which looks at what the first one made of it.
 ///
-/// Under a head that does not write, the second stack reads the source once more, behind a start token: BART's classifiers.
+/// Under a head that does not write, the second stack reads the source once more, behind a start token: BART's
+/// classifiers.
 package struct EncoderDecoder: Sendable {
     package let architecture: Architecture
     package let decoderStack: Architecture.Stack
@@ -57,7 +58,8 @@ package struct EncoderDecoder: Sendable {
         decoder(decoderInput(rows, on: device), rows, source: source, &state, observe: observe)
     }
 
-    /// For each decoder layer with cross-attention, the keys and values `[rows, keyHeads, headWidth]` that it has of `source`.
+    /// For each decoder layer with cross-attention, the keys and values `[rows, keyHeads, headWidth]` that it has of
+    /// `source`.
     package func eachSource(_ source: Source, _ body: (_ layer: Int, _ keys: Tensor, _ values: Tensor) -> Void) {
         for (layer, block) in decoder.blocks.enumerated() {
             if let (keys, values) = block.sourceKeysAndValues(of: source.hidden) { body(layer, keys, values) }

@@ -35,9 +35,10 @@ package enum ForwardPass {
 
     /// Runs the sequences together in one pass.
     ///
-    /// - Returns: for sequence N what the head computes (`logits.N` `[rows, vocabulary]` and others: see ``HeadLayer``), `hidden.N`
-    ///   `[rows, width]` (and `encoder_hidden.N`), and where recorded `attention.N.LAYER` `[heads, rows, rows]` (and
-    ///   `encoder_attention.N.LAYER`, `cross_attention.N.LAYER`) and `hidden.N.LAYER`; all f32.
+    /// - Returns: for sequence N what the head computes (`logits.N` `[rows, vocabulary]` and others: see
+    ///   ``HeadLayer``), `hidden.N` `[rows, width]` (and `encoder_hidden.N`), and where recorded `attention.N.LAYER`
+    ///   `[heads, rows, rows]` (and `encoder_attention.N.LAYER`, `cross_attention.N.LAYER`) and `hidden.N.LAYER`; all
+    ///   f32.
     /// - Throws: ``ModelError`` for ids or lengths that the model does not have, and what loading throws.
     package static func run(
         _ file: ModelFile, _ inputs: [Input], recording: Uncached.Recording = .nothing, layers: Layers = .last,

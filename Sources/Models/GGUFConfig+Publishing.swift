@@ -48,7 +48,8 @@ extension ModelFile {
         return config
     }
 
-    /// The settings whose divisors a GGUF holds. They are not stored; all published models share them but for the factor.
+    /// The settings whose divisors a GGUF holds. They are not stored; all published models share them but for the
+    /// factor.
     private func publishedScaling(_ path: String) throws -> JSON {
         guard case .decoder(let stack) = architecture.body,
             case .rotary(var rotary)? = stack.layers.first?.attention.positions,

@@ -5,7 +5,8 @@ import MartletTensors
 
 /// A GGUF's metadata in the words of `config.json`, so that one family file reads both.
 ///
-/// Source: the key names of the GGUF specification. Keys that say something this table does not know are refused by name.
+/// Source: the key names of the GGUF specification. Keys that say something this table does not know are refused by
+/// name.
 struct GGUFConfig {
     /// What a GGUF says by its tensors: which there are, with their extents, and the numbers of small ones.
     struct Tensors {

@@ -1,4 +1,5 @@
-/// How GGUF spells one model type: its `general.architecture`, and where its words for `config.json` keys differ from the common ones.
+/// How GGUF spells one model type: its `general.architecture`, and where its words for `config.json` keys differ from
+/// the common ones.
 ///
 /// Source: the key names of the GGUF specification; what absent keys mean, as llama.cpp's loaders have it.
 struct GGUFDialect: Sendable {

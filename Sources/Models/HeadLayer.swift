@@ -48,8 +48,8 @@ package enum HeadLayer: Sendable {
         }
     }
 
-    /// The logits of a head that labels: `[sequences, labels]` of whole sequences, `[rows, labels]` of rows, `[rows, 2]` of answers; nil
-    /// of all other heads.
+    /// The logits of a head that labels: `[sequences, labels]` of whole sequences, `[rows, labels]` of rows, `[rows,
+    /// 2]` of answers; nil of all other heads.
     ///
     /// - Parameter dropout: of what the last projection reads, as transformers' `classifier_dropout`.
     package func labelLogits(_ hidden: Tensor, _ rows: Rows, dropout: Dropout? = nil) -> Tensor? {
@@ -70,8 +70,8 @@ package enum HeadLayer: Sendable {
     /// Everything the head computes from `[rows, width]`, by name; with one entry per sequence.
     ///
     /// `rows` are those of the text, also where a decoder read it behind a start token.
-    /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`; `pooled`
-    /// `[width]`; `start_logits` and `end_logits` `[rows]`.
+    /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`;
+    /// `pooled` `[width]`; `start_logits` and `end_logits` `[rows]`.
     package func callAsFunction(_ hidden: Tensor, _ rows: Rows) -> [(name: String, tensors: [Tensor])] {
         func firstRows() -> Tensor { rows.standIns(.first, in: hidden) }
         func bySequence(_ values: Tensor) -> [Tensor] {

@@ -23,7 +23,8 @@ package struct ModelExport {
         (self.family, self.device) = (family, device)
     }
 
-    /// The model of a file, whatever its format; with `merging`, its adapters become part of the matrices, which are f32 then.
+    /// The model of a file, whatever its format; with `merging`, its adapters become part of the matrices, which are
+    /// f32 then.
     ///
     /// - Throws: also ``ModelError`` for a file with adapters that are not to be merged.
     package init(_ file: ModelFile, merging: Bool = false, on device: Device) throws {
@@ -52,8 +53,8 @@ package struct ModelExport {
 
     /// Writes `model.safetensors` into `folder`, which exists, under the names of transformers.
     ///
-    /// - Parameter type: of all tensors; nil for the types they have. Blocks become f32 then, and vectors return to the type of the
-    ///   matrices where that loses nothing: GGUF keeps them in f32.
+    /// - Parameter type: of all tensors; nil for the types they have. Blocks become f32 then, and vectors return to the
+    ///   type of the matrices where that loses nothing: GGUF keeps them in f32.
     /// - Returns: the type that most elements have, in words of config.json.
     @discardableResult
     package func writeSafetensors(in folder: String, type: ElementType? = nil) throws -> String {
@@ -110,7 +111,8 @@ package struct ModelExport {
     ///
     /// - Parameters:
     ///   - text: what the file says about its tokenizer.
-    ///   - type: of the matrices; nil for the types they have. Vectors, routers and positions are f32, as ggml wants them.
+    ///   - type: of the matrices; nil for the types they have. Vectors, routers and positions are f32, as ggml wants
+    ///     them.
     /// - Throws: ``ModelError`` for a model that the format has no words for.
     package func writeGGUF(to path: String, name: String, text: GGUFMetadata = [:], type: ElementType? = nil) throws {
         try writeGGUF(to: path, name: name, text: text, MatrixStorage { _, _, _, own in type ?? own })
@@ -135,7 +137,8 @@ package struct ModelExport {
 
     /// How the matrices of a GGUF are stored.
     package struct MatrixStorage {
-        /// The type of a tensor, by the file's name for it, its shape, our parameters that it holds, and the type that it comes in.
+        /// The type of a tensor, by the file's name for it, its shape, our parameters that it holds, and the type that
+        /// it comes in.
         package let type: TypeChoice
         /// Nil for the reference's.
         package let rounding: WeightExport.Rounding?
@@ -171,7 +174,8 @@ package struct ModelExport {
         throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
     }
 
-    /// Writes a GGUF whose matrices are stored as `storage` says. Vectors, routers and positions are f32, as ggml wants them.
+    /// Writes a GGUF whose matrices are stored as `storage` says. Vectors, routers and positions are f32, as ggml wants
+    /// them.
     ///
     /// - Parameter text: what the file says beside the model's settings, its tokenizer above all.
     /// - Throws: ``ModelError`` for a model that the format has no words for, and what rounding throws.
@@ -209,7 +213,8 @@ package struct ModelExport {
         } ?? []
     }
 
-    /// A file that would say something else than the model is refused: what it says is read back before anything is written.
+    /// A file that would say something else than the model is refused: what it says is read back before anything is
+    /// written.
     private func check(_ settings: GGUFSettings, _ export: WeightExport, _ dialect: GGUFDialect, path: String) throws {
         var extents = Dictionary(export.plan.map { ($0.name, $0.shape.array) }) { first, _ in first }
         for (name, tensor) in settings.tensors { extents[name] = tensor.shape.array }

@@ -4,8 +4,9 @@ import MartletPlatform
 import MartletTensors
 
 extension Architecture {
-    /// The same model with the head that the checkpoint has: one of its own where it keeps one whose numbers are not the token table's
-    /// (transformers 5 ties only what is the same, whatever the configuration says), in some families the token table where it keeps none.
+    /// The same model with the head that the checkpoint has: one of its own where it keeps one whose numbers are not
+    /// the token table's (transformers 5 ties only what is the same, whatever the configuration says), in some families
+    /// the token table where it keeps none.
     func fittingHead(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
         func stored(_ path: String) -> StoredTensor? { tensors.parameter(path, family.names(self), family) }
         if case .pooled = self.head {
@@ -29,8 +30,8 @@ extension Architecture {
 }
 
 extension Architecture {
-    /// The same model with the tables of sines that the checkpoint keeps, where their numbers are not those that are computed: the
-    /// reference adds what the file has.
+    /// The same model with the tables of sines that the checkpoint keeps, where their numbers are not those that are
+    /// computed: the reference adds what the file has.
     func fittingPositions(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
         guard case .encoderDecoder(var encoder, var decoder) = body else { return self }
         let names = family.names(self)

@@ -2,8 +2,8 @@ package import MartletLayers
 package import MartletTensors
 
 extension ModelFile {
-    /// The checkpoint of another model that has this one's body and a head of its own, and the names of the head's parameters that the
-    /// file does not hold, or holds in another shape: those begin anew.
+    /// The checkpoint of another model that has this one's body and a head of its own, and the names of the head's
+    /// parameters that the file does not hold, or holds in another shape: those begin anew.
     ///
     /// - Throws: ``CheckpointError`` for a file that does not fit its own configuration, or lacks a part of the body.
     package func checkpoint(under other: Architecture) throws -> (checkpoint: Checkpoint, new: Set<String>) {

@@ -4,7 +4,8 @@ public import MartletLayers
 package import MartletPlatform
 package import MartletTensors
 
-/// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are asked for.
+/// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are
+/// asked for.
 public struct ModelFile: Sendable {
     package enum Container: Sendable {
         /// A folder with config.json and safetensors.
@@ -33,8 +34,8 @@ public struct ModelFile: Sendable {
     /// How its matrices were packed by those who published it, beyond the element types of their tensors.
     package let quantization: WeightQuantization?
 
-    /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations are multiplied as
-    /// int8. Nil leaves them as they are.
+    /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations
+    /// are multiplied as int8. Nil leaves them as they are.
     package var matrices: ElementType?
 
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
@@ -146,8 +147,8 @@ public struct ModelFile: Sendable {
         return textPart(of: config) ?? config
     }
 
-    /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a model that only
-    /// reads.
+    /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a
+    /// model that only reads.
     package static func textPart(of config: JSONObject) -> JSONObject? {
         guard let outer = config["model_type"]?.stringValue, Families.reading(outer) == nil,
             var text = config["text_config"]?.objectValue ?? besideSight(config, outer)
@@ -178,7 +179,8 @@ public struct ModelFile: Sendable {
 
     /// What a configuration describes.
     ///
-    /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the rest.
+    /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the
+    ///   rest.
     package static func describe(
         _ config: JSONObject, path: String
     ) throws -> (modelType: String, family: any Family.Type, architecture: Architecture, passedOver: [String]) {
@@ -213,7 +215,8 @@ public struct ModelFile: Sendable {
 
     /// The decoder with its weights, packed for `device`.
     ///
-    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``;
+    ///   ``FormatError``.
     package func decoder(on device: Device) throws -> Decoder {
         var weights = PackedWeights()
         return try decoder(on: device, weights: &weights)
@@ -229,7 +232,8 @@ public struct ModelFile: Sendable {
 
     /// The model with its weights, packed for `device`.
     ///
-    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``; ``FormatError``.
+    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``;
+    ///   ``FormatError``.
     package func model(on device: Device) throws -> Model {
         var weights = PackedWeights()
         return try model(on: device, weights: &weights)

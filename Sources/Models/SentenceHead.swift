@@ -4,8 +4,8 @@ package import MartletLayers
 import MartletPlatform
 package import MartletTensors
 
-/// A labelling head that no class of transformers has, as sentence-transformers' modules spell it: pooling, then one dense layer whose
-/// outputs are the classes of config.json.
+/// A labelling head that no class of transformers has, as sentence-transformers' modules spell it: pooling, then one
+/// dense layer whose outputs are the classes of config.json.
 ///
 ///     modules.json  1_Pooling/config.json  2_Dense/config.json  2_Dense/model.safetensors
 package struct SentenceHead: Sendable {

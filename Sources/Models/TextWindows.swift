@@ -1,8 +1,8 @@
 /// The protocol of perplexity: a text in windows that slide, each token predicted once.
 ///
-/// Each token counts in the first window that holds it, so that all but the first window's have at least window − stride
-/// tokens before them. The text's first token has nothing before it and does not count; nor does, at stride = window, the
-/// first of each window. `evaluate` and `quantize --report` measure by it.
+/// Each token counts in the first window that holds it, so that all but the first window's have at least window −
+/// stride tokens before them. The text's first token has nothing before it and does not count; nor does, at stride =
+/// window, the first of each window. `evaluate` and `quantize --report` measure by it.
 package struct TextWindows: Sendable {
     /// A stretch of the text, whose tokens from `first` on are predicted.
     package struct Window: Sendable, Equatable {

@@ -30,7 +30,8 @@ package struct TokenHeadLayer: Sendable {
         return finished(projection(hidden))
     }
 
-    /// The projection for a step, with the constant for its bias where nothing stands between the two; nil where more stands before it.
+    /// The projection for a step, with the constant for its bias where nothing stands between the two; nil where more
+    /// stands before it.
     var stepMatrix: StepMatrix? {
         guard transform == nil, let matrix = projection.stepMatrix else { return nil }
         return StepMatrix(matrix.matrix, bias: matrix.bias ?? (form.scale == 1 ? constant?.tensor : nil))
@@ -45,7 +46,8 @@ package struct TokenHeadLayer: Sendable {
         return logits
     }
 
-    /// The losses of `hidden` `[rows, width]`, with the gradients of their sum times `factor` in `flow`, which then runs from the root.
+    /// The losses of `hidden` `[rows, width]`, with the gradients of their sum times `factor` in `flow`, which then
+    /// runs from the root.
     package func loss(
         _ hidden: Tensor, _ targets: [Int32], _ form: LossForm, factor: Float = 1, _ flow: inout GradientFlow
     ) -> (sums: LossSums, root: GradientNode?) {

@@ -90,7 +90,8 @@ package struct WeightSource {
     }
 }
 
-/// The tensors of a file that is going to be written, and how each is made of ours: the inverse of what a ``Checkpoint`` reads.
+/// The tensors of a file that is going to be written, and how each is made of ours: the inverse of what a
+/// ``Checkpoint`` reads.
 package struct WeightExport {
     struct Item {
         let planned: PlannedTensor
@@ -115,7 +116,8 @@ package struct WeightExport {
 
     /// - Parameters:
     ///   - fullName: the name in the file of a parameter for which the table has this.
-    ///   - type: the type in the file of a tensor of this shape with these parts, the first of which has the type `own`.
+    ///   - type: the type in the file of a tensor of this shape with these parts, the first of which has the type
+    ///     `own`.
     /// - Throws: ``ModelError`` for parameters that the table does not list, or that cannot be stored as it says.
     package init(
         _ source: WeightSource, _ names: WeightNames, on device: Device, fullName: (Inventory.Entry, String) -> String,
@@ -189,7 +191,8 @@ package struct WeightExport {
         return Shape(extents)
     }
 
-    /// Writes all tensors, one after another, so that no more than one of them is in memory; `first` are those that the writer's plan has before them.
+    /// Writes all tensors, one after another, so that no more than one of them is in memory; `first` are those that the
+    /// writer's plan has before them.
     package func write(_ first: [Tensor] = [], to writer: consuming TensorFileWriter) throws {
         for tensor in first { try writer.write(tensor) }
         let byName = Dictionary(items.map { ($0.planned.name, $0) }) { first, _ in first }

@@ -3,24 +3,27 @@ import MartletLayers
 
 /// Where a checkpoint keeps one of our weights, and what lies between its layout and ours.
 ///
-/// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for an expert's.
+/// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for
+/// an expert's.
 package struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
     package enum Layout: Sendable, Hashable {
         case asStored
         /// The checkpoint keeps `[inputs, outputs]`: GPT-2.
         case transposed
-        /// Rows of a tensor that holds several of ours, in this order of our names. With `groups`, it holds the first share of each, then
-        /// the second share of each, and so on: GPT-NeoX keeps query, key and value head by head.
+        /// Rows of a tensor that holds several of ours, in this order of our names. With `groups`, it holds the first
+        /// share of each, then the second share of each, and so on: GPT-NeoX keeps query, key and value head by head.
         case rows(of: [String], groups: Int = 1)
         /// The same, in a checkpoint that keeps `[inputs, outputs]`.
         case transposedRows(of: [String])
-        /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys so.
+        /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys
+        /// so.
         case rotaryPairs(headWidth: Int)
-        /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name, ours is the one at
-        /// `index`, the last number of our path. With `transposed`, each is kept as `[inputs, outputs]`: Llama 4.
+        /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name,
+        /// ours is the one at `index`, the last number of our path. With `transposed`, each is kept as `[inputs,
+        /// outputs]`: Llama 4.
         case stacked(count: Int, index: Int = 0, transposed: Bool = false)
-        /// Rows of one of `count` such tensors, each of which holds several of ours in this order, in `groups` as above: transformers 5's
-        /// experts; with as many groups as rows, in turn: gpt-oss.
+        /// Rows of one of `count` such tensors, each of which holds several of ours in this order, in `groups` as
+        /// above: transformers 5's experts; with as many groups as rows, in turn: gpt-oss.
         case stackedRows(count: Int, of: [String], index: Int = 0, groups: Int = 1, transposed: Bool = false)
         /// The checkpoint keeps our numbers plus this: GGUF has Gemma's norm weights plus 1.
         case plus(Float)
@@ -57,8 +60,8 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
-    /// This table where a projection to the vocabulary of its own has its bias beside it, which is then read in place of the one that a tied
-    /// projection has: BERT and its relatives keep both.
+    /// This table where a projection to the vocabulary of its own has its bias beside it, which is then read in place
+    /// of the one that a tied projection has: BERT and its relatives keep both.
     func withBias(ofHead head: Architecture.Head, in tensors: StoredTensors) -> WeightNames {
         let tokens: Architecture.TokenHead
         switch head {
@@ -72,7 +75,8 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         return tensors[bias] == nil ? self : adding(["head.bias": WeightName(bias)])
     }
 
-    /// This table with another name for the stack, the first part of our paths. Layouts that name other parameters stay as they are.
+    /// This table with another name for the stack, the first part of our paths. Layouts that name other parameters stay
+    /// as they are.
     func replacing(_ stack: String, by other: String) -> WeightNames {
         let renamed = entries.map { path, name in
             (path.hasPrefix(stack + ".") ? other + path.dropFirst(stack.count) : path, name)
@@ -80,7 +84,8 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         return WeightNames(entries: Dictionary(renamed) { first, _ in first }, fallback: fallback)
     }
 
-    /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does not say.
+    /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does
+    /// not say.
     package func resolve(_ path: String) -> WeightName? {
         let parts = path.split(separator: ".").map(String.init)
         guard let suffix = parts.last else { return nil }

@@ -1,7 +1,7 @@
 // MartletPlanning: what a model takes (parameters, bytes, operations, time, energy, money) before anything is run.
 //
-// Knows no tensor and no weight: it reads descriptions and hardware tables, and does arithmetic. Whatever it says carries its
-// unit, its formula, the convention it follows and the numbers that went in.
+// Knows no tensor and no weight: it reads descriptions and hardware tables, and does arithmetic. Whatever it says
+// carries its unit, its formula, the convention it follows and the numbers that went in.
 
 /// A number of things: parameters, bytes, operations. 128 bits, since a training run's operations do not fit 64.
 public typealias Count = Int128

@@ -1,5 +1,5 @@
-/// The right of one process to work in a folder: a file `lock` in it, locked while the process lives and taken away when it
-/// is done. One that a killed process left behind binds nobody.
+/// The right of one process to work in a folder: a file `lock` in it, locked while the process lives and taken away
+/// when it is done. One that a killed process left behind binds nobody.
 package final class FolderLock: Sendable {
     private let descriptor: Int32
     private let name: String

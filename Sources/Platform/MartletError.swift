@@ -1,7 +1,7 @@
 /// The error protocol of this package: what is wrong, what helps, and every offence by itself.
 ///
-/// Whatever comes from outside (files, configurations, requests, templates, command lines) and cannot be used ends in an
-/// error of this kind. Its ``Swift/CustomStringConvertible/description`` is one line that names cause and remedy.
+/// Whatever comes from outside (files, configurations, requests, templates, command lines) and cannot be used ends in
+/// an error of this kind. Its ``Swift/CustomStringConvertible/description`` is one line that names cause and remedy.
 public protocol MartletError: Error, Sendable, CustomStringConvertible {
     /// The cause, in one line: the file or request, and all that is wrong with it.
     var cause: String { get }

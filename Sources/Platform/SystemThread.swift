@@ -2,8 +2,8 @@
 package struct SystemThread: Sendable {
     private let handle: pthread_t
 
-    /// The stack of every thread, in bytes, whatever the system's or the C library's default is (musl's is 128 KiB). Pages that are
-    /// never touched cost nothing; all recursion on input has a depth that fits.
+    /// The stack of every thread, in bytes, whatever the system's or the C library's default is (musl's is 128 KiB).
+    /// Pages that are never touched cost nothing; all recursion on input has a depth that fits.
     package static let stackSize = 8 << 20
 
     /// Runs `work` on a new thread; nil when the system grants none.

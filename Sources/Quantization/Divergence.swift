@@ -5,8 +5,8 @@ package import MartletTensors
 
 /// How far one model's predictions of a text are from another's.
 ///
-/// Per predicted token, with p of the reference and q of the other: Σ p log(p / q), in nats; whether the likeliest token is the same; and the
-/// text's perplexity under each, exp of the mean of −log of the probability of what follows.
+/// Per predicted token, with p of the reference and q of the other: Σ p log(p / q), in nats; whether the likeliest
+/// token is the same; and the text's perplexity under each, exp of the mean of −log of the probability of what follows.
 package struct Divergence: Sendable {
     package private(set) var tokens = 0
     package private(set) var largest = 0.0
@@ -100,8 +100,8 @@ extension Divergence {
         }
     }
 
-    /// A text's tokens in pieces of `size`, each with the tokens that begin a text before it; a piece of one token says nothing and is left
-    /// out.
+    /// A text's tokens in pieces of `size`, each with the tokens that begin a text before it; a piece of one token says
+    /// nothing and is left out.
     package static func windows(_ tokens: [Int32], size: Int, beginning: [Int32]) -> [[Int32]] {
         let step = max(1, size - beginning.count)
         return stride(from: 0, to: tokens.count, by: step).map { start in

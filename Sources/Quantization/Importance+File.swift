@@ -3,8 +3,8 @@ import MartletLayers
 package import MartletModels
 import MartletTensors
 
-/// llama.cpp's importance matrices: a GGUF that has, for each tensor of the model's GGUF, `NAME.in_sum2` `[experts, columns]` and
-/// `NAME.counts` `[experts, 1]`, in f32.
+/// llama.cpp's importance matrices: a GGUF that has, for each tensor of the model's GGUF, `NAME.in_sum2` `[experts,
+/// columns]` and `NAME.counts` `[experts, 1]`, in f32.
 extension Importance {
     /// Reads the file at `path` for the tensors of `export`.
     ///

@@ -4,8 +4,8 @@ package import MartletTensors
 
 /// How much each column of each matrix matters: the mean square of the numbers that it met in a calibration text.
 ///
-/// The error of y = W x that rounding W causes is, for inputs without correlation, Σ mean(x²) · (w − rounded)²; this is what llama.cpp calls
-/// an importance matrix.
+/// The error of y = W x that rounding W causes is, for inputs without correlation, Σ mean(x²) · (w − rounded)²; this is
+/// what llama.cpp calls an importance matrix.
 package struct Importance: Sendable {
     /// One matrix's columns.
     package struct Columns: Sendable, Equatable {
@@ -46,8 +46,8 @@ package struct Importance: Sendable {
         self.init(columns: columns, chunks: windows.count, chunkSize: longest)
     }
 
-    /// Weights of the columns of the parameters `names`, one row of them for each, or one for all where they met the same; mean 1. Nil where
-    /// the text says nothing about them.
+    /// Weights of the columns of the parameters `names`, one row of them for each, or one for all where they met the
+    /// same; mean 1. Nil where the text says nothing about them.
     ///
     /// A hundredth of the mean is added, so that columns which met nothing still count.
     package func weights(of names: [String]) -> [Float]? {

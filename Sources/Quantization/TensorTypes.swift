@@ -8,10 +8,11 @@ package import MartletTensors
 
 @_exported public import protocol MartletPlatform.MartletError
 
-/// The type of each matrix of a GGUF: llama.cpp's mix of that name, but for the tensors that the user says otherwise of.
+/// The type of each matrix of a GGUF: llama.cpp's mix of that name, but for the tensors that the user says otherwise
+/// of.
 ///
-/// Source: `llama-quant.cpp` of llama.cpp as of late 2026, by the roles of the parameters that a tensor holds. The mixes themselves are
-/// the planner's (``MixedQuantization``).
+/// Source: `llama-quant.cpp` of llama.cpp as of late 2026, by the roles of the parameters that a tensor holds. The
+/// mixes themselves are the planner's (``MixedQuantization``).
 package struct TensorTypes {
     package let fileType: FileType
     private let rules: MixedQuantization
@@ -40,8 +41,8 @@ package struct TensorTypes {
     }
 }
 
-/// A type that the user wants for the tensors whose name matches a pattern: `*` stands for any characters; without one, the pattern may
-/// stand anywhere in the name.
+/// A type that the user wants for the tensors whose name matches a pattern: `*` stands for any characters; without one,
+/// the pattern may stand anywhere in the name.
 package struct TensorOverride: Sendable, Equatable {
     package let pattern: String
     package let type: StorageType

@@ -79,8 +79,8 @@ package struct BlockLedger: Sendable {
     }
 
     /// Says that `blocks`, one of each group (nil where it was given back), hold the keys and values of `tokens` after
-    /// the run `parent`. They must not be written again. The run's number, which the caller holds on to until `forget`. A run of
-    /// fewer tokens than a block has is one that others can only begin with.
+    /// the run `parent`. They must not be written again. The run's number, which the caller holds on to until `forget`.
+    /// A run of fewer tokens than a block has is one that others can only begin with.
     package mutating func register(
         _ blocks: [Int?], after parent: UInt64, _ tokens: ArraySlice<Int32>, namespace: Int
     ) -> UInt64 {

@@ -7,9 +7,10 @@ import Synchronization
 
 /// Continuous batching of one model: any number of requests, written by common steps of one thread.
 ///
-/// Every step reads each weight once for all requests; requests join and leave between two steps. What a request gets does not depend on
-/// which others there are: the bits are those of the request alone. Safe to share; `submit` and `cancel` never wait for a step, and a slow
-/// reader holds nobody up. As a task executor it runs other work of the same model between two steps.
+/// Every step reads each weight once for all requests; requests join and leave between two steps. What a request gets
+/// does not depend on which others there are: the bits are those of the request alone. Safe to share; `submit` and
+/// `cancel` never wait for a step, and a slow reader holds nobody up. As a task executor it runs other work of the same
+/// model between two steps.
 package final class Engine: Sendable {
     package let options: EngineOptions
     private let architecture: Architecture
@@ -44,7 +45,8 @@ package final class Engine: Sendable {
     /// Whether the system granted a thread. Without, nothing can be computed.
     package var isRunning: Bool { thread != nil }
 
-    /// Takes a request; its tokens come from the stream that is returned. As many come as the context and the cache hold.
+    /// Takes a request; its tokens come from the stream that is returned. As many come as the context and the cache
+    /// hold.
     ///
     /// - Throws: ``EngineError``, at once: what is wrong with the request, or that too much waits.
     package func submit(_ request: EngineRequest) throws(EngineError) -> EngineStream {

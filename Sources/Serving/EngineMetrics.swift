@@ -1,4 +1,5 @@
-/// What an engine has done and does, for any metrics system: counts since its beginning, and the state after its last step.
+/// What an engine has done and does, for any metrics system: counts since its beginning, and the state after its last
+/// step.
 package struct EngineMetrics: Sendable, Hashable {
     /// Steps, and rows that they computed: tokens of prompts and of texts.
     package var steps = 0

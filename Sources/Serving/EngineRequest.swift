@@ -43,8 +43,8 @@ package struct EngineOptions: Sendable, Hashable {
     package var maximumSequences = 32
     /// What keys and values are kept as: f32, f16, bf16 or q8_0.
     package var cache: ElementType = .f32
-    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for what the sequences need, but
-    /// not more than a quarter of the memory that is to be had.
+    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for what the sequences need,
+    /// but not more than a quarter of the memory that is to be had.
     package var cacheBytes: Int?
     /// How long a step may take that reads prompts beside writing.
     package var stepMilliseconds = 60.0

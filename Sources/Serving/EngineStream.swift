@@ -21,7 +21,8 @@ package struct EngineProgress: Sendable, Hashable {
 
 /// The tokens of one request, as they are written. Letting go of it cancels the request within one step.
 ///
-/// The engine never waits for a reader: what is written stays here until it is read, at most as many tokens as were asked for.
+/// The engine never waits for a reader: what is written stays here until it is read, at most as many tokens as were
+/// asked for.
 package final class EngineStream: AsyncSequence, Sendable {
     package typealias Element = SampledToken
 
@@ -32,7 +33,8 @@ package final class EngineStream: AsyncSequence, Sendable {
 
     deinit { onEnd() }
 
-    /// Ends the request within one step; what was written before can still be read, then ``CancellationError`` is thrown.
+    /// Ends the request within one step; what was written before can still be read, then ``CancellationError`` is
+    /// thrown.
     package func cancel() { onEnd() }
 
     /// What the request was; nil before its end, and where it failed.

@@ -271,7 +271,8 @@ package struct Scheduler: Sendable {
         entries[id] = entry
     }
 
-    /// The last block of a request that stops becomes known as far as it is filled, so that a conversation goes on from there.
+    /// The last block of a request that stops becomes known as far as it is filled, so that a conversation goes on from
+    /// there.
     private mutating func registerRest(_ id: Int) {
         guard var entry = entries[id], let namespace = entry.request.namespace else { return }
         let (number, start) = (entry.serials.count, entry.serials.count * BlockLedger.positions)

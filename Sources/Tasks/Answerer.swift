@@ -5,9 +5,9 @@ package import MartletTokenizers
 
 /// Finds the answer to a question in a text (extractive question answering).
 ///
-/// A long text is read in overlapping windows. In each, the probability of a span is that of its start times that of its end, and the
-/// probability that there is no answer is that of the first row for both. Spans grow to whole words, and those that read the same count
-/// together: the semantics of transformers' pipeline, in its version 4.
+/// A long text is read in overlapping windows. In each, the probability of a span is that of its start times that of
+/// its end, and the probability that there is no answer is that of the first row for both. Spans grow to whole words,
+/// and those that read the same count together: the semantics of transformers' pipeline, in its version 4.
 public struct Answerer: Sendable {
     /// The settings of a search for answers.
     public struct Options: Sendable {

@@ -25,7 +25,8 @@ public struct Embedder: Sendable {
         case euclidean, manhattan
     }
 
-    /// - Throws: what loading throws, and ``TaskError`` for a model that writes with two stacks or has modules that are not known.
+    /// - Throws: what loading throws, and ``TaskError`` for a model that writes with two stacks or has modules that are
+    ///   not known.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
         try self.init(file, TextEncoder(file, tokenizer, on: device))
     }
@@ -50,7 +51,8 @@ public struct Embedder: Sendable {
 
     /// The vectors of the texts, in order.
     ///
-    /// - Throws: ``TokenizerError``, ``TaskError`` for a text that has no token or a prompt that the model does not name.
+    /// - Throws: ``TokenizerError``, ``TaskError`` for a text that has no token or a prompt that the model does not
+    ///   name.
     public func embed(_ texts: [String], prompt: Prompt = .standard) throws -> [[Float]] {
         let prefix = try text(of: prompt)
         let encodings = try texts.map { try model.encoding(read(prefix + $0), limit: modules.limit) }

@@ -6,8 +6,8 @@ package import MartletTokenizers
 
 /// How well documents answer a query, by a model that reads both at once: a cross-encoder.
 ///
-/// Source: sentence-transformers' `CrossEncoder`. Scores are the head's number under the function that config.json names for this use: none,
-/// or σ, which also holds where it names none.
+/// Source: sentence-transformers' `CrossEncoder`. Scores are the head's number under the function that config.json
+/// names for this use: none, or σ, which also holds where it names none.
 public struct Reranker: Sendable {
     private let model: TextEncoder
     private let isLogistic: Bool

@@ -42,7 +42,8 @@ package struct SentenceModules: Sendable {
     /// The plain mean: what a model without `modules.json` is pooled by.
     package init() {}
 
-    /// What the files of a model say; a GGUF says how its rows are pooled, and its vectors have length 1, as llama.cpp's.
+    /// What the files of a model say; a GGUF says how its rows are pooled, and its vectors have length 1, as
+    /// llama.cpp's.
     package init(_ file: ModelFile) throws {
         guard case .gguf(let gguf) = file.container else {
             try self.init(directory: file.path)
@@ -110,7 +111,8 @@ package struct SentenceModules: Sendable {
         similarity = known
     }
 
-    /// The newer spelling names modes; the older has a truth value for each, of which several are joined in an order of their own.
+    /// The newer spelling names modes; the older has a truth value for each, of which several are joined in an order of
+    /// their own.
     private mutating func readPooling(_ path: String) throws {
         let config = try JSON(contentsOf: path, as: .python).objectValue ?? JSONObject()
         poolsPrompt = config["include_prompt"]?.boolValue ?? true

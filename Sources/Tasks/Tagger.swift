@@ -5,8 +5,8 @@ package import MartletTokenizers
 
 /// Named spans of a text: people, places, parts of speech, whatever the model was trained to tag.
 ///
-/// A text longer than the model's input is read in overlapping windows; each token's tag is taken from the window where it stands
-/// farthest from an edge.
+/// A text longer than the model's input is read in overlapping windows; each token's tag is taken from the window where
+/// it stands farthest from an edge.
 public struct Tagger: Sendable {
     /// How tokens' tags become spans, as transformers' pipeline names it.
     public enum Aggregation: String, Sendable, CaseIterable {
@@ -79,7 +79,8 @@ public struct Tagger: Sendable {
         zip(texts, try tokens(texts)).map { spans($0, $1, aggregation) }
     }
 
-    /// The tags of texts that are words already, one per word: that of the token in which it begins, `O` where no token does.
+    /// The tags of texts that are words already, one per word: that of the token in which it begins, `O` where no token
+    /// does.
     public func tags(ofWords texts: [[String]]) throws -> [[String]] {
         let found = try tokens(texts.map { $0.joined(separator: " ") })
         return zip(texts, found).map { words, tokens in
@@ -175,7 +176,8 @@ public struct Tagger: Sendable {
             offsets: .init(tokens[0].offsets.start, tokens[tokens.count - 1].offsets.end))
     }
 
-    /// Tokens of one word together: by the pre-tokenizer where tokens are spelled as parts of words (##ing), else what no space parts.
+    /// Tokens of one word together: by the pre-tokenizer where tokens are spelled as parts of words (##ing), else what
+    /// no space parts.
     private func words(_ tokens: [Token], _ bytes: [UInt8]) -> [[Token]] {
         let space = UInt8(ascii: " ")
         var words: [[Token]] = []

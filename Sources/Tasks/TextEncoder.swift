@@ -1,4 +1,5 @@
-// MartletTasks: text in, answers out: embed, classify, tag, answer, fill, translate, summarize. Knows no command line and no server.
+// MartletTasks: text in, answers out: embed, classify, tag, answer, fill, translate, summarize. Knows no command line
+// and no server.
 
 import MartletFormats
 package import MartletJSON
@@ -12,7 +13,8 @@ import Synchronization
 
 /// A model that reads, with its tokenizer: what every task that does not write runs on.
 ///
-/// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend on the others.
+/// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend
+/// on the others.
 public struct TextEncoder: Sendable {
     /// The description of the model.
     public let architecture: Architecture

@@ -31,7 +31,8 @@ public struct Writer: Sendable {
     /// Texts that are searched for in one pass.
     private static let textsPerPass = 16
 
-    /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder-decoder, or whose files do not name a start token.
+    /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder-decoder, or whose files do not
+    ///   name a start token.
     ///
     /// - Parameter languages: from which and into which one is translated, where the model has several.
     package init(

@@ -5,7 +5,8 @@ import MartletModels
 import MartletPlatform
 
 extension Writer {
-    /// From which language and into which one a model of several translates, in the words of its vocabulary: de_DE, deu, German.
+    /// From which language and into which one a model of several translates, in the words of its vocabulary: de_DE,
+    /// deu, German.
     public struct Languages: Sendable, Hashable {
         /// The language that is read; nil where the model reads one only, or finds out by itself.
         public var source: String?
@@ -34,8 +35,8 @@ extension WriterSettings {
         }
     }
 
-    /// mBART: the text, its end, its language; written from the other language on. mBART-50: language, text, end; the other language is
-    /// the first to be written. Sources: arXiv:2001.08210, arXiv:2008.00401.
+    /// mBART: the text, its end, its language; written from the other language on. mBART-50: language, text, end; the
+    /// other language is the first to be written. Sources: arXiv:2001.08210, arXiv:2008.00401.
     private mutating func chooseAsMBART(
         _ languages: Writer.Languages, _ file: ModelFile, _ vocabulary: any WriterVocabulary
     ) throws {
@@ -62,8 +63,8 @@ extension WriterSettings {
         if isFifty { search.rules.forcedFirst = try token(target) } else { startToken = try token(target) }
     }
 
-    /// M2M-100 and NLLB: language, text, end; the other language is the first to be written. They are spelled `__de__` (de) and `deu_Latn`.
-    /// Sources: arXiv:2010.11125, arXiv:2207.04672.
+    /// M2M-100 and NLLB: language, text, end; the other language is the first to be written. They are spelled `__de__`
+    /// (de) and `deu_Latn`. Sources: arXiv:2010.11125, arXiv:2207.04672.
     private mutating func chooseAsM2M(
         _ languages: Writer.Languages, _ file: ModelFile, _ vocabulary: any WriterVocabulary
     ) throws {

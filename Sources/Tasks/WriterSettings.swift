@@ -3,7 +3,8 @@ public import MartletGeneration
 package import MartletJSON
 import MartletPlatform
 
-/// How an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`, whose `task_specific_params` go first.
+/// How an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`, whose
+/// `task_specific_params` go first.
 public struct WriterSettings: Sendable {
     /// What stands before every text: "translate English to German: ".
     public var prefix = ""
@@ -53,8 +54,8 @@ public struct WriterSettings: Sendable {
         prefix = merged["prefix"]?.stringValue ?? ""
     }
 
-    /// The most tokens that are written where neither the model's positions nor the caller set a limit: files may ask for lengths
-    /// that no text has (`"max_length": 4294967296`).
+    /// The most tokens that are written where neither the model's positions nor the caller set a limit: files may ask
+    /// for lengths that no text has (`"max_length": 4294967296`).
     static let longestWithoutContext = 4_096
 
     /// What config.json says of one task: "summarization", or the first of its translations.

@@ -44,8 +44,8 @@ private func fileBytes(_ path: String) throws -> [UInt8] { try Storage(mapping: 
 
 /// The vocabularies of a CTranslate2 folder: one token a line, or a list in JSON; one for each side, or one for both.
 ///
-/// How a text becomes tokens is not said there. Where every token is a single scalar, texts are read and written scalar by scalar,
-/// else word by word, parted by spaces.
+/// How a text becomes tokens is not said there. Where every token is a single scalar, texts are read and written scalar
+/// by scalar, else word by word, parted by spaces.
 package struct WordVocabulary: WriterVocabulary {
     private let sourceIDs, targetIDs: [ExactKey: Int32]
     private let source, target: [String]
@@ -120,8 +120,8 @@ package struct WordVocabulary: WriterVocabulary {
     package func id(ofToken token: String) -> Int32? { targetIDs[ExactKey(token)] }
 }
 
-/// Marian's vocabulary as transformers keeps it: a SentencePiece model for each side that cuts texts into pieces, and one table that
-/// numbers the pieces of both (or one for each).
+/// Marian's vocabulary as transformers keeps it: a SentencePiece model for each side that cuts texts into pieces, and
+/// one table that numbers the pieces of both (or one for each).
 ///
 /// Source: the files of the OPUS-MT models: source.spm, target.spm, vocab.json (target_vocab.json).
 package struct MarianVocabulary: WriterVocabulary {

@@ -2,9 +2,9 @@ public import MartletJSON
 
 /// A conversation to the text that a model was trained on, by the Jinja2 template that came with the model.
 ///
-/// Renders as transformers does: Jinja2 3.1.6 in its immutable sandbox, with `trim_blocks`, `lstrip_blocks`, loop controls,
-/// `tojson`, `raise_exception`, `strftime_now`. Written here from the language's documentation; nothing of the host can be reached,
-/// and steps, output and depth are limited.
+/// Renders as transformers does: Jinja2 3.1.6 in its immutable sandbox, with `trim_blocks`, `lstrip_blocks`, loop
+/// controls, `tojson`, `raise_exception`, `strftime_now`. Written here from the language's documentation; nothing of
+/// the host can be reached, and steps, output and depth are limited.
 public struct ChatTemplate: Sendable {
     /// What a rendering may use.
     public struct Limits: Sendable {
@@ -51,8 +51,8 @@ public struct ChatTemplate: Sendable {
         return try render(all, limits: limits, now: now)
     }
 
-    /// The text of a conversation, and which of its bytes the template marks as the model's by `{% generation %}`: none where it marks
-    /// nothing, or where a mark's place cannot be told.
+    /// The text of a conversation, and which of its bytes the template marks as the model's by `{% generation %}`: none
+    /// where it marks nothing, or where a mark's place cannot be told.
     ///
     /// - Throws: ``TemplateError``.
     package func rendering(

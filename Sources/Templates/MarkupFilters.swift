@@ -151,7 +151,8 @@ struct URLFinder {
 private enum WebAddress {
     private typealias Scalars = Substring.UnicodeScalarView
 
-    /// A scheme or `www.` with a name, a name with a common ending, or a scheme with an IP address; perhaps a port and a path.
+    /// A scheme or `www.` with a name, a name with a common ending, or a scheme with an IP address; perhaps a port and
+    /// a path.
     static func isOne(_ text: String) -> Bool {
         let lower = PythonStrings.lower(text)
         let scheme = ["https://", "http://", "www."].first { lower.hasPrefix($0) } ?? ""

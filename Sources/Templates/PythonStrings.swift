@@ -10,8 +10,8 @@ enum PythonStrings {
         return next(needle, in: bytes, from: start)
     }
 
-    /// The first byte at or after `start` at which `needle`, which is not empty, stands in `bytes`; in linear time (Knuth, Morris and
-    /// Pratt, 1977).
+    /// The first byte at or after `start` at which `needle`, which is not empty, stands in `bytes`; in linear time
+    /// (Knuth, Morris and Pratt, 1977).
     static func next(_ needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
         // For each length of a match: the longest shorter one that its end begins again.
         var shorter = [0]

@@ -1,4 +1,5 @@
-/// A template cut into text, tags and the tokens inside tags, with Jinja2's whitespace rules (`trim_blocks`, `lstrip_blocks`).
+/// A template cut into text, tags and the tokens inside tags, with Jinja2's whitespace rules (`trim_blocks`,
+/// `lstrip_blocks`).
 struct TemplateToken: Sendable {
     enum Kind: Sendable, Equatable {
         case text
@@ -64,7 +65,8 @@ struct TemplateLexer {
 
     private func error(_ message: String) -> TemplateError { TemplateError(.syntax, message, line: line) }
 
-    /// Most tokens of a template: what a text of the largest size can hold of them would take a hundred times its bytes.
+    /// Most tokens of a template: what a text of the largest size can hold of them would take a hundred times its
+    /// bytes.
     static let maximumTokens = 200_000
 
     private mutating func add(_ kind: TemplateToken.Kind, _ text: String = "") {
@@ -262,7 +264,8 @@ struct TemplateLexer {
         advance(to: end)
     }
 
-    /// The end of a whole number that has decimal digits up to `end`: one with a prefix goes on, zeros end before other digits.
+    /// The end of a whole number that has decimal digits up to `end`: one with a prefix goes on, zeros end before other
+    /// digits.
     private func integerEnd(_ end: Int) -> Int {
         guard source[position] == UInt8(ascii: "0") else { return end }
         func part(_ digit: (UInt8) -> Bool) -> Int? {

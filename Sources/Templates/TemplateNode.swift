@@ -60,8 +60,8 @@ enum TemplateNode: Sendable {
     }
 }
 
-/// An expression. What a text may repeat without brackets (operators, attributes, filters) lies side by side, so that the tree is no
-/// deeper than brackets are.
+/// An expression. What a text may repeat without brackets (operators, attributes, filters) lies side by side, so that
+/// the tree is no deeper than brackets are.
 indirect enum TemplateExpression: Sendable {
     case constant(TemplateValue)
     case name(String)

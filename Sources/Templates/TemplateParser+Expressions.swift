@@ -1,5 +1,5 @@
-/// Expressions, in Jinja2's order of precedence: `if`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`, signs,
-/// then attributes, items, calls, filters and tests.
+/// Expressions, in Jinja2's order of precedence: `if`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`,
+/// signs, then attributes, items, calls, filters and tests.
 extension TemplateParser {
     mutating func expression(withCondition: Bool = true) throws(TemplateError) -> TemplateExpression {
         try nested { parser throws(TemplateError) in

@@ -1,8 +1,9 @@
-/// Walks a template's tree and writes its text. Every node and every value looked at costs a step, text made or compared costs by its
-/// length, and both are charged before memory is taken, so that no template runs, grows or nests without end.
+/// Walks a template's tree and writes its text. Every node and every value looked at costs a step, text made or
+/// compared costs by its length, and both are charged before memory is taken, so that no template runs, grows or nests
+/// without end.
 final class TemplateRenderer {
-    /// Most evaluations inside one another: macros that call themselves end at 150, where Python's would at some 300. A debug build takes
-    /// 9 KB of stack for each, so all of them fit into half of what a thread has.
+    /// Most evaluations inside one another: macros that call themselves end at 150, where Python's would at some 300. A
+    /// debug build takes 9 KB of stack for each, so all of them fit into half of what a thread has.
     static let maximumDepth = 300
 
     let now: (String) -> String
@@ -15,8 +16,8 @@ final class TemplateRenderer {
     private var holders: [any TemplateHolder] = []
     /// The scope of the template's top level, which blocks see.
     private var top = TemplateScope(nil)
-    /// What stands in `{% generation %}`, in bytes of the whole text; nil where one stands in a text that is made aside (a macro's, a
-    /// `{% set %}` block's), whose place in the whole is not known.
+    /// What stands in `{% generation %}`, in bytes of the whole text; nil where one stands in a text that is made aside
+    /// (a macro's, a `{% set %}` block's), whose place in the whole is not known.
     private(set) var generations: [Range<Int>]? = []
     /// Texts that are being made aside, one in another.
     private var textsAside = 0

@@ -1,5 +1,5 @@
-/// A sequence that Python does not copy: a range, a view of a dictionary, a generator. What is left of a generator is seen once, and it is
-/// true even when it is empty.
+/// A sequence that Python does not copy: a range, a view of a dictionary, a generator. What is left of a generator is
+/// seen once, and it is true even when it is empty.
 ///
 /// Reached by one rendering only, which runs in one thread.
 final class TemplateSequence: @unchecked Sendable {
@@ -111,7 +111,8 @@ final class TemplateCounter: @unchecked Sendable {
     func reset() { calls = 0 }
 }
 
-/// What the rounds of one loop share: the loop itself, for it may call itself, its elements, and the values that `changed` saw last.
+/// What the rounds of one loop share: the loop itself, for it may call itself, its elements, and the values that
+/// `changed` saw last.
 ///
 /// Reached by one rendering only, which runs in one thread, and which empties it in the end.
 final class TemplateLoopMemory: @unchecked Sendable, TemplateHolder {

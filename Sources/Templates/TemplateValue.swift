@@ -1,5 +1,5 @@
-/// A value inside a template, with Python's kinds. Lists and dictionaries never change once made, as Jinja2's immutable sandbox
-/// demands; only a namespace does.
+/// A value inside a template, with Python's kinds. Lists and dictionaries never change once made, as Jinja2's immutable
+/// sandbox demands; only a namespace does.
 enum TemplateValue: Sendable {
     /// What a missing name or attribute is; the text says how to name it in an error.
     case undefined(String)
@@ -31,11 +31,12 @@ enum TemplateValue: Sendable {
 }
 
 extension TemplateValue {
-    /// The deepest that values may lie in one another. What is built deeper is an error where it is built, so that whoever walks
-    /// a value, its release among them, needs bounded stack.
+    /// The deepest that values may lie in one another. What is built deeper is an error where it is built, so that
+    /// whoever walks a value, its release among them, needs bounded stack.
     static let maximumDepth = 256
 
-    /// How deep values lie in this one; 0 for what holds none. A namespace's attributes are no part of it: they can change.
+    /// How deep values lie in this one; 0 for what holds none. A namespace's attributes are no part of it: they can
+    /// change.
     var depth: Int {
         switch self {
         case .list(let elements), .tuple(let elements): elements.depth
@@ -291,8 +292,8 @@ final class TemplateLoop: Sendable {
     }
 }
 
-/// What can come to hold itself, or a chain without end of its like. The rendering keeps a list of them and empties each when it is
-/// done, so that nothing is left over and no release runs deep.
+/// What can come to hold itself, or a chain without end of its like. The rendering keeps a list of them and empties
+/// each when it is done, so that nothing is left over and no release runs deep.
 protocol TemplateHolder: AnyObject {
     func empty()
 }

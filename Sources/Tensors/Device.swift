@@ -3,8 +3,9 @@ import Synchronization
 
 /// Where activations live and who computes them: a thread pool and memory that is used again.
 ///
-/// A process may hold several; they share nothing. A tensor that an operation makes lives on the device of its first operand.
-/// Memory is recycled by reference count: a storage that only the device still knows is free, so that a warm loop allocates nothing.
+/// A process may hold several; they share nothing. A tensor that an operation makes lives on the device of its first
+/// operand. Memory is recycled by reference count: a storage that only the device still knows is free, so that a warm
+/// loop allocates nothing.
 public final class Device: Sendable {
     package let pool: ThreadPool
     private let shelves = Mutex(Shelves())

@@ -1,11 +1,13 @@
 import CMartletKernels
 
-/// Block types of ggml that files come in and products do not take: repacked as a type that they do when they are loaded.
+/// Block types of ggml that files come in and products do not take: repacked as a type that they do when they are
+/// loaded.
 ///
 /// Source: the block structures of ggml; decoded bit for bit as the gguf package does.
 package enum ForeignBlocks {
-    /// What blocks of ggml's type `number` become: q6_K where its sub-blocks hold the very same numbers, f32 for plain elements, else
-    /// q8_0. That is exact for types with one scale to a block; the others are rounded to 1/127 of the largest of 32.
+    /// What blocks of ggml's type `number` become: q6_K where its sub-blocks hold the very same numbers, f32 for plain
+    /// elements, else q8_0. That is exact for types with one scale to a block; the others are rounded to 1/127 of the
+    /// largest of 32.
     package static func loadedType(_ number: UInt32) -> ElementType {
         switch number {
         case UInt32(MARTLET_GGML_Q3_K): .q6_K

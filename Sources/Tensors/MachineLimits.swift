@@ -109,7 +109,8 @@ package enum Processor {
         return String(line[line.index(after: colon)...].drop { $0 == " " })
     }
 
-    /// Bytes of memory: all, and what can be had without swapping; of the machine, or as much of it as the process is allowed.
+    /// Bytes of memory: all, and what can be had without swapping; of the machine, or as much of it as the process is
+    /// allowed.
     package static var memory: (total: Int, available: Int) {
         (SystemMemory.total, SystemMemory.available.bytes)
     }

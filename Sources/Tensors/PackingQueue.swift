@@ -1,7 +1,7 @@
 import CMartletKernels
 
-/// Stored matrices that are to be packed, all in one go: every thread takes pieces of any of them, so that none waits for the last piece
-/// of each matrix.
+/// Stored matrices that are to be packed, all in one go: every thread takes pieces of any of them, so that none waits
+/// for the last piece of each matrix.
 ///
 /// What has been added is not to be read before `run` has returned.
 package final class PackingQueue {
@@ -24,7 +24,8 @@ package final class PackingQueue {
 
     package init() {}
 
-    /// About as much as stays in a second-level cache between the system's clearing of the memory and our writing to it.
+    /// About as much as stays in a second-level cache between the system's clearing of the memory and our writing to
+    /// it.
     private static let pieceBytes = 512 << 10
 
     /// Pieces whose source is let go together: it interrupts all threads.
@@ -40,8 +41,8 @@ package final class PackingQueue {
         return matrix
     }
 
-    /// Packs all that has been added. A mapped file's pages are let go soon after they have been read, so that no large model is in memory
-    /// twice.
+    /// Packs all that has been added. A mapped file's pages are let go soon after they have been read, so that no large
+    /// model is in memory twice.
     package func run(on device: Device) {
         let (pieces, together) = (pieces, PackingQueue.together)
         self.pieces = []

@@ -3,8 +3,8 @@ import MartletPlatform
 
 /// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 ///
-/// The words at an index depend on the key, the stream and the index alone, so that any part of a sequence can be made again,
-/// in any order, on any number of threads.
+/// The words at an index depend on the key, the stream and the index alone, so that any part of a sequence can be made
+/// again, in any order, on any number of threads.
 package struct Random: Sendable, Hashable, Codable {
     package let seed: UInt64
     /// Independent sequences of one seed.

@@ -2,9 +2,9 @@ package import MartletPlatform
 
 /// The bytes behind tensors: owned memory, a mapped file, or memory that somebody else keeps alive.
 ///
-/// This is the package's one `@unchecked Sendable` over raw memory. Its rule: bytes are written only by the operation that made
-/// the storage, before anyone else sees it, or by an owner that can prove it is the only one (the recycling `Device`,
-/// an optimizer between two steps). Everybody else reads.
+/// This is the package's one `@unchecked Sendable` over raw memory. Its rule: bytes are written only by the operation
+/// that made the storage, before anyone else sees it, or by an owner that can prove it is the only one (the recycling
+/// `Device`, an optimizer between two steps). Everybody else reads.
 @safe package final class Storage: @unchecked Sendable {
     package enum Kind: Sendable, Equatable { case owned, mapped, borrowed }
 
@@ -19,7 +19,8 @@ package import MartletPlatform
     /// A page of the larger size, where the system has such.
     private static let largePage = 2 << 20
 
-    /// Uninitialised memory of `bytes`; much of it is aligned so that a system which backs memory with large pages unasked can do so here.
+    /// Uninitialised memory of `bytes`; much of it is aligned so that a system which backs memory with large pages
+    /// unasked can do so here.
     package init(bytes: Int) {
         let aligned = (max(bytes, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
         let large = bytes >= 2 * Storage.largePage
@@ -97,8 +98,8 @@ package import MartletPlatform
         return unsafe base
     }
 
-    /// Asks the system for all pages of a range that is about to be written, at once: cheaper than a fault for each. Where it cannot, each
-    /// page comes when it is touched.
+    /// Asks the system for all pages of a range that is about to be written, at once: cheaper than a fault for each.
+    /// Where it cannot, each page comes when it is touched.
     package func populate(_ range: Range<Int>) {
         guard kind == .owned, let pages = pages(within: range) else { return }
         unsafe madvise(base + pages.lowerBound, pages.count, Storage.populateForWriting)

@@ -1,7 +1,7 @@
 /// A contiguous, row-major array of one element type: a view into shared storage.
 ///
-/// Activations are f32 `[rows, width]`; stored weights are any type, `[outputs, inputs]`. A tensor is immutable once the operation
-/// that made it has returned.
+/// Activations are f32 `[rows, width]`; stored weights are any type, `[outputs, inputs]`. A tensor is immutable once
+/// the operation that made it has returned.
 package struct Tensor: Sendable {
     package let storage: Storage
     package let byteOffset: Int
@@ -9,7 +9,8 @@ package struct Tensor: Sendable {
     package let type: ElementType
     /// Where operations on this tensor compute; nil for stored weights.
     package let device: Device?
-    /// How gradients flow back from here; nil for what nobody differentiates by, which is everything outside of training.
+    /// How gradients flow back from here; nil for what nobody differentiates by, which is everything outside of
+    /// training.
     package let node: GradientNode?
 
     /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.

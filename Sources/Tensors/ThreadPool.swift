@@ -4,8 +4,8 @@ import Synchronization
 
 /// A handful of threads that share the chunks of one loop at a time: they spin briefly for the next loop, then park.
 ///
-/// The caller works too, and never waits for a thread that has not begun: a parked or preempted worker costs nothing but its share.
-/// Which thread runs a chunk is left to chance, so a chunk's result must not depend on it.
+/// The caller works too, and never waits for a thread that has not begun: a parked or preempted worker costs nothing
+/// but its share. Which thread runs a chunk is left to chance, so a chunk's result must not depend on it.
 package final class ThreadPool: Sendable {
     /// The caller and its workers.
     package let threads: Int
@@ -70,8 +70,8 @@ private enum Job {
     }
 }
 
-/// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two threads that
-/// each write one word and then read the other's.
+/// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two
+/// threads that each write one word and then read the other's.
 private final class Board: Sendable {
     private let busy = Atomic<Bool>(false)
     private let stopped = Atomic<Bool>(false)

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Memory for packed weights: one after the other in large regions, which a system may back with large pages. A region lives as long as one
-/// of its weights.
+/// Memory for packed weights: one after the other in large regions, which a system may back with large pages. A region
+/// lives as long as one of its weights.
 final class WeightMemory: Sendable {
     private struct Region {
         var storage: Storage?

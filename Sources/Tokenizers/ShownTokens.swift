@@ -1,5 +1,5 @@
-/// What the reference shows of tokens whose spelling the vocabulary does not tell: Unigram's unknown ones, as the stages before the model
-/// made their text.
+/// What the reference shows of tokens whose spelling the vocabulary does not tell: Unigram's unknown ones, as the
+/// stages before the model made their text.
 struct ShownTokens {
     private struct Place: Hashable {
         let sequence: Int32
@@ -33,8 +33,8 @@ extension TokenModel {
 }
 
 extension Tokenizer {
-    /// The token as the reference shows it in an encoding: an added token as it was found, with the blanks it took, and Unigram's
-    /// unknown one as the text that it stands for; others as the vocabulary spells them.
+    /// The token as the reference shows it in an encoding: an added token as it was found, with the blanks it took, and
+    /// Unigram's unknown one as the text that it stands for; others as the vocabulary spells them.
     func spelling(
         ofToken id: Int32, shownIn sequence: Int32, for stretch: ArraySlice<UInt8>, _ shown: ShownTokens
     ) -> [UInt8] {

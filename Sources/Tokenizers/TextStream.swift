@@ -1,8 +1,8 @@
 /// A detokenizer for ids that come one by one: append-only, never part of a character, and in the end exactly
 /// ``Tokenizer/decode(_:skipSpecialTokens:)`` of all ids.
 ///
-/// Text goes out as soon as it is certain. Where a decoder looks ahead (a run of byte tokens whose validity is judged as a whole, a
-/// suffix that differs in the last token), it goes out when the next tokens have decided.
+/// Text goes out as soon as it is certain. Where a decoder looks ahead (a run of byte tokens whose validity is judged
+/// as a whole, a suffix that differs in the last token), it goes out when the next tokens have decided.
 public struct TextStream: Sendable {
     private let tokenizer: Tokenizer
     private let skipsSpecialTokens: Bool
@@ -17,8 +17,8 @@ public struct TextStream: Sendable {
         stage = tokenizer.decoder?.makeStage(isFused: false)
     }
 
-    /// The text that `id` adds; often empty for a token that ends within a character, and for an id beyond the vocabulary: a model's table
-    /// may be longer than that.
+    /// The text that `id` adds; often empty for a token that ends within a character, and for an id beyond the
+    /// vocabulary: a model's table may be longer than that.
     ///
     /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for a negative id; the stream goes on without it.
     public mutating func append(_ id: Int32) throws(TokenizerError) -> String {

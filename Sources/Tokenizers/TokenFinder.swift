@@ -1,7 +1,7 @@
 /// Finds tokens in text: leftmost first, of those the longest.
 ///
-/// A byte trie in an open-addressed table, tried only at bytes that begin a token, so ordinary text is passed at the speed of a
-/// table look-up per byte. A try ends after at most the longest token.
+/// A byte trie in an open-addressed table, tried only at bytes that begin a token, so ordinary text is passed at the
+/// speed of a table look-up per byte. A try ends after at most the longest token.
 struct TokenFinder: Sendable {
     private struct Edge: BitwiseCopyable, Sendable {
         var key: UInt64
@@ -22,8 +22,8 @@ struct TokenFinder: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
-    /// - Parameter entries: The text that each token is found by; of two that became one text the first counts, of two that were
-    ///   given as one text the last.
+    /// - Parameter entries: The text that each token is found by; of two that became one text the first counts, of two
+    ///   that were given as one text the last.
     init(_ entries: [(content: [UInt8], token: AddedToken)]) {
         var begins = [Bool](repeating: false, count: 256)
         var children: [UInt64: UInt32] = [:]

@@ -7,7 +7,8 @@ extension Tokenizer {
     /// let ids = try tokenizer.encode(text, sampling: &sampling)
     /// ```
     ///
-    /// - Parameter sampling: The source of chance, which goes on with each call: the same seed and calls give the same ids.
+    /// - Parameter sampling: The source of chance, which goes on with each call: the same seed and calls give the same
+    ///   ids.
     /// - Throws: as ``encode(_:addSpecialTokens:parseSpecialTokens:)``.
     public func encode(
         _ text: String, sampling: inout SubwordSampling, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true

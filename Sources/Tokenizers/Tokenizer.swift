@@ -1,7 +1,8 @@
 import MartletPlatform
 import Synchronization
 
-/// Text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the tokens added beside them.
+/// Text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the tokens added beside
+/// them.
 ///
 /// A value that can be used from any number of threads at once; what it needs to work is kept in a pool.
 public struct Tokenizer: Sendable {
@@ -309,8 +310,8 @@ public struct Tokenizer: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The bytes that a token adds to a text where it is not the first token; they need not be whole scalars. Nil for an id that
-    /// is no token's.
+    /// The bytes that a token adds to a text where it is not the first token; they need not be whole scalars. Nil for
+    /// an id that is no token's.
     public func bytes(ofToken id: Int32) -> [UInt8]? {
         guard let token = spelling(ofToken: id) else { return nil }
         if added.token(id) != nil { return token }
@@ -331,8 +332,8 @@ public struct Tokenizer: Sendable {
     /// Whether an id is that of a special token.
     public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
 
-    /// Whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One whose text the
-    /// normalizer changes is not, as in the reference.)
+    /// Whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One whose
+    /// text the normalizer changes is not, as in the reference.)
     func isSkipped(_ id: Int32) -> Bool { skipped.contains(id) }
 
     func spelling(ofToken id: Int32) -> [UInt8]? {

@@ -1,7 +1,7 @@
 // MartletTokenizers: text to token ids and back; vocabularies read, written and learnt; chat templates.
 //
-// Knows nothing of models, tensors or checkpoints: what stands in a GGUF file comes in as a ``GGUFVocabulary``. All work is on
-// UTF-8 bytes and Unicode scalars; a grapheme cluster (`Character`) never decides anything.
+// Knows nothing of models, tensors or checkpoints: what stands in a GGUF file comes in as a ``GGUFVocabulary``. All
+// work is on UTF-8 bytes and Unicode scalars; a grapheme cluster (`Character`) never decides anything.
 
 @_exported public import protocol MartletPlatform.MartletError
 

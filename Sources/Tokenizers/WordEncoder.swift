@@ -49,7 +49,8 @@ struct Workspace {
     }
 }
 
-/// The first two stages, where they only cut the text given into the matches of one pattern: then words go straight to the model.
+/// The first two stages, where they only cut the text given into the matches of one pattern: then words go straight to
+/// the model.
 struct DirectPattern: Sendable {
     let pattern: any CoveringPattern
 

@@ -186,7 +186,8 @@ import Testing
         }
     }
 
-    /// A hundred megabytes of lines go through a process that may map less than they, their strings and their ids would take.
+    /// A hundred megabytes of lines go through a process that may map less than they, their strings and their ids would
+    /// take.
     @Test func linesStreamInBoundedMemory() throws {
         try Self.inFolder { folder in
             let file = try Self.train(folder, "byte-bpe")

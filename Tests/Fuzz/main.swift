@@ -2,8 +2,9 @@ import Foundation
 import MartletPlatform
 import Synchronization
 
-// Mutates files of every format, loads them, and uses what loaded, thousands of times a second in one process. A process of its own does
-// the work, so that a trap, a hang or too much memory ends that alone; the number of the mutation is then printed, and the next begun.
+// Mutates files of every format, loads them, and uses what loaded, thousands of times a second in one process. A
+// process of its own does the work, so that a trap, a hang or too much memory ends that alone; the number of the
+// mutation is then printed, and the next begun.
 //
 //     martlet-fuzz FIXTURES [--seconds S] [--seed N] [--only TARGET]    a campaign
 //     martlet-fuzz FIXTURES --worker FROM TO SCRATCH [--only TARGET]    some mutations, by number

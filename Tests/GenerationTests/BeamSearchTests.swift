@@ -98,7 +98,8 @@ import Testing
         #expect(Set(found[0][0].map(\.tokens)).count == 4)
     }
 
-    /// LongRoPE turns all positions otherwise once a text outgrows the trained length (16 here): cached keys are then wrong.
+    /// LongRoPE turns all positions otherwise once a text outgrows the trained length (16 here): cached keys are then
+    /// wrong.
     @Test func aTextThatOutgrowsItsTrainedLengthIsReadAnew() throws {
         let device = Device(threads: 2)
         let decoder = try ModelFile(path: Self.folder + "/phi3-longrope").decoder(on: device)

@@ -135,7 +135,8 @@ import Testing
         #expect(engine.layout.tables.map(\.window) == [70, nil])
         Self.read(engine, &cache, EquivalenceTests.tokens(500))
         _ = Self.continued(engine, &cache, by: Self.tail(1))
-        // 580 positions are ten blocks; a window of 70 needs at most ⌈70 / 64⌉ + 1, and keeps one more for a short retreat.
+        // 580 positions are ten blocks; a window of 70 needs at most ⌈70 / 64⌉ + 1, and keeps one more for a short
+        // retreat.
         #expect(pool.usedBytes <= 10 * full + 4 * windowed && pool.usedBytes >= 10 * full + 2 * windowed)
         #expect(cache.truncate(0, to: 560) == 560)
         #expect(cache.truncate(0, to: 300) == 0 && cache.length() == 0)

@@ -144,7 +144,8 @@ import Testing
         #expect(try Self.bySteps(decoder, device, tokens, from: 1_000) == expected)
     }
 
-    /// Keys and values in fewer bits: close to those in f32, and the same whatever the chunks, the threads and the neighbours.
+    /// Keys and values in fewer bits: close to those in f32, and the same whatever the chunks, the threads and the
+    /// neighbours.
     @Test(arguments: [(ElementType.bf16, Float(0.15)), (.f16, Float(0.03)), (.q8_0, Float(0.2))])
     func cachesInFewerBits(type: ElementType, tolerance: Float) throws {
         let (decoder, device) = try EquivalenceTests.decoder(Self.blocked, threads: 1)

@@ -5,14 +5,16 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// A real trained encoder-decoder from a foreign file: CTranslate2's Arabic-to-English transliteration, against CTranslate2's answers.
+/// A real trained encoder-decoder from a foreign file: CTranslate2's Arabic-to-English transliteration, against
+/// CTranslate2's answers.
 @Suite(.enabled(if: Fixtures.data != nil, "needs the real models beside the package")) struct TransliterationTests {
     static let folder = (Fixtures.data ?? "") + "/weights/aren-transliteration"
 
     /// The goldens have five digits.
     static let tolerance = 1e-5
 
-    /// CTranslate2 writes at least one token unless told otherwise, and the others' probabilities then sum to 1 without the end's.
+    /// CTranslate2 writes at least one token unless told otherwise, and the others' probabilities then sum to 1 without
+    /// the end's.
     static var rules: TokenRules {
         var rules = TokenRules()
         (rules.minimumNewTokens, rules.remainder) = (1, .renormalised)

@@ -126,7 +126,8 @@ import Testing
         }
     }
 
-    /// The token that the model writes first is spelled as a call: the tool is called, and its answer is read by the next round.
+    /// The token that the model writes first is spelled as a call: the tool is called, and its answer is read by the
+    /// next round.
     @Test func aToolIsCalledAndItsAnswerIsRead() async throws {
         let options = GenerationOptions(maximumTokens: 1, endOfText: .ignored)
         let call = #"{"name":"clock","arguments":{"city":"Oslo"}}"#

@@ -7,7 +7,8 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// Every family against the reference implementation: tiny random checkpoints with the numbers that Hugging Face's code computes.
+/// Every family against the reference implementation: tiny random checkpoints with the numbers that Hugging Face's code
+/// computes.
 @Suite struct FamilyTests {
     static let folder = Fixtures.folder + "/families"
 
@@ -150,8 +151,9 @@ import Testing
         }
     }
 
-    /// Products with quantized weights round activations to 8 bits in blocks of 32, each by up to 1/254 of the block's largest, where the
-    /// reference multiplies dequantized weights with f32 activations: the difference stays under 3 % of the values in the mean square.
+    /// Products with quantized weights round activations to 8 bits in blocks of 32, each by up to 1/254 of the block's
+    /// largest, where the reference multiplies dequantized weights with f32 activations: the difference stays under 3 %
+    /// of the values in the mean square.
     private func compareQuantized(model: String, expected path: String) throws {
         let expected = try Safetensors(contentsOf: path).tensors
         let sequences = try FamilyTests.sequences("tokens", expected)

@@ -4,7 +4,8 @@ import MartletModels
 import TestSupport
 import Testing
 
-/// Configurations as they are published: what the reference passes over changes nothing, what it reads is refused by name.
+/// Configurations as they are published: what the reference passes over changes nothing, what it reads is refused by
+/// name.
 @Suite struct RealConfigurationTests {
     /// A fixture, and further keys that published configurations of its family hold.
     static let published: [(fixture: String, keys: String)] = [

@@ -96,7 +96,8 @@ extension Answer {
             precision: .megatron, activations: Activations(elementBytes: 2, dropout: .present, kernel: .plain))
         let model = try IterationModel(
             truth.korthikanti, model: try ExecutionModel(hardware), recipe: recipe, tokens: truth.integer("seq"))
-        // The paper runs one device's worth of the batch at once where there is no pipeline, and interleaves three times where there is.
+        // The paper runs one device's worth of the batch at once where there is no pipeline, and interleaves three
+        // times where there is.
         let stages = truth.integer("pp")
         let selective = truth.text("recompute").hasPrefix("selective")
         let layout = ParallelLayout(

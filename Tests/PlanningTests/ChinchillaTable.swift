@@ -25,8 +25,8 @@ enum ChinchillaTable {
         .parametric: [9.2e9, 27.1e9, 410.1e9, 4.1e12, 12.0e12, 20.1e12, 43.5e12, 94.1e12, 1425.5e12],
     ]
 
-    /// Tokens with which so many parameters are optimal; between the table's rows by a line through logarithms, and beyond them by
-    /// the line of the nearest two.
+    /// Tokens with which so many parameters are optimal; between the table's rows by a line through logarithms, and
+    /// beyond them by the line of the nearest two.
     static func optimalTokens(parameters: Double, approach: Approach) -> Quantity {
         interpolated(tokens[approach] ?? [], parameters, approach, .tokens, "tokens")
     }

@@ -7,7 +7,8 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// What the planner says of this engine's own runs: bytes exactly, buffers nearly. Speeds are not tested: tests measure no time.
+/// What the planner says of this engine's own runs: bytes exactly, buffers nearly. Speeds are not tested: tests measure
+/// no time.
 @Suite struct EngineTests {
     private static let decoders = WrittenFileTests.folders.filter { name in
         guard let file = try? ModelFile(path: Fixtures.folder + "/families/" + name) else { return false }

@@ -2,7 +2,8 @@ import MartletJSON
 import MartletPlanning
 import Testing
 
-/// 284 figures from papers, model cards, measurements and independent counters, each through the planner's public functions.
+/// 284 figures from papers, model cards, measurements and independent counters, each through the planner's public
+/// functions.
 @Suite struct GroundTruthTests {
     @Test func everyCaseIsThere() {
         #expect(GroundTruth.all.count == 284)

@@ -95,7 +95,8 @@ import Testing
     }
 }
 
-/// 500 random configurations with the parameters that transformers gives them, written by Tools/fixtures/planner_counts.py.
+/// 500 random configurations with the parameters that transformers gives them, written by
+/// Tools/fixtures/planner_counts.py.
 @Suite struct RandomConfigurationTests {
     struct Counted: Sendable, CustomTestStringConvertible {
         let model: JSON

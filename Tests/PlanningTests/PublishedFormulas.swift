@@ -4,7 +4,8 @@ import MartletPlanning
 ///
 /// They are approximations that readers meet; ``ParameterCount`` is what a model has.
 enum PublishedParameterFormula {
-    /// 12·l·h²·(1 + 13/(12h) + (V + s)/(12·l·h)) (Narayanan et al. 2021, arXiv:2104.04473): without the last LayerNorm's 2h.
+    /// 12·l·h²·(1 + 13/(12h) + (V + s)/(12·l·h)) (Narayanan et al. 2021, arXiv:2104.04473): without the last
+    /// LayerNorm's 2h.
     static func megatron(layers: Int, width: Int, vocabulary: Int, positions: Int) -> Quantity {
         let (l, h) = (Count(layers), Count(width))
         let value = 12 * l * h * h + 13 * l * h + Count(vocabulary + positions) * h
@@ -16,7 +17,8 @@ enum PublishedParameterFormula {
             [.init("l", layers), .init("h", width), .init("V", vocabulary), .init("s", positions)])
     }
 
-    /// 12·h² + 13·h a layer, tables, and the last LayerNorm: exact for GPT-2, GPT-3 and OPT, and 3·h a layer too many for GPT-Neo.
+    /// 12·h² + 13·h a layer, tables, and the last LayerNorm: exact for GPT-2, GPT-3 and OPT, and 3·h a layer too many
+    /// for GPT-Neo.
     static func gpt(layers: Int, width: Int, vocabulary: Int, positions: Int) -> Quantity {
         let (l, h) = (Count(layers), Count(width))
         let value = 12 * l * h * h + 13 * l * h + Count(vocabulary + positions) * h + 2 * h
@@ -108,7 +110,8 @@ struct MegatronShape: Sendable, Hashable {
                 source: "arXiv:2205.05198 eq. 7"), inputs(batch))
     }
 
-    /// The same with (1 + s/(3h) + …): what the hardware does under selective recomputation (arXiv:2205.05198, equation 8).
+    /// The same with (1 + s/(3h) + …): what the hardware does under selective recomputation (arXiv:2205.05198, equation
+    /// 8).
     ///
     /// The equation counts a whole second set of scores for the half set that is recomputed; it is kept as printed.
     func selectiveIteration(batch: Int) -> Quantity {

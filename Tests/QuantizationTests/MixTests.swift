@@ -6,7 +6,8 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// The type of every tensor against what llama.cpp's quantizer chose for a file with those names (`Tools/fixtures/quantization_mixes.py`).
+/// The type of every tensor against what llama.cpp's quantizer chose for a file with those names
+/// (`Tools/fixtures/quantization_mixes.py`).
 @Suite struct MixTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let facts: JSONObject

@@ -221,7 +221,8 @@ import Testing
         }
     }
 
-    /// Guessed tokens are verified several at once; the text is the same, greedy and sampled, beside others and at every end.
+    /// Guessed tokens are verified several at once; the text is the same, greedy and sampled, beside others and at
+    /// every end.
     @Test(arguments: variants) func guessesChangeNothing(architecture: Architecture) async throws {
         let (decoder, device) = try Self.decoder(architecture, threads: 2)
         let engine = try Engine(decoder, on: device)

@@ -8,7 +8,8 @@ import MartletTokenizers
 import TestSupport
 import Testing
 
-/// The tasks against transformers' pipelines: tiny random models with their tokenizers, made by Tools/fixtures/tasks.py.
+/// The tasks against transformers' pipelines: tiny random models with their tokenizers, made by
+/// Tools/fixtures/tasks.py.
 @Suite struct PipelineTests {
     /// What a pipeline was asked, and what it said.
     struct Case {

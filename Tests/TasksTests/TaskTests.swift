@@ -60,7 +60,8 @@ import Testing
         #expect(results.first { $0.name == "logits.0" }?.tensor.values == [score])
     }
 
-    /// Spans carry the words they cover, by their places in scalars, also where the text is longer than the model's input.
+    /// Spans carry the words they cover, by their places in scalars, also where the text is longer than the model's
+    /// input.
     @Test(arguments: Tagger.Aggregation.allCases) func spansAreInTheirPlaces(aggregation: Tagger.Aggregation) throws {
         let (file, tokenizer, device) = try Self.open("bert-tokens")
         let text = "é " + (0..<120).map { "w\(4 + $0 * 7 % 60)" }.joined(separator: "  ")
@@ -125,7 +126,8 @@ import Testing
         #expect(try together == texts.map { try writer.write([$0])[0] })
     }
 
-    /// Languages stand behind the text and begin what is written (mBART), or before the text and are forced first (mBART-50).
+    /// Languages stand behind the text and begin what is written (mBART), or before the text and are forced first
+    /// (mBART-50).
     @Test func languagesStandWhereTheModelReadsThem() throws {
         let vocabulary = Languages()
         let file = try ModelFile(path: Self.folder + "/mbart")

@@ -2,7 +2,8 @@ import MartletJSON
 import MartletTemplates
 import Testing
 
-/// Templates that would take all memory, all time or all of the stack: each ends with an error, or with the text that it stands for.
+/// Templates that would take all memory, all time or all of the stack: each ends with an error, or with the text that
+/// it stands for.
 struct HostileTemplateTests {
     /// A namespace `ns` whose `a` becomes `step` of itself, `count` times, and then `use`.
     private static func repeated(_ count: Int, _ step: String, _ use: String) -> String {

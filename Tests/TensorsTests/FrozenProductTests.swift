@@ -1,8 +1,8 @@
 import MartletTensors
 import Testing
 
-/// Products with matrices that are frozen as they are stored, quantized or in half precision: the bits of their decoded numbers, forward
-/// and backward.
+/// Products with matrices that are frozen as they are stored, quantized or in half precision: the bits of their decoded
+/// numbers, forward and backward.
 @Suite struct FrozenProductTests {
     private static let types: [ElementType] = [.q8_0, .q4_0, .q4_1, .q5_1, .q4_K, .q5_K, .q6_K, .bf16, .f16]
 

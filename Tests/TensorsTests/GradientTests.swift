@@ -5,8 +5,8 @@ import Testing
 
 /// Every operation's gradient against central differences of the operation itself.
 ///
-/// Operations compute in f32; differences of their results are summed in f64. With a step of 1/32 and five points the error of the difference
-/// is about 1e-6 of the result, so gradients must agree within 2e-4 of the largest.
+/// Operations compute in f32; differences of their results are summed in f64. With a step of 1/32 and five points the
+/// error of the difference is about 1e-6 of the result, so gradients must agree within 2e-4 of the largest.
 @Suite struct GradientTests {
     private static let step: Float = 1 / 32
     private static let tolerance: Float = 2e-4

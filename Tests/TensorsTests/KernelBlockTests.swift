@@ -49,7 +49,8 @@ extension KernelTests {
             }
         }
 
-        /// The root mean square error, relative to that of the values, which the formats reach on a uniform distribution.
+        /// The root mean square error, relative to that of the values, which the formats reach on a uniform
+        /// distribution.
         @Test(arguments: [
             (ElementType.q8_0, 0.0045), (.q4_0, 0.075), (.q4_1, 0.075), (.q5_0, 0.037), (.q5_1, 0.037), (.q4_K, 0.062),
             (.q5_K, 0.031), (.q6_K, 0.0155),

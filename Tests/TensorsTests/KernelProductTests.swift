@@ -125,7 +125,8 @@ extension KernelTests {
             }
         }
 
-        /// q8_0 weights of −128 times activations of the same sign: the largest sum that a narrower product would saturate.
+        /// q8_0 weights of −128 times activations of the same sign: the largest sum that a narrower product would
+        /// saturate.
         @Test func extremeIntegersAreExact() {
             var stored = [UInt8](repeating: 0x80, count: 34)
             (stored[0], stored[1]) = (0x00, 0x3C)
@@ -221,8 +222,8 @@ private struct Product {
         }
     }
 
-    /// Against a double-precision sum of the decoded weights. The quantized products also round the activations, to 1/127 of the
-    /// largest of their block.
+    /// Against a double-precision sum of the decoded weights. The quantized products also round the activations, to
+    /// 1/127 of the largest of their block.
     func expectClose(_ y: [Float], _ what: String) {
         let weights = decoded(type, stored)
         for row in 0..<rows {
@@ -233,7 +234,8 @@ private struct Product {
                     (sum, size) = (sum + term, size + abs(term))
                     squares += Double(weights[output * inputs + k]) * Double(weights[output * inputs + k])
                 }
-                // Each activation is off by at most 1/254 of 2; the errors are independent, so six standard deviations are plenty.
+                // Each activation is off by at most 1/254 of 2; the errors are independent, so six standard deviations
+                // are plenty.
                 let exact = kind == MARTLET_BF16_PAIRS ? 0x1p-8 * size : 3e-7 * size
                 let rounded = 6 * (2 / 254.0 / 3.0.squareRoot()) * squares.squareRoot()
                 let tolerance = type.isBlockQuantized ? rounded : exact

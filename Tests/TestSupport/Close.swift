@@ -5,7 +5,8 @@ public struct Comparison: Sendable, CustomStringConvertible {
     public let withinTolerance: Bool
     public let description: String
 
-    /// Compares with `|a − b| ≤ absolute + relative · |b|`; NaN anywhere, a different count or a non-positive tolerance never agree.
+    /// Compares with `|a − b| ≤ absolute + relative · |b|`; NaN anywhere, a different count or a non-positive tolerance
+    /// never agree.
     public init(_ actual: [Float], _ expected: [Float], absolute: Float, relative: Float = 0) {
         guard actual.count == expected.count else {
             (worstAbsolute, index, withinTolerance) = (.infinity, -1, false)

@@ -5,7 +5,8 @@ package enum Fixtures {
     /// Tests/Fixtures of this package.
     package static let folder = parent(parent(#filePath)) + "/Fixtures"
 
-    /// Real models and data, which are not part of the package: `MARTLET_DATA`, or `shared/data` beside it. Nil where there are none.
+    /// Real models and data, which are not part of the package: `MARTLET_DATA`, or `shared/data` beside it. Nil where
+    /// there are none.
     package static let data: String? = {
         let named = unsafe getenv("MARTLET_DATA").map { unsafe String(cString: $0) }
         let path = named ?? parent(parent(parent(parent(#filePath)))) + "/shared/data"

@@ -38,7 +38,8 @@ struct GGUFPreTokenizerTests {
         #expect(try tokenizer.encode(text, addSpecialTokens: false).count == 200_001)
     }
 
-    /// Tokens that spell text: a sign for spaces, bytes for what is no token, and newlines that are a token without any merge.
+    /// Tokens that spell text: a sign for spaces, bytes for what is no token, and newlines that are a token without any
+    /// merge.
     @Test func textTokens() throws {
         var file = GGUFVocabulary(
             model: "gemma4",

@@ -3,7 +3,8 @@ import MartletJSON
 import MartletTokenizers
 import Testing
 
-/// Every stage of `tokenizer.json` over hard texts, against Hugging Face tokenizers (`Tools/fixtures/text_pipelines.py`).
+/// Every stage of `tokenizer.json` over hard texts, against Hugging Face tokenizers
+/// (`Tools/fixtures/text_pipelines.py`).
 struct PipelineTests {
     static let fixture: JSON? = {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -50,7 +50,8 @@ struct TrainingTests {
         }
     }
 
-    /// Under a limit far below the need, counts and the learner's tables lie in temporary files: the vocabulary is the same.
+    /// Under a limit far below the need, counts and the learner's tables lie in temporary files: the vocabulary is the
+    /// same.
     @Test(arguments: TokenizerTrainer.Kind.allCases)
     func memoryLimitsChangeNothing(_ kind: TokenizerTrainer.Kind) throws {
         var random = SeededRandom(seed: 8)

@@ -28,7 +28,8 @@ import Testing
         #expect(found == ["one<|im_end|>\n", "two<|im_end|>\n"])
     }
 
-    /// A template that drops the reasoning of earlier turns trains on the last alone; what the prompt of an answer holds is none's.
+    /// A template that drops the reasoning of earlier turns trains on the last alone; what the prompt of an answer
+    /// holds is none's.
     @Test func reasoningThatIsDropped() throws {
         let source =
             "{% for m in messages %}{% if m.role == 'assistant' %}A:{% if loop.last %}<think>{{ m.think }}</think>{% endif %}{{ m.content }};"
@@ -46,7 +47,8 @@ import Testing
         #expect(ranges.map { String(decoding: Array(text.utf8)[$0], as: UTF8.self) } == ["t</think>y;"])
     }
 
-    /// Marks of a template count bytes of the whole text; those of a text that is made aside do not count, and prefixes tell instead.
+    /// Marks of a template count bytes of the whole text; those of a text that is made aside do not count, and prefixes
+    /// tell instead.
     @Test(arguments: [
         "{% generation %}{{ m.content }};{% endgeneration %}",
         "{% set text %}{% generation %}{{ m.content }};{% endgeneration %}{% endset %}{{ text }}",
@@ -61,10 +63,12 @@ import Testing
         #expect(ranges.map { String(decoding: Array(text.utf8)[$0], as: UTF8.self) } == ["one;", "two;"])
     }
 
-    /// Templates that write an answer otherwise once something follows it: without the thought that they put in front of the last one.
+    /// Templates that write an answer otherwise once something follows it: without the thought that they put in front
+    /// of the last one.
     private static let forgetful = ["CohereForAI", "NVIDIA-Nemotron", "StepFun"]
 
-    /// 35 templates by six conversations: what is predicted is what the assistant said, whole, and nothing that others did.
+    /// 35 templates by six conversations: what is predicted is what the assistant said, whole, and nothing that others
+    /// did.
     @Test(.enabled(if: Fixtures.data != nil, "needs the real templates beside the package"))
     func masksOfRealTemplates() throws {
         let folder = (Fixtures.data ?? "") + "/templates"

@@ -21,8 +21,8 @@ import Testing
         try expectLosses(name, Reference(name), .init(), loss: 1e-4, norm: 1e-3)
     }
 
-    /// Mixed precision beside autocast's, and beside f32: losses of those two differ by up to 0.005 (GPT-2) and 0.011 (Llama), norms by
-    /// up to 0.024 of themselves.
+    /// Mixed precision beside autocast's, and beside f32: losses of those two differ by up to 0.005 (GPT-2) and 0.011
+    /// (Llama), norms by up to 0.024 of themselves.
     @Test(arguments: ["gpt2", "llama-tied"])
     func mixedPrecisionIsNearPyTorchs(_ name: String) throws {
         var settings = ModelLearner.Settings()

@@ -10,7 +10,8 @@ import Testing
 @Suite struct ModelGradientTests {
     private static let families = Fixtures.folder + "/families"
 
-    /// One sequence of a family's fixture, so many times, with what is to be predicted, as `Tools/fixtures/gradients.py` chooses it.
+    /// One sequence of a family's fixture, so many times, with what is to be predicted, as
+    /// `Tools/fixtures/gradients.py` chooses it.
     private static func batch(_ expected: StoredTensors, of architecture: Architecture, copies: Int = 1) throws -> Batch
     {
         let globals = (try? expected.tensor("global.0"))?.integers

@@ -3,7 +3,8 @@ import MartletTraining
 import TestSupport
 import Testing
 
-/// Against `Tests/Fixtures/metrics/more.json`, which `Tools/fixtures/more_metrics.py` makes with the reference libraries.
+/// Against `Tests/Fixtures/metrics/more.json`, which `Tools/fixtures/more_metrics.py` makes with the reference
+/// libraries.
 @Suite struct MoreMetricsTests {
     private let expected: JSON
 

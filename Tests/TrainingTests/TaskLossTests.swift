@@ -6,7 +6,8 @@ import MartletTraining
 import TestSupport
 import Testing
 
-/// Losses of labelled batches and their gradients beside PyTorch's and sentence-transformers': `Tools/fixtures/task_losses.py`.
+/// Losses of labelled batches and their gradients beside PyTorch's and sentence-transformers':
+/// `Tools/fixtures/task_losses.py`.
 @Suite struct TaskLossTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let model, kind: String
@@ -142,8 +143,9 @@ import Testing
         }
     }
 
-    /// Texts of two passes are compared with each other: the loss has the bits of one pass over all of them, and the gradients are its own
-    /// but for the order in which passes are summed. Without a whole step, each pass has candidates of its own.
+    /// Texts of two passes are compared with each other: the loss has the bits of one pass over all of them, and the
+    /// gradients are its own but for the order in which passes are summed. Without a whole step, each pass has
+    /// candidates of its own.
     @Test func passesOfAStepAreComparedAsOne() throws {
         let device = Device(threads: 2)
         let file = try ModelFile(path: Fixtures.folder + "/families/bert-model")

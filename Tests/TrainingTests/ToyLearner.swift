@@ -3,8 +3,8 @@ import MartletLayers
 import MartletTensors
 import MartletTraining
 
-/// Learns which token follows which, by SGD with momentum on a table of logits `[vocabulary, vocabulary]`. Enough of a model to test runs
-/// with: it has weights and optimizer state, and draws at random in every pass.
+/// Learns which token follows which, by SGD with momentum on a table of logits `[vocabulary, vocabulary]`. Enough of a
+/// model to test runs with: it has weights and optimizer state, and draws at random in every pass.
 final class ToyLearner: Learner {
     private let vocabulary: Int
     private var table: [Float]

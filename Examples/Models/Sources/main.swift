@@ -3,7 +3,8 @@ import Martlet
 
 let fixtures = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : "../../Tests/Fixtures"
 
-// Load: a Hugging Face directory, a .gguf file, org/name in the hub cache, or the small model that ships with the library.
+// Load: a Hugging Face directory, a .gguf file, org/name in the hub cache, or the small model that ships with the
+// library.
 let model = try await LanguageModel.load(path: EmbeddedModel.path(), threads: 2)
 
 // Stream. What is wrong with the request is thrown by the call, before anything is computed.

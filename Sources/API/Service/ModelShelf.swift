@@ -4,8 +4,8 @@ import Synchronization
 
 /// The models of a service: those that are loaded, and those that it knows how to load.
 ///
-/// Asking for a model that rests loads it and waits. Where no more may be loaded, and after a time without requests, the
-/// one that was used longest ago is let go; what it is answering goes on to its end.
+/// Asking for a model that rests loads it and waits. Where no more may be loaded, and after a time without requests,
+/// the one that was used longest ago is let go; what it is answering goes on to its end.
 package final class ModelShelf: Sendable {
     package typealias Load = @Sendable () async throws -> ServedModel
 
@@ -85,8 +85,8 @@ package final class ModelShelf: Sendable {
 
     /// The model called `name`, loaded if it is not; the first one for nil.
     ///
-    /// - Throws: ``APIError`` for a name that nobody has, for a model that the start waits for, and where no more can be
-    ///   loaded; what loading throws.
+    /// - Throws: ``APIError`` for a name that nobody has, for a model that the start waits for, and where no more can
+    ///   be loaded; what loading throws.
     func model(named name: String?) async throws -> ServedModel {
         for _ in 0..<ModelShelf.tries {
             let found = state.withLock { state -> Found? in

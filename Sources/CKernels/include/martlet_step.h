@@ -1,8 +1,9 @@
-// One pass of a few rows through a decoder, taken apart into phases that threads share. Each row is the next token of a sequence of its own.
+// One pass of a few rows through a decoder, taken apart into phases that threads share. Each row is the next token of a
+// sequence of its own.
 //
-// A phase is a number of chunks that depend on nothing but earlier phases, and a prologue: a little work that every thread does for itself
-// instead of waiting for one. The same kernels in the same order as outside of steps, hence the same bits. Who runs which chunk when is the
-// caller's business.
+// A phase is a number of chunks that depend on nothing but earlier phases, and a prologue: a little work that every
+// thread does for itself instead of waiting for one. The same kernels in the same order as outside of steps, hence the
+// same bits. Who runs which chunk when is the caller's business.
 
 #ifndef MARTLET_STEP_H
 #define MARTLET_STEP_H
@@ -45,8 +46,8 @@ typedef struct {
     float *partials;
 } martlet_step_table;
 
-/// What positions add to the scores of one layer: for query head h and key k, values[h · head_stride + k], or with `moves` by distance:
-/// values[h · head_stride + zero + k − position].
+/// What positions add to the scores of one layer: for query head h and key k, values[h · head_stride + k], or with
+/// `moves` by distance: values[h · head_stride + zero + k − position].
 typedef struct {
     const float *values;
     size_t head_stride;
@@ -54,8 +55,9 @@ typedef struct {
     bool moves;
 } martlet_step_bias;
 
-/// Attention of one layer: rotation and norms of queries and keys, the new key and value into the blocks, then one chunk for each row, key
-/// head and segment. `across`: nothing is written, rows see keys up to `position`, and a chunk does all segments.
+/// Attention of one layer: rotation and norms of queries and keys, the new key and value into the blocks, then one
+/// chunk for each row, key head and segment. `across`: nothing is written, rows see keys up to `position`, and a chunk
+/// does all segments.
 typedef struct {
     bool across;
     size_t table;         // of the pass
@@ -73,7 +75,8 @@ typedef struct {
     martlet_type block_type;
 } martlet_step_attention;
 
-/// A mixture of experts: which expert computes which rows of a pass is found by MARTLET_STEP_ROUTE. A slot is one row at one of its experts.
+/// A mixture of experts: which expert computes which rows of a pass is found by MARTLET_STEP_ROUTE. A slot is one row
+/// at one of its experts.
 typedef struct {
     size_t count, active, hidden;
     bool renormalised;                           // the weights of a row's experts are divided by their sum
@@ -93,13 +96,14 @@ typedef struct {
 typedef enum {
     /// y = norm(x) Wᵀ + b for up to three matrices; with `accumulate`, added to y. Chunks are panels.
     MARTLET_STEP_PRODUCT,
-    /// f(norm(x) W₀ᵀ) · (norm(x) W₁ᵀ), or f(norm(x) W₀ᵀ) where there is one matrix; prepared for the next product, or as f32 into the first
-    /// matrix's y. The matrices have one width, the second needs no y. Chunks are panels.
+    /// f(norm(x) W₀ᵀ) · (norm(x) W₁ᵀ), or f(norm(x) W₀ᵀ) where there is one matrix; prepared for the next product, or
+    /// as f32 into the first matrix's y. The matrices have one width, the second needs no y. Chunks are panels.
     MARTLET_STEP_ACTIVATED,
     MARTLET_STEP_ATTENTION,
     /// y = y + norm(x). Chunks are a few rows.
     MARTLET_STEP_JOIN,
-    /// y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with `next_type`. Chunks are a few rows.
+    /// y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with `next_type`.
+    /// Chunks are a few rows.
     MARTLET_STEP_ROWS,
     /// The experts of norm(x)'s rows by the router's scores, and the rows sorted by expert. One chunk.
     MARTLET_STEP_ROUTE,
@@ -149,7 +153,8 @@ void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_p
 /// Chunks `first ..< end`.
 void martlet_step_run(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t first, size_t end, uint8_t *scratch);
 
-/// Asks for a kilobyte of the weights that the chunks from `first` on will read, the `ahead`-th. For a thread that has to wait.
+/// Asks for a kilobyte of the weights that the chunks from `first` on will read, the `ahead`-th. For a thread that has
+/// to wait.
 void martlet_step_foresee(const martlet_step_phase *phase, size_t first, size_t ahead);
 
 #endif

@@ -1,5 +1,6 @@
-// What training adds to the kernels: backward operations, products of stored matrices, optimizers. The rules of CMartletKernels.h hold: plain C,
-// no allocation, no threads, and an order of reduction that depends on lengths alone. Sums over rows run in ascending order of rows.
+// What training adds to the kernels: backward operations, products of stored matrices, optimizers. The rules of
+// CMartletKernels.h hold: plain C, no allocation, no threads, and an order of reduction that depends on lengths alone.
+// Sums over rows run in ascending order of rows.
 
 #ifndef CMARTLET_TRAINING_H
 #define CMARTLET_TRAINING_H
@@ -12,8 +13,9 @@ void martlet_widen_bf16(const uint16_t *x, float *y, size_t count);
 
 // ---------------------------------------------------------------- products of stored matrices
 
-/// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16 where they are void;
-/// b may have any type but i32: where it is not multiplied as it is, slices of it are decoded, with the bits of the decoded matrix.
+/// A product of two matrices as they are stored: y[r, c] (+)= Σ_k a[r, k] · b[k, c] (+ bias[c]). Types are f32, or bf16
+/// where they are void; b may have any type but i32: where it is not multiplied as it is, slices of it are decoded,
+/// with the bits of the decoded matrix.
 typedef struct {
     const void *a;  // element (r, k) at a + r · a_stride + k, or at a + k · a_stride + r when turned
     size_t a_stride;
@@ -47,7 +49,8 @@ void martlet_run_stored_product(const martlet_stored_product *product, size_t fi
 /// y[c, r] = x[r, c] for columns `first ..< end` of x `[rows, columns]`; y is `[columns, rows]`.
 void martlet_transpose(const float *x, size_t rows, size_t columns, float *y, size_t first, size_t end);
 
-/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end` of a square matrix; `first` is a multiple of 16.
+/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end` of a square matrix; `first` is a multiple of
+/// 16.
 void martlet_mirror(float *y, size_t size, size_t first, size_t end);
 
 // ---------------------------------------------------------------- row-wise operations, backward
@@ -73,7 +76,8 @@ void martlet_rms_norm_backward(const float *x, const float *weight, float weight
 void martlet_layer_norm_backward(const float *x, const float *weight, float epsilon, const float *dy, float *dx, float *means,
                                  float *factors, size_t rows, size_t width);
 
-/// sums[c] (+)= Σ_r dy[r, c] · (x[r, c] − means[r]) · factors[r] for columns `first ..< end`; `means` may be NULL for zeros.
+/// sums[c] (+)= Σ_r dy[r, c] · (x[r, c] − means[r]) · factors[r] for columns `first ..< end`; `means` may be NULL for
+/// zeros.
 void martlet_norm_weight_backward(const float *x, const float *means, const float *factors, const float *dy, float *sums,
                                   bool accumulate, size_t rows, size_t width, size_t first, size_t end);
 
@@ -93,21 +97,24 @@ typedef struct {
     float factor;     // of the gradient
 } martlet_loss;
 
-/// The cross-entropy (nats) of each row, in f64; rows with a negative target count nothing. With `gradients`, the logits become
-/// factor · d(loss) / d(logits). `correct[r]` is set to 1 where the largest logit is the target's; it may be NULL.
+/// The cross-entropy (nats) of each row, in f64; rows with a negative target count nothing. With `gradients`, the
+/// logits become factor · d(loss) / d(logits). `correct[r]` is set to 1 where the largest logit is the target's; it may
+/// be NULL.
 void martlet_cross_entropy(const martlet_loss *form, float *logits, const int32_t *targets, double *losses, uint8_t *correct,
                            bool gradients, size_t rows, size_t width);
 
 // ---------------------------------------------------------------- dropout
 
-/// y = x · factor where an element's random word is at least `threshold` = p · 2³², otherwise 0. Element i of the call is element first + i
-/// of the sequence, `first` a multiple of 64; element 64 b + 16 j + l takes word j of counter 16 b + l. x and y may be the same.
+/// y = x · factor where an element's random word is at least `threshold` = p · 2³², otherwise 0. Element i of the call
+/// is element first + i of the sequence, `first` a multiple of 64; element 64 b + 16 j + l takes word j of counter 16 b
+/// + l. x and y may be the same.
 void martlet_dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
                      float factor);
 
 // ---------------------------------------------------------------- attention, backward
 
-/// log Σ e^score of each query row and head, from the partials of all segments (see martlet_attend_segment): −∞ where nothing is seen.
+/// log Σ e^score of each query row and head, from the partials of all segments (see martlet_attend_segment): −∞ where
+/// nothing is seen.
 void martlet_attend_log_totals(const martlet_attention *work, const float *partials, size_t segments, float *log_totals);
 
 /// The backward work of one key head. All arrays lie as the forward's operands do.
@@ -137,7 +144,8 @@ double martlet_sum_of_squares(const float *x, size_t count);
 /// y = a · a_factor + b · b_factor. y may be either input.
 void martlet_blend(const float *a, float a_factor, const float *b, float b_factor, float *y, size_t count);
 
-/// One element-wise optimizer step; `gradient_scale` multiplies each gradient first (clipping and normalisation in one).
+/// One element-wise optimizer step; `gradient_scale` multiplies each gradient first (clipping and normalisation in
+/// one).
 typedef struct {
     float rate, beta1, beta2, epsilon, decay, gradient_scale;
     float correction1, correction2;  // 1 − beta^step
@@ -146,10 +154,12 @@ typedef struct {
 /// AdamW (arXiv:1711.05101): m, v moments; w −= rate · (m̂ / (√v̂ + epsilon) + decay · w), in PyTorch's order.
 void martlet_adamw(const martlet_step *step, const float *gradient, float *weight, float *first, float *second, size_t count);
 
-/// SGD with momentum beta1: m = beta1 · m + (g + decay · w); w −= rate · m. With `nesterov`, g + beta1 · m in place of m.
+/// SGD with momentum beta1: m = beta1 · m + (g + decay · w); w −= rate · m. With `nesterov`, g + beta1 · m in place of
+/// m.
 void martlet_sgd(const martlet_step *step, bool nesterov, const float *gradient, float *weight, float *momentum, size_t count);
 
-/// Lion (arXiv:2302.06675): w −= rate · (sign(beta1 · m + (1 − beta1) · g) + decay · w); m = beta2 · m + (1 − beta2) · g.
+/// Lion (arXiv:2302.06675): w −= rate · (sign(beta1 · m + (1 − beta1) · g) + decay · w); m = beta2 · m + (1 − beta2) ·
+/// g.
 void martlet_lion(const martlet_step *step, const float *gradient, float *weight, float *momentum, size_t count);
 
 #endif

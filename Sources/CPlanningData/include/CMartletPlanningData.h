@@ -1,4 +1,5 @@
-// The planner's tables, embedded as they are: data that people read, check and extend, in a binary that needs no files beside it.
+// The planner's tables, embedded as they are: data that people read, check and extend, in a binary that needs no files
+// beside it.
 #ifndef MARTLET_PLANNING_DATA_H
 #define MARTLET_PLANNING_DATA_H
 

@@ -1,8 +1,8 @@
-/// Reads the pickle of a PyTorch checkpoint and executes nothing: it knows dictionaries, tuples, numbers, texts and tensors; whatever else a
-/// pickle would call or build becomes a value without meaning.
+/// Reads the pickle of a PyTorch checkpoint and executes nothing: it knows dictionaries, tuples, numbers, texts and
+/// tensors; whatever else a pickle would call or build becomes a value without meaning.
 ///
-/// Source: the opcodes of Python's `pickletools`, protocols 2 to 5, as `torch.save` writes them. Containers stand in lists of their own and
-/// refer to each other by number, so that nothing recurses, however a file nests them.
+/// Source: the opcodes of Python's `pickletools`, protocols 2 to 5, as `torch.save` writes them. Containers stand in
+/// lists of their own and refer to each other by number, so that nothing recurses, however a file nests them.
 struct Pickle {
     /// What stands on the stack.
     enum Value {
@@ -247,7 +247,8 @@ struct Pickle {
         return true
     }
 
-    /// Puts pairs of keys and values into the dictionary on top of the stack; those whose key is no text are not needed.
+    /// Puts pairs of keys and values into the dictionary on top of the stack; those whose key is no text are not
+    /// needed.
     private mutating func set(_ items: [Value]) {
         guard case .dictionary(let number)? = stack.last else { return }
         for index in stride(from: 0, to: items.count - 1, by: 2) {

@@ -52,7 +52,8 @@ struct PyTorchFile {
         return stored(value, pickle, file, &offences) { places["\(root)data/\($0.key)"] }
     }
 
-    /// Pickles of a magic number, a protocol number, the system, the object and the names of the storages, which follow in this order.
+    /// Pickles of a magic number, a protocol number, the system, the object and the names of the storages, which follow
+    /// in this order.
     private static func legacy(
         _ bytes: UnsafeRawBufferPointer, _ file: MappedFile, _ offences: inout Offences
     ) -> [StoredTensor] {

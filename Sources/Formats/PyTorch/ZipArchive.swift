@@ -1,6 +1,7 @@
 internal import MartletJSON
 
-/// The entries of a zip file that stores them as they are, which is how PyTorch writes its checkpoints. Compressed entries are refused.
+/// The entries of a zip file that stores them as they are, which is how PyTorch writes its checkpoints. Compressed
+/// entries are refused.
 ///
 /// Source: APPNOTE.TXT of PKWARE, with the 64-bit records that large files need.
 struct ZipArchive {

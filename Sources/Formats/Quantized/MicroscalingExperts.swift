@@ -3,9 +3,9 @@ internal import MartletTensors
 
 /// The experts of one layer in MXFP4, as gpt-oss publishes them.
 ///
-/// `NAME_blocks` `[experts, outputs, blocks, 16]` has two numbers to a byte, the first in the lower half; `NAME_scales` `[experts, outputs,
-/// blocks]` the exponents of their blocks, plus 127. Each expert becomes a matrix `[outputs, inputs]` in bf16, which holds such numbers
-/// exactly; gates and what passes them, which stand in turn, become two.
+/// `NAME_blocks` `[experts, outputs, blocks, 16]` has two numbers to a byte, the first in the lower half; `NAME_scales`
+/// `[experts, outputs, blocks]` the exponents of their blocks, plus 127. Each expert becomes a matrix `[outputs,
+/// inputs]` in bf16, which holds such numbers exactly; gates and what passes them, which stand in turn, become two.
 private struct MicroscalingExperts {
     let blocks, scales: StoredTensor
     let count, outputs, inputs: Int

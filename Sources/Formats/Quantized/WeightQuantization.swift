@@ -1,14 +1,16 @@
 package import MartletJSON
 
-/// How the matrices of a published checkpoint are packed, as its config.json says: `quantization_config`, or MLX's `quantization`.
+/// How the matrices of a published checkpoint are packed, as its config.json says: `quantization_config`, or MLX's
+/// `quantization`.
 ///
 /// They are unpacked when they are loaded, into the type of their scales.
 package struct WeightQuantization: Sendable, Hashable {
     enum Method: Sendable, Hashable {
-        /// Integers along the inputs, several in a word, with scales and zeros for groups of inputs: GPTQ (arXiv:2210.17323). Zeros are
-        /// stored less 1, except in its second format.
+        /// Integers along the inputs, several in a word, with scales and zeros for groups of inputs: GPTQ
+        /// (arXiv:2210.17323). Zeros are stored less 1, except in its second format.
         case gptq(bits: Int, zeroShift: Int)
-        /// Integers along the outputs, eight in a word in an order of their own: AWQ (arXiv:2306.00978), its "gemm" format.
+        /// Integers along the outputs, eight in a word in an order of their own: AWQ (arXiv:2306.00978), its "gemm"
+        /// format.
         case awq
         /// Codebook indices of two to a byte with a scale for each block: NF4 and FP4 (arXiv:2305.14314).
         case bitsAndBytes4
@@ -70,8 +72,8 @@ package struct WeightQuantization: Sendable, Hashable {
 }
 
 extension StoredTensors {
-    /// The tensors with the matrices unpacked that `quantization` packed, under the names of plain checkpoints. What only helps to unpack
-    /// is left out.
+    /// The tensors with the matrices unpacked that `quantization` packed, under the names of plain checkpoints. What
+    /// only helps to unpack is left out.
     ///
     /// - Throws: ``FormatError`` for parts that are missing or do not fit each other.
     package func unpacked(_ quantization: WeightQuantization) throws(FormatError) -> StoredTensors {

@@ -7,8 +7,8 @@ extension WeightUnpacking {
     /// bf16, which FP8 is computed in where nothing else is said.
     private var bf16: StoredType { StoredType("BF16", .bf16) }
 
-    /// `weight` in FP8 `[outputs, inputs]` times a scale: of the matrix, of each row, or of each block of rows and columns, as the
-    /// extents of the scales say.
+    /// `weight` in FP8 `[outputs, inputs]` times a scale: of the matrix, of each row, or of each block of rows and
+    /// columns, as the extents of the scales say.
     func scaledBlocks(_ module: String, _ ending: String) -> StoredTensor? {
         guard let stored = part(module + ".weight", WeightUnpacking.float8, rank: 2),
             let scale = tensors[module + ending],
@@ -45,7 +45,8 @@ extension WeightUnpacking {
         }
     }
 
-    /// compressed-tensors: integers packed in words, int8 or FP8, with a scale for each group of inputs, each row or the matrix.
+    /// compressed-tensors: integers packed in words, int8 or FP8, with a scale for each group of inputs, each row or
+    /// the matrix.
     func compressed(_ module: String) -> StoredTensor? {
         if tensors[module + ".weight_packed"] == nil {
             return scaledBlocks(module, ".weight_scale") ?? scaledIntegers(module)
@@ -93,8 +94,8 @@ extension WeightUnpacking {
         ["nf4", "fp4"].map { "\(module).weight.quant_state.bitsandbytes__\($0)" }.filter { tensors[$0] != nil }
     }
 
-    /// Two indices to a byte, the first in the upper half, of a codebook of 16 numbers times the largest of each block; those may be
-    /// packed likewise, in bytes with a codebook of 256 and a mean that was taken off.
+    /// Two indices to a byte, the first in the upper half, of a codebook of 16 numbers times the largest of each block;
+    /// those may be packed likewise, in bytes with a codebook of 256 and a mean that was taken off.
     func codebook(_ module: String) -> StoredTensor? {
         guard let packed = tensors[module + ".weight"], packed.type.name == "U8",
             let name = states(module).first, let state = tensors[name],

@@ -54,8 +54,8 @@ struct WeightUnpacking {
 
     // MARK: - Integers in words
 
-    /// `qweight` `[inputs · bits / 32, outputs]`, `qzeros` `[groups, outputs · bits / 32]`, `scales` `[groups, outputs]`, and the group
-    /// of each input where groups are not in order: (q − zero) · scale.
+    /// `qweight` `[inputs · bits / 32, outputs]`, `qzeros` `[groups, outputs · bits / 32]`, `scales` `[groups,
+    /// outputs]`, and the group of each input where groups are not in order: (q − zero) · scale.
     private func gptq(_ module: String, bits: Int, zeroShift: Int) -> StoredTensor? {
         let perWord = 32 / bits
         guard let packed = part(module + ".qweight", ["I32"], rank: 2),
@@ -86,7 +86,8 @@ struct WeightUnpacking {
     /// Where the eight integers of a word of AWQ stand.
     private static let awqPlaces: [UInt32] = [0, 4, 1, 5, 2, 6, 3, 7]
 
-    /// `qweight` `[inputs, outputs / 8]`, `qzeros` `[groups, outputs / 8]`, `scales` `[groups, outputs]`: (q − zero) · scale.
+    /// `qweight` `[inputs, outputs / 8]`, `qzeros` `[groups, outputs / 8]`, `scales` `[groups, outputs]`: (q − zero) ·
+    /// scale.
     private func awq(_ module: String) -> StoredTensor? {
         guard let packed = part(module + ".qweight", ["I32"], rank: 2),
             let zeros = part(module + ".qzeros", ["I32"], rank: 2), let scales = scales(module + ".scales", rank: 2)

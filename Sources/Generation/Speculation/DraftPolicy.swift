@@ -1,5 +1,5 @@
-/// How many tokens to guess: as many as recent guesses warrant, and none for a while where they are mostly wrong, so that speculation never costs
-/// more than a few rows now and then.
+/// How many tokens to guess: as many as recent guesses warrant, and none for a while where they are mostly wrong, so
+/// that speculation never costs more than a few rows now and then.
 package struct DraftPolicy: Sendable {
     /// Guesses of one step at most: up to this many rows more cost little.
     package static let longest = 5

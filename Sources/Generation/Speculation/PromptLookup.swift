@@ -1,4 +1,5 @@
-/// Prompt look-up drafting: what followed the last occurrence of the last three tokens, or two, is guessed to follow again. Costs no model.
+/// Prompt look-up drafting: what followed the last occurrence of the last three tokens, or two, is guessed to follow
+/// again. Costs no model.
 ///
 /// Source: Saxena, "Prompt lookup decoding", 2023. Texts that copy (summaries, edits, quotations) are guessed well.
 package struct PromptLookup: Sendable {

@@ -1,8 +1,8 @@
 public import MartletModels
 import MartletPlatform
 
-/// The files of a model that is given by name: a Hugging Face directory, a `.gguf` file, a run of the trainer, or `org/name`
-/// in the hub cache.
+/// The files of a model that is given by name: a Hugging Face directory, a `.gguf` file, a run of the trainer, or
+/// `org/name` in the hub cache.
 public enum ModelLocation {
     /// The path of the model called `name`: itself, the model in a run's folder, or its snapshot in the hub cache.
     ///

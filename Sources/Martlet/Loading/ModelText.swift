@@ -85,7 +85,8 @@ package enum ModelText {
         return try ids(ModelFile.config(in: path)["eos_token_id"], path + "/config.json") ?? []
     }
 
-    /// How a model's files mean it to generate: generation_config.json, or where there is none what config.json keeps of it.
+    /// How a model's files mean it to generate: generation_config.json, or where there is none what config.json keeps
+    /// of it.
     package static func generationDefaults(_ file: ModelFile) throws -> GenerationDefaults {
         guard case .directory(let path) = file.container else { return .none }
         let generation = path + "/generation_config.json"

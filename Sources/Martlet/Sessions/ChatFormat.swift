@@ -7,7 +7,8 @@ package import MartletTemplates
 import MartletTensors
 package import MartletTokenizers
 
-/// The chat template that came with a model, and the names that it may read besides the messages (`bos_token` and its like).
+/// The chat template that came with a model, and the names that it may read besides the messages (`bos_token` and its
+/// like).
 package struct ChatFormat: Sendable {
     package let template: ChatTemplate
     package let variables: JSONObject
@@ -37,8 +38,8 @@ package struct ChatFormat: Sendable {
         Result { try ChatFormat(file, tokenizer) }.mapError(GenerationError.init(wrapping:))
     }
 
-    /// What a model's files say: its template, the one that it has for conversations with tools besides, and the names that
-    /// templates may read.
+    /// What a model's files say: its template, the one that it has for conversations with tools besides, and the names
+    /// that templates may read.
     package struct Source: Sendable {
         package var template: String?
         package var toolTemplate: String?

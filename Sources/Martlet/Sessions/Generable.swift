@@ -29,8 +29,8 @@ public import MartletJSON
 /// let invoice = try await session.respond(to: prompt, generating: Invoice.self).content
 /// ```
 ///
-/// What the model writes is valid under the schema by construction: no other token can come. A nested type's schema stands
-/// where its value does.
+/// What the model writes is valid under the schema by construction: no other token can come. A nested type's schema
+/// stands where its value does.
 public protocol Generable: Decodable, Sendable {
     /// The JSON schema of the type's values.
     static var generationSchema: JSON { get }
@@ -39,8 +39,8 @@ public protocol Generable: Decodable, Sendable {
 extension LanguageModelSession {
     /// The answer to `prompt` as a value of `type`, once it is finished. The model calls no tools meanwhile.
     ///
-    /// - Throws: ``GenerationError``, as ``respond(to:options:)``; also for a schema with a keyword that is not supported, named by
-    ///   its place, and for an answer that `options.maximumTokens` ends before it is complete.
+    /// - Throws: ``GenerationError``, as ``respond(to:options:)``; also for a schema with a keyword that is not
+    ///   supported, named by its place, and for an answer that `options.maximumTokens` ends before it is complete.
     @discardableResult
     public func respond<Content: Generable>(
         to prompt: String, generating type: Content.Type = Content.self, options: GenerationOptions? = nil
@@ -105,7 +105,8 @@ public struct GenerableStream<Content: Generable>: AsyncSequence, Sendable {
 }
 
 private enum GenerableAnswer {
-    /// - Throws: ``GenerationError`` for a text that ended too early, or that its type does not take although its schema does.
+    /// - Throws: ``GenerationError`` for a text that ended too early, or that its type does not take although its
+    ///   schema does.
     static func value<Content: Generable>(
         of text: String, _ summary: GenerationSummary
     ) throws(GenerationError) -> Content {

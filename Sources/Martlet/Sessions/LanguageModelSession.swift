@@ -10,9 +10,9 @@ import Synchronization
 /// print(response.content)
 /// ```
 ///
-/// The session keeps the transcript. The model remembers the KV cache of what was said, as long as there is room, so that a
-/// long conversation is not read from its beginning at every turn. It answers one prompt at a time; a request that fails or is cancelled leaves the transcript
-/// as it was. Names and shapes follow Apple's FoundationModels.
+/// The session keeps the transcript. The model remembers the KV cache of what was said, as long as there is room, so
+/// that a long conversation is not read from its beginning at every turn. It answers one prompt at a time; a request
+/// that fails or is cancelled leaves the transcript as it was. Names and shapes follow Apple's FoundationModels.
 public final class LanguageModelSession: Sendable {
     /// The model that answers.
     public let model: LanguageModel
@@ -66,8 +66,8 @@ public final class LanguageModelSession: Sendable {
 
     /// The answer to `prompt`, once it is finished.
     ///
-    /// - Throws: ``GenerationError``: a model without a chat template, a conversation longer than the context, a tool that
-    ///   failed, a cancelled task, or a session that is answering already.
+    /// - Throws: ``GenerationError``: a model without a chat template, a conversation longer than the context, a tool
+    ///   that failed, a cancelled task, or a session that is answering already.
     @discardableResult
     public func respond(
         to prompt: String, options: GenerationOptions? = nil

@@ -1,6 +1,7 @@
 import MartletJSON
 
-/// The beginning of a JSON text (RFC 8259) as a value: what has begun is closed, and what means nothing yet is left out.
+/// The beginning of a JSON text (RFC 8259) as a value: what has begun is closed, and what means nothing yet is left
+/// out.
 enum PartialJSON {
     /// Nil where nothing has begun.
     static func value(of text: String) -> JSON? {

@@ -51,8 +51,8 @@ extension Tool {
         ]
     }
 
-    /// The text that the model reads after a call; arguments that do not decode are answered by what is wrong with them, so
-    /// that the model can mend its call.
+    /// The text that the model reads after a call; arguments that do not decode are answered by what is wrong with
+    /// them, so that the model can mend its call.
     package func output(of call: Transcript.ToolCall) async throws(GenerationError) -> String {
         let arguments: Arguments
         do {

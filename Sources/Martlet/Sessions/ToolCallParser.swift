@@ -1,7 +1,7 @@
 import MartletJSON
 
-/// Tool calls in what a model wrote, whatever its spelling: between `<tool_call>` marks (Hermes, Qwen), or an answer that is nothing but
-/// JSON, one call (Llama 3.1) or a list of them (Mistral, whose special token is no text).
+/// Tool calls in what a model wrote, whatever its spelling: between `<tool_call>` marks (Hermes, Qwen), or an answer
+/// that is nothing but JSON, one call (Llama 3.1) or a list of them (Mistral, whose special token is no text).
 package struct ToolCallParser: Sendable {
     private static let opening = Array("<tool_call>".utf8)
     /// The names of the tools that may be called.

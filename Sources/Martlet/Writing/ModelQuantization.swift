@@ -98,8 +98,8 @@ public struct ModelQuantization {
         try importance?.write(to: path, for: Quantizer(file, .f32, on: device).weights(), dataset: dataset)
     }
 
-    /// What each of `types` costs and loses: bytes, error of every tensor and, on a text, perplexity and divergence from the
-    /// model as it is.
+    /// What each of `types` costs and loses: bytes, error of every tensor and, on a text, perplexity and divergence
+    /// from the model as it is.
     ///
     /// - Parameters:
     ///   - text: the text to compare on, and what messages call it; nil compares the tensors alone.

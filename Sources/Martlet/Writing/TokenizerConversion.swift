@@ -96,7 +96,8 @@ package enum TokenizerConversion {
 
     // MARK: - from GGUF
 
-    /// Writes a GGUF's tokenizer into a directory: `tokenizer.json` and `tokenizer_config.json`. Nothing when the file has none.
+    /// Writes a GGUF's tokenizer into a directory: `tokenizer.json` and `tokenizer_config.json`. Nothing when the file
+    /// has none.
     package static func write(_ gguf: GGUF, to directory: String) throws {
         let model = try gguf.metadata.string("tokenizer.ggml.model")
         guard let model, model != "none", model != "no_vocab" else { return }

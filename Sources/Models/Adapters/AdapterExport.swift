@@ -3,11 +3,13 @@ import MartletLayers
 package import MartletTensors
 
 extension ModelFile {
-    /// Writes the adapter on this model as llama.cpp reads it: a GGUF of the kind `adapter`, whose factors have the names of the matrices
-    /// that they change.
+    /// Writes the adapter on this model as llama.cpp reads it: a GGUF of the kind `adapter`, whose factors have the
+    /// names of the matrices that they change.
     ///
-    /// Source: llama.cpp's `convert_lora_to_gguf.py` and `llama-adapter.cpp`, which multiply by `adapter.lora.alpha` / rank: another scale goes into B.
-    /// - Throws: ``ModelError`` for an adapter with whole modules, which the format cannot hold, and for one whose matrices GGUF cuts otherwise.
+    /// Source: llama.cpp's `convert_lora_to_gguf.py` and `llama-adapter.cpp`, which multiply by `adapter.lora.alpha` /
+    /// rank: another scale goes into B.
+    /// - Throws: ``ModelError`` for an adapter with whole modules, which the format cannot hold, and for one whose
+    ///   matrices GGUF cuts otherwise.
     package func writeAdapter(to path: String, on device: Device) throws {
         guard adapters.count == 1, let adapter = adapters.first else {
             throw ModelError("\(path): a GGUF holds one adapter, not \(adapters.count)")

@@ -6,8 +6,8 @@ package import MartletTensors
 
 /// A low-rank adapter on disk: peft's directory, or MLX's.
 ///
-///     adapter_config.json  adapter_model.safetensors    base_model.model.PATH.lora_A.weight [r, in], .lora_B.weight [out, r]
-///     adapter_config.json  adapters.safetensors         PATH.lora_a [in, r], PATH.lora_b [r, out]
+///     adapter_config.json adapter_model.safetensors base_model.model.PATH.lora_A.weight [r, in], .lora_B.weight [out,
+///     r] adapter_config.json adapters.safetensors PATH.lora_a [in, r], PATH.lora_b [r, out]
 ///
 /// Sources: peft's `LoraConfig` and `get_peft_model_state_dict`; mlx-lm's `tuner`.
 package struct AdapterFile: Sendable {
@@ -71,7 +71,8 @@ package struct AdapterFile: Sendable {
 
     /// The adapter's factors on the modules of a model.
     ///
-    /// - Throws: ``ModelError`` with every tensor that fits no module, has no partner or another shape; ``FormatError``.
+    /// - Throws: ``ModelError`` with every tensor that fits no module, has no partner or another shape;
+    ///   ``FormatError``.
     func read(_ targets: AdapterTargets, on device: Device) throws -> (layout: AdapterLayout, factors: [String: Tensor])
     {
         var found: [String: (down: StoredTensor?, up: StoredTensor?)] = [:]

@@ -4,7 +4,8 @@ import MartletTensors
 
 /// ALBERT: BERT's layers with token vectors narrower than the layers, and few sets of weights used again and again.
 ///
-/// Source: arXiv:1909.11942. A group is `inner_group_num` layers with weights of their own; `num_hidden_layers` runs through the groups share them.
+/// Source: arXiv:1909.11942. A group is `inner_group_num` layers with weights of their own; `num_hidden_layers` runs
+/// through the groups share them.
 enum ALBERT: Family {
     static let modelTypes = ["albert"]
 

@@ -3,7 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// Apertus: Llama with norms of queries and keys, and feed-forwards without a gate whose activation, xIELU, learns its two slopes.
+/// Apertus: Llama with norms of queries and keys, and feed-forwards without a gate whose activation, xIELU, learns its
+/// two slopes.
 ///
 /// Sources: arXiv:2509.14233, arXiv:2411.13010 (xIELU).
 enum Apertus: Family {

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// BART, mBART, Marian, Pegasus, M2M-100 (NLLB) and Blenderbot: the 2017 Transformer with biases everywhere, in several arrangements.
+/// BART, mBART, Marian, Pegasus, M2M-100 (NLLB) and Blenderbot: the 2017 Transformer with biases everywhere, in several
+/// arrangements.
 ///
 /// Sources: arXiv:1910.13461 (BART), arXiv:2001.08210 (mBART), Marian's OPUS-MT models, arXiv:1912.08777 (Pegasus),
 /// arXiv:2010.11125 (M2M-100), arXiv:2207.04672 (NLLB), arXiv:2004.13637 (Blenderbot).

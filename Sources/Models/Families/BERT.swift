@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// BERT, and ERNIE without task types: post-LayerNorm, learned positions, segments, and a dense layer in front of most heads.
+/// BERT, and ERNIE without task types: post-LayerNorm, learned positions, segments, and a dense layer in front of most
+/// heads.
 ///
 /// Source: arXiv:1810.04805; field names and defaults as in the published `config.json`.
 enum BERT: Family {

@@ -3,10 +3,12 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// The Transformer as OpenNMT-tf trained it and CTranslate2 stored it: pre-LayerNorm, fused projections, a vocabulary for each side.
+/// The Transformer as OpenNMT-tf trained it and CTranslate2 stored it: pre-LayerNorm, fused projections, a vocabulary
+/// for each side.
 ///
-/// A worked example of a foreign checkpoint: everything but the number of heads can be read off the tensors, and that follows from the
-/// specification's name. Positions count from 1, and their frequencies fall over width/2 − 1 steps, as in tensor2tensor.
+/// A worked example of a foreign checkpoint: everything but the number of heads can be read off the tensors, and that
+/// follows from the specification's name. Positions count from 1, and their frequencies fall over width/2 − 1 steps, as
+/// in tensor2tensor.
 enum CTranslate2: Family {
     static let modelTypes = ["ctranslate2"]
 

@@ -27,7 +27,8 @@ extension ConfigReader {
 
     /// What stands on a decoder: what `architectures` names, else the projection to the vocabulary.
     ///
-    /// Source: the classes of transformers that begin with a decoder. Sequences are classified by their last token that is no padding.
+    /// Source: the classes of transformers that begin with a decoder. Sequences are classified by their last token that
+    /// is no padding.
     func decoderHead(_ tokens: Architecture.TokenHead) -> Architecture.Head {
         let name = optionalStrings("architectures")?.first ?? ""
         func ends(_ suffix: String) -> Bool { name.hasSuffix(suffix) }

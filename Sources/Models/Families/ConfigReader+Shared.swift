@@ -55,7 +55,8 @@ extension ConfigReader {
     ///   - headWidth: of which a share is rotated.
     ///   - context: `max_position_embeddings`, where a stretching does not say its own.
     ///   - trained: the length before stretching, where the configuration says it outside.
-    ///   - base, share: what absence of their keys means; without a share, the model type reads none and turns whole heads.
+    ///   - base, share: what absence of their keys means; without a share, the model type reads none and turns whole
+    ///     heads.
     func rotary(
         headWidth: Int, context: Int, trained: Int? = nil, base: Double = 10_000, baseKey: String = "rope_theta",
         share: Double? = nil, shareKey: String = "partial_rotary_factor"

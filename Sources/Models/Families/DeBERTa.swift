@@ -3,10 +3,12 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// DeBERTa v1 to v3: BERT's layers with disentangled attention, and in the larger v2 models a convolution beside the first layer. The first has
-/// neither buckets nor shared projections, no biases of keys, and query, key and value head by head in one matrix.
+/// DeBERTa v1 to v3: BERT's layers with disentangled attention, and in the larger v2 models a convolution beside the
+/// first layer. The first has neither buckets nor shared projections, no biases of keys, and query, key and value head
+/// by head in one matrix.
 ///
-/// Sources: arXiv:2006.03654, arXiv:2111.09543. Every product of scores is divided by √(headWidth · number of products).
+/// Sources: arXiv:2006.03654, arXiv:2111.09543. Every product of scores is divided by √(headWidth · number of
+/// products).
 enum DeBERTa: Family {
     static let modelTypes = ["deberta-v2", "deberta"]
 

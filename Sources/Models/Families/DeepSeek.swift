@@ -4,7 +4,8 @@ import MartletLayers
 import MartletPlatform
 import MartletTensors
 
-/// DeepSeek-V2 and V3: latent attention; the first layers dense, the others of many small experts beside shared ones, chosen within groups.
+/// DeepSeek-V2 and V3: latent attention; the first layers dense, the others of many small experts beside shared ones,
+/// chosen within groups.
 ///
 /// Sources: arXiv:2405.04434 (V2), arXiv:2412.19437 (V3).
 enum DeepSeek: Family {
@@ -97,7 +98,8 @@ enum DeepSeek: Family {
             shared: .init(hidden: hidden * config.integer("n_shared_experts", default: 1), gate: .absent))
     }
 
-    /// Further tokens that an extra module may predict; what V2 reads and does not use; its head width is that of the rotated part.
+    /// Further tokens that an extra module may predict; what V2 reads and does not use; its head width is that of the
+    /// rotated part.
     static let harmlessKeys = [
         "num_nextn_predict_layers", "num_mtp_layers", "norm_topk_prob", "head_dim", "qk_head_dim",
     ]

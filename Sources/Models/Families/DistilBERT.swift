@@ -4,7 +4,8 @@ import MartletTensors
 
 /// DistilBERT: BERT's layers under other names, without segments and pooler.
 ///
-/// Source: arXiv:1910.01108. `sinusoidal_pos_embds` says how positions were filled once; checkpoints hold them either way.
+/// Source: arXiv:1910.01108. `sinusoidal_pos_embds` says how positions were filled once; checkpoints hold them either
+/// way.
 enum DistilBERT: Family {
     static let modelTypes = ["distilbert"]
 

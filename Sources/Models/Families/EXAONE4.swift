@@ -3,8 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// EXAONE 4: norms behind the sublayers and over each head of queries and keys; in the larger model three of four layers slide, and the
-/// fourth has no positions (arXiv:2507.11407).
+/// EXAONE 4: norms behind the sublayers and over each head of queries and keys; in the larger model three of four
+/// layers slide, and the fourth has no positions (arXiv:2507.11407).
 enum EXAONE4: Family {
     static let modelTypes = ["exaone4"]
 

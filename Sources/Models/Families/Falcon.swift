@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Falcon: the 7B (one key head, one norm for attention and feed-forward beside each other), the 40B and later ("new decoder
-/// architecture": grouped key heads, a norm for each), and Falcon-RW (one after the other, ALiBi).
+/// Falcon: the 7B (one key head, one norm for attention and feed-forward beside each other), the 40B and later ("new
+/// decoder architecture": grouped key heads, a norm for each), and Falcon-RW (one after the other, ALiBi).
 ///
 /// Source: arXiv:2311.16867. Its checkpoints keep query, key and value in one tensor, key head by key head.
 enum Falcon: Family {

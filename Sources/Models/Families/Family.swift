@@ -27,7 +27,8 @@ package protocol Family: Sendable {
     /// Whether the head is the token table where a checkpoint has none, whatever the configuration says.
     static var tiesWhereHeadIsAbsent: Bool { get }
 
-    /// Tensors that some checkpoints carry and the model does not need; `#` stands for a number, `*` at the end for anything.
+    /// Tensors that some checkpoints carry and the model does not need; `#` stands for a number, `*` at the end for
+    /// anything.
     static var unused: [String] { get }
 
     /// Where a GGUF keeps the weights.

@@ -54,8 +54,8 @@ enum GGUFNames {
         ])
     }()
 
-    /// Other spellings in which files of one architecture come: Mixtral's first converters wrote every expert by itself, Phi-2's one
-    /// tensor of query, key and value.
+    /// Other spellings in which files of one architecture come: Mixtral's first converters wrote every expert by
+    /// itself, Phi-2's one tensor of query, key and value.
     static func older(_ modelType: String, storedAs tensors: StoredTensors) -> WeightNames {
         if modelType == "mixtral", tensors["blk.0.ffn_gate.0.weight"] != nil {
             return [

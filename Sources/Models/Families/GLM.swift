@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// GLM-4 in both of transformers' spellings: neighbouring pairs of half of each head rotated, biases on queries, keys and values, gate and up
-/// in one matrix; `glm4` has norms on both sides of each sublayer.
+/// GLM-4 in both of transformers' spellings: neighbouring pairs of half of each head rotated, biases on queries, keys
+/// and values, gate and up in one matrix; `glm4` has norms on both sides of each sublayer.
 ///
 /// Source: arXiv:2406.12793.
 enum GLM: Family {

@@ -4,8 +4,8 @@ import MartletTensors
 
 /// GPT-2: learned positions, pre-LayerNorm, biases everywhere, tanh GELU, a tied head.
 ///
-/// Source: Radford et al. 2019, "Language models are unsupervised multitask learners". Its checkpoints keep `[inputs, outputs]`, and query,
-/// key and value in one tensor.
+/// Source: Radford et al. 2019, "Language models are unsupervised multitask learners". Its checkpoints keep `[inputs,
+/// outputs]`, and query, key and value in one tensor.
 enum GPT2: Family {
     static let modelTypes = ["gpt2"]
 

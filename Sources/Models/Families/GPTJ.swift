@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// GPT-J: attention and feed-forward beside each other under one LayerNorm, neighbouring pairs rotated, a head with a bias.
+/// GPT-J: attention and feed-forward beside each other under one LayerNorm, neighbouring pairs rotated, a head with a
+/// bias.
 ///
 /// Source: Wang and Komatsuzaki 2021, "GPT-J-6B: a 6 billion parameter autoregressive language model".
 enum GPTJ: Family {
@@ -33,7 +34,8 @@ enum GPTJ: Family {
             head: config.decoderHead(head))
     }
 
-    /// The reference rotates and scales whatever `rotary` and `scale_attn_weights` say; the summary belongs to another head.
+    /// The reference rotates and scales whatever `rotary` and `scale_attn_weights` say; the summary belongs to another
+    /// head.
     static let harmlessKeys = [
         "n_ctx", "rotary", "scale_attn_weights", "summary_activation", "summary_first_dropout",
         "summary_proj_to_labels", "summary_type", "summary_use_proj", "gradient_checkpointing",

@@ -3,7 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// GPT-Neo: GPT-2 with unscaled scores, a bias on the attention's output only, and layers that alternate between the whole text and a window.
+/// GPT-Neo: GPT-2 with unscaled scores, a bias on the attention's output only, and layers that alternate between the
+/// whole text and a window.
 ///
 /// Source: Black et al. 2021, "GPT-Neo", doi:10.5281/zenodo.5297715.
 enum GPTNeo: Family {

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// GPT-NeoX and Pythia: attention and feed-forward beside each other, each with its LayerNorm; a part of each head rotated.
+/// GPT-NeoX and Pythia: attention and feed-forward beside each other, each with its LayerNorm; a part of each head
+/// rotated.
 ///
 /// Source: arXiv:2204.06745. Its checkpoints keep query, key and value in one tensor, head by head.
 enum GPTNeoX: Family {

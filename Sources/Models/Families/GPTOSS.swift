@@ -4,7 +4,8 @@ import MartletTensors
 
 /// gpt-oss: a sink in each head's softmax, a window in every second layer, biases everywhere, gates that are cut off.
 ///
-/// Source: arXiv:2508.10925. Checkpoints keep an expert's gates and what passes them in turn, row by row; published ones in MXFP4.
+/// Source: arXiv:2508.10925. Checkpoints keep an expert's gates and what passes them in turn, row by row; published
+/// ones in MXFP4.
 enum GPTOSS: Family {
     static let modelTypes = ["gpt_oss"]
 

@@ -3,8 +3,8 @@ import MartletLayers
 import MartletPlatform
 import MartletTensors
 
-/// Gemma 1, 2 and 3 (text): norm weights stored less 1, token vectors times √width, tanh-GELU gates; from Gemma 2 on norms on both sides of
-/// each sublayer and layers that alternate between a window and the whole text.
+/// Gemma 1, 2 and 3 (text): norm weights stored less 1, token vectors times √width, tanh-GELU gates; from Gemma 2 on
+/// norms on both sides of each sublayer and layers that alternate between a window and the whole text.
 ///
 /// Sources: arXiv:2403.08295 (Gemma), arXiv:2408.00118 (Gemma 2), arXiv:2503.19786 (Gemma 3).
 enum Gemma: Family {
@@ -147,8 +147,8 @@ enum Gemma: Family {
         )
     }
 
-    /// Gemma 1 states a second activation that nobody reads; Gemma 2 and 3 say theirs twice; `layer_types` says what the pattern repeats;
-    /// the reference caps no scores in Gemma 3, whatever its configuration says.
+    /// Gemma 1 states a second activation that nobody reads; Gemma 2 and 3 say theirs twice; `layer_types` says what
+    /// the pattern repeats; the reference caps no scores in Gemma 3, whatever its configuration says.
     static let harmlessKeys = [
         "hidden_act", "hidden_activation", "_sliding_window_pattern", "sliding_window_size", "attn_logit_softcapping",
     ]

@@ -2,10 +2,12 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Granite 3 and its mixture of experts, HyperCLOVA X: Llama with multipliers on token vectors, sublayers, scores and logits.
+/// Granite 3 and its mixture of experts, HyperCLOVA X: Llama with multipliers on token vectors, sublayers, scores and
+/// logits.
 ///
-/// Sources: IBM's configurations, arXiv:2203.03466 (multipliers). What each sublayer adds is multiplied by m. The stream is kept divided by
-/// m instead, which no RMSNorm sees but in its epsilon: y = x / m, y' = y + f(norm(y; epsilon / m²)).
+/// Sources: IBM's configurations, arXiv:2203.03466 (multipliers). What each sublayer adds is multiplied by m. The
+/// stream is kept divided by m instead, which no RMSNorm sees but in its epsilon: y = x / m, y' = y + f(norm(y; epsilon
+/// / m²)).
 enum Granite: Family {
     static let modelTypes = ["granite", "granitemoe", "hyperclovax"]
 

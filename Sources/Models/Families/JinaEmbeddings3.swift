@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Jina Embeddings 3, as transformers writes it: XLM-RoBERTa's layers with rotary positions. Its adapters are peft's, one for each task.
+/// Jina Embeddings 3, as transformers writes it: XLM-RoBERTa's layers with rotary positions. Its adapters are peft's,
+/// one for each task.
 ///
 /// Source: arXiv:2409.10173.
 enum JinaEmbeddings3: Family {

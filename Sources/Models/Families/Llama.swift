@@ -4,8 +4,8 @@ import MartletTensors
 
 /// Llama 1–3, Mistral, Qwen2 and Qwen3: pre-RMSNorm, rotary positions, grouped-query attention, SwiGLU.
 ///
-/// Sources: arXiv:2302.13971 (Llama), arXiv:2310.06825 (Mistral), arXiv:2407.10671 (Qwen2), arXiv:2505.09388 (Qwen3). Field names and
-/// defaults follow the `config.json` of the published checkpoints.
+/// Sources: arXiv:2302.13971 (Llama), arXiv:2310.06825 (Mistral), arXiv:2407.10671 (Qwen2), arXiv:2505.09388 (Qwen3).
+/// Field names and defaults follow the `config.json` of the published checkpoints.
 enum Llama: Family {
     static let modelTypes = [
         "llama", "mistral", "qwen2", "qwen3", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text",
@@ -77,7 +77,8 @@ enum Llama: Family {
             bias: modelType == "qwen2" ? .queryKeyValue : biased ? .all : .none)
     }
 
-    /// One reach per layer. Mistral's window holds everywhere; Qwen's from `max_window_layers` on, and only where it is switched on.
+    /// One reach per layer. Mistral's window holds everywhere; Qwen's from `max_window_layers` on, and only where it is
+    /// switched on.
     private static func reaches(
         _ config: ConfigReader, _ modelType: String, _ defaults: Defaults
     ) -> [Architecture.Reach] {
@@ -98,7 +99,8 @@ enum Llama: Family {
         }
     }
 
-    /// As part of a language model, under a head that answers, as part of a model that also sees (in two spellings), or alone.
+    /// As part of a language model, under a head that answers, as part of a model that also sees (in two spellings), or
+    /// alone.
     static let prefixes = ["model.", "transformer.", "language_model.model.", "model.language_model.", ""]
 
     static func names(_ architecture: Architecture) -> WeightNames {

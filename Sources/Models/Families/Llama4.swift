@@ -3,8 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// Llama 4's text part: three of four layers read chunks with rotary positions, the fourth the whole text without any; experts weigh
-/// what they are given.
+/// Llama 4's text part: three of four layers read chunks with rotary positions, the fourth the whole text without any;
+/// experts weigh what they are given.
 ///
 /// Source: Meta's configurations of Llama-4-Scout and -Maverick.
 enum Llama4: Family {

@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// The settings that decoders in Llama's line share, with the defaults of one model type: pre-norms, rotary positions, grouped-query
-/// attention, gated feed-forwards.
+/// The settings that decoders in Llama's line share, with the defaults of one model type: pre-norms, rotary positions,
+/// grouped-query attention, gated feed-forwards.
 ///
 /// A family makes one, changes the layer where its model differs, and asks for the architecture.
 struct LlamaLike {
@@ -49,7 +49,8 @@ struct LlamaLike {
     var head: Architecture.TokenHead
     private let vocabulary: Int
 
-    /// - Parameter rotary: reads the positions, by the width of a head and the context, where they are spelled in another way.
+    /// - Parameter rotary: reads the positions, by the width of a head and the context, where they are spelled in
+    ///   another way.
     init(
         _ config: ConfigReader, _ defaults: Defaults = Defaults(),
         norm: (Float) -> Architecture.Norm = { .rms(epsilon: $0) },
@@ -97,7 +98,8 @@ struct LlamaLike {
         layer.attention.positions = .rotary(rotary)
     }
 
-    /// For each layer whether its attention slides: what `layer_types` says, or all but every `period`-th, counted from the first or the last.
+    /// For each layer whether its attention slides: what `layer_types` says, or all but every `period`-th, counted from
+    /// the first or the last.
     func sliding(allBut period: Int, first: Bool = false) -> [Bool] {
         config.slidingLayers(layers) ?? (0..<layers).map { period > 0 && ($0 + (first ? 0 : 1)) % period != 0 }
     }

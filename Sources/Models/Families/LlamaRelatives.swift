@@ -2,9 +2,9 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Decoders that are Llama but for one or two settings: Arcee (a squared ReLU without a gate), CWM (windows), Ernie 4.5 (neighbouring pairs
-/// rotated), Hunyuan (queries and keys normed after they are rotated), InternLM 3, IQuest-Coder, Jais 2 (LayerNorm, no gate), Seed-OSS
-/// (biases on queries, keys and values).
+/// Decoders that are Llama but for one or two settings: Arcee (a squared ReLU without a gate), CWM (windows), Ernie 4.5
+/// (neighbouring pairs rotated), Hunyuan (queries and keys normed after they are rotated), InternLM 3, IQuest-Coder,
+/// Jais 2 (LayerNorm, no gate), Seed-OSS (biases on queries, keys and values).
 ///
 /// Source: the configurations that their makers published.
 enum LlamaRelatives: Family {

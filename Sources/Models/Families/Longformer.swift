@@ -4,7 +4,8 @@ import MartletTensors
 
 /// Longformer: RoBERTa with attention windows and global positions.
 ///
-/// Source: arXiv:2004.05150. Without a word from the pass, the first row of a classified sequence is global, and no row elsewhere.
+/// Source: arXiv:2004.05150. Without a word from the pass, the first row of a classified sequence is global, and no row
+/// elsewhere.
 enum Longformer: Family {
     static let modelTypes = ["longformer"]
 

@@ -4,7 +4,8 @@ import MartletTensors
 
 /// MPNet: BERT's layers with T5's bucketed distances beside learned positions, and no segments.
 ///
-/// Source: arXiv:2004.09297. The buckets are 32 up to a distance of 128, whatever the configuration says of their table.
+/// Source: arXiv:2004.09297. The buckets are 32 up to a distance of 128, whatever the configuration says of their
+/// table.
 enum MPNet: Family {
     static let modelTypes = ["mpnet"]
 

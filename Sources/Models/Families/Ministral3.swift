@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Ministral 3, also as the text part of Mistral 3: Mistral whose queries grow with their positions beyond the length before stretching.
+/// Ministral 3, also as the text part of Mistral 3: Mistral whose queries grow with their positions beyond the length
+/// before stretching.
 ///
 /// Source: Mistral AI's configurations; the growth is Llama 4's.
 enum Ministral3: Family {

@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// ModernBERT: pre-norms without biases, gated feed-forwards, rotary positions of two bases; every third layer sees the whole text, the others
-/// a window.
+/// ModernBERT: pre-norms without biases, gated feed-forwards, rotary positions of two bases; every third layer sees the
+/// whole text, the others a window.
 ///
 /// Source: arXiv:2412.13663. The input's norm is the first layer's.
 enum ModernBERT: Family {

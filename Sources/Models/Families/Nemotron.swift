@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Nemotron-4 and Minitron: LayerNorm whose weights are stored less 1, a squared ReLU without a gate, half of each head rotated
-/// (arXiv:2402.16819).
+/// Nemotron-4 and Minitron: LayerNorm whose weights are stored less 1, a squared ReLU without a gate, half of each head
+/// rotated (arXiv:2402.16819).
 enum Nemotron: Family {
     static let modelTypes = ["nemotron"]
 

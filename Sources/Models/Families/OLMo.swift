@@ -2,8 +2,9 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// OLMo 1 to 3 and OLMoE. OLMo: norms without weights. From OLMo 2 on norms behind the sublayers, and one over all heads of queries and of
-/// keys; OLMo 3 slides in three of four layers. OLMoE: pre-norms, that same norm of queries and keys, experts as they are weighed.
+/// OLMo 1 to 3 and OLMoE. OLMo: norms without weights. From OLMo 2 on norms behind the sublayers, and one over all
+/// heads of queries and of keys; OLMo 3 slides in three of four layers. OLMoE: pre-norms, that same norm of queries and
+/// keys, experts as they are weighed.
 ///
 /// Sources: arXiv:2402.00838 (OLMo), arXiv:2501.00656 (OLMo 2), arXiv:2409.02060 (OLMoE).
 enum OLMo: Family {
@@ -52,7 +53,8 @@ enum OLMo: Family {
         }
     }
 
-    /// Where they are not spelled apart, only what sees the whole text is stretched, and the base of windows is no setting.
+    /// Where they are not spelled apart, only what sees the whole text is stretched, and the base of windows is no
+    /// setting.
     private static func rotaries(
         _ config: ConfigReader, headWidth: Int, context: Int
     ) -> (whole: Architecture.Rotary, window: Architecture.Rotary) {

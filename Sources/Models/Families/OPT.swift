@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// OPT: learned positions from row 2 on, ReLU; its 350M also projects narrower token vectors in and out, and has its norms after the sublayers.
+/// OPT: learned positions from row 2 on, ReLU; its 350M also projects narrower token vectors in and out, and has its
+/// norms after the sublayers.
 ///
 /// Source: arXiv:2205.01068.
 enum OPT: Family {

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Phi 1, 1.5 and 2: attention and feed-forward beside each other under one LayerNorm, half of each head rotated, a head with a bias.
+/// Phi 1, 1.5 and 2: attention and feed-forward beside each other under one LayerNorm, half of each head rotated, a
+/// head with a bias.
 ///
 /// Sources: arXiv:2306.11644, arXiv:2309.05463.
 enum Phi: Family {

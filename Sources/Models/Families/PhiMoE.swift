@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Phi-3.5-MoE: LayerNorm, two experts of sixteen, each weighed among those that are nearly as good, a head with a bias.
+/// Phi-3.5-MoE: LayerNorm, two experts of sixteen, each weighed among those that are nearly as good, a head with a
+/// bias.
 ///
 /// Sources: arXiv:2404.14219, arXiv:2409.12136 (SparseMixer).
 enum PhiMoE: Family {

@@ -59,7 +59,8 @@ enum QwenExperts: Family {
             positions: .rotary(config.rotary(headWidth: headWidth, context: context)), bias: bias)
     }
 
-    /// Windows, where they are switched on: in all layers of Qwen3-MoE, in every second of the first `max_window_layers` of Qwen2-MoE.
+    /// Windows, where they are switched on: in all layers of Qwen3-MoE, in every second of the first
+    /// `max_window_layers` of Qwen2-MoE.
     private static func reaches(_ config: ConfigReader, _ modelType: String, _ layers: Int) -> [Architecture.Reach] {
         let size = config.integer(orNull: "sliding_window", absent: 4_096, in: 0...Int(Int32.max))
         let switchedOn = config.bool("use_sliding_window", default: false)

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// RoBERTa, XLM-RoBERTa and CamemBERT: BERT's layers, positions that begin after the padding token's number, other heads.
+/// RoBERTa, XLM-RoBERTa and CamemBERT: BERT's layers, positions that begin after the padding token's number, other
+/// heads.
 ///
 /// Sources: arXiv:1907.11692, arXiv:1911.02116. The padding token takes no position, also inside a text.
 enum RoBERTa: Family {

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// RoFormer: BERT with rotary positions over neighbouring pairs, and token vectors that may be narrower than the layers.
+/// RoFormer: BERT with rotary positions over neighbouring pairs, and token vectors that may be narrower than the
+/// layers.
 ///
 /// Source: arXiv:2104.09864.
 enum RoFormer: Family {

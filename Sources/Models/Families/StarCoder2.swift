@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// StarCoder 2: LayerNorm, rotary positions, plain feed-forwards with biases, in the smaller models a window (arXiv:2402.19173).
+/// StarCoder 2: LayerNorm, rotary positions, plain feed-forwards with biases, in the smaller models a window
+/// (arXiv:2402.19173).
 enum StarCoder2: Family {
     static let modelTypes = ["starcoder2"]
 

@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5Gemma: Gemma 2's layers as encoder and decoder, with cross-attention between a decoder layer's attention and its feed-forward.
+/// T5Gemma: Gemma 2's layers as encoder and decoder, with cross-attention between a decoder layer's attention and its
+/// feed-forward.
 ///
 /// Source: arXiv:2504.06225. Each stack has a token table of its own; the head is the decoder's.
 enum T5Gemma: Family {

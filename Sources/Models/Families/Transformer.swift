@@ -2,9 +2,11 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// The Transformer of 2017 (arXiv:1706.03762): our own configuration and our own names, so that it can be trained and saved.
+/// The Transformer of 2017 (arXiv:1706.03762): our own configuration and our own names, so that it can be trained and
+/// saved.
 ///
-/// One vocabulary for both sides with one table, which is also the head; or `target_vocab_size` and a table for each side.
+/// One vocabulary for both sides with one table, which is also the head; or `target_vocab_size` and a table for each
+/// side.
 enum Transformer: Family {
     static let modelTypes = ["transformer"]
 

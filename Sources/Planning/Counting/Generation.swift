@@ -3,9 +3,9 @@ internal import MartletLayers
 extension OperationCount {
     /// One more token of each sequence of a decoder, with `context` tokens in the cache once it is there.
     ///
-    /// Keys and values of the source of an encoder-decoder are in the cache already; experts are those one token meets. With
-    /// latent attention the up-projections are absorbed into query and output (arXiv:2405.04434 §2.1.2), so that scores and
-    /// values are taken over the latent vectors.
+    /// Keys and values of the source of an encoder-decoder are in the cache already; experts are those one token meets.
+    /// With latent attention the up-projections are absorbed into query and output (arXiv:2405.04434 §2.1.2), so that
+    /// scores and values are taken over the latent vectors.
     package func decode(context: Int, sequences: Int = 1, sourceTokens: Int = 0) -> Quantity {
         let perToken = decodeProducts + decodeScores(context: context, sourceTokens: sourceTokens)
         return Quantity(

@@ -27,8 +27,8 @@ package struct OperationConvention: Sendable, Hashable {
         (self.attention, self.elementwise, self.head) = (attention, elementwise, head)
     }
 
-    /// Matrix products only, 2 per multiply-add, the full square of scores, the head at every position: what counters in
-    /// training frameworks print.
+    /// Matrix products only, 2 per multiply-add, the full square of scores, the head at every position: what counters
+    /// in training frameworks print.
     package static let matrixProducts = OperationConvention()
 
     var text: String {

@@ -22,7 +22,8 @@ package struct ParameterCount: Sendable {
             [.init("total", sum(\.elements)), .init("elements of experts not routed to", idle)])
     }
 
-    /// The active ones without the table that tokens are looked up in; a tied table still counts, for the head multiplies by it.
+    /// The active ones without the table that tokens are looked up in; a tied table still counts, for the head
+    /// multiplies by it.
     package var activeWithoutTokenTable: Quantity {
         let table = headIsTied ? 0 : sum { $0.role == .tokens ? $0.elements : 0 }
         return Quantity(

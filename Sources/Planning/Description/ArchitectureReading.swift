@@ -2,7 +2,8 @@ package import MartletLayers
 internal import MartletModels
 
 extension Blueprint {
-    /// The cost of a model that runs: its own list of parameters, each where the model has it, with the forms of its attentions.
+    /// The cost of a model that runs: its own list of parameters, each where the model has it, with the forms of its
+    /// attentions.
     ///
     /// - Throws: ``PlanningError/impossible(_:)`` for a description that says more than can be run.
     package init(_ architecture: Architecture, modelType: String) throws(PlanningError) {

@@ -1,10 +1,10 @@
 package import MartletLayers
 
-/// What a model is made of, as far as it costs something: for model types that run, the parameters of the model itself with the forms of
-/// its attentions; for the others a description of their own.
+/// What a model is made of, as far as it costs something: for model types that run, the parameters of the model itself
+/// with the forms of its attentions; for the others a description of their own.
 ///
-/// It says less than ``Architecture`` (no epsilon, no activation function) and reaches further: latent attention, convolutional stems,
-/// picture patches. What would be an empty promise in a model that runs is here plain arithmetic.
+/// It says less than ``Architecture`` (no epsilon, no activation function) and reaches further: latent attention,
+/// convolutional stems, picture patches. What would be an empty promise in a model that runs is here plain arithmetic.
 package struct Blueprint: Sendable, Hashable {
     /// The `model_type` of the configuration.
     package var modelType: String
@@ -125,8 +125,8 @@ package struct Blueprint: Sendable, Hashable {
         package var valuesWidth: Int { keyHeads * valueWidth }
         package var outputWidth: Int { queryHeads * valueWidth }
 
-        /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values pass through a vector of `keyValueRank`
-        /// elements, beside which `rotaryWidth` elements of the key go unshared between heads.
+        /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values pass through a vector of
+        /// `keyValueRank` elements, beside which `rotaryWidth` elements of the key go unshared between heads.
         package struct Latent: Sendable, Hashable {
             package var queryRank: Int?
             package var keyValueRank: Int
@@ -144,7 +144,8 @@ package struct Blueprint: Sendable, Hashable {
         case plain(hidden: Int)
         /// down(f(gate(x)) · up(x)).
         case gated(hidden: Int)
-        /// Gated feed-forwards behind a router, and one of `sharedHidden` elements that every row passes; 0 where there is none.
+        /// Gated feed-forwards behind a router, and one of `sharedHidden` elements that every row passes; 0 where there
+        /// is none.
         case experts(count: Int, active: Int, hidden: Int, sharedHidden: Int)
 
         init(_ form: Architecture.FeedForward) {

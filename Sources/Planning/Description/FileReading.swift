@@ -7,7 +7,8 @@ internal import MartletTensors
 extension DescribedModel {
     /// A model on disk, of which only headers are read: its description and the types that its tensors have.
     ///
-    /// - Throws: ``PlanningError`` for its configuration, ``CheckpointError`` where tensors and configuration do not fit.
+    /// - Throws: ``PlanningError`` for its configuration, ``CheckpointError`` where tensors and configuration do not
+    ///   fit.
     package init(_ file: ModelFile) throws {
         let config = try file.config()
         if config.count > 0, let described = try? DescribedModel(configuration: .object(config)),

@@ -1,7 +1,8 @@
 package import MartletLayers
 internal import MartletTensors
 
-/// One tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer are one tensor.
+/// One tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer
+/// are one tensor.
 package struct ParameterTensor: Sendable, Hashable {
     package var name: String
     /// Outermost dimension first; an empty shape is a single number.

@@ -1,10 +1,11 @@
 package import MartletJSON
 
-/// The fields of a `config.json`, read one by one; what was wrong, what was defaulted and what nobody asked for is kept.
+/// The fields of a `config.json`, read one by one; what was wrong, what was defaulted and what nobody asked for is
+/// kept.
 ///
-/// A field that is absent or null takes the default that the model type documents (the configuration classes of transformers
-/// 5.23), and is listed. A field without a default, of the wrong kind, or outside sensible bounds is a problem; all problems are
-/// thrown together.
+/// A field that is absent or null takes the default that the model type documents (the configuration classes of
+/// transformers 5.23), and is listed. A field without a default, of the wrong kind, or outside sensible bounds is a
+/// problem; all problems are thrown together.
 package struct ConfigurationFields {
     package let modelType: String
     private let object: JSONObject

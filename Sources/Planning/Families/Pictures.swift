@@ -77,7 +77,8 @@ private func pictureLayers(
     }
 }
 
-/// CLIP: a tower for text and one for pictures, each projected to the space in which they are compared (arXiv:2103.00020).
+/// CLIP: a tower for text and one for pictures, each projected to the space in which they are compared
+/// (arXiv:2103.00020).
 private func clip(_ fields: inout ConfigurationFields) -> Blueprint {
     var text = fields.nested("text_config")
     let width = text.integer("hidden_size", standard: 512)

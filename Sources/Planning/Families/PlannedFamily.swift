@@ -44,7 +44,8 @@ struct PlannedFamily: Sendable {
     static let described: [PlannedFamily] =
         [whisperFamily] + pictureFamilies
 
-    /// Model types that Martlet runs: their description is the one that runs, and their parameters are those of the model itself.
+    /// Model types that Martlet runs: their description is the one that runs, and their parameters are those of the
+    /// model itself.
     static let runnable = Families.all.flatMap { $0.modelTypes }.filter { !notConfigured.contains($0) }
 
     /// Formats that go by a name of their own and keep no `config.json`.
@@ -60,8 +61,8 @@ extension DescribedModel {
 
     /// Reads the contents of a `config.json`.
     ///
-    /// - Throws: ``PlanningError/unknownModelType(_:known:)``, or ``PlanningError/configuration(modelType:problems:)`` with
-    ///   everything that is wrong.
+    /// - Throws: ``PlanningError/unknownModelType(_:known:)``, or ``PlanningError/configuration(modelType:problems:)``
+    ///   with everything that is wrong.
     public init(configuration: JSON) throws(PlanningError) {
         guard let whole = configuration.objectValue else {
             throw .configuration(

@@ -1,6 +1,7 @@
 internal import MartletLayers
 
-/// Whisper: two convolutions over the spectrum of half a minute, then BART's layers with the norm in front (arXiv:2212.04356).
+/// Whisper: two convolutions over the spectrum of half a minute, then BART's layers with the norm in front
+/// (arXiv:2212.04356).
 let whisperFamily = PlannedFamily("whisper") { fields in whisper(&fields) }
 
 /// One layer per index, with cross-attention in decoders.

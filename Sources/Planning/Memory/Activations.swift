@@ -8,7 +8,8 @@ package enum AttentionKernel: String, Sendable, Hashable, Codable, CaseIterable 
     case flash
 }
 
-/// What the pass back needs of the forward pass, by layer (arXiv:2205.05198, equations 1 to 6, for any layer of a description).
+/// What the pass back needs of the forward pass, by layer (arXiv:2205.05198, equations 1 to 6, for any layer of a
+/// description).
 ///
 /// With e bytes an element and dropout masks of one byte, a GPT layer comes out as s·b·h·(34 + 5·a·s/h) for e = 2.
 package struct Activations: Sendable, Hashable {

@@ -1,7 +1,7 @@
 internal import MartletLayers
 
-/// The parameters of a model, summed by how a layout treats them, with the bytes of their states: what a search over layouts
-/// needs of a model, computed once.
+/// The parameters of a model, summed by how a layout treats them, with the bytes of their states: what a search over
+/// layouts needs of a model, computed once.
 struct ParameterGroups: Sendable {
     enum Splitting: Int, Sendable, CaseIterable {
         /// On every device: vectors, routers, position tables.

@@ -90,7 +90,8 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
     /// Those that can be written.
     public static var writable: [FileType] { allCases.filter { $0.number != nil } }
 
-    /// Of those that can be written the ones worth having, from the most bits to the fewest: nothing is recommended that cannot be made.
+    /// Of those that can be written the ones worth having, from the most bits to the fewest: nothing is recommended
+    /// that cannot be made.
     public static var recommended: [FileType] {
         let byBits: [FileType] = [
             .f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K,

@@ -2,8 +2,9 @@ package import MartletLayers
 
 /// Chooses the block format of each tensor as llama.cpp does, before any file exists.
 ///
-/// Source: `llama_tensor_get_type` of llama.cpp (2025); verified against the sizes that its quantize table and published files
-/// print. Norms, biases, routers and position tables stay in 32 bits (16 in files of plain types where they are matrices).
+/// Source: `llama_tensor_get_type` of llama.cpp (2025); verified against the sizes that its quantize table and
+/// published files print. Norms, biases, routers and position tables stay in 32 bits (16 in files of plain types where
+/// they are matrices).
 package struct MixedQuantization {
     let fileType: FileType
     let isFalcon: Bool

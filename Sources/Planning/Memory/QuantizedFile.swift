@@ -48,8 +48,8 @@ package struct QuantizedFile: Sendable {
 }
 
 extension Blueprint {
-    /// The tensors of a GGUF with the parameters that each holds: as our own writer lays them out where it writes the model type, else one
-    /// for each parameter.
+    /// The tensors of a GGUF with the parameters that each holds: as our own writer lays them out where it writes the
+    /// model type, else one for each parameter.
     fileprivate var fileTensors: [(ParameterTensor, parameters: [String])] {
         guard let architecture, let contents = try? ModelExport.ggufContents(architecture, modelType: modelType) else {
             return tensors.map { ($0, [$0.name]) }

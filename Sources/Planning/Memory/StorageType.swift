@@ -1,6 +1,7 @@
 /// How numbers are stored, by bytes per block: plain types, and ggml's block formats with their scales.
 ///
-/// Sizes are those of ggml's block structures; a block is indivisible. Source: the GGUF specification and ggml-common.h.
+/// Sizes are those of ggml's block structures; a block is indivisible. Source: the GGUF specification and
+/// ggml-common.h.
 // swift-format-ignore: AlwaysUseLowerCamelCase
 public enum StorageType: String, Sendable, Hashable, Codable, CaseIterable {
     case f64, f32, f16, bf16, f8, i8

@@ -63,8 +63,8 @@ package struct TrainingFootprint: Sendable {
             (self.activations, self.adapters, self.frozen) = (activations, adapters, frozen)
         }
 
-        /// The passes that a training step's products take, a forward pass being one: backwards one for the gradients of their inputs, and
-        /// one for those of the matrices that learn.
+        /// The passes that a training step's products take, a forward pass being one: backwards one for the gradients
+        /// of their inputs, and one for those of the matrices that learn.
         package func passes(_ blueprint: Blueprint) -> Double {
             guard adapters == nil else { return 2 }
             guard !frozen.isEmpty else { return 3 }
@@ -118,7 +118,8 @@ package struct TrainingFootprint: Sendable {
             zip(names, parts).map { .init($0, $1.amount) })
     }
 
-    /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's input.
+    /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's
+    /// input.
     static func logitBytes(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int) -> Double
     {
         let rows = Double(tokens * layout.microBatch) / Double(layout.context)

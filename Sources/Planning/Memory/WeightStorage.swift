@@ -2,7 +2,8 @@ internal import MartletLayers
 
 /// How the weights of a model are stored.
 public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
-    /// Every tensor in one type. A block format applies to matrices and token tables whose rows it divides; the rest is f32.
+    /// Every tensor in one type. A block format applies to matrices and token tables whose rows it divides; the rest is
+    /// f32.
     case uniform(StorageType)
     /// llama.cpp's mixture of that name.
     case mixed(FileType)
@@ -17,8 +18,8 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// A name as `--weights` takes it: llama.cpp's file type of that name, as `quantize` writes it, wherever there is one; a storage type
-    /// for every matrix otherwise (`nf4`, `f8`).
+    /// A name as `--weights` takes it: llama.cpp's file type of that name, as `quantize` writes it, wherever there is
+    /// one; a storage type for every matrix otherwise (`nf4`, `f8`).
     public init?(named name: String) {
         if let type = FileType(mix: name) {
             self = .mixed(type)

@@ -36,7 +36,8 @@ enum Chart {
             """
     }
 
-    /// The roofline: attainable operations per second over operations per byte, both logarithmic, with phases as points.
+    /// The roofline: attainable operations per second over operations per byte, both logarithmic, with phases as
+    /// points.
     static func roofline(peak: Double, bandwidth: Double, points: [(name: String, intensity: Double)]) -> String {
         let ridge = peak / bandwidth
         let left = min(ridge / 100, points.map(\.intensity).min() ?? ridge)

@@ -1,6 +1,6 @@
 extension Plan {
-    /// Shares of a limit that runs reach: the best, the usual and a poor one. Measured decode steps of good engines reach 60 to 90 % of
-    /// the bandwidth (Databricks; gpt-fast), prefills 35 to 75 % of the peak.
+    /// Shares of a limit that runs reach: the best, the usual and a poor one. Measured decode steps of good engines
+    /// reach 60 to 90 % of the bandwidth (Databricks; gpt-fast), prefills 35 to 75 % of the peak.
     private static let bandwidthShares = (best: 0.9, usual: 0.75, poor: 0.55)
     private static let peakShares = (best: 0.75, usual: 0.55, poor: 0.35)
 

@@ -1,4 +1,5 @@
-/// Minimises a smooth function of a few variables by BFGS with a backtracking search (Nocedal and Wright 2006, algorithm 6.1).
+/// Minimises a smooth function of a few variables by BFGS with a backtracking search (Nocedal and Wright 2006,
+/// algorithm 6.1).
 struct Minimizer {
     /// Value and gradient at a point.
     let function: ([Double]) -> (value: Double, gradient: [Double])

@@ -11,7 +11,8 @@ package struct RunObservation: Sendable, Hashable {
     }
 }
 
-/// Fits L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences, from many starts.
+/// Fits L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences, from
+/// many starts.
 package struct ScalingFit: Sendable {
     package static let delta = 1e-3
     let runs: [RunObservation]

@@ -72,7 +72,8 @@ package struct ParametricLaw: Sendable, Hashable {
             constants + [.init("N", parameters)])
     }
 
-    /// The loss over that of the best model for the same operations, less one: what it costs to train a model smaller and longer.
+    /// The loss over that of the best model for the same operations, less one: what it costs to train a model smaller
+    /// and longer.
     package func overtrainingPenalty(parameters: Double, tokens: Double) -> Quantity {
         let compute = 6 * parameters * tokens
         let best = loss(

@@ -1,9 +1,10 @@
-/// How fast a device does the operations of a model: a roofline per operation, with what published measurements show is reached.
+/// How fast a device does the operations of a model: a roofline per operation, with what published measurements show is
+/// reached.
 ///
-/// A matrix product takes max(operations / (peak · reached), bytes / (bandwidth · reached)) and a launch; its output is dealt in
-/// tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants are the same for
-/// every model and layout. `productShare` and the two others were chosen once, jointly over the eight iterations of
-/// arXiv:2205.05198, table 5, where the model is then within 10 %.
+/// A matrix product takes max(operations / (peak · reached), bytes / (bandwidth · reached)) and a launch; its output is
+/// dealt in tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants
+/// are the same for every model and layout. `productShare` and the two others were chosen once, jointly over the eight
+/// iterations of arXiv:2205.05198, table 5, where the model is then within 10 %.
 package struct ExecutionModel: Sendable {
     package let hardware: Hardware
     package let type: StorageType

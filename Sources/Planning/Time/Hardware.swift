@@ -2,7 +2,8 @@ internal import MartletJSON
 
 /// A device that runs models, each figure with where it was read and when.
 ///
-/// Peaks are dense (no sparsity); capacity is what the vendor prints, in units of 10⁹ bytes; the link counts both directions.
+/// Peaks are dense (no sparsity); capacity is what the vendor prints, in units of 10⁹ bytes; the link counts both
+/// directions.
 public struct Hardware: Sendable {
     /// One figure with its origin.
     public struct Figure: Sendable, Hashable {
@@ -87,8 +88,8 @@ public struct HardwareTable: Sendable {
         try HardwareTable(reading: EmbeddedTables.hardware, name: "hardware.json")
     }
 
-    /// Reads a table: `sources` by key with title and date, and `devices`, each field `[value, source key]`, or a plain number whose
-    /// source is then the file.
+    /// Reads a table: `sources` by key with title and date, and `devices`, each field `[value, source key]`, or a plain
+    /// number whose source is then the file.
     public init(reading bytes: [UInt8], name: String) throws(PlanningError) {
         let json: JSON
         do { json = try JSON(parsing: bytes) } catch { throw .table(name: name, problems: ["\(error)"]) }

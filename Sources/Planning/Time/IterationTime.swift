@@ -86,7 +86,8 @@ package struct IterationModel: Sendable {
         self.kinds = kinds
     }
 
-    /// Seconds of one microbatch in all layers: forward and backward with what is computed again, and the exchanges in it.
+    /// Seconds of one microbatch in all layers: forward and backward with what is computed again, and the exchanges in
+    /// it.
     private func layers(_ layout: ParallelLayout) -> (work: Double, exchange: Double) {
         var (work, exchange) = (0.0, 0.0)
         for kind in kinds {

@@ -30,7 +30,8 @@ struct LayerTime: Sendable {
         }
         addElementwise(
             layer, width: Double(width), rows: rows, spread: spread, sublayers: sublayers, tensor, activations, model)
-        // An all-reduce after each sublayer, forward and backward; with rows split, the same bytes as a gather and a scatter.
+        // An all-reduce after each sublayer, forward and backward; with rows split, the same bytes as a gather and a
+        // scatter.
         let bytes = Double(activations.elementBytes) * rows * Double(width)
         exchange = sublayers * model.link(for: layout.tensor).allReduce(bytes, devices: layout.tensor)
         if case .experts(_, let active, _, _) = layer.feedForward, layout.expert > 1 {
@@ -38,7 +39,8 @@ struct LayerTime: Sendable {
             exchange += 2 * link.allToAll(bytes * Double(active), devices: layout.expert)
         }
         if layout.context > 1 {
-            // Keys and values go round the ring of context-parallel devices; half of it hides behind the scores (arXiv:2310.01889).
+            // Keys and values go round the ring of context-parallel devices; half of it hides behind the scores
+            // (arXiv:2310.01889).
             let kept = Double(layer.attention.keyWidth + layer.attention.valuesWidth) / tensor
             let link = model.link(for: layout.tensor * layout.context)
             exchange +=
@@ -113,7 +115,8 @@ struct LayerTime: Sendable {
     }
 }
 
-/// The matrices of a layer, fused as engines fuse them: queries, keys and values in one product, gate and up in another.
+/// The matrices of a layer, fused as engines fuse them: queries, keys and values in one product, gate and up in
+/// another.
 struct MatrixGroup: Sendable {
     var inner: Double
     var columns: Double

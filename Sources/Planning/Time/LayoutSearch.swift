@@ -1,6 +1,7 @@
 internal import MartletLayers
 
-/// Every way to spread a training run over devices that fits, by time; and why the neighbours of the best do not do better.
+/// Every way to spread a training run over devices that fits, by time; and why the neighbours of the best do not do
+/// better.
 package struct LayoutSearch: Sendable {
     /// A layout with what it takes.
     package struct Candidate: Sendable, Hashable {
@@ -36,7 +37,8 @@ package struct LayoutSearch: Sendable {
     let budget: Double
     let recipe: TrainingFootprint.Recipe
 
-    /// - Parameter memory: bytes of a device; nil: the hardware's. A twentieth is left to fragmentation and communication.
+    /// - Parameter memory: bytes of a device; nil: the hardware's. A twentieth is left to fragmentation and
+    ///   communication.
     package init(
         _ blueprint: Blueprint, hardware: Hardware, devices: Int, globalBatch: Int, tokens: Int,
         recipe: TrainingFootprint.Recipe = .init(), memory: Double? = nil
@@ -118,7 +120,8 @@ package struct LayoutSearch: Sendable {
         return layouts
     }
 
-    /// Stages of a pipeline with devices that share a sequence: only of texts so long that each still has a few thousand rows.
+    /// Stages of a pipeline with devices that share a sequence: only of texts so long that each still has a few
+    /// thousand rows.
     private func splits(_ devices: Int, layers: Int) -> [(pipeline: Int, context: Int)] {
         let widths = [1, 2, 4, 8, 16].filter { $0 == 1 || (tokens % $0 == 0 && tokens / $0 >= 4096) }
         return divisors(devices, upTo: max(layers, 1)).flatMap { pipeline in

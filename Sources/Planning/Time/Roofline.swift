@@ -61,7 +61,8 @@ package struct Roofline: Sendable, Hashable {
 }
 
 extension Roofline {
-    /// One decode step of `sequences` with `context` tokens each: weights of active experts and the cache are read once.
+    /// One decode step of `sequences` with `context` tokens each: weights of active experts and the cache are read
+    /// once.
     package static func decode(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout, context: Int, sequences: Int,
         sourceTokens: Int = 0,
@@ -101,8 +102,8 @@ extension Blueprint {
             [.init("sequences", sequences), .init("weights", storage.description)])
     }
 
-    /// Bytes of weights that a pass over so many rows reads: not the token table, of which it copies rows, unless the head uses it;
-    /// of the experts those that rows chosen independently meet, count · (1 − (1 − active / count)^rows).
+    /// Bytes of weights that a pass over so many rows reads: not the token table, of which it copies rows, unless the
+    /// head uses it; of the experts those that rows chosen independently meet, count · (1 − (1 − active / count)^rows).
     func bytesRead(_ storage: WeightStorage, sequences rows: Int) throws(PlanningError) -> Double {
         let total = try weightBytes(storage).amount
         let all = tensors.reduce(0.0) { $0 + Double($1.elements) }

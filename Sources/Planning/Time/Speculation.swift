@@ -30,7 +30,8 @@ package struct Speculation: Sendable, Hashable {
         return Quantity(tokens, .tokens, formula("speculation.tokens_per_pass", "(1 − α^(γ+1)) / (1 − α)"), inputs)
     }
 
-    /// Operations of the large model per token, over those without guessing: (γ + 1) / tokens per pass, and c · γ for the small one.
+    /// Operations of the large model per token, over those without guessing: (γ + 1) / tokens per pass, and c · γ for
+    /// the small one.
     package var operationsFactor: Quantity {
         let factor = (Double(guesses + 1) + costRatio * Double(guesses)) / tokensPerPass.amount
         return Quantity(factor, .ratio, formula("speculation.operations", "(γ + 1 + c·γ) / tokens per pass"), inputs)

@@ -7,7 +7,8 @@ package enum Utilization {
         Quantity(100 * value, .percent, Formula(name, text, convention: convention, source: source), inputs)
     }
 
-    /// Model FLOPs utilization (PaLM, arXiv:2204.02311): operations the model needs, over what the devices could have done.
+    /// Model FLOPs utilization (PaLM, arXiv:2204.02311): operations the model needs, over what the devices could have
+    /// done.
     package static func ofModel(operations: Double, seconds: Double, devices: Int, peak: Double) -> Quantity {
         percent(
             operations / seconds / (Double(devices) * peak), "time.mfu", "C / (t · devices · peak)",
@@ -23,7 +24,8 @@ package enum Utilization {
             [.init("C", operations), .init("t", seconds), .init("devices", devices), .init("peak", peak)])
     }
 
-    /// Memory bandwidth utilization: bytes that a decode step must read, weights and cache, over what memory could have given.
+    /// Memory bandwidth utilization: bytes that a decode step must read, weights and cache, over what memory could have
+    /// given.
     package static func ofBandwidth(weightBytes: Double, cacheBytes: Double, seconds: Double, bandwidth: Double)
         -> Quantity
     {

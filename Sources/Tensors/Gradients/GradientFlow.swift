@@ -1,7 +1,7 @@
 /// Gradients on their way from a loss to the parameters.
 ///
-/// A node is visited once all that follows it has been: in the reverse of a depth-first order that depends on the graph alone, so sums are
-/// formed in the same order on every run and any number of threads.
+/// A node is visited once all that follows it has been: in the reverse of a depth-first order that depends on the graph
+/// alone, so sums are formed in the same order on every run and any number of threads.
 package struct GradientFlow {
     package let device: Device
     package let gradients: Gradients
@@ -27,7 +27,8 @@ package struct GradientFlow {
         }
     }
 
-    /// Calls `body` with the place of a parameter's gradient and whether it holds a sum already; for others with a new tensor.
+    /// Calls `body` with the place of a parameter's gradient and whether it holds a sum already; for others with a new
+    /// tensor.
     package mutating func accumulate(_ node: GradientNode?, _ body: (_ target: Tensor, _ holdsSum: Bool) -> Void) {
         guard let node else { return }
         if let leaf = node.leaf {
@@ -39,7 +40,8 @@ package struct GradientFlow {
         }
     }
 
-    /// Runs the rules of all nodes that `roots` depend on, from the gradients added so far, and forgets them on the way.
+    /// Runs the rules of all nodes that `roots` depend on, from the gradients added so far, and forgets them on the
+    /// way.
     ///
     /// - Parameter ends: nodes whose gradients are only collected; for recomputed layers.
     package mutating func run(from roots: [GradientNode], stoppingAt ends: [GradientNode] = []) {

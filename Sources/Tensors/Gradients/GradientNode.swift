@@ -1,10 +1,11 @@
 import Synchronization
 
-/// What an operation leaves behind so that gradients can flow back through it: its tracked operands, and how the gradient of its result
-/// becomes theirs.
+/// What an operation leaves behind so that gradients can flow back through it: its tracked operands, and how the
+/// gradient of its result becomes theirs.
 ///
-/// Reverse mode without a tape: nodes know their parents only, and a graph lives as long as somebody holds its end. An operation makes a
-/// node only where an operand has one, so untracked passes pay nothing. A rule runs once; what it holds is freed with it.
+/// Reverse mode without a tape: nodes know their parents only, and a graph lives as long as somebody holds its end. An
+/// operation makes a node only where an operand has one, so untracked passes pay nothing. A rule runs once; what it
+/// holds is freed with it.
 package final class GradientNode: Sendable {
     /// Turns the gradient of the result into gradients of the parents.
     package typealias Rule = @Sendable (_ gradient: Tensor, _ flow: inout GradientFlow) -> Void
@@ -31,7 +32,8 @@ package final class GradientNode: Sendable {
         links = Mutex(Links(parents: [], rule: nil))
     }
 
-    /// Where the graph of one recomputed layer ends, and what tests differentiate by: no parameter, and nothing before it.
+    /// Where the graph of one recomputed layer ends, and what tests differentiate by: no parameter, and nothing before
+    /// it.
     package init(input shape: Shape) {
         (self.shape, leaf) = (shape, nil)
         links = Mutex(Links(parents: [], rule: nil))
@@ -67,7 +69,8 @@ extension Tensor {
     /// The same elements, which nobody differentiates by.
     package var untracked: Tensor { node == nil ? self : tracked(by: nil) }
 
-    /// The result of an operation on `operands`, remembered where any of them is tracked. Rules hold untracked tensors only.
+    /// The result of an operation on `operands`, remembered where any of them is tracked. Rules hold untracked tensors
+    /// only.
     package func recorded(_ operands: [Tensor?], _ rule: @escaping GradientNode.Rule) -> Tensor {
         let parents = operands.compactMap { $0?.node }
         return parents.isEmpty ? self : tracked(by: GradientNode(shape, parents: parents, rule: rule))

@@ -1,5 +1,5 @@
-/// The gradients of all trained parameters, f32, one after the other in a single memory: the order is that of the parameters, so that any
-/// range of it can be reduced, sent or stepped on as a bucket.
+/// The gradients of all trained parameters, f32, one after the other in a single memory: the order is that of the
+/// parameters, so that any range of it can be reduced, sent or stepped on as a bucket.
 ///
 /// Written by one pass at a time; not shared between threads.
 package final class Gradients {

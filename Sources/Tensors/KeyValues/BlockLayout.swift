@@ -2,8 +2,8 @@ import CMartletKernels
 
 /// The layout of a KV block: 64 positions of all layers that have one reach, one layer behind the other.
 ///
-/// Layers of one reach (all of the past, or a window of the same size) share a table of blocks: one block is the unit in which keys and
-/// values are shared, copied and given back.
+/// Layers of one reach (all of the past, or a window of the same size) share a table of blocks: one block is the unit
+/// in which keys and values are shared, copied and given back.
 package struct BlockLayout: Sendable, Hashable {
     /// Positions of one block.
     package static let positions = Int(MARTLET_BLOCK)

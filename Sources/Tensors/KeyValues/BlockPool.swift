@@ -1,7 +1,8 @@
 import CMartletKernels
 import Synchronization
 
-/// The keys and values of 64 positions in all layers of one reach: memory with an owner, given back when the last owner lets go of it.
+/// The keys and values of 64 positions in all layers of one reach: memory with an owner, given back when the last owner
+/// lets go of it.
 package final class KeyValueBlock: Sendable {
     let storage: Storage
     private let pool: BlockPool?

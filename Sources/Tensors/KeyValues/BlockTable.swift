@@ -2,13 +2,15 @@ import CMartletKernels
 
 /// The KV cache of one sequence in all layers of one reach: a table of blocks of 64 absolute positions.
 ///
-/// A value: a copy continues by itself. Copies share their blocks until one of them writes, and that one then takes a block of its own.
-/// A cache takes its blocks from a pool; a pass without cache fills blocks of its device's memory on the spot. Attention reads both alike.
+/// A value: a copy continues by itself. Copies share their blocks until one of them writes, and that one then takes a
+/// block of its own. A cache takes its blocks from a pool; a pass without cache fills blocks of its device's memory on
+/// the spot. Attention reads both alike.
 package struct BlockTable: Sendable {
     package let layout: BlockLayout
     /// Where blocks come from; nil for memory of the device.
     private let pool: BlockPool?
-    /// Whether somebody else decides which blocks are whose: then they are lent before they are written, and never copied here.
+    /// Whether somebody else decides which blocks are whose: then they are lent before they are written, and never
+    /// copied here.
     private var isLent = false
     /// Nil where a window has passed.
     private var blocks: [KeyValueBlock?] = []
@@ -58,7 +60,8 @@ package struct BlockTable: Sendable {
                 blocks.removeLast(blocks.count - before)
                 return false
             }
-            // Positions that are not yet written are read and masked, so they must be finite, and another sequence's are none of our business.
+            // Positions that are not yet written are read and masked, so they must be finite, and another sequence's
+            // are none of our business.
             block.clear()
             place(block, at: blocks.count)
         }
@@ -67,7 +70,8 @@ package struct BlockTable: Sendable {
         return true
     }
 
-    /// Lends `block` to this table as number `index`; from then on all of its blocks are lent. Those before it may be missing.
+    /// Lends `block` to this table as number `index`; from then on all of its blocks are lent. Those before it may be
+    /// missing.
     package mutating func lend(_ block: KeyValueBlock, at index: Int) {
         isLent = true
         while blocks.count < index { blocks.append(nil) }
@@ -89,7 +93,8 @@ package struct BlockTable: Sendable {
         return BlockLayout.blocks(for: end) - blocks.count + (isShared ? 1 : 0)
     }
 
-    /// Writes rows `rows` of keys `[…, keyHeads, headWidth]` and values `[…, keyHeads, valueWidth]` of layer `layer` from position `start` on.
+    /// Writes rows `rows` of keys `[…, keyHeads, headWidth]` and values `[…, keyHeads, valueWidth]` of layer `layer`
+    /// from position `start` on.
     ///
     /// - Precondition: `extend` has made room for them, and the table has not been copied since.
     package func write(
@@ -182,7 +187,8 @@ package struct BlockTable: Sendable {
 extension BlockTable {
     /// The keys and values of several sequences of one layer from their first positions on, filled in one loop.
     ///
-    /// - Parameters: `keys` `[…, keyHeads, headWidth]`, `values` `[…, keyHeads, valueWidth]`, `rows` of each sequence in them.
+    /// - Parameters: `keys` `[…, keyHeads, headWidth]`, `values` `[…, keyHeads, valueWidth]`, `rows` of each sequence
+    ///   in them.
     package static func filled(keys: Tensor, values: Tensor, rows: [Range<Int>], on device: Device) -> [BlockTable] {
         let empty = BlockTable(keyHeads: keys.shape[1], headWidth: keys.shape[2], valueWidth: values.shape[2])
         precondition(

@@ -26,7 +26,8 @@ package struct ScoreRule: Sendable {
     }
 }
 
-/// A number per head and distance of key and query, added to scores: linear in the length of the text where pairs would be quadratic.
+/// A number per head and distance of key and query, added to scores: linear in the length of the text where pairs would
+/// be quadratic.
 package struct DistanceBias: Sendable {
     /// `[heads, distances]`.
     package let values: Tensor
@@ -68,10 +69,11 @@ package struct AttentionPass: Sendable {
 }
 
 extension Tensor {
-    /// softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys (arXiv:2205.14135).
+    /// softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys
+    /// (arXiv:2205.14135).
     ///
-    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h reads key head
-    ///   h · keyHeads / queryHeads.
+    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h
+    ///   reads key head h · keyHeads / queryHeads.
     package func attend(to memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
         precondition(
             result.shape == [shape[0], shape[1], memory.valueWidth],

@@ -1,7 +1,7 @@
 import CMartletKernels
 
-/// The gradients of attention (arXiv:2205.14135): one item of work for each key head of each part, pieces one after the other; or of each
-/// segment of a long part with one piece.
+/// The gradients of attention (arXiv:2205.14135): one item of work for each key head of each part, pieces one after the
+/// other; or of each segment of a long part with one piece.
 extension TrackedAttention {
     struct Gradients: Sendable {
         /// One for each piece that a part may have; their sum is the gradient of the queries.
@@ -59,8 +59,8 @@ extension TrackedAttention {
         }
     }
 
-    /// Long sequences by segments of their keys, as many at once as it takes to occupy the threads. Each has a share in the gradients of the
-    /// queries, and shares are added in ascending order.
+    /// Long sequences by segments of their keys, as many at once as it takes to occupy the threads. Each has a share in
+    /// the gradients of the queries, and shares are added in ascending order.
     private func backwardBySegment(
         _ works: [[AttentionWork]], _ gradient: Tensor, _ logTotals: [Tensor], _ gradients: Gradients, longest: Int,
         cost: Int, on device: Device

@@ -3,8 +3,9 @@ import CMartletKernels
 extension Tensor {
     /// Attention of the rows of one sequence over several ranges of keys at once: one softmax over all that they see.
     ///
-    /// Every piece is reduced in segments at absolute boundaries, and segments are merged in the order of the pieces, so the bits depend on
-    /// neither threads nor neighbours. The cost grows with what is seen, not with rows times keys.
+    /// Every piece is reduced in segments at absolute boundaries, and segments are merged in the order of the pieces,
+    /// so the bits depend on neither threads nor neighbours. The cost grows with what is seen, not with rows times
+    /// keys.
     ///
     /// - Parameters:
     ///   - self: `[rows, queryHeads, headWidth]`; `result` `[rows, queryHeads, valueWidth]`.

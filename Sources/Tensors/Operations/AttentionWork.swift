@@ -1,6 +1,7 @@
 import CMartletKernels
 
-/// One call of the attention kernel, taken apart by key head: the numbers and pointers it needs, in memory that lives as long as this.
+/// One call of the attention kernel, taken apart by key head: the numbers and pointers it needs, in memory that lives
+/// as long as this.
 @safe struct AttentionWork {
     let group: Int
     let segments: Int

@@ -40,8 +40,8 @@ extension Tensor {
     }
 }
 
-/// A range of elements of several tensors, f32 or bf16, as f32: whole where all are f32, else in runs whose copies stay in the first-level
-/// cache.
+/// A range of elements of several tensors, f32 or bf16, as f32: whole where all are f32, else in runs whose copies stay
+/// in the first-level cache.
 @safe struct FloatRuns {
     let ranges: [Range<Int>]
     private let memory: Storage?

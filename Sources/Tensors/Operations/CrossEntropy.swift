@@ -55,7 +55,8 @@ package struct LogitProjection: Sendable {
 }
 
 extension Tensor {
-    /// Turns these logits `[rows, classes]`, which the caller owns, into gradients of the losses' sum times `factor`; nil leaves them.
+    /// Turns these logits `[rows, classes]`, which the caller owns, into gradients of the losses' sum times `factor`;
+    /// nil leaves them.
     package func crossEntropy(_ targets: [Int32], _ form: LossForm, gradientFactor factor: Float?) -> LossSums {
         precondition(
             shape.rank == 2 && targets.count == shape[0] && targets.allSatisfy { Int($0) < shape[1] },
@@ -112,7 +113,8 @@ extension LogitProjection {
 extension GradientFlow {
     /// Projection, losses and their gradients in one: the end of a training pass, after which the flow runs from `x`.
     ///
-    /// All logits never exist: rows go through in chunks, ascending, and each chunk's gradients go straight to the weight and to x.
+    /// All logits never exist: rows go through in chunks, ascending, and each chunk's gradients go straight to the
+    /// weight and to x.
     ///
     /// - Parameters:
     ///   - x: `[rows, width]`; rows whose target is negative are left out altogether.

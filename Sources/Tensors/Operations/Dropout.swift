@@ -1,6 +1,7 @@
 import CMartletKernels
 
-/// The random numbers of one dropout: the same again whenever the same values are given, which is how a recomputed layer repeats itself.
+/// The random numbers of one dropout: the same again whenever the same values are given, which is how a recomputed
+/// layer repeats itself.
 package struct Dropout: Sendable, Hashable {
     /// The share of elements that become zero, in 0 ..< 1.
     package let share: Float

@@ -1,8 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate: what lies between the products never goes to memory as f32 where `down`
-    /// is quantized, and where it is narrow enough, not at all.
+    /// down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate: what lies between the products never goes to memory
+    /// as f32 where `down` is quantized, and where it is narrow enough, not at all.
     ///
     /// - Returns: `[rows, down's outputs]`, the same bits as step by step.
     package func fedForward(gate: StepMatrix?, up: StepMatrix, _ f: Activation, down: StepMatrix) -> Tensor {
@@ -46,8 +46,8 @@ extension Tensor {
         unsafe template = phase
     }
 
-    /// Into how many tiles rows are cut so that what lies between the products stays in the second-level cache; nil where that would be too
-    /// few rows at a time.
+    /// Into how many tiles rows are cut so that what lies between the products stays in the second-level cache; nil
+    /// where that would be too few rows at a time.
     var tiles: Int? {
         let fitting = min(252, 786_432 / max(1, hiddenBytes))
         guard rows > 252, fitting >= 84 else { return nil }

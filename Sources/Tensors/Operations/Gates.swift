@@ -21,8 +21,8 @@ extension Tensor {
         }
     }
 
-    /// xIELU (arXiv:2411.13010): a · x² + x / 2 for x > 0, else (e^min(x, −10⁻⁶) − 1 − x) · b + x / 2, with a = ln(1 + e^`positive`) and
-    /// b = 1/2 + ln(1 + e^`negative`), each of one element.
+    /// xIELU (arXiv:2411.13010): a · x² + x / 2 for x > 0, else (e^min(x, −10⁻⁶) − 1 − x) · b + x / 2, with a = ln(1 +
+    /// e^`positive`) and b = 1/2 + ln(1 + e^`negative`), each of one element.
     package func expandedIntegral(positive: Tensor, negative: Tensor) -> Tensor {
         let softplus = { (x: Float) in log1p(exp(Double(x))) }
         let (p, n) = (positive.values[0], negative.values[0])

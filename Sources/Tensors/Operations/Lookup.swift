@@ -38,7 +38,8 @@ extension Tensor {
         return result
     }
 
-    /// The same numbers in another type, rounded to it; the tensor itself when it has this type. Lives in memory of its own.
+    /// The same numbers in another type, rounded to it; the tensor itself when it has this type. Lives in memory of its
+    /// own.
     ///
     /// - Precondition: rows fill whole blocks of `type`, which is not i32.
     package func converted(to type: ElementType, on device: Device) -> Tensor {
@@ -105,7 +106,8 @@ extension Tensor {
 }
 
 extension GradientFlow {
-    /// Adds row i of `gradient`, times `factor`, to row indices[i] of the gradient of a table: rows in order, columns shared among threads.
+    /// Adds row i of `gradient`, times `factor`, to row indices[i] of the gradient of a table: rows in order, columns
+    /// shared among threads.
     mutating func scatter(_ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode) {
         // Of the rows chosen: the node may be that of a view under another shape.
         let (device, width) = (device, gradient.shape.width)

@@ -14,8 +14,8 @@ extension Tensor {
     /// - Parameters:
     ///   - base: `[rows, width]`.
     ///   - results: one per expert, `[its rows, width]`; nil where it serves none.
-    ///   - probabilities: `[rows, experts]`, from which the routes' weights come: as they are, or with `renormalised` divided by the sum of
-    ///     those chosen for a row; times `factor`.
+    ///   - probabilities: `[rows, experts]`, from which the routes' weights come: as they are, or with `renormalised`
+    ///     divided by the sum of those chosen for a row; times `factor`.
     package static func mixture(
         onto base: Tensor, _ results: [Tensor?], _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool,
         factor: Float = 1
@@ -112,7 +112,8 @@ extension Tensor {
     }
 
     /// Router probabilities `[rows, experts]` as they are, with the gradient of a loss that balances the experts:
-    /// coefficient · experts · Σ over experts of (share of choices) · (mean probability) · rows (arXiv:2101.03961), per pass and layer.
+    /// coefficient · experts · Σ over experts of (share of choices) · (mean probability) · rows (arXiv:2101.03961), per
+    /// pass and layer.
     package func balanced(_ routes: [ExpertRoute], coefficient: Float) -> Tensor {
         guard let node, coefficient != 0 else { return self }
         let (rows, experts) = (shape[0], shape[1])

@@ -1,7 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// For each row of `[rows, width]` its `size` neighbours within the same range, itself in the middle, zeros beyond the ends.
+    /// For each row of `[rows, width]` its `size` neighbours within the same range, itself in the middle, zeros beyond
+    /// the ends.
     ///
     /// - Returns: `[rows, width · size]`, element i of neighbour k at i · size + k.
     package func neighbours(_ size: Int, within ranges: [Range<Int>]) -> Tensor {

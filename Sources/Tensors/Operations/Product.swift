@@ -9,7 +9,8 @@ extension Tensor {
         multiplied(byEach: [matrix], biases: [bias])[0]
     }
 
-    /// The products of the same rows with several matrices, in one parallel loop: what attention and gated feed-forwards begin with.
+    /// The products of the same rows with several matrices, in one parallel loop: what attention and gated
+    /// feed-forwards begin with.
     ///
     /// - Returns: `[rows, outputs]` for each matrix, the same bits as one by one.
     package func multiplied(byEach matrices: [PackedMatrix], biases: [Tensor?]) -> [Tensor] {
@@ -65,7 +66,8 @@ extension Tensor {
         }
     }
 
-    /// Memory for this tensor's rows when they are prepared: bytes of no type; i32 is the one whose elements nothing converts.
+    /// Memory for this tensor's rows when they are prepared: bytes of no type; i32 is the one whose elements nothing
+    /// converts.
     func opaque(for type: ElementType, inputs: Int, on device: Device) -> Tensor {
         device.make([shape[0], (martlet_activation_bytes(type.kernelType, inputs) + 3) / 4], .i32)
     }

@@ -1,4 +1,5 @@
-/// How the product of many rows is shared among threads: rows that stay in the second-level cache while all panels of a share pass over them.
+/// How the product of many rows is shared among threads: rows that stay in the second-level cache while all panels of a
+/// share pass over them.
 ///
 /// Which thread computes what changes no bit: an output depends on its row and its column alone.
 struct ProductTiles {

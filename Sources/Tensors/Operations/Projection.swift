@@ -25,14 +25,17 @@ package struct LowRankAddend: Sendable {
     }
 }
 
-/// A linear layer as operations multiply by it: y = x Wᵀ + b + Σ s · (x Aᵀ) Bᵀ, with W `[outputs, inputs]` and b `[outputs]`.
+/// A linear layer as operations multiply by it: y = x Wᵀ + b + Σ s · (x Aᵀ) Bᵀ, with W `[outputs, inputs]` and b
+/// `[outputs]`.
 ///
-/// The one lowering of a projection: plain calls, several projections of the same rows, decode steps, feed-forwards and losses all read it.
+/// The one lowering of a projection: plain calls, several projections of the same rows, decode steps, feed-forwards and
+/// losses all read it.
 package struct Projection: Sendable {
     package enum Weight: Sendable {
         /// Panels that products stream; nothing before it learns.
         case packed(PackedMatrix)
-        /// `[outputs, inputs]` as stored: f32 where it learns, of any type where it is frozen (mapped from a file, quantized).
+        /// `[outputs, inputs]` as stored: f32 where it learns, of any type where it is frozen (mapped from a file,
+        /// quantized).
         case stored(Tensor)
     }
 
@@ -104,9 +107,11 @@ package struct Projection: Sendable {
 }
 
 extension GradientFlow {
-    /// The backward pass of a projection of some rows: writes dx = dy W + Σ s · (dy B) A, and adds to the gradients of what is trained.
+    /// The backward pass of a projection of some rows: writes dx = dy W + Σ s · (dy B) A, and adds to the gradients of
+    /// what is trained.
     ///
-    /// - Parameters: `gradient`: dy, `[rows, outputs]`; `x` `[rows, inputs]`, untracked; `dx`: as x, which the caller owns.
+    /// - Parameters: `gradient`: dy, `[rows, outputs]`; `x` `[rows, inputs]`, untracked; `dx`: as x, which the caller
+    ///   owns.
     /// - Precondition: the weight is stored.
     mutating func addGradients(of projection: Projection, _ gradient: Tensor, at x: Tensor, into dx: Tensor) {
         guard case .stored(let weight) = projection.weight else {

@@ -1,7 +1,8 @@
 extension Tensor {
     /// What `body` makes, without keeping what it made on the way: the backward pass runs it again (arXiv:1604.06174).
     ///
-    /// Gradients have the bits of an ordinary pass, because the second run records the same graph and adds to the same sums.
+    /// Gradients have the bits of an ordinary pass, because the second run records the same graph and adds to the same
+    /// sums.
     ///
     /// - Parameters:
     ///   - inputs: every tracked tensor from outside that `body` reads; parameters need not stand here.

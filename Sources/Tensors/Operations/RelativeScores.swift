@@ -34,8 +34,8 @@ extension Tensor {
         return result.recorded([self]) { gradient, flow in flow.add(gradient.transposed(on: flow.device), to: node) }
     }
 
-    /// Scores of relative positions, `[heads, rows, rows]`: for each head at (i, j) scale · (byRow[i, c] + byKey[j, c]), where c is the column
-    /// of the distance i − j.
+    /// Scores of relative positions, `[heads, rows, rows]`: for each head at (i, j) scale · (byRow[i, c] + byKey[j,
+    /// c]), where c is the column of the distance i − j.
     ///
     /// - Parameters: `byRow` and `byKey`: one of `[rows, columns]` for each head, or none; not both are empty.
     package static func relativeScores(
@@ -78,7 +78,8 @@ extension Tensor {
         }
     }
 
-    /// Of self `[rows, rows]` for each row i, or each key j, the scaled sums by the column of the distance: `[rows, width]`.
+    /// Of self `[rows, rows]` for each row i, or each key j, the scaled sums by the column of the distance: `[rows,
+    /// width]`.
     private func byDistance(_ columns: [Int], _ width: Int, _ scale: Float, byKey: Bool, on device: Device) -> Tensor {
         let (rows, sums) = (shape[0], device.make([shape[0], width]).filled(with: 0))
         device.parallel(rows, cost: rows * 4) { range in

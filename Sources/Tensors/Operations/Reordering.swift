@@ -30,8 +30,8 @@ extension Tensor {
         return result
     }
 
-    /// Rows `range` of a matrix or vector as they would lie if it were not kept in `groups`: group g of the stored rows holds the g-th
-    /// share of every part.
+    /// Rows `range` of a matrix or vector as they would lie if it were not kept in `groups`: group g of the stored rows
+    /// holds the g-th share of every part.
     package func rows(_ range: Range<Int>, groups: Int, on device: Device) -> Tensor {
         guard groups > 1 else { return rows(range) }
         precondition(
@@ -52,8 +52,8 @@ extension Tensor {
         return result
     }
 
-    /// Parts that share all extents but the first, row by row in one tensor; with `groups`, the first share of each, then the second share of
-    /// each, and so on: the inverse of `rows(_:groups:on:)`.
+    /// Parts that share all extents but the first, row by row in one tensor; with `groups`, the first share of each,
+    /// then the second share of each, and so on: the inverse of `rows(_:groups:on:)`.
     ///
     /// - Precondition: the parts have one type, and `groups` divides the rows of each.
     package static func joined(rowsOf parts: [Tensor], groups: Int = 1) -> Tensor {

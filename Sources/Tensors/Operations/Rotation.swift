@@ -15,7 +15,8 @@ package struct RotationTable: Sendable {
 }
 
 extension Tensor {
-    /// Turns pairs of `2 · table.width` elements of each head, from element `first` on, by the row's angles (arXiv:2104.09864).
+    /// Turns pairs of `2 · table.width` elements of each head, from element `first` on, by the row's angles
+    /// (arXiv:2104.09864).
     ///
     /// - Parameters: `self` `[rows, heads, headWidth]`; `neighbours` pairs (2i, 2i + 1), otherwise (i, i + width / 2).
     /// - Returns: the same shape.

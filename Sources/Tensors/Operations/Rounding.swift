@@ -1,11 +1,11 @@
 import CMartletKernels
 
 extension Tensor {
-    /// The same numbers in another type, the scales of its blocks searched for the least Σ weight · (value − decoded)²: never worse
-    /// than `converted(to:on:)`, to which it is equal for plain types. Lives in memory of its own.
+    /// The same numbers in another type, the scales of its blocks searched for the least Σ weight · (value − decoded)²:
+    /// never worse than `converted(to:on:)`, to which it is equal for plain types. Lives in memory of its own.
     ///
-    /// - Parameter weights: one per column, or several rows of them, each for an equal share of the rows: `[experts, columns]`. Nil
-    ///   when all count alike.
+    /// - Parameter weights: one per column, or several rows of them, each for an equal share of the rows: `[experts,
+    ///   columns]`. Nil when all count alike.
     /// - Precondition: rows fill whole blocks of `type`, which is not i32.
     package func rounded(to type: ElementType, weights: [Float]? = nil, on device: Device) -> Tensor {
         let (rows, width) = (shape.rows, shape.width)

@@ -21,7 +21,8 @@ extension Tensor {
         }
     }
 
-    /// Adds row i of `source`, times weights[i], to row rows[i] of this tensor, in order. For an operation on a tensor that it has made itself.
+    /// Adds row i of `source`, times weights[i], to row rows[i] of this tensor, in order. For an operation on a tensor
+    /// that it has made itself.
     package func add(rows: [Int], of source: Tensor, weights: [Float]) {
         precondition(
             rows.count == source.shape.rows && weights.count == rows.count && source.shape.width == shape.width,

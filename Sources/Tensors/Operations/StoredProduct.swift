@@ -9,14 +9,16 @@ enum MatrixOrder {
 }
 
 extension Tensor {
-    /// y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is packed for longer than its
-    /// slice is multiplied.
+    /// y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is packed for longer than
+    /// its slice is multiplied.
     ///
-    /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending order.
+    /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending
+    /// order.
     ///
     /// - Parameters:
-    ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` `[outputs, inputs]`, `bias` `[outputs]`. A matrix that is not f32 is frozen: it is
-    ///     decoded slice by slice, with the bits of its decoded numbers, and gradients pass through it to `self`.
+    ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` `[outputs, inputs]`, `bias` `[outputs]`. A matrix that is not
+    ///     f32 is frozen: it is decoded slice by slice, with the bits of its decoded numbers, and gradients pass
+    ///     through it to `self`.
     ///   - operands: what is multiplied in all three products. With bf16, what stays for the backward pass is bf16 too.
     ///   - result: the type of what is returned.
     /// - Returns: `[rows, outputs]`.
@@ -52,10 +54,11 @@ extension Tensor {
         return result
     }
 
-    /// self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows, steps]`, or from `[steps, rows]` when
-    /// `turned`.
+    /// self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows, steps]`, or from
+    /// `[steps, rows]` when `turned`.
     ///
-    /// Every element is one chain of fused multiply-adds in an order that depends on the steps alone, then the bias, then what was there.
+    /// Every element is one chain of fused multiply-adds in an order that depends on the steps alone, then the bias,
+    /// then what was there.
     ///
     /// - Parameters:
     ///   - operands: what both are multiplied as, f32 or bf16. f32 ones are rounded where bf16 is asked for.

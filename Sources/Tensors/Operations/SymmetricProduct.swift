@@ -10,7 +10,8 @@ extension Tensor {
         return result
     }
 
-    /// The product of two symmetric matrices of one size whose product is symmetric too: polynomials of one matrix; untracked.
+    /// The product of two symmetric matrices of one size whose product is symmetric too: polynomials of one matrix;
+    /// untracked.
     package func multiplied(byCommuting other: Tensor) -> Tensor {
         let device = device(for: "product")
         let result = device.make(shape)
@@ -28,7 +29,8 @@ extension Tensor {
         }
     }
 
-    /// Half of a product that is known to be symmetric, mirrored. Panels are items: each holds the rows from its own on.
+    /// Half of a product that is known to be symmetric, mirrored. Panels are items: each holds the rows from its own
+    /// on.
     private func setSymmetricProduct(_ a: Tensor, turned: Bool, _ b: Tensor, _ order: MatrixOrder, on device: Device) {
         let size = shape[0]
         let steps = turned ? a.shape[0] : a.shape[1]

@@ -1,9 +1,11 @@
 import CMartletKernels
 import MartletPlatform
 
-/// What the rows of one sequence see in an attention that is differentiated: pieces of keys under one softmax, and the rule for scores.
+/// What the rows of one sequence see in an attention that is differentiated: pieces of keys under one softmax, and the
+/// rule for scores.
 package struct AttentionPart: Sendable {
-    /// Rows of one source's keys and values; the span, of the same rows for all pieces of a part, counts from the first of them.
+    /// Rows of one source's keys and values; the span, of the same rows for all pieces of a part, counts from the first
+    /// of them.
     package struct Piece: Sendable {
         package let span: AttentionSpan
         package let keys: Range<Int>
@@ -83,12 +85,14 @@ package struct AttentionSource: Sendable {
 }
 
 extension Tensor {
-    /// softmax(rule(q kᵀ)) v for all sequences of a pass: the bits of `attend`, and gradients for queries, keys, values and biases.
+    /// softmax(rule(q kᵀ)) v for all sequences of a pass: the bits of `attend`, and gradients for queries, keys, values
+    /// and biases.
     ///
-    /// Keeps the logarithm of each row's total and makes probabilities again in the backward pass: memory is linear in length.
+    /// Keeps the logarithm of each row's total and makes probabilities again in the backward pass: memory is linear in
+    /// length.
     ///
-    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `sources` of equal heads and widths. Where the queries are bf16, so is the result;
-    ///   arithmetic is f32.
+    /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `sources` of equal heads and widths. Where the queries are
+    ///   bf16, so is the result; arithmetic is f32.
     /// - Returns: `[rows, queryHeads, valueWidth]`; rows that stand in no part are undefined.
     package func attention(_ sources: [AttentionSource], _ parts: [AttentionPart]) -> Tensor {
         precondition(!sources.isEmpty, "attention: no sources")
@@ -135,7 +139,8 @@ struct TrackedAttention: Sendable {
             query: query.asFloat(), sources: sources.map { $0.asFloat() }, result: result.asFloat(), parts: parts)
     }
 
-    /// With p = e^(sink − log Σ) the share that a head gives away in a row: −Σ over rows of p · (gradient · result), `[heads]`.
+    /// With p = e^(sink − log Σ) the share that a head gives away in a row: −Σ over rows of p · (gradient · result),
+    /// `[heads]`.
     fileprivate func sinkGradient(
         _ gradient: Tensor, _ part: AttentionPart, _ logTotals: Tensor, on device: Device
     ) -> Tensor {

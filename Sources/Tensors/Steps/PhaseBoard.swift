@@ -1,15 +1,16 @@
 import MartletPlatform
 import Synchronization
 
-/// Who does which chunks of a sequence of phases: every member starts with a contiguous share of its own, so that it streams, and takes from
-/// the end of others' shares when that is done.
+/// Who does which chunks of a sequence of phases: every member starts with a contiguous share of its own, so that it
+/// streams, and takes from the end of others' shares when that is done.
 ///
-/// A member that is late, or never comes, costs nothing but its share. Whoever holds a chunk of a phase keeps all others from going on to
-/// the next one.
+/// A member that is late, or never comes, costs nothing but its share. Whoever holds a chunk of a phase keeps all
+/// others from going on to the next one.
 @safe final class PhaseBoard: Sendable {
     let members: Int
     private let words: Int
-    /// For each phase, a word per member (its share's lower end, and its upper one above bit 32) and one of what is done; a cache line each.
+    /// For each phase, a word per member (its share's lower end, and its upper one above bit 32) and one of what is
+    /// done; a cache line each.
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
     private static let stride = 8
     private let parked = Atomic<Int>(0)

@@ -1,6 +1,7 @@
 import CMartletKernels
 
-/// A mixture of experts inside a step (arXiv:1701.06538): a router's product, and gated feed-forwards of which each row passes a few.
+/// A mixture of experts inside a step (arXiv:1701.06538): a router's product, and gated feed-forwards of which each row
+/// passes a few.
 package struct StepExperts {
     package var active: Int
     /// Whether the weights of a row's experts are divided by their sum.

@@ -1,10 +1,11 @@
 import CMartletKernels
 
-/// One pass of a few rows through a decoder as a list of phases with all of its memory: running it again allocates nothing.
+/// One pass of a few rows through a decoder as a list of phases with all of its memory: running it again allocates
+/// nothing.
 ///
-/// Each row is the next token of a sequence of its own. Layers describe themselves once, from the first to the last; then for each pass the
-/// rows' vectors, rotations and memories are set, and `run` gives the logits, the same bits as operations on tensors give.
-/// Knows no model: what a layer is made of is told by calls.
+/// Each row is the next token of a sequence of its own. Layers describe themselves once, from the first to the last;
+/// then for each pass the rows' vectors, rotations and memories are set, and `run` gives the logits, the same bits as
+/// operations on tensors give. Knows no model: what a layer is made of is told by calls.
 @safe package final class StepPlan {
     /// What a phase reads and writes besides weights.
     enum Buffer: Hashable {
@@ -13,7 +14,8 @@ import CMartletKernels
             expertResults
     }
 
-    /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for itself.
+    /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for
+    /// itself.
     private static let manyRows = 9
 
     let device: Device
@@ -154,7 +156,8 @@ import CMartletKernels
         unsafe add(phase, output, join: join)
     }
 
-    /// The residual stream as a projection of narrower rows, which are set for each pass in its place; and where they begin.
+    /// The residual stream as a projection of narrower rows, which are set for each pass in its place; and where they
+    /// begin.
     package func projectInput(_ projection: StepMatrix) {
         let inputs = projection.matrix.inputs
         unsafe narrow = (buffer(.narrow, inputs), inputs)
@@ -194,7 +197,8 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// f(gate(norm(x))) · up(norm(x)), or f(up(norm(x))) without a gate; prepared for `down`, which `addActivated` multiplies by.
+    /// f(gate(norm(x))) · up(norm(x)), or f(up(norm(x))) without a gate; prepared for `down`, which `addActivated`
+    /// multiplies by.
     package func activate(gate: StepMatrix?, up: StepMatrix, _ f: Activation, norm: StepNorm?, for down: StepMatrix) {
         let hidden = up.matrix.outputs
         precondition((gate ?? up).matrix.outputs == hidden, "StepPlan: a gate of another width than \(hidden)")

@@ -1,6 +1,7 @@
 import CMartletKernels
 
-/// Runs the phases of a plan on all threads of its device, in one region: threads meet after each phase and never park in between.
+/// Runs the phases of a plan on all threads of its device, in one region: threads meet after each phase and never park
+/// in between.
 @safe final class StepRunner: ChunkedWork {
     private let board: PhaseBoard
     private let scratch: [Storage]
@@ -94,7 +95,8 @@ extension StepPlan {
         unsafe tables.set(table, row: row, blocks: blocks, position: position)
     }
 
-    /// All phases for the first `rows` rows, whose vectors, rotations and blocks have been set; logits of the first `wanted`.
+    /// All phases for the first `rows` rows, whose vectors, rotations and blocks have been set; logits of the first
+    /// `wanted`.
     package func run(rows: Int, wanted: Int) {
         guard let runner else { preconditionFailure("StepPlan: no logits have been asked for") }
         precondition(

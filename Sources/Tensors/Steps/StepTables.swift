@@ -1,6 +1,7 @@
 import CMartletKernels
 
-/// What the rows of a decode step see of their sequences' KV caches, as the kernels read it: one table for each reach of the layers.
+/// What the rows of a decode step see of their sequences' KV caches, as the kernels read it: one table for each reach
+/// of the layers.
 @safe struct StepTables {
     private let capacity: Int
     private var windows: [Int?] = []
@@ -72,15 +73,16 @@ import CMartletKernels
     }
 }
 
-/// What positions add to the scores of attention in a step (T5's buckets, ALiBi before scaling): a table that grows with the texts.
+/// What positions add to the scores of attention in a step (T5's buckets, ALiBi before scaling): a table that grows
+/// with the texts.
 @safe package final class StepBias {
     private let make: (_ positions: Int) -> (values: Tensor, zero: Int?)
     private let place = unsafe Storage(bytes: MemoryLayout<martlet_step_bias>.stride)
     private var values: Tensor?
     private var positions = 0
 
-    /// - Parameter make: the numbers for texts of so many positions, `[heads, …]`: by the key's position, or by its distance from column
-    ///   `zero`, a key before the query lying to its left.
+    /// - Parameter make: the numbers for texts of so many positions, `[heads, …]`: by the key's position, or by its
+    ///   distance from column `zero`, a key before the query lying to its left.
     package init(_ make: @escaping (_ positions: Int) -> (values: Tensor, zero: Int?)) { self.make = make }
 
     /// What the kernels read, as long as this lives.

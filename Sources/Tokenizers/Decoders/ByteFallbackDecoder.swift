@@ -1,7 +1,8 @@
 /// Runs of byte tokens (`<0xE2>`) back to text.
 ///
-/// As the reference, a run that is not valid UTF-8 from end to end becomes one U+FFFD per byte; so a run goes out when it ends.
-/// As SentencePiece (`decodesEagerly`), each scalar goes out when it is complete, and each malformed byte becomes U+FFFD.
+/// As the reference, a run that is not valid UTF-8 from end to end becomes one U+FFFD per byte; so a run goes out when
+/// it ends. As SentencePiece (`decodesEagerly`), each scalar goes out when it is complete, and each malformed byte
+/// becomes U+FFFD.
 struct ByteFallbackDecoder: Decoder {
     var decodesEagerly = false
 

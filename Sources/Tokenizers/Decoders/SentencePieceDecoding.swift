@@ -1,5 +1,5 @@
-/// Pieces back to text as SentencePiece does it: the visible blank to a space, byte pieces to text, and the blank that was put
-/// before the text taken off again.
+/// Pieces back to text as SentencePiece does it: the visible blank to a space, byte pieces to text, and the blank that
+/// was put before the text taken off again.
 enum SentencePieceDecoding {
     static func decoder(stripsFirstBlank: Bool) -> any Decoder {
         var parts: [any Decoder] = [
@@ -11,7 +11,8 @@ enum SentencePieceDecoding {
     }
 }
 
-/// The same for SentencePiece's own files, where control pieces stand for nothing and the unknown piece for a sign of its own.
+/// The same for SentencePiece's own files, where control pieces stand for nothing and the unknown piece for a sign of
+/// its own.
 struct SentencePieceDecoder: Decoder {
     let unknown: [UInt8]
     let unknownSurface: [UInt8]

@@ -1,4 +1,5 @@
-/// A space before each token but the first, or the continuation prefix off it; perhaps English punctuation drawn to its word.
+/// A space before each token but the first, or the continuation prefix off it; perhaps English punctuation drawn to its
+/// word.
 struct WordPieceDecoder: Decoder {
     let prefix: [UInt8]
     let cleansUp: Bool

@@ -1,9 +1,10 @@
 /// Runs an expression over one text, in time that grows linearly with its length.
 ///
-/// It tries the ways of a fork in their order and goes back, as the engines do that the patterns were written for. Once that has taken
-/// more steps than texts need, it remembers of every fork at every place that no way from there leads on: what lies behind a fork does
-/// not depend on how it was reached, because nothing refers back to what a group matched. So each is tried once for a whole text
-/// (memoized backtracking, as in J. C. Davis et al., "Using Selective Memoization to Defeat Regular Expression Denial of Service", 2021).
+/// It tries the ways of a fork in their order and goes back, as the engines do that the patterns were written for. Once
+/// that has taken more steps than texts need, it remembers of every fork at every place that no way from there leads
+/// on: what lies behind a fork does not depend on how it was reached, because nothing refers back to what a group
+/// matched. So each is tried once for a whole text (memoized backtracking, as in J. C. Davis et al., "Using Selective
+/// Memoization to Defeat Regular Expression Denial of Service", 2021).
 struct ExpressionMatcher {
     /// Steps for each byte that are taken before ways are remembered.
     private static let patience = 128

@@ -1,5 +1,6 @@
-/// The pre-tokenizers that GGUF files name, each as the list of patterns that llama.cpp applies one after the other. Where its spelling
-/// only approximates the published `tokenizer.json` (letters' case, possessive repetition), the published one stands here.
+/// The pre-tokenizers that GGUF files name, each as the list of patterns that llama.cpp applies one after the other.
+/// Where its spelling only approximates the published `tokenizer.json` (letters' case, possessive repetition), the
+/// published one stands here.
 struct GGUFPreTokenizer: Sendable {
     /// What the tokens spell.
     enum Tokens: Sendable {

@@ -1,11 +1,12 @@
 package import MartletJSON
 
 extension GGUFVocabulary {
-    /// What GGUF can say of a `tokenizer.json`: byte-level byte pairs, and SentencePiece's byte pairs with byte fallback.
+    /// What GGUF can say of a `tokenizer.json`: byte-level byte pairs, and SentencePiece's byte pairs with byte
+    /// fallback.
     ///
     /// Ids that the file leaves out become unused tokens, up to `count`, since ggml's matrices have a row for each.
-    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for other models and for pre-tokenizers that GGUF has no name for,
-    ///   ``TokenizerError/malformed(source:offences:)`` for a file that is none.
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for other models and for pre-tokenizers that
+    ///   GGUF has no name for, ``TokenizerError/malformed(source:offences:)`` for a file that is none.
     package init(tokenizerJSON root: JSON, count: Int) throws(TokenizerError) {
         let source = "tokenizer.json"
         guard let model = root["model"], let vocabulary = model["vocab"]?.objectValue,
@@ -58,8 +59,8 @@ extension GGUFVocabulary {
         self.tokens = ByteStrings(tokens)
     }
 
-    /// SentencePiece merges what gives the token of the highest score, a `tokenizer.json` in the order of its list: a token's score is
-    /// minus the place of the first merge that makes it.
+    /// SentencePiece merges what gives the token of the highest score, a `tokenizer.json` in the order of its list: a
+    /// token's score is minus the place of the first merge that makes it.
     private mutating func readSentencePiece(
         _ root: JSON, _ vocabulary: JSONObject, source: String
     ) throws(TokenizerError) {

@@ -68,11 +68,11 @@ public struct GGUFVocabulary: Sendable {
 extension Tokenizer {
     /// The tokenizer that a GGUF file describes.
     ///
-    /// Matches llama.cpp, with special tokens found in the text as its `parse_special` does. As there, tokens of type control
-    /// and user-defined are looked for before the text is split.
+    /// Matches llama.cpp, with special tokens found in the text as its `parse_special` does. As there, tokens of type
+    /// control and user-defined are looked for before the text is split.
     ///
-    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` naming a model or pre-tokenizer that is not known,
-    ///   ``TokenizerError/malformed(source:offences:)`` for lists that do not fit together.
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` naming a model or pre-tokenizer that is not
+    ///   known, ``TokenizerError/malformed(source:offences:)`` for lists that do not fit together.
     public init(gguf file: GGUFVocabulary) throws(TokenizerError) {
         self.init(try GGUFReader(file).parts())
     }

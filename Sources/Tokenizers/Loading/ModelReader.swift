@@ -3,8 +3,8 @@ import MartletJSON
 enum ModelReader {
     /// The model that `json` describes.
     ///
-    /// - Parameter matchesBytes: Whether words come as bytes rather than as GPT-2's names of them; the reader says if the model
-    ///   can take them so.
+    /// - Parameter matchesBytes: Whether words come as bytes rather than as GPT-2's names of them; the reader says if
+    ///   the model can take them so.
     static func read(_ json: JSON, namesBytes: Bool) throws(TokenizerError) -> any TokenModel {
         let reader = try StageReader(json, path: "model")
         // Files of old have no type; what they have tells.

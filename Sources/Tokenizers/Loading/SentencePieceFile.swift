@@ -109,8 +109,8 @@ struct SentencePieceFile {
 extension Tokenizer {
     /// Reads a SentencePiece `.model` file: Unigram, BPE, word or character.
     ///
-    /// Matches SentencePiece: no special tokens are added, and none is found in text. An unknown piece decodes to U+2047 between
-    /// spaces, as there.
+    /// Matches SentencePiece: no special tokens are added, and none is found in text. An unknown piece decodes to
+    /// U+2047 between spaces, as there.
     ///
     /// - Throws: ``TokenizerError/malformed(source:offences:)``.
     public init(sentencePiece bytes: [UInt8]) throws(TokenizerError) {

@@ -170,7 +170,8 @@ struct Problems {
 }
 
 extension SpecialTokens {
-    /// The roles by the names that published vocabularies use; a `tokenizer_config.json` or a generation config says more.
+    /// The roles by the names that published vocabularies use; a `tokenizer_config.json` or a generation config says
+    /// more.
     init(guessedFrom tokens: [AddedToken]) {
         self.init()
         func find(_ names: [String]) -> Int32? {

@@ -17,8 +17,9 @@ public struct VocabularyHints: Sendable, Hashable {
 }
 
 extension Tokenizer {
-    /// Reads the vocabulary in a file or in a model's directory: `tokenizer.json`, SentencePiece's `.model`, tiktoken's ranks,
-    /// `vocab.txt`, `vocab.json` with its merges. They are told apart by name, and by content where names are shared.
+    /// Reads the vocabulary in a file or in a model's directory: `tokenizer.json`, SentencePiece's `.model`, tiktoken's
+    /// ranks, `vocab.txt`, `vocab.json` with its merges. They are told apart by name, and by content where names are
+    /// shared.
     ///
     /// GGUF files are read by the product `Martlet`: `Tokenizer(model:)`.
     ///

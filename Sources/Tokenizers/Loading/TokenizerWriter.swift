@@ -3,8 +3,9 @@ public import MartletJSON
 extension Tokenizer {
     /// The tokenizer as Hugging Face's `tokenizer.json`.
     ///
-    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for what that format cannot say: SentencePiece's own
-    ///   normalization and its scored merges, ranks of tiktoken whose tokens GPT-2's names of bytes would rename.
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for what that format cannot say:
+    ///   SentencePiece's own normalization and its scored merges, ranks of tiktoken whose tokens GPT-2's names of bytes
+    ///   would rename.
     public func json() throws(TokenizerError) -> JSON {
         var root = JSONObject()
         root["version"] = "1.0"

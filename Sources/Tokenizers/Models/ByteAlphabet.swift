@@ -1,6 +1,8 @@
-/// GPT-2's printable names of bytes: a bijection from bytes to 256 scalars of which none is a blank or a control character.
+/// GPT-2's printable names of bytes: a bijection from bytes to 256 scalars of which none is a blank or a control
+/// character.
 ///
-/// Printable Latin-1 stands for itself; the other bytes, in order, are U+0100 onwards (Radford et al. 2019, `bytes_to_unicode`).
+/// Printable Latin-1 stands for itself; the other bytes, in order, are U+0100 onwards (Radford et al. 2019,
+/// `bytes_to_unicode`).
 enum ByteAlphabet {
     /// The scalar that names each byte, by byte.
     static let scalars: [UInt32] = {

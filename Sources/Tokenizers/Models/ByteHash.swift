@@ -1,6 +1,7 @@
 /// A 64-bit hash of bytes, seeded once per process so that no file can be made to collide.
 ///
-/// Eight bytes at a time are folded by a 64×64→128 multiplication (after wyhash's mixing step); two tables in one process agree.
+/// Eight bytes at a time are folded by a 64×64→128 multiplication (after wyhash's mixing step); two tables in one
+/// process agree.
 enum ByteHash {
     static let seed = UInt64.random(in: .min ... .max) | 1
 

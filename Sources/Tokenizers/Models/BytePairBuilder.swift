@@ -16,8 +16,8 @@ enum BytePairBuilder {
     /// A model of tokens and of merges in the order of their ranks.
     ///
     /// - Parameter dropsUnusable: Whether merges of tokens that are not there are left out, instead of being an error.
-    /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer that comes
-    ///   last; then the model takes bytes if the vocabulary names all 256.
+    /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer
+    ///   that comes last; then the model takes bytes if the vocabulary names all 256.
     static func build<Part: Collection<UInt8>>(
         _ vocabulary: Vocabulary, merges: [(Part, Part)], _ rules: Rules, namesBytes: Bool, source: String,
         dropsUnusable: Bool = false
@@ -57,7 +57,8 @@ enum BytePairBuilder {
             joints: bytes == nil ? joints(vocabulary, rules, merges: entries) : nil)
     }
 
-    /// Where a text may be cut; nowhere when the ends of words matter, or when what stands for unknown text merges with its neighbours.
+    /// Where a text may be cut; nowhere when the ends of words matter, or when what stands for unknown text merges with
+    /// its neighbours.
     private static func joints(
         _ vocabulary: Vocabulary, _ rules: Rules, merges: [(left: Int32, right: Int32, merge: MergeTable.Merge)]
     ) -> PieceJoints? {

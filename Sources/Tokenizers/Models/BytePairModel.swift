@@ -1,8 +1,8 @@
 /// Byte pair encoding: the symbols of a word, merged pair by pair in the order in which the pairs were learnt.
 ///
-/// One model for all kinds: symbols are the bytes of a word (``Symbols/bytes(ids:)``, where the vocabulary names all 256), or its
-/// scalars with the rules of Hugging Face's `BPE` (``Symbols/scalars(_:)``); a SentencePiece BPE vocabulary turns its scores into
-/// ranks first.
+/// One model for all kinds: symbols are the bytes of a word (``Symbols/bytes(ids:)``, where the vocabulary names all
+/// 256), or its scalars with the rules of Hugging Face's `BPE` (``Symbols/scalars(_:)``); a SentencePiece BPE
+/// vocabulary turns its scores into ranks first.
 struct BytePairModel: TokenModel {
     /// What the first symbols of a word are.
     enum Symbols: Sendable {
@@ -14,7 +14,8 @@ struct BytePairModel: TokenModel {
     /// What becomes of a scalar that is no token.
     struct ScalarSymbols: Sendable {
         var unknown: Int32?
-        /// The file names an unknown token that its vocabulary does not have: unknown text is an error, as in the reference.
+        /// The file names an unknown token that its vocabulary does not have: unknown text is an error, as in the
+        /// reference.
         var lacksUnknown = false
         /// Neighbouring unknown scalars become one token.
         var fusesUnknown = false
@@ -61,7 +62,8 @@ struct BytePairModel: TokenModel {
         workspace.merger.take(into: &output)
     }
 
-    /// The symbols of a word as `BPE` of the reference finds them; an unknown scalar without an unknown token is left out.
+    /// The symbols of a word as `BPE` of the reference finds them; an unknown scalar without an unknown token is left
+    /// out.
     private func appendScalars(
         of word: Span<UInt8>, _ rules: ScalarSymbols, to merger: inout PairMerger
     ) throws(TokenizerError) {

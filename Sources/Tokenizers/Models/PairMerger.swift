@@ -1,7 +1,8 @@
-/// Merges the symbols of one word, lowest rank first, leftmost among equals, until no pair is left (Sennrich et al. 2016).
+/// Merges the symbols of one word, lowest rank first, leftmost among equals, until no pair is left (Sennrich et al.
+/// 2016).
 ///
-/// Short words scan all ranks for each merge; long ones keep the candidate pairs in a binary heap; very long ones go through windows,
-/// so that their cost stays proportional to their length.
+/// Short words scan all ranks for each merge; long ones keep the candidate pairs in a binary heap; very long ones go
+/// through windows, so that their cost stays proportional to their length.
 struct PairMerger {
     private static let shortWord = 40
     private static let window = 1024
@@ -47,7 +48,8 @@ struct PairMerger {
         }
     }
 
-    /// Merges, leaving out each candidate merge with the probability that `sampling` holds (BPE-dropout, Provilkov et al. 2020).
+    /// Merges, leaving out each candidate merge with the probability that `sampling` holds (BPE-dropout, Provilkov et
+    /// al. 2020).
     mutating func run(_ table: MergeTable, dropping sampling: inout SubwordSampling) {
         guard ids.count > PairMerger.longestSample else { return sample(table, &sampling) }
         // The cost of a draw is quadratic: long words are cut.
@@ -198,10 +200,10 @@ struct PairMerger {
 
     /// Merges window after window, and joins what they give where that is what the whole word would give.
     ///
-    /// A sequence of tokens is the result for the whole just when each token is the result for its own symbols and each two
-    /// neighbours are the result for theirs together: a merge over a boundary would be the first such merge in the pair's own run
-    /// too. Within a window both hold; so only the two tokens at a joint are merged again, and where they do not stay apart the
-    /// joint moves back.
+    /// A sequence of tokens is the result for the whole just when each token is the result for its own symbols and each
+    /// two neighbours are the result for theirs together: a merge over a boundary would be the first such merge in the
+    /// pair's own run too. Within a window both hold; so only the two tokens at a joint are merged again, and where
+    /// they do not stay apart the joint moves back.
     private mutating func mergeInWindows(_ table: MergeTable) {
         let (symbols, places) = (ids, ends)
         var tokens: [(id: Int32, start: Int, end: Int)] = []

@@ -1,7 +1,7 @@
 /// The tokens of words seen lately: a direct-mapped table of cache lines, 2 MiB for each thread that encodes.
 ///
-/// A word of up to 24 bytes is its own key, three machine words and its length; up to 9 ids lie beside it. What does not fit is
-/// tokenized each time. It belongs to one workspace, which one thread has at a time.
+/// A word of up to 24 bytes is its own key, three machine words and its length; up to 9 ids lie beside it. What does
+/// not fit is tokenized each time. It belongs to one workspace, which one thread has at a time.
 @safe
 final class PieceCache: @unchecked Sendable {
     static let longestWord = 24

@@ -1,9 +1,10 @@
-/// The places at which a text may be cut because no piece of the vocabulary reaches over them: what is found on both sides is found
-/// for the whole, and words are short enough to be remembered.
+/// The places at which a text may be cut because no piece of the vocabulary reaches over them: what is found on both
+/// sides is found for the whole, and words are short enough to be remembered.
 ///
-/// A joint lies between two scalars; it is known by the last byte of the left one and the first byte of the right one, for
-/// U+2581, the sign for a space, by all of it. Where no piece holds the two, neither a merge nor a piece of a lattice spans them.
-/// Two unknown scalars that would become one token are never parted: one neighbour is always a token of its own.
+/// A joint lies between two scalars; it is known by the last byte of the left one and the first byte of the right one,
+/// for U+2581, the sign for a space, by all of it. Where no piece holds the two, neither a merge nor a piece of a
+/// lattice spans them. Two unknown scalars that would become one token are never parted: one neighbour is always a
+/// token of its own.
 struct PieceJoints: Sendable {
     /// 256 × 256 bits, [last byte of the left scalar][first byte of the right one]: may a piece hold both?
     private let held: FrozenArray<UInt64>

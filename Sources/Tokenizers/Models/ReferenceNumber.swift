@@ -1,7 +1,8 @@
 /// The scores of a `tokenizer.json` as Hugging Face's library reads them.
 ///
-/// Its parser (serde_json without `float_roundtrip`) takes the digits as one whole number and divides by a power of ten: two roundings,
-/// so every tenth score or so comes out next to the nearest double. Ties between cuts of a text fall by such bits.
+/// Its parser (serde_json without `float_roundtrip`) takes the digits as one whole number and divides by a power of
+/// ten: two roundings, so every tenth score or so comes out next to the nearest double. Ties between cuts of a text
+/// fall by such bits.
 enum ReferenceNumber {
     /// - Parameter exact: The number as written; its shortest spelling is what such files hold.
     static func read(_ exact: Double) -> Double {

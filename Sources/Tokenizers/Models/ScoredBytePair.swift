@@ -2,8 +2,8 @@
 enum ScoredBytePair {
     /// Turns the scores into ranks and every way to cut a piece in two into a merge.
     ///
-    /// A scalar that is no piece of its own but part of one gets a number beyond the vocabulary, so that it can still merge; what
-    /// is left of it is spelled in bytes in the end.
+    /// A scalar that is no piece of its own but part of one gets a number beyond the vocabulary, so that it can still
+    /// merge; what is left of it is spelled in bytes in the end.
     static func build(
         tokens: [[UInt8]], scores: [Float], isPiece: (Int) -> Bool, unknown: Int32, fallsBackToBytes: Bool,
         userDefined: ByteTrie? = nil

@@ -29,7 +29,8 @@ protocol TokenModel: Sendable {
 
     /// Appends the tokens of `word`, which is not empty.
     ///
-    /// - Throws: ``TokenizerError/unknownText(_:remedy:)`` where the vocabulary cannot spell the word and has no unknown token.
+    /// - Throws: ``TokenizerError/unknownText(_:remedy:)`` where the vocabulary cannot spell the word and has no
+    ///   unknown token.
     func tokenize(
         _ word: Span<UInt8>, _ workspace: inout ModelWorkspace, into output: inout TokenOutput
     ) throws(TokenizerError)

@@ -2,14 +2,14 @@ extension UnigramModel {
     /// Beyond this a rounded sum is too coarse for words to be remembered.
     private static let largestSum = 16_384.0
     /// A word is remembered when each choice on its best way was won by this much: roundings of a float sum below
-    /// ``largestSum`` cannot turn it over in any other place. (Each is at most 2⁻¹¹; two ways of at most 24 sums each differ by
-    /// less than 0.024 for it, here and there.)
+    /// ``largestSum`` cannot turn it over in any other place. (Each is at most 2⁻¹¹; two ways of at most 24 sums each
+    /// differ by less than 0.024 for it, here and there.)
     static let safeMargin = 0.05
 
     /// Appends the tokens of a text cut at its joints.
     ///
-    /// Exactly what the search over the whole text finds: no piece reaches over a joint, and the sum of scores is carried along as
-    /// the search would round it.
+    /// Exactly what the search over the whole text finds: no piece reaches over a joint, and the sum of scores is
+    /// carried along as the search would round it.
     func appendWords(
         _ text: Span<UInt8>, _ joints: PieceJoints, _ workspace: inout ModelWorkspace, _ cache: PieceCache,
         into output: inout TokenOutput

@@ -1,11 +1,12 @@
 /// Unigram: the cut of a text into pieces whose log-probabilities sum highest (Kudo 2018), found left to right.
 ///
-/// Two references, two roundings: Hugging Face sums doubles, SentencePiece rounds each sum to a float; ties go to the piece that
-/// was found first, which is the one that begins further left.
+/// Two references, two roundings: Hugging Face sums doubles, SentencePiece rounds each sum to a float; ties go to the
+/// piece that was found first, which is the one that begins further left.
 struct UnigramModel: TokenModel {
     /// What is peculiar to SentencePiece's own files.
     struct SentencePieceRules: Sendable {
-        /// Pieces that win wherever they stand: whatever score the file gives them, the library takes 0.1 for each byte but the first.
+        /// Pieces that win wherever they stand: whatever score the file gives them, the library takes 0.1 for each byte
+        /// but the first.
         let isUserDefined: [Bool]
         let isUnused: [Bool]
     }
@@ -20,7 +21,8 @@ struct UnigramModel: TokenModel {
     private let trie: ByteTrie
     private let byteTokens: [Int32]
     private let unknownScore: Double
-    /// The score of each token where it is chosen: for SentencePiece that of an unknown scalar under the unknown token's id.
+    /// The score of each token where it is chosen: for SentencePiece that of an unknown scalar under the unknown
+    /// token's id.
     let pieceScores: FrozenArray<Double>
     let joints: PieceJoints?
 
@@ -154,7 +156,8 @@ struct UnigramModel: TokenModel {
         workspace.sampling = sampling
     }
 
-    /// Appends the tokens of the path. Unknown pieces next to each other are one; they are spelled in bytes where that is allowed.
+    /// Appends the tokens of the path. Unknown pieces next to each other are one; they are spelled in bytes where that
+    /// is allowed.
     func emit(
         _ word: Span<UInt8>, _ path: [UnigramLattice.Step], into output: inout TokenOutput
     ) throws(TokenizerError) {

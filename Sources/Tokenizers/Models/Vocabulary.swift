@@ -1,4 +1,5 @@
-/// Token ids and the bytes of their tokens, both ways: the bytes end to end in one array, an open-addressed table over them.
+/// Token ids and the bytes of their tokens, both ways: the bytes end to end in one array, an open-addressed table over
+/// them.
 ///
 /// Ids may have holes (some files skip numbers); a hole has no bytes and is never found.
 struct Vocabulary: Sendable {

@@ -1,4 +1,5 @@
-/// WordPiece: from the left, the longest token that the rest of the word begins with (Schuster and Nakajima 2012, BERT).
+/// WordPiece: from the left, the longest token that the rest of the word begins with (Schuster and Nakajima 2012,
+/// BERT).
 struct WordPieceModel: TokenModel {
     let vocabulary: Vocabulary
     let unknownToken: [UInt8]

@@ -21,7 +21,8 @@ struct BertNormalizer: Normalizer {
         }
     }
 
-    /// ASCII through a table, and the steps for the runs between: no step looks beyond a run, for marks are in it whole.
+    /// ASCII through a table, and the steps for the runs between: no step looks beyond a run, for marks are in it
+    /// whole.
     private func normalizeByRuns(_ text: inout StagedText) {
         guard !(text.bytes.contains(0) && !cleansText) else { return normalizeStepwise(&text) }
         let map = asciiMap

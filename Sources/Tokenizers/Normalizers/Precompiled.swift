@@ -27,7 +27,8 @@ struct Charsmap: Sendable {
         self.blob = blob
     }
 
-    /// The strings of the trie that the text at `start` begins with, from the shortest: where each ends, and its replacement.
+    /// The strings of the trie that the text at `start` begins with, from the shortest: where each ends, and its
+    /// replacement.
     @inline(__always)
     private func forEachPrefix(
         _ text: Span<UInt8>, from start: Int, to limit: Int, _ body: (_ end: Int, _ replacement: Int) -> Bool
@@ -105,8 +106,8 @@ struct Charsmap: Sendable {
     }
 }
 
-/// `Precompiled` of Hugging Face: whole grapheme clusters of fewer than six bytes are replaced by what their shortest prefix in the
-/// map becomes, other clusters scalar by scalar.
+/// `Precompiled` of Hugging Face: whole grapheme clusters of fewer than six bytes are replaced by what their shortest
+/// prefix in the map becomes, other clusters scalar by scalar.
 struct PrecompiledNormalizer: Normalizer {
     let charsmap: Charsmap
     /// ASCII scalars that the map leaves alone, so that they need no look at their cluster.

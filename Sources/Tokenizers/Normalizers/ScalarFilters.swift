@@ -1,5 +1,6 @@
 extension StagedText {
-    /// Rewrites the text scalar by scalar: to another scalar, or to nothing for nil. Text that stays as it is, is not copied.
+    /// Rewrites the text scalar by scalar: to another scalar, or to nothing for nil. Text that stays as it is, is not
+    /// copied.
     @inline(__always)
     mutating func mapScalars(_ transform: (UInt32) -> UInt32?) {
         let source = bytes

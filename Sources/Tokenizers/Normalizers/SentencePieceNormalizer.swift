@@ -1,4 +1,5 @@
-/// SentencePiece's own normalization: the compiled map on the longest match, blanks trimmed and joined, the visible blank.
+/// SentencePiece's own normalization: the compiled map on the longest match, blanks trimmed and joined, the visible
+/// blank.
 struct SentencePieceNormalizer: Normalizer {
     let charsmap: Charsmap?
     let addsDummyPrefix: Bool

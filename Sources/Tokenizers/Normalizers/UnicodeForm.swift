@@ -1,8 +1,9 @@
 /// NFC, NFD, NFKC and NFKD (UAX #15), on the reference's tables.
 ///
-/// Text is read in runs that begin at a scalar which is already in the form and joins nothing before it; other text is copied.
-/// Sources go by order, as in the reference: each scalar that comes out stands for the next that went in, a composed one for as many
-/// as it took; one that a decomposition added stands for the last that was taken, wherever canonical ordering moved it.
+/// Text is read in runs that begin at a scalar which is already in the form and joins nothing before it; other text is
+/// copied. Sources go by order, as in the reference: each scalar that comes out stands for the next that went in, a
+/// composed one for as many as it took; one that a decomposition added stands for the last that was taken, wherever
+/// canonical ordering moved it.
 enum UnicodeForm: String, Normalizer {
     case nfc = "NFC"
     case nfd = "NFD"

@@ -14,8 +14,8 @@ struct ByteLevelProcessor: PostProcessor {
 }
 
 enum OffsetTrimmer {
-    /// The rule of the reference: as many scalars less as the token has blanks at that end, save a single leading blank of the
-    /// first token, which the pre-tokenizer may have put there.
+    /// The rule of the reference: as many scalars less as the token has blanks at that end, save a single leading blank
+    /// of the first token, which the pre-tokenizer may have put there.
     static func trim(_ encoding: Encoding, addsPrefixSpace: Bool, _ context: PostProcessorContext) -> Encoding {
         var encoding = encoding
         for index in encoding.ids.indices {

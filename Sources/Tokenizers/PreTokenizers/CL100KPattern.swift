@@ -1,5 +1,5 @@
-/// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-/// and its kin: cl100k, Llama 3, Qwen 2, …
+/// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+/// ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` and its kin: cl100k, Llama 3, Qwen 2, …
 struct CL100KPattern: CoveringPattern {
     /// Longest run of digits that stays together: 3 for GPT-4 and Llama 3, 1 for Qwen 2.
     var digits = 3

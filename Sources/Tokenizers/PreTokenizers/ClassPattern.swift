@@ -1,4 +1,5 @@
-/// A regular expression of the commonest shape: perhaps one scalar of a set, then a run of another set, perhaps at a line's end.
+/// A regular expression of the commonest shape: perhaps one scalar of a set, then a run of another set, perhaps at a
+/// line's end.
 ///
 /// `\p{N}{1,3}`, `\s?[A-Za-z]+`, `[\r\n]`, `\s+$` and the like; read without an engine, matched in one pass.
 struct ClassPattern: Pattern {

@@ -1,5 +1,5 @@
-/// DeepSeek V3's last pattern: a sign with the ASCII letters behind it, words of letters and marks, runs of signs, blanks. What it
-/// does not match (digits, split off before) lies between the matches.
+/// DeepSeek V3's last pattern: a sign with the ASCII letters behind it, words of letters and marks, runs of signs,
+/// blanks. What it does not match (digits, split off before) lies between the matches.
 struct DeepSeek3Pattern: Pattern {
     static let spelling =
         ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##

@@ -1,5 +1,5 @@
-/// Cuts runs of digits into threes from their end, so that groups stand as in 1 234 567: in one pass, where a lookahead that counts
-/// the digits left costs the square of the run.
+/// Cuts runs of digits into threes from their end, so that groups stand as in 1 234 567: in one pass, where a lookahead
+/// that counts the digits left costs the square of the run.
 struct DigitGroupsPattern: Pattern {
     enum Rule: Sendable {
         /// `(?=(\d{3})+(?!\d))`: an empty match before each whole group (SuperBPE).

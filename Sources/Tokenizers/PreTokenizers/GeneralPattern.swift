@@ -1,4 +1,5 @@
-/// Any other regular expression, run by an engine of our own on Unicode scalars, in time that grows linearly with the text.
+/// Any other regular expression, run by an engine of our own on Unicode scalars, in time that grows linearly with the
+/// text.
 struct GeneralPattern: Pattern {
     /// The longest expression that is read.
     private static let maximumBytes = 10_000

@@ -87,8 +87,8 @@ struct O200KPattern: CoveringPattern {
         return index > start ? index : nil
     }
 
-    /// The end of `U*L+` at `start`, where U and L share scalars without case: when no lower case follows the upper run, it gives
-    /// way up to its last scalar that L has too.
+    /// The end of `U*L+` at `start`, where U and L share scalars without case: when no lower case follows the upper
+    /// run, it gives way up to its last scalar that L has too.
     private func endOfCasedWord(_ text: Span<UInt8>, from start: Int) -> Int? {
         var index = start
         var sharedEnd: Int?

@@ -101,7 +101,8 @@ struct ScalarClasses: Sendable {
         return nil
     }
 
-    /// The end of the contraction at `start`, where an apostrophe stands: `'s 't 'm 'd 're 've 'll`; nil when there is none.
+    /// The end of the contraction at `start`, where an apostrophe stands: `'s 't 'm 'd 're 've 'll`; nil when there is
+    /// none.
     ///
     /// - Parameter ignoringCase: Also upper case, and U+017F, which folds to s.
     @inline(__always)

@@ -1,4 +1,5 @@
-/// A set of scalars as a bracket expression spells it: scalars, ranges, properties, nested sets, perhaps the complement.
+/// A set of scalars as a bracket expression spells it: scalars, ranges, properties, nested sets, perhaps the
+/// complement.
 struct ScalarSet: Sendable {
     private var ranges: [ClosedRange<UInt32>] = []
     /// A bit per general category, in the order of ``ScalarProperties/category``.
@@ -17,8 +18,8 @@ struct ScalarSet: Sendable {
         return isMember != isComplement
     }
 
-    /// Reads one item of `pattern` at `index`: a scalar, an escape, a dot, or a bracket expression. Nil for anything else, or
-    /// for what only the general engine knows.
+    /// Reads one item of `pattern` at `index`: a scalar, an escape, a dot, or a bracket expression. Nil for anything
+    /// else, or for what only the general engine knows.
     init?(_ pattern: [UInt32], at index: inout Int, depth: Int = 0) {
         guard index < pattern.count, depth < 8 else { return nil }
         switch Unicode.Scalar(pattern[index]) {

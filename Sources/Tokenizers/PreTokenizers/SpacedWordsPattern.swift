@@ -1,4 +1,5 @@
-/// EXAONE MoE's pattern: words that single spaces part are one word, and no more than one newline goes with a run of signs.
+/// EXAONE MoE's pattern: words that single spaces part are one word, and no more than one newline goes with a run of
+/// signs.
 struct SpacedWordsPattern: CoveringPattern {
     static let spelling =
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"#

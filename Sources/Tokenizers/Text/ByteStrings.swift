@@ -1,5 +1,5 @@
-/// Strings of bytes that lie end to end in one array: a vocabulary of 150,000 tokens is two blocks of memory instead of as many as there
-/// are tokens.
+/// Strings of bytes that lie end to end in one array: a vocabulary of 150,000 tokens is two blocks of memory instead of
+/// as many as there are tokens.
 public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, ExpressibleByArrayLiteral {
     /// All strings, one behind the other.
     public private(set) var bytes: [UInt8]

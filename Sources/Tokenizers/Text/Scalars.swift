@@ -5,8 +5,8 @@ struct ScalarInText {
 }
 
 extension Span<UInt8> {
-    /// The scalar that starts at `index`. Text inside this module is valid UTF-8; where it is not (raw bytes), a byte that starts
-    /// no scalar is taken as U+FFFD of length 1.
+    /// The scalar that starts at `index`. Text inside this module is valid UTF-8; where it is not (raw bytes), a byte
+    /// that starts no scalar is taken as U+FFFD of length 1.
     @inline(__always)
     func scalar(at index: Int) -> ScalarInText {
         let first = self[index]
@@ -72,8 +72,8 @@ extension [UInt8] {
         return result
     }
 
-    /// The text with every malformed sequence replaced by U+FFFD, as `String(decoding:as:)` and Rust's lossy conversion do:
-    /// one replacement per maximal part of a scalar.
+    /// The text with every malformed sequence replaced by U+FFFD, as `String(decoding:as:)` and Rust's lossy conversion
+    /// do: one replacement per maximal part of a scalar.
     var repairedUTF8: [UInt8] {
         String(validating: self, as: UTF8.self) == nil ? Array(String(decoding: self, as: UTF8.self).utf8) : self
     }

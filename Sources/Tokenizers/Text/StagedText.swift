@@ -26,7 +26,8 @@ struct StagedText {
     /// The words so far, ascending, none empty. Before any split: one, the whole.
     var pieces: [Piece]
     let tracksOrigins: Bool
-    /// How many bytes from the front stand for the very first scalar of the text as given: what begins among them begins the text.
+    /// How many bytes from the front stand for the very first scalar of the text as given: what begins among them
+    /// begins the text.
     var startExtent: Int
 
     /// The `range` of `source`, whole scalars.

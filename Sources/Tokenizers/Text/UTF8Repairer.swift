@@ -1,5 +1,5 @@
-/// Bytes to valid UTF-8 as they come: whole scalars go out at once, a scalar that is not complete waits, a malformed sequence
-/// becomes U+FFFD.
+/// Bytes to valid UTF-8 as they come: whole scalars go out at once, a scalar that is not complete waits, a malformed
+/// sequence becomes U+FFFD.
 struct UTF8Repairer: Sendable {
     /// How many replacements a malformed sequence gets.
     enum Rule: Sendable {

@@ -55,7 +55,8 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
         count += elements.count
     }
 
-    /// Makes an empty array `added` elements long, all of whose bits are zero; in a file they take no room before they are used.
+    /// Makes an empty array `added` elements long, all of whose bits are zero; in a file they take no room before they
+    /// are used.
     mutating func append(zeros added: Int) throws(TrainingError) {
         precondition(count == 0 && capacity == 0, "MappedArray: zeros are the first elements")
         try reserve(added)

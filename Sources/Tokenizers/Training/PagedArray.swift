@@ -1,7 +1,7 @@
 import MartletPlatform
 
-/// A growing array of plain values in pages of its own, which go back to the system at once when it grows or goes; an allocator would
-/// keep them, and a limit of memory could not tell.
+/// A growing array of plain values in pages of its own, which go back to the system at once when it grows or goes; an
+/// allocator would keep them, and a limit of memory could not tell.
 ///
 /// Changed by one thread, then read by any number.
 @safe

@@ -1,4 +1,5 @@
-/// Pairs of symbols with their counts, and a chain of the words that hold each: an open-addressed table over chains in one array.
+/// Pairs of symbols with their counts, and a chain of the words that hold each: an open-addressed table over chains in
+/// one array.
 struct PairTable: ~Copyable {
     /// A free slot is all zeros, so that a table need not be written before it is used.
     private struct Slot: BitwiseCopyable {

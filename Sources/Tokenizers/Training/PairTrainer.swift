@@ -1,8 +1,8 @@
-/// Learns byte pair merges from counted words (Sennrich et al. 2016): again and again the pair that occurs most becomes a symbol;
-/// of equally frequent pairs the one with the smaller ids, as in Hugging Face's trainer.
+/// Learns byte pair merges from counted words (Sennrich et al. 2016): again and again the pair that occurs most becomes
+/// a symbol; of equally frequent pairs the one with the smaller ids, as in Hugging Face's trainer.
 ///
-/// All that grows with the text lies flat in ``MappedArray``s: the symbols of the words end to end, a table of pairs with their counts,
-/// chains of the words that hold each pair, a heap of candidates.
+/// All that grows with the text lies flat in ``MappedArray``s: the symbols of the words end to end, a table of pairs
+/// with their counts, chains of the words that hold each pair, a heap of candidates.
 struct PairTrainer: ~Copyable {
     struct Candidate: BitwiseCopyable {
         var count: Int64

@@ -2,7 +2,8 @@ public import MartletPlatform
 
 /// Learns a vocabulary from text.
 ///
-/// Text is read in blocks and counted by several threads; the result does not depend on their number. Counts have 64 bits.
+/// Text is read in blocks and counted by several threads; the result does not depend on their number. Counts have 64
+/// bits.
 public struct TokenizerTrainer: Sendable {
     /// The kinds of vocabulary that can be learnt.
     public enum Kind: String, Sendable, CaseIterable {
@@ -24,7 +25,8 @@ public struct TokenizerTrainer: Sendable {
     public var minimumFrequency = 2
     /// The first tokens of the vocabulary. Empty: those that the kind needs.
     public var specialTokens: [String] = []
-    /// The token for what the vocabulary cannot spell, one of the special ones. Nil: `<unk>` or `[UNK]` where it is among them.
+    /// The token for what the vocabulary cannot spell, one of the special ones. Nil: `<unk>` or `[UNK]` where it is
+    /// among them.
     public var unknownToken: String?
     /// At most this many different scalars in the first vocabulary, the most frequent ones; nil: all.
     public var alphabetLimit: Int?
@@ -33,8 +35,8 @@ public struct TokenizerTrainer: Sendable {
     public var characterCoverage = 1.0
     /// Scalars that are in the first vocabulary, whether the text has them or not.
     public var seedAlphabet = ""
-    /// Whether scalars that are in no token are spelled by their bytes (`<0x41>`), which are then tokens. Byte-level and WordPiece
-    /// vocabularies have no use for it.
+    /// Whether scalars that are in no token are spelled by their bytes (`<0x41>`), which are then tokens. Byte-level
+    /// and WordPiece vocabularies have no use for it.
     public var fallsBackToBytes = false
     /// The longest token that is learnt, in scalars; nil: as long as words are, or 16 in a Unigram vocabulary.
     public var longestToken: Int?
@@ -45,8 +47,8 @@ public struct TokenizerTrainer: Sendable {
     public enum Normalization: String, Sendable, CaseIterable {
         case nfc, nfd, nfkc, nfkd, lowercase
     }
-    /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not fit goes to
-    /// temporary files (in TMPDIR, else /var/tmp); the result is the same.
+    /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not
+    /// fit goes to temporary files (in TMPDIR, else /var/tmp); the result is the same.
     public var memoryLimit = 4 << 30
     /// Threads that count; nil: one per processor.
     public var threads: Int?
@@ -185,7 +187,8 @@ public enum TrainingError: MartletError, Equatable {
     }
 }
 
-/// Counts words block by block: the lines of a block are shared out, and the counts of the shares put together in their order.
+/// Counts words block by block: the lines of a block are shared out, and the counts of the shares put together in their
+/// order.
 private struct Counting: ~Copyable {
     let trainer: TokenizerTrainer
     let recipe: TrainingRecipe

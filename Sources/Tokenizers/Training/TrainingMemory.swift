@@ -1,10 +1,11 @@
 import MartletPlatform
 
-/// The memory that a training may take: what goes beyond it lies in temporary files that are mapped, and let go of when too much of
-/// them is in memory at once.
+/// The memory that a training may take: what goes beyond it lies in temporary files that are mapped, and let go of when
+/// too much of them is in memory at once.
 ///
-/// The limit holds for what the process has in memory beyond what it had when the training began. It is shared out: a quarter for counted
-/// words, half for tables, and files' pages have what these leave, less an eighth for what is between two looks. Used by one thread.
+/// The limit holds for what the process has in memory beyond what it had when the training began. It is shared out: a
+/// quarter for counted words, half for tables, and files' pages have what these leave, less an eighth for what is
+/// between two looks. Used by one thread.
 final class TrainingMemory {
     private let limit: Int
     /// The bytes that arrays have taken of their share.
@@ -41,8 +42,8 @@ final class TrainingMemory {
     /// Notes where the file `descriptor` is mapped; nil: it no longer is.
     func note(_ descriptor: Int32, _ place: (address: UInt, bytes: Int)?) { mapped[descriptor] = place }
 
-    /// Called between small pieces of work. Now and then it looks how much of the process is in memory, and gives the files' pages
-    /// back to the system when that is more than the limit allows.
+    /// Called between small pieces of work. Now and then it looks how much of the process is in memory, and gives the
+    /// files' pages back to the system when that is more than the limit allows.
     @inline(__always)
     func breathe() {
         untilCheck -= 1
@@ -57,7 +58,8 @@ final class TrainingMemory {
         for (address, bytes) in mapped.values {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, Int32(MADV_DONTNEED))
         }
-        // What is still there is somebody else's; an eighth of the limit is always left for pages, and not less than the work needs.
+        // What is still there is somebody else's; an eighth of the limit is always left for pages, and not less than
+        // the work needs.
         most = max(baseline + limit / 8 * 7, TrainingMemory.resident(status) + max(limit / 8, 1 << 21))
     }
 

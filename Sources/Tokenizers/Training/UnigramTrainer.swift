@@ -1,7 +1,7 @@
 import MartletPlatform
 
-/// Learns a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of expectation-maximisation,
-/// each followed by dropping the pieces whose loss costs the likelihood least.
+/// Learns a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of
+/// expectation-maximisation, each followed by dropping the pieces whose loss costs the likelihood least.
 ///
 /// Sums are taken over fixed portions of the words, in a fixed order, so that the number of threads changes nothing.
 struct UnigramTrainer {

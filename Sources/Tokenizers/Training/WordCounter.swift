@@ -62,7 +62,8 @@ final class WordCounter: @unchecked Sendable {
         }
     }
 
-    /// Each word with its count; in the order of their bytes, when what follows must not depend on the order in which they were met.
+    /// Each word with its count; in the order of their bytes, when what follows must not depend on the order in which
+    /// they were met.
     func forEach(
         inOrder: Bool, _ body: (_ word: Span<UInt8>, _ count: Int64) throws(TrainingError) -> Void
     ) throws(TrainingError) {

@@ -2,8 +2,8 @@ import MartletPlatform
 
 /// Counted words beyond what memory holds: sorted runs in temporary files, put together by merging.
 ///
-/// What comes out does not depend on when runs were written. A run is a row of records: the length of a word and its bytes, its count;
-/// numbers are of seven bits to the byte, the lowest first.
+/// What comes out does not depend on when runs were written. A run is a row of records: the length of a word and its
+/// bytes, its count; numbers are of seven bits to the byte, the lowest first.
 struct WordRuns: ~Copyable {
     /// So many runs are merged into one.
     private static let mostRuns = 32

@@ -1,5 +1,5 @@
-/// What the reference's libraries say of one scalar: its general category (Oniguruma, Unicode 16) and the predicates that other
-/// libraries define on older or newer tables. The bits are laid out by `Tools/unicode_tables.py`.
+/// What the reference's libraries say of one scalar: its general category (Oniguruma, Unicode 16) and the predicates
+/// that other libraries define on older or newer tables. The bits are laid out by `Tools/unicode_tables.py`.
 struct ScalarProperties {
     let bits: UInt16
 

@@ -1,5 +1,5 @@
-/// A value per Unicode scalar in two stages: 0x1100 block numbers, then blocks of 256 values; equal blocks that hold one value
-/// only are stored once. About 60 kB for the properties.
+/// A value per Unicode scalar in two stages: 0x1100 block numbers, then blocks of 256 values; equal blocks that hold
+/// one value only are stored once. About 60 kB for the properties.
 struct ScalarTable: Sendable {
     private let blockStarts: FrozenArray<UInt32>
     private let values: FrozenArray<UInt16>

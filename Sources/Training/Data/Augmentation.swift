@@ -2,8 +2,8 @@ package import MartletTensors
 
 /// Changes to what a model reads that leave what it must predict as it is, so that it leans less on any one token.
 ///
-/// For encoder-decoders the text read by the encoder is changed, for all others only tokens that keep their place (masking), as each row
-/// there has a target of its own.
+/// For encoder-decoders the text read by the encoder is changed, for all others only tokens that keep their place
+/// (masking), as each row there has a target of its own.
 package struct Augmentation: Sendable, Hashable, Codable {
     /// The probability that a token is replaced by `maskToken`.
     package var masking = 0.0

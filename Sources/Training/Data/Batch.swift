@@ -37,7 +37,8 @@ package struct Batch: Sendable {
         }
     }
 
-    /// - Parameter globals: the positions that see all and are seen by all, for models that have such; nil leaves them to the model.
+    /// - Parameter globals: the positions that see all and are seen by all, for models that have such; nil leaves them
+    ///   to the model.
     package mutating func append(_ example: Example, globals: [Int]? = nil) {
         rows.append(example.tokens, segments: example.segments, globals: globals)
         for other in example.others { rows.append(other) }

@@ -13,7 +13,8 @@ extension DataStream: BatchStream {
     package mutating func next() throws(DataError) -> Batch { try next(upTo: .max) }
 }
 
-/// Labelled examples in memory, in another order each epoch: batch and cursor are functions of the seed and the cursor before.
+/// Labelled examples in memory, in another order each epoch: batch and cursor are functions of the seed and the cursor
+/// before.
 package struct LabelledStream: BatchStream {
     package struct Settings: Sendable {
         /// Rows of a batch.

@@ -1,4 +1,5 @@
-/// Where in the data a run is: plain data, so that a checkpoint holds it and a resumed run goes on with the very next example.
+/// Where in the data a run is: plain data, so that a checkpoint holds it and a resumed run goes on with the very next
+/// example.
 package struct DataCursor: Sendable, Hashable, Codable {
     /// One source's place.
     package struct Place: Sendable, Hashable, Codable {

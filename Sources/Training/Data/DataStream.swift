@@ -4,7 +4,8 @@ import MartletTensors
 
 /// An endless, seeded stream of batches from a mixture of sources.
 ///
-/// Batch and cursor are functions of the seed and the cursor before, and of nothing else: not of threads, nor of what was prefetched.
+/// Batch and cursor are functions of the seed and the cursor before, and of nothing else: not of threads, nor of what
+/// was prefetched.
 package struct DataStream: Sendable {
     package struct Source: Sendable {
         package let view: TokenView
@@ -27,7 +28,8 @@ package struct DataStream: Sendable {
         package var rows: Int
         package var augmentation = Augmentation()
         package var seed: UInt64
-        /// Every piece of that many epochs once, in whichever order, and then nothing more; nil: without end, sources by their weights.
+        /// Every piece of that many epochs once, in whichever order, and then nothing more; nil: without end, sources
+        /// by their weights.
         package var epochs: Int?
 
         package init(length: Int, rows: Int, seed: UInt64) {
@@ -108,7 +110,8 @@ package struct DataStream: Sendable {
         return count
     }
 
-    /// The next batch: examples in turn, until the next one does not fit, or `limit` have been drawn since the beginning.
+    /// The next batch: examples in turn, until the next one does not fit, or `limit` have been drawn since the
+    /// beginning.
     ///
     /// - Throws: ``DataError`` when a source holds a token that the model does not have, or nothing to learn from.
     package mutating func next(upTo limit: Int = .max) throws(DataError) -> Batch {

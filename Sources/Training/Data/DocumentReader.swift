@@ -3,8 +3,8 @@ package import MartletPlatform
 
 /// The documents of a file, in its order and in bounded memory.
 ///
-/// Long plain texts come in parts, cut before a line that begins with a letter or sign: no pre-tokenizer in use joins what stands on both
-/// sides of such a place, so the parts' tokens end to end are those of the whole.
+/// Long plain texts come in parts, cut before a line that begins with a letter or sign: no pre-tokenizer in use joins
+/// what stands on both sides of such a place, so the parts' tokens end to end are those of the whole.
 package struct DocumentReader {
     /// One side of a document, or a part of it.
     package struct Part: Sendable {

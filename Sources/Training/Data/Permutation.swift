@@ -1,9 +1,10 @@
 import MartletFormats
 
-/// A seeded order of 0 ..< count that is never written down: a Feistel network over the next even power of two, walked until it lands
-/// inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+/// A seeded order of 0 ..< count that is never written down: a Feistel network over the next even power of two, walked
+/// until it lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
 ///
-/// Any place of the order is found in constant time and memory, so that a shuffle of billions costs nothing and resumes anywhere.
+/// Any place of the order is found in constant time and memory, so that a shuffle of billions costs nothing and resumes
+/// anywhere.
 package struct Permutation: Sendable {
     package let count: Int
     private let halfBits: UInt64

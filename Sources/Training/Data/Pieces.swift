@@ -1,8 +1,8 @@
 /// The pieces of at most `length` tokens that a view's documents are cut into, for one epoch.
 ///
-/// A document longer than that is cut at phase + k · length, where the phase is the epoch's: no two epochs see the same cuts. Every token
-/// belongs to exactly one piece; a piece of which `overlap` more tokens are wanted (the targets of a language model reach one further)
-/// reads on into the next. What holds fewer than `least` tokens is left out.
+/// A document longer than that is cut at phase + k · length, where the phase is the epoch's: no two epochs see the same
+/// cuts. Every token belongs to exactly one piece; a piece of which `overlap` more tokens are wanted (the targets of a
+/// language model reach one further) reads on into the next. What holds fewer than `least` tokens is left out.
 package struct Pieces: Sendable {
     /// Where a piece lies in its document.
     package struct Piece: Sendable, Hashable {

@@ -2,8 +2,9 @@ import MartletTensors
 
 /// The tokens of many documents in one mapped file.
 ///
-/// Layout, little-endian: the tokens, 2 or 4 bytes each; zeros up to a multiple of 8; where each document begins and the last one ends,
-/// counted in tokens, 8 bytes each; then 32 bytes: "MARTTOK1", the width of a token, the number of documents, the number of tokens.
+/// Layout, little-endian: the tokens, 2 or 4 bytes each; zeros up to a multiple of 8; where each document begins and
+/// the last one ends, counted in tokens, 8 bytes each; then 32 bytes: "MARTTOK1", the width of a token, the number of
+/// documents, the number of tokens.
 @safe package struct TokenCache: Sendable {
     static let magic = Array("MARTTOK1".utf8)
     static let footerBytes = 32

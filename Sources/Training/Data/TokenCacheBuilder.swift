@@ -4,7 +4,8 @@ package import MartletTensors
 package import MartletTokenizers
 import Synchronization
 
-/// Turns files of text into token caches, one per side, on several threads; a cache whose content and tokenizer are known is used again.
+/// Turns files of text into token caches, one per side, on several threads; a cache whose content and tokenizer are
+/// known is used again.
 package struct TokenCacheBuilder: Sendable {
     package let tokenizer: Tokenizer
     /// What stands for the tokenizer in a cache's name.
@@ -19,9 +20,11 @@ package struct TokenCacheBuilder: Sendable {
 
     private static let batchBytes = 4 << 20
 
-    /// Subword regularisation: other segmentations of the same text in every epoch (arXiv:1910.13267, arXiv:1804.10959).
+    /// Subword regularisation: other segmentations of the same text in every epoch (arXiv:1910.13267,
+    /// arXiv:1804.10959).
     package struct Sampling: Sendable {
-        /// Byte pair encoding: the probability that a merge is left out. Unigram: how sharply likely segmentations are preferred.
+        /// Byte pair encoding: the probability that a merge is left out. Unigram: how sharply likely segmentations are
+        /// preferred.
         package var share: Double
         package var seed: UInt64
         package var epoch: Int
@@ -49,7 +52,8 @@ package struct TokenCacheBuilder: Sendable {
 
     /// The caches of `files`, one per side, read or made.
     ///
-    /// - Parameter sampling: the epoch's segmentations in place of the tokenizer's own; caches of the epoch before are removed.
+    /// - Parameter sampling: the epoch's segmentations in place of the tokenizer's own; caches of the epoch before are
+    ///   removed.
     /// - Throws: ``DataError``, ``FileError``, ``TokenizerError``.
     package func caches(_ files: TextFiles, _ sampling: Sampling? = nil) throws -> [TokenCache] {
         let key = try key(files)

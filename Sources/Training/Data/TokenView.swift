@@ -20,8 +20,8 @@ package struct TokenView: Sendable {
     /// The tokens of the first side.
     package var count: Int { tokens.count }
 
-    /// The first ⌊(1 − share) · count⌋ tokens, and the rest. Documents with several sides are not cut: the one in which the cut falls
-    /// belongs to the rest.
+    /// The first ⌊(1 − share) · count⌋ tokens, and the rest. Documents with several sides are not cut: the one in which
+    /// the cut falls belongs to the rest.
     package func split(last share: Double) -> (TokenView, TokenView) {
         let cache = sides[0]
         var cut = tokens.lowerBound + Int((1 - share) * Double(tokens.count))

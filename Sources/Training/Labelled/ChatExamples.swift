@@ -11,8 +11,8 @@ package struct ConversationFormat: Sendable {
         (self.template, self.variables) = (template, variables)
     }
 
-    /// Which bytes of a conversation's text the assistant wrote: those that the template marks by `{% generation %}`; else what a turn adds
-    /// to the text that ends with the beginning of an answer.
+    /// Which bytes of a conversation's text the assistant wrote: those that the template marks by `{% generation %}`;
+    /// else what a turn adds to the text that ends with the beginning of an answer.
     ///
     /// A turn that a longer conversation renders otherwise (templates that drop earlier reasoning) has none.
     /// - Throws: ``TemplateError`` for a conversation that the template refuses.
@@ -44,8 +44,8 @@ package struct ConversationFormat: Sendable {
     ///
     /// - Parameters:
     ///   - before: the text up to the turn, with the beginning of an answer.
-    ///   - after: the text with the turn. Where it leaves that beginning (an empty thought that history does not keep), the turn begins with
-    ///     its content.
+    ///   - after: the text with the turn. Where it leaves that beginning (an empty thought that history does not keep),
+    ///     the turn begins with its content.
     private static func turn(_ before: [UInt8], _ after: [UInt8], _ whole: [UInt8], content: String) -> Range<Int>? {
         var start = shared(before, after)
         let end = shared(after, whole)
@@ -68,8 +68,8 @@ package struct ConversationFormat: Sendable {
 
 /// Conversations of every usual form as messages with roles.
 enum ChatRecord {
-    /// OpenAI's `messages`, sharegpt's `conversations`, `prompt` and `completion`, alpaca's `instruction`, `input` and `output`; nil for
-    /// anything else.
+    /// OpenAI's `messages`, sharegpt's `conversations`, `prompt` and `completion`, alpaca's `instruction`, `input` and
+    /// `output`; nil for anything else.
     static func messages(_ record: LabelledRecord) -> [JSON]? {
         if let messages = record.fields["messages"]?.arrayValue { return messages }
         if let turns = record.fields["conversations"]?.arrayValue {

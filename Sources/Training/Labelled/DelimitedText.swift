@@ -1,6 +1,7 @@
 import MartletJSON
 
-/// Tables as text: comma-separated values with quotes (RFC 4180), whose fields may hold line breaks, or tab-separated ones without.
+/// Tables as text: comma-separated values with quotes (RFC 4180), whose fields may hold line breaks, or tab-separated
+/// ones without.
 struct DelimitedText {
     private let path: String
     private let separator: UInt8
@@ -111,8 +112,8 @@ struct DelimitedText {
     }
 }
 
-/// Sentences of tagged words, a word and its tags a line, an empty line between sentences (CoNLL-2003): the first column is the word, the
-/// last its tag.
+/// Sentences of tagged words, a word and its tags a line, an empty line between sentences (CoNLL-2003): the first
+/// column is the word, the last its tag.
 struct ConllText {
     private let path: String
 

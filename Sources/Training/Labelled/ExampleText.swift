@@ -8,8 +8,8 @@ package struct ExampleText: Sendable {
 
     package init(_ tokenizer: Tokenizer, names: [String]) { (self.tokenizer, self.names) = (tokenizer, names) }
 
-    /// The texts of an example, one a line, then its label. What is predicted stands in ⟦ ⟧: tokens that a row in front of them learns to
-    /// predict, words with their tags, the answer.
+    /// The texts of an example, one a line, then its label. What is predicted stands in ⟦ ⟧: tokens that a row in front
+    /// of them learns to predict, words with their tags, the answer.
     ///
     /// - Throws: ``TokenizerError`` for a token that the vocabulary does not have.
     package func lines(_ example: Example) throws(TokenizerError) -> [String] {
@@ -54,7 +54,8 @@ package struct ExampleText: Sendable {
 
     private func spelled(_ tokens: [Int32]) throws(TokenizerError) -> String { try marked(tokens) { _ in false } }
 
-    /// Each run of tokens that is predicted, where the target of a row is the next token; else, as behind masks, the target itself.
+    /// Each run of tokens that is predicted, where the target of a row is the next token; else, as behind masks, the
+    /// target itself.
     private func predicted(_ tokens: [Int32], _ targets: [Int32]) throws(TokenizerError) -> String {
         let isNext = targets.indices.allSatisfy { row in
             targets[row] < 0 || row + 1 >= tokens.count || tokens[row + 1] == targets[row]

@@ -10,8 +10,8 @@ package struct LabelNames: Sendable {
         numbers = Dictionary(names.enumerated().map { (ByteText($1), Int32($0)) }) { first, _ in first }
     }
 
-    /// Every name that occurs: in the order of numbers where all are such, else of their bytes. `known`, the classes that a model has
-    /// already, stay where they are if they cover all.
+    /// Every name that occurs: in the order of numbers where all are such, else of their bytes. `known`, the classes
+    /// that a model has already, stay where they are if they cover all.
     package init(collecting found: [String], known: [String]) {
         let unique = Array(Set(found.map { ByteText($0) }))
         let held = LabelNames(known)

@@ -82,7 +82,8 @@ package struct LabelledFile: Sendable {
     }
 }
 
-/// SQuAD 1.1 and 2.0 (arXiv:1606.05250, arXiv:1806.03822): questions with the paragraph that answers them, one record each.
+/// SQuAD 1.1 and 2.0 (arXiv:1606.05250, arXiv:1806.03822): questions with the paragraph that answers them, one record
+/// each.
 enum SquadDocument {
     static func records(_ articles: [JSON], _ path: String) -> [LabelledRecord] {
         var records: [LabelledRecord] = []

@@ -35,7 +35,8 @@ package struct LabelledRecord: Sendable {
     }
 }
 
-/// Everything that is wrong with labelled data, collected before training begins: the first twenty are shown, all are counted.
+/// Everything that is wrong with labelled data, collected before training begins: the first twenty are shown, all are
+/// counted.
 package struct DataOffences: Sendable {
     package private(set) var shown: [String] = []
     package private(set) var count = 0

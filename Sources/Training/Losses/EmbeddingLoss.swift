@@ -5,8 +5,8 @@ package import MartletTensors
 /// Losses of sentence embeddings: texts that belong together come near, others part (arXiv:1908.10084).
 package struct EmbeddingLoss: VectorLoss {
     package enum Form: Sendable, Equatable {
-        /// Cross-entropy of each first text's partner among those of the whole batch, by cosines times `scale`; hard negatives are further
-        /// candidates (arXiv:1705.00652). Texts that are equal to the partner are no candidates.
+        /// Cross-entropy of each first text's partner among those of the whole batch, by cosines times `scale`; hard
+        /// negatives are further candidates (arXiv:1705.00652). Texts that are equal to the partner are no candidates.
         case inBatchNegatives(scale: Float)
         /// (cosine − score)².
         case cosine

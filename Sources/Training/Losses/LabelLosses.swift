@@ -83,7 +83,8 @@ package struct NumberLoss: TaskLoss {
     }
 }
 
-/// Any number of classes per text: the mean over classes of −t log σ(y) − (1 − t) log (1 − σ(y)) (PyTorch's `BCEWithLogitsLoss` per example).
+/// Any number of classes per text: the mean over classes of −t log σ(y) − (1 − t) log (1 − σ(y)) (PyTorch's
+/// `BCEWithLogitsLoss` per example).
 package struct MultiLabelLoss: TaskLoss {
     package init() {}
 

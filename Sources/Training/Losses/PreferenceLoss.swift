@@ -2,8 +2,8 @@ import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// Direct preference optimisation: −log σ(β ((log p(chosen) − log r(chosen)) − (log p(rejected) − log r(rejected)))), where p is the model
-/// and r the model as it was before training (arXiv:2305.18290).
+/// Direct preference optimisation: −log σ(β ((log p(chosen) − log r(chosen)) − (log p(rejected) − log r(rejected)))),
+/// where p is the model and r the model as it was before training (arXiv:2305.18290).
 ///
 /// The reference is two numbers per example, computed once before training; there is no second model.
 package struct PreferenceLoss: TaskLoss {

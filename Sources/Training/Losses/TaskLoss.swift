@@ -1,8 +1,8 @@
 package import MartletModels
 package import MartletTensors
 
-/// The loss of a labelled batch: from the last hidden states through the head to a sum over examples, and the nodes that its gradients
-/// then run from.
+/// The loss of a labelled batch: from the last hidden states through the head to a sum over examples, and the nodes
+/// that its gradients then run from.
 package protocol TaskLoss: Sendable {
     /// - Parameters:
     ///   - hidden: `[rows, width]` of the last layer.
@@ -18,7 +18,8 @@ package protocol TaskLoss: Sendable {
     func measures(_ results: [(result: TaskResult, batch: Batch)]) -> [Measure]
 }
 
-/// A loss that compares one vector per text, and nothing else of a pass: so that the texts of several passes can be compared at once.
+/// A loss that compares one vector per text, and nothing else of a pass: so that the texts of several passes can be
+/// compared at once.
 package protocol VectorLoss: TaskLoss {
     /// `[sequences, width]` of the last hidden states `[rows, width]`.
     func vectors(_ hidden: Tensor, _ batch: Batch) -> Tensor

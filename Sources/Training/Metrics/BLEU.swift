@@ -1,8 +1,9 @@
 import MartletJSON
 
 /// BLEU of a corpus as sacreBLEU 2 computes it (Papineni et al. 2002; Post, arXiv:1804.08771):
-/// 100 · BP · exp(¼ Σ ln pₙ), pₙ the share of n-grams of the hypotheses that references hold too, each counted at most as often as in one
-/// of them; BP = exp(1 − r / h) where the hypotheses are shorter (h words) than the references closest in length (r words).
+/// 100 · BP · exp(¼ Σ ln pₙ), pₙ the share of n-grams of the hypotheses that references hold too, each counted at most
+/// as often as in one of them; BP = exp(1 − r / h) where the hypotheses are shorter (h words) than the references
+/// closest in length (r words).
 package struct BLEU: Sendable {
     /// What becomes of an n whose n-grams never match.
     package enum Smoothing: Sendable, Equatable {

@@ -1,7 +1,7 @@
 /// How far a classifier's confidence is from how often it is right (Guo et al., arXiv:1706.04599).
 package enum Calibration {
-    /// The expected calibration error: Σ over bins of equal width of |accuracy − mean confidence|, by their share of the predictions. A
-    /// confidence on a bin's border belongs to the lower one.
+    /// The expected calibration error: Σ over bins of equal width of |accuracy − mean confidence|, by their share of
+    /// the predictions. A confidence on a bin's border belongs to the lower one.
     package static func error(confidences: [Double], isRight: [Bool], bins: Int = 15) -> Double {
         precondition(
             confidences.count == isRight.count && bins > 0,

@@ -1,5 +1,6 @@
-/// chrF and chrF++ of a corpus as sacreBLEU 2 computes them (Popović, 2015 and 2017): the F-score, recall weighing twice as much as
-/// precision, of n-grams of characters without white space up to six, and for chrF++ of words up to two, averaged over n.
+/// chrF and chrF++ of a corpus as sacreBLEU 2 computes them (Popović, 2015 and 2017): the F-score, recall weighing
+/// twice as much as precision, of n-grams of characters without white space up to six, and for chrF++ of words up to
+/// two, averaged over n.
 package struct CharacterF: Sendable {
     /// Longest n-grams of words: 0 for chrF, 2 for chrF++.
     package var wordOrder: Int
@@ -65,7 +66,8 @@ package struct CharacterF: Sendable {
         return 100 * (1 + factor) * precision * recall / (factor * precision + recall)
     }
 
-    /// For each order the n-grams and how often they occur; words stand apart by a line break, which no n-gram of characters has.
+    /// For each order the n-grams and how often they occur; words stand apart by a line break, which no n-gram of
+    /// characters has.
     private func grams(_ line: String) -> [[[Unicode.Scalar]: Int]] {
         let words = Array(line.unicodeScalars).split(whereSeparator: CharacterF.isSpace).map(Array.init)
         let characters = words.flatMap { $0 }

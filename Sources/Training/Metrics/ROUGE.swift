@@ -1,5 +1,5 @@
-/// ROUGE-1, ROUGE-2 and ROUGE-L of a summary as rouge-score computes them without its stemmer (Lin 2004): F1 of the n-grams, or of the
-/// longest common subsequence, of lower-case ASCII letters and digits.
+/// ROUGE-1, ROUGE-2 and ROUGE-L of a summary as rouge-score computes them without its stemmer (Lin 2004): F1 of the
+/// n-grams, or of the longest common subsequence, of lower-case ASCII letters and digits.
 package enum ROUGE {
     package struct Scores: Sendable, Equatable {
         package var one = 0.0

@@ -1,6 +1,7 @@
 /// Correlations of two lists of numbers.
 package enum RankCorrelation {
-    /// Pearson's correlation of the ranks, those of equal numbers being their mean (Spearman 1904). NaN where one list is constant.
+    /// Pearson's correlation of the ranks, those of equal numbers being their mean (Spearman 1904). NaN where one list
+    /// is constant.
     package static func spearman(_ a: [Double], _ b: [Double]) -> Double { pearson(ranks(a), ranks(b)) }
 
     package static func pearson(_ a: [Double], _ b: [Double]) -> Double {

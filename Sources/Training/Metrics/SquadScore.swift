@@ -1,7 +1,7 @@
 import MartletJSON
 
-/// Exact match and F1 of answers as SQuAD's own script computes them (Rajpurkar et al. 2016): lower case, without ASCII punctuation, the
-/// words "a", "an" and "the", and superfluous blanks; the best over all right answers.
+/// Exact match and F1 of answers as SQuAD's own script computes them (Rajpurkar et al. 2016): lower case, without ASCII
+/// punctuation, the words "a", "an" and "the", and superfluous blanks; the best over all right answers.
 package enum SquadScore {
     /// Means over all questions, in per cent.
     package static func corpus(_ predictions: [String], _ answers: [[String]]) -> (exact: Double, f1: Double) {
@@ -15,8 +15,8 @@ package enum SquadScore {
         return (100 * exact / Double(predictions.count), 100 * f1 / Double(predictions.count))
     }
 
-    /// Means over all questions of SQuAD 2.0, some of which have no answer (Rajpurkar et al. 2018): an empty prediction is right there, and
-    /// wrong elsewhere.
+    /// Means over all questions of SQuAD 2.0, some of which have no answer (Rajpurkar et al. 2018): an empty prediction
+    /// is right there, and wrong elsewhere.
     package static func second(_ predictions: [String], _ answers: [[String]]) -> (exact: Double, f1: Double) {
         precondition(predictions.count == answers.count, "SquadScore: \(predictions.count) and \(answers.count)")
         guard !predictions.isEmpty else { return (0, 0) }

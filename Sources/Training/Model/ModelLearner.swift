@@ -6,13 +6,15 @@ package import MartletTensors
 
 /// A model of any family that learns: forward, loss, gradients, optimizer.
 ///
-/// The weights that are trained are f32 and are read anew in every pass. Without a loss of its own, a model learns to predict tokens: a
-/// decoder's targets are the next ones, an encoder-decoder's those of its decoder, an encoder's the tokens behind the masks.
+/// The weights that are trained are f32 and are read anew in every pass. Without a loss of its own, a model learns to
+/// predict tokens: a decoder's targets are the next ones, an encoder-decoder's those of its decoder, an encoder's the
+/// tokens behind the masks.
 package final class ModelLearner: Learner {
     package struct Settings: Sendable {
         package var dropout = DropoutShares()
         package var recomputation = TrainingPass.Recomputation.none
-        /// What is multiplied and what waits for the backward pass: f32, or bf16 with f32 sums. All else is f32 in any case.
+        /// What is multiplied and what waits for the backward pass: f32, or bf16 with f32 sums. All else is f32 in any
+        /// case.
         package var precision = ElementType.f32
         package var loss = LossForm()
         /// The weight of the loss that spreads tokens evenly over experts (arXiv:2101.03961).
@@ -120,7 +122,8 @@ package final class ModelLearner: Learner {
         }
     }
 
-    /// What the model says of both answers of each example before it learns: also that of a resumed run, which is restored afterwards.
+    /// What the model says of both answers of each example before it learns: also that of a resumed run, which is
+    /// restored afterwards.
     private func reference(_ examples: [Example], rows: Int) -> [Int: (chosen: Double, rejected: Double)] {
         guard let frozenHead else { return [:] }
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
@@ -175,9 +178,9 @@ package final class ModelLearner: Learner {
 
     package var comparesWholeSteps: Bool { settings.comparesWholeSteps && settings.task is any VectorLoss }
 
-    /// Compares the texts of all passes: their vectors first, without what a backward pass needs; the loss of all and its gradients by
-    /// them; then each pass once more, its gradients flowing on (gradient caching, arXiv:2101.06983). Zeros are drawn by place and seed, so
-    /// that a pass has the same bits both times.
+    /// Compares the texts of all passes: their vectors first, without what a backward pass needs; the loss of all and
+    /// its gradients by them; then each pass once more, its gradients flowing on (gradient caching, arXiv:2101.06983).
+    /// Zeros are drawn by place and seed, so that a pass has the same bits both times.
     package func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double {
         guard let task = settings.task as? any VectorLoss, !passes.isEmpty else { return 0 }
         let device = parameters.device

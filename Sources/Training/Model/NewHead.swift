@@ -84,7 +84,8 @@ enum NewHead {
 }
 
 extension LabelledObjective {
-    /// The loss of this objective on a model; nil where tokens are predicted, or the loss needs the model's first weights.
+    /// The loss of this objective on a model; nil where tokens are predicted, or the loss needs the model's first
+    /// weights.
     ///
     /// - Parameter sentences: how the model makes vectors of texts.
     func loss(

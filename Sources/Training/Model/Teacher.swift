@@ -12,7 +12,8 @@ struct Teacher {
     private let device: Device
     private static let rowsPerPass = 4_096
 
-    /// - Throws: ``RunError`` for a model that does not classify, knows other classes, or reads other tokens; what loading throws.
+    /// - Throws: ``RunError`` for a model that does not classify, knows other classes, or reads other tokens; what
+    ///   loading throws.
     init(path: String, names: LabelNames, tokenizer: JSON, on device: Device) throws {
         let file = try ModelFile(path: path)
         guard case .encoder(let encoder) = try file.model(on: device), case .sequence = file.architecture.head else {

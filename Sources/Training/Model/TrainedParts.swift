@@ -2,7 +2,8 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 
-/// Which parameters of a model are trained, and how fast, by the parts that a recipe names. The one place that knows parts by their names.
+/// Which parameters of a model are trained, and how fast, by the parts that a recipe names. The one place that knows
+/// parts by their names.
 struct TrainedParts {
     private let frozen: [String]
     private let layers: Int
@@ -62,7 +63,8 @@ struct TrainedParts {
         }
     }
 
-    /// Whether a parameter is the last projection of a head that labels, which is new beside a body that adapters change.
+    /// Whether a parameter is the last projection of a head that labels, which is new beside a body that adapters
+    /// change.
     static func isLabelHead(_ name: String) -> Bool {
         ["nextSentence", "sequence", "rows", "answers"].contains { head in
             ["weight", "bias"].contains { name.hasSameBytes(as: "\(head).\($0)") }

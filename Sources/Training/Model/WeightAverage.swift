@@ -1,7 +1,8 @@
 import MartletLayers
 import MartletTensors
 
-/// The exponential average of the trained weights over updates (Polyak and Juditsky 1992), one more array of their size.
+/// The exponential average of the trained weights over updates (Polyak and Juditsky 1992), one more array of their
+/// size.
 final class WeightAverage {
     private let parameters: TrainableParameters
     private let share: Float

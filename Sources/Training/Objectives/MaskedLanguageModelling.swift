@@ -1,7 +1,8 @@
 package import MartletTensors
 
-/// Predicts tokens that were chosen with probability `share` from both sides of them; of those chosen 80 % are masked, 10 % replaced by any
-/// token, 10 % left as they are (BERT, arXiv:1810.04805). With word starts given, words are chosen whole.
+/// Predicts tokens that were chosen with probability `share` from both sides of them; of those chosen 80 % are masked,
+/// 10 % replaced by any token, 10 % left as they are (BERT, arXiv:1810.04805). With word starts given, words are chosen
+/// whole.
 package struct MaskedLanguageModelling: Objective {
     package static let name = "masked"
 

@@ -2,8 +2,8 @@ package import MartletTensors
 
 /// What a model is asked to learn from a piece of text: which tokens it reads and which it must predict.
 ///
-/// Knows no model, no loss and no file. Randomness comes from the generator handed in, one per piece, so that a piece becomes the same
-/// example whenever and wherever it is made.
+/// Knows no model, no loss and no file. Randomness comes from the generator handed in, one per piece, so that a piece
+/// becomes the same example whenever and wherever it is made.
 package protocol Objective: Sendable {
     /// How a recipe calls it.
     static var name: String { get }
@@ -46,8 +46,8 @@ package struct Example: Sendable, Hashable {
     package var others: [[Int32]] = []
     /// Read by the decoder of an encoder-decoder.
     package var decoderTokens: [Int32]?
-    /// One per row that makes logits (`decoderTokens` where there are such): the token or tag to predict, or ``ignored``. None where the
-    /// example has a label instead.
+    /// One per row that makes logits (`decoderTokens` where there are such): the token or tag to predict, or
+    /// ``ignored``. None where the example has a label instead.
     package var targets: [Int32] = []
     /// What is right of the example as a whole.
     package var label: Label?

@@ -1,10 +1,10 @@
 package import MartletTensors
 
-/// Spans of the text are taken out, each replaced by a sentinel of its own; the decoder writes sentinel and span in turn
-/// (T5, arXiv:1910.10683, section 3.1.4).
+/// Spans of the text are taken out, each replaced by a sentinel of its own; the decoder writes sentinel and span in
+/// turn (T5, arXiv:1910.10683, section 3.1.4).
 ///
-/// `share` of the tokens fall into spans of `meanLength` on average; spans and gaps between them are cut at random as in the reference's
-/// `random_spans_noise_mask`: both are divided into equally many parts, none empty, a gap first.
+/// `share` of the tokens fall into spans of `meanLength` on average; spans and gaps between them are cut at random as
+/// in the reference's `random_spans_noise_mask`: both are divided into equally many parts, none empty, a gap first.
 package struct SpanCorruption: Objective {
     package static let name = "span-corruption"
 

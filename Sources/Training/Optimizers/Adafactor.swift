@@ -2,8 +2,8 @@ package import MartletLayers
 import MartletPlatform
 package import MartletTensors
 
-/// Second moments of matrices kept as one number per row and one per column (arXiv:1804.04235), steps relative to the size of the
-/// parameter; as torch.optim.Adafactor computes it.
+/// Second moments of matrices kept as one number per row and one per column (arXiv:1804.04235), steps relative to the
+/// size of the parameter; as torch.optim.Adafactor computes it.
 package final class Adafactor: Optimizer {
     private let decay: Float
     /// Of matrices the rows' and the columns' means, of others the second moments.

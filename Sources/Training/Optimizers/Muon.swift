@@ -1,9 +1,9 @@
 package import MartletLayers
 package import MartletTensors
 
-/// Momentum made orthogonal by five Newton–Schulz steps for the matrices inside the layers, AdamW for all else: token and position
-/// tables, the projection to the vocabulary, norms and biases (Jordan et al. 2024; the step's size as in arXiv:2502.16982, so that one
-/// learning rate serves both).
+/// Momentum made orthogonal by five Newton–Schulz steps for the matrices inside the layers, AdamW for all else: token
+/// and position tables, the projection to the vocabulary, norms and biases (Jordan et al. 2024; the step's size as in
+/// arXiv:2502.16982, so that one learning rate serves both).
 package final class Muon: Optimizer {
     private let momentum, decay: Float
     private let adam: AdamW
@@ -44,11 +44,11 @@ package final class Muon: Optimizer {
         }
     }
 
-    /// Near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`, times a length that is told: with X of length 1,
-    /// X ← a X + (b A + c A²) X and A = X Xᵀ, five times.
+    /// Near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`, times a length that is told: with X
+    /// of length 1, X ← a X + (b A + c A²) X and A = X Xᵀ, five times.
     ///
-    /// Every A is a polynomial of the first, so all steps happen among matrices of the smaller side, Q = a + b A + c A², A ← Q A Q and
-    /// P ← Q P, all symmetric; the matrix itself is multiplied once, by P.
+    /// Every A is a polynomial of the first, so all steps happen among matrices of the smaller side, Q = a + b A + c
+    /// A², A ← Q A Q and P ← Q P, all symmetric; the matrix itself is multiplied once, by P.
     private static func orthogonal(_ matrix: Tensor) -> (product: Tensor, length: Float) {
         let length = Float(matrix.sumOfSquares().squareRoot() + 1e-7)
         var square = matrix.gram()

@@ -2,7 +2,8 @@
 
 import MartletPlatform
 
-/// The learning rate of a step as a share of its peak: a linear rise over `warmUp` steps, then one of the usual ways down.
+/// The learning rate of a step as a share of its peak: a linear rise over `warmUp` steps, then one of the usual ways
+/// down.
 ///
 /// Steps count from 0; the share of step s during warm-up is (s + 1) / warmUp.
 public struct Schedule: Sendable, Hashable, Codable {

@@ -5,8 +5,8 @@ import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// Smaller models out of larger ones: fewer layers, fewer neurons in feed-forwards, fewer groups of heads, the same number in every layer, so
-/// that config.json can say it and every reader gets a smaller, faster model.
+/// Smaller models out of larger ones: fewer layers, fewer neurons in feed-forwards, fewer groups of heads, the same
+/// number in every layer, so that config.json can say it and every reader gets a smaller, faster model.
 package struct ModelPruning {
     /// What is to go.
     package struct Request: Sendable {
@@ -140,7 +140,8 @@ package struct ModelPruning {
         return picks
     }
 
-    /// The numbers of the largest scores, ascending, so many that `share` goes; a multiple where there are more than two of it.
+    /// The numbers of the largest scores, ascending, so many that `share` goes; a multiple where there are more than
+    /// two of it.
     private static func best(_ scores: [Double], leaving share: Double, multiple: Int) -> [Int] {
         var count = max(1, Int((Double(scores.count) * (1 - share)).rounded()))
         if count > 2 * multiple { count = min(scores.count, (count + multiple - 1) / multiple * multiple) }

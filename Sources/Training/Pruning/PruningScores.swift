@@ -3,11 +3,13 @@ import MartletModels
 import MartletQuantization
 import MartletTensors
 
-/// How much each layer, each neuron of a feed-forward and each group of heads does: what pruning leaves out is the least.
+/// How much each layer, each neuron of a feed-forward and each group of heads does: what pruning leaves out is the
+/// least.
 struct PruningScores {
     /// Σ x² of each column of each matrix over the calibration rows, by our names; none without a text.
     private let squares: [String: [Double]]
-    /// For each layer but the first 1 − the mean cosine of what comes in and what goes out (block influence, arXiv:2403.03853).
+    /// For each layer but the first 1 − the mean cosine of what comes in and what goes out (block influence,
+    /// arXiv:2403.03853).
     let influence: [Double]
 
     /// The scores of magnitudes alone.
@@ -50,8 +52,8 @@ struct PruningScores {
         }
     }
 
-    /// For each input of a matrix `[outputs, inputs]` Σ |w| of its column times how large the input is: as the text says (Wanda,
-    /// arXiv:2306.11695), else as the rows that make it are.
+    /// For each input of a matrix `[outputs, inputs]` Σ |w| of its column times how large the input is: as the text
+    /// says (Wanda, arXiv:2306.11695), else as the rows that make it are.
     ///
     /// - Parameter makers: the matrices, one row for each input, whose product the input is.
     func ofInputs(_ name: String, _ matrix: Tensor, makers: [Tensor]) -> [Double] {

@@ -3,7 +3,8 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// Everything a training run is told: what to train, on what, how, and for how long. Plain data; reading is in `Recipe+Reading.swift`.
+/// Everything a training run is told: what to train, on what, how, and for how long. Plain data; reading is in
+/// `Recipe+Reading.swift`.
 package struct Recipe: Sendable {
     package enum ModelOrigin: Sendable {
         /// The contents of a `config.json`, with weights drawn from the seed.
@@ -162,7 +163,8 @@ package struct Recipe: Sendable {
     package var batchExamples: Int?
     /// Passes to a step.
     package var accumulation: Int
-    /// Blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that divides it gives the same bits.
+    /// Blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that divides it gives
+    /// the same bits.
     package var shards: Int
     package var optimizer: Optimizer
     package var schedule: ScheduleSettings

@@ -1,7 +1,8 @@
 package import MartletJSON
 import Yams
 
-/// YAML to values and back, by the core schema of YAML 1.2: `true` and `false` are truth values, `yes` and `on` are texts.
+/// YAML to values and back, by the core schema of YAML 1.2: `true` and `false` are truth values, `yes` and `on` are
+/// texts.
 package enum RecipeText {
     private static let deepest = 32
     private static let mostNodes = 100_000

@@ -31,10 +31,12 @@ package struct RunState: Sendable, Equatable {
     package init(cursor: DataCursor) { self.cursor = cursor }
 }
 
-/// The checkpoints of a run: folders `step-N`, each with weights, optimizer, state and, written last, a marker that lists them.
+/// The checkpoints of a run: folders `step-N`, each with weights, optimizer, state and, written last, a marker that
+/// lists them.
 ///
-/// A folder is filled aside, every file flushed, the marker flushed after them, then renamed: at any instant a folder with this name is whole
-/// or does not exist. Reading verifies all the same, as disks and people damage files, and takes the newest that is whole.
+/// A folder is filled aside, every file flushed, the marker flushed after them, then renamed: at any instant a folder
+/// with this name is whole or does not exist. Reading verifies all the same, as disks and people damage files, and
+/// takes the newest that is whole.
 package struct CheckpointStore: Sendable {
     package let folder: String
     private static let files = ["weights.safetensors", "optimizer.safetensors", "state.json"]

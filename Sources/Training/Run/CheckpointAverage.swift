@@ -2,10 +2,11 @@ import MartletFormats
 import MartletJSON
 package import MartletTensors
 
-/// The mean of a run's last checkpoints (arXiv:1706.03762, section 6.1; fairseq's `average_checkpoints`): a cheap ensemble, which usually
-/// writes better than the best of them.
+/// The mean of a run's last checkpoints (arXiv:1706.03762, section 6.1; fairseq's `average_checkpoints`): a cheap
+/// ensemble, which usually writes better than the best of them.
 extension CheckpointStore {
-    /// The mean of the weights of the newest `count` whole checkpoints, and their steps. The untrained one of step 0 does not count.
+    /// The mean of the weights of the newest `count` whole checkpoints, and their steps. The untrained one of step 0
+    /// does not count.
     ///
     /// Each number is summed in f64 and rounded once.
     ///

@@ -1,7 +1,7 @@
 import MartletFormats
 
-/// The curves of a run as an SVG: the training loss (means of stretches of steps) and the validation loss (points), the learning rate,
-/// and the norm of the gradients, over steps.
+/// The curves of a run as an SVG: the training loss (means of stretches of steps) and the validation loss (points), the
+/// learning rate, and the norm of the gradients, over steps.
 package enum Curves {
     private static let width = 860.0
     private static let margin = (left: 92.0, right: 24.0)

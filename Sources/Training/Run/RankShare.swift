@@ -2,9 +2,9 @@ package import MartletDistributed
 
 /// The part of each training step that one rank of a data-parallel run computes (ZeRO stage 0: arXiv:1910.02054 §2).
 ///
-/// The passes of a step are dealt to the recipe's shards, and the shards to the ranks, both in blocks in their order. Gradients are added
-/// within a shard pass by pass, and over shards in a binary tree, which ranks continue where each one's own shards end: bits depend on the
-/// shards alone.
+/// The passes of a step are dealt to the recipe's shards, and the shards to the ranks, both in blocks in their order.
+/// Gradients are added within a shard pass by pass, and over shards in a binary tree, which ranks continue where each
+/// one's own shards end: bits depend on the shards alone.
 package struct RankShare: Sendable {
     package let communicator: any Communicator
     private let passes: Int

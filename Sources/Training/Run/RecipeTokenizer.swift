@@ -19,7 +19,8 @@ enum RecipeTokenizer {
         }
     }
 
-    /// Each scalar of the text a token, in the order of scalars, behind the special ones: byte pair encoding without a pair.
+    /// Each scalar of the text a token, in the order of scalars, behind the special ones: byte pair encoding without a
+    /// pair.
     private static func characters(_ recipe: Recipe, _ specials: [String]) throws -> JSON {
         let scalars = try reading(recipe) { texts in
             texts.reduce(into: Set<Unicode.Scalar>()) { $0.formUnion($1.unicodeScalars) }
@@ -46,7 +47,8 @@ enum RecipeTokenizer {
         ]
     }
 
-    /// What `body` makes of the training sources' texts; a file that cannot be read is thrown before anything `body` says about too few texts.
+    /// What `body` makes of the training sources' texts; a file that cannot be read is thrown before anything `body`
+    /// says about too few texts.
     private static func reading<Result>(_ recipe: Recipe, _ body: (Texts) throws -> Result) throws -> Result {
         let texts = Texts(recipe)
         do {

@@ -5,7 +5,8 @@ import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// Brings the weights of a run into a Hugging Face directory, `RUN/model`: what transformers, `martlet generate` and `martlet convert` read.
+/// Brings the weights of a run into a Hugging Face directory, `RUN/model`: what transformers, `martlet generate` and
+/// `martlet convert` read.
 package struct RunExport: Sendable {
     private let preparation: RunPreparation
     private let device: Device
@@ -88,8 +89,8 @@ package struct RunExport: Sendable {
         try AdapterFile.write(configuration, layout, factors: factors, saved: saved, in: aside)
     }
 
-    /// What peft is to find a module by: its name, and where that is one of BERT's many `dense`, what it is part of, so that a pooler which
-    /// the base has and this model has not is left alone.
+    /// What peft is to find a module by: its name, and where that is one of BERT's many `dense`, what it is part of, so
+    /// that a pooler which the base has and this model has not is left alone.
     private static func ending(of module: String) -> String {
         let parts = module.split(separator: ".")
         let isCommon = parts.last.map { String($0).hasSameBytes(as: "dense") } ?? false
@@ -107,7 +108,8 @@ package struct RunExport: Sendable {
         try SentenceHead.write(row, dense, limit: limit, in: aside) { try Folder.make($0) }
     }
 
-    /// The weights under the names of transformers, and a head that none of its classes has as sentence-transformers' modules.
+    /// The weights under the names of transformers, and a head that none of its classes has as sentence-transformers'
+    /// modules.
     private func writeWeights(_ weights: [(name: String, tensor: Tensor)], to aside: String) throws -> String {
         let modelType = preparation.config["model_type"]?.stringValue ?? ""
         var body = preparation.architecture
@@ -134,7 +136,8 @@ package struct RunExport: Sendable {
         }
     }
 
-    /// The files beside a tokenizer that a model directory brought along, or one that names the roles of the recipe's tokens.
+    /// The files beside a tokenizer that a model directory brought along, or one that names the roles of the recipe's
+    /// tokens.
     private func writeTokenizerConfig(to folder: String) throws {
         if case .directory(let origin) = preparation.recipe.model {
             for name in RunExport.files where Folder.exists("\(origin)/\(name)") {

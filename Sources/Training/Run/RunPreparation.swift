@@ -5,7 +5,8 @@ import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// From a recipe to everything a run needs but the learner: the tokenizer, the model's description, the streams of batches.
+/// From a recipe to everything a run needs but the learner: the tokenizer, the model's description, the streams of
+/// batches.
 package struct RunPreparation: Sendable {
     package let recipe: Recipe
     package let tokenizer: Tokenizer
@@ -109,7 +110,8 @@ package struct RunPreparation: Sendable {
         try checkSettings()
     }
 
-    /// The steps of a recipe's epochs over labelled data whose batches have a fixed number of examples; nil: rows count.
+    /// The steps of a recipe's epochs over labelled data whose batches have a fixed number of examples; nil: rows
+    /// count.
     private static func steps(_ recipe: Recipe, _ data: LabelledPreparation) -> Int? {
         guard case .epochs(let epochs) = recipe.duration, let most = recipe.batchExamples else { return nil }
         let examples = epochs * Double(data.training.count)

@@ -5,8 +5,9 @@ import MartletPlatform
 
 /// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
 ///
-/// A run is a function of its settings, its learner's first weights and its data: stopped anywhere and resumed, it gives the same bits. It
-/// installs no signal handler and prints nothing; who wants it to end early says so by `shouldStop`, asked after each step.
+/// A run is a function of its settings, its learner's first weights and its data: stopped anywhere and resumed, it
+/// gives the same bits. It installs no signal handler and prints nothing; who wants it to end early says so by
+/// `shouldStop`, asked after each step.
 package final class TrainingRun {
     package let folder: String
     package let settings: RunSettings
@@ -55,7 +56,8 @@ package final class TrainingRun {
 
     /// Goes on until all steps are done, the validation loss stops falling, or `shouldStop` says so.
     ///
-    /// - Throws: ``RunError`` naming the tensor that is not finite; ``DataError``; what saving the last checkpoint throws.
+    /// - Throws: ``RunError`` naming the tensor that is not finite; ``DataError``; what saving the last checkpoint
+    ///   throws.
     package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
         var end = RunSummary.End.done
         if state.step == 0, let name = learner.firstNonFinite() {

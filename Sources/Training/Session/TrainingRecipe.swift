@@ -1,6 +1,7 @@
 import MartletTensors
 
-/// A recipe that has been read and checked: which model learns, from which files, by which loss, how fast and for how long.
+/// A recipe that has been read and checked: which model learns, from which files, by which loss, how fast and for how
+/// long.
 ///
 /// The words of a recipe are those of `martlet train`: see `Recipes/` and `Documentation/FineTuning.md`.
 public struct TrainingRecipe: Sendable {

@@ -9,8 +9,8 @@ import MartletTemplates
 package import MartletTensors
 import MartletTokenizers
 
-/// A model that learns by a recipe, in a folder that holds everything needed to go on: data read and checked, weights trained and saved,
-/// the best model so far as a Hugging Face directory.
+/// A model that learns by a recipe, in a folder that holds everything needed to go on: data read and checked, weights
+/// trained and saved, the best model so far as a Hugging Face directory.
 ///
 /// ```swift
 /// let recipe = try TrainingRecipe(path: "Recipes/banking77.yaml", overrides: ["model.from=all-MiniLM-L6-v2"])
@@ -19,7 +19,8 @@ import MartletTokenizers
 /// let classes = try await Classifier.load(path: session.modelPath).classify(["Where is my card?"])
 /// ```
 ///
-/// A session is a function of recipe, data and first weights: stopped anywhere and resumed, it gives the same bits, on any number of threads.
+/// A session is a function of recipe, data and first weights: stopped anywhere and resumed, it gives the same bits, on
+/// any number of threads.
 public final class TrainingSession {
     package let folder: RunFolder
     package let preparation: RunPreparation
@@ -44,7 +45,8 @@ public final class TrainingSession {
     /// - Parameters:
     ///   - path: The session's folder, which is made; no other session may be there.
     ///   - threads: Threads that compute; nil: what the recipe says, else the physical cores.
-    /// - Throws: ``RunError``, ``DataError`` with everything that is wrong with labelled files, and what reading the model throws.
+    /// - Throws: ``RunError``, ``DataError`` with everything that is wrong with labelled files, and what reading the
+    ///   model throws.
     public convenience init(_ recipe: TrainingRecipe, in path: String, threads: Int? = nil) throws {
         try self.init(.recipe(recipe.recipe), in: path, threads: threads)
     }

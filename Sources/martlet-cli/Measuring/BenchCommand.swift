@@ -292,8 +292,8 @@ private struct Report {
 
     /// Model bandwidth utilisation: bytes that decoding must read per second, of the measured bandwidth.
     private func mbu(_ decode: Double) -> Double { bytesPerStep * decode / Double(batch) / limits.bandwidth }
-    /// Model FLOP utilisation of prefill: the time that the projections' multiply-adds take at the measured peaks of their types, of the
-    /// time they took. Attention and the last row's logits are not counted.
+    /// Model FLOP utilisation of prefill: the time that the projections' multiply-adds take at the measured peaks of
+    /// their types, of the time they took. Attention and the last row's logits are not counted.
     private var mfu: Double {
         let (integer, float) = (Double(weights.quantizedElements), Double(weights.plainElements))
         return 2 * (integer / limits.int8 + float / limits.f32) * prefill

@@ -6,7 +6,8 @@ import MartletTensors
 
 /// The files that `plan` reads and writes.
 enum PlanFile {
-    /// The model at `path`: a config.json, a folder, or a GGUF. Only headers are read; where there are weights, their types are known.
+    /// The model at `path`: a config.json, a folder, or a GGUF. Only headers are read; where there are weights, their
+    /// types are known.
     static func model(at path: String) throws -> DescribedModel {
         if path.hasSuffix(".json") { return try DescribedModel(configuration: try JSON(contentsOf: path)) }
         if path.hasSuffix(".gguf") || !exists(path + "/config.json") {

@@ -20,8 +20,8 @@ struct PlanMeasurement {
     private var assumptions: [String] = []
     private static let generated = 32
 
-    /// Runs the model at `path` with the request's context and batch, in turns with the layers that the prediction is made from, so that
-    /// other work on the machine slows both sides.
+    /// Runs the model at `path` with the request's context and batch, in turns with the layers that the prediction is
+    /// made from, so that other work on the machine slows both sides.
     init(path: String, _ described: DescribedModel, request: PlanRequest) throws {
         let file = try ModelFile(path: path)
         let checkpoint = try file.checkpoint()

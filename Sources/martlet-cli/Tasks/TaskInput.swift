@@ -38,8 +38,8 @@ struct TaskInput: ParsableArguments {
         )
     }
 
-    /// Works on the lines some at a time and writes about each as soon as it is done, in their order. A blank line has the result `blank`;
-    /// a line that cannot be done is named by its number, and the others are kept.
+    /// Works on the lines some at a time and writes about each as soon as it is done, in their order. A blank line has
+    /// the result `blank`; a line that cannot be done is named by its number, and the others are kept.
     ///
     /// - Throws: ``UsageError`` when there is no line, ``ReportedFailure`` when some could not be done.
     func eachLine(

@@ -1,7 +1,7 @@
 import MartletPlatform
 
-/// A file that is cut while it is read through a mapping: the system says so by SIGBUS, on whichever thread reads. The command then
-/// ends with a line and exit code 1. The library installs no handler: there it is the host's to decide.
+/// A file that is cut while it is read through a mapping: the system says so by SIGBUS, on whichever thread reads. The
+/// command then ends with a line and exit code 1. The library installs no handler: there it is the host's to decide.
 enum CutFile {
     private static let message: StaticString =
         "martlet: a file was cut short while it was read; put whole files in place by renaming them, and try again\n"

@@ -18,10 +18,12 @@ enum Output {
     /// Files and requests are quoted there, so that what would steer a terminal is spelled out.
     static func note(_ text: String) { write(Array((visible(text, keeping: ["\n", "\t"]) + "\n").utf8), to: 2) }
 
-    /// A line of a log that machines read, on standard error: JSON, in which nothing can steer a terminal but U+007F and above.
+    /// A line of a log that machines read, on standard error: JSON, in which nothing can steer a terminal but U+007F
+    /// and above.
     static func logLine(_ json: [UInt8]) { write(json + [UInt8(ascii: "\n")], to: 2) }
 
-    /// A text with its control and formatting characters spelled out, for a terminal that shows what somebody else wrote.
+    /// A text with its control and formatting characters spelled out, for a terminal that shows what somebody else
+    /// wrote.
     static func visible(_ text: String, keeping kept: Set<Unicode.Scalar> = []) -> String {
         let hidden: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
         var visible = String.UnicodeScalarView()
@@ -41,8 +43,8 @@ enum Output {
     /// One machine-readable document, on standard output.
     static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
 
-    /// Keeps the numbers of streams that came closed: the next file that is opened would have one, and be written into. Writing to a closed
-    /// standard output goes on to fail.
+    /// Keeps the numbers of streams that came closed: the next file that is opened would have one, and be written into.
+    /// Writing to a closed standard output goes on to fail.
     static func holdStreams() {
         for descriptor in Int32(0)...2 {
             var status = stat()
@@ -54,8 +56,8 @@ enum Output {
     /// Ends the process.
     static func end(_ status: Int32) -> Never { exit(status) }
 
-    /// Ends the process where its results cannot go. A reader that went away has seen what it wanted; it is told all the same, for a
-    /// script that reads the exit code.
+    /// Ends the process where its results cannot go. A reader that went away has seen what it wanted; it is told all
+    /// the same, for a script that reads the exit code.
     private static func fail(_ descriptor: Int32, _ code: Int32) -> Never {
         if descriptor == 1 {
             note("martlet: standard output: cannot write: \(unsafe String(cString: strerror(code)))")

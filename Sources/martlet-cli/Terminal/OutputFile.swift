@@ -6,8 +6,8 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Write over a file that is there already.")
     var force = false
 
-    /// - Throws: ``FileError`` for a file, or a directory with a model in it, that is there already, unless `--force` is given; and
-    ///   for one of `inputs` in any case.
+    /// - Throws: ``FileError`` for a file, or a directory with a model in it, that is there already, unless `--force`
+    ///   is given; and for one of `inputs` in any case.
     func check(_ path: String, inputs: [String] = []) throws(FileError) {
         guard let identity = OutputOptions.identity(path) else { return }
         if inputs.contains(where: { OutputOptions.identity($0) == identity }) {

@@ -2,10 +2,11 @@ import MartletPlatform
 import MartletTensors
 import MartletTokenizers
 
-/// The lines of a file in chunks, worked on by several threads; what each becomes is handed on in the order of the lines.
+/// The lines of a file in chunks, worked on by several threads; what each becomes is handed on in the order of the
+/// lines.
 ///
-/// Whoever is done with the chunk that comes next hands it on, and those behind it that wait. A thread that is too far ahead waits too, so
-/// that memory is bounded by a few chunks for each thread.
+/// Whoever is done with the chunk that comes next hands it on, and those behind it that wait. A thread that is too far
+/// ahead waits too, so that memory is bounded by a few chunks for each thread.
 final class ParallelLines: @unchecked Sendable {
     private static let chunkSize = 1 << 18
     private static let chunksPerThread = 4

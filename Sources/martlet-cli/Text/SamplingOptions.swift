@@ -2,7 +2,8 @@ import ArgumentParser
 import Martlet
 import MartletGeneration
 
-/// How a text is continued, and where it ends: the same words for `generate` and `chat`. What is absent is as the model's files say.
+/// How a text is continued, and where it ends: the same words for `generate` and `chat`. What is absent is as the
+/// model's files say.
 struct SamplingOptions: ParsableArguments {
     @Option(help: "At most this many new tokens (default: as the model's files say, else 128).")
     var maxTokens: Int?

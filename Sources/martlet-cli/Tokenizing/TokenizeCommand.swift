@@ -228,7 +228,8 @@ struct DetokenizeCommand: ParsableCommand {
         }
         guard isDocument else { return }
         let texts = try JSON(parsing: document).arrayValue ?? []
-        // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each other's inverse.
+        // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each other's
+        // inverse.
         for list in texts {
             let decoded = try text(ids(list, "the document"))
             Output.write(texts.count == 1 ? decoded : decoded + "\n")

@@ -3,7 +3,8 @@ import MartletTensors
 import MartletTraining
 import Synchronization
 
-/// What a person sees of a run: on a terminal a line that changes with every step; always a line for evaluations and the end.
+/// What a person sees of a run: on a terminal a line that changes with every step; always a line for evaluations and
+/// the end.
 final class TrainingScreen: Sendable {
     private struct State {
         var steps = 0

@@ -1,4 +1,5 @@
-// A Hummingbird service of one's own that embeds a language model: POST /continue takes a text and streams what follows.
+// A Hummingbird service of one's own that embeds a language model: POST /continue takes a text and streams what
+// follows.
 //
 //     swift run -c release service path/to/model
 //     curl -N http://127.0.0.1:8080/continue -d 'Once upon a time'
