@@ -78,7 +78,7 @@
             let socket = try Socket(port: port)
             defer { socket.close() }
             socket.send(TestServer.request(method, path, body, headers: headers + ["Connection: close"]))
-            return try await Answer(socket.readAll(seconds: 30))
+            return try await Answer(socket.readAll(seconds: 120))
         }
 
         static func request(_ method: String, _ path: String, _ body: JSON?, headers: [String] = []) -> [UInt8] {
@@ -88,13 +88,33 @@
             return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + bytes
         }
 
-        /// Waits until nothing is being answered; false after ten seconds.
+        /// Waits until nothing is being answered; false after two minutes.
         func isIdle() async -> Bool {
-            for _ in 0..<500 {
-                if service.metrics.counts.inFlight == 0, load == EngineLoad(running: 0, waiting: 0) { return true }
-                try? await Task.sleep(for: .milliseconds(20))
+            let idle = EngineLoad(running: 0, waiting: 0)
+            return (try? await until { service.metrics.counts.inFlight == 0 && load == idle }) != nil
+        }
+
+        /// Waits for a state, two minutes at the most.
+        func until(_ isReached: () -> Bool) async throws {
+            let end = ContinuousClock.now + .seconds(120)
+            while !isReached() {
+                try #require(ContinuousClock.now < end, "\(load) \(service.metrics.counts)")
+                try await Task.sleep(for: .milliseconds(2))
             }
-            return false
+        }
+
+        /// Runs `body` while the engine's thread is held: whatever is sent meanwhile waits.
+        func whileNothingIsComputed(_ body: () async throws -> Void) async throws {
+            guard case .text(let model, _)? = service.models.first?.work else { return try await body() }
+            let gate = Gate()
+            let held = Task(executorPreference: model.engine) { gate.hold() }
+            try await until { gate.isHeld }
+            do { try await body() } catch {
+                gate.open()
+                throw error
+            }
+            gate.open()
+            await held.value
         }
 
         var load: EngineLoad {
@@ -102,6 +122,19 @@
                 return EngineLoad(running: 0, waiting: 0)
             }
             return engine.load
+        }
+    }
+
+    /// Holds a thread until it is opened.
+    final class Gate: Sendable {
+        private let state = Mutex((isHeld: false, isOpen: false))
+
+        var isHeld: Bool { state.withLock { $0.isHeld } }
+        func open() { state.withLock { $0.isOpen = true } }
+
+        func hold() {
+            state.withLock { $0.isHeld = true }
+            while !state.withLock({ $0.isOpen }) { usleep(1_000) }
         }
     }
 
@@ -203,6 +236,12 @@
                 }
             }
             return bytes
+        }
+
+        /// Whether something can be read.
+        var hasAnswer: Bool {
+            var byte: UInt8 = 0
+            return unsafe recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT | MSG_PEEK)) > 0
         }
 
         /// Whether the other side closes within `seconds`.

@@ -52,7 +52,7 @@ import Testing
 
     /// Until nothing runs or waits.
     private static func settle(_ engine: Engine) async {
-        while engine.metrics.running > 0 || engine.metrics.waiting > 0 { await Task.yield() }
+        while engine.metrics.running > 0 || engine.metrics.waiting > 0 { try? await Task.sleep(for: .milliseconds(2)) }
     }
 
     private static func read(_ stream: EngineStream) async throws -> [Int32] {
@@ -140,7 +140,7 @@ import Testing
         }
         #expect(try await Self.read(stream) == (try Self.alone(architecture, request)))
         // Streams that nobody holds are cancelled too.
-        while engine.metrics.cancelled + engine.metrics.finished < 31 { await Task.yield() }
+        while engine.metrics.cancelled + engine.metrics.finished < 31 { try? await Task.sleep(for: .milliseconds(2)) }
         await Self.settle(engine)
         #expect(engine.metrics.usedBlocks == 0)
     }
@@ -185,7 +185,7 @@ import Testing
         var late = EngineRequest(tokens: [1], maximumTokens: 1_000)
         late.deadline = .now
         for stream in streams { stream.cancel() }
-        while engine.metrics.waiting > 0 { await Task.yield() }
+        while engine.metrics.waiting > 0 { try? await Task.sleep(for: .milliseconds(2)) }
         let expired = try engine.submit(late)
         await #expect(throws: EngineError.expired) { _ = try await Self.read(expired) }
         engine.stop()

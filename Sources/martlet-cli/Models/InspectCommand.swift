@@ -1,8 +1,10 @@
 import ArgumentParser
+import Martlet
 import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletModels
+import MartletPlatform
 import MartletTensors
 
 #if canImport(FoundationEssentials)
@@ -17,13 +19,15 @@ struct InspectCommand: ParsableCommand {
         commandName: "inspect", abstract: "Show tensors, types, metadata and the architecture of a checkpoint.",
         discussion: "Example: martlet inspect path/to/model.gguf")
 
-    @Argument(help: "A .safetensors, .index.json or .gguf file, or a Hugging Face directory.")
-    var file: String
+    @OptionGroup var place: ModelPlace
 
     @OptionGroup var form: ResultForm
 
     func run() throws {
-        let contents = try Contents(path: file)
+        guard let path = place.path else {
+            throw ValidationError("Name a model: martlet inspect path/to/model, or a single file of weights.")
+        }
+        let contents = try Contents(path: fileExists(path) ? path : ModelLocation.path(of: path))
         if form.isJSON { form.write(contents.json) } else { Output.write(contents.text) }
     }
 }

@@ -17,12 +17,8 @@ struct PlanCommand: ParsableCommand {
               martlet plan --compute 5.88e23
             """)
 
-    @Argument(
-        help: """
-            A config.json, a Hugging Face directory, a .gguf file, org/name in the hub cache, or a preset's name (default: the small model \
-            that ships with Martlet).
-            """)
-    var model: String?
+    @OptionGroup var place: ModelPlace
+    private var model: String? { place.path }
 
     @Option(help: "A published model by name, as the argument takes it too; --list shows the names.")
     var preset: String?
