@@ -13,8 +13,10 @@
 #include "vector.h"
 
 #define TILE_GROUPS 1
-#define FEW_ROWS 1
-#define TILED_ROWS(type) 1
+#define FEW_ROWS 6
+// As AVX2's, which holds as many registers; not measured, for want of such a processor.
+#define TILED_ROWS(type) \
+    ((type) == MARTLET_Q4_0 || (type) == MARTLET_Q4_1 || (type) == MARTLET_Q8_0 ? ROW_BLOCK : is_quantized(type) ? 12 : 1)
 #define DOT4_SIGNED_Q8 0
 
 #include "quantized.h"

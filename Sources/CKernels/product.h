@@ -23,10 +23,6 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 /// Calls `operation` with the row count, 2 to FEW_ROWS, as a constant.
 #if FEW_ROWS <= 2
 #define FOR_FEW_ROWS(rows, operation, ...) operation(2, __VA_ARGS__);
-#elif FEW_ROWS == 3
-#define FOR_FEW_ROWS(rows, operation, ...) \
-    if ((rows) == 2) operation(2, __VA_ARGS__); \
-    else operation(3, __VA_ARGS__);
 #else
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif

@@ -33,16 +33,20 @@ INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, 
                       f32x16 total[TILE_ROWS]) {
     const int halves = halves_of(type), quads = QUADS / halves;
     UNROLL for (int half = 0; half < halves; half++) {
-        i32x16 sums[TILE_ROWS];
-        UNROLL for (int r = 0; r < rows; r++) sums[r] = start_of(type, a[r], index, half);
+        i32x16 dots[TILE_ROWS], sums[TILE_ROWS];
+        UNROLL for (int r = 0; r < rows; r++) dots[r] = sums[r] = start_of(type, a[r], index, half);
         UNROLL for (int i = half * quads; i < (half + 1) * quads; i++) {
             const u32x16 columns = quad(type, block, b, i, g);
-            UNROLL for (int r = 0; r < rows; r++)
-                sums[r] = dot4(type, sums[r], columns, word_at(a[r].values + index * BLOCK + (size_t)i * 4));
+            UNROLL for (int r = 0; r < rows; r++) {
+                if (begins_run(type, i)) dots[r] = splat_int(0);
+                dots[r] = dot4(type, dots[r], columns, word_at(a[r].values + index * BLOCK + (size_t)i * 4));
+                if (ends_run(type, i)) sums[r] += joined(dots[r]);
+            }
         }
         const f32x16 scales = column_scales(type, block, b, half, g);
         UNROLL for (int r = 0; r < rows; r++)
-            total[r] = fused(__builtin_convertvector(sums[r], f32x16) * scales, splat(a[r].scales[index]), total[r]);
+            total[r] = fused(__builtin_convertvector(PAIRED_SUMS(type) ? sums[r] : dots[r], f32x16) * scales,
+                             splat(a[r].scales[index]), total[r]);
     }
     if (!has_minima(type)) return;
     const f32x16 minima = column_minima(type, block, b, g);
@@ -129,23 +133,28 @@ INLINE void quantized_tile(martlet_type type, int rows, int groups, const slice_
                            const activation_row *a, size_t index, float *sums) {
     const int halves = halves_of(type), quads = QUADS / halves;
     UNROLL for (int half = 0; half < halves; half++) {
-        i32x16 dots[TILE_ROWS][PANEL_GROUPS];
+        i32x16 dots[TILE_ROWS][PANEL_GROUPS], joint[TILE_ROWS][PANEL_GROUPS];
         UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int g = 0; g < groups; g++) dots[r][g] = start_of(type, a[r], index, half);
+            UNROLL for (int g = 0; g < groups; g++) dots[r][g] = joint[r][g] = start_of(type, a[r], index, half);
         UNROLL for (int i = half * quads; i < (half + 1) * quads; i++) {
             u32x16 columns[PANEL_GROUPS];
             UNROLL for (int g = 0; g < groups; g++)
                 columns[g] = load_words(block->quads + i * WORD_ROW + (first_group + g) * 64);
             UNROLL for (int r = 0; r < rows; r++) {
                 const int32_t v = word_at(a[r].values + index * BLOCK + (size_t)i * 4);
-                UNROLL for (int g = 0; g < groups; g++) dots[r][g] = dot4(type, dots[r][g], columns[g], v);
+                UNROLL for (int g = 0; g < groups; g++) {
+                    if (begins_run(type, i)) dots[r][g] = splat_int(0);
+                    dots[r][g] = dot4(type, dots[r][g], columns[g], v);
+                    if (ends_run(type, i)) joint[r][g] += joined(dots[r][g]);
+                }
             }
         }
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int g = 0; g < groups; g++) {
                 const int column = (first_group + g) * LANES;
                 float *target = sums + r * PANEL + column;
-                f32x16 total = fused(__builtin_convertvector(dots[r][g], f32x16) * load(block->scales[half] + column),
+                f32x16 total = fused(__builtin_convertvector(PAIRED_SUMS(type) ? joint[r][g] : dots[r][g], f32x16) *
+                                         load(block->scales[half] + column),
                                      splat(a[r].scales[index]), load(target));
                 if (has_minima(type))
                     total = fused(load(block->minima + column), splat(float_at(a[r].corrections + 8 * index)), total);

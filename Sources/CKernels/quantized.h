@@ -7,7 +7,21 @@
 #include "vector.h"
 
 /// Sums of four unsigned weights times four signed activations per lane, added to `sums`. No intermediate saturates.
+///
+/// Where PAIRED_SUMS is defined, `sums` are two of 16 bits per lane, which hold PAIRED_SUMS(type) products of four
+/// before `joined` makes one of 32 bits of them.
 INLINE i32x16 dot4(martlet_type type, i32x16 sums, u32x16 weights, int32_t activations);
+
+#if defined(PAIRED_SUMS)
+INLINE i32x16 joined(i32x16 pairs);
+#else
+#define PAIRED_SUMS(type) 0
+INLINE i32x16 joined(i32x16 sums) { return sums; }
+#endif
+
+/// Whether dot number i of a run begins new sums, and whether it is the last before they are joined.
+INLINE bool begins_run(martlet_type type, int i) { return PAIRED_SUMS(type) && i % PAIRED_SUMS(type) == 0; }
+INLINE bool ends_run(martlet_type type, int i) { return PAIRED_SUMS(type) && (i + 1) % PAIRED_SUMS(type) == 0; }
 
 /// Inputs 4i … 4i + 3 (i from 0 to 7) of the 32 inputs number b of a packed block, for the columns of group g, as
 /// unsigned bytes.

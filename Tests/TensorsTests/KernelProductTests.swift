@@ -82,6 +82,21 @@ extension KernelTests {
             }
         }
 
+        /// The largest weights times the largest activations, of one sign and of both: no partial sum saturates.
+        @Test(arguments: types.filter(\.isBlockQuantized)) func extremesAreExact(_ type: ElementType) {
+            let scales = type == .q6_K ? [208] : [.q8_0, .q4_0, .q5_0].contains(type) ? [0] : [0, 2]
+            for (fill, period) in [(0xFF, 1), (0x00, 1), (0x80, 1), (0x7F, 1), (0xFF, 2)] as [(UInt8, Int)] {
+                var product = Product(type, 64, 2, 13, seed: 12)
+                product.stored = product.stored.indices.map { index in
+                    let offset = index % type.blockBytes
+                    if scales.contains(offset) { return UInt8(truncatingIfNeeded: index / type.blockBytes) }
+                    return scales.contains(offset - 1) ? 0x2C : fill
+                }
+                product.x = product.x.indices.map { $0 % period == 0 ? 1 : -1 }
+                _ = sameAtEachLevel("\(type) \(fill)") { product.multiply() }
+            }
+        }
+
         @Test(arguments: types) func panelRangesAreIndependent(_ type: ElementType) {
             let product = Product(type, 200, 3, 8, seed: 4)
             let whole = product.multiply()
