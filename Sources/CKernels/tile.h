@@ -33,10 +33,12 @@ INLINE void dense_panel(int rows, bool begins, const float *const *a, const floa
                         float *const *sums) {
     if (rows == 1 || TILE_GROUPS == PANEL_GROUPS)
         return dense_tile(rows, PANEL_GROUPS, begins, a, b, step_stride, group_stride, steps, sums);
-    for (size_t g = 0; g < PANEL_GROUPS; g++) {
+    // Two rows of one group would wait for their own sums; three of two groups do not fit.
+    const int groups = rows == 2 ? 2 : 1;
+    for (size_t g = 0; g < PANEL_GROUPS; g += (size_t)groups) {
         float *part[TILE_ROWS];
         UNROLL for (int r = 0; r < rows; r++) part[r] = sums[r] + g * LANES;
-        dense_tile(rows, 1, begins, a, b + g * group_stride, step_stride, group_stride, steps, part);
+        dense_tile(rows, groups, begins, a, b + g * group_stride, step_stride, group_stride, steps, part);
     }
 }
 

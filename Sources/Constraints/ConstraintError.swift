@@ -9,7 +9,9 @@ public struct ConstraintError: MartletError, Hashable {
 
     init(place: String, cause: String, remedy: String) { (self.place, offence, advice) = (place, cause, remedy) }
 
+    /// The cause: what was found, and where.
     public var cause: String { (place.isEmpty ? "" : place + ": ") + offence }
+    /// The remedy, where one is known.
     public var remedy: String? { advice }
 
     /// The same offence at another place.

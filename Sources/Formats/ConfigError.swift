@@ -12,5 +12,6 @@ public struct ConfigError: MartletError, Equatable {
         (self.path, self.offences) = (path, offences)
     }
 
+    /// The cause: what was found, and where.
     public var cause: String { "\(path): cannot use these settings: \(offences.joined(separator: "; "))" }
 }

@@ -15,6 +15,7 @@ public struct FormatError: MartletError, Equatable {
     public let offences: [String]
     /// Offences beyond those listed.
     public let omitted: Int
+    /// The remedy, where one is known.
     public let remedy: String?
 
     /// The number of offences that keep their words; the others are counted.
@@ -31,6 +32,7 @@ public struct FormatError: MartletError, Equatable {
         self.init(path: error.path, problem: "cannot \(error.operation)", offences: [error.reason])
     }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         let list = offences + (omitted > 0 ? ["and \(omitted) more"] : [])
         return "\(path): \(problem): \(list.joined(separator: "; "))"

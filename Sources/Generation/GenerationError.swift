@@ -17,6 +17,7 @@ public struct GenerationError: MartletError, Equatable {
 
     /// The moment at which the generation failed.
     public let kind: Kind
+    /// The offences: everything that was wrong, each as a sentence.
     public let offences: [String]
 
     /// A generation that failed at `kind` for `offences`.
@@ -35,5 +36,6 @@ public struct GenerationError: MartletError, Equatable {
             ?? GenerationError(.request, (error as? any MartletError)?.offences ?? ["\(error)"])
     }
 
+    /// The cause: what was found, and where.
     public var cause: String { offences.joined(separator: "; ") }
 }

@@ -97,6 +97,7 @@ extension JSON {
 
 /// Equal when written alike: strings by bytes, objects in order; `1` and `1.0` differ.
 extension JSON: Equatable {
+    /// Equality as written: strings by bytes, objects in order; `1` and `1.0` differ.
     public static func == (a: JSON, b: JSON) -> Bool {
         switch (a, b) {
         case (.null, .null): true
@@ -114,11 +115,17 @@ extension JSON: Equatable {
 extension JSON: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
+    /// The null of JSON.
     public init(nilLiteral: ()) { self = .null }
+    /// A boolean of JSON.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// An integer of JSON.
     public init(integerLiteral value: Int) { self = .integer(value) }
+    /// A number of JSON.
     public init(floatLiteral value: Double) { self = .number(value) }
+    /// A string of JSON.
     public init(stringLiteral value: String) { self = .string(value) }
+    /// An array of JSON.
     public init(arrayLiteral elements: JSON...) { self = .array(elements) }
 
     /// - Precondition: no key twice.

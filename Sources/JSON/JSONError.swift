@@ -58,6 +58,7 @@ public struct JSONError: MartletError, Equatable {
         return "not valid JSON at line \(line), column \(column) (byte \(offset)): \(kind.words)"
     }
 
+    /// The cause: what was found, and where.
     public var cause: String { (path.map { "\($0): " } ?? "") + reason }
 }
 

@@ -51,6 +51,7 @@ public struct JSONObject: Sendable {
 
 /// Equal when the members are, in order.
 extension JSONObject: Equatable {
+    /// Equality of the members, in order.
     public static func == (a: JSONObject, b: JSONObject) -> Bool {
         a.count == b.count
             && zip(a.members, b.members).allSatisfy { $0.key.hasSameBytes(as: $1.key) && $0.value == $1.value }

@@ -7,7 +7,9 @@ import MartletServing
 /// Ending the loop, or cancelling its task, ends the generation within one step; a cancelled text ends with an error of
 /// kind ``GenerationError/Kind/cancelled``, so that nobody takes a part for the whole.
 public struct GeneratedText: AsyncSequence, Sendable {
+    /// The element: a piece of the text.
     public typealias Element = GeneratedPiece
+    /// The error that ends the sequence.
     public typealias Failure = GenerationError
 
     private let stream: EngineStream
@@ -26,6 +28,7 @@ public struct GeneratedText: AsyncSequence, Sendable {
         return text
     }
 
+    /// An iterator over the pieces as they come; it begins the work.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream, assembly, of: model) }
 
     /// The pieces of one text, in order.

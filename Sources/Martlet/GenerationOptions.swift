@@ -69,6 +69,7 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
         (self.text, self.tokens, self.scores, self.summary) = (text, tokens, scores, summary)
     }
 
+    /// The text of it, for people.
     public var description: String { text }
 }
 

@@ -229,10 +229,13 @@ public struct CheckpointError: MartletError, Equatable {
 
     var isEmpty: Bool { missing.isEmpty && misshapen.isEmpty }
 
+    /// The remedy, where one is known.
     public var remedy: String? { "Use the config.json that belongs to these weights" }
 
+    /// The offences: everything that was wrong, each as a sentence.
     public var offences: [String] { missing + misshapen }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         func list(_ what: String, _ names: [String]) -> String? {
             guard !names.isEmpty else { return nil }

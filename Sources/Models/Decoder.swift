@@ -67,7 +67,9 @@ extension Architecture {
 
 /// A description that may be planned but not run, and why.
 public struct UnsupportedArchitecture: MartletError, Equatable {
+    /// The cause: what was found, and where.
     public let cause: String
+    /// The remedy, where one is known.
     public let remedy: String?
 
     package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }

@@ -15,6 +15,7 @@ public enum PlanningError: MartletError, Equatable {
     /// A question that has no answer, and why.
     case impossible(String)
 
+    /// The offences: everything that was wrong, each as a sentence.
     public var offences: [String] {
         switch self {
         case .configuration(_, let problems), .table(_, let problems): problems
@@ -22,6 +23,7 @@ public enum PlanningError: MartletError, Equatable {
         }
     }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         switch self {
         case .unknownModelType(let name, let known):

@@ -16,6 +16,7 @@ public struct FileError: MartletError, Equatable {
         self.init(path: path, operation: operation, reason: unsafe String(cString: strerror(code)))
     }
 
+    /// The cause: what was found, and where.
     public var cause: String { "\(path): cannot \(operation): \(reason)" }
 }
 

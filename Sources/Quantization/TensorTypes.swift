@@ -101,7 +101,9 @@ extension ElementType {
 
 /// A model that cannot be quantized as asked, and why.
 public struct QuantizationError: MartletError, Equatable {
+    /// The cause: what was found, and where.
     public let cause: String
+    /// The remedy, where one is known.
     public let remedy: String?
 
     package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }

@@ -40,6 +40,7 @@ public struct TemplateError: MartletError, Equatable {
         (self.kind, self.message, self.line) = (kind, message, line)
     }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         "\(kind.rawValue): \(message)" + (line.map { " (line \($0) of the template)" } ?? "")
     }

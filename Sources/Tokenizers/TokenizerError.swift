@@ -22,6 +22,7 @@ public enum TokenizerError: MartletError, Equatable {
     /// Truncation or padding that cannot be done as asked.
     case cannotTruncate(reason: String)
 
+    /// The offences: everything that was wrong, each as a sentence.
     public var offences: [String] {
         if case .malformed(_, let offences) = self { offences } else { [cause] }
     }
@@ -37,6 +38,7 @@ public enum TokenizerError: MartletError, Equatable {
         }
     }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         switch self {
         case .incomplete(let source, let missing, let remedy): "\(source) needs \(missing): \(remedy)"

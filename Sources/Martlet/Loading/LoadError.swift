@@ -43,8 +43,12 @@ public enum LoadError: MartletError {
         }
     }
 
+    /// The cause: what was found, and where.
     public var cause: String { underlying.cause }
+    /// The remedy, where one is known.
     public var remedy: String? { underlying.remedy }
+    /// The offences: everything that was wrong, each as a sentence.
     public var offences: [String] { underlying.offences }
+    /// The text of it, for people.
     public var description: String { underlying.description }
 }

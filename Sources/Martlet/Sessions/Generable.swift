@@ -68,7 +68,9 @@ extension LanguageModelSession {
 ///
 /// Ending the loop, or cancelling its task, ends the answer within one step.
 public struct GenerableStream<Content: Generable>: AsyncSequence, Sendable {
+    /// The element: what is there so far.
     public typealias Element = Snapshot
+    /// The error that ends the sequence.
     public typealias Failure = GenerationError
 
     fileprivate let stream: ResponseStream
@@ -83,6 +85,7 @@ public struct GenerableStream<Content: Generable>: AsyncSequence, Sendable {
         public let summary: GenerationSummary?
     }
 
+    /// An iterator over the snapshots as they come; it begins the work.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(snapshots: stream.makeAsyncIterator()) }
 
     /// The snapshots of one value, in order.

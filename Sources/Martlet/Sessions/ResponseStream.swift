@@ -4,7 +4,9 @@ public import MartletGeneration
 ///
 /// Ending the loop, or cancelling its task, ends the answer within one step and leaves the transcript as it was.
 public struct ResponseStream: AsyncSequence, Sendable {
+    /// The element: what is there so far.
     public typealias Element = Snapshot
+    /// The error that ends the sequence.
     public typealias Failure = GenerationError
 
     let session: LanguageModelSession
@@ -28,6 +30,7 @@ public struct ResponseStream: AsyncSequence, Sendable {
         try await session.respond(to: prompt, options: options)
     }
 
+    /// An iterator over the snapshots as they come; it begins the work.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(turn: ResponseTurn(session, prompt, options)) }
 
     /// The snapshots of one answer, in order.

@@ -41,8 +41,11 @@ public struct Transcript: Sendable, Hashable, Codable, RandomAccessCollection {
     /// A transcript of these entries.
     public init(entries: [Entry] = []) { self.entries = entries }
 
+    /// The index of the first element.
     public var startIndex: Int { 0 }
+    /// The index past the last element.
     public var endIndex: Int { entries.count }
+    /// The entry at a position.
     public subscript(position: Int) -> Entry { entries[position] }
 
     mutating func append(contentsOf new: [Entry]) { entries += new }

@@ -10,6 +10,7 @@ public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
     /// As a file has them, by the names of the parameters.
     case stored([String: StorageType])
 
+    /// The text of it, for people.
     public var description: String {
         switch self {
         case .stored: "as stored"

@@ -15,6 +15,7 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
         for string in strings { append(string) }
     }
 
+    /// The byte strings, in their order.
     public init(arrayLiteral elements: [UInt8]...) { self.init(elements) }
 
     /// The strings of `bytes` that end at `ends`. - Precondition: the ends ascend, to the number of bytes.
@@ -32,8 +33,11 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
         ends.append(bytes.count)
     }
 
+    /// The indices, in ascending order.
     public typealias Indices = Range<Int>
+    /// The index of the first element.
     public var startIndex: Int { 0 }
+    /// The index past the last element.
     public var endIndex: Int { ends.count }
 
     /// A copy of string number `index`.

@@ -173,8 +173,10 @@ public enum TrainingError: MartletError, Equatable {
     /// ``TokenizerTrainer/progress`` said so.
     case stopped
 
+    /// The offences: everything that was wrong, each as a sentence.
     public var offences: [String] { if case .settings(let offences) = self { offences } else { [cause] } }
 
+    /// The cause: what was found, and where.
     public var cause: String {
         switch self {
         case .settings(let offences): "cannot train: \(offences.joined(separator: "; ")); change the settings"

@@ -9,5 +9,6 @@ public struct RecipeError: MartletError, Equatable {
 
     package init(_ path: String, _ offences: [String]) { (self.path, self.offences) = (path, offences) }
 
+    /// The cause: what was found, and where.
     public var cause: String { "\(path): cannot use this recipe: \(offences.joined(separator: "; "))" }
 }
