@@ -24,6 +24,8 @@ public struct Plan: Sendable {
     public package(set) var answer: [String] = []
     /// The layouts of the training run, where one was asked for.
     package internal(set) var layouts: LayoutSearch.Result?
+    /// The fastest of them simulated, by their simulated time, where that was asked for.
+    package internal(set) var simulations: [SimulatedIteration] = []
     /// Operations of a pass by term.
     package internal(set) var terms: [OperationTerm: Count] = [:]
     package let workload: Workload

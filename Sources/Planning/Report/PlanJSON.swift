@@ -57,10 +57,25 @@ extension Plan {
                 return .object(entry)
             })
         if let layouts { object["layouts"] = layouts.json }
+        if !simulations.isEmpty { object["simulations"] = .array(simulations.map(\.json)) }
         object["defaulted"] = .array(model.defaulted.map { .string($0) })
         object["ignored"] = .array(model.ignored.map { .string($0) })
         object["notes"] = .array(notes.map { .string($0) })
         return .object(object)
+    }
+}
+
+extension SimulatedIteration {
+    var json: JSON {
+        func seconds(_ value: (PipelineSimulation.Stage) -> Double) -> JSON {
+            .array(pipeline.stages.map { .number(value($0)) })
+        }
+        return [
+            "layout": .string(layout.text), "iteration_seconds": .number(self.seconds),
+            "bubble": .number(pipeline.bubble), "busy_seconds": seconds(\.busy),
+            "seconds_before": seconds(\.before), "seconds_between": seconds(\.between),
+            "seconds_after": seconds(\.after), "microbatches_in_flight": seconds(\.inFlight),
+        ]
     }
 }
 

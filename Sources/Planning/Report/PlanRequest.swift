@@ -35,6 +35,8 @@ public struct PlanRequest: Sendable {
         /// Sequences of one step.
         public var globalBatch: Int
         package var recipe = TrainingFootprint.Recipe()
+        /// Whether the fastest layouts are simulated, pipeline stage by pipeline stage.
+        public var simulates = false
         /// USD per device hour; nil: the hardware's, where it is known.
         public var price: Double?
         /// kg CO2e per kWh; nil: from the lowest to the highest published one.

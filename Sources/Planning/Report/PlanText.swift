@@ -18,7 +18,7 @@ extension Plan {
             }
             lines.append("")
         }
-        lines += partLines + layoutLines
+        lines += partLines + layoutLines + simulationLines
         lines.append("notes")
         lines += notes.map { "  \($0)" }
         return lines.joined(separator: "\n") + "\n"
@@ -42,6 +42,17 @@ extension Plan {
             + layouts.fitting.prefix(5).map(line)
             + ["not dominated in time and memory"] + layouts.pareto.prefix(8).map(line)
             + ["one step from the best"] + layouts.neighbours.map { "  \($0.layout.text): \($0.reason)" } + [""]
+    }
+
+    private var simulationLines: [String] {
+        guard let best = simulations.first else { return [] }
+        let lines = simulations.map { found in
+            let bubble = fixed(100 * found.pipeline.bubble, 1)
+            return "  \(readableSeconds(found.seconds)), bubble \(bubble) %: \(found.layout.text)"
+        }
+        let last = best.pipeline.stages.count - 1
+        let stages = Set([0, best.slowest, last]).sorted().map { "  " + best.pipeline.explanation(ofStage: $0) }
+        return ["simulated"] + lines + ["where the first one waits"] + stages + [""]
     }
 
     /// Every tensor: name, shape, parameters, and bytes as the weights are asked to be stored.

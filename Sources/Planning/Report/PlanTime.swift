@@ -138,6 +138,7 @@ extension Plan {
             notes.append("none of \(result.tried) layouts fits\(least)")
             return
         }
+        if training.simulates { simulations = search.simulated(result) }
         addRun(best, training, hardware, operations: exact.amount)
     }
 

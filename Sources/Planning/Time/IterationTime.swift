@@ -86,10 +86,10 @@ package struct IterationModel: Sendable {
         self.kinds = kinds
     }
 
-    /// Seconds of one microbatch in all layers: forward and backward with what is computed again, and the exchanges in
-    /// it.
-    private func layers(_ layout: ParallelLayout) -> (work: Double, exchange: Double) {
-        var (work, exchange) = (0.0, 0.0)
+    /// Seconds of one microbatch in all layers: forward, backward with what is computed again, and the exchanges in
+    /// both.
+    func passes(_ layout: ParallelLayout) -> (forward: Double, backward: Double, exchange: Double) {
+        var (forward, backward, exchange) = (0.0, 0.0, 0.0)
         for kind in kinds {
             let time = LayerTime(
                 kind.layer, width: kind.width, sequences: Double(layout.microBatch), tokens: Double(kind.tokens),
@@ -101,10 +101,11 @@ package struct IterationModel: Sendable {
             case .selective: again.work = recipe.activations.kernel == .plain ? time.scores : 0
             case .full: again = (time.forward, time.exchange)
             }
-            work += Double(kind.count) * (time.forward + time.backward + again.work)
+            forward += Double(kind.count) * time.forward
+            backward += Double(kind.count) * (time.backward + again.work)
             exchange += Double(kind.count) * (2 * time.exchange + again.exchange)
         }
-        return (work, exchange)
+        return (forward, backward, exchange)
     }
 
     /// The time of an iteration over `globalBatch` sequences; nil when the batch does not divide.
@@ -115,8 +116,8 @@ package struct IterationModel: Sendable {
         let layerCount = Double(groups.layerCount)
         // The fullest stage has the layers that do not come out even.
         let uneven = layerCount > 0 ? (layerCount / stages).rounded(.up) / (layerCount / stages) : 1
-        let all = layers(layout)
-        let work = m * all.work / stages * uneven
+        let all = passes(layout)
+        let work = m * (all.forward + all.backward) / stages * uneven
         let bubble = work * (stages - 1) / (m * Double(layout.schedule.interleave))
         let rows = Double(layout.microBatch * workload.tokens) / Double(layout.context)
         let share = DeviceShare(groups, layout: layout)
@@ -127,7 +128,7 @@ package struct IterationModel: Sendable {
             optimizer: model.pass(bytes: 2 * share.optimizer + share.gradients + share.weights))
     }
 
-    private func head(rows: Double, _ layout: ParallelLayout) -> Double {
+    func head(rows: Double, _ layout: ParallelLayout) -> Double {
         guard !blueprint.headIsAbsent else { return 0 }
         let columns = Double(blueprint.vocabulary) / Double(layout.tensor)
         let product = model.product(rows: rows, inner: Double(blueprint.head.width), columns: columns)
@@ -136,9 +137,14 @@ package struct IterationModel: Sendable {
 
     /// One microbatch to the next stage and its gradient back, once for the last one: the others hide behind work.
     private func sends(rows: Double, _ layout: ParallelLayout) -> Double {
+        2 * Double(layout.pipeline - 1) * send(rows: rows, layout)
+    }
+
+    /// One microbatch from a stage to the next.
+    func send(rows: Double, _ layout: ParallelLayout) -> Double {
         guard layout.pipeline > 1 else { return 0 }
         let bytes = Double(recipe.activations.elementBytes) * rows * Double(blueprint.width) / Double(layout.tensor)
-        return 2 * Double(layout.pipeline - 1) * model.network.send(bytes)
+        return model.network.send(bytes)
     }
 
     /// What ZeRO and data parallelism move, less what hides behind the work of the last microbatch's pass back.

@@ -39,7 +39,11 @@ struct PlanTrainingOptions: ParsableArguments {
     @Option(help: "kg CO2e per kWh (default: from the lowest to the highest published one).")
     var carbon: Double?
 
+    @Flag(help: "Simulate the fastest layouts, stage by stage, and say where their pipelines wait.")
+    var simulate = false
+
     func validate() throws {
+        if simulate && trainTokens == nil { throw ValidationError("--simulate needs --train-tokens, and devices.") }
         if let price, !(0...1e6).contains(price) {
             throw ValidationError("--price is \(price), but lies between 0 and 1000000.")
         }
@@ -75,7 +79,7 @@ struct PlanTrainingOptions: ParsableArguments {
             precision: precision, optimizer: optimizer,
             activations: Activations(elementBytes: precision.weights, kernel: kernel),
             adapters: loraRank.map { Adapters(rank: $0, base: base) }, frozen: frozen())
-        (training.price, training.carbonIntensity) = (price, carbon)
+        (training.price, training.carbonIntensity, training.simulates) = (price, carbon, simulate)
         return training
     }
 
