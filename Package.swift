@@ -53,7 +53,12 @@ let package = Package(
         library("Tokenizers", ["MartletJSON"]),
         library("Layers", ["MartletTensors"]),
         .target(name: "CMartletModelsData", path: "Sources/CModelsData", exclude: ["configuration_keys.json"]),
-        library("Models", ["CMartletModelsData", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
+        library(
+            "Models",
+            [
+                "CMartletModelsData", "MartletDistributed", "MartletLayers", "MartletTensors", "MartletFormats",
+                "MartletJSON",
+            ]),
         .target(
             name: "CMartletPlanningData", path: "Sources/CPlanningData", exclude: ["hardware.json", "presets.json"]),
         library(
@@ -156,7 +161,12 @@ let package = Package(
         tests("Templates", ["MartletJSON"]),
         tests("Distributed"),
         tests("Tokenizers", ["MartletTemplates", "MartletJSON", "MartletFormats"]),
-        tests("Models", ["MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration", "MartletJSON"]),
+        tests(
+            "Models",
+            [
+                "MartletDistributed", "MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration",
+                "MartletJSON",
+            ]),
         tests(
             "Quantization",
             [

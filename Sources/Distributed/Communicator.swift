@@ -28,7 +28,7 @@ package protocol Communicator: AnyObject, Sendable {
 
 /// The purpose of a message, under which its bytes are counted and by which a hanging one is named.
 package enum Purpose: String, Sendable, CaseIterable {
-    case gradients, weights, activations, agreement, evaluation
+    case gradients, weights, activations, agreement, evaluation, results, orders
 }
 
 /// A message that did not arrive: the peer, the purpose and the remedy.

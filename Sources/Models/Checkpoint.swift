@@ -284,11 +284,16 @@ package final class CheckpointSource: ParameterSource {
     /// Where matrices wait that the file has as they are; nil to pack each as it is asked for.
     private let queue: PackingQueue?
 
+    /// Which ranks divide the matrices; nil where all are packed here.
+    private let ranks: ProductRanks?
+
     /// - Parameter queue: packs the matrices that the file has as they are; run it before the model computes.
     package init(
-        _ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil, queue: PackingQueue? = nil
+        _ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil, queue: PackingQueue? = nil,
+        dividedAmong ranks: ProductRanks? = nil
     ) {
         (self.checkpoint, self.device, self.matrices, self.queue) = (checkpoint, device, matrices, queue)
+        self.ranks = ranks
     }
 
     package func parameter(_ description: ParameterDescription) -> Parameter {
@@ -307,13 +312,18 @@ package final class CheckpointSource: ParameterSource {
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
         guard let value = parameter.value else { return nil }
+        let matrix = ranks?.packed(value, pack) ?? pack(value)
+        weights.add(matrix, parameter.role)
+        return matrix
+    }
+
+    private func pack(_ value: Tensor) -> PackedMatrix {
         let wanted = asWanted(value)
         // What was made for this is not to lie about until all is packed.
         let waits = wanted.storage.kind == .mapped
-        let packed = waits ? queue?.add(wanted, on: device) : nil
-        let matrix = packed ?? PackedMatrix(wanted, on: device)
-        weights.add(matrix, parameter.role)
-        if packed == nil { value.storage.release(value.byteOffset..<value.byteOffset + value.bytes) }
+        if waits, let packed = queue?.add(wanted, on: device) { return packed }
+        let matrix = PackedMatrix(wanted, on: device)
+        value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
         return matrix
     }
 

@@ -37,6 +37,8 @@ public struct ModelFile: Sendable {
     /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations
     /// are multiplied as int8. Nil leaves them as they are.
     package var matrices: ElementType?
+    /// Which ranks divide its matrices; nil where all are packed here.
+    package var ranks: ProductRanks?
 
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
     package let passedOver: [String]
@@ -242,10 +244,12 @@ public struct ModelFile: Sendable {
     package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
         try checkMemory()
         let queue = PackingQueue()
-        let source = CheckpointSource(try checkpoint(), device: device, matrices: matrices, queue: queue)
+        let source = CheckpointSource(
+            try checkpoint(), device: device, matrices: matrices, queue: queue, dividedAmong: ranks)
         let model = try Model(architecture, Scope(adapted(source, on: device)))
         if let failure = source.failure { throw failure }
         queue.run(on: device)
+        ranks?.complete()
         // What was packed was that of the file which was opened.
         try tensors.checkUnchanged()
         weights = source.weights
@@ -257,7 +261,7 @@ public struct ModelFile: Sendable {
         let (available, limit) = SystemMemory.available
         let stored = tensors.all.reduce(0) { $0 + ($1.extents.count > 1 ? $1.bytes : 0) }
         // What is rounded to int8 takes at least a quarter.
-        let bytes = matrices == nil ? stored : stored / 4
+        let bytes = (matrices == nil ? stored : stored / 4) / (ranks?.count ?? 1)
         guard available > 0, bytes > available else { return }
         func megabytes(_ bytes: Int) -> String { "\(bytes / 1_000_000) MB" }
         throw ModelError(

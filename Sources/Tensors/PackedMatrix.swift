@@ -8,6 +8,8 @@ package struct PackedMatrix: Sendable {
     package let inputs: Int
     package let type: ElementType
     package let storage: Storage
+    /// Where in a larger matrix this one is, whose other outputs are elsewhere.
+    package var part: MatrixPart?
 
     /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
     package init(_ matrix: Tensor, on device: Device) {

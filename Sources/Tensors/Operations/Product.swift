@@ -18,14 +18,17 @@ extension Tensor {
         for (matrix, bias) in zip(matrices, biases) {
             precondition(
                 shape.rank == 2 && shape[1] == matrix.inputs
-                    && (bias?.shape.elements ?? matrix.outputs) == matrix.outputs,
-                "product: \(shape) with a matrix of [\(matrix.outputs), \(matrix.inputs)] and a bias of \(bias?.shape ?? [])"
+                    && (bias?.shape.elements ?? matrix.width) == matrix.width,
+                "product: \(shape) with a matrix of [\(matrix.width), \(matrix.inputs)] and a bias of \(bias?.shape ?? [])"
             )
         }
         precondition(node == nil, "product: gradients do not flow through a packed weight; store it")
         let device = device(for: "product")
-        return Tensor.multiplied(
+        let finish = beginDivided(matrices, biases)
+        let results = Tensor.multiplied(
             shape[0], byEach: matrices, biases: biases, activations: prepared(for: matrices, on: device), on: device)
+        finish?(results)
+        return results
     }
 
     /// The same for rows that are prepared already, for each matrix.
@@ -33,7 +36,7 @@ extension Tensor {
         _ rows: Int, byEach matrices: [PackedMatrix], biases: [Tensor?], activations: [Tensor], on device: Device
     ) -> [Tensor] {
         let inputs = matrices.first?.inputs ?? 0
-        let results = matrices.map { device.make([rows, $0.outputs]) }
+        let results = matrices.map { device.make([rows, $0.width]) }
         let panels = matrices.reduce(0) { $0 + $1.panels }
         let bytes = matrices.map { martlet_activation_bytes($0.type.kernelType, inputs) }
         let tiles = ProductTiles(rows: rows, rowBytes: bytes.max() ?? 0, panels: panels)
@@ -44,8 +47,10 @@ extension Tensor {
                 if !part.isEmpty {
                     unsafe martlet_matmul(
                         matrix.type.kernelType, matrix.storage.pointer, matrix.outputs, matrix.inputs,
-                        activations[index].pointer + rows.lowerBound * bytes[index], rows.count, biases[index]?.floats,
-                        results[index].mutableFloats + rows.lowerBound * matrix.outputs, matrix.outputs, false,
+                        activations[index].pointer + rows.lowerBound * bytes[index], rows.count,
+                        (biases[index]?.floats).map { unsafe $0 + matrix.columns.lowerBound },
+                        results[index].mutableFloats + rows.lowerBound * matrix.width + matrix.columns.lowerBound,
+                        matrix.width, false,
                         part.lowerBound - first, part.upperBound - first)
                 }
                 first += matrix.panels

@@ -53,14 +53,14 @@ package struct Projection: Sendable {
 
     package var outputs: Int {
         switch weight {
-        case .packed(let matrix): matrix.outputs
+        case .packed(let matrix): matrix.width
         case .stored(let tensor): tensor.shape[0]
         }
     }
 
-    /// Weight and bias for a decode step; nil where the weight is not packed, or is not all.
+    /// Weight and bias for a decode step; nil where the weight is not packed, is not all, or is divided.
     package var stepMatrix: StepMatrix? {
-        guard case .packed(let matrix) = weight, addends.isEmpty else { return nil }
+        guard case .packed(let matrix) = weight, addends.isEmpty, matrix.part == nil else { return nil }
         return StepMatrix(matrix, bias: bias)
     }
 
