@@ -10,8 +10,19 @@ extension Communicator {
     /// - Throws: ``CommunicationError``.
     package func sum(_ values: UnsafeMutableBufferPointer<Float>, _ purpose: Purpose) throws(CommunicationError) {
         precondition(isPowerOfTwo, "sum over \(size) ranks, which are no power of two")
-        guard size > 1, !values.isEmpty else { return }
-        let steps = Halving.steps(values.count, rank: rank, size: size)
+        let partition = Partition(0..<values.count, among: size)
+        try unsafe scatterSums(values, partition, purpose)
+        try unsafe gatherRanges(values, partition, purpose)
+    }
+
+    /// Sums `values` over all ranks: afterwards each rank has the sum of its own range, and no more than numbers of no
+    /// meaning elsewhere (reduce-scatter).
+    ///
+    /// - Throws: ``CommunicationError``.
+    package func scatterSums(
+        _ values: UnsafeMutableBufferPointer<Float>, _ partition: Partition, _ purpose: Purpose
+    ) throws(CommunicationError) {
+        let steps = partition.steps(of: rank)
         let largest = steps.reduce(0) { max($0, $1.kept.count) }
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: largest)
         defer { unsafe scratch.deallocate() }
@@ -23,7 +34,15 @@ extension Communicator {
             let kept = unsafe UnsafeMutableBufferPointer(rebasing: values[step.kept])
             for index in other.indices { unsafe kept[index] += other[index] }
         }
-        for step in steps.reversed() {
+    }
+
+    /// Puts into `values` the range of every rank, as that rank has it (all-gather).
+    ///
+    /// - Throws: ``CommunicationError``.
+    package func gatherRanges(
+        _ values: UnsafeMutableBufferPointer<Float>, _ partition: Partition, _ purpose: Purpose
+    ) throws(CommunicationError) {
+        for step in partition.steps(of: rank).reversed() {
             let missing = unsafe UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: values[step.given]))
             try unsafe exchange(bytes(values, step.kept), to: step.peer, missing, from: step.peer, purpose)
         }
@@ -39,13 +58,72 @@ extension Communicator {
         for distance in stride(from: 1, to: size, by: 1) {
             let (target, origin) = ((rank + distance) % size, (rank + size - distance) % size)
             var received = [UInt8](repeating: 0, count: record.count)
-            try unsafe record.span.withUnsafeBytes { sent throws(CommunicationError) in
-                let place = unsafe received.withUnsafeMutableBytes { unsafe $0 }
-                try unsafe exchange(sent, to: target, place, from: origin, purpose)
+            var place = received.mutableSpan
+            try unsafe place.withUnsafeMutableBytes { place throws(CommunicationError) in
+                try unsafe record.span.withUnsafeBytes { sent throws(CommunicationError) in
+                    try unsafe exchange(sent, to: target, place, from: origin, purpose)
+                }
             }
             records[origin] = received
         }
         return records
+    }
+
+    /// Records of any length from all ranks, in their order, on every rank.
+    ///
+    /// - Throws: ``CommunicationError``.
+    package func gatherAll(_ record: [UInt8], _ purpose: Purpose) throws(CommunicationError) -> [[UInt8]] {
+        let lengths = try lengths(record, purpose)
+        let longest = lengths.reduce(0, max)
+        let padded = record + [UInt8](repeating: 0, count: longest - record.count)
+        return try zip(gather(padded, purpose), lengths).map { Array($0.prefix($1)) }
+    }
+
+    /// Records of any length from all ranks, in their order, on rank 0; nothing on the others.
+    ///
+    /// - Throws: ``CommunicationError``.
+    package func collect(_ record: [UInt8], _ purpose: Purpose) throws(CommunicationError) -> [[UInt8]] {
+        let lengths = try lengths(record, purpose)
+        guard rank == 0 else {
+            try unsafe record.span.withUnsafeBytes { sent throws(CommunicationError) in
+                try unsafe exchange(
+                    sent, to: 0, UnsafeMutableRawBufferPointer(start: nil, count: 0), from: nil, purpose)
+            }
+            return []
+        }
+        var records = [record]
+        for origin in 1..<size {
+            var received = [UInt8](repeating: 0, count: lengths[origin])
+            var place = received.mutableSpan
+            try unsafe place.withUnsafeMutableBytes { place throws(CommunicationError) in
+                try unsafe exchange(UnsafeRawBufferPointer(start: nil, count: 0), to: nil, place, from: origin, purpose)
+            }
+            records.append(received)
+        }
+        return records
+    }
+
+    private func lengths(_ record: [UInt8], _ purpose: Purpose) throws(CommunicationError) -> [Int] {
+        let length = (0..<8).map { UInt8(truncatingIfNeeded: record.count >> (8 * $0)) }
+        return try gather(length, purpose).map { $0.reversed().reduce(0) { $0 << 8 | Int($1) } }
+    }
+
+    /// Numbers of which each is known to one rank, on all of them.
+    ///
+    /// - Parameter owner: the rank that knows the number at a place.
+    /// - Throws: ``CommunicationError``.
+    package func shared(
+        _ numbers: [Double], _ purpose: Purpose, owner: (Int) -> Int
+    ) throws(CommunicationError) -> [Double] {
+        guard size > 1 else { return numbers }
+        let record = numbers.flatMap { number in
+            (0..<8).map { UInt8(truncatingIfNeeded: number.bitPattern >> ($0 * 8)) }
+        }
+        let records = try gather(record, purpose)
+        return numbers.indices.map { index in
+            let bytes = records[owner(index)][index * 8..<index * 8 + 8]
+            return Double(bitPattern: bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) })
+        }
     }
 
     /// Waits until all ranks have come here.
@@ -56,35 +134,5 @@ extension Communicator {
 
     private func bytes(_ values: UnsafeMutableBufferPointer<Float>, _ range: Range<Int>) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: values[range]))
-    }
-}
-
-/// The steps of recursive halving over `count` elements: with each peer a rank gives one half of what it holds and
-/// keeps the other.
-package enum Halving {
-    package struct Step: Sendable, Equatable {
-        package let peer: Int
-        package let kept, given: Range<Int>
-    }
-
-    /// The steps of rank `rank`, nearest peer first, so that sums are added in the order of the ranks.
-    package static func steps(_ count: Int, rank: Int, size: Int) -> [Step] {
-        var held = 0..<count
-        var steps: [Step] = []
-        var distance = 1
-        while distance < size {
-            let middle = held.lowerBound + held.count / 2
-            let (lower, upper) = (held.lowerBound..<middle, middle..<held.upperBound)
-            let isLower = rank & distance == 0
-            steps.append(Step(peer: rank ^ distance, kept: isLower ? lower : upper, given: isLower ? upper : lower))
-            held = isLower ? lower : upper
-            distance *= 2
-        }
-        return steps
-    }
-
-    /// Bytes that rank `rank` sends in one ``Communicator/sum(_:_:)`` of `count` floats.
-    package static func sentBytes(_ count: Int, rank: Int, size: Int) -> Int {
-        4 * steps(count, rank: rank, size: size).reduce(0) { $0 + $1.kept.count + $1.given.count }
     }
 }

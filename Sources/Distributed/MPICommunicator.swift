@@ -26,9 +26,12 @@ import MartletPlatform
 
     /// Joins the ranks of the launcher.
     ///
-    /// - Parameter deadline: seconds that a message may take before its peer counts as hanging.
+    /// - Parameters:
+    ///   - deadline: seconds that a message may take before its peer counts as hanging; `MARTLET_DEADLINE`, where it is
+    ///     set, says otherwise.
+    ///   - patient: whether the ranks but the first wait without end, for orders that may come at any time.
     /// - Throws: ``CommunicationError`` where no MPI can be loaded, or it does not start.
-    package init(deadline seconds: Double = 600) throws(CommunicationError) {
+    package init(deadline seconds: Double = 600, patient: Bool = false) throws(CommunicationError) {
         let library = try MPILibrary(path: MPICommunicator.ownPath)
         var provided: Int32 = 0
         // MPI_THREAD_SERIALIZED is 2 in all three ABIs.
@@ -39,7 +42,9 @@ import MartletPlatform
         guard unsafe library.rank(library.world, &rank) == 0, unsafe library.size(library.world, &size) == 0 else {
             throw CommunicationError("\(library.path): MPI does not say which rank this is")
         }
-        (self.library, self.seconds, self.rank, self.size) = (library, seconds, Int(rank), Int(size))
+        let wanted = unsafe getenv("MARTLET_DEADLINE").flatMap { unsafe Double(String(cString: $0)) }
+        self.seconds = patient && rank > 0 ? .infinity : wanted ?? seconds
+        (self.library, self.rank, self.size) = (library, Int(rank), Int(size))
         unsafe requests = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
     }
 

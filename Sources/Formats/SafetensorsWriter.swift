@@ -10,6 +10,14 @@ extension Safetensors {
     package static func writer(
         for plan: [PlannedTensor], metadata: [(key: String, value: String)] = [], to path: String
     ) throws(FormatError) -> TensorFileWriter {
+        let (header, ordered) = try layout(plan, metadata, path)
+        return try TensorFileWriter.begin(path, header: header, plan: ordered, alignment: 1)
+    }
+
+    /// The first bytes of a file, and the order in which its tensors follow.
+    static func layout(
+        _ plan: [PlannedTensor], _ metadata: [(key: String, value: String)], _ path: String
+    ) throws(FormatError) -> (header: [UInt8], ordered: [PlannedTensor]) {
         var offences = Offences()
         PlannedTensor.checkNames(plan, &offences)
         for planned in plan {
@@ -31,7 +39,7 @@ extension Safetensors {
             offences.add("the header would take \(header.count - 8) bytes; at most \(maximumHeaderBytes) are allowed")
         }
         try offences.check(path, "cannot be written as safetensors")
-        return try TensorFileWriter.begin(path, header: header, plan: ordered, alignment: 1)
+        return (header, ordered)
     }
 
     /// Writes a file, whole or not at all.

@@ -97,6 +97,9 @@ package struct Scope {
         return scope
     }
 
+    /// The stack that this scope is, or is in.
+    package var stack: ParameterPlace.Stack? { place?.stack }
+
     /// Layer `index` of the stack that this scope is.
     package func layer(_ index: Int) -> Scope {
         var scope = self[index]

@@ -31,6 +31,8 @@ package struct Rows: Sendable {
     package private(set) var sequences: [Sequence] = []
     /// What a training pass adds; nothing when nil.
     package var training: TrainingPass?
+    /// Who is told of each layer that this pass comes to and leaves.
+    package var visitor: (any LayerVisitor)?
 
     package init() {}
 

@@ -9,6 +9,7 @@ package import MartletTensors
 /// that.
 package final class TrainableParameters: ParameterSource {
     /// Of the trained ones.
+    package let entries: [Inventory.Entry]
     package let names: [String]
     package let shapes: [Shape]
     /// Where each starts in the memory of all, in elements.
@@ -50,7 +51,7 @@ package final class TrainableParameters: ParameterSource {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
         let own = inventory.entries.filter { $0.fill != .constant && selection.isTrained($0) }
         let trained = own + selection.adapters.entries
-        (names, shapes) = (trained.map(\.name), trained.map(\.shape))
+        (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
         rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
         storage = Storage(bytes: count * 4)
@@ -91,6 +92,9 @@ package final class TrainableParameters: ParameterSource {
 
     /// All of them in one tensor, zeros in the gaps.
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
+
+    /// Gives the memory of elements `range` of all back to the system, until something is written there.
+    package func discard(_ range: Range<Int>) { storage.discard(range.lowerBound * 4..<range.upperBound * 4) }
 
     package func parameter(_ description: ParameterDescription) -> Parameter {
         guard let place = places[description.name] else {

@@ -7,13 +7,17 @@ package struct BlockStack: Sendable {
     let outputNorm: NormLayer?
     let positions: StackPositions
     let convolution: ConvolutionLayer?
+    /// For each block, whose parameters it has: its own layer's, or that of an earlier one.
+    private let owners: [Int]
+    private let stack: ParameterPlace.Stack?
 
     package init(_ form: Architecture.Stack, width: Int, _ scope: Scope) {
-        var blocks: [Block] = []
+        var (blocks, owners): ([Block], [Int]) = ([], [])
         for (index, layer) in form.layers.enumerated() {
             blocks.append(layer.sharesParametersOf.map { blocks[$0] } ?? Block(layer, width: width, scope.layer(index)))
+            owners.append(layer.sharesParametersOf.map { owners[$0] } ?? index)
         }
-        self.blocks = blocks
+        (self.blocks, self.owners, stack) = (blocks, owners, scope.stack)
         outputNorm = form.outputNorm.map { NormLayer($0, width: width, scope["outputNorm"]) }
         positions = StackPositions(form.layers, width: width, scope)
         convolution = form.convolution.map { ConvolutionLayer($0, width: width, scope["convolution"]) }
@@ -32,13 +36,22 @@ package struct BlockStack: Sendable {
         let input = x
         var x = x
         for (index, block) in blocks.enumerated() {
+            let visit = visit(index, rows)
+            x = visit?.begun(x) ?? x
             x =
                 rows.training?.recomputation == .byLayer
                 ? block.recomputed(x, rows, layer: index, positions: positions[index], source: source)
                 : block(x, rows, layer: index, positions: positions[index], source: source, &state)
+            x = visit?.ended(x) ?? x
             if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
             observe(index, x)
         }
         return outputNorm?(x) ?? x
+    }
+
+    private func visit(_ index: Int, _ rows: Rows) -> LayerVisit? {
+        guard let visitor = rows.visitor, let stack else { return nil }
+        return LayerVisit(
+            visitor, ParameterPlace(stack, layer: owners[index]), isOwner: owners[index] == index)
     }
 }

@@ -123,4 +123,19 @@ package import MartletPlatform
         guard let pages = pages(within: range) else { return }
         unsafe madvise(base + pages.lowerBound, pages.count, MADV_DONTNEED)
     }
+
+    /// Gives the whole pages of a range of owned memory back to the system; what is written there later begins anew.
+    package func discard(_ range: Range<Int>) {
+        guard kind == .owned, let pages = pages(within: range) else { return }
+        unsafe madvise(base + pages.lowerBound, pages.count, MADV_DONTNEED)
+    }
+
+    /// Bytes of this memory that the system holds pages for.
+    package var residentBytes: Int {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        guard let pages = pages(within: 0..<bytes) else { return bytes }
+        var states = [UInt8](repeating: 0, count: pages.count / page)
+        guard unsafe mincore(base + pages.lowerBound, pages.count, &states) == 0 else { return bytes }
+        return page * states.count { $0 & 1 == 1 }
+    }
 }

@@ -95,6 +95,16 @@ package struct Tensor: Sendable {
         }
     }
 
+    /// Elements `range` in their order, sharing storage; nobody differentiates by them. - Precondition: `type` is f32.
+    package func elements(_ range: Range<Int>) -> Tensor {
+        precondition(
+            type == .f32 && range.lowerBound >= 0 && range.upperBound <= shape.elements,
+            "elements \(range) of \(shape) \(type)")
+        return Tensor(
+            storage: storage, byteOffset: byteOffset + range.lowerBound * 4, shape: [range.count], type: type,
+            device: device)
+    }
+
     /// A copy of the elements. - Precondition: `type` is f32.
     package var values: [Float] {
         unsafe Array(UnsafeBufferPointer(start: floats, count: shape.elements))

@@ -48,7 +48,42 @@ struct CollectiveTests {
             try unsafe values.withUnsafeMutableBufferPointer { try unsafe communicator.sum($0, .gradients) }
             return communicator.traffic[.gradients]
         }
-        #expect(sent == (0..<ranks).map { Halving.sentBytes(count, rank: $0, size: ranks) })
+        let partition = Partition(0..<count, among: ranks)
+        #expect(sent == (0..<ranks).map { partition.scatteredBytes(by: $0) + partition.gatheredBytes(by: $0) })
+    }
+
+    /// Cuts at places of one's own choice: every rank has the sum of its range, all ranges make the whole, and bits and
+    /// bytes are those of the plan.
+    @Test(arguments: [1, 2, 4, 8]) func sumsAreScatteredAndRangesGathered(ranks: Int) throws {
+        let places = [3, 5, 64, 65, 200, 640, 1_000, 1_003, 2_000]
+        let partition = Partition(3..<2_000, among: ranks, at: places)
+        let shards = (0..<ranks).map { Self.values(2_010, shard: $0) }
+        let expected = Self.tree(shards)
+        let results = try Crew(ranks).run { communicator in
+            var values = shards[communicator.rank]
+            try unsafe values.withUnsafeMutableBufferPointer {
+                try unsafe communicator.scatterSums($0, partition, .gradients)
+            }
+            let own = partition[communicator.rank]
+            let part = Array(values[own])
+            try unsafe values.withUnsafeMutableBufferPointer {
+                try unsafe communicator.gatherRanges($0, partition, .weights)
+            }
+            return (part, values, [communicator.traffic[.gradients], communicator.traffic[.weights]])
+        }
+        var covered: [Range<Int>] = []
+        for (rank, (part, values, sent)) in results.enumerated() {
+            let own = partition[rank]
+            #expect(places.contains(own.lowerBound) && places.contains(own.upperBound))
+            #expect(part == Array(expected[own]))
+            #expect(Array(values[3..<2_000]) == Array(expected[3..<2_000]))
+            #expect(values[..<3] == shards[rank][..<3] && values[2_000...] == shards[rank][2_000...])
+            #expect(sent == [partition.scatteredBytes(by: rank), partition.gatheredBytes(by: rank)])
+            for index in own { #expect(partition.owner(of: index) == rank) }
+            if !own.isEmpty { covered.append(own) }
+        }
+        covered.sort { $0.lowerBound < $1.lowerBound }
+        #expect(covered.reduce(3) { $1.lowerBound == $0 ? $1.upperBound : -1 } == 2_000)
     }
 
     @Test(arguments: [1, 2, 3, 5, 8])

@@ -66,14 +66,14 @@ import Testing
                 loss += try learner.accumulate(batch, seed: 0)
                 count += batch.targetCount
             }
-            let norm = learner.gradientNorm(scale: 1 / Float(count))
+            let norm = try learner.gradientNorm(scale: 1 / Float(count))
             #expect(
                 abs(Float(norm) - norms[step]) < normTolerance * norms[step],
                 "step \(step): norm \(norm), \(norms[step])")
             let mean = Float(loss / Double(count))
             #expect(abs(mean - losses[step]) < tolerance, "step \(step): \(mean) against \(losses[step])")
             let clip = Float(min(1, 1 / (norm + 1e-6)))
-            learner.update(learningRate: 4e-3 * schedule.share(at: step), scale: clip / Float(count))
+            try learner.update(learningRate: 4e-3 * schedule.share(at: step), scale: clip / Float(count))
         }
     }
 }

@@ -238,7 +238,7 @@ import Testing
             batch.append(Example(tokens: tokens, targets: tokens.dropFirst() + [Example.ignored]))
             return try (0..<6).map { step in
                 let loss = try learner.accumulate(batch, seed: UInt64(step))
-                learner.update(learningRate: 1e-2, scale: 1 / 16)
+                try learner.update(learningRate: 1e-2, scale: 1 / 16)
                 return loss
             }
         }

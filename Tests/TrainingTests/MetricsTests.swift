@@ -88,7 +88,7 @@ import Testing
         let decoder = try ModelFile(path: Fixtures.folder + "/families/llama").decoder(on: device)
         for part in try #require(item["cases"]?.arrayValue) {
             let window = try #require(part["window"]?.integerValue)
-            let score = Perplexity(window: window, stride: part["stride"]?.integerValue ?? 1)(
+            let score = try Perplexity(window: window, stride: part["stride"]?.integerValue ?? 1)(
                 tokens, decoder, on: device)
             #expect(score.tokens == part["count"]?.integerValue)
             #expect(abs(score.loss - (part["loss"]?.doubleValue ?? 0)) < 1e-5)

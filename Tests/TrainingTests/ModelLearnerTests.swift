@@ -104,7 +104,7 @@ import Testing
         _ = try prepared.run.run()
         let device = Device(threads: 2)
         let path = folder.path + "/exported/model"
-        try RunExport(prepared.preparation, on: device).write(prepared.learner.weights, to: path)
+        try RunExport(prepared.preparation, on: device).write(prepared.learner.exported, to: path)
         let decoder = try ModelFile(path: path).decoder(on: device)
         var (total, count) = (0.0, 0)
         for batch in try prepared.preparation.validation() {

@@ -1,4 +1,3 @@
-import MartletDistributed
 import MartletLayers
 import MartletTensors
 import MartletTraining
@@ -22,9 +21,9 @@ final class ToyLearner: Learner {
     }
 
     var parameterCount: Int { table.count }
-    var weights: [(name: String, tensor: Tensor)] { [("table", Tensor(table, shape: [vocabulary, vocabulary]))] }
-    var optimizerState: [(name: String, tensor: Tensor)] {
-        [("table.velocity", Tensor(velocity, shape: [vocabulary, vocabulary]))]
+    var weights: [CheckpointArray] { [CheckpointArray("table", Tensor(table, shape: [vocabulary, vocabulary]))] }
+    var optimizerState: [CheckpointArray] {
+        [CheckpointArray("table.velocity", Tensor(velocity, shape: [vocabulary, vocabulary]))]
     }
 
     func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
@@ -58,11 +57,7 @@ final class ToyLearner: Learner {
 
     func endShard() {}
 
-    func sumShards(over communicator: any Communicator) throws(CommunicationError) {
-        try unsafe gradients.withUnsafeMutableBufferPointer { values throws(CommunicationError) in
-            try unsafe communicator.sum(values, .gradients)
-        }
-    }
+    func sumShards() {}
 
     func gradientNorm(scale: Float) -> Double {
         gradients.reduce(0.0) { $0 + Double($1 * scale) * Double($1 * scale) }.squareRoot()

@@ -12,6 +12,9 @@ package final class Gradients {
     package let storage: Storage
     private let device: Device
     private var holdsSum: [Bool]
+    private var isClosed: [Bool]
+    /// The first parameter to which something came after it was closed.
+    package private(set) var late: Int?
 
     package init(_ shapes: [Shape], on device: Device) {
         self.shapes = shapes
@@ -20,6 +23,7 @@ package final class Gradients {
         unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
         self.device = device
         holdsSum = Array(repeating: false, count: shapes.count)
+        isClosed = holdsSum
     }
 
     /// Where arrays of these shapes start, each on a cache line of its own, and the elements of all.
@@ -47,6 +51,24 @@ package final class Gradients {
     /// Begins anew; nothing is written before something comes.
     package func reset() { holdsSum = Array(repeating: false, count: shapes.count) }
 
+    /// Declares that nothing more comes to these parameters, and completes their ranges with zeros.
+    package func close(_ indices: Range<Int>) {
+        for index in indices {
+            _ = self[index]
+            isClosed[index] = true
+        }
+    }
+
+    /// Lets more come to these parameters: anew, or to the sums that are there.
+    package func open(_ indices: Range<Int>, anew: Bool) {
+        for index in indices { (isClosed[index], holdsSum[index]) = (false, holdsSum[index] && !anew) }
+    }
+
+    /// Elements `range` of all.
+    package func elements(_ range: Range<Int>) -> Tensor {
+        Tensor(storage: storage, shape: [count], type: .f32, device: device).elements(range)
+    }
+
     /// All of it in one tensor, zeros in the gaps and where nothing has come.
     package var all: Tensor {
         for index in shapes.indices { _ = self[index] }
@@ -64,6 +86,7 @@ package final class Gradients {
     }
 
     func accumulate(_ index: Int, _ body: (_ target: Tensor, _ holdsSum: Bool) -> Void) {
+        if isClosed[index] { late = late ?? index }
         body(place(index), holdsSum[index])
         holdsSum[index] = true
     }

@@ -2,8 +2,14 @@ import CMartletKernels
 
 extension Tensor {
     /// Σ x² over all elements, in f64: partial sums of fixed pieces, added in their order, whoever computes them.
-    package func sumOfSquares() -> Double {
-        let (count, piece) = (shape.elements, 1 << 14)
+    package func sumOfSquares() -> Double { sumsOfSquares().reduce(0, +) }
+
+    /// Elements to a piece of a sum of squares.
+    package static let pieceOfSquares = 1 << 14
+
+    /// Σ x² of each piece of ``pieceOfSquares`` elements.
+    package func sumsOfSquares() -> [Double] {
+        let (count, piece) = (shape.elements, Tensor.pieceOfSquares)
         let pieces = (count + piece - 1) / piece
         var sums = [Double](repeating: 0, count: pieces)
         unsafe sums.withUnsafeMutableBufferPointer { sums in
@@ -15,7 +21,7 @@ extension Tensor {
                 }
             }
         }
-        return sums.reduce(0, +)
+        return sums
     }
 
     /// Whether no element is NaN or infinite.

@@ -1,3 +1,4 @@
+package import MartletDistributed
 import MartletLayers
 package import MartletModels
 package import MartletTensors
@@ -17,17 +18,25 @@ package struct Perplexity: Sendable {
 
     package init(window: Int, stride: Int) { self.init(TextWindows(window: window, stride: stride)) }
 
-    /// - Parameter progress: told how many tokens have been predicted.
+    /// - Parameters:
+    ///   - communicator: the ranks that share the windows.
+    ///   - progress: told how many tokens have been predicted.
+    /// - Throws: ``CommunicationError``.
     package func callAsFunction(
-        _ tokens: [Int32], _ decoder: Decoder, on device: Device, progress: (_ done: Int) -> Void = { _ in }
-    ) -> Score {
-        var (total, count) = (0.0, 0)
-        for window in windows(tokens) {
-            total += loss(window.tokens, from: window.first, decoder, device)
+        _ tokens: [Int32], _ decoder: Decoder, over communicator: any Communicator = Alone(), on device: Device,
+        progress: (_ done: Int) -> Void = { _ in }
+    ) throws(CommunicationError) -> Score {
+        let windows = windows(tokens)
+        var losses = [Double](repeating: 0, count: windows.count)
+        var count = 0
+        for (index, window) in windows.enumerated() {
             count += window.tokens.count - window.first
+            guard index % communicator.size == communicator.rank else { continue }
+            losses[index] = loss(window.tokens, from: window.first, decoder, device)
             progress(count)
         }
-        return Score(loss: count == 0 ? 0 : total / Double(count), tokens: count)
+        losses = try communicator.shared(losses, .evaluation) { $0 % communicator.size }
+        return Score(loss: count == 0 ? 0 : losses.reduce(0, +) / Double(count), tokens: count)
     }
 
     /// −Σ log p of the tokens at `first` and after.

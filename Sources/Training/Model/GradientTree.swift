@@ -8,11 +8,10 @@ struct GradientTree {
 
     var isEmpty: Bool { waiting.isEmpty }
 
-    /// Takes the gradients of the next shard, and leaves none.
-    mutating func take(_ gradients: Gradients, on device: Device) {
-        var next = (level: 0, sum: device.make([gradients.count]))
-        next.sum.overwrite(with: gradients.all, adding: false)
-        gradients.reset()
+    /// Takes a copy of the next shard's gradients.
+    mutating func take(_ gradients: Tensor, on device: Device) {
+        var next = (level: 0, sum: device.make([gradients.shape.elements]))
+        next.sum.overwrite(with: gradients, adding: false)
         while let last = waiting.last, last.level == next.level {
             waiting.removeLast()
             last.sum.overwrite(with: next.sum, adding: true)
@@ -21,9 +20,9 @@ struct GradientTree {
         waiting.append(next)
     }
 
-    /// Puts the sum of all shards into `gradients`. - Precondition: their number is a power of two.
-    mutating func give(to gradients: Gradients) {
+    /// Puts the sum of all shards into `target`. - Precondition: their number is a power of two.
+    mutating func give(to target: Tensor) {
         precondition(waiting.count == 1, "GradientTree: \(waiting.count) sums, where shards are no power of two")
-        gradients.all.overwrite(with: waiting.removeLast().sum, adding: false)
+        target.overwrite(with: waiting.removeLast().sum, adding: false)
     }
 }

@@ -32,11 +32,24 @@ package final class ModelLearner: Learner {
         package init() {}
     }
 
+    /// The ranks of a run, and what each of them holds.
+    package struct Ranks: Sendable {
+        package var communicator: any Communicator = Alone()
+        package var layout = RankLayout()
+        /// Passes to a step, of all ranks.
+        package var passes = 1
+        /// Whether a parameter may be cut among ranks, which optimizers that look at whole matrices cannot have.
+        package var cutsParameters = true
+
+        package init() {}
+    }
+
     private let model, frozen: Model
     private let head, frozenHead: TokenHeadLayer?
     package let parameters: TrainableParameters
     /// Of the passes since the last update.
     package let gradients: Gradients
+    private let sharding: ParameterSharding
     private let optimizer: any Optimizer
     private let average: WeightAverage?
     private var settings: Settings
@@ -50,16 +63,17 @@ package final class ModelLearner: Learner {
     /// - Throws: ``UnsupportedArchitecture`` where the model cannot be run, or has no head that predicts tokens.
     package init(
         _ architecture: Architecture, from source: any ParameterSource, factors: (any ParameterSource)? = nil,
-        _ settings: Settings, on device: Device,
-        optimizer: (TrainableParameters) -> any Optimizer
+        _ settings: Settings, over ranks: Ranks = Ranks(), on device: Device,
+        optimizer: (ParameterParts) -> any Optimizer
     ) throws {
         let inventory = try architecture.inventory()
         parameters = TrainableParameters(
             inventory, from: source, settings.selection, factors: factors, operands: settings.precision, on: device)
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         gradients = Gradients(parameters.shapes, on: device)
-        self.optimizer = optimizer(parameters)
-        average = settings.average.map { [parameters] in WeightAverage(of: parameters, keeping: Float($0)) }
+        sharding = ParameterSharding(parameters, gradients, ranks)
+        self.optimizer = optimizer(sharding.parts)
+        average = settings.average.map { [sharding] in WeightAverage(of: sharding.parts, keeping: Float($0)) }
         self.settings = settings
         model = try Model(architecture, Scope(parameters))
         frozen = try Model(architecture, Scope(parameters.untracked))
@@ -73,8 +87,14 @@ package final class ModelLearner: Learner {
     /// The learner of a recipe, with its first weights.
     ///
     /// - Throws: also ``RunError`` for what cannot be trained, and what reading a checkpoint throws.
-    package convenience init(_ preparation: RunPreparation, on device: Device) throws {
+    package convenience init(
+        _ preparation: RunPreparation, over communicator: any Communicator = Alone(), _ layout: RankLayout = .init(),
+        on device: Device
+    ) throws {
         let recipe = preparation.recipe
+        var ranks = Ranks()
+        (ranks.communicator, ranks.layout, ranks.passes) = (communicator, layout, recipe.accumulation)
+        ranks.cutsParameters = OptimizerChoice.isElementwise(recipe.optimizer)
         var settings = Settings()
         settings.precision = recipe.precision == .bf16 ? .bf16 : .f32
         settings.dropout = try DropoutShares(recipe, preparation.config)
@@ -112,24 +132,25 @@ package final class ModelLearner: Learner {
                 if let layers = recipe.layers { source = KeptLayers(source, layers) }
             }
         }
-        try self.init(preparation.architecture, from: source, factors: fresh, settings, on: device) {
+        try self.init(preparation.architecture, from: source, factors: fresh, settings, over: ranks, on: device) {
             OptimizerChoice.make(recipe.optimizer, $0)
         }
         if let failure = checkpoint?.failure { throw failure }
         if let objective = recipe.objective.labelled, objective.kind == .preferences, let data = preparation.labelled {
-            let reference = reference(data.training + data.validation, rows: recipe.batchTokens)
+            let reference = try reference(data.training + data.validation, rows: recipe.batchTokens)
             self.settings.task = PreferenceLoss(beta: objective.beta, reference: reference)
         }
     }
 
     /// What the model says of both answers of each example before it learns: also that of a resumed run, which is
     /// restored afterwards.
-    private func reference(_ examples: [Example], rows: Int) -> [Int: (chosen: Double, rejected: Double)] {
+    private func reference(_ examples: [Example], rows: Int) throws -> [Int: (chosen: Double, rejected: Double)] {
         guard let frozenHead else { return [:] }
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
         for batch in LabelledStream.batches(of: examples, .init(rows: rows, seed: 0)) {
-            let hidden = frozen.hidden(batch, nil, on: parameters.device)
-            let found = PreferenceLoss.logProbabilities(frozenHead, hidden, batch)
+            let found = try sharding.pass(learning: false) {
+                PreferenceLoss.logProbabilities(frozenHead, hidden(frozen, batch, nil), batch)
+            }
             for (index, label) in batch.labels.enumerated() {
                 guard case .preference(let number) = label else { continue }
                 reference[number] = (found[2 * index], found[2 * index + 1])
@@ -138,29 +159,29 @@ package final class ModelLearner: Learner {
         return reference
     }
 
-    package var weights: [(name: String, tensor: Tensor)] {
-        parameters.names.indices.map { (parameters.names[$0], parameters[$0]) } + parameters.constants
+    package var weights: [CheckpointArray] {
+        trained(sharding.parts) + parameters.constants.map { CheckpointArray($0.name, $0.tensor) }
     }
-    package var optimizerState: [(name: String, tensor: Tensor)] { optimizer.state + (average?.named ?? []) }
+    package var optimizerState: [CheckpointArray] { optimizer.state + (average?.named ?? []) }
+
+    private func trained(_ parts: ParameterParts) -> [CheckpointArray] {
+        parts.arrays("", parts.indices.map { parts.weight($0) })
+    }
 
     /// What others are to use: the average of the weights where one is kept, and what is not trained.
+    ///
+    /// - Precondition: this rank holds everything.
     package var exported: [(name: String, tensor: Tensor)] {
-        guard let average else { return weights + parameters.untouched }
-        return zip(parameters.names, average.tensors).map { ($0, $1) } + parameters.constants + parameters.untouched
+        let learnt = average?.named ?? trained(sharding.parts)
+        return zip(parameters.names, learnt.map(\.tensor)).map { ($0, $1) } + parameters.constants
+            + parameters.untouched
     }
     package var parameterCount: Int { parameters.shapes.reduce(0) { $0 + $1.elements } }
 
     package func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
-        let learnt = parameters.names.indices.map { (name: parameters.names[$0], tensor: parameters[$0]) }
-        for (held, kind) in [(learnt, weights), (self.optimizerState, optimizerState)] {
-            for (name, tensor) in held {
-                guard let stored = kind[name], stored.shape == tensor.shape, stored.type == .f32 else {
-                    throw RunError(
-                        "the checkpoint holds no \(name.quoted) of \(tensor.shape); is its recipe another one?")
-                }
-                tensor.overwrite(with: stored, adding: false)
-            }
-        }
+        let held = sharding.holdsWeights ? ParameterParts(parameters) : sharding.parts
+        for array in trained(held) { try array.restore(from: weights) }
+        for array in self.optimizerState { try array.restore(from: optimizerState) }
         self.updates = updates
     }
 
@@ -205,9 +226,24 @@ package final class ModelLearner: Learner {
         return result.loss
     }
 
+    package var zeroStage: Int { sharding.stage }
+    package func accompany(_ batch: Batch, seed: UInt64) throws {
+        _ = try sharding.pass(learning: true, isIdle: true) { try learn(batch, seed: seed) }
+    }
+    package func skipRound() { sharding.skipRound() }
+
     package func accumulate(_ batch: Batch, seed: UInt64) throws -> Double {
+        try sharding.pass(learning: true) { try learn(batch, seed: seed) }
+    }
+
+    /// The last hidden states of a pass, which the ranks follow where they share its parameters.
+    private func hidden(_ model: Model, _ batch: Batch, _ training: TrainingPass?) -> Tensor {
+        model.hidden(batch, training, sharding.stage >= 2 ? sharding : nil, on: parameters.device)
+    }
+
+    private func learn(_ batch: Batch, seed: UInt64) throws -> Double {
         let pass = pass(seed: seed)
-        let hidden = model.hidden(batch, pass, on: parameters.device)
+        let hidden = hidden(model, batch, pass)
         var flow = GradientFlow(into: gradients, on: parameters.device)
         if let task = settings.task {
             let result = task(model.head, hidden, batch, dropout: pass.headDropout, &flow)
@@ -221,20 +257,37 @@ package final class ModelLearner: Learner {
     }
 
     package func loss(of batch: Batch) throws -> Double {
-        let hidden = frozen.hidden(batch, nil, on: parameters.device)
-        if let task = settings.task { return measured(task, hidden, batch).loss }
-        return frozenHead?.loss(hidden, batch.targets, LossForm()).loss ?? 0
+        if let task = settings.task { return try measured(task, batch).loss }
+        return try sharding.pass(learning: false) {
+            frozenHead?.loss(hidden(frozen, batch, nil), batch.targets, LossForm()).loss ?? 0
+        }
     }
 
     /// What the task says of an untracked pass: nothing flows.
-    private func measured(_ task: any TaskLoss, _ hidden: Tensor, _ batch: Batch) -> TaskResult {
-        var flow = GradientFlow(into: gradients, on: parameters.device)
-        return task(frozen.head, hidden, batch, dropout: nil, &flow)
+    private func measured(_ task: any TaskLoss, _ batch: Batch) throws -> TaskResult {
+        try sharding.pass(learning: false) {
+            var flow = GradientFlow(into: gradients, on: parameters.device)
+            return task(frozen.head, hidden(frozen, batch, nil), batch, dropout: nil, &flow)
+        }
+    }
+
+    package var measuresMore: Bool { settings.task != nil }
+
+    package func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
+        guard let average else { return try body() }
+        average.exchange()
+        try sharding.gatherWeights()
+        let result = try body()
+        average.exchange()
+        try sharding.gatherWeights()
+        return result
     }
 
     package func evaluate(_ batches: [Batch]) throws -> Evaluation {
-        average?.exchange()
-        defer { average?.exchange() }
+        try withAverage { try evaluateAsTheyAre(batches) }
+    }
+
+    private func evaluateAsTheyAre(_ batches: [Batch]) throws -> Evaluation {
         var (loss, targets) = (0.0, 0)
         var results: [(result: TaskResult, batch: Batch)] = []
         for batch in batches {
@@ -243,7 +296,7 @@ package final class ModelLearner: Learner {
                 loss += try self.loss(of: batch)
                 continue
             }
-            let result = measured(task, frozen.hidden(batch, nil, on: parameters.device), batch)
+            let result = try measured(task, batch)
             loss += result.loss
             results.append((result, batch))
         }
@@ -254,39 +307,41 @@ package final class ModelLearner: Learner {
 
     // MARK: - Gradients
 
-    package func endShard() { shards.take(gradients, on: parameters.device) }
-
-    package func sumShards(over communicator: any Communicator) throws(CommunicationError) {
-        if !shards.isEmpty { shards.give(to: gradients) }
-        guard communicator.size > 1 else { return }
-        let sum = gradients.all
-        try unsafe communicator.sum(
-            UnsafeMutableBufferPointer(start: sum.mutableFloats, count: gradients.count), .gradients)
+    package func endShard() {
+        shards.take(gradients.all, on: parameters.device)
+        gradients.reset()
     }
 
-    package func gradientNorm(scale: Float) -> Double {
-        let held = parameters.shapes.indices.filter { gradients.holds($0) }
-        return held.reduce(0.0) { $0 + gradients[$1].sumOfSquares() }.squareRoot() * Double(abs(scale))
+    package func sumShards() throws(CommunicationError) {
+        if !shards.isEmpty { shards.give(to: gradients.all) }
+        try sharding.sumGradients()
     }
 
-    package func firstNonFinite() -> String? {
-        let indices = parameters.names.indices
-        let gradient = indices.first { gradients.holds($0) && !gradients[$0].isFinite }
+    package func gradientNorm(scale: Float) throws(CommunicationError) -> Double {
+        try sharding.gradientNorm() * Double(abs(scale))
+    }
+
+    package func firstNonFinite() throws(CommunicationError) -> String? {
+        let (gradient, weight) = try sharding.firstNonFinite()
         if let gradient { return "the gradient of \(parameters.names[gradient])" }
-        return indices.first { !parameters[$0].isFinite }.map { parameters.names[$0] }
+        return weight.map { parameters.names[$0] }
     }
 
-    package func update(learningRate: Float, scale: Float) {
+    package func update(learningRate: Float, scale: Float) throws(CommunicationError) {
         updates += 1
-        optimizer.step(parameters, gradients, rate: learningRate, scale: scale, number: updates)
+        optimizer.step(gradients, rate: learningRate, scale: scale, number: updates)
         average?.update()
+        try sharding.gatherWeights()
         forgetGradients()
     }
 
     package func forgetGradients() {
-        gradients.reset()
+        sharding.forgetGradients()
         shards = GradientTree()
     }
+
+    /// Bytes that this rank sends in one step for gradients and for weights.
+    package var plannedTraffic: (gradients: Int, weights: Int) { sharding.plannedTraffic }
 }
 
 extension TrainingPass {
@@ -318,15 +373,17 @@ extension Model {
     }
 
     /// The states that the head reads, of every row that has a target or might have one.
-    fileprivate func hidden(_ batch: Batch, _ training: TrainingPass?, on device: Device) -> Tensor {
+    fileprivate func hidden(
+        _ batch: Batch, _ training: TrainingPass?, _ visitor: (any LayerVisitor)? = nil, on device: Device
+    ) -> Tensor {
         var (state, rows) = (Uncached(), batch.rows)
-        rows.training = training
+        (rows.training, rows.visitor) = (training, visitor)
         switch self {
         case .decoder(let decoder): return decoder.hidden(rows, &state, on: device)
         case .encoder(let encoder): return encoder.hidden(rows, &state, on: device)
         case .encoderDecoder(let model):
             var decoderRows = batch.decoderRows ?? model.rereading(rows)
-            decoderRows.training = training
+            (decoderRows.training, decoderRows.visitor) = (training, visitor)
             decoderRows.training?.stack = 1
             let source = model.encode(rows, &state, on: device)
             var decoderState = Uncached()

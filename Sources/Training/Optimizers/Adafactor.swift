@@ -1,49 +1,47 @@
-package import MartletLayers
 import MartletPlatform
 package import MartletTensors
 
 /// Second moments of matrices kept as one number per row and one per column (arXiv:1804.04235), steps relative to the
 /// size of the parameter; as torch.optim.Adafactor computes it.
 package final class Adafactor: Optimizer {
+    private let parts: ParameterParts
     private let decay: Float
     /// Of matrices the rows' and the columns' means, of others the second moments.
     private let rows, columns: Moments
     private static let smallest = Double(Float.ulpOfOne)
 
-    package init(_ parameters: TrainableParameters, decay: Float = 0) {
-        self.decay = decay
-        rows = Moments("rows", parameters) { $0.rank >= 2 ? [$0.rows] : $0 }
-        columns = Moments("columns", parameters) { $0.rank >= 2 ? [$0.width] : [0] }
+    package init(_ parts: ParameterParts, decay: Float = 0) {
+        (self.parts, self.decay) = (parts, decay)
+        rows = Moments("rows", parts) { $0.rank >= 2 ? [$0.rows] : $0 }
+        columns = Moments("columns", parts) { $0.rank >= 2 ? [$0.width] : [0] }
     }
 
-    package var state: [(name: String, tensor: Tensor)] {
-        rows.named + columns.named.filter { $0.tensor.shape.elements > 0 }
+    package var state: [CheckpointArray] {
+        rows.named + columns.named.filter { $0.shape.elements > 0 }
     }
 
-    package func step(
-        _ parameters: TrainableParameters, _ gradients: Gradients, rate: Float, scale: Float, number: Int
-    ) {
+    package func step(_ gradients: Gradients, rate: Float, scale: Float, number: Int) {
         let share = Float(pow(Double(number), -0.8))
         let relative = min(rate, 1 / Float(number).squareRoot())
-        for index in parameters.shapes.indices where gradients.holds(index) {
-            let (weight, gradient) = (parameters[index], gradients[index] * scale)
+        for part in parts.indices where gradients.holds(parts.parameter(part)) {
+            let (weight, gradient) = (parts.weight(part), parts.gradient(part, in: gradients) * scale)
             let count = Double(weight.shape.elements)
             let size =
                 Float(max(1e-3, (weight.sumOfSquares() / count).squareRoot()))
-                * relative * parameters.rateFactors[index]
-            let direction = direction(index, gradient, share: share)
+                * relative * parts.rateFactor(part)
+            let direction = direction(part, gradient, share: share)
             let length = (direction.sumOfSquares() / count).squareRoot()
-            let kept = 1 - rate * parameters.rateFactors[index] * parameters.decay(decay, of: index)
+            let kept = 1 - rate * parts.rateFactor(part) * parts.decay(decay, of: part)
             weight.overwrite(with: weight * kept + direction * (-size / Float(max(1, length))), adding: false)
         }
     }
 
     /// gradient / √(second moment), after the moments have taken the gradient in.
-    private func direction(_ index: Int, _ gradient: Tensor, share: Float) -> Tensor {
+    private func direction(_ part: Int, _ gradient: Tensor, share: Float) -> Tensor {
         let squares = gradient * gradient
         guard gradient.shape.rank >= 2 else {
-            rows[index].move(towards: squares.reshaped(rows[index].shape), share)
-            let moments = rows[index].values
+            rows[part].move(towards: squares.reshaped(rows[part].shape), share)
+            let moments = rows[part].values
             let factors = moments.map { 1 / max($0, Float(Adafactor.smallest * Adafactor.smallest)).squareRoot() }
             return gradient * gradient.device(for: "adafactor").tensor(factors, shape: gradient.shape)
         }
@@ -52,11 +50,11 @@ package final class Adafactor: Optimizer {
         let matrix = squares.reshaped([height, width])
         let rowSums = matrix.multiplied(byStored: device.make([1, width]).filled(with: 1))
         let columnSums = device.make([1, height]).filled(with: 1).multiplied(byTransposed: matrix, on: device)
-        rows[index].move(towards: (rowSums * (1 / Float(width))).reshaped([height]), share)
-        columns[index].move(towards: (columnSums * (1 / Float(height))).reshaped([width]), share)
-        let rowMoments = rows[index].values
+        rows[part].move(towards: (rowSums * (1 / Float(width))).reshaped([height]), share)
+        columns[part].move(towards: (columnSums * (1 / Float(height))).reshaped([width]), share)
+        let rowMoments = rows[part].values
         let mean = max(Adafactor.smallest, rowMoments.reduce(0) { $0 + Double($1) } / Double(height))
-        let columnFactors = columns[index].values.map { Double($0) / mean }
+        let columnFactors = columns[part].values.map { Double($0) / mean }
         let result = device.make(gradient.shape)
         device.parallel(height, cost: width * 4) { range in
             for row in range {

@@ -1,5 +1,4 @@
 import CMartletKernels
-package import MartletLayers
 package import MartletTensors
 
 /// The optimizers that remember one average of the gradients.
@@ -13,28 +12,28 @@ package final class Momentum: Optimizer {
 
     private let rule: Rule
     private let decay: Float
+    private let parts: ParameterParts
     private let average: Moments
 
-    package init(_ parameters: TrainableParameters, _ rule: Rule, decay: Float = 0) {
-        (self.rule, self.decay) = (rule, decay)
-        average = Moments("momentum", parameters)
+    package init(_ parts: ParameterParts, _ rule: Rule, decay: Float = 0) {
+        (self.parts, self.rule, self.decay) = (parts, rule, decay)
+        average = Moments("momentum", parts)
     }
 
-    package var state: [(name: String, tensor: Tensor)] { average.named }
+    package var state: [CheckpointArray] { average.named }
 
-    package func step(
-        _ parameters: TrainableParameters, _ gradients: Gradients, rate: Float, scale: Float, number: Int
-    ) {
-        for index in parameters.shapes.indices where gradients.holds(index) {
-            let (weight, gradient, average) = (parameters[index], gradients[index], average[index])
+    package func step(_ gradients: Gradients, rate: Float, scale: Float, number: Int) {
+        for part in parts.indices where gradients.holds(parts.parameter(part)) {
+            let (weight, gradient) = (parts.weight(part), parts.gradient(part, in: gradients))
+            let average = average[part]
             var step = martlet_step()
-            (step.rate, step.gradient_scale) = (rate * parameters.rateFactors[index], scale)
-            step.decay = parameters.decay(decay, of: index)
+            (step.rate, step.gradient_scale) = (rate * parts.rateFactor(part), scale)
+            step.decay = parts.decay(decay, of: part)
             switch rule {
             case .descent(let momentum, _): step.beta1 = momentum
             case .lion(let betas): (step.beta1, step.beta2) = betas
             }
-            parameters.forEachRange(of: index, cost: 4) { [step] range in
+            parts.forEachRange(of: part, cost: 4) { [step] range in
                 var step = step
                 let at = range.lowerBound
                 switch rule {

@@ -1,4 +1,4 @@
-package import MartletLayers
+import MartletLayers
 package import MartletTensors
 
 /// Momentum made orthogonal by five Newton–Schulz steps for the matrices inside the layers, AdamW for all else: token
@@ -6,41 +6,41 @@ package import MartletTensors
 /// arXiv:2502.16982, so that one learning rate serves both).
 package final class Muon: Optimizer {
     private let momentum, decay: Float
+    private let parts: ParameterParts
     private let adam: AdamW
     private let average: Moments
+    /// Of each parameter.
     private let isInside: [Bool]
 
     package init(
-        _ parameters: TrainableParameters, momentum: Float = 0.95, betas: (Double, Double) = (0.9, 0.95),
+        _ parts: ParameterParts, momentum: Float = 0.95, betas: (Double, Double) = (0.9, 0.95),
         epsilon: Float = 1e-8, decay: Float = 0
     ) {
-        (self.momentum, self.decay) = (momentum, decay)
-        adam = AdamW(parameters, betas: betas, epsilon: epsilon, decay: decay)
-        average = Moments("momentum", parameters)
-        isInside = zip(parameters.names, parameters.shapes).map { name, shape in
+        (self.parts, self.momentum, self.decay) = (parts, momentum, decay)
+        adam = AdamW(parts, betas: betas, epsilon: epsilon, decay: decay)
+        average = Moments("momentum", parts)
+        isInside = zip(parts.parameters.names, parts.parameters.shapes).map { name, shape in
             let outside = ["tokens", "targetTokens", "positions", "segments", "head"]
             return shape.rank == 2 && !name.split(separator: ".").contains { outside.contains(String($0)) }
         }
     }
 
-    package var state: [(name: String, tensor: Tensor)] { average.named + adam.state }
+    package var state: [CheckpointArray] { average.named + adam.state }
 
-    package func step(
-        _ parameters: TrainableParameters, _ gradients: Gradients, rate: Float, scale: Float, number: Int
-    ) {
-        for index in parameters.shapes.indices where gradients.holds(index) {
-            guard isInside[index] else {
-                adam.step(index, parameters, gradients, rate: rate, scale: scale, number: number)
+    package func step(_ gradients: Gradients, rate: Float, scale: Float, number: Int) {
+        for part in parts.indices where gradients.holds(parts.parameter(part)) {
+            guard isInside[parts.parameter(part)] else {
+                adam.step(part, gradients, rate: rate, scale: scale, number: number)
                 continue
             }
-            let (weight, average, gradient) = (parameters[index], average[index], gradients[index])
+            let (weight, average, gradient) = (parts.weight(part), average[part], parts.gradient(part, in: gradients))
             average.blend(momentum, gradient, scale)
             let direction = gradient * scale
             direction.blend(1, average, momentum)
             let (orthogonal, length) = Muon.orthogonal(direction)
-            let rate = rate * parameters.rateFactors[index]
+            let rate = rate * parts.rateFactor(part)
             let size = rate * 0.2 * Float(max(weight.shape[0], weight.shape[1])).squareRoot()
-            weight.blend(1 - rate * parameters.decay(decay, of: index), orthogonal, -size / length)
+            weight.blend(1 - rate * parts.decay(decay, of: part), orthogonal, -size / length)
         }
     }
 

@@ -1,3 +1,4 @@
+package import MartletDistributed
 import MartletFormats
 import MartletJSON
 import MartletPlatform
@@ -59,26 +60,55 @@ package struct CheckpointStore: Sendable {
 
     // MARK: - Writing
 
-    /// Writes a checkpoint of the learner. On failure nothing of it stays.
+    /// Writes a checkpoint of the learner, every rank the pieces that it holds, into files whose bytes are the same on
+    /// any number of ranks. On failure nothing of it stays.
     ///
-    /// - Throws: ``FileError`` or ``FormatError``, as for a full disk.
-    package func write(_ learner: some Learner, _ state: RunState) throws {
-        try Folder.make(folder)
+    /// - Throws: ``FileError`` or ``FormatError``, as for a full disk; ``RunError`` where that is another rank's;
+    ///   ``CommunicationError``.
+    package func write(
+        _ learner: some Learner, _ state: RunState, over communicator: any Communicator = Alone()
+    ) throws {
+        let isLeader = communicator.rank == 0
         let aside = path(state.step) + ".partial"
-        Folder.remove(aside)
+        let contents = [learner.weights, learner.optimizerState]
         do {
-            try Folder.make(aside)
-            try Safetensors.write(learner.weights, to: "\(aside)/\(Self.files[0])")
-            try Safetensors.write(learner.optimizerState, to: "\(aside)/\(Self.files[1])")
-            try writeFile(Self.json(state).serialized(.pretty(indent: 2)), to: "\(aside)/\(Self.files[2])")
-            try writeFile(Self.seal(aside).serialized(), to: "\(aside)/\(Self.marker)")
-            Folder.remove(path(state.step))  // a damaged one, which resuming passed over
-            try Folder.rename(aside, to: path(state.step))
-            Folder.flush(folder)
+            let files = try zip(Self.files, contents).map { name, arrays in
+                let plan = arrays.map { PlannedTensor(name: $0.name, type: .f32, shape: $0.shape) }
+                return try SharedTensorFile(plan, at: "\(aside)/\(name)")
+            }
+            try communicator.agree {
+                guard isLeader else { return }
+                try Folder.make(folder)
+                Folder.remove(aside)
+                try Folder.make(aside)
+                for file in files { try file.create() }
+            }
+            try communicator.agree {
+                for (file, arrays) in zip(files, contents) { try file.write(Self.pieces(arrays, isLeader)) }
+            }
+            try communicator.agree { if isLeader { try finish(aside, state) } }
         } catch {
-            Folder.remove(aside)
+            if isLeader { Folder.remove(aside) }
             throw error
         }
+    }
+
+    /// What this rank writes.
+    private static func pieces(
+        _ arrays: [CheckpointArray], _ isLeader: Bool
+    ) -> [(name: String, first: Int, elements: Tensor)] {
+        arrays.filter { $0.isShared || isLeader }.flatMap { array in
+            array.pieces.map { (array.name, $0.first, $0.tensor) }
+        }
+    }
+
+    /// Adds the state and the marker to files that are whole, and puts the folder in its place.
+    private func finish(_ aside: String, _ state: RunState) throws {
+        try writeFile(Self.json(state).serialized(.pretty(indent: 2)), to: "\(aside)/\(Self.files[2])")
+        try writeFile(Self.seal(aside).serialized(), to: "\(aside)/\(Self.marker)")
+        Folder.remove(path(state.step))  // a damaged one, which resuming passed over
+        try Folder.rename(aside, to: path(state.step))
+        Folder.flush(folder)
     }
 
     /// The content of the marker: each file with its size and fingerprint.

@@ -6,8 +6,8 @@ package import MartletTensors
 /// Knows no data, no files and no schedule.
 package protocol Learner: AnyObject {
     /// Weights and optimizer state by name, in an order that never changes. What a checkpoint holds.
-    var weights: [(name: String, tensor: Tensor)] { get }
-    var optimizerState: [(name: String, tensor: Tensor)] { get }
+    var weights: [CheckpointArray] { get }
+    var optimizerState: [CheckpointArray] { get }
 
     /// Parameters that products run through, for counting operations.
     var parameterCount: Int { get }
@@ -28,27 +28,43 @@ package protocol Learner: AnyObject {
     /// The same of all passes of a step at once, each with its seed.
     func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double
 
-    /// Puts the gradients of a shard's passes aside, to be added to those of other shards by ``sumShards(over:)``.
+    /// What the ranks of the run divide (``RankLayout/zero``). From 2 on every pass is a shard of its own, and
+    /// gradients are summed over the ranks during each: all ranks compute a pass at once.
+    var zeroStage: Int { get }
+
+    /// Takes part in a round of passes of which this rank's own has no target, by a batch of another rank.
+    func accompany(_ batch: Batch, seed: UInt64) throws
+
+    /// Counts a round in which no rank's pass has a target.
+    func skipRound()
+
+    /// Puts the gradients of a shard's passes aside, to be added to those of other shards by ``sumShards()``.
     func endShard()
 
     /// Makes the gradients those of all shards of all ranks.
     ///
-    /// - Throws: ``CommunicationError``.
-    func sumShards(over communicator: any Communicator) throws(CommunicationError)
+    /// - Throws: ``CommunicationError``. So do the four that follow.
+    func sumShards() throws(CommunicationError)
 
     /// √Σ (scale · gradient)² over all parameters.
-    func gradientNorm(scale: Float) -> Double
+    func gradientNorm(scale: Float) throws(CommunicationError) -> Double
 
     /// The name of the first tensor that holds NaN or infinity: among the gradients, then the weights.
-    func firstNonFinite() -> String?
+    func firstNonFinite() throws(CommunicationError) -> String?
 
     /// Changes the weights by the gradients times `scale`, and forgets the gradients.
-    func update(learningRate: Float, scale: Float)
+    func update(learningRate: Float, scale: Float) throws(CommunicationError)
 
     func forgetGradients()
 
     /// The summed loss of a batch, nothing recorded, nothing dropped.
     func loss(of batch: Batch) throws -> Double
+
+    /// Whether more than a loss is measured of validation batches, which takes all of them.
+    var measuresMore: Bool { get }
+
+    /// Does something with the weights that others are to use: their average, where one is kept.
+    func withAverage<Result>(_ body: () throws -> Result) throws -> Result
 
     /// The mean loss over all targets of the batches, and what else is measured of them.
     func evaluate(_ batches: [Batch]) throws -> Evaluation
@@ -64,6 +80,11 @@ package struct Evaluation: Sendable, Equatable {
 
 extension Learner {
     package var comparesWholeSteps: Bool { false }
+    package var measuresMore: Bool { false }
+    package var zeroStage: Int { 0 }
+    package func accompany(_ batch: Batch, seed: UInt64) throws { _ = try accumulate(batch, seed: seed) }
+    package func skipRound() {}
+    package func withAverage<Result>(_ body: () throws -> Result) throws -> Result { try body() }
 
     package func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double {
         try passes.reduce(0) { try $0 + accumulate($1.batch, seed: $1.seed) }

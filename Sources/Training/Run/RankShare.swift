@@ -1,22 +1,34 @@
 package import MartletDistributed
 
-/// The part of each training step that one rank of a data-parallel run computes (ZeRO stage 0: arXiv:1910.02054 §2).
+/// The part of each training step that one rank of a data-parallel run computes.
 ///
-/// The passes of a step are dealt to the recipe's shards, and the shards to the ranks, both in blocks in their order.
-/// Gradients are added within a shard pass by pass, and over shards in a binary tree, which ranks continue where each
-/// one's own shards end: bits depend on the shards alone.
+/// The passes of a step are dealt to the recipe's shards in blocks in their order. Gradients are added within a shard
+/// pass by pass, and over shards in a binary tree: bits depend on the shards alone.
+///
+/// The shards are dealt to the ranks in blocks, and ranks continue the tree where each one's own shards end. Where
+/// gradients are divided (ZeRO stages 2 and 3) they are dealt in turn, one pass to a shard: ranks add the lowest levels
+/// of the tree, in the midst of a round of passes, and each continues it over the rounds for its own part.
 package struct RankShare: Sendable {
     package let communicator: any Communicator
     private let passes: Int
     private let shards: Int
+    /// Whether all ranks compute a pass at once and sum its gradients during it.
+    let isInRounds: Bool
 
-    /// - Throws: ``RunError`` with the numbers of ranks that divide the shards, where that of the run does not.
-    package init(_ communicator: any Communicator, _ settings: RunSettings) throws(RunError) {
+    /// - Throws: ``RunError`` with the numbers of ranks that divide the shards, where that of the run does not; for
+    ///   shards of several passes where gradients are divided.
+    package init(_ communicator: any Communicator, _ settings: RunSettings, zero stage: Int = 0) throws(RunError) {
         (self.communicator, passes, shards) = (communicator, settings.accumulation, settings.shards)
+        isInRounds = stage >= 2
         guard shards % communicator.size == 0 else {
             let fitting = (0..<20).map { 1 << $0 }.prefix { $0 <= shards }.map(String.init).joined(separator: ", ")
             throw RunError(
                 "\(communicator.size) ranks do not divide the recipe's \(shards) shards (batch.shards); run on \(fitting)"
+            )
+        }
+        guard !isInRounds || passes == shards else {
+            throw RunError(
+                "zero=\(stage) sums the gradients of each pass over the ranks, so that each pass must be a shard: set batch.shards to batch.accumulation, \(passes), or use zero=1"
             )
         }
     }
@@ -28,29 +40,14 @@ package struct RankShare: Sendable {
     var ownShards: Int { shards / communicator.size }
 
     /// The rank that computes `pass` of every step.
-    func owner(ofPass pass: Int) -> Int { pass * communicator.size / passes }
+    func owner(ofPass pass: Int) -> Int {
+        isInRounds ? pass % communicator.size : pass * communicator.size / passes
+    }
 
     func owns(pass: Int) -> Bool { owner(ofPass: pass) == communicator.rank }
 
     /// Whether `pass` is the last one of its shard.
     func endsShard(_ pass: Int) -> Bool { (pass + 1) % (passes / shards) == 0 }
-
-    /// Numbers of which each was computed by one rank, on all of them.
-    ///
-    /// - Throws: ``CommunicationError``.
-    func shared(
-        _ numbers: [Double], _ purpose: Purpose, owner: (Int) -> Int
-    ) throws(CommunicationError) -> [Double] {
-        guard communicator.size > 1 else { return numbers }
-        let record = numbers.flatMap { number in
-            (0..<8).map { UInt8(truncatingIfNeeded: number.bitPattern >> ($0 * 8)) }
-        }
-        let records = try communicator.gather(record, purpose)
-        return numbers.indices.map { index in
-            let bytes = records[owner(index)][index * 8..<index * 8 + 8]
-            return Double(bitPattern: bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) })
-        }
-    }
 
     /// Whether any rank wishes it.
     ///

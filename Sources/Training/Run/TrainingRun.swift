@@ -38,7 +38,7 @@ package final class TrainingRun {
         export: @escaping (TrainingRun) throws -> Void = { _ in },
         events: @escaping (RunEvent) -> Void = { _ in }
     ) throws {
-        share = try RankShare(communicator, settings)
+        share = try RankShare(communicator, settings, zero: learner.zeroStage)
         (self.folder, self.settings, self.learner, self.validation) = (folder, settings, learner, validation)
         (self.export, self.events) = (export, events)
         store = CheckpointStore(folder + "/checkpoints")
@@ -60,7 +60,7 @@ package final class TrainingRun {
     ///   throws.
     package func run(shouldStop: () -> Bool = { false }) throws -> RunSummary {
         var end = RunSummary.End.done
-        if state.step == 0, let name = learner.firstNonFinite() {
+        if state.step == 0, let name = try learner.firstNonFinite() {
             throw RunError("\(name) of the model to be trained is not finite: its file is damaged, or was never right")
         }
         if savedStep == nil { try save() } else if share.isLeader { try export(self) }
@@ -93,7 +93,7 @@ package final class TrainingRun {
         let number = state.step
         let (loss, targets) = try accumulate(number)
         let scale = Float(1 / Double(max(1, targets)))
-        let norm = learner.gradientNorm(scale: scale)
+        let norm = try learner.gradientNorm(scale: scale)
         let rate = settings.learningRate * Double(settings.schedule.share(at: number))
         var record = StepRecord(
             step: number + 1, loss: loss / Double(max(1, targets)), learningRate: rate, tokens: state.tokens,
@@ -102,7 +102,7 @@ package final class TrainingRun {
         if norm.isFinite && loss.isFinite {
             // As torch.nn.utils.clip_grad_norm_ does it.
             let clip = settings.clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
-            learner.update(learningRate: Float(rate), scale: scale * Float(clip))
+            try learner.update(learningRate: Float(rate), scale: scale * Float(clip))
             state.updates += 1
             skippedInTurn = 0
         } else {
@@ -125,21 +125,44 @@ package final class TrainingRun {
         if learner.comparesWholeSteps { return try compare(number) }
         var losses = [Double](repeating: 0, count: settings.accumulation)
         var targets = 0
-        for pass in 0..<settings.accumulation {
-            let item = try data.next()
-            targets += item.batch.targetCount
-            state.tokens += item.batch.tokens
-            if item.batch.examples > 0 { state.cursor = item.cursor }
-            guard share.owns(pass: pass) else { continue }
-            // Behind the last of counted epochs there is nothing.
-            if item.batch.examples > 0 {
-                losses[pass] = try learner.accumulate(item.batch, seed: seed(step: number, pass: pass))
+        for first in stride(from: 0, to: settings.accumulation, by: share.isInRounds ? share.communicator.size : 1) {
+            if share.isInRounds {
+                try accumulateRound(number, first, &losses, &targets)
+                continue
             }
-            if share.ownShards > 1, share.endsShard(pass) { learner.endShard() }
+            let batch = try nextBatch(&targets)
+            guard share.owns(pass: first) else { continue }
+            // Behind the last of counted epochs there is nothing.
+            if batch.examples > 0 {
+                losses[first] = try learner.accumulate(batch, seed: seed(step: number, pass: first))
+            }
+            if share.ownShards > 1, share.endsShard(first) { learner.endShard() }
         }
-        if settings.shards > 1 { try learner.sumShards(over: share.communicator) }
-        losses = try share.shared(losses, .agreement, owner: share.owner)
+        if settings.shards > 1 { try learner.sumShards() }
+        losses = try share.communicator.shared(losses, .agreement, owner: share.owner)
         return (losses.reduce(0, +), targets)
+    }
+
+    private func nextBatch(_ targets: inout Int) throws -> Batch {
+        let item = try data.next()
+        targets += item.batch.targetCount
+        state.tokens += item.batch.tokens
+        if item.batch.examples > 0 { state.cursor = item.cursor }
+        return item.batch
+    }
+
+    /// One pass of every rank, at once: a rank whose own has nothing to learn takes part with another's.
+    private func accumulateRound(_ number: Int, _ first: Int, _ losses: inout [Double], _ targets: inout Int) throws {
+        let passes = first..<first + share.communicator.size
+        let batches = try passes.map { _ in try nextBatch(&targets) }
+        let own = first + share.communicator.rank
+        if batches[own - first].targetCount > 0 {
+            losses[own] = try learner.accumulate(batches[own - first], seed: seed(step: number, pass: own))
+        } else if let other = passes.first(where: { batches[$0 - first].targetCount > 0 }) {
+            try learner.accompany(batches[other - first], seed: seed(step: number, pass: other))
+        } else {
+            learner.skipRound()
+        }
     }
 
     /// The passes of a step whose examples are compared with each other across passes.
@@ -164,8 +187,8 @@ package final class TrainingRun {
     /// What to do with a step that is not finite.
     ///
     /// - Returns: the name of the tensor.
-    private func skip(_ step: Int) throws(RunError) -> String {
-        let name = learner.firstNonFinite() ?? "the loss"
+    private func skip(_ step: Int) throws -> String {
+        let name = try learner.firstNonFinite() ?? "the loss"
         let saved = savedStep.map { "the checkpoint of step \($0) is whole" } ?? "there is no checkpoint yet"
         guard settings.nonFinite == .skip else {
             throw RunError(
@@ -210,25 +233,29 @@ package final class TrainingRun {
     /// The mean loss over all targets of the validation batches.
     package func validationLoss() throws -> Double { try evaluation().loss }
 
-    /// What the validation batches say; of several processes the loss alone, each computing a share of the batches.
+    /// What the validation batches say. Several ranks compute a share of the losses each, all at once; what more is
+    /// measured takes all batches, so that each rank computes all.
     private func evaluation() throws -> Evaluation {
         let communicator = share.communicator
-        guard communicator.size > 1 else { return try learner.evaluate(validation) }
+        guard communicator.size > 1, !learner.measuresMore else { return try learner.evaluate(validation) }
         var losses = [Double](repeating: 0, count: validation.count)
-        for index in validation.indices where index % communicator.size == communicator.rank {
-            losses[index] = try learner.loss(of: validation[index])
+        try learner.withAverage {
+            for first in stride(from: 0, to: validation.count, by: communicator.size) {
+                let index = min(first + communicator.rank, validation.count - 1)
+                losses[index] = try learner.loss(of: validation[index])
+            }
         }
-        losses = try share.shared(losses, .evaluation) { $0 % communicator.size }
+        losses = try communicator.shared(losses, .evaluation) { $0 % communicator.size }
         let targets = validation.reduce(0) { $0 + $1.targetCount }
         return Evaluation(loss: losses.reduce(0, +) / Double(max(1, targets)))
     }
 
     // MARK: - What is written down
 
-    /// Writes a checkpoint of this step, then lets older ones go.
+    /// Writes a checkpoint of this step, each rank what it holds, then lets older ones go.
     private func save() throws {
         guard savedStep != state.step else { return }
-        if share.isLeader { try store.write(learner, state) }
+        try store.write(learner, state, over: share.communicator)
         savedStep = state.step
         guard share.isLeader else { return }
         store.prune(keep: settings.checkpoints.keep, best: state.best?.step)

@@ -26,6 +26,7 @@ public final class TrainingSession {
     package let preparation: RunPreparation
     package let device: Device
     private let communicator: any Communicator
+    private let layout: RankLayout
     /// Whether the folder began with this session, and holds nothing yet.
     private var isNew = false
     private let isResumed: Bool
@@ -62,12 +63,13 @@ public final class TrainingSession {
     }
 
     /// - Parameters:
-    ///   - communicator: the ranks that share each step; the leader alone writes.
+    ///   - communicator: the ranks that share each step; the leader alone writes what is not divided among them.
     ///   - tokenizing: told the bytes of plain texts that were tokenized so far.
     package init(
         _ origin: Origin, in path: String, threads: Int?, over communicator: any Communicator = Alone(),
-        tokenizing: @escaping @Sendable (Int) -> Void = { _ in }
+        layout: RankLayout = .init(), tokenizing: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws {
+        try layout.check(ranks: communicator.size)
         let isLeader = communicator.rank == 0
         // The leader prepares the folder, its tokenizer and its caches; the others then find them there.
         if !isLeader { try communicator.barrier() }
@@ -85,7 +87,7 @@ public final class TrainingSession {
             folder = try RunFolder(path, isLeader: isLeader)
             (recipe, isResumed, isChanged) = (try folder.recipe(overrides: overrides), true, !overrides.isEmpty)
         }
-        self.communicator = communicator
+        (self.communicator, self.layout) = (communicator, layout)
         device = Device(threads: threads ?? recipe.threads)
         do {
             preparation = try RunPreparation(
@@ -162,7 +164,7 @@ public final class TrainingSession {
         if !isResumed, isLeader { try folder.write(preparation.recipe, tokenizer: preparation.tokenizerJSON) }
         isNew = false
         if isLeader { try communicator.barrier() }
-        let learner = try ModelLearner(preparation, on: device)
+        let learner = try ModelLearner(preparation, over: communicator, layout, on: device)
         let state = try restored(learner)
         let run = try TrainingRun(
             folder.path, preparation.settings, learner, preparation.stream(from: state?.cursor),
@@ -210,11 +212,10 @@ public final class TrainingSession {
     private static func exportBest(
         of run: TrainingRun, _ learner: ModelLearner, _ export: RunExport, _ folder: RunFolder
     ) throws {
-        guard let best = run.state.best, best.step != run.state.step else {
-            return try export.write(learner.exported, to: folder.modelPath)
-        }
-        guard !Folder.exists(folder.modelPath) else { return }
-        let weights = try run.store.exported(best.step).map { ($0, $1) }
+        // What other ranks hold is read back from the checkpoint, which is there whenever a model is exported.
+        let step = run.state.best?.step ?? run.state.step
+        guard step == run.state.step || !Folder.exists(folder.modelPath) else { return }
+        let weights = try run.store.exported(step).map { ($0, $1) }
         try export.write(weights + learner.parameters.untouched, to: folder.modelPath)
     }
 

@@ -21,6 +21,7 @@ struct BenchCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var ranks: RankOptions
 
     @Option(help: "Tokens of the prompt.")
     var prompt = 512
@@ -101,10 +102,19 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        let command = self
+        try await Ranks.lead(ranks, threads: model.threads, command.file) {
+            var command = command
+            try await command.measure()
+        }
+    }
+
+    private func file() throws -> ModelFile { try TaskInput.modelFile(model, weights) }
+
+    private mutating func measure() async throws {
         let began = ContinuousClock.now
         let device = Device(threads: model.threads)
-        var file = try model.file()
-        if weights == .eightBits { file.matrices = .q8_0 }
+        let file = try file()
         clamp(to: file.architecture)
         var packed = PackedWeights()
         let model = try file.model(on: device, weights: &packed)

@@ -26,7 +26,11 @@ struct ModelOptions: ParsableArguments {
     var adapter: [String] = []
 
     /// The model's file with the adapters that were named.
-    func file() throws -> ModelFile { try adding(to: ModelFile(path: path())) }
+    func file() throws -> ModelFile {
+        var file = try adding(to: ModelFile(path: path()))
+        file.ranks = Ranks.products
+        return file
+    }
 
     /// `file` with the adapters that were named.
     func adding(to file: ModelFile) throws -> ModelFile {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletAPI
+import MartletDistributed
 import MartletJSON
 import MartletPlatform
 import MartletServingHTTP
@@ -58,6 +59,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Threads that compute (default: the physical cores).")
     var threads: Int?
 
+    @OptionGroup var ranks: RankOptions
+
     @Option(help: "Texts that are written at once for each model (default 8); more wait.")
     var slots: Int?
 
@@ -101,7 +104,9 @@ struct ServeCommand: AsyncParsableCommand {
         let plan = try ServePlan(self)
         if check { return try plan.report() }
         #if Server
-            try await ServeRun(plan).run()
+            guard MPICommunicator.isLaunched || ranks.ranks ?? 1 > 1 else { return try await ServeRun(plan).run() }
+            let model = try plan.onlyModel()
+            try await Ranks.lead(ranks, threads: plan.loading.threads, model.file) { try await ServeRun(plan).run() }
         #else
             throw ModelError(
                 "this martlet was built without its server; build it with the package trait Server, which is on by default"
@@ -120,8 +125,11 @@ struct ServeCommand: AsyncParsableCommand {
         func run() async throws {
             let service = ModelService(plan.settings)
             for model in plan.models {
+                let ranks = Ranks.products
                 service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
-                    try await ServedModel.load(name: model.name, model.file(), plan.loading)
+                    var file = try model.file()
+                    file.ranks = ranks
+                    return try await ServedModel.load(name: model.name, file, plan.loading)
                 }
             }
             let server = HTTPServer(service, host: plan.host, port: plan.port)

@@ -67,6 +67,17 @@ struct ServePlan {
         try sources.finish()
     }
 
+    /// The model whose matrices ranks divide.
+    ///
+    /// - Throws: ``UsageError`` where there are several, or it comes and goes.
+    func onlyModel() throws(UsageError) -> Served {
+        guard let model = models.first, models.count == 1, !model.isOnDemand, idleSeconds == nil else {
+            throw UsageError(
+                "ranks divide the matrices of one model that is always there: name one with -m, without --idle-seconds")
+        }
+        return model
+    }
+
     /// A model that is served: where its files are, and what stands beside its weights.
     struct Served: Sendable {
         let name: String

@@ -32,6 +32,7 @@ struct EmbedCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if similarity { try input.ranks.refuse("--similarity, which compares with the first line,") }
         let (file, tokenizer, device) = try input.load()
         var embedder = try Embedder(file, tokenizer, on: device)
         if normalize { embedder.modules.steps.append(.normalize) }
@@ -71,8 +72,8 @@ struct EmbedCommand: AsyncParsableCommand {
                         json: .array(vector.map { .score($0) }),
                         words: input.json || input.jsonLines ? "" : vector.map { "\($0)" }.joined(separator: " "))
                 }
-            })
-        if input.json, !input.jsonLines { Output.write(isFirst ? "[]\n" : "]\n") }
+            },
+            end: { if input.json, !input.jsonLines { Output.write(isFirst ? "[]\n" : "]\n") } })
         input.noteCuts(embedder.cutTexts, limit: embedder.limit)
     }
 }

@@ -22,6 +22,7 @@ struct RerankCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try input.ranks.refuse("rerank, which orders all lines,")
         let lines = InputLines.split(try Input.bytes(input.file)).map { String(decoding: $0, as: UTF8.self) }
         guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
         let (file, tokenizer, device) = try input.load()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletDistributed
 import MartletJSON
 import MartletModels
 import MartletTensors
@@ -8,6 +9,7 @@ import MartletTokenizers
 /// What the verbs that answer line by line have in common: the model, the lines, how results are written.
 struct TaskInput: ParsableArguments {
     @OptionGroup var model: ModelOptions
+    @OptionGroup var ranks: RankOptions
 
     @Argument(help: "A file with one text per line; standard input when absent or -.")
     var file = "-"
@@ -38,31 +40,84 @@ struct TaskInput: ParsableArguments {
         )
     }
 
-    /// Works on the lines some at a time and writes about each as soon as it is done, in their order. A blank line has
-    /// the result `blank`; a line that cannot be done is named by its number, and the others are kept.
+    /// Works on the lines some at a time, on all ranks in turn, and writes about each as soon as it is done, in their
+    /// order. A blank line has the result `blank`; a line that cannot be done is named by its number, and the others
+    /// are kept.
     ///
+    /// - Parameter end: called where everything is written, on the rank that has written it.
     /// - Throws: ``UsageError`` when there is no line, ``ReportedFailure`` when some could not be done.
     func eachLine(
         batch: Int = 32, blank: Result, _ write: ((Result?, _ number: Int) -> Void)? = nil,
-        _ work: ([String]) throws -> [Result]
+        _ work: ([String]) throws -> [Result], end: () -> Void = {}
     ) throws {
-        var reader = try InputLines(file, batchSize: 1)
-        var progress = Progress()
-        var (number, failures) = (0, 0)
-        while let lines = try reader.nextBatch() {
-            for start in stride(from: 0, to: lines.count, by: batch) {
-                let part = Array(lines[start..<min(start + batch, lines.count)])
-                for result in results(part, after: number, blank: blank, work) {
+        try Ranks.join { communicator in
+            try Ranks.requireFile(file, over: communicator)
+            var parts = try LineParts(file, batch: batch)
+            var progress = Progress()
+            var (number, failures) = (0, 0)
+            func take(_ results: [Result?]) {
+                for result in results {
                     number += 1
                     if result == nil { failures += 1 }
                     if let write { write(result, number) } else if let result { self.write(result.json, result.words) }
                 }
                 progress.report("\(number) lines")
             }
+            if communicator.size == 1 {
+                while let part = try parts.next() {
+                    take(results(part.lines, after: part.first, blank: blank, work))
+                }
+            } else {
+                try Ranks.inTurn(over: communicator) {
+                    try parts.next()
+                } _: {
+                    TaskInput.encoded(results($0.lines, after: $0.first, blank: blank, work))
+                } handOn: {
+                    take(try TaskInput.decoded($0))
+                }
+            }
+            progress.end()
+            guard parts.count > 0 else { throw UsageError("there is no line to work on") }
+            guard communicator.rank == 0 else { return }
+            end()
+            if failures > 0 { throw ReportedFailure() }
         }
-        progress.end()
-        guard number > 0 else { throw UsageError("there is no line to work on") }
-        if failures > 0 { throw ReportedFailure() }
+    }
+
+    /// The lines of a file in parts of at most so many.
+    private struct LineParts: ~Copyable {
+        private var reader: InputLines
+        private let batch: Int
+        private var lines: ArraySlice<String> = []
+        /// Lines so far.
+        private(set) var count = 0
+
+        init(_ path: String, batch: Int) throws(FileError) {
+            reader = try InputLines(path, batchSize: 1)
+            self.batch = batch
+        }
+
+        /// - Returns: also how many lines come before.
+        mutating func next() throws(FileError) -> (lines: [String], first: Int)? {
+            if lines.isEmpty { lines = (try reader.nextBatch() ?? [])[...] }
+            guard !lines.isEmpty else { return nil }
+            let part = Array(lines.prefix(batch))
+            lines = lines.dropFirst(part.count)
+            defer { count += part.count }
+            return (part, count)
+        }
+    }
+
+    /// Results as one rank sends them to another.
+    private static func encoded(_ results: [Result?]) -> [UInt8] {
+        JSON.array(results.map { $0.map { .array([$0.json, .string($0.words)]) } ?? .null }).serialized()
+    }
+
+    private static func decoded(_ bytes: [UInt8]) throws -> [Result?] {
+        try (JSON(parsing: bytes).arrayValue ?? []).map { result in
+            guard let parts = result.arrayValue, parts.count == 2 else { return nil }
+            return Result(json: parts[0], words: parts[1].stringValue ?? "")
+        }
     }
 
     /// Says how many texts were cut to what the model reads.
@@ -101,7 +156,10 @@ struct TaskInput: ParsableArguments {
     }
 
     /// The model's files, as they are to be loaded.
-    func modelFile() throws -> ModelFile { try TaskInput.modelFile(model, weights) }
+    func modelFile() throws -> ModelFile {
+        try ranks.launch(threads: model.threads)
+        return try TaskInput.modelFile(model, weights)
+    }
 
     /// The files of a model, with its matrices rounded when they are loaded.
     static func modelFile(_ model: ModelOptions, _ weights: MatrixType?) throws -> ModelFile {

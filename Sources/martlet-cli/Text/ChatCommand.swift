@@ -18,6 +18,7 @@ struct ChatCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var ranks: RankOptions
 
     @Option(help: "What the model is told before the conversation begins.")
     var system: String?
@@ -36,6 +37,10 @@ struct ChatCommand: AsyncParsableCommand {
                 "chat needs a model that was made for conversations, which the one that ships was not: give one with -m, as in martlet chat -m path/to/SmolLM2-135M-Instruct.gguf"
             )
         }
+        try await Ranks.lead(ranks, threads: model.threads, model.file) { try await talk() }
+    }
+
+    private func talk() async throws {
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         _ = try loaded.chat.get()

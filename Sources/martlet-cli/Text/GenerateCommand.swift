@@ -11,6 +11,7 @@ struct GenerateCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model --max-tokens 100 \"Once upon a time\"")
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var ranks: RankOptions
 
     @Argument(help: "The text to continue; - reads standard input, as does no prompt when something is piped in.")
     var prompt: String?
@@ -68,6 +69,10 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try await Ranks.lead(ranks, threads: model.threads, model.file) { try await generate() }
+    }
+
+    private func generate() async throws {
         let text = try promptText()
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletDistributed
 import MartletJSON
 import MartletModels
 import MartletPlatform
@@ -85,7 +86,10 @@ struct TokenizeCommand: ParsableCommand {
     @Option(help: "Threads that encode lines (default: one per processor).")
     var threads: Int?
 
+    @OptionGroup var ranks: RankOptions
+
     func validate() throws {
+        if ranks.ranks ?? 1 > 1, !lines { throw ValidationError("--ranks share lines: add --lines.") }
         if offsets && !isJSON { throw ValidationError("--offsets needs --json or --json-lines.") }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
@@ -97,27 +101,51 @@ struct TokenizeCommand: ParsableCommand {
     private var isJSON: Bool { json || jsonLines }
 
     func run() throws {
-        if let vocabulary = try tokenizer.marian() { return try run(vocabulary) }
+        try ranks.launch(threads: threads)
+        if let vocabulary = try tokenizer.marian() {
+            try ranks.refuse("tokenize with a Marian vocabulary")
+            return try run(vocabulary)
+        }
         let tokenizer = try tokenizer.load()
         guard lines else {
+            try ranks.refuse("tokenize without --lines")
             var result: [UInt8] = []
             try append(Array(Input.repairedText(file).utf8), tokenizer, to: &result)
             return Output.write(isDocument ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
-        let chunks = try ParallelLines(file, threads: threads ?? Threads.available) { text, result in
+        try Ranks.join { try runLines(tokenizer, over: $0) }
+    }
+
+    private func runLines(_ tokenizer: Tokenizer, over communicator: any Communicator) throws {
+        let work = { [self] (text: [UInt8], result: inout [UInt8]) throws in
             for line in InputLines.split(text) {
                 if isDocument, !result.isEmpty { result.append(UInt8(ascii: ",")) }
                 try append(Array(line), tokenizer, to: &result)
             }
         }
         var isFirst = true
-        try chunks.run { [isDocument] (part: [UInt8]) in
+        let handOn = { [isDocument] (part: [UInt8]) in
             guard !part.isEmpty else { return }
             if isDocument { Output.write(isFirst ? "[" : ",") }
             isFirst = false
             Output.write(part)
         }
-        if isDocument { Output.write(isFirst ? "[]\n" : "]\n") }
+        if communicator.size == 1 {
+            try ParallelLines(file, threads: threads ?? Threads.available, work).run(handOn)
+        } else {
+            try Ranks.requireFile(file, over: communicator)
+            var reader = try InputLines(file, batchSize: 1 << 20)
+            try Ranks.inTurn(over: communicator) {
+                try reader.nextText()
+            } _: {
+                var result: [UInt8] = []
+                try work($0, &result)
+                return result
+            } handOn: {
+                handOn($0)
+            }
+        }
+        if isDocument, communicator.rank == 0 { Output.write(isFirst ? "[]\n" : "]\n") }
     }
 
     /// The ids that a translator reads.

@@ -79,7 +79,7 @@ struct CompareCommand: ParsableCommand {
         let evaluation = try EvaluateCommand.parse(words)
         let (file, tokenizer, device) = try evaluation.load()
         let (began, used) = (ContinuousClock.now, CompareCommand.processorSeconds)
-        let values = try evaluation.measure { (file, tokenizer, device) }
+        let values = try evaluation.measure(.init { (file, tokenizer, device) })
         let seconds = (ContinuousClock.now - began).seconds
         guard let first = values.first, let value = first.value.doubleValue else {
             throw ModelError("\(task.rawValue) measures nothing of \(model)")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletDistributed
 import MartletJSON
 import MartletLayers
 import MartletModels
@@ -36,6 +37,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     enum Average: String, ExpressibleByArgument, CaseIterable { case binary, micro, macro }
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var ranks: RankOptions
 
     @Option(help: "perplexity, bleu, accuracy, f1, squad, squad2, spearman, entities, rouge or chrf.")
     var task: Task
@@ -106,7 +108,21 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     typealias Values = [(name: String, value: JSON)]
 
-    func run() async throws { write(try measure(load)) }
+    @Flag(help: "Ranks divide the model's matrices among them in place of the records.")
+    var divideModel = false
+
+    func run() async throws {
+        if divideModel {
+            return try await Ranks.lead(ranks, threads: model.threads, model.file) {
+                write(try measure(Loading(load)))
+            }
+        }
+        try ranks.launch(threads: model.threads)
+        try Ranks.join { communicator in
+            let values = try measure(Loading(over: communicator, load))
+            if communicator.rank == 0 { write(values) }
+        }
+    }
 
     /// What the task measures, of the model that `load` gives where one is needed.
     func measure(_ load: Loading) throws -> Values {
@@ -142,7 +158,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         } else {
             let (file, tokenizer, device) = try load()
             let tagger = try Tagger(file, tokenizer, on: device)
-            found = try inParts(words) { try tagger.tags(ofWords: $0) }
+            found = try inParts(words, load.communicator) { try tagger.tags(ofWords: $0) }
         }
         let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strict)
         let all = Classification(predictions: found.flatMap { $0 }, labels: tags.flatMap { $0 })
@@ -179,27 +195,8 @@ struct EvaluateCommand: AsyncParsableCommand {
     private func written(_ sources: [String], _ task: Writer.Task, _ load: Loading) throws -> [String] {
         let (file, tokenizer, device) = try load()
         let writer = try Writer(file, tokenizer, task: task, on: device)
-        return try inParts(sources) { try writer.write($0).map { $0.first?.text ?? "" } }
+        return try inParts(sources, load.communicator) { try writer.write($0).map { $0.first?.text ?? "" } }
     }
-
-    /// Works on the records some at a time, and says how far it is.
-    private func inParts<Record, Result>(_ records: [Record], _ work: ([Record]) throws -> [Result]) rethrows
-        -> [Result]
-    {
-        var progress = Progress()
-        var results: [Result] = []
-        for start in Swift.stride(from: 0, to: records.count, by: EvaluateCommand.recordsPerPart) {
-            results += try work(Array(records[start..<min(start + EvaluateCommand.recordsPerPart, records.count)]))
-            progress.report("\(results.count) of \(records.count) records")
-        }
-        progress.end()
-        return results
-    }
-
-    /// Large enough that texts of like lengths find each other.
-    private static let recordsPerPart = 256
-
-    typealias Loading = () throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device)
 
     func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
         let file = try model.file()
@@ -231,7 +228,9 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         let windows = TextWindows(context: file.architecture.context, window: window, stride: stride)
         var progress = Progress()
-        let score = Perplexity(windows)(tokens, try file.decoder(on: device), on: device) { done in
+        let score = try Perplexity(windows)(
+            tokens, try file.decoder(on: device), over: load.communicator, on: device
+        ) { done in
             progress.report("\(done) of \(tokens.count) tokens")
         }
         progress.end()
@@ -280,9 +279,13 @@ struct EvaluateCommand: AsyncParsableCommand {
             let (file, tokenizer, device) = try load()
             let pairs = data.records.map { $0["pair"]?.stringValue }
             let classifier = try Classifier(file, tokenizer, on: device)
-            let scores = try inParts(zip(texts, pairs).map { ($0, $1) }) { try classifier.classify($0) }
-            predictions = scores.map { $0.first?.label ?? "" }
-            confidences = scores.map { Double($0.first?.score ?? 0) }
+            let guesses = try inParts(zip(texts, pairs).map { ($0, $1) }, load.communicator) {
+                try classifier.classify($0).map {
+                    JSON.array([.string($0.first?.label ?? ""), .score($0.first?.score ?? 0)])
+                }
+            }
+            predictions = guesses.map { $0[0]?.stringValue ?? "" }
+            confidences = guesses.map { Double(Float($0[1]?.doubleValue ?? 0)) }
         }
         let result = Classification(predictions: predictions, labels: labels)
         let average: Classification.Average =
@@ -301,7 +304,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         values += calibration(predictions, labels, confidences)
         values += details(result)
-        if errors > 0 { showErrors(try data.texts("text"), predictions, labels) }
+        if errors > 0, load.communicator.rank == 0 { showErrors(try data.texts("text"), predictions, labels) }
         return values + [("records", .integer(labels.count))]
     }
 
@@ -345,7 +348,9 @@ struct EvaluateCommand: AsyncParsableCommand {
             let answerer = try Answerer(file, tokenizer, on: device)
             var options = Answerer.Options()
             if task == .squad2 { options.noAnswer = .possible }
-            found = try inParts(questions) { try answerer.answer($0, options).map { $0.first?.text ?? "" } }
+            found = try inParts(questions, load.communicator) {
+                try answerer.answer($0, options).map { $0.first?.text ?? "" }
+            }
         }
         let score = task == .squad2 ? SquadScore.second(found, answers) : SquadScore.corpus(found, answers)
         return [("exact_match", .number(score.exact)), ("f1", .number(score.f1)), ("questions", .integer(found.count))]
@@ -361,7 +366,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let (texts, pairs) = (try data.texts("text"), try data.texts("pair"))
             let (file, tokenizer, device) = try load()
             let embedder = try Embedder(file, tokenizer, on: device)
-            found = try inParts(zip(texts, pairs).map { ($0, $1) }) { part in
+            found = try inParts(zip(texts, pairs).map { ($0, $1) }, load.communicator) { part in
                 zip(try embedder.embed(part.map(\.0)), try embedder.embed(part.map(\.1))).map {
                     EvaluateCommand.cosine($0, $1)
                 }

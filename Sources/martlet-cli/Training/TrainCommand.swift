@@ -37,8 +37,13 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Train nothing: show so many examples, what is predicted in \u{27E6} \u{27E7}.")
     var show: Int?
 
-    @Option(help: "Ranks on this machine, started by mpirun; their number divides the recipe's batch.shards.")
-    var ranks: Int?
+    @OptionGroup var ranks: RankOptions
+
+    @Option(
+        help:
+            "What each rank holds, as zero=1: 0 everything, 1 a part of the optimizer's states, 2 of the gradients too, 3 of the weights too."
+    )
+    var layout: String?
 
     func validate() throws {
         if (recipe == nil) == (resume == nil) {
@@ -53,28 +58,11 @@ struct TrainCommand: ParsableCommand {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
         }
-        if let ranks, !(1...4096).contains(ranks) {
-            throw ValidationError("--ranks is \(ranks), but lies between 1 and 4096.")
-        }
     }
 
     func run() throws {
-        if let ranks, ranks > 1, !MPICommunicator.isLaunched { throw try RankLauncher.launch(ranks, threads: threads) }
-        guard MPICommunicator.isLaunched else { return try run(over: Alone()) }
-        let communicator = try MPICommunicator()
-        do {
-            try run(over: communicator)
-            try communicator.barrier()
-        } catch let interruption as StoppedWork {
-            try communicator.barrier()
-            communicator.finish()
-            throw interruption
-        } catch {
-            Output.note("rank \(communicator.rank): \(error)")
-            communicator.abort("\(error)")
-            throw error
-        }
-        communicator.finish()
+        try ranks.launch(threads: threads)
+        try Ranks.join { try run(over: $0) }
     }
 
     private func run(over communicator: any Communicator) throws {
@@ -95,6 +83,12 @@ struct TrainCommand: ParsableCommand {
         }
         let (run, learner) = try session.start { screen.show($0) }
         if isLeader { screen.begin(run, preparation, learner, session.device) }
+        if isLeader, communicator.size > 1 {
+            let (gradients, weights) = learner.plannedTraffic
+            Output.note(
+                "\(communicator.size) ranks: this one sends \(gradients) bytes of gradients and \(weights) of weights a step"
+            )
+        }
         Stopping.watch()
         let summary = try session.run { Stopping.isAsked }
         guard isLeader else { return }
@@ -105,15 +99,17 @@ struct TrainCommand: ParsableCommand {
     private func session(
         over communicator: any Communicator, tokenizing: @escaping @Sendable (Int) -> Void
     ) throws -> TrainingSession {
+        let layout = try layout.map { try RankLayout($0) } ?? RankLayout()
         if let resume {
             return try TrainingSession(
-                .resumed(overrides: set), in: resume, threads: threads, over: communicator, tokenizing: tokenizing)
+                .resumed(overrides: set), in: resume, threads: threads, over: communicator, layout: layout,
+                tokenizing: tokenizing)
         }
         let path = self.recipe ?? ""
         let recipe = try Recipe(yaml: Input.text(path), path: path, overrides: set)
         let output = output ?? recipe.output ?? "runs/" + TrainCommand.name(of: path)
         return try TrainingSession(
-            .recipe(recipe), in: output, threads: threads, over: communicator, tokenizing: tokenizing)
+            .recipe(recipe), in: output, threads: threads, over: communicator, layout: layout, tokenizing: tokenizing)
     }
 
     private static func name(of path: String) -> String {

@@ -1,0 +1,280 @@
+import MartletDistributed
+import MartletJSON
+import MartletLayers
+import MartletTensors
+
+/// How the ranks of a run divide what belongs to the trained parameters (ZeRO: arXiv:1910.02054), and the messages that
+/// this takes: the optimizer's states from stage 1 on, the gradients from stage 2, the weights at stage 3.
+///
+/// What is divided keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
+/// From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward pass
+/// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there for
+/// the whole pass.
+///
+/// Used by one thread at a time, that of the pass.
+final class ParameterSharding: LayerVisitor, @unchecked Sendable {
+    /// A run of parameters that are divided together.
+    struct Bucket {
+        let parameters: Range<Int>
+        /// Nil outside of layers.
+        let layer: ParameterPlace?
+        /// Of the memory of all.
+        let partition: Partition
+    }
+
+    let stage: Int
+    let communicator: any Communicator
+    /// What this rank's optimizer steps on.
+    let parts: ParameterParts
+    private let parameters: TrainableParameters
+    private let gradients: Gradients
+    private let buckets: [Bucket]
+    /// Passes that a rank computes in a step, from stage 2 on.
+    private let rounds: Int
+    /// For each bucket the sums of the passes of this step, where there are several.
+    private var trees: [GradientTree]
+    private var isClosed: [Bool]
+    private var isLearning = false
+    private var isIdle = false
+    private var failure: CommunicationError?
+
+    init(_ parameters: TrainableParameters, _ gradients: Gradients, _ ranks: ModelLearner.Ranks) {
+        (self.parameters, self.gradients, communicator) = (parameters, gradients, ranks.communicator)
+        stage = ranks.communicator.size > 1 ? ranks.layout.zero : 0
+        rounds = max(1, ranks.passes / ranks.communicator.size)
+        buckets = ParameterSharding.buckets(parameters, stage, ranks)
+        let rank = ranks.communicator.rank
+        parts =
+            stage == 0
+            ? ParameterParts(parameters) : ParameterParts(parameters, in: buckets.map { $0.partition[rank] }.ordered)
+        trees = Array(repeating: GradientTree(), count: buckets.count)
+        isClosed = Array(repeating: false, count: buckets.count)
+        if stage == 3 { for bucket in buckets { discardWeights(bucket) } }
+    }
+
+    /// Whether every rank has all weights between two passes.
+    var holdsWeights: Bool { stage < 3 }
+
+    private static func buckets(
+        _ parameters: TrainableParameters, _ stage: Int, _ ranks: ModelLearner.Ranks
+    ) -> [Bucket] {
+        func layer(_ index: Int) -> ParameterPlace? {
+            let entry = parameters.entries[index]
+            // Tables of relative positions are read before the first layer, for all of them.
+            guard stage >= 2, entry.role != .relativePositions, let place = entry.place, place.layer != nil else {
+                return nil
+            }
+            return place
+        }
+        var runs: [Range<Int>] = []
+        for index in parameters.names.indices {
+            if let last = runs.last, layer(last.lowerBound) == layer(index) {
+                runs[runs.count - 1] = last.lowerBound..<index + 1
+            } else {
+                runs.append(index..<index + 1)
+            }
+        }
+        let ends = parameters.offsets.dropFirst() + [parameters.count]
+        return runs.map { run in
+            let range = parameters.offsets[run.lowerBound]..<ends[ends.startIndex + run.upperBound - 1]
+            let places = run.flatMap { index in
+                let step = ranks.cutsParameters ? Tensor.pieceOfSquares : max(1, parameters.shapes[index].elements)
+                return stride(from: 0, to: parameters.shapes[index].elements, by: step).map {
+                    parameters.offsets[index] + $0
+                }
+            }
+            return Bucket(
+                parameters: run, layer: layer(run.lowerBound),
+                partition: Partition(range, among: ranks.communicator.size, at: places + [range.upperBound]))
+        }
+    }
+
+    // MARK: - Passes
+
+    /// A pass over the whole model.
+    ///
+    /// - Parameters:
+    ///   - learning: whether gradients come of it.
+    ///   - isIdle: whether they count nothing: the pass only keeps those of other ranks company.
+    /// - Throws: ``RunError`` for a model whose gradients do not come layer by layer, ``CommunicationError``.
+    func pass<Result>(learning: Bool, isIdle: Bool = false, _ body: () throws -> Result) throws -> Result {
+        guard stage >= 2 else { return try body() }
+        (isLearning, self.isIdle) = (learning, isIdle)
+        if learning { gradients.open(parameters.names.indices, anew: true) }
+        forEachBucket(of: nil) { gatherWeights(buckets[$0]) }
+        let result = try body()
+        if learning {
+            for bucket in buckets.indices where !isClosed[bucket] { close(bucket) }
+            isClosed = isClosed.map { _ in false }
+        }
+        forEachBucket(of: nil) { discardWeights(buckets[$0]) }
+        if let failure { throw failure }
+        if let late = gradients.late {
+            throw RunError(
+                "zero=\(stage) cannot train this model: the gradient of \(parameters.names[late].quoted) goes on after its layer; use zero=1"
+            )
+        }
+        return result
+    }
+
+    func enters(_ place: ParameterPlace) { forEachBucket(of: place) { gatherWeights(buckets[$0]) } }
+    func leaves(_ place: ParameterPlace) { forEachBucket(of: place) { discardWeights(buckets[$0]) } }
+    func finishes(_ place: ParameterPlace) { forEachBucket(of: place) { close($0) } }
+
+    private func forEachBucket(of place: ParameterPlace?, _ body: (Int) -> Void) {
+        for bucket in buckets.indices where buckets[bucket].layer == place { body(bucket) }
+    }
+
+    /// Sums the gradients of a bucket over the ranks, and keeps this rank's.
+    private func close(_ index: Int) {
+        let bucket = buckets[index]
+        isClosed[index] = true
+        gradients.close(bucket.parameters)
+        if isIdle { _ = gradients.elements(bucket.partition.whole).filled(with: 0) }
+        communicate { () throws(CommunicationError) in
+            try unsafe communicator.scatterSums(
+                all(gradients.elements(0..<gradients.count)), bucket.partition, .gradients)
+        }
+        let own = bucket.partition[communicator.rank]
+        if rounds > 1 { trees[index].take(gradients.elements(own), on: parameters.device) }
+        let kept = rounds > 1 ? own.lowerBound..<own.lowerBound : own
+        for range in bucket.partition.whole.without(kept) {
+            gradients.storage.discard(range.lowerBound * 4..<range.upperBound * 4)
+        }
+    }
+
+    /// The passes of all ranks that nothing is learnt from.
+    func skipRound() {
+        for (index, bucket) in buckets.enumerated() {
+            gradients.open(bucket.parameters, anew: true)
+            gradients.close(bucket.parameters)
+            guard rounds > 1 else { continue }
+            trees[index].take(gradients.elements(bucket.partition[communicator.rank]), on: parameters.device)
+        }
+    }
+
+    private func gatherWeights(_ bucket: Bucket) {
+        guard stage == 3 else { return }
+        communicate { () throws(CommunicationError) in try gather(bucket, isLearning ? .weights : .evaluation) }
+    }
+
+    private func gather(_ bucket: Bucket, _ purpose: Purpose) throws(CommunicationError) {
+        try unsafe communicator.gatherRanges(all(parameters.all), bucket.partition, purpose)
+    }
+
+    private func discardWeights(_ bucket: Bucket) {
+        guard stage == 3 else { return }
+        for range in bucket.partition.whole.without(bucket.partition[communicator.rank]) { parameters.discard(range) }
+    }
+
+    /// Sends and receives, unless that has failed before in this pass: a rule of a backward pass cannot throw.
+    private func communicate(_ body: () throws(CommunicationError) -> Void) {
+        guard failure == nil else { return }
+        do throws(CommunicationError) { try body() } catch { failure = error }
+    }
+
+    private func all(_ memory: Tensor) -> UnsafeMutableBufferPointer<Float> {
+        unsafe UnsafeMutableBufferPointer(start: memory.mutableFloats, count: memory.shape.elements)
+    }
+
+    // MARK: - Steps
+
+    /// Makes the gradients of this rank's parts those of all ranks' shards.
+    func sumGradients() throws(CommunicationError) {
+        guard communicator.size > 1 else { return }
+        switch stage {
+        case 0, 1:
+            let memory = unsafe all(gradients.all)
+            for bucket in buckets {
+                try unsafe communicator.scatterSums(memory, bucket.partition, .gradients)
+                if stage == 0 { try unsafe communicator.gatherRanges(memory, bucket.partition, .gradients) }
+            }
+        default:
+            guard rounds > 1 else { return }
+            for (index, bucket) in buckets.enumerated() {
+                trees[index].give(to: gradients.elements(bucket.partition[communicator.rank]))
+            }
+        }
+    }
+
+    /// Brings the weights that other ranks have stepped on here, where weights are whole.
+    func gatherWeights() throws(CommunicationError) {
+        guard stage == 1 || stage == 2 else { return }
+        for bucket in buckets { try gather(bucket, .weights) }
+    }
+
+    func forgetGradients() {
+        gradients.open(parameters.names.indices, anew: true)
+        trees = trees.map { _ in GradientTree() }
+    }
+
+    /// √Σ gradient² over all parameters, added in the order in which one rank adds.
+    func gradientNorm() throws(CommunicationError) -> Double {
+        let piece = Tensor.pieceOfSquares
+        let counts = parameters.shapes.map { ($0.elements + piece - 1) / piece }
+        var firsts: [Int] = []
+        var sums: [Double] = []
+        for count in counts {
+            firsts.append(sums.count)
+            sums += Array(repeating: 0, count: count)
+        }
+        for part in parts.indices where gradients.holds(parts.parameter(part)) {
+            let first = firsts[parts.parameter(part)] + parts.elements(part).lowerBound / piece
+            let own = parts.gradient(part, in: gradients).sumsOfSquares()
+            sums.replaceSubrange(first..<first + own.count, with: own)
+        }
+        if parts.isShared {
+            let owners = zip(parameters.offsets, counts).flatMap { offset, count in
+                (0..<count).map { owner(of: offset + $0 * piece) }
+            }
+            sums = try communicator.shared(sums, .agreement) { owners[$0] }
+        }
+        let squares = zip(firsts, counts).map { sums[$0..<$0 + $1].reduce(0, +) }
+        return squares.reduce(0, +).squareRoot()
+    }
+
+    private func owner(of element: Int) -> Int {
+        buckets.first { $0.partition.whole.contains(element) }?.partition.owner(of: element) ?? 0
+    }
+
+    /// The first of all ranks' parts, as numbers of parameters, whose gradient is not finite, and the first whose
+    /// weights are not.
+    func firstNonFinite() throws(CommunicationError) -> (gradient: Int?, weight: Int?) {
+        let gradient = parts.indices.first {
+            gradients.holds(parts.parameter($0)) && !parts.gradient($0, in: gradients).isFinite
+        }
+        let weight = parts.indices.first { !parts.weight($0).isFinite }
+        let own = [gradient, weight].map { $0.map { Double(parts.parameter($0)) } ?? .infinity }
+        guard parts.isShared else { return (gradient.map(parts.parameter), weight.map(parts.parameter)) }
+        let size = communicator.size
+        let all = try communicator.shared(Array(repeating: own, count: size).flatMap(\.self), .agreement) { $0 / 2 }
+        let least = (0..<2).map { kind in (0..<size).reduce(Double.infinity) { min($0, all[$1 * 2 + kind]) } }
+        return (least[0].isFinite ? Int(least[0]) : nil, least[1].isFinite ? Int(least[1]) : nil)
+    }
+
+    /// Bytes that this rank sends in one step for gradients and for weights: what the collectives themselves run by.
+    var plannedTraffic: (gradients: Int, weights: Int) {
+        let rank = communicator.rank
+        let scattered = buckets.reduce(0) { $0 + $1.partition.scatteredBytes(by: rank) }
+        let gathered = buckets.reduce(0) { $0 + $1.partition.gatheredBytes(by: rank) }
+        switch stage {
+        case 0: return (scattered + gathered, 0)
+        case 1: return (scattered, gathered)
+        case 2: return (rounds * scattered, gathered)
+        default:
+            let inLayers = buckets.reduce(0) { $0 + ($1.layer == nil ? 0 : $1.partition.gatheredBytes(by: rank)) }
+            return (rounds * scattered, rounds * (gathered + inLayers))
+        }
+    }
+}
+
+extension Range<Int> {
+    /// What is left and right of `other`, which lies inside.
+    fileprivate func without(_ other: Range<Int>) -> [Range<Int>] {
+        [lowerBound..<other.lowerBound, other.upperBound..<upperBound]
+    }
+}
+
+extension [Range<Int>] {
+    fileprivate var ordered: [Range<Int>] { sorted { $0.lowerBound < $1.lowerBound } }
+}
