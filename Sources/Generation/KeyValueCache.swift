@@ -100,6 +100,9 @@ package struct KeyValueCache: AttentionState, Sendable {
         return index
     }
 
+    /// Sequences that there are.
+    package var sequenceCount: Int { sequences.count }
+
     /// Positions that sequence `id` has; 0 for one that does not exist.
     package func length(of id: SequenceID = 0) -> Int { indices[id].map { sequences[$0].length } ?? 0 }
 

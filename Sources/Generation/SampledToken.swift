@@ -49,10 +49,22 @@ package struct SamplingRow: Sendable {
 extension SamplingRow {
     /// The tokens chosen from logits `[rows, vocabulary]`, one for each row, on all threads of their device. A row's
     /// choice depends on it alone.
-    package static func next(_ rows: [SamplingRow], _ logits: Tensor) -> [SampledToken] {
+    ///
+    /// - Parameter tokens: where they are put, in place of what is there.
+    package static func next(_ rows: [SamplingRow], _ logits: Tensor, into tokens: inout [SampledToken]) {
         precondition(rows.count == logits.shape.rows, "SamplingRow: \(rows.count) choices from \(logits.shape)")
-        if rows.contains(where: { $0.ruling != nil }) { return rows.indices.map { rows[$0].next(logits, row: $0) } }
-        return logits.mapRows(cost: logits.shape.width * 4) { rows[$0].next(logits, row: $0) }
+        tokens.removeAll(keepingCapacity: true)
+        guard let device = logits.device, rows.count > 1, rows.allSatisfy({ $0.ruling == nil }) else {
+            for row in rows.indices { tokens.append(rows[row].next(logits, row: row)) }
+            return
+        }
+        for _ in rows { tokens.append(SampledToken(token: 0)) }
+        unsafe tokens.withUnsafeMutableBufferPointer { tokens in
+            let base = tokens.baseAddress
+            device.parallel(rows.count, cost: logits.shape.width * 4) { range in
+                for row in range { unsafe base?[row] = rows[row].next(logits, row: row) }
+            }
+        }
     }
 
     /// The token chosen from row `row` of `logits`.

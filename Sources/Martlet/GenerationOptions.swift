@@ -23,6 +23,8 @@ public struct GenerationOptions: Sendable, Hashable {
     /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
     /// verified several tokens at once. The text is the same; texts that copy are written faster.
     public var guesses = false
+    /// Whether the draft model guesses, where one was loaded beside the model. The text is the same.
+    public var isDrafted = true
     /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil
     /// scores none.
     public var logProbabilities: Int?
@@ -83,6 +85,10 @@ public struct GenerationSummary: Sendable, Hashable {
     public let rememberedTokens: Int
     /// The tokens that were generated.
     public let generatedTokens: Int
+    /// The tokens that were guessed, by prompt look-up or a draft model.
+    public let guessedTokens: Int
+    /// How many of them were right, and needed no pass of their own.
+    public let acceptedTokens: Int
     /// From the request to the first token: the prompt is read in this time.
     public let promptSeconds: Double
     /// From the first token to the last.

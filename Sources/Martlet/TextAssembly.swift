@@ -39,7 +39,8 @@ struct TextAssembly: Sendable {
             text,
             GenerationSummary(
                 finish: finish, promptTokens: promptTokens, rememberedTokens: progress.sharedTokens,
-                generatedTokens: count, promptSeconds: (first - began).seconds,
+                generatedTokens: count, guessedTokens: progress.guessedTokens,
+                acceptedTokens: progress.acceptedTokens, promptSeconds: (first - began).seconds,
                 generationSeconds: ((progress.lastToken ?? now) - first).seconds))
     }
 

@@ -20,6 +20,8 @@ package struct EngineSpeedTest: Sendable {
         package let gaps: [Double]
         /// Tokens written a second from the last first token to the first last token: while all of them write.
         package let decode: Double
+        /// Tokens that were guessed by a draft model, and those of them that were right.
+        package let guessedTokens, acceptedTokens: Int
 
         /// The value that `share` of `values`, which ascend, do not exceed.
         package static func percentile(_ share: Double, _ values: [Double]) -> Double {
@@ -32,8 +34,10 @@ package struct EngineSpeedTest: Sendable {
     private let vocabulary: Int
 
     /// - Throws: ``GenerationError`` for a model that does not continue texts, or options that cannot be served.
-    package init(_ decoder: Decoder, _ options: EngineOptions, on device: Device) throws(GenerationError) {
-        engine = try Engine(decoder, options, on: device)
+    package init(
+        _ decoder: Decoder, _ options: EngineOptions, draft: Decoder? = nil, on device: Device
+    ) throws(GenerationError) {
+        engine = try Engine(decoder, options, draft: draft, on: device)
         vocabulary = decoder.architecture.vocabulary
     }
 
@@ -42,7 +46,7 @@ package struct EngineSpeedTest: Sendable {
     ///
     /// - Throws: ``EngineError`` for requests that cannot be served.
     package func run(streams: Int, prompt: Int, generate: Int, sampling: Sampling) async throws -> Result {
-        let began = ContinuousClock.now
+        let (began, before) = (ContinuousClock.now, engine.metrics)
         let instants = try await withThrowingTaskGroup(of: [ContinuousClock.Instant].self) { group in
             for number in 0..<streams {
                 let tokens = (0..<prompt).map { Int32(($0 * 7_919 + number * 104_729 + 13) % vocabulary) }
@@ -57,11 +61,17 @@ package struct EngineSpeedTest: Sendable {
             }
             return try await group.reduce(into: [[ContinuousClock.Instant]]()) { $0.append($1) }
         }
-        return result(instants, began: began, prompt: prompt)
+        // The last step has told its reader before it tells its numbers.
+        while engine.metrics.running > 0 { await Task.yield() }
+        let after = engine.metrics
+        return result(
+            instants, began: began, prompt: prompt, guessed: after.draftedTokens - before.draftedTokens,
+            accepted: after.acceptedTokens - before.acceptedTokens)
     }
 
     private func result(
-        _ instants: [[ContinuousClock.Instant]], began: ContinuousClock.Instant, prompt: Int
+        _ instants: [[ContinuousClock.Instant]], began: ContinuousClock.Instant, prompt: Int, guessed: Int,
+        accepted: Int
     ) -> Result {
         let gaps = instants.flatMap { zip($0.dropFirst(), $0).map { ($0 - $1).seconds } }
         let end = instants.compactMap(\.last).max() ?? began
@@ -71,6 +81,7 @@ package struct EngineSpeedTest: Sendable {
             streams: instants.count, seconds: (end - began).seconds, readTokens: instants.count * prompt,
             writtenTokens: instants.reduce(0) { $0 + $1.count },
             firstTokens: instants.compactMap { $0.first.map { ($0 - began).seconds } }.sorted(),
-            gaps: gaps.sorted(), decode: to > from ? Double(between) / (to - from).seconds : 0)
+            gaps: gaps.sorted(), decode: to > from ? Double(between) / (to - from).seconds : 0,
+            guessedTokens: guessed, acceptedTokens: accepted)
     }
 }

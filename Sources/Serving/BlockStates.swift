@@ -106,23 +106,34 @@ struct BlockStates: Sendable {
     }
 
     func offences() -> [String] {
-        var (offences, listed, at): ([String], Int, Int) = ([], 0, oldest)
+        var (offences, at): ([String], Int) = ([], oldest)
+        // Where each block was found so far: in the list of remembered ones, or among the free.
+        var found = [Bool](repeating: false, count: owners.count)
+        var listed = 0
         while at != BlockStates.none && listed <= owners.count {
             if owners[at] != 0 || serials[at] == 0 { offences.append("block \(at) is remembered and owned or unnamed") }
+            found[at] = true
             (at, listed) = (newer[at], listed + 1)
         }
         if listed != remembered { offences.append("\(listed) blocks in the list of \(remembered)") }
-        if owners.count(where: { $0 > 0 }) != owned { offences.append("\(owned) blocks are not the owned ones") }
+        for block in free {
+            if found[block] || owners[block] != 0 || serials[block] != 0 {
+                offences.append("block \(block) is free, and listed twice, owned or named")
+            }
+            found[block] = true
+        }
+        var (owning, named) = (0, 0)
+        for block in owners.indices {
+            if owners[block] > 0 { owning += 1 }
+            guard serials[block] != 0 else { continue }
+            named += 1
+            if blocks[serials[block]] != block { offences.append("block \(block) is not found by its name") }
+        }
+        if owning != owned { offences.append("\(owned) blocks are not the owned ones") }
         if owned + remembered + free.count != owners.count {
             offences.append("\(owned) owned + \(remembered) remembered + \(free.count) free of \(owners.count)")
         }
-        if Set(free).count != free.count || free.contains(where: { owners[$0] != 0 || serials[$0] != 0 }) {
-            offences.append("a free block is listed twice, owned or named")
-        }
-        if blocks.contains(where: { serials[$0.value] != $0.key }) || blocks.count != serials.count(where: { $0 != 0 })
-        {
-            offences.append("names and blocks differ")
-        }
+        if blocks.count != named { offences.append("\(blocks.count) names of \(named) blocks") }
         return offences
     }
 }

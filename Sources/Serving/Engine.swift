@@ -1,5 +1,5 @@
 package import MartletGeneration
-import MartletLayers
+package import MartletLayers
 package import MartletModels
 import MartletPlatform
 package import MartletTensors
@@ -19,20 +19,33 @@ package final class Engine: Sendable {
     private let capacity: [Int]
     private let layout: KeyValueLayout
 
+    /// - Parameter draft: a smaller model with the same vocabulary, which guesses what this one writes.
     /// - Throws: ``GenerationError`` for a model or options that cannot be served, with every offence.
-    package init(_ decoder: Decoder, _ options: EngineOptions = EngineOptions(), on device: Device)
-        throws(GenerationError)
-    {
-        let offences = options.offences + decoder.architecture.offences(cache: options.cache)
+    package init(
+        _ decoder: Decoder, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil, on device: Device
+    ) throws(GenerationError) {
+        let offences =
+            options.offences + decoder.architecture.offences(cache: options.cache)
+            + (draft.map { $0.architecture.offences(drafting: decoder.architecture) } ?? [])
         guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
         layout = try StepEngine(decoder, cache: options.cache, on: device).layout
         let mailbox = Mailbox(options)
         (self.options, self.mailbox, architecture) = (options, mailbox, decoder.architecture)
-        capacity = EngineBlocks.capacity(layout, options, context: decoder.architecture.context)
-        thread = SystemThread { [capacity] in
+        let drafting = try draft.map { draft throws(GenerationError) in
+            let type = draft.architecture.offences(cache: options.cache).isEmpty ? options.cache : .f32
+            return (decoder: draft, layout: try StepEngine(draft, cache: type, on: device).layout)
+        }
+        let capacity = EngineBlocks.capacity(
+            layout, draft: drafting?.layout, options, context: decoder.architecture.context)
+        self.capacity = capacity
+        thread = SystemThread {
             // The thread alone knows what it works with.
             guard let steps = try? StepEngine(decoder, cache: options.cache, on: device) else { return }
-            EngineLoop(decoder.architecture, steps, options, capacity: capacity, mailbox, on: device).run()
+            let draft = drafting.flatMap { draft, layout in
+                try? DraftModel(
+                    draft, cache: layout.type, limit: (capacity.max() ?? 0) * layout.blockBytes, on: device)
+            }
+            EngineLoop(decoder.architecture, steps, options, draft, capacity: capacity, mailbox, on: device).run()
         }
     }
 
@@ -112,6 +125,18 @@ extension Engine: TaskExecutor {
     }
 }
 
+extension Architecture {
+    /// What keeps a model from guessing what `model` writes.
+    package func offences(drafting model: Architecture) -> [String] {
+        vocabulary == model.vocabulary
+            ? []
+            : [
+                "the draft model has a vocabulary of \(vocabulary) tokens, the model one of \(model.vocabulary); "
+                    + "give a draft model with the same vocabulary"
+            ]
+    }
+}
+
 extension EngineOptions {
     /// What is wrong with these numbers, each with its remedy.
     var offences: [String] {
@@ -120,6 +145,7 @@ extension EngineOptions {
             offences.append("\(maximumSequences) sequences at once: give between 1 and 1024")
         }
         if let cacheBytes, cacheBytes < 1 { offences.append("a cache of \(cacheBytes) bytes: give at least one block") }
+        if let guesses, !(0...64).contains(guesses) { offences.append("\(guesses) guesses: give between 0 and 64") }
         if !(1...60_000).contains(stepMilliseconds) {
             offences.append("steps of \(stepMilliseconds) ms: give between 1 and 60000")
         }

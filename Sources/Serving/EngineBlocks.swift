@@ -10,6 +10,7 @@ struct EngineBlocks {
     private let pool: BlockPool
     /// For each table of the layout, how many blocks there may be.
     let capacity: [Int]
+    var heldBytes: Int { pool.heldBytes }
     /// For each table and number, once it has been needed.
     private var blocks: [[KeyValueBlock?]]
 
@@ -23,13 +24,17 @@ struct EngineBlocks {
     }
 
     /// For each table of the layout, how many blocks there may be.
-    static func capacity(_ layout: KeyValueLayout, _ options: EngineOptions, context: Int?) -> [Int] {
+    ///
+    /// - Parameter draft: the layout of a draft model, which may have as many.
+    static func capacity(
+        _ layout: KeyValueLayout, draft: KeyValueLayout?, _ options: EngineOptions, context: Int?
+    ) -> [Int] {
         let single = BlockLayout.blocks(for: min(context ?? 4_096, 4_096)) + 4
         let (most, overflow) = options.maximumSequences.multipliedReportingOverflow(by: context ?? .max)
         let wanted = BlockLayout.blocks(for: overflow ? EngineBlocks.positions : min(most, EngineBlocks.positions))
         let whole = wanted + 4 * options.maximumSequences
         // Every table gets the same number: the one with the longest reach is the one that fills.
-        let bytes = max(1, layout.blockBytes)
+        let bytes = max(1, layout.blockBytes + (draft?.blockBytes ?? 0))
         let fitting = options.cacheBytes.map { $0 / bytes } ?? max(single, SystemMemory.available.bytes / 4 / bytes)
         return layout.tables.map { _ in min(whole, fitting) }
     }

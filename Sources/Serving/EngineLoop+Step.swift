@@ -6,40 +6,48 @@ import MartletTensors
 
 /// One step: rows of all sequences that the scheduler chose, one pass, one token or several for each.
 extension EngineLoop {
+    /// What a run of a step came to.
+    struct RunResult {
+        let id: Int
+        /// Positions whose keys and values stay: all but those of wrong guesses.
+        var accepted: Int
+        /// Why the text ends, if it does.
+        var finish: FinishReason?
+    }
+
     func step() {
-        let began = ContinuousClock.now
         let budget = Int(min(2_048, max(16, options.stepMilliseconds / 1_000 * rowsPerSecond)))
-        let schedule = scheduler.plan(budget: budget, drafts: guess())
-        prepare(schedule)
+        let began = ContinuousClock.now
+        let drafts = guess()
+        let guessed = ContinuousClock.now
+        scheduler.plan(&schedule, budget: budget, drafts: drafts)
+        prepare()
         rows.removeAll(keepingCapacity: true)
         for run in schedule.runs { append(run) }
         guard !rows.isEmpty else { return }
         let logits = steps.logits(rows, &cache)
-        commit(schedule, logits)
-        let seconds = (ContinuousClock.now - began).seconds
+        commit(logits)
+        let now = ContinuousClock.now
+        note((now - guessed).seconds)
+        metrics.steps += 1
+        metrics.rows += rows.count
+        metrics.busySeconds += (now - began).seconds
+        metrics.lastStep = now
+    }
+
+    /// Learns from what a step took.
+    private func note(_ seconds: Double) {
         if rows.count > options.maximumSequences {
             rowsPerSecond += (Double(rows.count) / max(seconds, 1e-6) - rowsPerSecond) / 4
         }
-        metrics.steps += 1
-        metrics.rows += rows.count
-        metrics.busySeconds += seconds
-        metrics.lastStep = .now
-    }
-
-    /// Guesses for all who want them, while so few write that more rows cost little.
-    private func guess() -> [Int: Int] {
-        var counts: [Int: Int] = [:]
-        for (id, own) in sequences where own.request.guesses {
-            let isSpare = sequences.count < scheduler.limits.freeRows
-            if isSpare { sequences[id]?.guess(after: scheduler.tokens(of: id)) }
-            let count = isSpare ? sequences[id]?.drafts.count ?? 0 : 0
-            if count > 0 { counts[id] = count }
+        if schedule.admitted.isEmpty, schedule.runs.allSatisfy({ $0.positions.count == 1 + $0.drafts }) {
+            costs.note(
+                rows: rows.count, isVerifying: rows.count > schedule.runs.count, seconds: seconds)
         }
-        return counts
     }
 
     /// Requests begin and are preempted; blocks change hands.
-    private func prepare(_ schedule: StepSchedule) {
+    private func prepare() {
         for id in schedule.preempted {
             cache.remove(SequenceID(id))
             sequences[id]?.preemptions += 1
@@ -90,35 +98,35 @@ extension EngineLoop {
     // MARK: Tokens
 
     /// Chooses tokens for every wanted row, and tells the scheduler.
-    private func commit(_ schedule: StepSchedule, _ logits: Tensor?) {
-        var results: [(outcome: StepOutcome, finish: FinishReason?)] = []
+    private func commit(_ logits: Tensor?) {
+        results.removeAll(keepingCapacity: true)
         for run in schedule.runs where run.wanted.isEmpty {
-            results.append((StepOutcome(id: run.id, accepted: run.positions.count), nil))
+            results.append(RunResult(id: run.id, accepted: run.positions.count))
         }
         if let logits {
-            // Choices of one row each are made on all threads; those behind drafts depend on one another.
-            let writers = schedule.runs.filter { !$0.wanted.isEmpty && sequences[$0.id] != nil }
-            if writers.allSatisfy({ $0.drafts == 0 }) {
-                results += chosen(writers, logits)
-            } else {
-                var row = 0
-                for run in writers {
-                    if let result = verified(run, logits, row: row) { results.append(result) }
-                    row += run.wanted.count
-                }
-            }
+            // Choices of one row each are made on all threads; those behind guesses depend on one another.
+            if schedule.runs.allSatisfy({ $0.drafts == 0 }) { choose(logits) } else { verify(logits) }
         }
-        scheduler.commit(results.map(\.outcome))
-        for (outcome, finish) in results {
-            if let finish { self.finish(outcome.id, finish) } else { rereadOutgrown(outcome.id) }
+        for result in results {
+            scheduler.commit(result.id, accepted: result.accepted, finished: result.finish != nil)
+        }
+        for result in results {
+            if let finish = result.finish { self.finish(result.id, finish) } else { rereadOutgrown(result.id) }
         }
     }
 
-    private func chosen(
-        _ runs: [StepSchedule.Run], _ logits: Tensor
-    ) -> [(outcome: StepOutcome, finish: FinishReason?)] {
-        var (choices, failures): ([SamplingRow], [Int: any Error]) = ([], [:])
-        for run in runs {
+    private func verify(_ logits: Tensor) {
+        var row = 0
+        for run in schedule.runs where !run.wanted.isEmpty {
+            if let result = verify(run, logits, row: row) { results.append(result) }
+            row += run.wanted.count
+        }
+    }
+
+    private func choose(_ logits: Tensor) {
+        choices.removeAll(keepingCapacity: true)
+        var failures: [Int: any Error] = [:]
+        for run in schedule.runs where !run.wanted.isEmpty {
             do {
                 choices.append(try choice(run.id))
             } catch {
@@ -126,75 +134,46 @@ extension EngineLoop {
                 choices.append(SamplingRow(Sampler(.greedy), position: 0))
             }
         }
-        let tokens = SamplingRow.next(choices, logits)
-        return zip(runs, tokens).compactMap { run, token in
+        SamplingRow.next(choices, logits, into: &tokens)
+        var row = 0
+        for run in schedule.runs where !run.wanted.isEmpty {
+            row += 1
             if let error = failures[run.id] {
                 fail(run.id, EngineError.unsatisfiable("\(error)"))
-                return nil
+                continue
             }
-            var outcome = StepOutcome(id: run.id, accepted: run.positions.count)
-            let finish = write(token, to: &outcome)
-            return sequences[run.id] == nil ? nil : (outcome, finish)
+            let finish = write(tokens[row - 1], to: run.id)
+            guard sequences[run.id] != nil else { continue }
+            results.append(RunResult(id: run.id, accepted: run.positions.count, finish: finish))
         }
     }
 
-    private func choice(_ id: Int) throws -> SamplingRow {
-        guard var own = sequences[id] else { preconditionFailure("EngineLoop: request \(id) is not known") }
-        defer { sequences[id] = own }
-        return try own.choice(after: own.request.rules.isEmpty ? [] : scheduler.tokens(of: id))
-    }
-
-    /// What is chosen behind the last token and behind each draft that was right.
-    private func verified(
-        _ run: StepSchedule.Run, _ logits: Tensor, row: Int
-    ) -> (outcome: StepOutcome, finish: FinishReason?)? {
-        let drafts = sequences[run.id]?.drafts ?? []
-        var outcome = StepOutcome(id: run.id, accepted: run.positions.count - run.drafts)
-        do {
-            for index in 0...run.drafts {
-                let token = try choice(run.id).next(logits, row: row + index)
-                if let finish = write(token, to: &outcome) { return (outcome, finish) }
-                guard index < run.drafts, token.token == drafts[index] else { break }
-                outcome.accepted += 1
-            }
-        } catch {
-            fail(run.id, EngineError.unsatisfiable("\(error)"))
-            return nil
+    func choice(_ id: Int) throws -> SamplingRow {
+        let isRuled = sequences[id]?.request.rules.isEmpty == false
+        guard let row = try sequences[id]?.choice(after: isRuled ? scheduler.tokens(of: id) : []) else {
+            preconditionFailure("EngineLoop: request \(id) is not known")
         }
-        guard run.drafts > 0, sequences[run.id] != nil else { return sequences[run.id] == nil ? nil : (outcome, nil) }
-        let right = outcome.accepted - (run.positions.count - run.drafts)
-        sequences[run.id]?.note(guessed: run.drafts, accepted: right)
-        metrics.draftedTokens += run.drafts
-        metrics.acceptedTokens += right
-        cache.truncate(SequenceID(run.id), to: run.positions.lowerBound + outcome.accepted)
-        return (outcome, nil)
+        return row
     }
 
     /// Hands a token on, and those that must follow it.
     ///
     /// - Returns: why the text ends, if it does; a request whose constraint fails is gone then.
-    private func write(_ token: SampledToken, to outcome: inout StepOutcome) -> FinishReason? {
-        let id = outcome.id
-        if let finish = write(token, of: id, &outcome.appended) {
-            outcome.finished = true
-            return finish
-        }
+    func write(_ token: SampledToken, to id: Int) -> FinishReason? {
+        if let finish = handOn(token, to: id) { return finish }
         do {
-            let (forced, finish) = try writeForced(id)
-            outcome.appended += forced
-            outcome.finished = finish != nil
-            return finish
+            return try writeForced(id)
         } catch {
             fail(id, EngineError.unsatisfiable("\(error)"))
             return nil
         }
     }
 
-    private func write(_ token: SampledToken, of id: Int, _ appended: inout [Int32]) -> FinishReason? {
+    private func handOn(_ token: SampledToken, to id: Int) -> FinishReason? {
         guard let output = sequences[id]?.output else { return nil }
         let finish = sequences[id]?.take(token.token)
         if finish == .stop, sequences[id]?.request.stopTokens.contains(token.token) == true { return finish }
-        appended.append(token.token)
+        scheduler.append(token.token, to: id)
         metrics.generatedTokens += 1
         let (reader, isFirst) = output.append(token)
         if isFirst {
@@ -205,15 +184,14 @@ extension EngineLoop {
         return finish
     }
 
-    /// The tokens that must come now, which no step has to choose.
+    /// Writes the tokens that must come now, which no step has to choose.
     ///
+    /// - Returns: why the text ends with them, if it does.
     /// - Throws: why the constraint cannot say.
-    func writeForced(_ id: Int) throws -> (tokens: [Int32], finish: FinishReason?) {
-        var tokens: [Int32] = []
+    func writeForced(_ id: Int) throws -> FinishReason? {
         for token in try sequences[id]?.forcedTokens() ?? [] {
-            let forced = SampledToken(token: token)
-            if let finish = write(forced, of: id, &tokens) { return (tokens, finish) }
+            if let finish = handOn(SampledToken(token: token), to: id) { return finish }
         }
-        return (tokens, nil)
+        return nil
     }
 }

@@ -9,22 +9,30 @@ final class EngineLoop {
     private let architecture: Architecture
     let steps: StepEngine
     let options: EngineOptions
+    /// What guesses the next tokens of texts; nil without.
+    let draft: DraftModel?
     private let mailbox: Mailbox
     var blocks: EngineBlocks
     var scheduler: Scheduler
     var cache: KeyValueCache
     var sequences: [Int: EngineSequence] = [:]
+    var costs = SpeculationCosts()
+    // Made anew by each step, in memory that stays.
+    var schedule = StepSchedule()
     var rows: [StepRow] = []
+    var results: [RunResult] = []
+    var choices: [SamplingRow] = []
+    var tokens: [SampledToken] = []
     private var readers: [CheckedContinuation<Void, Never>] = []
     var metrics = EngineMetrics()
     /// Rows that a second computes, as far as is known.
     var rowsPerSecond = 2_000.0
 
     init(
-        _ architecture: Architecture, _ steps: StepEngine, _ options: EngineOptions, capacity: [Int],
-        _ mailbox: Mailbox, on device: Device
+        _ architecture: Architecture, _ steps: StepEngine, _ options: EngineOptions, _ draft: DraftModel?,
+        capacity: [Int], _ mailbox: Mailbox, on device: Device
     ) {
-        (self.architecture, self.steps) = (architecture, steps)
+        (self.architecture, self.steps, self.draft) = (architecture, steps, draft)
         (self.options, self.mailbox) = (options, mailbox)
         blocks = EngineBlocks(steps.layout, capacity, limit: options.cacheBytes, on: device)
         var limits = SchedulerLimits()
@@ -61,16 +69,23 @@ final class EngineLoop {
     private func take(_ letter: Mailbox.Letter) {
         let request = letter.request
         sequences[letter.id] = EngineSequence(
-            request, letter.output, submitted: letter.submitted,
-            guesses: request.guesses && !architecture.keysDependOnLength)
+            request, letter.output, submitted: letter.submitted, sources: sources(for: request))
         guard request.maximumTokens > 0 else { return finish(letter.id, .length) }
+        schedule(letter.id, request.tokens)
         do {
-            let (forced, reason) = try writeForced(letter.id)
-            if let reason { return finish(letter.id, reason) }
-            schedule(letter.id, request.tokens + forced)
+            if let reason = try writeForced(letter.id) { finish(letter.id, reason) }
         } catch {
             fail(letter.id, EngineError.unsatisfiable("\(error)"))
         }
+    }
+
+    /// By what the tokens of a request are guessed.
+    private func sources(for request: EngineRequest) -> Set<TokenGuesses.Source> {
+        guard !architecture.keysDependOnLength else { return [] }
+        var sources: Set<TokenGuesses.Source> = []
+        if request.guesses { sources.insert(.lookup) }
+        if request.isDrafted && draft != nil { sources.insert(.draft) }
+        return sources
     }
 
     private func schedule(_ id: Int, _ tokens: [Int32]) {
@@ -102,6 +117,7 @@ final class EngineLoop {
         guard let own = sequences.removeValue(forKey: id) else { return }
         scheduler.cancel(id)
         cache.remove(SequenceID(id))
+        draft?.forget(id)
         mailbox.begun(id)
         wake(own.output.finish(result))
     }
@@ -142,11 +158,13 @@ final class EngineLoop {
         metrics.running = scheduler.running.count
         (metrics.usedBlocks, metrics.rememberedBlocks) = (0, 0)
         for table in steps.layout.tables.indices {
-            let (ledger, free) = (scheduler.ledger, scheduler.ledger.free(table))
-            let remembered = ledger.remembered(table)
-            metrics.usedBlocks = max(metrics.usedBlocks, ledger.capacity(table) - free - remembered)
+            let (free, remembered) = (scheduler.ledger.free(table), scheduler.ledger.remembered(table))
+            metrics.usedBlocks = max(metrics.usedBlocks, scheduler.ledger.capacity(table) - free - remembered)
             metrics.rememberedBlocks = max(metrics.rememberedBlocks, remembered)
         }
+        metrics.cacheBytes = blocks.heldBytes + (draft?.heldBytes ?? 0)
+        (metrics.held.requests, metrics.held.scheduled) = (sequences.count, scheduler.count)
+        (metrics.held.cached, metrics.held.drafted) = (cache.sequenceCount, draft?.sequences ?? 0)
         mailbox.publish(metrics)
         for reader in readers { reader.resume() }
         readers.removeAll(keepingCapacity: true)

@@ -41,6 +41,8 @@ final class Mailbox: Sendable {
         state.withLock { state in
             var metrics = state.metrics
             (metrics.refused, metrics.waiting) = (state.refused, state.waiting.count)
+            let mail = state.mail
+            metrics.held.mail = mail.letters.count + mail.cancelled.count + mail.jobs.count
             return metrics
         }
     }

@@ -30,8 +30,26 @@ package struct EngineMetrics: Sendable, Hashable {
     package var usedBlocks = 0
     package var rememberedBlocks = 0
     package var blocks = 0
+    /// Bytes of keys and values that are held, a draft model's among them.
+    package var cacheBytes = 0
+    /// What is held on to: nothing where nothing runs or waits.
+    package var held = Held()
     /// When the last step ended; nil before the first one. A service whose requests wait while no step ends is stuck.
     package var lastStep: ContinuousClock.Instant?
 
     package init() {}
+
+    /// Entries of an engine's books, which must all be gone when its requests are.
+    package struct Held: Sendable, Hashable {
+        /// Requests that the loop knows, that the scheduler knows, and that have keys and values.
+        package var requests = 0
+        package var scheduled = 0
+        package var cached = 0
+        /// Sequences that the draft model has read.
+        package var drafted = 0
+        /// What has arrived and was not looked at: requests, cancellations, jobs.
+        package var mail = 0
+
+        package init() {}
+    }
 }

@@ -18,6 +18,8 @@ package struct EngineRequest: Sendable {
     /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
     /// verified several tokens at once while rows cost little. The tokens are the same.
     package var guesses = false
+    /// Speculative decoding by the engine's draft model, where it has one. The tokens are the same.
+    package var isDrafted = true
     /// How many of the most probable tokens are scored beside the chosen one; nil scores none.
     package var scored: Int?
     /// Higher is admitted first and preempted last.
@@ -46,6 +48,8 @@ package struct EngineOptions: Sendable, Hashable {
     /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for what the sequences need,
     /// but not more than a quarter of the memory that is to be had.
     package var cacheBytes: Int?
+    /// How many tokens are guessed of each text before a step, by look-up and by a draft model; nil for as many as pay.
+    package var guesses: Int?
     /// How long a step may take that reads prompts beside writing.
     package var stepMilliseconds = 60.0
     /// Requests that wait; more are refused.

@@ -2,7 +2,7 @@ import MartletGeneration
 import MartletPlatform
 
 /// A request that the engine works on: what it has written, and what decides its next token.
-struct EngineSequence {
+final class EngineSequence {
     let request: EngineRequest
     let output: EngineOutput
     let submitted: ContinuousClock.Instant
@@ -10,35 +10,62 @@ struct EngineSequence {
     var extent: Int
     private(set) var generated = 0
     var preemptions = 0
-    private var sampler: Sampler
+    private(set) var sampler: Sampler
     private var constraint: (any TokenConstraint)?
-    private var guesses: TokenGuesses?
+    /// What is guessed of the text; nil where nothing is.
+    private(set) var guesses: TokenGuesses?
     /// The tokens that are guessed to come next, of which the step verifies as many as it has rows for.
     private(set) var drafts: [Int32] = []
 
-    init(_ request: EngineRequest, _ output: EngineOutput, submitted: ContinuousClock.Instant, guesses: Bool) {
+    /// - Parameter sources: what there is to guess by.
+    init(
+        _ request: EngineRequest, _ output: EngineOutput, submitted: ContinuousClock.Instant,
+        sources: Set<TokenGuesses.Source>
+    ) {
         (self.request, self.output, self.submitted) = (request, output, submitted)
         extent = request.tokens.count
         sampler = Sampler(request.sampling, prompt: request.tokens)
         constraint = request.constraint
-        self.guesses = guesses && request.constraint == nil && request.rules.isEmpty ? TokenGuesses() : nil
+        let isFree = request.constraint == nil && request.rules.isEmpty
+        guesses = isFree && !sources.isEmpty ? TokenGuesses(sources) : nil
     }
 
     /// New tokens that may still come.
     var room: Int { request.maximumTokens - generated }
 
-    /// Guesses what follows `tokens`; none where nothing was asked for or guesses are mostly wrong.
-    mutating func guess(after tokens: [Int32]) {
-        let most = room - 1
-        drafts = guesses?.next(after: tokens, atMost: most) ?? []
+    /// How many tokens a source should guess now; none where nothing was asked for or guesses do not pay.
+    func count(
+        _ source: TokenGuesses.Source, sequences: Int, _ fixed: Int?, _ costs: SpeculationCosts
+    ) -> Int {
+        if let fixed { return fixed }
+        return guesses?.count(source, sequences: sequences, costs) ?? 0
     }
 
-    mutating func note(guessed: Int, accepted: Int) { guesses?.note(guessed: guessed, accepted: accepted) }
+    /// Guesses by prompt look-up what follows `tokens`.
+    ///
+    /// - Returns: how many tokens were found; nil for none.
+    func lookUp(_ count: Int, after tokens: [Int32]) -> Int? {
+        let most = min(count, room - 1)
+        guard let found = guesses?.lookedUp(most, after: tokens), !found.isEmpty else { return nil }
+        guess(found, from: .lookup)
+        return found.count
+    }
+
+    func guess(_ tokens: [Int32], from source: TokenGuesses.Source) {
+        drafts = tokens
+        guesses?.choose(source)
+    }
+
+    func note(guessed: Int, accepted: Int) {
+        guard guessed > 0 else { return }
+        guesses?.note(guessed: guessed, accepted: accepted)
+        output.note(guessed: guessed, accepted: accepted)
+    }
 
     /// How the token after `tokens` is chosen.
     ///
     /// - Throws: why the constraint lets none come.
-    mutating func choice(after tokens: [Int32]) throws -> SamplingRow {
+    func choice(after tokens: [Int32]) throws -> SamplingRow {
         var row = SamplingRow(
             sampler, position: request.tokens.count + generated, mask: try constraint?.allowed(),
             scored: request.scored)
@@ -55,7 +82,7 @@ struct EngineSequence {
     /// Takes note of a token that was chosen.
     ///
     /// - Returns: why the text ends with it, if it does. A stop token is not part of the text.
-    mutating func take(_ token: Int32) -> FinishReason? {
+    func take(_ token: Int32) -> FinishReason? {
         if request.stopTokens.contains(token) { return .stop }
         sampler.append(token)
         constraint?.append(token)
@@ -65,7 +92,7 @@ struct EngineSequence {
     }
 
     /// Tokens of which no others could come, which need no logits; none where their probabilities are wanted.
-    mutating func forcedTokens() throws -> [Int32] {
+    func forcedTokens() throws -> [Int32] {
         guard request.scored == nil, request.rules.isEmpty else { return [] }
         return try constraint?.forcedTokens() ?? []
     }

@@ -17,6 +17,9 @@ package struct EngineProgress: Sendable, Hashable {
     package fileprivate(set) var lastToken: ContinuousClock.Instant?
     /// How many tokens of the prompt were not computed, because another request began alike.
     package fileprivate(set) var sharedTokens = 0
+    /// Tokens that were guessed, and those of them that were right.
+    package fileprivate(set) var guessedTokens = 0
+    package fileprivate(set) var acceptedTokens = 0
 }
 
 /// The tokens of one request, as they are written. Letting go of it cancels the request within one step.
@@ -100,6 +103,13 @@ final class EngineOutput: Sendable {
         }
     }
 
+    func note(guessed: Int, accepted: Int) {
+        state.withLock { state in
+            state.progress.guessedTokens += guessed
+            state.progress.acceptedTokens += accepted
+        }
+    }
+
     func finish(_ end: Result<EngineUsage, any Error>) -> CheckedContinuation<Void, Never>? {
         state.withLock { state in
             if state.end == nil { state.end = end }
@@ -112,7 +122,13 @@ final class EngineOutput: Sendable {
             let (token, end) = state.withLock { state -> (SampledToken?, Result<EngineUsage, any Error>?) in
                 guard state.read < state.tokens.count else { return (nil, state.end) }
                 state.read += 1
-                return (state.tokens[state.read - 1], nil)
+                let token = state.tokens[state.read - 1]
+                // What was read makes room for what comes.
+                if state.read == state.tokens.count {
+                    state.tokens.removeAll(keepingCapacity: true)
+                    state.read = 0
+                }
+                return (token, nil)
             }
             if let token { return token }
             if let end {

@@ -83,6 +83,14 @@ package struct StepSchedule: Sendable, Hashable {
 
     package var rows: Int { runs.reduce(0) { $0 + $1.positions.count } }
 
+    /// Empties it; the memory stays.
+    mutating func removeAll() {
+        runs.removeAll(keepingCapacity: true)
+        copies.removeAll(keepingCapacity: true)
+        preempted.removeAll(keepingCapacity: true)
+        admitted.removeAll(keepingCapacity: true)
+    }
+
     package static func == (a: StepSchedule, b: StepSchedule) -> Bool {
         a.runs == b.runs && a.copies == b.copies && a.preempted == b.preempted
             && a.admitted.map(\.id) == b.admitted.map(\.id) && a.admitted.map(\.known) == b.admitted.map(\.known)

@@ -14,15 +14,15 @@ extension Scheduler {
     }
 
     private func nextToAdmit() -> (ScheduledEntry, BlockLedger.Beginning)? {
-        let waiting = entries.values.filter { $0.slot == nil && $0.request.kind == .generation }
-        guard let priority = waiting.lazy.map(\.request.priority).max() else { return nil }
-        let tenants = Set(waiting.lazy.filter { $0.request.priority == priority }.map(\.request.tenant)).sorted()
+        let queue = waiting.compactMap { entries[$0] }.filter { $0.request.kind == .generation }
+        guard let priority = queue.first?.request.priority else { return nil }
+        // In the order of age, of one priority.
+        let first = queue.prefix { $0.request.priority == priority }
+        let tenants = Set(first.map(\.request.tenant)).sorted()
         let turns = tenants.filter { $0 > lastTenant } + tenants.filter { $0 <= lastTenant }
         for tenant in turns {
-            let queue = waiting.filter { $0.request.tenant == tenant && $0.request.priority == priority }
-                .sorted { $0.comesBefore($1) }
             var best: (ScheduledEntry, BlockLedger.Beginning)?
-            for entry in queue.prefix(Scheduler.lookAhead) {
+            for entry in first.lazy.filter({ $0.request.tenant == tenant }).prefix(Scheduler.lookAhead) {
                 let beginning = known(entry)
                 if isBeingComputed(entry, after: beginning) { continue }
                 if best == nil || beginning.length > best?.1.length ?? 0 { best = (entry, beginning) }
@@ -43,8 +43,9 @@ extension Scheduler {
         let (number, size) = (beginning.serials.count, BlockLedger.positions)
         guard let namespace = entry.request.namespace, entry.tokens.count > (number + 1) * size else { return false }
         let block = entry.tokens[number * size..<(number + 1) * size]
-        return entries.values.contains { other in
-            other.slot != nil && !other.isWriting && other.request.namespace == namespace
+        return running.contains { id in
+            guard let other = entries[id] else { return false }
+            return !other.isWriting && other.request.namespace == namespace
                 && other.serials.count == number && other.serials.last == beginning.serials.last
                 && other.tokens.count >= (number + 1) * size
                 && other.tokens[number * size..<(number + 1) * size] == block
@@ -52,14 +53,14 @@ extension Scheduler {
     }
 
     private func fits(_ entry: ScheduledEntry, _ beginning: BlockLedger.Beginning) -> Bool {
-        let running = entries.values.filter { $0.slot != nil }
         return ledger.groups.indices.allSatisfy { group in
             let form = ledger.groups[group]
             func needed(_ entry: ScheduledEntry) -> Int {
                 form.blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
             }
-            let promised = running.reduce(0) { sum, other in
-                sum + max(0, needed(other) - other.blocks[group].count { $0 != nil })
+            let promised = running.reduce(0) { sum, id in
+                guard let other = entries[id] else { return sum }
+                return sum + max(0, needed(other) - other.blocks[group].count { $0 != nil })
             }
             let shared = max(0, beginning.serials.count - form.firstBlock(at: beginning.length))
             let taken = max(0, needed(entry) - shared) + ledger.unowned(beginning, group)
@@ -71,10 +72,10 @@ extension Scheduler {
     {
         var entry = begun
         let id = entry.request.id
-        for other in entries.values
-        where other.slot == nil && other.comesBefore(entry) && other.request.kind == .generation
-            && other.request.tenant == entry.request.tenant
-        { entries[other.request.id]?.passed += 1 }
+        for other in waiting.prefix(while: { $0 != id })
+        where entries[other]?.request.kind == .generation && entries[other]?.request.tenant == entry.request.tenant {
+            entries.change(other) { $0.passed += 1 }
+        }
         for group in ledger.groups.indices {
             entry.blocks[group] = ledger.retain(beginning, group)
         }
@@ -91,9 +92,10 @@ extension Scheduler {
                     .init(id: id, group: group, source: source, target: target, positions: partial.count))
             }
         }
-        (entry.slot, entry.passed) = (takeSlot(), 0)
+        entry.passed = 0
         lastTenant = entry.request.tenant
-        entries[id] = entry
+        entries.set(entry)
+        start(id)
         step.admitted.append((id, entry.computed))
     }
 }

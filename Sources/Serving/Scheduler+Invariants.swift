@@ -1,31 +1,58 @@
 extension Scheduler {
-    /// What is wrong with the scheduler; empty when nothing is. For tests.
+    /// What is wrong with the scheduler; empty when nothing is. For tests, which ask after every event: one pass over
+    /// requests and blocks.
     package func checkInvariants() -> [String] {
         var offences = ledger.offences()
-        for group in ledger.groups.indices {
-            var owners: [Int: Int] = [:]
-            for entry in entries.values {
-                for case .some(let block) in entry.blocks[group] { owners[block, default: 0] += 1 }
-            }
-            for (block, count) in owners where ledger.owners(block, group) != count {
-                offences.append(
-                    "group \(group): block \(block) has \(ledger.owners(block, group)) owners, tables have \(count)")
-            }
-            let owned = ledger.capacity(group) - ledger.free(group) - ledger.remembered(group)
-            if owned != owners.count { offences.append("group \(group): \(owned) owned, tables hold \(owners.count)") }
-        }
-        let slots = entries.values.compactMap(\.slot)
-        if Set(slots).count != slots.count { offences.append("a slot is used twice") }
-        if slots.count + freeSlotCount != limits.slots {
-            offences.append("\(slots.count) slots used, \(freeSlotCount) free")
-        }
-        for entry in entries.values { offences += self.offences(of: entry) }
+        for group in ledger.groups.indices { check(group, &offences) }
+        checkOrders(&offences)
+        for entry in entries.values { check(entry, &offences) }
         return offences
     }
 
-    private func offences(of entry: ScheduledEntry) -> [String] {
+    /// The tables of all requests against the books of one group.
+    private func check(_ group: Int, _ offences: inout [String]) {
+        var owners = [Int](repeating: 0, count: ledger.capacity(group))
+        for entry in entries.values {
+            for case .some(let block) in entry.blocks[group] { owners[block] += 1 }
+        }
+        for (block, count) in owners.enumerated() where ledger.owners(block, group) != count {
+            offences.append(
+                "group \(group): block \(block) has \(ledger.owners(block, group)) owners, tables have \(count)")
+        }
+        let (owned, held) = (
+            ledger.capacity(group) - ledger.free(group) - ledger.remembered(group), owners.count { $0 > 0 }
+        )
+        if owned != held { offences.append("group \(group): \(owned) owned, tables hold \(held)") }
+    }
+
+    /// Who runs and who waits, each once and in order, and each slot once.
+    private func checkOrders(_ offences: inout [String]) {
+        var slots = [Bool](repeating: false, count: limits.slots)
+        for (order, runs) in [(running, true), (waiting, false)] {
+            var last: ScheduledEntry?
+            for id in order {
+                guard let entry = entries[id], (entry.slot != nil) == runs else {
+                    offences.append("\(id) is unknown, or in the wrong order")
+                    continue
+                }
+                if let last, !last.comesBefore(entry) { offences.append("\(id) is not behind \(last.request.id)") }
+                if let slot = entry.slot {
+                    if slots[slot] { offences.append("slot \(slot) is used twice") }
+                    slots[slot] = true
+                }
+                last = entry
+            }
+        }
+        if running.count + waiting.count != entries.count {
+            offences.append("\(running.count) run and \(waiting.count) wait of \(entries.count)")
+        }
+        if running.count + freeSlotCount != limits.slots {
+            offences.append("\(running.count) slots used, \(freeSlotCount) free")
+        }
+    }
+
+    private func check(_ entry: ScheduledEntry, _ offences: inout [String]) {
         let id = entry.request.id
-        var offences: [String] = []
         if entry.computed >= entry.tokens.count { offences.append("\(id): \(entry.computed) of \(entry.tokens.count)") }
         if entry.serials.count * BlockLedger.positions > entry.computed {
             offences.append("\(id): an unaccepted block is known")
@@ -36,7 +63,7 @@ extension Scheduler {
         for (group, form) in ledger.groups.enumerated() where entry.slot != nil {
             let table = entry.blocks[group]
             let first = form.firstBlock(at: entry.computed)
-            if table.dropFirst(first).contains(nil) {
+            if table.dropFirst(first).contains(where: { $0 == nil }) {
                 offences.append("\(id): group \(group) lacks a block it looks into")
             }
             if table.prefix(first).contains(where: { $0 != nil }) {
@@ -46,6 +73,5 @@ extension Scheduler {
                 offences.append("\(id): group \(group) has too few blocks")
             }
         }
-        return offences
     }
 }

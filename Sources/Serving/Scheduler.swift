@@ -11,28 +11,42 @@ package struct Scheduler: Sendable {
 
     package let limits: SchedulerLimits
     package internal(set) var ledger: BlockLedger
-    var entries: [Int: ScheduledEntry] = [:]
+    var entries = EntryTable()
     private var arrivals = 0
     private var freeSlots: [Int]
+    /// Those with a slot and those without, each in the order in which they are served.
+    package private(set) var running: [Int] = []
+    package private(set) var waiting: [Int] = []
     /// Whose request was admitted last.
     var lastTenant = Int.min
 
     var freeSlotCount: Int { freeSlots.count }
-    mutating func takeSlot() -> Int? { freeSlots.popLast() }
 
     package init(_ limits: SchedulerLimits, groups: [BlockLedger.Group]) {
         (self.limits, ledger) = (limits, BlockLedger(groups: groups))
         freeSlots = Array((0..<limits.slots).reversed())
     }
 
-    package var running: [Int] { sorted { $0.slot != nil }.map(\.request.id) }
-    package var waiting: [Int] { sorted { $0.slot == nil }.map(\.request.id) }
+    /// Requests that are known: running or waiting.
+    package var count: Int { entries.count }
     package func tokens(of id: Int) -> [Int32] { entries[id]?.tokens ?? [] }
     /// Blocks of a request by group; nil where one was given back.
     package func blocks(of id: Int) -> [[Int?]] { entries[id]?.blocks ?? [] }
+    /// Whether the next step has the row of a request's last token: it is read but for that.
+    package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
 
-    private func sorted(_ isIncluded: (ScheduledEntry) -> Bool) -> [ScheduledEntry] {
-        entries.values.filter(isIncluded).sorted { $0.comesBefore($1) }
+    private static func insert(_ id: Int, into order: inout [Int], of entries: EntryTable) {
+        guard let own = entries[id] else { return }
+        let place = order.firstIndex { entries[$0].map { own.comesBefore($0) } ?? false }
+        order.insert(id, at: place ?? order.count)
+    }
+
+    /// Gives a waiting request a slot. - Precondition: one is free.
+    mutating func start(_ id: Int) {
+        let slot = freeSlots.removeLast()
+        entries.change(id) { $0.slot = slot }
+        waiting.removeAll { $0 == id }
+        Scheduler.insert(id, into: &running, of: entries)
     }
 
     // MARK: Requests come and go
@@ -41,8 +55,7 @@ package struct Scheduler: Sendable {
     package mutating func submit(_ request: ScheduledRequest) throws(SchedulerRefusal) {
         precondition(entries[request.id] == nil, "Scheduler: request \(request.id) is known")
         guard !request.tokens.isEmpty else { throw .empty }
-        let waiting = entries.values.filter { $0.slot == nil }
-        let own = waiting.count { $0.request.tenant == request.tenant }
+        let own = waiting.count { entries[$0]?.request.tenant == request.tenant }
         let (positions, overflow) = request.tokens.count.addingReportingOverflow(request.maximumNewTokens)
         guard !overflow, positions <= limits.context else {
             throw .tooLong(positions: overflow ? .max : positions, context: limits.context)
@@ -57,12 +70,13 @@ package struct Scheduler: Sendable {
         guard own < limits.waitingRequestsPerTenant else {
             throw .tenantQueueFull(requests: own, limit: limits.waitingRequestsPerTenant)
         }
-        let queued = waiting.reduce(0) { $0 + $1.tokens.count }
+        let queued = waiting.reduce(0) { $0 + (entries[$1]?.tokens.count ?? 0) }
         guard waiting.isEmpty || queued + request.tokens.count <= limits.waitingTokens else {
             throw .queueFullOfTokens(tokens: queued, limit: limits.waitingTokens)
         }
         arrivals += 1
-        entries[request.id] = ScheduledEntry(request, arrival: arrivals, groups: ledger.groups.count)
+        entries.set(ScheduledEntry(request, arrival: arrivals, groups: ledger.groups.count))
+        Scheduler.insert(request.id, into: &waiting, of: entries)
     }
 
     /// Blocks of a group that a request needs, be it alone.
@@ -77,7 +91,9 @@ package struct Scheduler: Sendable {
     /// - Returns: the requests that no longer fit, even alone; they are forgotten.
     package mutating func limit(group: Int, to blocks: Int) -> [Int] {
         ledger.limit(group, to: blocks)
-        let tooLong = sorted { mostBlocks(of: $0.request, group) > blocks }.map(\.request.id)
+        let tooLong = (running + waiting).filter { id in
+            entries[id].map { mostBlocks(of: $0.request, group) > blocks } ?? false
+        }
         for id in tooLong { cancel(id) }
         return tooLong
     }
@@ -86,11 +102,12 @@ package struct Scheduler: Sendable {
     package mutating func cancel(_ id: Int) {
         guard entries[id] != nil else { return }
         stop(id)
-        entries[id] = nil
+        entries.remove(id)
+        waiting.removeAll { $0 == id }
     }
 
     /// Takes slot and blocks from a request, the last blocks first.
-    private mutating func stop(_ id: Int) {
+    mutating func stop(_ id: Int) {
         registerRest(id)
         guard var entry = entries[id] else { return }
         for (group, blocks) in entry.blocks.enumerated() {
@@ -98,9 +115,13 @@ package struct Scheduler: Sendable {
             entry.blocks[group] = []
         }
         for serial in entry.serials.reversed() { ledger.forget(serial) }
-        if let slot = entry.slot { freeSlots.append(slot) }
+        let slot = entry.slot
         (entry.serials, entry.slot, entry.computed, entry.deficit, entry.passed) = ([], nil, 0, 0, 0)
-        entries[id] = entry
+        entries.set(entry)
+        guard let slot else { return }
+        freeSlots.append(slot)
+        running.removeAll { $0 == id }
+        Scheduler.insert(id, into: &waiting, of: entries)
     }
 
     // MARK: A step
@@ -111,38 +132,48 @@ package struct Scheduler: Sendable {
     ///   - budget: rows that a step should have; there are at least one for each slot and a quantum of a prompt.
     ///   - drafts: for requests that write, how many tokens have been guessed.
     package mutating func plan(budget: Int, drafts: [Int: Int] = [:]) -> StepSchedule {
-        let budget = max(budget, limits.slots + Scheduler.quantum)
         var step = StepSchedule()
+        plan(&step, budget: budget, drafts: drafts)
+        return step
+    }
+
+    /// The next step in place of `step`, in whose memory it is made.
+    package mutating func plan(_ step: inout StepSchedule, budget: Int, drafts: [Int: Int] = [:]) {
+        step.removeAll()
+        let budget = max(budget, limits.slots + Scheduler.quantum)
         if let alone = uncutText(longerThan: budget) {
-            step.runs = [run(alone, alone.tokens.count)]
-            return step
+            step.runs.append(run(alone, alone.tokens.count))
+            return
         }
         // Whoever is admitted leaves what the others need: a step that admits does not preempt.
         admit(&step)
         write(&step, drafts)
         readUncut(&step, budget)
         read(&step, budget)
-        let preempted = Set(step.preempted)
+        guard !step.preempted.isEmpty else { return }
+        let preempted = step.preempted
         step.runs.removeAll { preempted.contains($0.id) }
         step.copies.removeAll { preempted.contains($0.id) }
         step.admitted.removeAll { preempted.contains($0.id) }
-        return step
     }
+
+    /// One more token of a request is known: chosen, or certain to come.
+    package mutating func append(_ token: Int32, to id: Int) { entries.change(id) { $0.tokens.append(token) } }
 
     /// What the runs of the last step came to.
     package mutating func commit(_ outcomes: [StepOutcome]) {
         for outcome in outcomes {
-            guard var entry = entries[outcome.id] else { continue }
-            entry.computed += outcome.accepted
-            entry.tokens += outcome.appended
-            entries[outcome.id] = entry
-            if entry.request.kind == .generation { register(outcome.id) }
-            if outcome.finished || entry.request.kind == .uncut {
-                cancel(outcome.id)
-            } else {
-                giveBack(outcome.id)
-            }
+            for token in outcome.appended { append(token, to: outcome.id) }
+            commit(outcome.id, accepted: outcome.accepted, finished: outcome.finished)
         }
+    }
+
+    /// What one run of the last step came to, beside the tokens that were appended: see ``StepOutcome``.
+    package mutating func commit(_ id: Int, accepted: Int, finished: Bool = false) {
+        guard let kind = entries[id]?.request.kind else { return }
+        entries.change(id) { $0.computed += accepted }
+        if kind == .generation { register(id) }
+        if finished || kind == .uncut { cancel(id) } else { giveBack(id) }
     }
 
     private func run(_ entry: ScheduledEntry, _ rows: Int, drafts: Int = 0) -> StepSchedule.Run {
@@ -156,18 +187,16 @@ package struct Scheduler: Sendable {
 
     /// One row for everyone who writes, and drafts while rows cost little.
     private mutating func write(_ step: inout StepSchedule, _ drafts: [Int: Int]) {
-        let writers = sorted { $0.slot != nil && $0.isWriting }
-        var spare = limits.freeRows - writers.count
-        for writer in writers {
-            let id = writer.request.id
+        var spare = limits.freeRows - running.count { isWriting($0) }
+        for id in running where isWriting(id) {
             guard reserve(1, for: id, &step), let entry = entries[id] else { continue }
             let most = entry.request.tokens.count + entry.request.maximumNewTokens - entry.tokens.count
             var guessed = max(0, min(drafts[id] ?? 0, spare, most))
             // Drafts take what nobody has.
             while guessed > 0 && !isAvailable(1 + guessed, for: entry) { guessed -= 1 }
-            guard guessed == 0 || reserve(1 + guessed, for: id, &step) else { continue }
             spare -= guessed
             step.runs.append(run(entry, 1, drafts: guessed))
+            if guessed > 0 { _ = reserve(1 + guessed, for: id, &step) }
         }
     }
 
@@ -175,9 +204,10 @@ package struct Scheduler: Sendable {
     /// thrice before it.
     private mutating func read(_ step: inout StepSchedule, _ budget: Int) {
         var left = budget - step.rows
+        guard running.contains(where: { !isWriting($0) }) else { return }
         var given: [Int: Int] = [:]
         var order: [Int] = []
-        let readers = sorted { $0.slot != nil && $0.request.kind == .generation && !$0.isWriting }
+        let readers = running.compactMap { isWriting($0) ? nil : entries[$0] }
         let starving = readers.filter { $0.deficit >= 3 * Scheduler.quantum }
         let others = readers.filter { $0.deficit < 3 * Scheduler.quantum }
         order += starving.map(\.request.id)
@@ -185,6 +215,8 @@ package struct Scheduler: Sendable {
         order += others.dropFirst(8).map(\.request.id)
         var isFirst = true
         while left > 0 && !order.isEmpty {
+            // Only whoever got a whole quantum goes on: one for whom no block is left gets no more in this step.
+            var further: [Int] = []
             for id in order where left > 0 {
                 guard let entry = entries[id], entry.slot != nil else { continue }
                 let had = given[id] ?? 0
@@ -195,14 +227,14 @@ package struct Scheduler: Sendable {
                 else { continue }
                 given[id] = had + wanted
                 left -= wanted
+                if wanted == Scheduler.quantum { further.append(id) }
             }
-            order.removeAll { id in (given[id] ?? 0) < Scheduler.quantum || given[id] == entries[id]?.left }
-            isFirst = false
+            (order, isFirst) = (further, false)
         }
         for reader in readers {
             guard let entry = entries[reader.request.id], entry.slot != nil else { continue }
             let rows = given[reader.request.id] ?? 0
-            entries[reader.request.id]?.deficit = rows > 0 ? 0 : entry.deficit + Scheduler.quantum
+            entries.change(reader.request.id) { $0.deficit = rows > 0 ? 0 : entry.deficit + Scheduler.quantum }
             if rows > 0 { step.runs.append(run(entry, rows)) }
         }
     }
@@ -212,89 +244,24 @@ package struct Scheduler: Sendable {
     /// The oldest uncut text, if it is longer than a step and nothing else runs or it has waited long enough: a step of
     /// its own.
     private func uncutText(longerThan budget: Int) -> ScheduledEntry? {
-        guard let oldest = sorted({ $0.request.kind == .uncut }).first else { return nil }
-        let others = entries.values.contains { $0.request.kind == .generation }
+        guard let first = waiting.first(where: isUncut), let oldest = entries[first] else { return nil }
+        let others = !running.isEmpty || !waiting.allSatisfy(isUncut)
         return (oldest.left > budget && !others) || oldest.passed >= Scheduler.patience ? oldest : nil
     }
 
+    private func isUncut(_ id: Int) -> Bool { entries[id]?.request.kind == .uncut }
+
     /// Those that fit, oldest first, into half of what is left where prompts are read too.
     private mutating func readUncut(_ step: inout StepSchedule, _ budget: Int) {
-        let reads = entries.values.contains { $0.slot != nil && !$0.isWriting }
+        let reads = running.contains { !isWriting($0) }
         var left = max(0, budget - step.rows) / (reads ? 2 : 1)
-        for text in sorted({ $0.request.kind == .uncut }) {
-            guard text.left <= left else {
-                entries[text.request.id]?.passed += 1
+        for id in waiting where isUncut(id) {
+            guard let text = entries[id], text.left <= left else {
+                entries.change(id) { $0.passed += 1 }
                 continue
             }
             left -= text.left
             step.runs.append(run(text, text.left))
         }
-    }
-
-    // MARK: Blocks
-
-    private func isAvailable(_ rows: Int, for entry: ScheduledEntry) -> Bool {
-        ledger.groups.indices.allSatisfy { group in
-            BlockLedger.blocks(entry.computed + rows) - entry.blocks[group].count <= ledger.available(group)
-        }
-    }
-
-    /// Makes sure that the next `rows` positions of a request have blocks, preempting whoever is younger; false, and
-    /// the request is preempted itself, where it is the youngest.
-    private mutating func reserve(_ rows: Int, for id: Int, _ step: inout StepSchedule) -> Bool {
-        for group in ledger.groups.indices {
-            while let entry = entries[id], entry.slot != nil,
-                entry.blocks[group].count < BlockLedger.blocks(entry.computed + rows)
-            {
-                if let block = ledger.take(group) {
-                    entries[id]?.blocks[group].append(block)
-                } else {
-                    guard let youngest = sorted({ $0.slot != nil }).last else { return false }
-                    step.preempted.append(youngest.request.id)
-                    stop(youngest.request.id)
-                }
-            }
-        }
-        return entries[id]?.slot != nil
-    }
-
-    /// Full blocks of accepted tokens become known, so that others can share them.
-    private mutating func register(_ id: Int) {
-        guard var entry = entries[id], let namespace = entry.request.namespace else { return }
-        while (entry.serials.count + 1) * BlockLedger.positions <= entry.computed {
-            let number = entry.serials.count
-            let tokens = entry.tokens[number * BlockLedger.positions..<(number + 1) * BlockLedger.positions]
-            entry.serials.append(
-                ledger.register(
-                    entry.blocks.map { $0[number] }, after: entry.serials.last ?? 0, tokens, namespace: namespace))
-        }
-        entries[id] = entry
-    }
-
-    /// The last block of a request that stops becomes known as far as it is filled, so that a conversation goes on from
-    /// there.
-    private mutating func registerRest(_ id: Int) {
-        guard var entry = entries[id], let namespace = entry.request.namespace else { return }
-        let (number, start) = (entry.serials.count, entry.serials.count * BlockLedger.positions)
-        let end = min(entry.computed, start + BlockLedger.positions)
-        let blocks = entry.blocks.compactMap { number < $0.count ? $0[number] : nil }
-        guard end > start, blocks.count == entry.blocks.count else { return }
-        entry.serials.append(
-            ledger.register(
-                blocks, after: entry.serials.last ?? 0, entry.tokens[start..<end], namespace: namespace))
-        entries[id] = entry
-    }
-
-    /// What no query of the request will look at again goes back.
-    private mutating func giveBack(_ id: Int) {
-        guard var entry = entries[id], entry.slot != nil else { return }
-        for (group, form) in ledger.groups.enumerated() {
-            for number in 0..<min(form.firstBlock(at: entry.computed), entry.blocks[group].count) {
-                guard let block = entry.blocks[group][number] else { continue }
-                entry.blocks[group][number] = nil
-                ledger.release(block, group)
-            }
-        }
-        entries[id] = entry
     }
 }

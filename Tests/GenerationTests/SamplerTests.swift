@@ -136,7 +136,8 @@ import Testing
                 Sampler(Sampling(temperature: row == 0 ? 0 : 1, topK: row * 10, seed: UInt64(row))), position: row + 7,
                 mask: row == 3 ? TokenMask(vocabulary: 777, allowingAll: true) : nil, scored: row == 4 ? nil : row)
         }
-        let chosen = SamplingRow.next(rows, logits)
+        var chosen: [SampledToken] = []
+        SamplingRow.next(rows, logits, into: &chosen)
         for row in 0..<5 {
             let own = Tensor(Array(values[row * 777..<(row + 1) * 777]), shape: [777])
             #expect(chosen[row] == rows[row].next(own, row: 0))

@@ -90,8 +90,7 @@
 
         /// Waits until nothing is being answered; false after two minutes.
         func isIdle() async -> Bool {
-            let idle = EngineLoad(running: 0, waiting: 0)
-            return (try? await until { service.metrics.counts.inFlight == 0 && load == idle }) != nil
+            (try? await until { service.metrics.counts.inFlight == 0 && load.isIdle }) != nil
         }
 
         /// Waits for a state, two minutes at the most.

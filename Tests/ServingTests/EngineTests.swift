@@ -26,21 +26,21 @@ import Testing
         return architecture
     }()
 
-    private static func decoder(_ architecture: Architecture, threads: Int) throws -> (Decoder, Device) {
+    static func decoder(_ architecture: Architecture, threads: Int) throws -> (Decoder, Device) {
         let device = Device(threads: threads)
         return (try Decoder(architecture, Scope(SeededInitialiser(seed: 5, device: device, deviation: 0.3))), device)
     }
 
-    private static func tokens(_ count: Int, _ shift: Int = 0) -> [Int32] {
+    static func tokens(_ count: Int, _ shift: Int = 0) -> [Int32] {
         (0..<count).map { Int32(($0 * 37 + $0 / 5 + shift) % 61) }
     }
 
-    private static func request(_ number: Int, prompt: [Int32], count: Int) -> EngineRequest {
+    static func request(_ number: Int, prompt: [Int32], count: Int) -> EngineRequest {
         let sampling = number % 3 == 0 ? Sampling.greedy : Sampling(temperature: 1, topK: 20, seed: UInt64(number))
         return EngineRequest(tokens: prompt, maximumTokens: count, sampling: sampling)
     }
 
-    private static func alone(_ architecture: Architecture, _ request: EngineRequest) throws -> [Int32] {
+    static func alone(_ architecture: Architecture, _ request: EngineRequest) throws -> [Int32] {
         let (decoder, device) = try decoder(architecture, threads: 1)
         var generator = try TokenGenerator(
             decoder, prompt: request.tokens, .init(maximumTokens: request.maximumTokens, sampling: request.sampling),
@@ -50,12 +50,16 @@ import Testing
         return tokens
     }
 
-    /// Until nothing runs or waits.
-    private static func settle(_ engine: Engine) async {
-        while engine.metrics.running > 0 || engine.metrics.waiting > 0 { try? await Task.sleep(for: .milliseconds(2)) }
+    /// Until nothing runs or waits, and nothing is held any more.
+    static func settle(_ engine: Engine) async {
+        while true {
+            let metrics = engine.metrics
+            if metrics.running == 0 && metrics.waiting == 0 && metrics.held == .init() { return }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
     }
 
-    private static func read(_ stream: EngineStream) async throws -> [Int32] {
+    static func read(_ stream: EngineStream) async throws -> [Int32] {
         var tokens: [Int32] = []
         for try await token in stream { tokens.append(token.token) }
         return tokens

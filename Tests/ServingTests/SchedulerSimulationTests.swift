@@ -58,7 +58,7 @@ import Testing
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<20: arrive()
             case 20..<24:
-                if let id = ages.keys.sorted().randomElement(using: &random) {
+                if let id = (scheduler.running + scheduler.waiting).randomElement(using: &random) {
                     scheduler.cancel(id)
                     if let offence = end(id) { return [offence] }
                     if !scheduler.blocks(of: id).isEmpty { return ["\(id) has blocks after it was cancelled"] }
@@ -116,30 +116,36 @@ import Testing
         }
     }
 
-    /// 10⁶ events where `MARTLET_EVENTS` says so.
+    /// Half of 10⁶ events; another number where `MARTLET_EVENTS` says so.
     @Test func randomEventsKeepTheBooks() throws {
-        let events = environment("MARTLET_EVENTS").flatMap { Int($0) } ?? 20_000
+        let events = environment("MARTLET_EVENTS").flatMap { Int($0) } ?? 500_000
         let seed = environment("MARTLET_SEED").flatMap { UInt64($0) } ?? 1
         for round in 0..<20 {
             var simulation = Simulation(seed: seed &+ UInt64(round))
             for event in 0..<events / 20 {
                 let offences = simulation.event() + simulation.scheduler.checkInvariants()
-                try #require(offences == [], "seed \(seed) round \(round) event \(event)")
+                // Asked plainly: an expectation for each event would take longer than the event.
+                if !offences.isEmpty { throw Failure("seed \(seed) round \(round) event \(event): \(offences)") }
             }
             // Liveness: whatever is there ends without anything new.
             var steps = 0
             while !simulation.ages.isEmpty {
                 steps += 1
-                try #require(
-                    steps < 100_000, "seed \(seed) round \(round): \(simulation.ages.count) requests never end")
+                let left = simulation.ages.count
+                if steps == 100_000 { throw Failure("seed \(seed) round \(round): \(left) requests never end") }
                 let offences = simulation.computeStep()
-                try #require(offences == [], "seed \(seed) round \(round)")
+                if !offences.isEmpty { throw Failure("seed \(seed) round \(round): \(offences)") }
             }
             #expect(simulation.finished.count == simulation.submitted)
             for group in simulation.groups.indices {
                 #expect(simulation.scheduler.ledger.available(group) == simulation.scheduler.ledger.limit(group))
             }
         }
+    }
+
+    private struct Failure: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
     }
 
     @Test func theSameCallsGiveTheSameSteps() {

@@ -114,6 +114,18 @@ import Testing
         #expect(finished == [1, 2, 3] && !preempted.contains(1) && preempted.contains(3))
     }
 
+    /// A step ends although a prompt has rows left in its budget and no block is left for them.
+    @Test func aPromptWithoutBlocksDoesNotHoldAStep() throws {
+        var loop = Loop(slots: 2, blocks: 14)
+        for id in 1...2 { try loop.submit(id, prompt: 300) }
+        loop.step(budget: 66)
+        #expect(loop.scheduler.running == [1, 2])
+        #expect(loop.scheduler.limit(group: 0, to: 7) == [])
+        let step = loop.step(budget: 1_000).step
+        #expect(step.runs.map(\.positions) == [64..<256, 2..<130])
+        #expect(loop.scheduler.checkInvariants() == [] && loop.scheduler.ledger.available(0) == 0)
+    }
+
     @Test func beginningsAreShared() throws {
         var loop = Loop(slots: 4, blocks: 64)
         let tokens = (0..<300).map { Int32($0) }

@@ -10,7 +10,9 @@ struct BatchEngine: TextEngine {
 
     var load: EngineLoad {
         let metrics = engine.metrics
-        return EngineLoad(running: metrics.running, waiting: metrics.waiting)
+        var load = EngineLoad(running: metrics.running, waiting: metrics.waiting)
+        (load.guessedTokens, load.acceptedTokens) = (metrics.draftedTokens, metrics.acceptedTokens)
+        return load
     }
 
     func submit(

@@ -63,6 +63,8 @@ package final class ServedModel: Sendable {
         package var cacheBytes: Int?
         /// The longest text in tokens; nil for the model's own.
         package var context: Int?
+        /// Where a smaller model is that guesses what this one writes; nil for none.
+        package var draft: String?
 
         package init(threads: Int? = nil) { self.threads = threads }
 
@@ -99,12 +101,15 @@ package final class ServedModel: Sendable {
         }
         if case .decoder = file.architecture.body, file.architecture.writes {
             let model = try await LanguageModel.load(
-                path: file.path, threads: settings.threads, engine: settings.engine
+                path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine
             ) { file }
             let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
             return try await served(
                 .text(model, BatchEngine(model.engine)), model.tokenizer, try Embedder(file, encoder),
                 ModelInspector(file, .decoder(model.decoder), on: model.device), ComputeLane(model.engine))
+        }
+        if let draft = settings.draft {
+            throw ModelError("\(draft), to draft for \(file.path): this model does not continue texts")
         }
         let lane = ComputeLane()
         let device = Device(threads: settings.threads)

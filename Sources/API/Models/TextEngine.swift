@@ -52,6 +52,12 @@ package enum TokenEvent: Sendable {
 package struct EngineLoad: Sendable, Equatable {
     package var running: Int
     package var waiting: Int
+    /// Since its beginning, tokens that were guessed, and those of them that were right.
+    package var guessedTokens = 0
+    package var acceptedTokens = 0
 
     package init(running: Int, waiting: Int) { (self.running, self.waiting) = (running, waiting) }
+
+    /// Whether nothing runs or waits.
+    package var isIdle: Bool { running == 0 && waiting == 0 }
 }

@@ -28,7 +28,7 @@ package final class ModelShelf: Sendable {
         var isIdle: Bool {
             guard load != nil, let model else { return false }
             guard case .text(_, let engine) = model.work else { return true }
-            return engine.load == EngineLoad(running: 0, waiting: 0)
+            return engine.load.isIdle
         }
     }
 

@@ -105,6 +105,12 @@ package final class ServiceMetrics: Sendable {
         }
         metric("num_requests_running", "gauge", "Generations that run.", labelled(\.running))
         metric("num_requests_waiting", "gauge", "Generations that wait for a place.", labelled(\.waiting))
+        metric(
+            "spec_decode_num_draft_tokens_total", "counter", "Tokens that were guessed ahead.",
+            labelled(\.guessedTokens))
+        metric(
+            "spec_decode_num_accepted_tokens_total", "counter", "Guessed tokens that were right.",
+            labelled(\.acceptedTokens))
         metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", [("", "\(state.inFlight)")])
         metric("prompt_tokens_total", "counter", "Tokens of prompts.", [("", "\(state.promptTokens)")])
         metric(

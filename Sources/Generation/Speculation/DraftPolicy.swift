@@ -1,37 +1,61 @@
-/// How many tokens to guess: as many as recent guesses warrant, and none for a while where they are mostly wrong, so
-/// that speculation never costs more than a few rows now and then.
+/// How many tokens of one sequence to guess: as many as pay by the acceptance of earlier ones and by what verifying
+/// costs, and none for a while where that is none, so that speculation never costs more than a few rows now and then.
 package struct DraftPolicy: Sendable {
     /// Guesses of one step at most: up to this many rows more cost little.
     package static let longest = 5
-    /// The share of guesses that were right lately.
-    private var share = 0.6
+    /// Guesses after a pause, to see whether they are right by now.
+    private static let probe = 3
+    /// Steps with guesses after which one is plain, so that it stays known what that takes.
+    private static let refresh = 64
+    /// Guesses that were right and guesses that were tested, up to the first wrong one of each step; the latest weigh
+    /// most. The beginning is as if three of five had been right.
+    private var right = 1.2
+    private var tested = 2.0
     private var pause = 0
     private var nextPause = 8
+    private var isProbe = false
+    private var guessed = 0
 
     package private(set) var drafted = 0
     package private(set) var accepted = 0
 
     package init() {}
 
-    /// For the next step.
-    package mutating func count() -> Int {
+    /// The chance that a guess is right whose predecessors are.
+    package var acceptance: Double { right / tested }
+
+    /// For the next step, in which `sequences` write; `isDrafted` says that a draft model makes the guesses, whose time
+    /// counts.
+    package mutating func count(
+        sequences: Int = 1, isDrafted: Bool = false, _ costs: SpeculationCosts
+    ) -> Int {
+        guard costs.isKnown(sequences: sequences) else { return 0 }
         guard pause == 0 else {
             pause -= 1
+            isProbe = pause == 0
             return 0
         }
-        return share > 0.7 ? DraftPolicy.longest : share > 0.4 ? 3 : 2
+        if isProbe { return DraftPolicy.probe }
+        let best = costs.best(
+            acceptance: acceptance, sequences: sequences, atMost: DraftPolicy.longest, isDrafted: isDrafted)
+        guard best == 0 else {
+            nextPause = 8
+            guessed += 1
+            return guessed % DraftPolicy.refresh == 0 ? 0 : best
+        }
+        // Each time longer, until guesses pay again.
+        pause = nextPause
+        nextPause = min(256, nextPause * 2)
+        return 0
     }
 
     /// What came of the guesses of a step; nothing is learnt from a step without.
     package mutating func note(drafted: Int, accepted: Int) {
         guard drafted > 0 else { return }
+        isProbe = false
         self.drafted += drafted
         self.accepted += accepted
-        share += 0.25 * (Double(accepted) / Double(drafted) - share)
-        if share > 0.4 { nextPause = 8 }
-        guard share < 0.25 else { return }
-        // Each time longer, until guesses are right again.
-        (pause, share) = (nextPause, 0.4)
-        nextPause = min(256, nextPause * 2)
+        right = 0.75 * right + Double(accepted)
+        tested = 0.75 * tested + Double(min(drafted, accepted + 1))
     }
 }

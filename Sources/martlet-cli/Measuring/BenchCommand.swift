@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletGeneration
 import MartletJSON
 import MartletLayers
@@ -35,6 +36,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Decoders: requests at once through the engine; several numbers with commas between them.")
     var streams: String?
 
+    @Option(help: "With --streams: a smaller model with the same vocabulary that guesses what follows.")
+    var draft: String?
+
     @Option(help: "With --streams: 0 takes the most probable token.")
     var temperature: Float = 0
 
@@ -65,7 +69,7 @@ struct BenchCommand: AsyncParsableCommand {
         where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
         }
-        _ = try counts()
+        if try counts().isEmpty && draft != nil { throw ValidationError("--draft is for --streams.") }
     }
 
     /// The numbers of `--streams`.
@@ -79,13 +83,14 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     /// Whole requests through the engine, as many at once as `--streams` says.
-    private func serve(_ decoder: Decoder, _ device: Device) async throws {
+    private func serve(_ decoder: Decoder, of file: ModelFile, _ device: Device) async throws {
         let counts = try counts()
         var options = EngineOptions()
         options.maximumSequences = max(counts.max() ?? 1, 1)
         (options.cache, options.waitingRequests, options.waitingRequestsPerTenant) = (cache.elementType, 1_024, 1_024)
         options.waitingTokens = .max
-        let test = try EngineSpeedTest(decoder, options, on: device)
+        let draft = try draft.map { try DraftFile($0, for: file).file.decoder(on: device) }
+        let test = try EngineSpeedTest(decoder, options, draft: draft, on: device)
         let sampling = Sampling(temperature: temperature, topK: topK, topP: topP)
         _ = try await test.run(streams: 1, prompt: min(prompt, 64), generate: 4, sampling: sampling)
         var results: [EngineSpeedTest.Result] = []
@@ -119,7 +124,7 @@ struct BenchCommand: AsyncParsableCommand {
         var packed = PackedWeights()
         let model = try file.model(on: device, weights: &packed)
         guard case .decoder(let decoder) = model else { return try run(model, packed, file, device) }
-        if streams != nil { return try await serve(decoder, device) }
+        if streams != nil { return try await serve(decoder, of: file, device) }
         let test = try DecoderSpeedTest(decoder, on: device)
         _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
         let first = ContinuousClock.now - began
@@ -228,6 +233,8 @@ private struct StreamsReport {
                         "decode_tokens_per_second": .number(result.decode),
                         "first_token_seconds": percentiles(result.firstTokens),
                         "between_tokens_seconds": percentiles(result.gaps),
+                        "guessed_tokens": .integer(result.guessedTokens),
+                        "accepted_tokens": .integer(result.acceptedTokens),
                     ]
                 }),
         ]
@@ -244,13 +251,16 @@ private struct StreamsReport {
         func column(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(1, width - text.utf8.count)) + text
         }
-        let names = ["streams", "tokens/s", "writing/s", "first ms", "p99", "between ms", "p99"]
+        let isDrafted = results.contains { $0.guessedTokens > 0 }
+        let names =
+            ["streams", "tokens/s", "writing/s", "first ms", "p99", "between ms", "p99"]
+            + (isDrafted ? ["guessed", "right"] : [])
         let rows = results.map { result in
             [
                 "\(result.streams)", "\(Int(total(result).rounded()))", "\(Int(result.decode.rounded()))",
                 milliseconds(0.5, result.firstTokens), milliseconds(0.99, result.firstTokens),
                 milliseconds(0.5, result.gaps), milliseconds(0.99, result.gaps),
-            ]
+            ] + (isDrafted ? ["\(result.guessedTokens)", "\(result.acceptedTokens)"] : [])
         }
         return ([names] + rows).map { $0.map { column($0, 11) }.joined() + "\n" }.joined()
     }

@@ -32,6 +32,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "A low-rank adapter over the model called NAME: NAME=DIR, or NAME=DIR=SCALE (may be repeated).")
     var adapter: [String] = []
 
+    @Option(
+        help:
+            "A smaller model that guesses what the one called NAME writes: NAME=MODEL, or MODEL for the first (may be repeated)."
+    )
+    var draft: [String] = []
+
     @Option(help: "A folder whose models are loaded when somebody asks for them by name.")
     var modelsFolder: String?
 
@@ -127,9 +133,10 @@ struct ServeCommand: AsyncParsableCommand {
             for model in plan.models {
                 let ranks = Ranks.products
                 service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
-                    var file = try model.file()
+                    var (file, settings) = (try model.file(), plan.loading)
                     file.ranks = ranks
-                    return try await ServedModel.load(name: model.name, file, plan.loading)
+                    settings.draft = model.draft
+                    return try await ServedModel.load(name: model.name, file, settings)
                 }
             }
             let server = HTTPServer(service, host: plan.host, port: plan.port)

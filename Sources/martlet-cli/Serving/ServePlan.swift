@@ -85,6 +85,8 @@ struct ServePlan {
         /// Whether it is loaded only when somebody asks for it.
         let isOnDemand: Bool
         var adapters: [(directory: String, scale: Float)] = []
+        /// Where a smaller model is that guesses what this one writes.
+        var draft: String?
 
         /// The model's file with its adapters.
         func file() throws -> ModelFile {
@@ -115,7 +117,21 @@ struct ServePlan {
             }
             models[index].adapters.append((parts[1], scale))
         }
+        for given in try sources.texts("draft", command.draft) {
+            let (name, path) = draft(given, of: models)
+            guard let index = models.firstIndex(where: { $0.name == name }), models[index].draft == nil else {
+                throw UsageError("--draft \(given): \(name) has a draft model already")
+            }
+            models[index].draft = try ModelLocation.path(of: path)
+        }
         return models
+    }
+
+    /// Whose draft model is given, as NAME=MODEL, and where it is; of the first model without a name.
+    private static func draft(_ given: String, of models: [Served]) -> (name: String, path: String) {
+        let parts = given.split(separator: "=", maxSplits: 1).map(String.init)
+        if parts.count == 2, models.contains(where: { $0.name == parts[0] }) { return (parts[0], parts[1]) }
+        return (models.first?.name ?? "", given)
     }
 
     /// NAME=MODEL, or a model that is called as its file or folder.
@@ -147,6 +163,7 @@ struct ServePlan {
     func report() throws {
         for model in models {
             let file = try model.file()
+            if let draft = model.draft { _ = try DraftFile(draft, for: file) }
             Output.write(
                 "\(model.name): \(file.modelType), \(try file.inventory().total) parameters"
                     + (model.isOnDemand ? ", when it is asked for\n" : "\n"))

@@ -39,6 +39,13 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Guess what follows from the text so far and verify several tokens at once; the text is the same.")
     var guess = false
 
+    @Option(
+        help: """
+            A smaller model with the same vocabulary that guesses what follows, several tokens of which are verified at once; the text is \
+            the same.
+            """)
+    var draft: String?
+
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
 
@@ -56,8 +63,9 @@ struct GenerateCommand: AsyncParsableCommand {
         if prompt != nil && promptFile != nil { throw ValidationError("Give the prompt or --prompt-file, not both.") }
         let forms = [schema, regex, grammar].compactMap { $0 }
         if forms.count > 1 { throw ValidationError("Give one of --schema, --regex and --grammar.") }
-        if beams ?? 1 > 1 && (!forms.isEmpty || guess) {
-            throw ValidationError("--beams searches on its own: leave out --schema, --regex, --grammar and --guess.")
+        if beams ?? 1 > 1 && (!forms.isEmpty || guess || draft != nil) {
+            throw ValidationError(
+                "--beams searches on its own: leave out --schema, --regex, --grammar, --guess and --draft.")
         }
     }
 
@@ -75,9 +83,9 @@ struct GenerateCommand: AsyncParsableCommand {
     private func generate() async throws {
         let text = try promptText()
         let file = try model.file()
-        let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
+        let loaded = try await LanguageModel.load(path: file.path, draft: draft, threads: model.threads) { file }
         let defaults = sampling.defaults(of: loaded, verbose: model.verbose)
-        let isFree = schema == nil && regex == nil && grammar == nil && !guess
+        let isFree = schema == nil && regex == nil && grammar == nil && !guess && draft == nil
         let beams = beams ?? (sampling.isSampled || !isFree ? 1 : defaults.beams)
         if beams > 1 { return try await search(loaded, text, defaults, beams: beams) }
         var options = sampling.options(defaults, after: try loaded.tokens(of: text).count)
@@ -96,7 +104,10 @@ struct GenerateCommand: AsyncParsableCommand {
             tokens += piece.tokens
             summary = piece.summary ?? summary
         }
-        if let summary { noteFullContext(summary, most: options.maximumTokens) }
+        if let summary {
+            noteFullContext(summary, most: options.maximumTokens)
+            if model.verbose { noteGuesses(summary) }
+        }
         if json, let summary {
             Output.document(document(result, tokens, summary))
         } else if !jsonLines {
@@ -172,17 +183,30 @@ struct GenerateCommand: AsyncParsableCommand {
         Output.note("martlet: ended after \(positions) tokens, which is all that the model's context holds")
     }
 
+    private func noteGuesses(_ summary: GenerationSummary) {
+        guard guess || draft != nil else { return }
+        let (guessed, right) = (summary.guessedTokens, summary.acceptedTokens)
+        let share = guessed > 0 ? ", \((Double(right) / Double(guessed) * 1_000).rounded() / 10) %" : ""
+        Output.note("martlet: \(right) of \(guessed) guessed tokens were right\(share)")
+    }
+
     private func document(_ text: String, _ tokens: [Int32], _ summary: GenerationSummary) -> JSON {
         func rate(_ count: Int, _ seconds: Double) -> JSON { seconds > 0 ? .number(Double(count) / seconds) : .null }
+        var usage = JSONObject()
+        usage["prompt_tokens"] = .integer(summary.promptTokens)
+        usage["completion_tokens"] = .integer(summary.generatedTokens)
+        usage["total_tokens"] = .integer(summary.promptTokens + summary.generatedTokens)
+        if guess || draft != nil {
+            usage["completion_tokens_details"] = [
+                "accepted_prediction_tokens": .integer(summary.acceptedTokens),
+                "rejected_prediction_tokens": .integer(summary.guessedTokens - summary.acceptedTokens),
+            ]
+        }
         return [
             "text": .string(text),
             "tokens": .array(tokens.map { .integer(Int($0)) }),
             "finish_reason": .string(summary.finish.rawValue),
-            "usage": [
-                "prompt_tokens": .integer(summary.promptTokens),
-                "completion_tokens": .integer(summary.generatedTokens),
-                "total_tokens": .integer(summary.promptTokens + summary.generatedTokens),
-            ],
+            "usage": .object(usage),
             "timings": [
                 "prompt_seconds": .number(summary.promptSeconds),
                 "prompt_tokens_per_second": rate(summary.promptTokens, summary.promptSeconds),
