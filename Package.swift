@@ -149,10 +149,14 @@ let package = Package(
                 "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels",
                 "MartletPlatform",
                 "MartletTasks", "MartletTemplates", "MartletTensors", "MartletTokenizers", "MartletTraining",
+                "TestSupport",
             ],
             path: "Tests/Fuzz"),
         .target(
-            name: "TestSupport", dependencies: ["MartletLayers", "MartletPlatform", "MartletTensors"],
+            name: "TestSupport",
+            dependencies: [
+                "MartletGeneration", "MartletLayers", "MartletModels", "MartletPlatform", "MartletTensors",
+            ],
             path: "Tests/TestSupport"),
         .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),
         tests("JSON"),

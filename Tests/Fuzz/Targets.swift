@@ -11,6 +11,7 @@ import MartletTemplates
 import MartletTensors
 import MartletTokenizers
 import MartletTraining
+import TestSupport
 
 /// What is mutated, and how what loads is used.
 struct FuzzTarget {

@@ -1,16 +1,9 @@
+package import MartletGeneration
 package import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// Why a generation ended.
-public enum FinishReason: String, Sendable, Hashable, Codable {
-    /// A stop token or stop text.
-    case stop
-    /// As many tokens as were asked for, or the end of the model's context.
-    case length
-}
-
-/// The ids that follow a prompt, one by one.
+/// The ids that follow a prompt, one by one: plain decoding of one text, which the engine is compared with.
 ///
 /// A prompt is fed in chunks, so that nobody waits long for a cancellation; the chunks do not change a bit of the
 /// result.
