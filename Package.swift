@@ -222,7 +222,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "martlet-cli", "MartletFormats", "MartletJSON", "MartletPlatform", "MartletTensors", "TestSupport",
+                "martlet-cli", "martlet-fuzz", "MartletFormats", "MartletJSON", "MartletPlatform", "MartletTensors",
+                "TestSupport",
             ],
             path: "Tests/CommandTests"),
     ]

@@ -9,14 +9,17 @@ enum Command {
     }
 
     /// The command lies beside the test bundle, where the build put it.
-    static let executable: URL = {
+    static let executable = program("martlet")
+
+    /// A program of this package.
+    static func program(_ name: String) -> URL {
         // Under the package manager the running program may be its own helper; the bundle is then among the arguments.
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
-        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("martlet")
-    }()
+        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent(name)
+    }
 
     /// - Throws: what starting the process or the files around it throws.
-    static func run(_ arguments: [String], input: String = "") throws -> Result {
+    static func run(_ arguments: [String], input: String = "", of program: URL = executable) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -24,7 +27,7 @@ enum Command {
         let files = ["input", "output", "errors"].map { folder.appendingPathComponent($0) }
         for file in files { try Data(input.utf8).write(to: file) }
         let process = Process()
-        process.executableURL = executable
+        process.executableURL = program
         process.arguments = arguments
         process.standardInput = try FileHandle(forReadingFrom: files[0])
         for file in files[1...] { try Data().write(to: file) }

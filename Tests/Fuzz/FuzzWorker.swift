@@ -4,7 +4,8 @@ import Synchronization
 
 /// Runs mutations by number and writes each number down before it is run.
 enum FuzzWorker {
-    /// The longest that one mutation may take, in seconds.
+    /// The longest that one mutation may take, in seconds of processor time, which other work of the machine does not
+    /// lengthen; one that waits for ever is given some minutes.
     static let patience = 5
     /// The memory that one mutation may take beside what the process has, in bytes.
     static let memory = 192 << 20
@@ -18,10 +19,14 @@ enum FuzzWorker {
             exit(2)
         }
         let watch = SystemThread {
+            var (same, seconds) = (0, 0)
             while true {
                 sleep(1)
                 let start = began.load(ordering: .relaxed)
-                if start > 0, now() - start > patience { _exit(97) }
+                (same, seconds) = (start, start == same ? seconds + 1 : 0)
+                if start > 0, processorMilliseconds() - start > patience * 1_000 || seconds > 60 * patience {
+                    _exit(97)
+                }
             }
         }
         watch?.detach()
@@ -29,7 +34,7 @@ enum FuzzWorker {
         for number in numbers {
             let target = targets[number % targets.count]
             try "\(number) \(target.name)".write(toFile: scratch + "/at", atomically: false, encoding: .utf8)
-            began.store(now(), ordering: .relaxed)
+            began.store(max(1, processorMilliseconds()), ordering: .relaxed)
             var mutator = Mutator(seed: UInt64(number))
             do { try target.run(&mutator) } catch {}
             began.store(0, ordering: .relaxed)
@@ -39,7 +44,11 @@ enum FuzzWorker {
         }
     }
 
-    private static func now() -> Int { Int(Date().timeIntervalSince1970) }
+    private static func processorMilliseconds() -> Int {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    }
 
     /// The most memory that the process has had, in bytes.
     private static func resident() -> Int {
