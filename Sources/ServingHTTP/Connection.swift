@@ -43,6 +43,8 @@
     /// The connections of a server, by their channels.
     final class Connections: Sendable {
         private let all = Mutex<[ObjectIdentifier: Connection]>([:])
+        /// Requests that are being answered, whether or not their connections are still open.
+        let answering = Atomic<Int>(0)
 
         func open(_ channel: any Channel) -> Connection {
             let connection = Connection()

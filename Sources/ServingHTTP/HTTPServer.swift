@@ -57,7 +57,16 @@
                 guard let error = error as? IOError else { throw error }
                 throw FileError(path: "\(host):\(port)", operation: "listen there", code: error.errnoCode)
             }
+            await lastAnswers()
             try? await loops.shutdownGracefully()
+        }
+
+        /// Waits for those who still write to connections that have closed, two seconds at the most: an event loop that
+        /// has stopped takes nothing from them.
+        private func lastAnswers() async {
+            for _ in 0..<200 where connections.answering.load(ordering: .relaxed) > 0 {
+                try? await Task.sleep(for: .milliseconds(10))
+            }
         }
 
         /// Drains and stops: takes no more work, waits for what is being answered, ends what is left after `seconds`

@@ -4,6 +4,7 @@
     import HummingbirdCore
     import MartletAPI
     import NIOCore
+    import Synchronization
 
     /// What Hummingbird gives along with a request: the channel that it came by.
     struct ServerContext: InitializableFromSource {
@@ -23,20 +24,21 @@
             // A connection that closed before its request was looked at.
             if let connection { connection.begin(cancellation) } else { cancellation.cancel() }
             let watchdog = closing(context.channel, after: service.settings.limits.requestSeconds + 30)
+            connections.answering.add(1, ordering: .relaxed)
+            let ended: @Sendable () -> Void = { [connections] in
+                watchdog.cancel()
+                connection?.end()
+                connections.answering.subtract(1, ordering: .relaxed)
+            }
             do {
                 let body = try await body(of: request, context.channel)
                 let answer = await service.respond(to: asked(request, body, cancellation))
-                return response(answer, isHead: request.method == .head) {
-                    watchdog.cancel()
-                    connection?.end()
-                }
+                return response(answer, isHead: request.method == .head, ended: ended)
             } catch let error as APIError {
-                watchdog.cancel()
-                connection?.end()
+                ended()
                 return refusal(error, context.channel)
             } catch {
-                watchdog.cancel()
-                connection?.end()
+                ended()
                 throw error
             }
         }
