@@ -208,8 +208,8 @@ let package = Package(
         tests(
             "ServingHTTP",
             [
-                "MartletAPI", "Martlet", "MartletGeneration", "MartletLayers", "MartletTensors", "MartletTokenizers",
-                "MartletFormats", "MartletJSON",
+                "MartletAPI", "Martlet", "MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors",
+                "MartletTokenizers", "MartletFormats", "MartletJSON",
             ]),
         .testTarget(
             name: "MartletTests",

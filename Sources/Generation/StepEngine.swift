@@ -25,24 +25,30 @@ package final class StepEngine {
     private var isSteppable: Bool?
     /// The order of a step's rows, where those wanted do not come first.
     private var order: [Int] = []
+    /// Where a pass says which rows select which adapter; nil for a model without adapters to be selected.
+    private let selection: AdapterSelection?
 
     /// Rows of a recorded step: up to 8, norms and rounding are done by every thread for itself; above, they are
     /// shared.
     private static let buckets = [8, 32, 128, 512, 2_048]
 
-    /// - Parameter cache: what keys and values are kept as.
+    /// - Parameters: `cache`: what keys and values are kept as; `selection`: where the decoder's rows select adapters.
     /// - Throws: ``GenerationError`` for a model that is not a decoder.
-    package init(_ decoder: Decoder, cache: ElementType = .f32, on device: Device) throws(GenerationError) {
+    package init(
+        _ decoder: Decoder, cache: ElementType = .f32, selection: AdapterSelection? = nil, on device: Device
+    ) throws(GenerationError) {
         guard case .decoder(let stack) = decoder.architecture.body else {
             throw GenerationError("this model does not continue texts: it is not a decoder")
         }
         (kind, self.device, vocabulary) = (.decoder(decoder), device, decoder.architecture.vocabulary)
+        self.selection = selection
         layout = KeyValueLayout(stack, type: cache)
         dependsOnLength = decoder.architecture.keysDependOnLength
     }
 
     package init(_ model: EncoderDecoder, on device: Device) {
         (kind, self.device, vocabulary) = (.encoderDecoder(model), device, model.targetVocabulary)
+        selection = nil
         layout = KeyValueLayout(model.decoderStack)
         dependsOnLength = false
     }
@@ -71,7 +77,27 @@ package final class StepEngine {
             cache.layout.type == layout.type && cache.layout.places.count == layout.places.count,
             "StepEngine: a cache of another layout")
         guard !rows.isEmpty else { return nil }
+        // Recorded steps know the model alone.
+        if rows.contains(where: { $0.adapter != nil }) { return logitsByAdapters(rows, &cache) }
         if isStep(rows), let step = step(rows.count) { return logits(rows, by: step, &cache) }
+        return logitsByPass(rows, &cache)
+    }
+
+    /// A pass in which rows select adapters: one product of the base weights for all, and one of each adapter for its
+    /// own.
+    private func logitsByAdapters(_ rows: [StepRow], _ cache: inout KeyValueCache) -> Tensor? {
+        guard let selection else { preconditionFailure("StepEngine: a model without adapters to be selected") }
+        var runs: [(adapter: Int, rows: Range<Int>)] = []
+        for (index, row) in rows.enumerated() {
+            guard let adapter = row.adapter else { continue }
+            if let last = runs.last, last.adapter == adapter, last.rows.upperBound == index {
+                runs[runs.count - 1].rows = last.rows.lowerBound..<index + 1
+            } else {
+                runs.append((adapter, index..<index + 1))
+            }
+        }
+        selection.select(runs)
+        defer { selection.select([]) }
         return logitsByPass(rows, &cache)
     }
 

@@ -51,7 +51,7 @@ package struct Linear: Sendable {
             case .packed(let matrix): .packed(matrix)
             case .stored(let parameter): .stored(parameter.tensor)
             }
-        return Projection(operand, bias: bias?.tensor, addends: adapters.map(\.addend), as: operands)
+        return Projection(operand, bias: bias?.tensor, addends: adapters.compactMap(\.addend), as: operands)
     }
 
     /// Weight and bias for a step; nil where the weight is not packed or has adapters, or a calibration watches the

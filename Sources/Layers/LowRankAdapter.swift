@@ -14,15 +14,27 @@ package struct LowRankAdapter: Sendable {
     let place: Int
     /// Where a training pass says how many of its inputs become zero; nil: none do.
     private var dropouts: AdapterDropouts?
+    /// Where each pass says which of its rows select this adapter, and its number there; nil: all rows do.
+    private var selection: (rows: AdapterSelection, number: Int)?
 
     init(down: Parameter, up: Parameter, rows: [Int]?, scale: Float, place: Int) {
         (self.down, self.up, self.rows, self.scale, self.place) = (down, up, rows, scale, place)
     }
 
-    package var addend: LowRankAddend {
-        LowRankAddend(
+    /// What a projection of the present pass adds; nil where none of its rows select this adapter.
+    package var addend: LowRankAddend? {
+        let selected = selection.map { $0.rows.rows(of: $0.number) }
+        if selected?.isEmpty == true { return nil }
+        return LowRankAddend(
             down: down.tensor, up: rows.map { up.tensor.selecting(rows: $0) } ?? up.tensor, scale: scale,
-            dropout: dropouts?.dropout(place: place))
+            dropout: dropouts?.dropout(place: place), rows: selected)
+    }
+
+    /// The same for those rows alone that select it as `number`.
+    package func selected(by rows: AdapterSelection, _ number: Int) -> LowRankAdapter {
+        var adapter = self
+        adapter.selection = (rows, number)
+        return adapter
     }
 
     func dropping(by dropouts: AdapterDropouts) -> LowRankAdapter {

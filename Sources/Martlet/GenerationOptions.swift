@@ -25,6 +25,8 @@ public struct GenerationOptions: Sendable, Hashable {
     public var guesses = false
     /// Whether the draft model guesses, where one was loaded beside the model. The text is the same.
     public var isDrafted = true
+    /// The adapter that writes, by the name that it was loaded under; nil for the model alone.
+    public var adapter: String?
     /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil
     /// scores none.
     public var logProbabilities: Int?

@@ -39,6 +39,10 @@ public final class LanguageModel: Sendable {
     package let decoder: Decoder
     /// A smaller model with the same vocabulary, which guesses what this one writes.
     private let draft: Decoder?
+    /// The names of the adapters that generations may select, in the order of their numbers.
+    public let adapters: [String]
+    /// Where passes of the decoder say which rows select which adapter.
+    package let selection: AdapterSelection
     /// The chat template, or what is wrong with it; only conversations ask.
     package let chat: Result<ChatFormat, GenerationError>
     /// What batches all generations whose KV cache is f32, and runs other work of the model between their steps.
@@ -49,14 +53,16 @@ public final class LanguageModel: Sendable {
     package let constraints: ConstraintCache
 
     private init(
-        file: ModelFile, decoder: Decoder, draft: Decoder?, tokenizer: Tokenizer, _ options: EngineOptions,
-        device: Device
+        file: ModelFile, adapters: [String], decoder: Decoder, draft: Decoder?, tokenizer: Tokenizer,
+        _ options: EngineOptions, device: Device
     ) throws {
         architecture = file.architecture
         (self.decoder, self.draft) = (decoder, draft)
+        (self.adapters, selection) = (adapters, file.selection)
         self.tokenizer = tokenizer
         self.device = device
-        engine = try Engine(decoder, options, draft: draft, on: device)
+        engine = try Engine(
+            decoder, options, draft: draft, adapters: EngineAdapters(file.selection, count: adapters.count), on: device)
         constraints = ConstraintCache(tokenizer, vocabulary: file.architecture.vocabulary)
         endOfTextTokens = try ModelText.endOfTextTokens(file, tokenizer)
         defaults = try ModelText.generationDefaults(file)
@@ -73,21 +79,28 @@ public final class LanguageModel: Sendable {
 
     /// Loads a Hugging Face directory, a GGUF file, a run of the trainer, or `org/name` in the hub cache.
     ///
-    /// - Parameter draft: a smaller model with the same vocabulary for speculative decoding: it guesses several tokens
-    ///   ahead, which are verified at once. Texts are the same, and faster where it mostly guesses right.
+    /// - Parameters:
+    ///   - adapters: directories of low-rank adapters by the names that ``GenerationOptions/adapter`` selects them by.
+    ///     They share the model's weights, and generations by different ones are batched like others.
+    ///   - draft: a smaller model with the same vocabulary for speculative decoding: it guesses several tokens ahead,
+    ///     which are verified at once. Texts are the same, and faster where it mostly guesses right.
     /// - Throws: ``LoadError`` with every cause and its remedy.
     public static func load(
-        path: String, draft: String? = nil, threads: Int? = nil
+        path: String, adapters: [String: String] = [:], draft: String? = nil, threads: Int? = nil
     ) async throws(LoadError) -> LanguageModel {
-        try await load(path: path, draft: draft, threads: threads) {
-            try ModelFile(path: ModelLocation.path(of: path))
+        let sets = adapters.sorted { $0.key < $1.key }
+        return try await load(path: path, adapters: sets.map(\.key), draft: draft, threads: threads) {
+            var file = try ModelFile(path: ModelLocation.path(of: path))
+            for (_, directory) in sets { try file.add(selectable: [(directory, 1)]) }
+            return file
         }
     }
 
-    /// Loads the model that `open` gives, which may have adapters; `path` is what messages call it.
+    /// Loads the model that `open` gives, which may have adapters, those to be selected being called `adapters`; `path`
+    /// is what messages call it.
     package static func load(
-        path: String, draft: String? = nil, threads: Int? = nil, engine options: EngineOptions = EngineOptions(),
-        _ open: @escaping @Sendable () throws -> ModelFile
+        path: String, adapters: [String] = [], draft: String? = nil, threads: Int? = nil,
+        engine options: EngineOptions = EngineOptions(), _ open: @escaping @Sendable () throws -> ModelFile
     ) async throws(LoadError) -> LanguageModel {
         let thread = ComputeThread()
         guard thread.isRunning else {
@@ -96,7 +109,7 @@ public final class LanguageModel: Sendable {
         }
         let result = await Task(executorPreference: thread) { () -> Result<LanguageModel, LoadError> in
             do {
-                return .success(try await read(open(), draft: draft, options, threads: threads))
+                return .success(try await read(open(), adapters, draft: draft, options, threads: threads))
             } catch {
                 return .failure(LoadError(error))
             }
@@ -106,7 +119,7 @@ public final class LanguageModel: Sendable {
 
     /// Reads a model on the thread that calls.
     private static func read(
-        _ file: ModelFile, draft path: String?, _ options: EngineOptions, threads: Int?
+        _ file: ModelFile, _ adapters: [String], draft path: String?, _ options: EngineOptions, threads: Int?
     ) async throws -> LanguageModel {
         let smaller = try path.map { try DraftFile($0, for: file) }
         // The vocabulary is read while the weights are packed, by a thread of Swift's own.
@@ -119,7 +132,8 @@ public final class LanguageModel: Sendable {
         let decoder = try file.decoder(on: device)
         let draft = try smaller?.file.decoder(on: device)
         let model = try LanguageModel(
-            file: file, decoder: decoder, draft: draft, tokenizer: await tokenizer.value, options, device: device)
+            file: file, adapters: adapters, decoder: decoder, draft: draft, tokenizer: await tokenizer.value, options,
+            device: device)
         file.tensors.release()
         smaller?.file.tensors.release()
         return model
@@ -172,7 +186,9 @@ public final class LanguageModel: Sendable {
             var options = engine.options
             options.cache = cache.elementType
             return Result { () throws(GenerationError) in
-                let made = try Engine(decoder, options, draft: draft, on: device)
+                let made = try Engine(
+                    decoder, options, draft: draft, adapters: EngineAdapters(selection, count: adapters.count),
+                    on: device)
                 engines[cache] = made
                 return made
             }
@@ -186,6 +202,13 @@ public final class LanguageModel: Sendable {
             stopTokens: options.stopTokens.union(options.endOfText == .stops ? endOfTextTokens : []))
         (request.rules, request.guesses, request.scored) = (options.rules, options.guesses, options.logProbabilities)
         request.isDrafted = options.isDrafted
+        if let name = options.adapter {
+            request.adapter = adapters.firstIndex(of: name)
+            guard request.adapter != nil else {
+                let known = adapters.isEmpty ? "none" : adapters.joined(separator: ", ")
+                throw GenerationError("there is no adapter called \(name); the model has \(known)")
+            }
+        }
         (request.priority, request.deadline) = (options.priority, options.timeLimit.map { .now + $0 })
         request.namespace = 0
         // The request's own offences come first: a form may take long to compile.

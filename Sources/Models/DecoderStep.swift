@@ -10,11 +10,15 @@ package struct StepRow: Sendable {
     package var sequence: SequenceID
     /// Whether the logits of what follows are asked for.
     package var isWanted: Bool
+    /// The adapter that it selects, by number; nil for the model alone.
+    package var adapter: Int?
 
     package init(
-        token: Int32, position: Int, extent: Int? = nil, sequence: SequenceID = 0, isWanted: Bool = true
+        token: Int32, position: Int, extent: Int? = nil, sequence: SequenceID = 0, isWanted: Bool = true,
+        adapter: Int? = nil
     ) {
         (self.token, self.position, self.sequence, self.isWanted) = (token, position, sequence, isWanted)
+        self.adapter = adapter
         self.extent = max(extent ?? 0, position + 1)
     }
 }

@@ -30,6 +30,10 @@ public struct ModelFile: Sendable {
 
     /// The low-rank adapters that products add to, in this order.
     package private(set) var adapters: [AdapterFile] = []
+    /// Sets of adapters beside them of which each row of a pass selects one or none, by number.
+    package private(set) var selectable: [[AdapterFile]] = []
+    /// Where a pass of the model says what its rows select.
+    package let selection = AdapterSelection()
 
     /// How its matrices were packed by those who published it, beyond the element types of their tensors.
     package let quantization: WeightQuantization?
@@ -115,6 +119,23 @@ public struct ModelFile: Sendable {
         try add(adapter)
     }
 
+    /// Adds a set of low-rank adapters that rows of a pass may select, by the number of those before it.
+    ///
+    /// - Throws: ``ModelError`` for one with whole modules, which cannot be selected by rows; what reading throws.
+    package mutating func add(selectable adapters: [(directory: String, scale: Float)]) throws {
+        selectable.append(
+            try adapters.map { directory, scale in
+                var adapter = try AdapterFile(directory)
+                adapter.strength = scale
+                guard !adapter.hasWholeModules else {
+                    throw ModelError(
+                        "\(directory): the adapter brings whole modules, which cannot be used beside other adapters of "
+                            + "one model; load the model with it alone")
+                }
+                return adapter
+            })
+    }
+
     private mutating func add(_ adapter: AdapterFile) throws {
         if fileExists(adapter.path + "/config.json") { settings = try ModelFile.config(in: adapter.path) }
         architecture = try ModelFile.describe(settings, path: adapter.path).architecture
@@ -132,9 +153,11 @@ public struct ModelFile: Sendable {
 
     /// Where the model gets its parameters: `source`, with the adapters.
     func adapted(_ source: any ParameterSource, on device: Device) throws -> any ParameterSource {
-        guard !adapters.isEmpty else { return source }
+        guard !adapters.isEmpty || !selectable.isEmpty else { return source }
         let targets = try AdapterTargets(architecture, family)
-        return AdaptedSource(source, try adapters.map { try $0.read(targets, on: device) })
+        return AdaptedSource(
+            source, try adapters.map { try $0.read(targets, on: device) }, selection: selection,
+            sets: try selectable.map { try $0.map { try $0.read(targets, on: device) } })
     }
 
     /// The adapters alone, on a model that is only counted.
@@ -246,8 +269,14 @@ public struct ModelFile: Sendable {
         let queue = PackingQueue()
         let source = CheckpointSource(
             try checkpoint(), device: device, matrices: matrices, queue: queue, dividedAmong: ranks)
-        let model = try Model(architecture, Scope(adapted(source, on: device)))
+        let adapted = try adapted(source, on: device)
+        let model = try Model(architecture, Scope(adapted))
         if let failure = source.failure { throw failure }
+        if let routed = (adapted as? AdaptedSource)?.routed.first {
+            throw ModelError(
+                "\(path): an adapter of \(routed), one of a mixture's experts, cannot be used beside other adapters of "
+                    + "one model; load the model with it alone")
+        }
         queue.run(on: device)
         ranks?.complete()
         // What was packed was that of the file which was opened.

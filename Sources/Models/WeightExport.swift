@@ -47,7 +47,7 @@ package struct WeightSource {
         var addends: [String: [LowRankAddend]] = [:]
         for entry in inventory.entries {
             let found = source.adapters(of: Parameter(entry, value: nil))
-            if !found.isEmpty { addends[entry.name] = found.map(\.addend) }
+            if !found.isEmpty { addends[entry.name] = found.compactMap(\.addend) }
         }
         let (type, tensor) = (type, tensor)
         return WeightSource(

@@ -16,13 +16,17 @@ package final class Engine: Sendable {
     private let architecture: Architecture
     private let mailbox: Mailbox
     private let thread: SystemThread?
+    /// The model's adapters that requests may select.
+    private let adapters: EngineAdapters
     private let capacity: [Int]
     private let layout: KeyValueLayout
 
-    /// - Parameter draft: a smaller model with the same vocabulary, which guesses what this one writes.
+    /// - Parameters: `draft`: a smaller model with the same vocabulary, which guesses what this one writes; `adapters`:
+    ///   those of the decoder that requests may select.
     /// - Throws: ``GenerationError`` for a model or options that cannot be served, with every offence.
     package init(
-        _ decoder: Decoder, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil, on device: Device
+        _ decoder: Decoder, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil,
+        adapters: EngineAdapters = EngineAdapters(), on device: Device
     ) throws(GenerationError) {
         let offences =
             options.offences + decoder.architecture.offences(cache: options.cache)
@@ -31,6 +35,7 @@ package final class Engine: Sendable {
         layout = try StepEngine(decoder, cache: options.cache, on: device).layout
         let mailbox = Mailbox(options)
         (self.options, self.mailbox, architecture) = (options, mailbox, decoder.architecture)
+        self.adapters = adapters
         let drafting = try draft.map { draft throws(GenerationError) in
             let type = draft.architecture.offences(cache: options.cache).isEmpty ? options.cache : .f32
             return (decoder: draft, layout: try StepEngine(draft, cache: type, on: device).layout)
@@ -40,7 +45,10 @@ package final class Engine: Sendable {
         self.capacity = capacity
         thread = SystemThread {
             // The thread alone knows what it works with.
-            guard let steps = try? StepEngine(decoder, cache: options.cache, on: device) else { return }
+            guard
+                let steps = try? StepEngine(
+                    decoder, cache: options.cache, selection: adapters.selection, on: device)
+            else { return }
             let draft = drafting.flatMap { draft, layout in
                 try? DraftModel(
                     draft, cache: layout.type, limit: (capacity.max() ?? 0) * layout.blockBytes, on: device)
@@ -95,6 +103,9 @@ package final class Engine: Sendable {
             offences.append("token \(wrong) is not in the vocabulary of \(vocabulary)")
         }
         if request.maximumTokens < 0 { offences.append("\(request.maximumTokens) tokens cannot be generated") }
+        if let adapter = request.adapter, !(0..<adapters.count).contains(adapter) {
+            offences.append("there is no adapter \(adapter); the model has \(adapters.count)")
+        }
         if let scored = request.scored, scored < 0 { offences.append("\(scored) tokens cannot be scored") }
         if let context = architecture.context, count > context {
             offences.append("the prompt has \(count) tokens, but the model's context is \(context); shorten the prompt")
@@ -112,6 +123,19 @@ package final class Engine: Sendable {
             }
         }
         return offences
+    }
+}
+
+/// The adapters of a decoder that the requests of an engine may select.
+package struct EngineAdapters: Sendable {
+    /// Where a pass of the decoder says which rows select which; nil where there are none.
+    package var selection: AdapterSelection?
+    package var count = 0
+
+    package init() {}
+
+    package init(_ selection: AdapterSelection, count: Int) {
+        if count > 0 { (self.selection, self.count) = (selection, count) }
     }
 }
 

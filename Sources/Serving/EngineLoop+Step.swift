@@ -89,7 +89,7 @@ extension EngineLoop {
             rows.append(
                 StepRow(
                     token: token, position: position, extent: own.extent, sequence: id,
-                    isWanted: run.wanted.contains(position)))
+                    isWanted: run.wanted.contains(position), adapter: own.request.adapter))
         }
         let prompt = own.request.tokens.count
         metrics.promptTokens += max(0, min(prompt, run.positions.upperBound) - run.positions.lowerBound)

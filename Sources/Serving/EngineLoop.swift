@@ -92,7 +92,11 @@ final class EngineLoop {
         guard let own = sequences[id] else { return }
         var scheduled = ScheduledRequest(id: id, tokens: tokens, maximumNewTokens: own.room)
         (scheduled.tenant, scheduled.priority) = (own.request.tenant, own.request.priority)
-        if !architecture.keysDependOnLength { scheduled.namespace = own.request.namespace }
+        // Keys and values of one adapter are no other's.
+        let adapter = (own.request.adapter ?? -1) + 1
+        if !architecture.keysDependOnLength {
+            scheduled.namespace = own.request.namespace.map { $0 << 12 | adapter }
+        }
         do { try scheduler.submit(scheduled) } catch { fail(id, EngineError.invalid(["\(error)"])) }
     }
 

@@ -20,6 +20,8 @@ package struct EngineRequest: Sendable {
     package var guesses = false
     /// Speculative decoding by the engine's draft model, where it has one. The tokens are the same.
     package var isDrafted = true
+    /// The adapter over the engine's model that writes, by number; nil for the model alone.
+    package var adapter: Int?
     /// How many of the most probable tokens are scored beside the chosen one; nil scores none.
     package var scored: Int?
     /// Higher is admitted first and preempted last.

@@ -5,8 +5,10 @@ import MartletServing
 /// Generations of one decoder by its batching engine.
 struct BatchEngine: TextEngine {
     private let engine: Engine
+    private let adapter: Int?
 
-    init(_ engine: Engine) { self.engine = engine }
+    /// - Parameter adapter: the number of the adapter over the engine's model that writes; nil for the model alone.
+    init(_ engine: Engine, adapter: Int? = nil) { (self.engine, self.adapter) = (engine, adapter) }
 
     var load: EngineLoad {
         let metrics = engine.metrics
@@ -20,7 +22,9 @@ struct BatchEngine: TextEngine {
     ) -> @Sendable () -> Void {
         let stream: EngineStream
         do {
-            stream = try engine.submit(BatchEngine.engineRequest(request))
+            var request = BatchEngine.engineRequest(request)
+            request.adapter = adapter
+            stream = try engine.submit(request)
         } catch {
             receive(.failed(error))
             return {}

@@ -69,7 +69,7 @@ package final class ServedModel: Sendable {
         package init(threads: Int? = nil) { self.threads = threads }
 
         /// The service counts what waits; the engine takes all of it.
-        fileprivate var engine: EngineOptions {
+        var engine: EngineOptions {
             var options = EngineOptions()
             (options.maximumSequences, options.cache, options.cacheBytes) = (slots, cache.elementType, cacheBytes)
             (options.waitingRequests, options.waitingRequestsPerTenant) = (1 << 20, 1 << 20)
@@ -89,9 +89,10 @@ package final class ServedModel: Sendable {
 
     /// Loads the model of `file`, with the adapters that were added to it.
     ///
+    /// - Parameter shared: what a decoder shares with other names; nil for weights of its own.
     /// - Throws: what loading throws: every cause with its remedy.
     package static func load(
-        name: String, _ file: ModelFile, _ settings: Settings = Settings()
+        name: String, _ file: ModelFile, _ settings: Settings = Settings(), shared: SharedModel? = nil
     ) async throws -> ServedModel {
         func served(
             _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?, _ inspector: ModelInspector,
@@ -100,13 +101,20 @@ package final class ServedModel: Sendable {
             try await ServedModel(name, file, work, tokenizer, embedder, inspector, lane, context: settings.context)
         }
         if case .decoder = file.architecture.body, file.architecture.writes {
-            let model = try await LanguageModel.load(
-                path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine
-            ) { file }
+            let model =
+                if let shared {
+                    try await shared.model(settings)
+                } else {
+                    try await LanguageModel.load(
+                        path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine
+                    ) { file }
+                }
+            let adapter = shared?.number(of: name)
             let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
             return try await served(
-                .text(model, BatchEngine(model.engine)), model.tokenizer, try Embedder(file, encoder),
-                ModelInspector(file, .decoder(model.decoder), on: model.device), ComputeLane(model.engine))
+                .text(model, BatchEngine(model.engine, adapter: adapter)), model.tokenizer,
+                try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device),
+                ComputeLane(model.engine, selecting: adapter, by: model.selection))
         }
         if let draft = settings.draft {
             throw ModelError("\(draft), to draft for \(file.path): this model does not continue texts")
@@ -164,11 +172,17 @@ package final class ServedModel: Sendable {
 /// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.
 struct ComputeLane: Sendable {
     private let thread: any TaskExecutor
+    private let adapter: Int?
+    private let selection: AdapterSelection
 
-    init(_ thread: any TaskExecutor = ComputeThread()) { self.thread = thread }
+    /// - Parameters: `adapter`: the adapter that the passes select, by number; `selection`: where they say so.
+    init(
+        _ thread: any TaskExecutor = ComputeThread(), selecting adapter: Int? = nil,
+        by selection: AdapterSelection = AdapterSelection()
+    ) { (self.thread, self.adapter, self.selection) = (thread, adapter, selection) }
 
     func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-        try await Task(executorPreference: thread) { try body() }.value
+        try await Task(executorPreference: thread) { try selection.selecting(adapter, body) }.value
     }
 }
 

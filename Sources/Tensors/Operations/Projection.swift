@@ -7,21 +7,32 @@ package struct LowRankAddend: Sendable {
     package let scale: Float
     /// Of x, while the factors learn.
     package let dropout: Dropout?
+    /// The rows that it is added to; nil for all. - Precondition: nothing learns where it is not nil.
+    package let rows: [Range<Int>]?
 
-    package init(down: Tensor, up: Tensor, scale: Float, dropout: Dropout? = nil) {
+    package init(down: Tensor, up: Tensor, scale: Float, dropout: Dropout? = nil, rows: [Range<Int>]? = nil) {
         precondition(
             down.shape.rank == 2 && up.shape.rank == 2 && down.shape[0] == up.shape[1],
             "low-rank addend: A of \(down.shape) and B of \(up.shape)")
-        (self.down, self.up, self.scale, self.dropout) = (down, up, scale, dropout)
+        (self.down, self.up, self.scale, self.dropout, self.rows) = (down, up, scale, dropout, rows)
     }
 
     var untracked: LowRankAddend {
-        LowRankAddend(down: down.untracked, up: up.untracked, scale: scale, dropout: dropout)
+        LowRankAddend(down: down.untracked, up: up.untracked, scale: scale, dropout: dropout, rows: rows)
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     fileprivate func callAsFunction(_ x: Tensor, as operands: ElementType) -> Tensor {
         (x.dropped(dropout).multiplied(byStored: down, as: operands) * scale).multiplied(byStored: up, as: operands)
+    }
+
+    /// `sum` `[rows, outputs]`, a product of `x` that nobody else reads, with this addend.
+    fileprivate func added(to sum: Tensor, _ x: Tensor, as operands: ElementType) -> Tensor {
+        guard let rows else { return sum + self(x, as: operands) }
+        for range in rows.map({ $0.clamped(to: 0..<x.shape.rows) }) where !range.isEmpty {
+            sum.rows(range).overwrite(with: self(x.rows(range), as: operands), adding: true)
+        }
+        return sum
     }
 }
 
@@ -101,7 +112,7 @@ package struct Projection: Sendable {
 
     private func adding(to product: Tensor, _ x: Tensor, result: ElementType) -> Tensor {
         guard !addends.isEmpty else { return product }
-        let sum = addends.reduce(product) { $0 + $1(x, as: operands) }
+        let sum = addends.reduce(product) { $1.added(to: $0, x, as: operands) }
         return result == .bf16 ? sum.asBFloat16() : sum
     }
 }

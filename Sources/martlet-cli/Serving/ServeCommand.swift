@@ -136,7 +136,7 @@ struct ServeCommand: AsyncParsableCommand {
                     var (file, settings) = (try model.file(), plan.loading)
                     file.ranks = ranks
                     settings.draft = model.draft
-                    return try await ServedModel.load(name: model.name, file, settings)
+                    return try await ServedModel.load(name: model.name, file, settings, shared: model.shared)
                 }
             }
             let server = HTTPServer(service, host: plan.host, port: plan.port)

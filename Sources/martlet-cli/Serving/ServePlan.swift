@@ -87,6 +87,8 @@ struct ServePlan {
         var adapters: [(directory: String, scale: Float)] = []
         /// Where a smaller model is that guesses what this one writes.
         var draft: String?
+        /// What it shares with other names for the same files; nil for weights of its own.
+        var shared: SharedModel?
 
         /// The model's file with its adapters.
         func file() throws -> ModelFile {
@@ -123,6 +125,23 @@ struct ServePlan {
                 throw UsageError("--draft \(given): \(name) has a draft model already")
             }
             models[index].draft = try ModelLocation.path(of: path)
+        }
+        return try sharing(models)
+    }
+
+    /// The same, where names for the same files that differ in adapters alone share the weights.
+    private static func sharing(_ models: [Served]) throws -> [Served] {
+        var models = models
+        for model in models where model.shared == nil && !model.adapters.isEmpty {
+            let same = models.indices.filter { models[$0].path == model.path && models[$0].draft == model.draft }
+            let adapted = same.filter { !models[$0].adapters.isEmpty }
+            let isSelectable = try adapted.allSatisfy { index in
+                try models[index].adapters.allSatisfy { try !AdapterFile($0.directory).hasWholeModules }
+            }
+            guard same.count > 1, isSelectable else { continue }
+            let shared = SharedModel(
+                path: model.path, sets: adapted.map { (models[$0].name, models[$0].adapters) })
+            for index in same { models[index].shared = shared }
         }
         return models
     }
