@@ -18,6 +18,9 @@ public struct Grammar: Sendable {
 
     private(set) var nodes: [Node] = [.end]
     private(set) var starts: [Int] = []
+    /// How many calls deep a text goes at least between a node and the end of its rule; `never` where there is no end.
+    private(set) var depths: [Int] = []
+    static let never = Int.max
 
     /// - Parameter rules: the first is where a text begins.
     /// - Throws: for a grammar beyond the bounds.
@@ -30,6 +33,33 @@ public struct Grammar: Sendable {
                 cause: "the rule calls itself before it has read anything",
                 remedy: "write the repetition with * or +, or let the rule call itself at its end")
         }
+        depths = Grammar.depths(nodes, starts, most: GrammarAutomaton.maximumDepth)
+    }
+
+    /// The least depth of calls from each node on, up to `most`: until no node's sinks any more.
+    private static func depths(_ nodes: [Node], _ starts: [Int], most: Int) -> [Int] {
+        var depths = Array(repeating: never, count: nodes.count)
+        func depth(_ node: Node) -> Int {
+            switch node {
+            case .end: return 0
+            case .byte(_, let next): return depths[next]
+            case .split(let nexts): return nexts.reduce(never) { min($0, depths[$1]) }
+            case .call(let rule, let next):
+                let inner = depths[starts[rule]]
+                // A call at the end of a rule returns where the rule does.
+                if case .end = nodes[next] { return inner }
+                return inner >= most ? never : max(inner + 1, depths[next])
+            }
+        }
+        var isSettled = false
+        while !isSettled {
+            isSettled = true
+            for (index, node) in nodes.enumerated() {
+                let found = depth(node)
+                if found < depths[index] { (depths[index], isSettled) = (found, false) }
+            }
+        }
+        return depths
     }
 
     private mutating func add(_ node: Node) throws(ConstraintError) -> Int {

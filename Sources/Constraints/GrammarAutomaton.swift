@@ -133,11 +133,14 @@ private struct States {
 
     /// The state of these places and all that are reached from them without a byte.
     mutating func add(from begun: [Place], _ grammar: Grammar) throws(ConstraintError) -> Int {
-        var (open, seen, reading, accepts): ([Place], Set<Place>, [Place], Bool) = (begun, Set(begun), [], false)
+        var (open, seen, reading, accepts): ([Place], Set<Place>, [Place], Bool) = ([], [], [], false)
+        // Only where the text can still end: no beginning leads into what never does, or ends too deep.
         func visit(_ node: Int, _ frame: Int) {
             let place = States.place(node, frame: frame)
+            guard grammar.depths[node] <= GrammarAutomaton.maximumDepth - frames[frame].depth else { return }
             if seen.insert(place).inserted { open.append(place) }
         }
+        for place in begun { visit(Int(place >> 32), Int(place & 0xFFFF_FFFF)) }
         while let place = open.popLast() {
             let (node, frame) = (Int(place >> 32), Int(place & 0xFFFF_FFFF))
             switch grammar.nodes[node] {

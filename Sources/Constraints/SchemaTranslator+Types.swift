@@ -79,7 +79,8 @@ extension SchemaTranslator {
         let date = "\\d{3}[1-9]-" + day
         let time = "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
         let byte = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
-        let label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+        // No two hyphens in a row: as third and fourth they would promise Punycode (RFC 5891).
+        let label = "[A-Za-z0-9](-?[A-Za-z0-9]){0,31}"
         return [
             "date": date, "time": time, "date-time": date + "T" + time,
             "uuid": "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",

@@ -212,16 +212,33 @@ struct SchemaTranslator {
         }
         var own = object
         own["allOf"] = nil
+        var known: [(schema: JSONObject, place: String)] = []
         for (index, part) in ([.object(own)] + parts).enumerated() {
             let place = index == 0 ? pointer : "\(pointer)/allOf/\(index - 1)"
             var schema = part["$ref"] == nil ? part : try resolved(part["$ref"] ?? .null, place).schema
             if let inner = schema.objectValue, inner["allOf"] != nil { schema = try merged(inner, place, depth + 1) }
             guard let members = schema.objectValue else { throw refusal(place, "a part of allOf is no object") }
+            known.append((members, place))
             for member in members.members where !SchemaTranslator.annotations.contains(member.key) {
                 whole[member.key] = try both(member.key, whole[member.key], member.value, place)
             }
         }
+        for part in known { try checkReach(part.schema, part.place, whole) }
         return .object(whole)
+    }
+
+    /// `items` and `additionalProperties` speak of what their own part of `allOf` does not name, be it named by another.
+    private func checkReach(_ part: JSONObject, _ pointer: String, _ whole: JSONObject) throws(ConstraintError) {
+        let (own, all) = (part["prefixItems"]?.arrayValue?.count ?? 0, whole["prefixItems"]?.arrayValue?.count ?? 0)
+        if let items = part["items"], items.boolValue != true, own < all {
+            throw refusal(pointer + "/items", "items beside the prefixItems of another part of allOf is not supported")
+        }
+        guard let others = part["additionalProperties"], others.boolValue != true else { return }
+        for name in whole["properties"]?.objectValue?.keys ?? [] where part["properties"]?[name] == nil {
+            throw refusal(
+                pointer + "/additionalProperties",
+                "additionalProperties beside the property \(name.quoted) of another part of allOf is not supported")
+        }
     }
 
     private func both(_ key: String, _ first: JSON?, _ second: JSON, _ pointer: String) throws(ConstraintError) -> JSON

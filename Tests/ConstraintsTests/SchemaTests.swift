@@ -78,6 +78,11 @@ import Testing
         (#"{"oneOf":[{"type":"string"},{"minLength":2,"type":"string"}]}"#, "/oneOf"), (#"{"enum":[]}"#, "/enum"),
         (#"{"allOf":[{"type":"string"},{"type":"integer"}]}"#, "/allOf/1/type"),
         (#"{"const":1,"minimum":3}"#, "/minimum"),
+        (#"{"allOf":[{"prefixItems":[{"const":3}]}],"items":{"const":5}}"#, "/items"),
+        (
+            #"{"allOf":[{"properties":{"a":{}}}],"additionalProperties":{"type":"boolean"}}"#,
+            "/additionalProperties"
+        ),
         (#"{"items":[{"contains":{}}],"type":"array"}"#, "/items"),
         (#"{"type":"integer","minimum":3,"maximum":2}"#, "/"),
     ]
@@ -86,6 +91,22 @@ import Testing
     func refused(_ schema: String, _ place: String) {
         let error = #expect(throws: ConstraintError.self) { try OutputConstraint.schema(schema).compiled() }
         #expect(error?.place == place)
+    }
+
+    /// No beginning leads into a property that nothing satisfies, nor deeper than rules may call: whatever is begun can
+    /// be finished.
+    @Test func everyBeginningCanBeFinished() throws {
+        let impossible = #"{"type":"object","properties":{"foo":false,"bar":{"const":1}}}"#
+        #expect(try verdict(.schema(impossible), #"{"f"#) == .none)
+        #expect(try verdict(.schema(impossible), #"{"bar":1}"#) == .whole)
+        let nested = String(repeating: #"{"a":"#, count: 80)
+        var deepest = 0
+        for count in stride(from: 5, to: nested.utf8.count, by: 5) {
+            if try verdict(.schema("true"), String(nested.prefix(count))) == .begun { deepest = count / 5 }
+        }
+        let closed = String(nested.prefix(deepest * 5)) + "1" + String(repeating: "}", count: deepest)
+        #expect(deepest > 20 && deepest < 80)
+        #expect(try verdict(.schema("true"), closed) == .whole)
     }
 
     @Test func hostileSchemas() {
