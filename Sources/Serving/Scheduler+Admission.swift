@@ -52,19 +52,26 @@ extension Scheduler {
         }
     }
 
+    /// Blocks that a request has at most for what it knows, and one more.
+    private func needed(_ entry: ScheduledEntry, _ group: Int) -> Int {
+        ledger.groups[group].blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
+    }
+
+    /// Blocks of a group that the running requests do not have yet, for what they know and one more each: the watermark
+    /// below which nothing is admitted.
+    package func promised(_ group: Int) -> Int {
+        running.reduce(0) { sum, id in
+            guard let other = entries[id] else { return sum }
+            return sum + max(0, needed(other, group) - other.blocks[group].count { $0 != nil })
+        }
+    }
+
     private func fits(_ entry: ScheduledEntry, _ beginning: BlockLedger.Beginning) -> Bool {
         return ledger.groups.indices.allSatisfy { group in
-            let form = ledger.groups[group]
-            func needed(_ entry: ScheduledEntry) -> Int {
-                form.blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
-            }
-            let promised = running.reduce(0) { sum, id in
-                guard let other = entries[id] else { return sum }
-                return sum + max(0, needed(other) - other.blocks[group].count { $0 != nil })
-            }
-            let shared = max(0, beginning.serials.count - form.firstBlock(at: beginning.length))
-            let taken = max(0, needed(entry) - shared) + ledger.unowned(beginning, group)
-            return taken + promised <= ledger.available(group)
+            let first = ledger.groups[group].firstBlock(at: beginning.length)
+            let shared = max(0, beginning.serials.count - first)
+            let taken = max(0, needed(entry, group) - shared) + ledger.unowned(beginning, group)
+            return taken + promised(group) <= ledger.available(group)
         }
     }
 

@@ -86,6 +86,11 @@ import Testing
             }
             if let oldest, plan.preempted.contains(oldest) { offences.append("the oldest, \(oldest), was preempted") }
             if !plan.preempted.isEmpty && !plan.admitted.isEmpty { offences.append("admitted and preempted") }
+            // Whoever is admitted leaves what the others need; guesses take what nobody has.
+            for group in groups.indices where !plan.admitted.isEmpty && drafts.isEmpty {
+                let (promised, available) = (scheduler.promised(group), scheduler.ledger.available(group))
+                if promised > available { offences.append("\(promised) blocks are promised, \(available) are there") }
+            }
             let allowed = max(budget, scheduler.limits.slots + 64)
             if plan.rows > allowed && !(plan.runs.count == 1 && plan.runs[0].slot == nil) {
                 offences.append("\(plan.rows) rows in a budget of \(allowed)")
