@@ -20,7 +20,8 @@ from transformers.models.auto import configuration_auto, modeling_auto
 # Text models that are run or planned are among those that transformers has these heads for.
 MAPPINGS = [modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
             modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES]  # fmt: skip
-OTHERS = ["t5gemma", "m2m_100", "umt5"]
+OTHERS = ["t5gemma", "m2m_100", "umt5", "ministral3", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text",
+          "qwen3_vl_moe_text"]  # fmt: skip
 HARMLESS = re.compile(
     r"dropout|_pdrop$|layerdrop|^initializer_|^init_std$|_token_id$|^use_cache$|^output_|^pretraining_tp$|_aux_loss|"
     r"^router_jitter|^router_z_loss|^gradient_checkpointing$|^torch_dtype$|^dtype$|^num_labels$|^id2label$|^label2id$"

@@ -51,6 +51,23 @@ package struct StoredTensors: Sendable {
         return try StoredTensors(unique: kept + further, path: path, files: files + other.files)
     }
 
+    /// A tensor that follows from others: its name and extents, and how its f32 elements are made when it is loaded.
+    package typealias Derived = (
+        name: String, extents: [Int], make: @Sendable () throws(FormatError) -> Tensor
+    )
+
+    /// These with tensors that are made of them or of what stands beside them; those that are there already stay.
+    package func adding(_ derived: [Derived]) throws(FormatError) -> StoredTensors {
+        guard let file = files.first else { return self }
+        let made = derived.filter { self[$0.name] == nil }.map { tensor in
+            StoredTensor(
+                name: tensor.name, type: StoredType("F32", .f32), extents: tensor.extents, byteOffset: 0,
+                bytes: 4 * (Shape.product(tensor.extents) ?? 0), storage: file.storage, path: path,
+                derivation: tensor.make)
+        }
+        return made.isEmpty ? self : try StoredTensors(unique: all + made, path: path, files: files)
+    }
+
     package var count: Int { all.count }
     package var names: [String] { all.map(\.name) }
 

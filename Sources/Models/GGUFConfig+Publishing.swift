@@ -34,6 +34,10 @@ extension ModelFile {
             if quantization != nil { (config["quantization_config"], config["quantization"]) = (nil, nil) }
         case .gguf(let file):
             config = try GGUFConfig.translate(file)
+            if config[LayerSizes.key] != nil {
+                throw ModelError(
+                    "\(file.path): config.json has no words for layers of different sizes; keep the model as a GGUF")
+            }
             if let dialect = GGUFDialect.writing(modelType) { config["architectures"] = [.string(dialect.className)] }
             for name in ["bos", "eos"] {
                 if let id = try file.metadata.integer("tokenizer.ggml.\(name)_token_id") {

@@ -14,12 +14,12 @@ struct GGUFConfig {
         let numbers: (String) throws -> [Float]
     }
 
-    private let path: String
-    private let tensors: Tensors
-    private let dialect: GGUFDialect
+    let path: String
+    let tensors: Tensors
+    let dialect: GGUFDialect
     /// The settings of the architecture, without its name before the keys.
-    private let metadata: JSONObject
-    private var config = JSONObject()
+    let metadata: JSONObject
+    var config = JSONObject()
 
     /// Keys that are read elsewhere, or repeat what another one says.
     private static let readElsewhere: Set<String> = [
@@ -47,10 +47,7 @@ struct GGUFConfig {
         }
         let settings = metadata.json(prefix: architecture + ".")
         let candidates = GGUFDialect.all.filter { $0.architecture == architecture }
-        func applies(_ dialect: GGUFDialect) -> Bool {
-            dialect.marker.map { settings[$0]?.integerValue ?? 0 > 0 } ?? true
-        }
-        guard let dialect = candidates.first(where: applies) else {
+        guard let dialect = candidates.first(where: { $0.describes(settings) }) else {
             if let reason = Families.refusal(architecture) {
                 throw ModelError("\(path): the architecture \(architecture) is not supported: \(reason)")
             }
@@ -60,6 +57,7 @@ struct GGUFConfig {
         var config = GGUFConfig(path: path, tensors: tensors, dialect: dialect, metadata: settings)
         try config.readKeys()
         config.readFromTensors()
+        config.readExperts()
         try config.readWidths()
         try config.readReach()
         if let scaling = try config.scaling() { config.config["rope_scaling"] = scaling }
@@ -75,7 +73,7 @@ struct GGUFConfig {
         var unknown: [String] = []
         for (key, value) in metadata.members where !value.isNull && value.integerValue != 0 {
             if let name = dialect.configKey(key) {
-                config[name] = GGUFConfig.tidy(value)
+                config[name] = try size(key, value) ?? GGUFConfig.tidy(value)
             } else if !GGUFConfig.readElsewhere.contains(key) && !dialect.otherKeys.keys.contains(key) {
                 unknown.append("\(dialect.architecture).\(key)")
             }
@@ -93,50 +91,16 @@ struct GGUFConfig {
     }
 
     /// A float32 as its shortest decimal spelling, which reads back as the same float32.
-    private static func tidy(_ value: JSON) -> JSON {
+    static func tidy(_ value: JSON) -> JSON {
         guard value.integerValue == nil, let number = value.doubleValue, Double(Float(number)) == number else {
             return value
         }
         return Double("\(Float(number))").map { .number($0) } ?? value
     }
 
-    /// What a GGUF says only by which tensors it has.
-    private mutating func readFromTensors() {
-        func has(_ name: String) -> Bool { tensors.extents(name) != nil }
-        config["tie_word_embeddings"] = .bool(!has("output.weight"))
-        switch dialect.modelType {
-        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "granite", "granitemoe", "smollm3",
-            "olmo", "olmo2", "olmoe", "cohere", "cohere2", "nemotron", "arcee", "hunyuan_v1_dense":
-            if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
-            if has("blk.0.ffn_up.bias") { config["mlp_bias"] = true }
-        case "gpt_oss": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
-        case "starcoder2", "ernie4_5": config["use_bias"] = .bool(has("blk.0.attn_output.bias"))
-        case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
-        case "stablelm": config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
-        case "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
-        case "seed_oss":
-            config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
-            config["attention_out_bias"] = .bool(has("blk.0.attn_output.bias"))
-        // Absence would mean a window of the usual size.
-        case "exaone4" where config["sliding_window"] == nil: config["sliding_window"] = .null
-        case "gpt_neox": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
-        case "bert", "nomic_bert":
-            config["architectures"] = [.string(dialect.className)]
-            config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)
-        case "qwen2_moe": config["qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
-        case "falcon":
-            let isGrouped = (config["num_kv_heads"]?.integerValue ?? 1) > 1 || has("blk.0.attn_norm_2.weight")
-            config["new_decoder_architecture"] = .bool(isGrouped)
-            config["num_ln_in_parallel_attn"] = has("blk.0.attn_norm_2.weight") ? 2 : 1
-            config["bias"] = .bool(has("blk.0.attn_qkv.bias"))
-        default: break
-        }
-        // ggml renormalises the chosen experts of Qwen3-MoE always, those of Qwen2-MoE never.
-        if dialect.modelType == "qwen3_moe" { config["norm_topk_prob"] = true }
-    }
-
     /// Values as wide as keys; of each head a share rotated.
     private mutating func readWidths() throws {
+        guard metadata["attention.kv_lora_rank"] == nil else { return try readLatentWidths() }
         guard let heads = config["num_attention_heads"]?.integerValue, heads > 0 else { return }
         let width = config["head_dim"]?.integerValue ?? (config["hidden_size"]?.integerValue ?? 0) / heads
         if let value = metadata["attention.value_length"]?.integerValue, value != width {
@@ -197,6 +161,10 @@ struct GGUFConfig {
             scaling["short_factor"] = short
             scaling["long_factor"] = long
             set("attention_factor", "rope.scaling.attn_factor")
+            if dialect.modelType == "phimoe" {
+                set("short_mscale", "rope.scaling.attn_factor")
+                set("long_mscale", "rope.scaling.attn_factor")
+            }
             return .object(scaling)
         }
         if let divisors = try numbers("rope_freqs.weight") {
@@ -224,6 +192,7 @@ struct GGUFConfig {
             set("beta_slow", "rope.scaling.yarn_beta_slow")
             // Its makers do not round the ends of the ramp; the format has no word for that.
             if dialect.modelType == "gpt_oss" { scaling["truncate"] = false }
+            readGrowth(&scaling)
         }
         return .object(scaling)
     }

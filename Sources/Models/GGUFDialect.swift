@@ -1,3 +1,5 @@
+import MartletJSON
+
 /// How GGUF spells one model type: its `general.architecture`, and where its words for `config.json` keys differ from
 /// the common ones.
 ///
@@ -9,8 +11,8 @@ struct GGUFDialect: Sendable {
     let modelType: String
     /// What transformers calls the class with a head over the vocabulary.
     let className: String
-    /// A key that tells this model from others of the same architecture, by being there and not 0.
-    var marker: String?
+    /// What tells this model from others of the same architecture.
+    var marker: Marker?
     /// Words of config.json in place of the common ones; nil for what it does not say.
     var otherKeys: [String: String?] = [:]
     /// Where config.json has the rotated share of a head; nil where it does not say it.
@@ -19,7 +21,24 @@ struct GGUFDialect: Sendable {
     var rotatesPart = false
     var positions = Positions.rotary
 
+    /// Which settings routers have beside the number of experts.
+    var experts = Experts.counted
+
     enum Positions { case rotary, others }
+
+    /// A setting that is there and not 0, or that has one value.
+    struct Marker: Sendable {
+        let key: String
+        var value: Int?
+    }
+
+    enum Experts {
+        case counted
+        /// Every setting of DeepSeek's routers.
+        case routed
+        /// In every so many layers.
+        case interleaved
+    }
 
     /// What most architectures call their settings.
     static let keys: [String: String] = [
@@ -46,11 +65,12 @@ struct GGUFDialect: Sendable {
 
     static let all: [GGUFDialect] = [
         .init(
-            architecture: "llama", modelType: "mixtral", className: "MixtralForCausalLM", marker: "expert_count",
+            architecture: "llama", modelType: "mixtral", className: "MixtralForCausalLM",
+            marker: .init(key: "expert_count"),
             otherKeys: ["expert_count": "num_local_experts"], shareKey: nil),
         .init(
             architecture: "llama", modelType: "mistral", className: "MistralForCausalLM",
-            marker: "attention.sliding_window", shareKey: nil),
+            marker: .init(key: "attention.sliding_window"), shareKey: nil),
         .init(architecture: "llama", modelType: "llama", className: "LlamaForCausalLM", shareKey: nil),
         .init(architecture: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM", shareKey: nil),
         .init(architecture: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM", shareKey: nil),
@@ -144,6 +164,52 @@ struct GGUFDialect: Sendable {
                 "attention.head_count": "n_heads", "attention.head_count_kv": nil, "feed_forward_length": nil,
                 "attention.max_alibi_bias": nil,
             ], positions: .others),
+        .init(
+            architecture: "deepseek2", modelType: "deepseek_v3", className: "DeepseekV3ForCausalLM",
+            marker: .init(key: "expert_gating_func", value: 2), otherKeys: latentKeys, shareKey: nil, experts: .routed),
+        .init(
+            architecture: "deepseek2", modelType: "deepseek_v2", className: "DeepseekV2ForCausalLM",
+            otherKeys: latentKeys, shareKey: nil, experts: .routed),
+        .init(
+            architecture: "glm4moe", modelType: "glm4_moe", className: "Glm4MoeForCausalLM", otherKeys: routedKeys,
+            rotatesPart: true, experts: .routed),
+        .init(
+            architecture: "ernie4_5-moe", modelType: "ernie4_5_moe", className: "Ernie4_5_MoeForCausalLM",
+            otherKeys: [
+                "expert_count": "moe_num_experts", "expert_used_count": "moe_k",
+                "interleave_moe_layer_step": "moe_layer_interval", "expert_shared_count": "moe_num_shared_experts",
+                "leading_dense_block_count": "moe_layer_start_index", "expert_shared_feed_forward_length": nil,
+                "expert_gating_func": nil,
+            ], shareKey: nil, experts: .interleaved),
+        .init(
+            architecture: "phimoe", modelType: "phimoe", className: "PhimoeForCausalLM",
+            otherKeys: [
+                "expert_count": "num_local_experts", "expert_feed_forward_length": nil,
+                "rope.scaling.original_context_length": "original_max_position_embeddings",
+            ], shareKey: nil),
+        .init(
+            architecture: "llama4", modelType: "llama4_text", className: "Llama4ForCausalLM",
+            otherKeys: [
+                "expert_count": "num_local_experts", "expert_feed_forward_length": "intermediate_size",
+                "feed_forward_length": "intermediate_size_mlp",
+                "interleave_moe_layer_step": "interleave_moe_layer_step", "attention.sliding_window": nil,
+                "expert_shared_feed_forward_length": nil, "expert_gating_func": nil,
+            ], shareKey: nil, experts: .interleaved),
+        .init(architecture: "apertus", modelType: "apertus", className: "ApertusForCausalLM", shareKey: nil),
+        .init(
+            architecture: "mistral3", modelType: "ministral3", className: "Ministral3ForCausalLM",
+            otherKeys: ["attention.temperature_scale": nil], shareKey: nil),
+        .init(
+            architecture: "qwen3vlmoe", modelType: "qwen3_vl_moe_text",
+            className: "Qwen3VLMoeForConditionalGeneration",
+            otherKeys: ["rope.dimension_sections": nil, "n_deepstack_layers": nil], shareKey: nil),
+        .init(
+            architecture: "modern-bert", modelType: "modernbert", className: "ModernBertModel",
+            otherKeys: encoderKeys.merging([
+                "attention.layer_norm_epsilon": "norm_eps", "attention.sliding_window": "local_attention",
+                "rope.freq_base": "global_rope_theta", "rope.freq_base_swa": "local_rope_theta",
+                "hidden_act": "hidden_activation", "embedding_length_out": nil,
+            ]) { $1 }, shareKey: nil),
     ]
 
     /// What Granite multiplies with.
@@ -151,6 +217,20 @@ struct GGUFDialect: Sendable {
         "embedding_scale": "embedding_multiplier", "residual_scale": "residual_multiplier",
         "logit_scale": "logits_scaling", "attention.scale": "attention_multiplier",
     ]
+
+    /// What the routers of DeepSeek and GLM-4.5 are set by; further tokens that an extra layer predicts are left out.
+    private static let routedKeys: [String: String?] = [
+        "expert_count": "n_routed_experts", "expert_shared_count": "n_shared_experts",
+        "leading_dense_block_count": "first_k_dense_replace", "expert_weights_scale": "routed_scaling_factor",
+        "expert_weights_norm": "norm_topk_prob", "expert_group_count": "n_group",
+        "expert_group_used_count": "topk_group", "expert_gating_func": nil, "nextn_predict_layers": nil,
+    ]
+
+    /// The widths of latent attention are read together.
+    private static let latentKeys: [String: String?] = routedKeys.merging([
+        "attention.q_lora_rank": "q_lora_rank", "attention.kv_lora_rank": "kv_lora_rank", "attention.key_length": nil,
+        "attention.key_length_mla": nil, "attention.value_length_mla": nil, "attention.head_count_kv": nil,
+    ]) { $1 }
 
     /// What BERT and its relatives call theirs; how rows become one vector is read where they are pooled.
     private static let encoderKeys: [String: String?] = [
@@ -162,6 +242,13 @@ struct GGUFDialect: Sendable {
     func configKey(_ key: String) -> String? {
         if let other = otherKeys[key] { return other }
         return GGUFDialect.keys[key]
+    }
+
+    /// Whether `settings`, those of a file of this architecture, are of this model.
+    func describes(_ settings: JSONObject) -> Bool {
+        guard let marker else { return true }
+        guard let value = settings[marker.key]?.integerValue else { return false }
+        return marker.value.map { $0 == value } ?? (value > 0)
     }
 
     static func writing(_ modelType: String) -> GGUFDialect? { all.first { $0.modelType == modelType } }

@@ -7,13 +7,13 @@ import MartletTensors
 ///
 /// Not everything can be said; whoever writes the file reads the settings back and compares.
 struct GGUFSettings {
-    private(set) var metadata: GGUFMetadata = [:]
+    var metadata: GGUFMetadata = [:]
     /// Small tensors that are settings: divisors of rotary frequencies.
     private(set) var tensors: [(name: String, tensor: Tensor)] = []
-    private let architecture: Architecture
-    private let dialect: GGUFDialect
-    private let stack: Architecture.Stack
-    private let layer: Architecture.Layer
+    let architecture: Architecture
+    let dialect: GGUFDialect
+    let stack: Architecture.Stack
+    let layer: Architecture.Layer
 
     /// - Throws: ``ModelError`` for a model that is no decoder.
     init(_ architecture: Architecture, _ dialect: GGUFDialect) throws(ModelError) {
@@ -26,14 +26,14 @@ struct GGUFSettings {
         addSizes()
         addAttention()
         addRotary()
-        addFeedForward()
+        addFeedForwards()
     }
 
-    private mutating func set(_ key: String, _ value: Int) {
+    mutating func set(_ key: String, _ value: Int) {
         metadata["\(dialect.architecture).\(key)"] = .uint32(UInt32(clamping: value))
     }
 
-    private mutating func set(_ key: String, _ value: Float) {
+    mutating func set(_ key: String, _ value: Float) {
         metadata["\(dialect.architecture).\(key)"] = .float32(value)
     }
 
@@ -44,6 +44,8 @@ struct GGUFSettings {
         set("block_count", stack.layers.count)
         set("vocab_size", architecture.vocabulary)
         switch layer.norm {
+        case .layer(let epsilon) where dialect.architecture == "phimoe":
+            set("attention.layer_norm_rms_epsilon", epsilon)
         case .layer(let epsilon), .layerWithoutBias(let epsilon), .unweighted(let epsilon):
             set("attention.layer_norm_epsilon", epsilon)
         case .unweightedRMS(let epsilon), .rms(let epsilon, _): set("attention.layer_norm_rms_epsilon", epsilon)
@@ -72,12 +74,17 @@ struct GGUFSettings {
 
     private mutating func addAttention() {
         let attention = layer.attention
-        set("attention.head_count", attention.queryHeads)
+        set("attention.head_count", stack.layers.map(\.attention.queryHeads))
         if !["gpt2", "gptneox"].contains(dialect.architecture) {
-            set("attention.head_count_kv", attention.keyHeads)
+            set("attention.head_count_kv", stack.layers.map(\.attention.keyHeads))
+        }
+        if let latent = attention.latent { return addLatent(latent) }
+        if let growth = attention.queryGrowth, dialect.architecture == "mistral3" {
+            set("attention.temperature_scale", growth.factor)
         }
         let hasOwnDefault = [
-            "gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss", "gpt-oss", "qwen3vl",
+            "gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss", "gpt-oss", "qwen3vl", "qwen3vlmoe",
+            "llama4", "mistral3",
         ].contains(dialect.architecture)
         if attention.queryWidth != architecture.width || hasOwnDefault {
             set("attention.key_length", attention.headWidth)
@@ -123,6 +130,7 @@ struct GGUFSettings {
             set("rope.scaling.original_context_length", yarn.trained)
             set("rope.scaling.yarn_beta_fast", yarn.fast)
             set("rope.scaling.yarn_beta_slow", yarn.slow)
+            if addGrowth(yarn) { break }
             let usual = 1 + 0.1 * log(max(1, Double(yarn.factor)))
             if yarn.attention != Float(usual) { set("rope.scaling.attn_factor", Float(Double(yarn.attention) / usual)) }
         }
@@ -135,25 +143,5 @@ struct GGUFSettings {
 
     private mutating func add(_ divisors: [Float], _ name: String) {
         tensors.append((name, Tensor(divisors, shape: [divisors.count])))
-    }
-
-    private mutating func addFeedForward() {
-        for layer in stack.layers {
-            switch layer.feedForward {
-            case .plain(let hidden, _, _), .gated(let hidden, _, _), .expandedIntegral(let hidden):
-                set("feed_forward_length", hidden)
-            case .experts(let experts):
-                set("expert_count", experts.count)
-                set("expert_used_count", experts.active)
-                if ["llama", "granitemoe", "olmoe"].contains(dialect.architecture) {
-                    set("feed_forward_length", experts.hidden)
-                } else {
-                    set("expert_feed_forward_length", experts.hidden)
-                    // No layer needs it, but ggml asks for it.
-                    set("feed_forward_length", experts.hidden * experts.active)
-                }
-                if let shared = experts.shared { set("expert_shared_feed_forward_length", shared.hidden) }
-            }
-        }
     }
 }

@@ -194,17 +194,25 @@ package struct ModelExport {
         // How llama.cpp spells that there is no vocabulary; without the key it refuses the file.
         metadata["tokenizer.ggml.model"] = .string("none")
         for (key, value) in text.entries { metadata[key] = value }
+        for (key, value) in try GGUFParts.settings(export.numbers(where: GGUFParts.isSetting)) { metadata[key] = value }
         let plan =
-            settings.tensors.map { PlannedTensor(name: $0.name, type: .f32, shape: $0.tensor.shape) } + export.plan
+            settings.tensors.map { PlannedTensor(name: $0.name, type: .f32, shape: $0.tensor.shape) }
+            + export.plan.filter { !GGUFParts.isSetting($0.name) }
         try export.write(
             settings.tensors.map(\.tensor), to: GGUF.writer(for: plan, metadata: metadata, to: path))
     }
 
     /// What llama.cpp will do otherwise with a GGUF of this model.
     package var caveats: [String] {
-        guard case .decoder(let stack) = architecture.body, let dialect = GGUFDialect.writing(modelType),
-            ["llama", "phi3"].contains(dialect.architecture)
-        else { return [] }
+        guard case .decoder(let stack) = architecture.body, let dialect = GGUFDialect.writing(modelType) else {
+            return []
+        }
+        if dialect.architecture == "phimoe" {
+            return [
+                "llama.cpp weighs the two experts by their softmax, and norms without the mean: texts will differ there"
+            ]
+        }
+        guard ["llama", "phi3"].contains(dialect.architecture) else { return [] }
         let windows = stack.layers.compactMap { layer in
             if case .window(let size) = layer.attention.reach { size } else { nil }
         }

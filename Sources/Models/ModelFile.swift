@@ -72,7 +72,7 @@ public struct ModelFile: Sendable {
         var unpacking: WeightQuantization?
         if ModelFile.isGGUF(path) {
             let file = try GGUF(contentsOf: path)
-            (container, stored) = (.gguf(file), file.tensors)
+            (container, stored) = (.gguf(file), try GGUFParts.tensors(of: file))
             config = try GGUFConfig.translate(file)
         } else if fileExists(path + "/model.bin") && !fileExists(path + "/config.json") {
             let file = try CTranslate2File(contentsOf: path + "/model.bin")
@@ -222,7 +222,11 @@ public struct ModelFile: Sendable {
         let reader = ConfigReader(config, path: path)
         // How weights are packed is read where they are.
         reader.ignore("quantization_config", "quantization")
-        let architecture = family.architecture(reader)
+        var architecture = family.architecture(reader)
+        if let sizes = LayerSizes(config) {
+            reader.ignore(LayerSizes.key)
+            architecture = try sizes.applied(to: architecture, path: path)
+        }
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
         try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType))
         return (modelType, family, architecture, reader.passedOver)

@@ -204,6 +204,13 @@ package struct WeightExport {
         try writer.finish()
     }
 
+    /// The single numbers that stand under a name that `isNumber` knows, in the order of the inventory.
+    func numbers(where isNumber: (String) -> Bool) throws -> [(name: String, value: Float)] {
+        try items.filter { isNumber($0.planned.name) }.map { item in
+            (item.planned.name, try tensor(item).decoded(on: device).values.first ?? 0)
+        }
+    }
+
     private func tensor(_ item: Item) throws -> Tensor {
         let parts = try item.parts.map { try source.tensor($0) }
         let type = item.planned.type

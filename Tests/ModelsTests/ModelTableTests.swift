@@ -50,6 +50,7 @@ import Testing
         "qwen2_5_vl_text": "Qwen/Qwen2.5-VL-3B-Instruct (text)", "qwen2_moe": "Qwen/Qwen1.5-MoE-A2.7B-Chat",
         "qwen2_vl_text": "Qwen/Qwen2-VL-2B-Instruct (text)", "qwen3": "Qwen/Qwen3-0.6B",
         "qwen3_moe": "Qwen/Qwen3-30B-A3B",
+        "qwen3_vl_moe_text": "Qwen/Qwen3-VL-30B-A3B-Instruct (text)",
         "qwen3_vl_text": "Qwen/Qwen3-VL-2B-Instruct (text)", "roberta": "FacebookAI/roberta-base",
         "roformer": "junnyu/roformer_chinese_base", "seed_oss": "ByteDance-Seed/Seed-OSS-36B-Instruct",
         "smollm3": "HuggingFaceTB/SmolLM3-3B", "stablelm": "stabilityai/stablelm-2-1_6b",

@@ -1,6 +1,8 @@
 import MartletFormats
 import MartletJSON
+import MartletLayers
 import MartletModels
+import MartletTensors
 import TestSupport
 import Testing
 
@@ -93,5 +95,72 @@ import Testing
             "model_type": "some_vision_model", "text_config": .object(try Self.config("mistral")), "vision_config": [:],
         ]
         try Self.compare("mistral", config: outer.text())
+    }
+
+    /// Qwen3-VL's mixtures as they are published: the text model inside, and each expert as `[inputs, outputs]`.
+    @Test func expertsThatAreTurnedOver() throws {
+        let source = FamilyTests.folder + "/qwen3-vl-moe"
+        try TemporaryFolder.use { folder in
+            let tensors = try Safetensors(directory: source).tensors.all.map { stored in
+                (name: "model.language_model." + stored.name, tensor: try Self.turned(stored))
+            }
+            try Safetensors.write(tensors, to: folder + "/model.safetensors")
+            var text = try Self.config("qwen3-vl-moe")
+            text["tie_word_embeddings"] = true
+            let outer: JSON = ["model_type": "qwen3_vl_moe", "text_config": .object(text), "vision_config": [:]]
+            try writeFile(outer.serialized(), to: folder + "/config.json")
+            let expected = try Safetensors(contentsOf: source + "/expected.safetensors").tensors
+            let results = try ForwardPass.run(
+                ModelFile(path: folder), try FamilyTests.inputs(expected), on: Device(threads: 1))
+            for (name, tensor) in results where name.hasPrefix("hidden") {
+                let comparison = Comparison(tensor.values, try expected.tensor(name).values, absolute: 1e-4)
+                #expect(comparison.withinTolerance, "\(name): \(comparison)")
+            }
+        }
+    }
+
+    private static func turned(_ stored: StoredTensor) throws -> Tensor {
+        let (values, e) = (try stored.tensor().values, stored.extents)
+        guard e.count == 3 else { return Tensor(values, shape: Shape(e)) }
+        var turned: [Float] = []
+        for expert in 0..<e[0] {
+            for column in 0..<e[2] {
+                for row in 0..<e[1] { turned.append(values[(expert * e[1] + row) * e[2] + column]) }
+            }
+        }
+        return Tensor(turned, shape: [e[0], e[2], e[1]])
+    }
+
+    /// A file may give a size for each layer. Layers of different sizes are written so and read back, with the same bits;
+    /// config.json has no words for them.
+    @Test func sizesByLayer() throws {
+        let device = Device(threads: 1)
+        var architecture = TinyArchitectures.decoder(vocabulary: 64, headWidth: 12)
+        guard case .decoder(var stack) = architecture.body else { return }
+        stack.layers[0].attention.queryHeads = 2
+        stack.layers[1].attention.keyHeads = 1
+        stack.layers[2].feedForward = .gated(hidden: 34, .silu, bias: .absent)
+        for index in stack.layers.indices { stack.layers[index].attention.scale = 1 / Float(12).squareRoot() }
+        architecture.body = .decoder(stack)
+        let inventory = try architecture.inventory()
+        let source = SeededInitialiser(seed: 3, device: device, deviation: 0.3)
+        let values = Dictionary(
+            uniqueKeysWithValues: inventory.entries.compactMap { entry in
+                source.parameter(entry).value.map { (entry.name, $0) }
+            })
+        try TemporaryFolder.use { folder in
+            let path = folder + "/model.gguf"
+            let export = try ModelExport(
+                modelType: "llama", architecture, WeightSource(inventory, values: values), on: device)
+            try export.writeGGUF(to: path, name: "varied")
+            let file = try ModelFile(path: path)
+            #expect(file.architecture == architecture)
+            let tokens: [[Int32]] = [(0..<20).map { Int32($0 * 7 % 61) }]
+            let wanted = try ForwardPass.run(
+                .decoder(Decoder(architecture, Scope(source))), architecture, tokens.map { ForwardPass.Input($0) },
+                recording: .nothing, layers: .last, on: device)[0].tensor.values
+            #expect(try ForwardPass.run(file, tokens, recording: .nothing, on: device)[0].tensor.values == wanted)
+            #expect(throws: ModelError.self) { try file.publishedConfig(dataType: nil) }
+        }
     }
 }

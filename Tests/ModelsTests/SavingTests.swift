@@ -41,8 +41,8 @@ import Testing
         return unsafe Array(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.bytes))
     }
 
-    /// Packed experts are written unpacked.
-    static let unpacked = FamilyTests.supported.filter { !$0.hasSuffix("-mxfp4") }
+    /// Packed experts are written unpacked, those of a layer in one tensor one by one.
+    static let unpacked = FamilyTests.supported.filter { !$0.hasSuffix("-mxfp4") && !$0.hasSuffix("-vl-moe") }
 
     @Test(arguments: unpacked) func directoriesReturnAsTheyWere(name: String) throws {
         let original = Self.folder + "/" + name
@@ -67,8 +67,11 @@ import Testing
         "gpt2-inverse-layer", "gpt2-saved", "gpt2-unscaled", "llama-rope-dynamic", "llama-rope-yarn-untruncated",
         "llama-saved", "llama-tied", "phi-normed", "qwen2-layer-types", "qwen2-moe-normalised", "qwen2-moe-window",
         "qwen2-window", "qwen2-5-vl", "qwen3-moe-dense-layers", "qwen3-moe-unnormalised", "qwen3-moe-window",
-        "qwen3-window",
+        "qwen3-window", "deepseek-v2-grouped", "deepseek-v3-halves", "llama4", "llama4-whole", "phimoe", "qwen3-vl",
     ]
+
+    /// Those whose stretching a GGUF holds as divisors, which config.json has no words for at this size.
+    static let divided: Set<String> = ["llama-rope-llama3", "apertus"]
 
     static let decoders = unpacked.filter { name in
         guard let file = try? ModelFile(path: folder + "/" + name), case .decoder = file.architecture.body else {
@@ -90,9 +93,10 @@ import Testing
             try export.writeGGUF(to: gguf, name: name)
             let converted = try ModelFile(path: gguf)
             let hasOffsets = file.modelType.hasPrefix("gemma") || file.modelType == "nemotron"
-            let isRounded = hasOffsets || name.hasPrefix("llama-rope-llama3")
+            let isDivided = Self.divided.contains { name.hasPrefix($0) }
+            let isRounded = hasOffsets || isDivided
             try Self.compareLogits(converted, file, tolerance: isRounded ? 1e-5 : 0)
-            guard !name.hasPrefix("llama-rope-llama3") else { return }
+            guard !isDivided else { return }
             try Self.save(converted, in: path)
             try Self.compareTensors(path, original, exceptNormsOf: file.modelType)
             #expect(try ModelFile(path: path).architecture == file.architecture)

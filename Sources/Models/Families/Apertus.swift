@@ -46,4 +46,12 @@ enum Apertus: Family {
 
     /// Constants of the activation.
     static let unused = Llama.unused + ["layers.#.mlp.act_fn.beta", "layers.#.mlp.act_fn.eps"]
+
+    /// The two slopes stand among the settings.
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding([
+            "decoder.#.feedForward.positive": "xielu.alpha_p.#",
+            "decoder.#.feedForward.negative": "xielu.alpha_n.#",
+        ])
+    }
 }

@@ -121,4 +121,15 @@ enum DeepSeek: Family {
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
     }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.experts(architecture)).adding([
+            "decoder.#.attention.queryDown": "blk.#.attn_q_a",
+            "decoder.#.attention.queryNorm": "blk.#.attn_q_a_norm",
+            "decoder.#.attention.queryUp": "blk.#.attn_q_b",
+            "decoder.#.attention.keyValueDown": "blk.#.attn_kv_a_mqa",
+            "decoder.#.attention.keyValueNorm": "blk.#.attn_kv_a_norm",
+            "decoder.#.attention.keyValueUp": "blk.#.attn_kv_b",
+        ])
+    }
 }

@@ -55,4 +55,8 @@ enum ErnieExperts: Family {
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
     }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.experts(architecture))
+    }
 }

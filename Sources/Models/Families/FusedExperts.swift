@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 
 /// Experts as transformers 5 keeps them in memory, and as some of its checkpoints are: all of a layer in two tensors,
-/// `gate_up_proj` `[experts, 2 · hidden, width]` and `down_proj` `[experts, width, hidden]`.
+/// `gate_up_proj` `[experts, 2 · hidden, width]` and `down_proj` `[experts, width, hidden]`. Published checkpoints of
+/// Qwen3-VL have each expert turned over; the reference tells them by their extents.
 enum FusedExperts {
     /// Whether the checkpoint has such tensors.
     static func are(in tensors: StoredTensors) -> Bool {
@@ -14,19 +15,23 @@ enum FusedExperts {
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         guard are(in: tensors) else { return [:] }
         guard case .decoder(let stack) = architecture.body else { return [:] }
-        let count = stack.layers.lazy.compactMap { layer in
-            if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+        let form = stack.layers.lazy.compactMap { layer in
+            if case .experts(let experts) = layer.feedForward { experts } else { nil }
         }.first
-        guard let count else { return [:] }
+        guard let form else { return [:] }
+        let end = "mlp.experts.gate_up_proj"
+        let extents = tensors.all.first { $0.name.hasSuffix(end) }?.extents ?? []
+        let isTurned = extents.count == 3 && extents[1] != 2 * form.hidden && extents[2] == 2 * form.hidden
         let expert = "decoder.#.feedForward.experts.##"
         let parts = ["\(expert).gate.weight", "\(expert).up.weight"]
-        let fused = WeightName("layers.#.mlp.experts.gate_up_proj", .stackedRows(count: count, of: parts))
+        let fused = WeightName(
+            "layers.#.mlp.experts.gate_up_proj", .stackedRows(count: form.count, of: parts, transposed: isTurned))
         return [
             "decoder.#.feedForward.router": "layers.#.mlp.gate",
             "decoder.#.feedForward.experts.##.gate.weight": fused,
             "decoder.#.feedForward.experts.##.up.weight": fused,
             "decoder.#.feedForward.experts.##.down.weight": WeightName(
-                "layers.#.mlp.experts.down_proj", .stacked(count: count)),
+                "layers.#.mlp.experts.down_proj", .stacked(count: form.count, transposed: isTurned)),
         ]
     }
 

@@ -77,6 +77,7 @@ enum GGUFNames {
         let layout = WeightName.Layout.stacked(count: counts.first ?? 0)
         return [
             "decoder.#.feedForward.router": "blk.#.ffn_gate_inp",
+            "decoder.#.feedForward.router.correction": "blk.#.exp_probs_b.bias",
             "decoder.#.feedForward.experts.##.gate": WeightName("blk.#.ffn_gate_exps", layout),
             "decoder.#.feedForward.experts.##.up": WeightName("blk.#.ffn_up_exps", layout),
             "decoder.#.feedForward.experts.##.down": WeightName("blk.#.ffn_down_exps", layout),

@@ -36,4 +36,10 @@ enum GLMExperts: Family {
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
     }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.experts(architecture)).adding([
+            "decoder.#.feedForward.normBefore": "blk.#.post_attention_norm"
+        ])
+    }
 }

@@ -117,4 +117,8 @@ enum Llama4: Family {
                 "\(block).experts.down_proj", .stacked(count: count, transposed: true)),
         ])
     }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.experts(architecture))
+    }
 }

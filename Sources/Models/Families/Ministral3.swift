@@ -44,4 +44,8 @@ enum Ministral3: Family {
     static let prefixes = Llama.prefixes
     static let unused = Llama.unused
     static func names(_ architecture: Architecture) -> WeightNames { Llama.names(architecture) }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        Llama.ggufNames(architecture, modelType: "mistral")
+    }
 }

@@ -129,4 +129,22 @@ enum ModernBERT: Family {
     }
 
     static let unused = ["decoder.weight", "decoder.bias", "head.dense.weight", "head.dense.bias", "head.norm.weight"]
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        func fused(_ name: String, _ parts: [String]) -> WeightName {
+            WeightName(name, .rows(of: parts.map { "encoder.#.\($0)" }))
+        }
+        let projections = fused("blk.#.attn_qkv", ["query", "key", "value"].map { "attention.\($0)" })
+        let gates = fused("blk.#.ffn_up", ["feedForward.gate", "feedForward.up"])
+        return GGUFNames.encoder.adding([
+            "encoder.#.attention.normBefore": "blk.#.attn_norm",
+            "encoder.#.attention.query": projections,
+            "encoder.#.attention.key": projections,
+            "encoder.#.attention.value": projections,
+            "encoder.#.feedForward.normBefore": "blk.#.ffn_norm",
+            "encoder.#.feedForward.gate": gates,
+            "encoder.#.feedForward.up": gates,
+            "encoder.outputNorm": "output_norm",
+        ])
+    }
 }

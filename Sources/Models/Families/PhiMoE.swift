@@ -53,4 +53,8 @@ enum PhiMoE: Family {
             "decoder.#.feedForward.router": "layers.#.mlp.router"
         ])
     }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.experts(architecture))
+    }
 }

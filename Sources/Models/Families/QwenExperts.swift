@@ -3,18 +3,22 @@ import MartletLayers
 import MartletTensors
 
 /// Qwen2-MoE and Qwen3-MoE: mixtures of experts in all or some layers; Qwen2-MoE adds an expert that every row passes.
+/// The text part of Qwen3-VL's mixtures is Qwen3-MoE, whose chosen experts always weigh 1 together.
 ///
 /// Sources: arXiv:2407.10671 (Qwen2), arXiv:2505.09388 (Qwen3).
 enum QwenExperts: Family {
-    static let modelTypes = ["qwen2_moe", "qwen3_moe"]
+    static let modelTypes = ["qwen2_moe", "qwen3_moe", "qwen3_vl_moe_text"]
 
     /// What a `config.json` leaves out, by model type.
     private struct Defaults {
         var (hidden, expertHidden, heads, keyHeads, experts, active) = (5_632, 1_408, 16, 16, 60, 4)
+        var context = 32_768
 
         init(_ modelType: String) {
-            if modelType == "qwen3_moe" {
-                (hidden, expertHidden, heads, keyHeads, experts, active) = (6_144, 768, 32, 4, 128, 8)
+            switch modelType {
+            case "qwen3_moe": (hidden, expertHidden, heads, keyHeads, experts, active) = (6_144, 768, 32, 4, 128, 8)
+            case "qwen3_vl_moe_text": context = 128_000
+            default: break
             }
         }
     }
@@ -23,13 +27,13 @@ enum QwenExperts: Family {
         let modelType = config.string("model_type")
         let defaults = Defaults(modelType)
         let width = config.integer("hidden_size", default: 2_048)
-        let context = config.integer("max_position_embeddings", default: 32_768)
+        let context = config.integer("max_position_embeddings", default: defaults.context)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("rms_norm_eps", default: 1e-6)))
         let reaches = reaches(
             config, modelType, config.integer("num_hidden_layers", default: 24, in: ConfigReader.layers))
         let feedForwards = feedForwards(config, modelType, defaults, layers: reaches.count)
         var attention = attention(config, modelType, defaults, width: width, context: context)
-        if modelType == "qwen3_moe" { attention.queryKeyNorm = norm }
+        if modelType != "qwen2_moe" { attention.queryKeyNorm = norm }
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 151_936), width: width,
             context: attention.positions.isUnbounded ? nil : context,
@@ -62,6 +66,7 @@ enum QwenExperts: Family {
     /// Windows, where they are switched on: in all layers of Qwen3-MoE, in every second of the first
     /// `max_window_layers` of Qwen2-MoE.
     private static func reaches(_ config: ConfigReader, _ modelType: String, _ layers: Int) -> [Architecture.Reach] {
+        guard modelType != "qwen3_vl_moe_text" else { return Array(repeating: .past, count: layers) }
         let size = config.integer(orNull: "sliding_window", absent: 4_096, in: 0...Int(Int32.max))
         let switchedOn = config.bool("use_sliding_window", default: false)
         let last = config.integer("max_window_layers", default: 28, in: 0...Int(Int32.max))
@@ -81,7 +86,8 @@ enum QwenExperts: Family {
                 "num_experts", "num_local_experts", default: defaults.experts, in: 0...ConfigReader.experts.upperBound),
             active: config.integer("num_experts_per_tok", default: defaults.active),
             hidden: config.integer("moe_intermediate_size", default: defaults.expertHidden), activation: activation,
-            routing: config.bool("norm_topk_prob", default: false) ? .renormalised : .asTheyAre)
+            routing: modelType == "qwen3_vl_moe_text" || config.bool("norm_topk_prob", default: false)
+                ? .renormalised : .asTheyAre)
         if modelType == "qwen2_moe" {
             experts.shared = .init(hidden: config.integer("shared_expert_intermediate_size", default: 5_632))
         }
@@ -95,6 +101,8 @@ enum QwenExperts: Family {
         }
     }
 
+    /// What the text part of a model that sees does not read.
+    static let harmlessKeys = ["norm_topk_prob"]
     static let prefixes = Llama.prefixes
 
     static func names(_ architecture: Architecture) -> WeightNames {

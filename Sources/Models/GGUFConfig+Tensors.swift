@@ -1,0 +1,52 @@
+import MartletJSON
+
+extension GGUFConfig {
+    /// What a GGUF says only by which tensors it has.
+    mutating func readFromTensors() {
+        func has(_ name: String) -> Bool { tensors.extents(name) != nil }
+        config["tie_word_embeddings"] = .bool(!has("output.weight"))
+        switch dialect.modelType {
+        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "granite", "granitemoe", "smollm3",
+            "olmo", "olmo2", "olmoe", "cohere", "cohere2", "nemotron", "arcee", "hunyuan_v1_dense", "apertus",
+            "qwen3_vl_moe_text":
+            if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
+            if has("blk.0.ffn_up.bias") { config["mlp_bias"] = true }
+        case "gpt_oss": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "phimoe":
+            config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+            config["lm_head_bias"] = .bool(has("output.bias"))
+        case "starcoder2", "ernie4_5", "ernie4_5_moe": config["use_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
+        case "stablelm": config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "glm4_moe":
+            config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+            config["use_qk_norm"] = .bool(has("blk.0.attn_q_norm.weight"))
+        case "seed_oss":
+            config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+            config["attention_out_bias"] = .bool(has("blk.0.attn_output.bias"))
+        // Absence would mean a window of the usual size.
+        case "exaone4" where config["sliding_window"] == nil: config["sliding_window"] = .null
+        case "gpt_neox": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
+        case "modernbert":
+            config["architectures"] = [.string(dialect.className)]
+            if let period = metadata["attention.sliding_window_pattern"]?.integerValue {
+                config["global_attn_every_n_layers"] = .integer(period)
+            }
+            // What ggml takes where nothing is said.
+            if config["local_rope_theta"] == nil { config["local_rope_theta"] = config["global_rope_theta"] }
+        case "bert", "nomic_bert":
+            config["architectures"] = [.string(dialect.className)]
+            config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)
+        case "qwen2_moe": config["qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "falcon":
+            let isGrouped = (config["num_kv_heads"]?.integerValue ?? 1) > 1 || has("blk.0.attn_norm_2.weight")
+            config["new_decoder_architecture"] = .bool(isGrouped)
+            config["num_ln_in_parallel_attn"] = has("blk.0.attn_norm_2.weight") ? 2 : 1
+            config["bias"] = .bool(has("blk.0.attn_qkv.bias"))
+        default: break
+        }
+        // ggml renormalises the chosen experts of Qwen3-MoE always, those of Qwen2-MoE never.
+        if ["qwen3_moe", "qwen3_vl_moe_text"].contains(dialect.modelType) { config["norm_topk_prob"] = true }
+    }
+}
