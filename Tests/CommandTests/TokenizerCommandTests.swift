@@ -157,6 +157,52 @@ import Testing
         }
     }
 
+    /// A tokenizer.json that asks for texts of six tokens cut at their beginning, in windows that repeat two, filled up
+    /// to eight.
+    private static let cutting = #"""
+        {"truncation":{"direction":"Left","max_length":6,"strategy":"LongestFirst","stride":2},
+        "padding":{"strategy":{"Fixed":8},"direction":"Left","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,
+        "pad_token":"[PAD]"},"added_tokens":[],"pre_tokenizer":{"type":"Whitespace"},"post_processor":
+        {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":
+        0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B",
+        "type_id":1}}],"special_tokens":{"[CLS]":{"id":"[CLS]","ids":[2],"tokens":["[CLS]"]},"[SEP]":{"id":"[SEP]","ids":[3],
+        "tokens":["[SEP]"]}}},"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
+        "max_input_chars_per_word":100,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"the":4,"fox":5,"##es":6,"runs":7,
+        "over":8,"a":9,"dog":10}}}
+        """#
+
+    /// Windows as tokenizers 0.23 makes them of the same file.
+    @Test func textsAreCutAndFilledUpWhenAskedFor() throws {
+        try Self.inFolder { folder in
+            let file = folder + "/tokenizer.json"
+            try Self.write(Self.cutting, file)
+            let text = "the foxes runs over a dog the fox\n"
+            func ids(_ options: String, _ input: String = text) throws -> String {
+                try Self.ids(["--tokenizer", file] + options.split(separator: " ").map(String.init), input)
+            }
+            // Nothing is cut unless it is asked for.
+            #expect(try ids("") == "2 4 5 6 7 8 9 10 4 5 3\n")
+            #expect(try ids("--truncation file") == "2 9 10 4 5 3\n")
+            let windows = "2 9 10 4 5 3\n2 7 8 9 10 3\n2 5 6 7 8 3\n2 4 5 6 3\n"
+            #expect(try ids("--truncation file --stride 2") == windows)
+            #expect(try ids("--truncation 6 --stride 2") == windows)
+            #expect(
+                try ids("--truncation file --stride 2 --padding --json")
+                    == "[[0,0,2,9,10,4,5,3],[0,0,2,7,8,9,10,3],[0,0,2,5,6,7,8,3],[0,0,0,2,4,5,6,3]]\n")
+            #expect(try ids("--padding", "the fox\n") == "0 0 0 0 2 4 5 3\n")
+            #expect(try ids("--truncation 5 --padding", "the fox\n" + text) == "0 2 4 5 3\n2 10 4 5 3\n")
+            let offsets = try JSON(parsing: ids("--truncation file --stride 2 --json --offsets"))
+            let starts = offsets.arrayValue?.map { ($0.arrayValue ?? []).map { $0["start"]?.integerValue } }
+            #expect(starts?[1] == [0, 10, 15, 20, 22, 0])
+            for wrong in [["--stride", "1"], ["--truncation", "many"], ["--truncation", "4", "--stride", "-1"]] {
+                #expect(try Command.run(["tokenize", "--tokenizer", file] + wrong, input: text).status == 2)
+            }
+            let far = try Command.run(
+                ["tokenize", "--tokenizer", file, "--truncation", "4", "--stride", "2"], input: text)
+            #expect(far.status == 1 && far.errors.contains("stride"))
+        }
+    }
+
     @Test func malformedTextIsReplacedAndSaid() throws {
         try Self.inFolder { folder in
             let file = try Self.train(folder, "byte-bpe")

@@ -83,6 +83,8 @@ struct TokenizeCommand: ParsableCommand {
     @Flag(help: "With --json: objects with id, token, and start and end in UTF-8 bytes.")
     var offsets = false
 
+    @OptionGroup var lengths: LengthOptions
+
     @Option(help: "Threads that encode lines (default: one per processor).")
     var threads: Int?
 
@@ -107,10 +109,11 @@ struct TokenizeCommand: ParsableCommand {
             return try run(vocabulary)
         }
         let tokenizer = try tokenizer.load()
+        let lengths = try lengths.settings(of: tokenizer)
         guard lines else {
             try ranks.refuse("tokenize without --lines")
             var result: [UInt8] = []
-            try append(Array(Input.repairedText(file).utf8), tokenizer, to: &result)
+            try append(Array(Input.repairedText(file).utf8), tokenizer, lengths, to: &result)
             return Output.write(isDocument ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
         try Ranks.join { try runLines(tokenizer, over: $0) }
@@ -120,7 +123,7 @@ struct TokenizeCommand: ParsableCommand {
         let work = { [self] (text: [UInt8], result: inout [UInt8]) throws in
             for line in InputLines.split(text) {
                 if isDocument, !result.isEmpty { result.append(UInt8(ascii: ",")) }
-                try append(Array(line), tokenizer, to: &result)
+                try append(Array(line), tokenizer, lengths, to: &result)
             }
         }
         var isFirst = true
@@ -150,7 +153,9 @@ struct TokenizeCommand: ParsableCommand {
 
     /// The ids that a translator reads.
     private func run(_ vocabulary: MarianVocabulary) throws {
-        if offsets { throw UsageError("--offsets is not known of Marian's vocabularies") }
+        if offsets || lengths.areGiven {
+            throw UsageError("--offsets, --truncation, --stride and --padding are not known of Marian's vocabularies")
+        }
         let bytes = Array(try Input.repairedText(file).utf8)
         let texts =
             lines
@@ -166,22 +171,34 @@ struct TokenizeCommand: ParsableCommand {
         }
     }
 
-    /// Appends what is written about one text.
-    private func append(_ text: [UInt8], _ tokenizer: Tokenizer, to result: inout [UInt8]) throws {
-        guard offsets else {
-            let ids = try tokenizer.encode(bytes: text, addSpecialTokens: !noSpecial)
-            if isJSON { result.append(UInt8(ascii: "[")) }
-            for (index, id) in ids.enumerated() {
-                if index > 0 { result.append(isJSON ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
-                result.append(decimal: id)
-            }
-            if isJSON { result.append(UInt8(ascii: "]")) }
-            if !isDocument { result.append(10) }
-            return
+    /// Appends what is written about one text: about each of its windows, where it is cut into such.
+    private func append(
+        _ text: [UInt8], _ tokenizer: Tokenizer, _ lengths: LengthSettings, to result: inout [UInt8]
+    ) throws {
+        guard offsets || lengths.areGiven else {
+            return append(try tokenizer.encode(bytes: text, addSpecialTokens: !noSpecial), to: &result)
         }
-        let encoding = try tokenizer.encoding(of: String(decoding: text, as: UTF8.self), addSpecialTokens: !noSpecial)
-        result += list(encoding, tokenizer).text(.compact).utf8
-        if jsonLines { result.append(10) }
+        let encoding = try tokenizer.encoding(
+            of: String(decoding: text, as: UTF8.self), addSpecialTokens: !noSpecial, truncation: lengths.truncation)
+        for (index, window) in lengths.windows(of: encoding).enumerated() {
+            if isDocument, index > 0 { result.append(UInt8(ascii: ",")) }
+            guard offsets else {
+                append(window.ids, to: &result)
+                continue
+            }
+            result += list(window, tokenizer).text(.compact).utf8
+            if jsonLines { result.append(10) }
+        }
+    }
+
+    private func append(_ ids: [Int32], to result: inout [UInt8]) {
+        if isJSON { result.append(UInt8(ascii: "[")) }
+        for (index, id) in ids.enumerated() {
+            if index > 0 { result.append(isJSON ? UInt8(ascii: ",") : UInt8(ascii: " ")) }
+            result.append(decimal: id)
+        }
+        if isJSON { result.append(UInt8(ascii: "]")) }
+        if !isDocument { result.append(10) }
     }
 
     private func list(_ encoding: Encoding, _ tokenizer: Tokenizer) -> JSON {

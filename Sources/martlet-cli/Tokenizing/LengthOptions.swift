@@ -1,0 +1,76 @@
+import ArgumentParser
+import MartletTokenizers
+
+/// How long the texts of `martlet tokenize` become: as they are unless something else is asked for.
+struct LengthOptions: ParsableArguments {
+    @Option(help: "Most tokens of a text, special ones included; \"file\" as the tokenizer's file says.")
+    var truncation: String?
+
+    @Option(help: "What was cut off follows as texts of their own, each of which repeats so many tokens of the last.")
+    var stride: Int?
+
+    @Flag(help: "Fill short texts up to the length of --truncation, or to what the tokenizer's file says.")
+    var padding = false
+
+    /// Whether anything is asked for.
+    var areGiven: Bool { truncation != nil || stride != nil || padding }
+
+    /// What is asked for, with what the file of `tokenizer` says of the rest.
+    ///
+    /// - Throws: ``UsageError`` for what neither the command line nor the file says.
+    func settings(of tokenizer: Tokenizer) throws(UsageError) -> LengthSettings {
+        var cut = try cut(tokenizer)
+        if let stride {
+            guard stride >= 0 else { throw UsageError("--stride is \(stride), but no less than 0 tokens are repeated") }
+            guard cut != nil else { throw UsageError("--stride needs --truncation: without it nothing is cut off") }
+            cut?.stride = stride
+        }
+        return LengthSettings(
+            truncation: cut, padding: try filling(tokenizer, cut), keepsOverflow: stride != nil, areGiven: areGiven)
+    }
+
+    private func cut(_ tokenizer: Tokenizer) throws(UsageError) -> Truncation? {
+        guard let truncation else { return nil }
+        if truncation == "file" {
+            guard let own = tokenizer.truncation else {
+                throw UsageError("the tokenizer's file says nothing of a truncation; give --truncation a number")
+            }
+            return own
+        }
+        guard let length = Int(truncation), length >= 0 else {
+            throw UsageError("--truncation is \"\(truncation)\", but takes a number of tokens or \"file\"")
+        }
+        guard var own = tokenizer.truncation else { return Truncation(maximumLength: length) }
+        (own.maximumLength, own.stride) = (length, 0)
+        return own
+    }
+
+    private func filling(_ tokenizer: Tokenizer, _ cut: Truncation?) throws(UsageError) -> Padding? {
+        guard padding else { return nil }
+        var own = tokenizer.padding ?? Padding()
+        if tokenizer.padding == nil, let id = tokenizer.specialTokens.padding {
+            (own.id, own.token) = (id, tokenizer.token(id) ?? own.token)
+        }
+        if case .fixed = own.length, truncation == nil || truncation == "file" { return own }
+        guard let cut else { throw UsageError("--padding needs --truncation: the tokenizer's file says no length") }
+        own.length = .fixed(cut.maximumLength)
+        return own
+    }
+}
+
+/// How texts are cut and filled up.
+struct LengthSettings {
+    let truncation: Truncation?
+    let padding: Padding?
+    /// Whether what was cut off is wanted.
+    let keepsOverflow: Bool
+    let areGiven: Bool
+
+    /// The text of `encoding`, and where they are wanted the parts that were cut off, all filled up.
+    func windows(of encoding: Encoding) -> [Encoding] {
+        var windows = [encoding] + (keepsOverflow ? encoding.overflow : [])
+        for index in windows.indices { windows[index].overflow = [] }
+        padding?.apply(to: &windows)
+        return windows
+    }
+}
