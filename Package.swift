@@ -99,12 +99,14 @@ let package = Package(
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),
         library("Distributed"),
+        library("Hub", ["MartletFormats", "MartletJSON"]),
         .target(
             name: "Martlet",
             dependencies: [
                 "CShippedModel", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
                 "MartletTokenizers", "MartletLayers", "MartletModels", "MartletGeneration", "MartletPlanning",
                 "MartletQuantization", "MartletTasks", "MartletJSON", "MartletConstraints", "MartletServing",
+                "MartletHub",
             ]),
         library(
             "API",
@@ -137,7 +139,7 @@ let package = Package(
                 "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
                 "MartletServing",
                 "MartletTasks",
-                "MartletTraining",
+                "MartletTraining", "MartletHub",
                 "MartletJSON", "MartletAPI", "MartletServingHTTP",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 server("UnixSignals", "swift-service-lifecycle"),
@@ -164,6 +166,7 @@ let package = Package(
         tests("Formats", ["MartletTensors", "MartletJSON"]),
         tests("Templates", ["MartletJSON"]),
         tests("Distributed"),
+        tests("Hub", ["MartletFormats", "MartletJSON"]),
         tests("Tokenizers", ["MartletTemplates", "MartletJSON", "MartletFormats"]),
         tests(
             "Models",

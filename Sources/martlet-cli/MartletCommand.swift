@@ -14,6 +14,7 @@ struct MartletCommand: AsyncParsableCommand {
         discussion: "Example: martlet generate -m path/to/model \"Once upon a time\"",
         version: Version.text,
         subcommands: [
+            PullCommand.self, ListCommand.self, RemoveCommand.self,
             GenerateCommand.self, ChatCommand.self, ServeCommand.self, ExplainCommand.self, VerifyCommand.self,
             ForwardCommand.self, TokenizeCommand.self, DetokenizeCommand.self,
             TokenizerCommand.self,

@@ -11,7 +11,8 @@ public enum ModelLocation {
         if fileExists(name) { return model(ofRun: name) ?? directory(ofFile: name) ?? name }
         if let cached = HubCache.snapshot(of: name) { return cached }
         throw ModelError(
-            "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)")
+            "\(name): there is no such file or directory, nor a model of this name in the hub cache \(HubCache.folder)",
+            remedy: HubCache.remedy(for: name))
     }
 
     /// The model's directory, where `name` is a file in it.
