@@ -166,7 +166,7 @@ package final class StepEngine {
             return wanted.isEmpty ? nil : decoder.logits(hidden.selecting(rows: wanted))
         case .encoderDecoder(let model):
             // What the encoder gave is in the cache.
-            let source = Source(hidden: device.make([0, model.architecture.width]), ranges: [])
+            let source = Source(hidden: device.make([0, model.architecture.reading.width]), ranges: [])
             let hidden = model.hidden(pass, source: source, &cache, on: device)
             return wanted.isEmpty ? nil : model.logits(hidden.selecting(rows: wanted))
         }

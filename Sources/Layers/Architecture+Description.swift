@@ -4,7 +4,9 @@ extension Architecture {
     package var summary: String {
         var lines = ["vocabulary \(vocabulary), width \(width)" + (context.map { ", context \($0)" } ?? "")]
         if let sourceContext { lines.append("sources up to \(sourceContext)") }
+        if let reader { lines.append("sources of width \(reader.width), token vectors × \(reader.scale)") }
         if embedding.scale != 1 { lines.append("token vectors × \(embedding.scale)") }
+        if embedding.tasks > 0 { lines.append("the first of \(embedding.tasks) tasks") }
         if embedding.segments > 0 { lines.append("\(embedding.segments) segments") }
         if let factorised = embedding.factorised {
             lines.append("token vectors of \(factorised.width), projected to \(width)")

@@ -16,6 +16,8 @@ public struct Architecture: Sendable, Hashable, Codable {
     /// The longest source of an encoder-decoder, where that is not the context: LED.
     package var sourceContext: Int?
     package var embedding: Embedding
+    /// The side that reads the source, where it is of another width than the one that writes: T5Gemma 9b-2b.
+    package var reader: Reader?
     package var body: Body
     package var head: Head
     /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write:
@@ -29,6 +31,21 @@ public struct Architecture: Sendable, Hashable, Codable {
         (self.vocabulary, self.width, self.context) = (vocabulary, width, context)
         (self.embedding, self.body, self.head) = (embedding, body, head)
         self.rereadsBehind = rereadsBehind
+    }
+
+    /// The width of an encoder-decoder's first stack, and what its token vectors are multiplied by.
+    package struct Reader: Sendable, Hashable, Codable {
+        package var width: Int
+        package var scale: Float
+        package init(width: Int, scale: Float) { (self.width, self.scale) = (width, scale) }
+    }
+
+    /// The same with the width and the scale of the side that reads the source.
+    package var reading: Architecture {
+        guard let reader else { return self }
+        var own = self
+        (own.width, own.embedding.scale) = (reader.width, reader.scale)
+        return own
     }
 
     package enum Body: Sendable, Hashable, Codable {
@@ -45,6 +62,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var scale: Float
         /// Rows of the segment table: BERT's sentence A and sentence B.
         package var segments: Int
+        /// Rows of the table of tasks, the first of which is added everywhere: ERNIE 3.0.
+        package var tasks = 0
         /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA,
         /// OPT-350M.
         package var factorised: Factorised?

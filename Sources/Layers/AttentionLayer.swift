@@ -15,18 +15,22 @@ package struct AttentionLayer: Sendable {
     /// `[queryHeads]`.
     let sinks: Parameter?
 
-    /// - Parameter source: the rows that keys and values are made of.
+    /// - Parameters:
+    ///   - source: the rows that keys and values are made of.
+    ///   - sourceWidth: the width of these; nil for `width`.
     package init(
-        _ form: Architecture.Attention, width: Int, keysOf source: ParameterUse.Rows = .own, _ scope: Scope
+        _ form: Architecture.Attention, width: Int, keysOf source: ParameterUse.Rows = .own, sourceWidth: Int? = nil,
+        _ scope: Scope
     ) {
         self.form = form
-        func projection(_ outputs: Int, _ role: ParameterRole, _ scope: Scope) -> Linear {
-            Linear(width, outputs, bias: form.bias.presence(of: role), role, scope)
+        func projection(_ outputs: Int, _ role: ParameterRole, of inputs: Int? = nil, _ scope: Scope) -> Linear {
+            Linear(inputs ?? width, outputs, bias: form.bias.presence(of: role), role, scope)
         }
         latent = form.latent.map { LatentProjections(form, $0, width: width, scope) }
         query = latent?.query ?? projection(form.queryWidth, .query, scope["query"])
-        key = latent?.keyValueDown ?? projection(form.keyWidth, .key, scope["key"].multiplying(source))
-        value = latent?.keyValueUp ?? projection(form.keyWidth, .value, scope["value"].multiplying(source))
+        key = latent?.keyValueDown ?? projection(form.keyWidth, .key, of: sourceWidth, scope["key"].multiplying(source))
+        value =
+            latent?.keyValueUp ?? projection(form.keyWidth, .value, of: sourceWidth, scope["value"].multiplying(source))
         output = Linear(
             form.queryHeads * form.valueWidth, width, bias: form.bias.presence(of: .output), .output, scope["output"])
         sinks = form.sinks == .present ? scope.vector("sinks", [form.queryHeads], .zeros, .other) : nil

@@ -46,11 +46,15 @@ package struct Block: Sendable {
         }
     }
 
-    package init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
+    /// - Parameter sourceWidth: of the rows that cross-attention reads; nil where it is the layer's own.
+    package init(_ form: Architecture.Layer, width: Int, sourceWidth: Int? = nil, _ scope: Scope) {
         let bare = form.arrangement == .beforeFeedForward
         let attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
-        cross = form.crossAttention.map { AttentionLayer($0, width: width, keysOf: .source, scope["crossAttention"]) }
+        cross = form.crossAttention.map {
+            AttentionLayer(
+                $0, width: width, keysOf: .source, sourceWidth: sourceWidth ?? width, scope["crossAttention"])
+        }
         let crossNorms = cross.map { _ in Norms(form, width: width, scope["crossAttention"]) }
         let shared = form.arrangement == .parallelShared
         let feedForwardNorms = shared ? nil : Norms(form, width: width, scope["feedForward"])

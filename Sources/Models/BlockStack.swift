@@ -11,10 +11,13 @@ package struct BlockStack: Sendable {
     private let owners: [Int]
     private let stack: ParameterPlace.Stack?
 
-    package init(_ form: Architecture.Stack, width: Int, _ scope: Scope) {
+    /// - Parameter sourceWidth: of the rows that cross-attention reads; nil where it is the stack's own.
+    package init(_ form: Architecture.Stack, width: Int, sourceWidth: Int? = nil, _ scope: Scope) {
         var (blocks, owners): ([Block], [Int]) = ([], [])
         for (index, layer) in form.layers.enumerated() {
-            blocks.append(layer.sharesParametersOf.map { blocks[$0] } ?? Block(layer, width: width, scope.layer(index)))
+            blocks.append(
+                layer.sharesParametersOf.map { blocks[$0] }
+                    ?? Block(layer, width: width, sourceWidth: sourceWidth, scope.layer(index)))
             owners.append(layer.sharesParametersOf.map { owners[$0] } ?? index)
         }
         (self.blocks, self.owners, stack) = (blocks, owners, scope.stack)

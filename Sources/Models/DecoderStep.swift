@@ -162,7 +162,7 @@ extension BlockStack {
 extension InputLayer {
     /// Adds what stands between a token's vector and the residual stream to `plan`; false where steps do not know it.
     fileprivate func record(in plan: StepPlan) -> Bool {
-        guard segments == nil else { return false }
+        guard segments == nil, tasks == nil else { return false }
         guard let projection else { return true }
         guard let matrix = projection.stepMatrix else { return false }
         plan.projectInput(matrix)

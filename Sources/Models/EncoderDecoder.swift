@@ -24,17 +24,18 @@ package struct EncoderDecoder: Sendable {
                 "an encoder-decoder with neither a projection to its vocabulary nor a start token")
         }
         (self.architecture, decoderStack) = (architecture, decoder)
-        let width = architecture.width
-        let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
+        let reading = architecture.reading
+        let tokens = TokenTable(reading, vocabulary: architecture.vocabulary, scope["tokens"])
         encoderInput = InputLayer(
-            architecture, encoder, tokens: tokens, segments: architecture.embedding.segments, scope[.encoder])
-        self.encoder = BlockStack(encoder, width: width, scope[.encoder])
+            reading, encoder, tokens: tokens, segments: architecture.embedding.segments, scope[.encoder])
+        self.encoder = BlockStack(encoder, width: reading.width, scope[.encoder])
         let targets =
             architecture.embedding.targetVocabulary.map {
                 TokenTable(architecture, vocabulary: $0, scope["targetTokens"])
             } ?? tokens
         decoderInput = InputLayer(architecture, decoder, tokens: targets, segments: 0, scope[.decoder])
-        self.decoder = BlockStack(decoder, width: width, scope[.decoder])
+        self.decoder = BlockStack(
+            decoder, width: architecture.width, sourceWidth: reading.width, scope[.decoder])
         head = HeadLayer(architecture, table: targets, scope)
     }
 

@@ -7,6 +7,7 @@ package struct InputLayer: Sendable {
     let form: Architecture.Embedding
     let positions: PositionTable?
     let segments: TokenTable?
+    let tasks: TokenTable?
     let projection: Linear?
     let norm: NormLayer?
 
@@ -21,6 +22,7 @@ package struct InputLayer: Sendable {
         self.tokens = tokens
         positions = PositionTable(stack.positions, width: positionWidth, scope["positions"])
         self.segments = segments > 0 ? TokenTable(segments, positionWidth, .segments, scope["segments"]) : nil
+        tasks = form.tasks > 0 ? TokenTable(form.tasks, positionWidth, .segments, scope["tasks"]) : nil
         norm = stack.inputNorm.map { NormLayer($0, width: normWidth, scope["inputNorm"]) }
         projection = form.factorised.map {
             Linear(tokenWidth, architecture.width, bias: $0.bias, .stem, scope["projection"])
@@ -44,6 +46,7 @@ package struct InputLayer: Sendable {
     private func placed(_ x: Tensor, _ rows: Rows, on device: Device) -> Tensor {
         var x = x
         if let segments { x = x + segments(rows.segments, on: device) }
+        if let tasks { x = x + tasks(rows.tokens.map { _ in 0 }, on: device) }
         if let positions { x = x + positions(positionNumbers(rows), on: device) }
         return x
     }

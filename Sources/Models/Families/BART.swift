@@ -62,13 +62,13 @@ enum BART: Family {
         func stack(_ side: String) -> Architecture.Stack {
             Self.stack(config, kind, side, width: width, context: context)
         }
-        let tokens = Architecture.TokenHead(
-            weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: kind.bias)
+        let tied = config.bool("tie_word_embeddings", default: true)
+        let tokens = Architecture.TokenHead(weights: tied ? .tied : .own, bias: kind.bias)
         let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         return Architecture(
             vocabulary: vocabulary, width: width, context: context,
             embedding: .init(
-                scale: scaled ? Float(width).squareRoot() : 1, targetVocabulary: shared ? nil : targets),
+                scale: scaled ? Float(width).squareRoot() : 1, targetVocabulary: shared && tied ? nil : targets),
             body: .encoderDecoder(stack("encoder"), stack("decoder")),
             head: head, rereadsBehind: start)
     }
@@ -109,10 +109,13 @@ enum BART: Family {
 
     static let prefixes = ["model.", ""]
 
-    /// The table may be kept under the name of either stack alone.
+    /// The table may be kept under the name of either stack alone; and tables that are not tied, as one.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         let names = names(architecture)
         func isStored(_ name: String) -> Bool { prefixes.contains { tensors[$0 + name + ".weight"] != nil } }
+        if architecture.embedding.targetVocabulary != nil, isStored("shared"), !isStored("decoder.embed_tokens") {
+            return names.adding(["tokens": "shared", "targetTokens": "shared"])
+        }
         guard let table = names.resolve("tokens.weight")?.name, table == "shared.weight", !isStored("shared"),
             let other = ["encoder.embed_tokens", "decoder.embed_tokens"].first(where: isStored)
         else { return names }

@@ -2,8 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// BERT, and ERNIE without task types: post-LayerNorm, learned positions, segments, and a dense layer in front of most
-/// heads.
+/// BERT, and ERNIE with its table of tasks: post-LayerNorm, learned positions, segments, and a dense layer in front of
+/// most heads.
 ///
 /// Source: arXiv:1810.04805; field names and defaults as in the published `config.json`.
 enum BERT: Family {
@@ -15,9 +15,14 @@ enum BERT: Family {
         let context = config.integer("max_position_embeddings", default: 512)
         config.requireAbsolutePositions()
         let layers = config.bertLayers(width: width, norm: norm)
+        var embedding = Architecture.Embedding(segments: config.integer("type_vocab_size", default: 2))
+        if config.string("model_type") == "ernie" {
+            let tasks = config.integer("task_type_vocab_size", default: 3)
+            if config.bool("use_task_id", default: false) { embedding.tasks = tasks }
+        }
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 30_522), width: width, context: context,
-            embedding: .init(segments: config.integer("type_vocab_size", default: 2)),
+            embedding: embedding,
             body: .encoder(.init(positions: .learned(context), inputNorm: norm, layers: layers)),
             head: head(config, width: width, norm: norm))
     }

@@ -117,6 +117,7 @@ enum BERTNames {
         "tokens": "embeddings.word_embeddings",
         "encoder.positions": "embeddings.position_embeddings",
         "encoder.segments": "embeddings.token_type_embeddings",
+        "encoder.tasks": "embeddings.task_type_embeddings",
         "encoder.inputNorm": "embeddings.LayerNorm",
         "encoder.#.attention.query": "encoder.layer.#.attention.self.query",
         "encoder.#.attention.key": "encoder.layer.#.attention.self.key",

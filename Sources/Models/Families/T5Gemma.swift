@@ -12,11 +12,6 @@ enum T5Gemma: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let (source, target) = (config.object("encoder"), config.object("decoder"))
         let (encoder, decoder) = (Side(source), Side(target))
-        if encoder.width != decoder.width {
-            config.reject(
-                "the encoder is \(encoder.width) wide and the decoder \(decoder.width); only equal widths are supported"
-            )
-        }
         let name = config.optionalStrings("architectures")?.first ?? ""
         if !name.isEmpty, !name.hasSuffix("ForConditionalGeneration") {
             config.reject(
@@ -24,18 +19,23 @@ enum T5Gemma: Family {
         }
         config.ignore("vocab_size")
         let tied = config.bool("tie_word_embeddings", default: true)
-        return Architecture(
-            vocabulary: encoder.vocabulary, width: encoder.width, context: min(encoder.context, decoder.context),
-            embedding: .init(
-                scale: Float(Double(encoder.width).squareRoot()), targetVocabulary: decoder.vocabulary),
+        var architecture = Architecture(
+            vocabulary: encoder.vocabulary, width: decoder.width, context: min(encoder.context, decoder.context),
+            embedding: .init(scale: decoder.scale, targetVocabulary: decoder.vocabulary),
             body: .encoderDecoder(encoder.stack(writes: false), decoder.stack(writes: true)),
             head: .tokens(.init(weights: tied ? .tied : .own, cap: decoder.logitCap)))
+        if encoder.width != decoder.width {
+            architecture.reader = .init(width: encoder.width, scale: encoder.scale)
+        }
+        return architecture
     }
 
     /// What one stack's part of the configuration says.
     private struct Side {
         let vocabulary, width, context: Int
         let logitCap: Float?
+        /// Of token vectors.
+        var scale: Float { Float(Double(width).squareRoot()) }
         private let norm: Architecture.Norm
         private let attention: Architecture.Attention
         private let feedForward: Architecture.FeedForward
