@@ -42,6 +42,10 @@ package struct AtomicFile: ~Copyable {
         _ = tensor.storage  // kept alive until here
     }
 
+    package mutating func append(_ storage: Storage) throws(FileError) {
+        try unsafe append(UnsafeRawBufferPointer(start: storage.pointer, count: storage.bytes))
+    }
+
     /// Zero bytes up to the next multiple of `alignment`.
     package mutating func pad(to alignment: Int) throws(FileError) {
         let remainder = count % alignment

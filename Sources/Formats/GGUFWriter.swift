@@ -58,7 +58,7 @@ extension GGUF {
             header.append(planned.name)
             header.append(UInt32(planned.shape.rank))
             for extent in planned.shape.array.reversed() { header.append(UInt64(extent)) }
-            header.append(GGMLTypes.number(of: planned.type))
+            header.append(planned.blocks?.number ?? GGMLTypes.number(of: planned.type))
             header.append(UInt64(offset))
             offset += (planned.bytes + alignment - 1) / alignment * alignment
         }

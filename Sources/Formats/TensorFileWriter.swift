@@ -6,13 +6,20 @@ package struct PlannedTensor: Sendable {
     package let name: String
     package let type: ElementType
     package let shape: Shape
+    /// Blocks that are not computed with, in place of `type`.
+    package let blocks: WrittenBlocks?
 
-    package init(name: String, type: ElementType, shape: Shape) {
-        (self.name, self.type, self.shape) = (name, type, shape)
+    package init(name: String, type: ElementType, shape: Shape, blocks: WrittenBlocks? = nil) {
+        (self.name, self.type, self.shape, self.blocks) = (name, type, shape, blocks)
     }
 
     /// Bytes of the elements.
-    package var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
+    package var bytes: Int {
+        blocks?.bytes(of: shape) ?? shape.elements / type.blockElements * type.blockBytes
+    }
+
+    /// Whether elements are stored in blocks.
+    package var isBlockQuantized: Bool { blocks != nil || type.isBlockQuantized }
 }
 
 /// Writes the tensors of one file one after another, so that never more than one has to be in memory.
@@ -55,11 +62,25 @@ package struct TensorFileWriter: ~Copyable {
         precondition(written < plan.count, "TensorFileWriter: more tensors than the \(plan.count) planned")
         let planned = plan[written]
         precondition(
-            tensor.type == planned.type && tensor.shape == planned.shape,
+            tensor.type == planned.type && tensor.shape == planned.shape && planned.blocks == nil,
             "TensorFileWriter: \(tensor.shape) \(tensor.type) for \(planned.name), planned as \(planned.shape) \(planned.type)"
         )
         do {
             try file.append(tensor)
+            try file.pad(to: alignment)
+        } catch {
+            throw FormatError(error)
+        }
+        written += 1
+    }
+
+    /// Writes the next tensor of the plan, whose blocks are made already.
+    package mutating func write(encoded: Storage) throws(FormatError) {
+        precondition(
+            written < plan.count && plan[written].blocks != nil && encoded.bytes == plan[written].bytes,
+            "TensorFileWriter: \(encoded.bytes) bytes of blocks that are not planned")
+        do {
+            try file.append(encoded)
             try file.pad(to: alignment)
         } catch {
             throw FormatError(error)

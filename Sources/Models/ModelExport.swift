@@ -140,6 +140,8 @@ package struct ModelExport {
         /// The type of a tensor, by the file's name for it, its shape, our parameters that it holds, and the type that
         /// it comes in.
         package let type: TypeChoice
+        /// Blocks that are not computed with, by the file's names.
+        package var blocks: [String: WrittenBlocks] = [:]
         /// Nil for the reference's.
         package let rounding: WeightExport.Rounding?
         /// `general.file_type`; nil for the number of the type that has most bytes.
@@ -165,7 +167,7 @@ package struct ModelExport {
                 guard !isSmall else { return .f32 }
                 let type = storage.type(name, shape, parts, own)
                 return shape.width % type.blockElements == 0 ? type : .f16
-            }, rounding: storage.rounding)
+            }, blocks: { name, _ in storage.blocks[name] }, rounding: storage.rounding)
     }
 
     private func dialect() throws(ModelError) -> GGUFDialect {
@@ -188,7 +190,7 @@ package struct ModelExport {
         metadata["general.name"] = .string(name)
         let most = export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
         metadata["general.file_type"] = .uint32(storage.fileType.map { UInt32($0) } ?? ModelExport.fileType(most))
-        if export.plan.contains(where: \.type.isBlockQuantized) {
+        if export.plan.contains(where: \.isBlockQuantized) {
             metadata["general.quantization_version"] = .uint32(2)
         }
         // How llama.cpp spells that there is no vocabulary; without the key it refuses the file.

@@ -118,17 +118,21 @@ package struct WeightExport {
     ///   - fullName: the name in the file of a parameter for which the table has this.
     ///   - type: the type in the file of a tensor of this shape with these parts, the first of which has the type
     ///     `own`.
+    ///   - blocks: those of a tensor that is stored in blocks which are not computed with.
     /// - Throws: ``ModelError`` for parameters that the table does not list, or that cannot be stored as it says.
     package init(
         _ source: WeightSource, _ names: WeightNames, on device: Device, fullName: (Inventory.Entry, String) -> String,
         type: (_ name: String, _ shape: Shape, _ parts: [Inventory.Entry], _ own: ElementType) -> ElementType,
-        rounding: Rounding? = nil
+        blocks: (_ name: String, _ shape: Shape) -> WrittenBlocks? = { _, _ in nil }, rounding: Rounding? = nil
     ) throws(ModelError) {
         (self.source, self.device, self.rounding) = (source, device, rounding)
         items = try WeightExport.grouped(source.inventory, names, fullName: fullName).map { group in
-            let type = type(group.name, group.shape, group.parts, source.type(group.parts[0].name))
+            let blocks = blocks(group.name, group.shape)
+            let type =
+                blocks == nil ? type(group.name, group.shape, group.parts, source.type(group.parts[0].name)) : .f32
             return Item(
-                planned: PlannedTensor(name: group.name, type: type, shape: group.shape), layout: group.layout,
+                planned: PlannedTensor(name: group.name, type: type, shape: group.shape, blocks: blocks),
+                layout: group.layout,
                 parts: group.parts)
         }
     }
@@ -198,7 +202,12 @@ package struct WeightExport {
         let byName = Dictionary(items.map { ($0.planned.name, $0) }) { first, _ in first }
         for planned in writer.plan.dropFirst(first.count) {
             guard let item = byName[planned.name] else { continue }
-            try writer.write(try tensor(item))
+            let tensor = try tensor(item)
+            if let blocks = planned.blocks {
+                try writer.write(encoded: blocks.encoded(tensor, on: device))
+            } else {
+                try writer.write(tensor)
+            }
             for part in item.parts { source.release(part) }
         }
         try writer.finish()

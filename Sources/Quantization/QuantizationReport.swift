@@ -51,7 +51,7 @@ public struct QuantizationReport: Sendable {
             format.errors.map { error in
                 var tensor = JSONObject()
                 tensor["name"] = .string(error.name)
-                tensor["type"] = .string(error.type.rawValue)
+                tensor["type"] = .string(error.type)
                 tensor["bytes"] = .integer(error.bytes)
                 tensor["relative_error"] = .number(error.relative)
                 tensor["weighted_error"] = error.weighted.map { .number($0) } ?? .null
@@ -78,7 +78,7 @@ public struct QuantizationReport: Sendable {
         var text = QuantizationReport.table(rows)
         if formats.count == 1 {
             let errors = formats[0].errors.map {
-                [$0.name, $0.type.rawValue, $0.relative.digits(5), $0.weighted?.digits(5) ?? ""]
+                [$0.name, $0.type, $0.relative.digits(5), $0.weighted?.digits(5) ?? ""]
             }
             text += "\n" + QuantizationReport.table([["tensor", "type", "error", "weighted"]] + errors)
         }

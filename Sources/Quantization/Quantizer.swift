@@ -21,6 +21,8 @@ package struct Quantizer {
     private var export: ModelExport
     private var progress: (Double) -> Void = { _ in }
     private let types: [String: ElementType]
+    /// The matrices in blocks that are not computed with.
+    private let blocks: [String: WrittenBlocks]
     private let device: Device
 
     /// - Throws: ``QuantizationError`` for a mix with types that cannot be written, and what opening the model throws.
@@ -34,7 +36,7 @@ package struct Quantizer {
         let choice = try TensorTypes(
             fileType, file.architecture, modelType: file.modelType, hasImportance: importance != nil,
             overrides: overrides)
-        types = try Quantizer.types(choice, export)
+        (types, blocks) = try Quantizer.types(choice, export)
     }
 
     /// The same; `progress` is told the share of the model that is done.
@@ -45,8 +47,11 @@ package struct Quantizer {
     }
 
     /// The types of the matrices by the file's names.
-    private static func types(_ choice: TensorTypes, _ export: ModelExport) throws -> [String: ElementType] {
+    private static func types(
+        _ choice: TensorTypes, _ export: ModelExport
+    ) throws -> ([String: ElementType], [String: WrittenBlocks]) {
         var types: [String: ElementType] = [:]
+        var blocks: [String: WrittenBlocks] = [:]
         var unknown: Set<String> = []
         let plan = try export.ggufWeights(
             .init { name, shape, parts, own in
@@ -54,6 +59,8 @@ package struct Quantizer {
                     of: name, ParameterRole(of: parts), layer: parts[0].layer ?? 0, row: shape.width)
                 if let type = ElementType(storage: wanted) {
                     types[name] = type
+                } else if let kind = WrittenBlocks(rawValue: wanted.rawValue) {
+                    (types[name], blocks[name]) = (.f32, kind)
                 } else {
                     unknown.insert(wanted.rawValue)
                 }
@@ -65,20 +72,34 @@ package struct Quantizer {
                 "\(choice.fileType.rawValue) needs \(unknown.sorted().joined(separator: " and ")), which cannot be "
                     + "written. Mixes that can: \(known)")
         }
-        return types.merging(plan.plan.filter { types[$0.name] == nil }.map { ($0.name, .f32) }) { first, _ in first }
+        let others = plan.plan.filter { types[$0.name] == nil }.map { ($0.name, ElementType.f32) }
+        return (types.merging(others) { first, _ in first }, blocks)
     }
 
     private func storage(_ observe: ((TensorError) -> Void)? = nil) -> ModelExport.MatrixStorage {
-        ModelExport.MatrixStorage(
+        var storage = ModelExport.MatrixStorage(
             fileType: fileType.number,
             rounding: { tensor, planned, parts in
                 let weights = importance?.weights(of: parts.map(\.name))
+                if let kind = planned.blocks {
+                    observe?(error(planned.name, tensor, kind.encoded(tensor, on: device), kind, weights))
+                    return tensor
+                }
                 let rounded = round(tensor, to: planned.type, weights)
                 if let observe, planned.type != .f32 {
                     observe(TensorError(planned.name, tensor, rounded, weights: weights, on: device))
                 }
                 return rounded
             }, type: { name, _, _, own in types[name] ?? own })
+        storage.blocks = blocks
+        return storage
+    }
+
+    private func error(
+        _ name: String, _ tensor: Tensor, _ encoded: Storage, _ kind: WrittenBlocks, _ weights: [Float]?
+    ) -> TensorError {
+        TensorError(
+            name, tensor, kind.values(encoded, shape: tensor.shape), as: kind, weights: weights, on: device)
     }
 
     private func round(_ tensor: Tensor, to type: ElementType, _ weights: [Float]?) -> Tensor {
@@ -119,12 +140,21 @@ package struct Quantizer {
         }
         var (done, total) = (0, Double(max(1, try file.inventory().total)))
         let source = RoundingSource(CheckpointSource(try file.checkpoint(), device: device)) { parameter, value in
-            guard let (planned, parts) = names[parameter.name], planned.type != .f32 else { return nil }
+            guard let (planned, parts) = names[parameter.name], planned.type != .f32 || planned.blocks != nil else {
+                return nil
+            }
             // Parts share their columns' weights, unless they are experts.
             let weights = importance?.weights(of: planned.shape.rank == 3 ? [parameter.name] : parts.map(\.name))
-            let rounded = round(value, to: planned.type, weights)
             done += value.shape.elements
             progress(Double(done) / total)
+            if let kind = planned.blocks {
+                let encoded = kind.encoded(value, on: device)
+                return (
+                    kind.loaded(encoded, shape: value.shape, on: device),
+                    error(planned.name, value, encoded, kind, weights)
+                )
+            }
+            let rounded = round(value, to: planned.type, weights)
             return (rounded, TensorError(planned.name, value, rounded, weights: weights, on: device))
         }
         guard case .decoder(let decoder) = try Model(file.architecture, Scope(source)) else {

@@ -3,7 +3,8 @@ package import MartletTensors
 /// What rounding took from one tensor: √(Σ w (x − rounded)² / Σ w x²), with w = 1 and with the columns' weights.
 package struct TensorError: Sendable, Equatable {
     package let name: String
-    package let type: ElementType
+    /// How its elements are stored, by ggml's name.
+    package let type: String
     /// Elements and their bytes.
     package private(set) var elements: Int
     package private(set) var bytes: Int
@@ -11,9 +12,15 @@ package struct TensorError: Sendable, Equatable {
     private var sums: [Double]
     private let hasWeights: Bool
 
-    /// - Parameter weights: one row per equal share of the rows, as `Tensor.rounded(to:weights:on:)` takes them.
-    package init(_ name: String, _ original: Tensor, _ rounded: Tensor, weights: [Float]?, on device: Device) {
-        (self.name, type, bytes) = (name, rounded.type, rounded.bytes)
+    /// - Parameters:
+    ///   - blocks: what the file stores, where `rounded` is what that decodes to.
+    ///   - weights: one row per equal share of the rows, as `Tensor.rounded(to:weights:on:)` takes them.
+    package init(
+        _ name: String, _ original: Tensor, _ rounded: Tensor, as blocks: WrittenBlocks? = nil, weights: [Float]?,
+        on device: Device
+    ) {
+        (self.name, type, bytes) = (name, blocks?.rawValue ?? rounded.type.rawValue, rounded.bytes)
+        if let blocks { bytes = blocks.bytes(of: rounded.shape) }
         elements = rounded.shape.elements
         hasWeights = weights != nil
         sums = [0, 0, 0, 0]

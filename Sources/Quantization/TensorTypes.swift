@@ -57,7 +57,9 @@ package struct TensorOverride: Sendable, Equatable {
         guard parts.count == 2, !parts[0].isEmpty else {
             throw QuantizationError("\"\(text)\" is not PATTERN=TYPE, such as ffn_down=q6_K or blk.0.*=q8_0")
         }
-        guard let type = StorageType(named: String(parts[1])), ElementType(storage: type) != nil else {
+        guard let type = StorageType(named: String(parts[1])),
+            ElementType(storage: type) != nil || WrittenBlocks(rawValue: type.rawValue) != nil
+        else {
             throw QuantizationError("\(parts[1]) is no type that can be written. Known are \(ElementType.writable)")
         }
         self.init(pattern: String(parts[0]), type: type)
@@ -96,7 +98,10 @@ extension ElementType {
     }
 
     /// The types of matrices, for messages.
-    static var writable: String { allCases.filter { $0 != .i32 }.map(\.rawValue).joined(separator: ", ") }
+    static var writable: String {
+        (allCases.filter { $0 != .i32 }.map(\.rawValue) + WrittenBlocks.allCases.map(\.rawValue)).joined(
+            separator: ", ")
+    }
 }
 
 /// A model that cannot be quantized as asked, and why.

@@ -78,7 +78,7 @@ import Testing
         #expect(!matches("a*a", "a") && matches("a*a", "aa") && matches("*", "") && matches("**", "x"))
         #expect(throws: QuantizationError.self) { try TensorOverride("ffn_down") }
         #expect(throws: QuantizationError.self) { try TensorOverride("=q8_0") }
-        #expect(throws: QuantizationError.self) { try TensorOverride("ffn_down=q2_K") }
+        #expect(throws: QuantizationError.self) { try TensorOverride("ffn_down=iq2_xs") }
         #expect(try TensorOverride("ffn_down=Q6_K") == TensorOverride(pattern: "ffn_down", type: .q6_K))
     }
 
@@ -97,7 +97,7 @@ import Testing
         #expect(
             FileType(mix: "q4_K") == .q4_K_M && FileType(mix: "Q5_K_S") == .q5_K_S && FileType(mix: "q8_0") == .q8_0)
         #expect(FileType(mix: "Q7") == nil)
-        #expect(FileType.writable.count == 13)
+        #expect(FileType.writable.count == 20)
     }
 }
 

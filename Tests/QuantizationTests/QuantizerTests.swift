@@ -39,7 +39,9 @@ import Testing
         return decoder.logits(decoder.hidden(Rows(tokens), &state, on: device)).values
     }
 
-    @Test(arguments: [FileType.q4_K_M, .q5_K_S, .q4_0, .q5_1, .q8_0, .q6_K, .bf16, .f32])
+    @Test(arguments: [
+        FileType.q2_K, .q3_K_M, .iq4_NL, .iq4_XS, .q4_K_M, .q5_K_S, .q4_0, .q5_1, .q8_0, .q6_K, .bf16, .f32,
+    ])
     func theFileIsTheModelInMemory(_ fileType: FileType) throws {
         try TemporaryFolder.use { folder in
             let file = try Self.writeModel(in: folder)
@@ -58,7 +60,7 @@ import Testing
             for tensor in gguf.tensors.all {
                 let expected =
                     tensor.extents.count == 1 ? .f32 : types.type(byName: tensor.name, row: tensor.extents.last ?? 0)
-                #expect(tensor.type.elementType?.rawValue == expected.rawValue, "\(tensor.name)")
+                #expect(tensor.type.name.lowercased() == expected.rawValue.lowercased(), "\(tensor.name)")
             }
         }
     }
@@ -154,7 +156,7 @@ import Testing
 
     @Test func whatCannotBeWrittenIsRefused() throws {
         let file = try ModelFile(path: Fixtures.folder + "/gguf/llama-f32.gguf")
-        #expect(throws: QuantizationError.self) { try Quantizer(file, .iq4_NL, on: Self.device) }
+        #expect(throws: QuantizationError.self) { try Quantizer(file, .iq2_XS, on: Self.device) }
         let encoder = try ModelFile(path: Fixtures.folder + "/families/bert")
         #expect(throws: ModelError.self) { try Quantizer(encoder, .q8_0, on: Self.device) }
     }

@@ -24,4 +24,8 @@ bool martlet_decode_foreign(uint32_t type, const void *stored, float *values, si
 /// False, and `repacked` is of no use, for a type that has no such twin, or where no f16 holds a scale.
 bool martlet_repack_foreign(uint32_t type, const void *stored, void *repacked, size_t blocks);
 
+/// f32 numbers as `blocks` stored blocks of q2_K, q3_K, iq4_nl or iq4_xs, as ggml's reference makes them without an
+/// importance matrix. False for another type.
+bool martlet_encode_foreign(uint32_t type, const float *values, void *stored, size_t blocks);
+
 #endif

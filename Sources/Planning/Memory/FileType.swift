@@ -77,11 +77,18 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
         case .q8_0: 7
         case .q5_0: 8
         case .q5_1: 9
+        case .q2_K: 10
+        case .q3_K_S: 11
+        case .q3_K_M: 12
+        case .q3_K_L: 13
         case .q4_K_S: 14
         case .q4_K_M: 15
         case .q5_K_S: 16
         case .q5_K_M: 17
         case .q6_K: 18
+        case .q2_K_S: 21
+        case .iq4_NL: 25
+        case .iq4_XS: 30
         case .bf16: 32
         default: nil
         }
