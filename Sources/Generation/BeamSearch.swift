@@ -75,11 +75,13 @@ public struct BeamSearch: Sendable {
     /// Searches on for every prompt, in common passes without padding; for each the best continuations.
     ///
     /// - Parameter sources: What an encoder read for each prompt.
-    /// - Throws: ``GenerationError`` for a prompt that is empty or does not fit the model.
+    /// - Throws: ``GenerationError`` for a prompt that is empty or does not fit the model, and for a model whose logits
+    ///   are no numbers.
     package func run(
         _ prompts: [[Int32]], sources: [[Int32]]? = nil, on continuation: consuming Continuation
     ) throws(GenerationError) -> [[Hypothesis]] {
         try check(prompts, continuation)
+        if let error = continuation.brokenSource { throw error }
         var continuation = continuation
         var items = prompts.map { BeamItem(prompt: $0, options, context: continuation.context) }
         var running = Array(items.indices)
@@ -91,8 +93,11 @@ public struct BeamSearch: Sendable {
             let steps = running.flatMap { index in
                 (0..<beams).map { items[index].rulesStep($0, source: sources?[index] ?? items[index].prompt) }
             }
-            let scores = TokenScores.best(
-                BeamItem.candidates(options), of: continuation.logits(sequences), options.rules, steps)
+            let logits = continuation.logits(sequences)
+            if let row = sequences.indices.first(where: { logits.lacksNumbers(row: $0) }) {
+                throw continuation.undefinedLogits(after: sequences[row])
+            }
+            let scores = TokenScores.best(BeamItem.candidates(options), of: logits, options.rules, steps)
             var parents: [Int] = []
             var stillRunning: [Int] = []
             for (place, index) in running.enumerated() {

@@ -72,6 +72,20 @@ package struct Continuation: ~Copyable {
         }
     }
 
+    /// Why nothing can be written about the sources; nil for sound ones, and where there are none.
+    var brokenSource: GenerationError? {
+        guard case .encoderDecoder(_, let source) = kind else { return nil }
+        return UndefinedLogits.error(of: source)
+    }
+
+    /// What makes the logits after `tokens` none of them a number.
+    func undefinedLogits(after tokens: [Int32]) -> GenerationError {
+        switch kind {
+        case .decoder(let decoder): UndefinedLogits.error(decoder, after: tokens, on: device)
+        case .encoderDecoder(let model, let source): UndefinedLogits.error(model, source, after: tokens, on: device)
+        }
+    }
+
     /// The rows of what sequence `id` has not read.
     private mutating func append(_ tokens: [Int32], as id: SequenceID) {
         if case .decoder(let decoder) = kind {

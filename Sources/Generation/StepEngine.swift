@@ -101,6 +101,12 @@ package final class StepEngine {
         return logitsByPass(rows, &cache)
     }
 
+    /// What makes the logits after `tokens` none of them a number.
+    package func undefinedLogits(after tokens: [Int32]) -> GenerationError {
+        guard case .decoder(let decoder) = kind else { return UndefinedLogits.error(firstIn: nil) }
+        return UndefinedLogits.error(decoder, after: tokens, on: device)
+    }
+
     // MARK: Recorded steps
 
     /// Whether every row is the next token of a sequence of its own.

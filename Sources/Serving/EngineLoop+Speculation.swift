@@ -60,13 +60,14 @@ extension EngineLoop {
         var right = 0
         do {
             for index in 0...run.drafts {
+                try checkNumbers(logits, row: row + index, of: run.id)
                 let token = try choice(run.id).next(logits, row: row + index)
                 result.finish = write(token, to: run.id)
                 if result.finish != nil || index == run.drafts || token.token != drafts[index] { break }
                 right += 1
             }
         } catch {
-            fail(run.id, EngineError.unsatisfiable("\(error)"))
+            fail(run.id, error as? GenerationError ?? EngineError.unsatisfiable("\(error)"))
         }
         result.accepted += right
         metrics.draftedTokens += run.drafts

@@ -126,8 +126,9 @@ extension EngineLoop {
     private func choose(_ logits: Tensor) {
         choices.removeAll(keepingCapacity: true)
         var failures: [Int: any Error] = [:]
-        for run in schedule.runs where !run.wanted.isEmpty {
+        for (row, run) in schedule.runs.lazy.filter({ !$0.wanted.isEmpty }).enumerated() {
             do {
+                try checkNumbers(logits, row: row, of: run.id)
                 choices.append(try choice(run.id))
             } catch {
                 failures[run.id] = error
@@ -139,13 +140,18 @@ extension EngineLoop {
         for run in schedule.runs where !run.wanted.isEmpty {
             row += 1
             if let error = failures[run.id] {
-                fail(run.id, EngineError.unsatisfiable("\(error)"))
+                fail(run.id, error as? GenerationError ?? EngineError.unsatisfiable("\(error)"))
                 continue
             }
             let finish = write(tokens[row - 1], to: run.id)
             guard sequences[run.id] != nil else { continue }
             results.append(RunResult(id: run.id, accepted: run.positions.count, finish: finish))
         }
+    }
+
+    /// - Throws: ``GenerationError`` where no logit of the row is a number.
+    func checkNumbers(_ logits: Tensor, row: Int, of id: Int) throws(GenerationError) {
+        if logits.lacksNumbers(row: row) { throw steps.undefinedLogits(after: scheduler.tokens(of: id)) }
     }
 
     func choice(_ id: Int) throws -> SamplingRow {

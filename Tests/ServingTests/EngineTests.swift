@@ -265,4 +265,36 @@ import Testing
         #expect(try await Self.read(streams[1]) == (try Self.alone(Self.variants[0], free)))
         #expect(expected != (try Self.alone(Self.variants[0], free)))
     }
+
+    /// Logits that are no numbers end the request, others go on; the error names the layer.
+    @Test func brokenWeightsEndTheRequest() async throws {
+        let (decoder, device) = try Self.decoder(TinyArchitectures.decoder(), threads: 1)
+        let broken = try Decoder(
+            decoder.architecture, Scope(BrokenSource(name: "decoder.1.feedForward.down.weight", device: device)))
+        let engine = try Engine(broken, on: device)
+        let stream = try engine.submit(EngineRequest(tokens: Self.tokens(5), maximumTokens: 4, sampling: .greedy))
+        let error = await #expect(throws: GenerationError.self) { try await Self.read(stream) }
+        #expect(error?.kind == .failure)
+        #expect(error?.cause.contains("layer 1 is the first") == true)
+    }
+}
+
+/// Seeded parameters, one of which begins with NaN.
+private final class BrokenSource: ParameterSource {
+    private let name: String
+    private let seeded: SeededInitialiser
+
+    init(name: String, device: Device) {
+        (self.name, seeded) = (name, SeededInitialiser(seed: 5, device: device, deviation: 0.3))
+    }
+
+    func parameter(_ description: ParameterDescription) -> Parameter {
+        let parameter = seeded.parameter(description)
+        guard description.name == name, var values = parameter.value?.values else { return parameter }
+        values[0] = .nan
+        return Parameter(description, value: Tensor(values, shape: description.shape))
+    }
+
+    func packed(_ parameter: Parameter) -> PackedMatrix? { seeded.packed(parameter) }
+    func decoded(_ parameter: Parameter) -> Parameter { seeded.decoded(parameter) }
 }

@@ -5,6 +5,13 @@ extension Tensor {
     /// The index of the largest element, the first of equals; NaN is never the largest.
     package func argmax() -> Int { unsafe martlet_argmax(floats, shape.elements) }
 
+    /// Whether no element of row `row` is a number: all are NaN.
+    package func lacksNumbers(row: Int) -> Bool {
+        precondition(row >= 0 && row < shape.rows, "lacksNumbers: row \(row) of \(shape)")
+        let x = unsafe UnsafeBufferPointer(start: floats + row * shape.width, count: shape.width)
+        return unsafe x.allSatisfy(\.isNaN)
+    }
+
     /// The element at `column` of row `row`.
     package func element(row: Int, column: Int) -> Float {
         precondition(
