@@ -193,7 +193,7 @@ def main() -> None:
             result, refusal = ours(arguments.martlet, Path(scratch), expected[0])
         wanted = expected[1]
         if refusal:
-            failures.append((config["model_type"], "refused", refusal[0].split("config.json")[-1][-300:], config))
+            failures.append((config["model_type"], "refused", refusal[0].replace(scratch, "")[:400], config))
         elif result.shape != wanted.shape or (result - wanted).abs().max() > TOLERANCE * wanted.abs().max().clamp(min=1):
             worst = (result - wanted).abs().max().item() if result.shape == wanted.shape else "shape"
             failures.append((config["model_type"], "differs", worst, config))
@@ -201,7 +201,7 @@ def main() -> None:
             told["agree"] += 1
             continue
         kind, what, why, config = failures[-1]
-        print(kind, what, why, json.dumps(config) if what == "differs" else "", flush=True)
+        print(kind, what, why, json.dumps(config), flush=True)
     print(f"{dict(told)}, {len(failures)} refused or different")
     sys.exit(1 if failures else 0)
 

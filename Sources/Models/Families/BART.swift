@@ -111,15 +111,22 @@ enum BART: Family {
 
     /// The table may be kept under the name of either stack alone; and tables that are not tied, as one.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
-        let names = names(architecture)
+        let names = names(architecture).adding(sharedTable(architecture, prefixes, tensors))
         func isStored(_ name: String) -> Bool { prefixes.contains { tensors[$0 + name + ".weight"] != nil } }
-        if architecture.embedding.targetVocabulary != nil, isStored("shared"), !isStored("decoder.embed_tokens") {
-            return names.adding(["tokens": "shared", "targetTokens": "shared"])
-        }
         guard let table = names.resolve("tokens.weight")?.name, table == "shared.weight", !isStored("shared"),
             let other = ["encoder.embed_tokens", "decoder.embed_tokens"].first(where: isStored)
         else { return names }
         return names.adding(["tokens": WeightName(other)])
+    }
+
+    /// The one table of a checkpoint whose tables are not tied, and that keeps a single one all the same.
+    static func sharedTable(
+        _ architecture: Architecture, _ prefixes: [String], _ tensors: StoredTensors
+    ) -> WeightNames {
+        func isStored(_ name: String) -> Bool { prefixes.contains { tensors[$0 + name + ".weight"] != nil } }
+        let isOne = isStored("shared") && !isStored("decoder.embed_tokens")
+        return architecture.embedding.targetVocabulary != nil && isOne
+            ? ["tokens": "shared", "targetTokens": "shared"] : [:]
     }
 
     static func names(_ architecture: Architecture) -> WeightNames {

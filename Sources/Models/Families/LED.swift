@@ -13,11 +13,13 @@ enum LED: Family {
         let width = config.integer("d_model", "hidden_size", default: 1_024)
         let sources = config.integer("max_encoder_position_embeddings", default: 16_384)
         let targets = config.integer("max_decoder_position_embeddings", default: 1_024)
-        let tokens = Architecture.TokenHead(
-            weights: config.bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .constant)
+        let vocabulary = config.integer("vocab_size", default: 50_265)
+        let tied = config.bool("tie_word_embeddings", default: true)
+        let tokens = Architecture.TokenHead(weights: tied ? .tied : .own, bias: .constant)
         let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         var architecture = Architecture(
-            vocabulary: config.integer("vocab_size", default: 50_265), width: width, context: targets,
+            vocabulary: vocabulary, width: width, context: targets,
+            embedding: .init(targetVocabulary: tied ? nil : vocabulary),
             body: .encoderDecoder(
                 stack(config, "encoder", width: width, positions: sources),
                 stack(config, "decoder", width: width, positions: targets)),
@@ -70,7 +72,7 @@ enum LED: Family {
     static let unused = BART.unused
 
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
-        names(architecture)
+        names(architecture).adding(BART.sharedTable(architecture, prefixes, tensors))
     }
 
     static func names(_ architecture: Architecture) -> WeightNames {

@@ -90,7 +90,7 @@ enum Llama: Family {
         guard modelType != "mistral" else {
             return Array(repeating: window.map { .window($0) } ?? .past, count: layers)
         }
-        let first = config.integer("max_window_layers", default: 28)
+        let first = config.integer("max_window_layers", default: 28, in: 0...Int(Int32.max))
         let switchedOn = config.bool("use_sliding_window", default: false)
         let sliding = config.slidingLayers(layers)
         return (0..<layers).map { layer in
