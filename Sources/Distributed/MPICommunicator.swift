@@ -9,13 +9,17 @@ import MartletPlatform
     package let size: Int
     package let traffic = Traffic()
     private let library: MPILibrary
-    private let seconds: Double
+    /// The deadline, and how long this rank waits for a message.
+    private let limit, seconds: Double
     private let requests: UnsafeMutableRawPointer
     /// The largest message: MPI counts in 32 bits.
     private static let largest = 1 << 30
 
     /// Whether a launcher has started this process as one of several ranks.
     package static var isLaunched: Bool { MPILibrary.isLaunched }
+
+    /// A line about each MPI library that is here, the one that would be used first.
+    package static func found() -> [String] { MPILibrary.found(ownPath).map(\.description) }
 
     /// A line about the MPI library that would be used.
     ///
@@ -33,17 +37,18 @@ import MartletPlatform
     /// - Throws: ``CommunicationError`` where no MPI can be loaded, or it does not start.
     package init(deadline seconds: Double = 600, patient: Bool = false) throws(CommunicationError) {
         let library = try MPILibrary(path: MPICommunicator.ownPath)
+        let limit = unsafe getenv("MARTLET_DEADLINE").flatMap { unsafe Double(String(cString: $0)) } ?? seconds
         var provided: Int32 = 0
         // MPI_THREAD_SERIALIZED is 2 in all three ABIs.
-        guard unsafe library.start(nil, nil, 2, &provided) == 0 else {
+        let code = Watch.within(limit, "MPI's start") { unsafe library.start(nil, nil, 2, &provided) }
+        guard code == 0 else {
             throw CommunicationError("\(library.path): MPI does not start")
         }
         var (rank, size): (Int32, Int32) = (0, 0)
         guard unsafe library.rank(library.world, &rank) == 0, unsafe library.size(library.world, &size) == 0 else {
             throw CommunicationError("\(library.path): MPI does not say which rank this is")
         }
-        let wanted = unsafe getenv("MARTLET_DEADLINE").flatMap { unsafe Double(String(cString: $0)) }
-        self.seconds = patient && rank > 0 ? .infinity : wanted ?? seconds
+        (self.limit, self.seconds) = (limit, patient && rank > 0 ? .infinity : limit)
         (self.library, self.rank, self.size) = (library, Int(rank), Int(size))
         unsafe requests = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
     }
@@ -51,7 +56,7 @@ import MartletPlatform
     deinit { unsafe requests.deallocate() }
 
     /// Leaves the ranks; to be called once, when all work is done.
-    package func finish() { _ = library.finalize() }
+    package func finish() { Watch.within(limit, "MPI's end") { _ = library.finalize() } }
 
     package func exchange(
         _ sent: UnsafeRawBufferPointer, to target: Int?, _ received: UnsafeMutableRawBufferPointer, from origin: Int?,

@@ -60,6 +60,19 @@ import MartletPlatform
         )
     }
 
+    /// All that are here, opened apart from each other, as their functions have the same names.
+    static func found(_ own: String?) -> [MPILibrary] {
+        var handles: Set<UInt> = []
+        return (own.map { [$0] } ?? candidates).compactMap { path in
+            guard let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL),
+                handles.insert(UInt(bitPattern: handle)).inserted
+            else {
+                return nil
+            }
+            return try? unsafe MPILibrary(handle, path)
+        }
+    }
+
     private init(_ library: UnsafeMutableRawPointer, _ path: String) throws(CommunicationError) {
         func symbol(_ name: String) throws(CommunicationError) -> UnsafeMutableRawPointer {
             guard let symbol = unsafe dlsym(library, name) else {

@@ -92,6 +92,31 @@ struct CollectiveTests {
         for records in all { #expect(records == (0..<ranks).map { [UInt8($0), 7] }) }
     }
 
+    /// Records of any length reach every rank, or the first alone.
+    @Test(arguments: [1, 2, 3, 8]) func recordsOfAnyLengthStandInTheOrderOfRanks(ranks: Int) throws {
+        @Sendable func record(_ rank: Int) -> [UInt8] {
+            Array(repeating: UInt8(rank + 1), count: rank * rank % 5 * 100)
+        }
+        let expected = (0..<ranks).map(record)
+        let results = try Crew(ranks).run { communicator in
+            let own = record(communicator.rank)
+            return (try communicator.gatherAll(own, .results), try communicator.collect(own, .results))
+        }
+        for (rank, (everywhere, first)) in results.enumerated() {
+            #expect(everywhere == expected)
+            #expect(first == (rank == 0 ? expected : []))
+        }
+    }
+
+    /// Numbers that one rank knows each.
+    @Test func numbersAreThoseOfTheirOwners() throws {
+        let all = try Crew(4).run { communicator in
+            try communicator.shared((0..<10).map { Double($0 * 10 + communicator.rank) }, .agreement) { $0 % 4 }
+        }
+        let expected: [Double] = [0, 11, 22, 33, 40, 51, 62, 73, 80, 91]
+        for numbers in all { #expect(numbers == expected) }
+    }
+
     @Test func aRankThatThrowsEndsTheOthers() {
         struct Broken: Error {}
         #expect(throws: Broken.self) {

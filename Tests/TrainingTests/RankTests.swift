@@ -181,6 +181,23 @@ import Testing
         }
     }
 
+    /// A full disk on one rank: all are told, in its words, and nothing of the checkpoint stays.
+    @Test func allThrowWhereOneFails() throws {
+        struct FullDisk: Error {}
+        let found = try Crew(4).run { communicator -> String in
+            do {
+                try communicator.agree {}
+                try communicator.agree { if communicator.rank == 2 { throw FullDisk() } }
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        for (rank, text) in found.enumerated() {
+            #expect(rank == 2 ? text == "FullDisk()" : text.contains("rank 2: FullDisk()"), "\(rank): \(text)")
+        }
+    }
+
     /// What a rank holds between two steps: pages of gradients and of weights.
     @Test func dividedArraysTakeTheirShareOfMemory() throws {
         let overrides = [

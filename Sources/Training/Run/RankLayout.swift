@@ -1,4 +1,4 @@
-import MartletDistributed
+package import MartletDistributed
 import MartletJSON
 
 /// Where the parts of a run are: what each of its ranks holds. It changes no bit of what is computed.
@@ -43,7 +43,7 @@ extension Communicator {
     /// Does something on this rank and waits for the others: all go on, or all throw.
     ///
     /// - Throws: what `work` throws here; elsewhere ``RunError`` with the words of the rank that failed.
-    func agree(_ work: () throws -> Void) throws {
+    package func agree(_ work: () throws -> Void) throws {
         let outcome = Result { try work() }
         guard size > 1 else { return try outcome.get() }
         var record = [UInt8](repeating: 0, count: 512)

@@ -27,7 +27,7 @@ struct DoctorCommand: ParsableCommand {
         let limits = MachineLimits.measure(on: device, seconds: 2)
         let memory = Processor.memory
         let verdicts = DoctorCommand.verdicts(threads: device.threads)
-        let mpi = Result { () throws(CommunicationError) in try MPICommunicator.describe() }
+        let mpi = MPICommunicator.found()
         if form.isJSON {
             return form.write([
                 "version": .string(Version.text), "verdicts": .array(verdicts.map { .string($0) }),
@@ -36,7 +36,7 @@ struct DoctorCommand: ParsableCommand {
                 "features": .array(Processor.features.map { .string($0) }),
                 "kernels": .string(Processor.kernels),
                 "threads": .integer(device.threads),
-                "mpi": (try? mpi.get()).map { .string($0) } ?? .null,
+                "mpi": .array(mpi.map { .string($0) }),
                 "memory": ["total_bytes": .integer(memory.total), "available_bytes": .integer(memory.available)],
                 "bandwidth_bytes_per_second": .number(limits.bandwidth),
                 "peak_operations_per_second": [
@@ -54,7 +54,7 @@ struct DoctorCommand: ParsableCommand {
             memory      \(giga(Double(memory.total))) GB, \(giga(Double(memory.available))) GB available
             bandwidth   \(giga(limits.bandwidth)) GB/s read
             peak        f32 \(giga(limits.f32)), bf16 \(giga(limits.bf16)), int8 \(giga(limits.int8)) G operations/s
-            mpi         \((try? mpi.get()) ?? "none: ranks need one, as of apt-get install openmpi-bin")
+            mpi         \(mpi.isEmpty ? "none: ranks need one, as of apt-get install openmpi-bin" : mpi.joined(separator: "; "))
             models      \(HubCache.folder)\(fileExists(HubCache.folder) ? "" : ", which is not there yet")
             version     \(Version.text)
 
