@@ -68,7 +68,12 @@ struct HubFolder {
         let parts = file.path.split(separator: "/")
         try Folder.make(parts.dropLast().reduce(snapshot(commit)) { "\($0)/\($1)" })
         let up = String(repeating: "../", count: parts.count + 1)
-        try Folder.link(place, to: "\(up)blobs/\(file.digest)")
+        // Two processes may show the same file at once: each by a name of its own.
+        let aside = "\(place).\(UInt32.random(in: 0 ... .max)).partial"
+        guard unsafe symlink("\(up)blobs/\(file.digest)", aside) == 0 else {
+            throw FileError(path: place, operation: "link", code: errno)
+        }
+        try Folder.rename(aside, to: place)
     }
 
     /// Remembers what `revision` means.

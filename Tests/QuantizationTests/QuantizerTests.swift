@@ -155,8 +155,10 @@ import Testing
     }
 
     @Test func whatCannotBeWrittenIsRefused() throws {
-        let file = try ModelFile(path: Fixtures.folder + "/gguf/llama-f32.gguf")
-        #expect(throws: QuantizationError.self) { try Quantizer(file, .iq2_XS, on: Self.device) }
+        try TemporaryFolder.use { folder in
+            let file = try Self.writeModel(in: folder)
+            #expect(throws: QuantizationError.self) { try Quantizer(file, .iq2_XS, on: Self.device) }
+        }
         let encoder = try ModelFile(path: Fixtures.folder + "/families/bert")
         #expect(throws: ModelError.self) { try Quantizer(encoder, .q8_0, on: Self.device) }
     }
