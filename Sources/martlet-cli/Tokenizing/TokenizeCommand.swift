@@ -116,10 +116,12 @@ struct TokenizeCommand: ParsableCommand {
             try append(Array(Input.repairedText(file).utf8), tokenizer, lengths, to: &result)
             return Output.write(isDocument ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
-        try Ranks.join { try runLines(tokenizer, over: $0) }
+        try Ranks.join { try runLines(tokenizer, lengths, over: $0) }
     }
 
-    private func runLines(_ tokenizer: Tokenizer, over communicator: any Communicator) throws {
+    private func runLines(
+        _ tokenizer: Tokenizer, _ lengths: LengthSettings, over communicator: any Communicator
+    ) throws {
         let work = { [self] (text: [UInt8], result: inout [UInt8]) throws in
             for line in InputLines.split(text) {
                 if isDocument, !result.isEmpty { result.append(UInt8(ascii: ",")) }
