@@ -45,7 +45,8 @@
                 #expect(try await status(of: "second", server) == "loaded" && loads.value == 2)
                 #expect(await server.isIdle())
                 #expect(server.service.shelf.evict(idleFor: 3_600) == [])
-                #expect(server.service.shelf.evict(idleFor: 0) == ["second"])
+                // Other suites ask the same engine.
+                try await server.until { server.service.shelf.evict(idleFor: 0) == ["second"] }
                 #expect(try await complete(server).status == 200 && loads.value == 3)
                 // What was given loaded cannot come again, so it stays.
                 let fixture: JSON = ["model": "fixture"]

@@ -88,9 +88,9 @@
             return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + bytes
         }
 
-        /// Waits until nothing is being answered; false after two minutes.
+        /// Waits until this server answers nothing, whatever other tests ask of the same engine; false after two minutes.
         func isIdle() async -> Bool {
-            (try? await until { service.metrics.counts.inFlight == 0 && load.isIdle }) != nil
+            (try? await until { service.metrics.counts.inFlight == 0 }) != nil
         }
 
         /// Waits for a state, two minutes at the most.
@@ -102,38 +102,11 @@
             }
         }
 
-        /// Runs `body` while the engine's thread is held: whatever is sent meanwhile waits.
-        func whileNothingIsComputed(_ body: () async throws -> Void) async throws {
-            guard case .text(let model, _)? = service.models.first?.work else { return try await body() }
-            let gate = Gate()
-            let held = Task(executorPreference: model.engine) { gate.hold() }
-            try await until { gate.isHeld }
-            do { try await body() } catch {
-                gate.open()
-                throw error
-            }
-            gate.open()
-            await held.value
-        }
-
         var load: EngineLoad {
             guard case .text(_, let engine)? = service.models.first?.work else {
                 return EngineLoad(running: 0, waiting: 0)
             }
             return engine.load
-        }
-    }
-
-    /// Holds a thread until it is opened.
-    final class Gate: Sendable {
-        private let state = Mutex((isHeld: false, isOpen: false))
-
-        var isHeld: Bool { state.withLock { $0.isHeld } }
-        func open() { state.withLock { $0.isOpen = true } }
-
-        func hold() {
-            state.withLock { $0.isHeld = true }
-            while !state.withLock({ $0.isOpen }) { usleep(1_000) }
         }
     }
 
