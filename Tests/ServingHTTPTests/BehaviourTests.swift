@@ -12,9 +12,27 @@
             ["prompt": "The", "max_tokens": 200, "temperature": 1, "ignore_eos": true, "stream": .bool(stream)]
         }
 
+        @Test(arguments: [false, true]) func aClientThatLeavesIsNoticed(streams: Bool) async throws {
+            try await withServer(model: FixtureModel.load()) { server async throws in
+                try await server.whileNothingIsComputed {
+                    for round in 0..<12 {
+                        let socket = try Socket(port: server.port)
+                        socket.send(TestServer.request("POST", "/v1/completions", endless(stream: streams)))
+                        try await server.until { server.load.waiting == round + 1 }
+                        if round % 2 == 0 { socket.reset() } else { socket.close() }
+                        try await server.until { server.server.connectionCount == 0 }
+                    }
+                }
+                #expect(await server.isIdle(), "\(server.load) \(server.service.metrics.counts)")
+                #expect(server.service.metrics.counts.disconnects == 12)
+                let after = try await server.ask("POST", "/v1/completions", ["prompt": "The", "max_tokens": 2])
+                #expect(after.status == 200)
+            }
+        }
+
         /// Clients that leave at once, or while their text is written, which may end before it is noticed.
         @Test(arguments: [false, true]) func clientsLeaveWhenTheyLike(streams: Bool) async throws {
-            try await withServer { server async throws in
+            try await withServer(model: FixtureModel.load()) { server async throws in
                 for round in 0..<300 where server.service.metrics.counts.disconnects < 8 {
                     let socket = try Socket(port: server.port)
                     socket.send(TestServer.request("POST", "/v1/completions", endless(stream: streams)))
@@ -29,22 +47,33 @@
         }
 
         @Test func clientsThatLeaveTheQueueFreeTheirPlace() async throws {
-            try await withServer { server async throws in
-                let sockets = try (0..<10).map { _ in try Socket(port: server.port) }
-                for socket in sockets {
-                    socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
+            try await withServer(model: FixtureModel.load()) { server async throws in
+                try await server.whileNothingIsComputed {
+                    let sockets = try (0..<10).map { _ in try Socket(port: server.port) }
+                    for socket in sockets {
+                        socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
+                    }
+                    try await server.until { server.load.waiting == 10 }
+                    for socket in sockets { socket.close() }
                 }
-                try await server.until { server.service.metrics.counts.inFlight > 0 || sockets[0].hasAnswer }
-                for socket in sockets { socket.close() }
                 #expect(await server.isIdle())
             }
         }
 
         @Test func moreThanTheQueueTakesIsRefusedAtOnce() async throws {
-            try await withServer({ $0.limits.requests = 0 }) { server async throws in
-                let refused = try await server.ask("POST", "/v1/completions", endless(stream: false))
-                #expect(refused.status == 429 && refused.error?["code"] == "rate_limit_exceeded")
-                #expect(refused.headers["retry-after"].flatMap { Int($0) } != nil)
+            try await withServer({ $0.limits.requests = 3 }, model: FixtureModel.load()) { server async throws in
+                try await server.whileNothingIsComputed {
+                    let sockets = try (0..<3).map { _ in try Socket(port: server.port) }
+                    for socket in sockets {
+                        socket.send(TestServer.request("POST", "/v1/completions", endless(stream: true)))
+                    }
+                    try await server.until { server.service.metrics.counts.inFlight == 3 }
+                    let refused = try await server.ask("POST", "/v1/completions", endless(stream: false))
+                    #expect(refused.status == 429 && refused.error?["code"] == "rate_limit_exceeded")
+                    #expect(refused.headers["retry-after"].flatMap { Int($0) } != nil)
+                    for socket in sockets { socket.close() }
+                }
+                #expect(await server.isIdle())
             }
             try await withServer({ $0.limits.queuedTokens = 50 }) { server async throws in
                 let body: JSON = ["prompt": .array(Array(repeating: 5, count: 20)), "max_tokens": 1]

@@ -17,12 +17,16 @@
             {% endfor %}{% if tools %}<tool_call>{% endif %}{% if add_generation_prompt %}assistant:{% endif %}
             """
 
-        static let model = Task {
+        /// The one that all tests share.
+        static let model = Task { try await load() }
+
+        /// One with an engine of its own, for tests that hold it or count what waits.
+        static func load() async throws -> ServedModel {
             let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
             let shipped = try GGUF(contentsOf: "/\(root)/Sources/CShippedModel/english.gguf")
             var metadata = shipped.metadata
             metadata["tokenizer.chat_template"] = .string(template)
-            let path = "/tmp/martlet-serving-\(getpid()).gguf"
+            let path = "/tmp/martlet-serving-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).gguf"
             try GGUF.write(
                 shipped.tensors.names.map { name in
                     guard let stored = shipped.tensors[name] else {
@@ -39,13 +43,13 @@
 
     /// A server on a free port of the loopback interface while `body` runs.
     func withServer<Result: Sendable>(
-        _ change: (inout ServiceSettings) -> Void = { _ in },
+        _ change: (inout ServiceSettings) -> Void = { _ in }, model: ServedModel? = nil,
         _ body: @Sendable @escaping (TestServer) async throws -> Result
     ) async throws -> Result {
         var settings = ServiceSettings()
         change(&settings)
         let service = ModelService(settings)
-        service.add(try await FixtureModel.model.value)
+        if let model { service.add(model) } else { service.add(try await FixtureModel.model.value) }
         let server = HTTPServer(service, host: "127.0.0.1", port: 0)
         let (ports, sender) = AsyncStream<Int>.makeStream()
         let run = Task { try await server.run { sender.yield($0) } }
@@ -88,9 +92,9 @@
             return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + bytes
         }
 
-        /// Waits until this server answers nothing, whatever other tests ask of the same engine; false after two minutes.
+        /// Waits until nothing is being answered; false after two minutes.
         func isIdle() async -> Bool {
-            (try? await until { service.metrics.counts.inFlight == 0 }) != nil
+            (try? await until { service.metrics.counts.inFlight == 0 && load.isIdle }) != nil
         }
 
         /// Waits for a state, two minutes at the most.
@@ -102,11 +106,38 @@
             }
         }
 
+        /// Runs `body` while the engine's thread is held: whatever is sent meanwhile waits.
+        func whileNothingIsComputed(_ body: () async throws -> Void) async throws {
+            guard case .text(let model, _)? = service.models.first?.work else { return try await body() }
+            let gate = Gate()
+            let held = Task(executorPreference: model.engine) { gate.hold() }
+            try await until { gate.isHeld }
+            do { try await body() } catch {
+                gate.open()
+                throw error
+            }
+            gate.open()
+            await held.value
+        }
+
         var load: EngineLoad {
             guard case .text(_, let engine)? = service.models.first?.work else {
                 return EngineLoad(running: 0, waiting: 0)
             }
             return engine.load
+        }
+    }
+
+    /// Holds a thread until it is opened.
+    final class Gate: Sendable {
+        private let state = Mutex((isHeld: false, isOpen: false))
+
+        var isHeld: Bool { state.withLock { $0.isHeld } }
+        func open() { state.withLock { $0.isOpen = true } }
+
+        func hold() {
+            state.withLock { $0.isHeld = true }
+            while !state.withLock({ $0.isOpen }) { usleep(1_000) }
         }
     }
 
