@@ -25,7 +25,7 @@
             if let connection { connection.begin(cancellation) } else { cancellation.cancel() }
             let watchdog = closing(context.channel, after: service.settings.limits.requestSeconds + 30)
             connections.answering.add(1, ordering: .relaxed)
-            let ended: @Sendable () -> Void = { [connections] in
+            let ended = Ending { [connections] in
                 watchdog.cancel()
                 connection?.end()
                 connections.answering.subtract(1, ordering: .relaxed)
@@ -83,7 +83,7 @@
             channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { channel.close(promise: nil) }
         }
 
-        private func response(_ answer: APIResponse, isHead: Bool, ended: @escaping @Sendable () -> Void) -> Response {
+        private func response(_ answer: APIResponse, isHead: Bool, ended: Ending) -> Response {
             var fields = HTTPFields()
             for (name, value) in answer.headers {
                 if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
@@ -114,7 +114,7 @@
         /// An answer to a request that was not read to its end: the connection closes, with a second for the client to
         /// read it.
         private func refusal(_ error: APIError, _ channel: any Channel) -> Response {
-            var response = response(APIResponse(error), isHead: false) {}
+            var response = response(APIResponse(error), isHead: false, ended: Ending {})
             response.headers[.connection] = "close"
             _ = closing(channel, after: 1)
             return response

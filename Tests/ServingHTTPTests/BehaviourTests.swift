@@ -34,6 +34,7 @@
         @Test(arguments: [false, true]) func clientsLeaveWhenTheyLike(streams: Bool) async throws {
             try await withServer(model: FixtureModel.load()) { server async throws in
                 for round in 0..<300 where server.service.metrics.counts.disconnects < 8 {
+                    #expect(await server.isIdle(), "\(server.load) \(server.service.metrics.counts)")
                     let socket = try Socket(port: server.port)
                     socket.send(TestServer.request("POST", "/v1/completions", endless(stream: streams)))
                     if round % 3 > 0 {
@@ -43,6 +44,20 @@
                 }
                 #expect(await server.isIdle(), "\(server.load) \(server.service.metrics.counts)")
                 #expect(server.service.metrics.counts.disconnects >= 8)
+            }
+        }
+
+        /// The client has left before the head of its answer, so that nobody begins to write it.
+        @Test func anAnswerThatIsNeverWrittenIsCountedOut() async throws {
+            try await withServer { server async throws in
+                var answer: APIResponse? = await server.service.respond(
+                    to: APIRequest(
+                        method: "POST", path: "/v1/completions",
+                        headers: ["host": "127.0.0.1", "content-type": "application/json"],
+                        body: endless(stream: true).serialized()))
+                #expect(answer?.status == 200 && server.service.metrics.counts.inFlight == 1)
+                answer = nil
+                #expect(server.service.metrics.counts.inFlight == 0)
             }
         }
 

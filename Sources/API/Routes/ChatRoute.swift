@@ -24,7 +24,7 @@ struct ChatPreparation: Sendable {
     let prompt: [Int32]
     let structure: AnswerAssembly.Structure
     private let constraint: (any TokenConstraint)?
-    private let admission: ModelService.Admission
+    private let admission: Ending
     private let engine: any TextEngine
 
     init(_ fields: Fields, _ model: ServedModel, _ job: Job) throws {

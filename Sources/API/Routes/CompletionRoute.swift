@@ -79,7 +79,7 @@ private struct CompletionWriter: Sendable {
     let runs: [AnswerRun]
     let fields: GenerationFields
     let echoes: Bool
-    let admission: ModelService.Admission
+    let admission: Ending
     let job: Job
     let body: JSONObject
     let id = "cmpl-" + RequestIdentity.random()

@@ -88,7 +88,7 @@ package final class ModelService: Sendable {
     }
 
     /// Counts a prompt's tokens in, or refuses it; what is returned counts them out.
-    package func admit(promptTokens count: Int) throws(APIError) -> Admission {
+    package func admit(promptTokens count: Int) throws(APIError) -> Ending {
         let seconds = metrics.secondsToWait
         let refusal = state.withLock { state -> APIError? in
             guard state.promptTokens == 0 || state.promptTokens + count <= settings.limits.queuedTokens else {
@@ -100,14 +100,7 @@ package final class ModelService: Sendable {
             return nil
         }
         if let refusal { throw refusal }
-        return Admission { [self] in state.withLock { $0.promptTokens -= count } }
-    }
-
-    /// What is counted while it lives.
-    package final class Admission: Sendable {
-        private let release: @Sendable () -> Void
-        init(_ release: @escaping @Sendable () -> Void) { self.release = release }
-        deinit { release() }
+        return Ending { [self] in state.withLock { $0.promptTokens -= count } }
     }
 
     // MARK: Answering
@@ -132,7 +125,7 @@ package final class ModelService: Sendable {
             guard let route = found.route else { throw ModelService.missing(request, isKnown: found.isKnown) }
             try checkBody(request)
             if request.method == "POST" { try admit() }
-            let admission = request.method == "POST" ? Admission { [self] in state.withLock { $0.requests -= 1 } } : nil
+            let admission = request.method == "POST" ? Ending { [self] in state.withLock { $0.requests -= 1 } } : nil
             var job = Job(request: request, id: id, service: self, tenant: tenant, arrival: arrival)
             job.remainder = found.remainder
             response = keeping(admission, try await route.handle(job))
@@ -147,7 +140,7 @@ package final class ModelService: Sendable {
     }
 
     /// Keeps the request counted until its stream has been written.
-    private func keeping(_ admission: Admission?, _ response: APIResponse) -> APIResponse {
+    private func keeping(_ admission: Ending?, _ response: APIResponse) -> APIResponse {
         guard let admission, case .stream(let write) = response.body else { return response }
         var response = response
         response.body = .stream { sink in
@@ -163,7 +156,7 @@ package final class ModelService: Sendable {
         since arrival: ContinuousClock.Instant
     ) -> APIResponse {
         let status = response.status
-        let finish: @Sendable () -> Void = { [self] in
+        let finish = Ending { [self] in
             request.cancellation.finish()
             let isGone = request.cancellation.reason is CancellationError
             if isGone { metrics.disconnected() }
