@@ -4,6 +4,17 @@
 #define MARTLET_ENCODE_H
 
 #include "blocks.h"
+#include <string.h>
+
+/// Nearest integer, ties to even, for |x| < 2^22.
+static inline int nearest(float x) {
+    const float shifted = x + 0x1.8p23f;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return (bits & 0x007fffff) - 0x00400000;
+}
+
+static inline int clamp(int x, int lowest, int highest) { return x < lowest ? lowest : x > highest ? highest : x; }
 
 void martlet_encode_q4_K(const float *values, block_q4_K *block);
 void martlet_encode_q5_K(const float *values, block_q5_K *block);

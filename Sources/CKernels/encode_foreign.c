@@ -1,8 +1,9 @@
 // Encoding of ggml's types below four bits and of its non-linear ones: the reference searches without an importance
 // matrix, restated.
 //
-// q2_K fits x ≈ scale · q − minimum per sub-block of 16, q3_K x ≈ scale · q; the scales are then themselves rounded to 4
-// and 6 bits. iq4_nl and iq4_xs take the nearest of sixteen points, with the scale of least squared error among a few.
+// q2_K fits x ≈ scale · q − minimum per sub-block of 16, q3_K x ≈ scale · q; the scales are then themselves rounded to
+// 4 and 6 bits. iq4_nl and iq4_xs take the nearest of sixteen points, with the scale of least squared error among a
+// few.
 
 #include "encode.h"
 #include "martlet_foreign.h"
@@ -16,16 +17,6 @@ typedef struct { uint8_t scales[16], q[64], scale[2], minimum[2]; } block_q2_K;
 typedef struct { uint8_t mask[32], q[64], scales[12], scale[2]; } block_q3_K;
 typedef struct { uint8_t scale[2], nibbles[16]; } block_iq4_nl;
 typedef struct { uint8_t scale[2], high[2], low[4], nibbles[128]; } block_iq4_xs;
-
-/// Nearest integer, ties to even, for |x| < 2^22.
-static int nearest(float x) {
-    const float shifted = x + 0x1.8p23f;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    return (bits & 0x007fffff) - 0x00400000;
-}
-
-static int clamp(int x, int lowest, int highest) { return x < lowest ? lowest : x > highest ? highest : x; }
 
 /// Two bits of each integer, four to a byte, in halves of 128.
 static void store_pairs(const uint8_t *q, uint8_t *stored) {

@@ -10,16 +10,6 @@
 
 #pragma clang fp contract(off)
 
-/// Nearest integer, ties to even, for |x| < 2^22.
-static int nearest(float x) {
-    const float shifted = x + 0x1.8p23f;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    return (bits & 0x007fffff) - 0x00400000;
-}
-
-static int clamp(int x, int lowest, int highest) { return x < lowest ? lowest : x > highest ? highest : x; }
-
 typedef struct { float scale, minimum; } affine;
 
 /// The trial scales of one format: (first + step · i + levels) / range, for i = 0 ... steps.

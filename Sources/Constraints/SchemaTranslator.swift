@@ -227,7 +227,8 @@ struct SchemaTranslator {
         return .object(whole)
     }
 
-    /// `items` and `additionalProperties` speak of what their own part of `allOf` does not name, be it named by another.
+    /// `items` and `additionalProperties` speak of what their own part of `allOf` does not name, be it named by
+    /// another.
     private func checkReach(_ part: JSONObject, _ pointer: String, _ whole: JSONObject) throws(ConstraintError) {
         let (own, all) = (part["prefixItems"]?.arrayValue?.count ?? 0, whole["prefixItems"]?.arrayValue?.count ?? 0)
         if let items = part["items"], items.boolValue != true, own < all {

@@ -51,7 +51,8 @@ final class DraftModel {
     /// Guesses for all at once, one pass for each further token. Of a text that is much longer than what is known of
     /// it, a part is read and nothing guessed.
     ///
-    /// - Returns: the wishes of which tokens were guessed, and what a pass with one row for each took, if there was one.
+    /// - Returns: the wishes of which tokens were guessed, and what a pass with one row for each took, if there was
+    ///   one.
     func guess(_ wishes: [Wish]) -> (wishes: [Wish], passSeconds: Double?) {
         rows.removeAll(keepingCapacity: true)
         promised = 0

@@ -131,8 +131,8 @@ import Testing
         return Tensor(turned, shape: [e[0], e[2], e[1]])
     }
 
-    /// A file may give a size for each layer. Layers of different sizes are written so and read back, with the same bits;
-    /// config.json has no words for them.
+    /// A file may give a size for each layer. Layers of different sizes are written so and read back, with the same
+    /// bits; config.json has no words for them.
     @Test func sizesByLayer() throws {
         let device = Device(threads: 1)
         var architecture = TinyArchitectures.decoder(vocabulary: 64, headWidth: 12)

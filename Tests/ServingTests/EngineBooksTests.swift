@@ -80,7 +80,8 @@ import Testing
         return request
     }
 
-    /// One that leaves before it is looked at, while it waits, while it is read, while it is written, or without a word.
+    /// One that leaves before it is looked at, while it waits, while it is read, while it is written, or without a
+    /// word.
     private static func leave(_ number: Int, _ engine: Engine) async throws {
         let stream = try engine.submit(request(number))
         switch number % 7 {

@@ -70,8 +70,8 @@ package struct PipelineOrder: Sendable, Hashable {
         return PipelineOrder(chunks: chunks, microBatches: microBatches, items: items)
     }
 
-    /// Backward passes in two, gradients of weights where a stage would wait, with no more in memory than ``alternating``
-    /// (ZB-H1, arXiv:2401.10241 §2).
+    /// Backward passes in two, gradients of weights where a stage would wait, with no more in memory than
+    /// ``alternating`` (ZB-H1, arXiv:2401.10241 §2).
     package static func zeroBubble(stages: Int, microBatches: Int) -> PipelineOrder {
         let items = (0..<stages).map { stage -> [Item] in
             let ahead = min(stages - 1 - stage, microBatches)

@@ -52,8 +52,8 @@ package struct PipelineSimulation: Sendable {
     /// - Parameters:
     ///   - limit: the most activations that a stage may hold, in those of one microbatch; nil: any.
     ///   - keepsEvents: whether ``events`` are kept.
-    /// - Throws: ``PipelineOrderError`` for an order that lacks an item or has one twice, that waits for itself, or that
-    ///   holds too much.
+    /// - Throws: ``PipelineOrderError`` for an order that lacks an item or has one twice, that waits for itself, or
+    ///   that holds too much.
     package init(
         _ order: PipelineOrder, _ times: Times, limit: Double? = nil, keepsEvents: Bool = false
     ) throws(PipelineOrderError) {

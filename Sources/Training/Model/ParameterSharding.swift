@@ -8,8 +8,8 @@ import MartletTensors
 ///
 /// What is divided keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
 /// From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward pass
-/// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there for
-/// the whole pass.
+/// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
+/// for the whole pass.
 ///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
