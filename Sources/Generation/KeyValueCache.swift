@@ -164,7 +164,7 @@ package struct KeyValueCache: AttentionState, Sendable {
         for (number, sequence) in rows.sequences.enumerated() where !sequence.rows.isEmpty {
             let index = index(of: sequence.id)
             // The first layer of each reach makes room for all of its layers.
-            if place.layer == 0 {
+            if form.keepsKeyValues && place.layer == 0 {
                 extend(index, place.table, from: sequence.start, by: sequence.rows.count)
                 sequences[index].extent = sequence.extent
             }
@@ -172,9 +172,11 @@ package struct KeyValueCache: AttentionState, Sendable {
             precondition(
                 table.length >= sequence.start + sequence.rows.count,
                 "KeyValueCache: rows from \(sequence.start), but \(table.length) positions have room")
-            table.write(
-                layer: place.layer, keys: inputs.key, values: inputs.value, rows: sequence.rows, at: sequence.start,
-                on: device)
+            if form.keepsKeyValues {
+                table.write(
+                    layer: place.layer, keys: inputs.key, values: inputs.value, rows: sequence.rows, at: sequence.start,
+                    on: device)
+            }
             let span = form.reach.span(of: sequence, length: table.length)
             let rule = form.scoreRule(keys: table.length, inputs.bias, sequence: number)
             parts.append(AttentionPass(memory: table[place.layer], span: span, rule: rule))

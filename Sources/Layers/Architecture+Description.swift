@@ -7,6 +7,9 @@ extension Architecture {
         if let reader { lines.append("sources of width \(reader.width), token vectors × \(reader.scale)") }
         if embedding.scale != 1 { lines.append("token vectors × \(embedding.scale)") }
         if embedding.tasks > 0 { lines.append("the first of \(embedding.tasks) tasks") }
+        if let perLayer = embedding.perLayer {
+            lines.append("per-layer embeddings of \(perLayer.width), vocabulary \(perLayer.vocabulary)")
+        }
         if embedding.segments > 0 { lines.append("\(embedding.segments) segments") }
         if let factorised = embedding.factorised {
             lines.append("token vectors of \(factorised.width), projected to \(width)")
@@ -34,6 +37,7 @@ extension Architecture {
             lines.append("    attention: \(words(stack.layers[index].attention))")
             if let cross = stack.layers[index].crossAttention { lines.append("    cross-attention: \(words(cross))") }
             lines.append("    feed-forward: \(words(stack.layers[index].feedForward))")
+            if stack.layers[index].outputScale == .present { lines.append("    output × a stored number") }
             first = next
         }
         if let convolution = stack.convolution {
@@ -89,6 +93,13 @@ extension Architecture {
                     + (latent.query.map { ", queries from \($0)" } ?? ""))
         }
         if attention.sinks == .present { words.append("a sink per head") }
+        if attention.valueRotation == .present { words.append("values rotated") }
+        if attention.valueNorm != nil { words.append("value norms") }
+        switch attention.keyValues {
+        case .own: break
+        case .keysAsValues: words.append("values from the projection of keys")
+        case .layer(let layer): words.append("keys and values of layer \(layer)")
+        }
         if let cap = attention.scoreCap { words.append("scores capped at \(cap)") }
         return words.joined(separator: ", ") + ", scale \(attention.scale)"
     }
@@ -98,12 +109,14 @@ extension Architecture {
         case .plain(let hidden, let activation, let bias):
             "\(hidden) \(activation)" + (bias == .present ? ", biases" : "")
         case .gated(let hidden, let activation, let bias):
-            "\(hidden) gated \(activation)" + (bias == .present ? ", biases" : "")
+            "\(hidden) gated \(activation)"
+                + (bias == .absent ? "" : bias == .present ? ", biases" : ", a bias of the output")
         case .expandedIntegral(let hidden): "\(hidden) xIELU"
         case .experts(let experts):
             "\(experts.active) of \(experts.count) experts of \(experts.hidden)"
                 + (experts.gate == .present ? " gated" : "") + " \(experts.activation)"
                 + (experts.limit.map { " cut off at \($0)" } ?? "") + (experts.bias == .present ? " with biases" : "")
+                + (experts.ownNorms == nil ? "" : " with norms of their own")
                 + ", \(words(experts.routing))"
                 + (experts.shared.map {
                     ", and a shared one of \($0.hidden)" + ($0.gate == .present ? "" : " without a gate")

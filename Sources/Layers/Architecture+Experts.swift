@@ -15,6 +15,10 @@ extension Architecture {
         /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss
         /// (arXiv:2508.10925).
         package var limit: Float?
+        /// Norms, each with weights of its own, before and after what is routed, after the shared expert, and of the
+        /// rows that the router reads, which it multiplies by 1/√width. What is routed reads the residual stream, and
+        /// each expert's result is multiplied by a learned number: Gemma 4.
+        package var ownNorms: Norm?
 
         package init(
             count: Int, active: Int, hidden: Int, activation: Activation, routing: Routing, shared: Shared? = nil

@@ -70,6 +70,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two
         /// vocabularies.
         package var targetVocabulary: Int?
+        /// A vector per token and layer beside the token vector: Gemma 4.
+        package var perLayer: PerLayer?
         /// A token that takes no position, wherever it stands: RoBERTa's padding, which has the row before the first
         /// position's.
         package var tokenWithoutPosition: Int32?
@@ -80,6 +82,19 @@ public struct Architecture: Sendable, Hashable, Codable {
         ) {
             (self.scale, self.segments, self.factorised) = (scale, segments, factorised)
             (self.targetVocabulary, self.tokenWithoutPosition) = (targetVocabulary, tokenWithoutPosition)
+        }
+
+        /// Per-layer embeddings: each layer adds norm(project(f(gate(x)) · v)) to x, where v = (token row · √width +
+        /// norm(projection of the token vector / √model width)) / √2 is that layer's part of a wider row.
+        package struct PerLayer: Sendable, Hashable, Codable {
+            /// Rows of the table.
+            package var vocabulary: Int
+            /// Elements of each layer's part.
+            package var width: Int
+            package var activation: Activation
+            package init(vocabulary: Int, width: Int, activation: Activation) {
+                (self.vocabulary, self.width, self.activation) = (vocabulary, width, activation)
+            }
         }
 
         package struct Factorised: Sendable, Hashable, Codable {
@@ -138,6 +153,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var feedForward: FeedForward
         /// The index of an earlier layer whose parameters this one uses: ALBERT.
         package var sharesParametersOf: Int?
+        /// Whether the layer's output is multiplied by a stored number: Gemma 4.
+        package var outputScale = Presence.absent
 
         package init(
             norm: Norm, arrangement: Arrangement, attention: Attention, crossAttention: Attention? = nil,
@@ -191,6 +208,12 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var sinks = Presence.absent
         /// Keys and values that pass through a narrow row: DeepSeek-V2.
         package var latent: Latent?
+        /// A norm over each head of the values: Gemma 4.
+        package var valueNorm: Norm?
+        /// Whether values are rotated as queries and keys are: RoFormer with `rotary_value`.
+        package var valueRotation = Presence.absent
+        /// What keys and values are made of.
+        package var keyValues = KeyValueSource.own
 
         package init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, scale: Float, reach: Reach,
@@ -202,10 +225,23 @@ public struct Architecture: Sendable, Hashable, Codable {
             (self.queryKeyNorm, self.scoreCap) = (queryKeyNorm, scoreCap)
         }
 
+        /// Whether a KV cache has keys and values of this attention, not those of another layer alone.
+        package var keepsKeyValues: Bool { if case .layer = keyValues { false } else { true } }
+
         package var queryWidth: Int { queryHeads * headWidth }
         package var keyWidth: Int { keyHeads * headWidth }
         /// Elements of a head's value.
         package var valueWidth: Int { latent?.valueWidth ?? headWidth }
+    }
+
+    /// The source of an attention's keys and values.
+    package enum KeyValueSource: Sendable, Hashable, Codable {
+        /// A projection for the keys and one for the values.
+        case own
+        /// One projection: values are what it gives before keys are normed and rotated (Gemma 4).
+        case keysAsValues
+        /// The keys and values of an earlier layer, by its index (cross-layer KV sharing: Gemma 4).
+        case layer(Int)
     }
 
     /// Multi-head latent attention (arXiv:2405.04434): keys and values are made of a normed row of `keyValue` elements;
@@ -272,10 +308,24 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// down(f(up(x))).
         case plain(hidden: Int, Activation, bias: Presence)
         /// down(f(gate(x)) · up(x)).
-        case gated(hidden: Int, Activation, bias: Presence)
+        case gated(hidden: Int, Activation, bias: GatedBias)
         /// down(f(up(x))) where f is xIELU, whose two slopes each layer learns: Apertus (arXiv:2411.13010).
         case expandedIntegral(hidden: Int)
         case experts(Experts)
+    }
+
+    /// Which projections of a gated feed-forward add a bias.
+    package enum GatedBias: String, Sendable, Hashable, Codable {
+        case absent, present
+        /// The last one alone: GTE.
+        case down
+
+        package init(_ presence: Presence) { self = presence == .present ? .present : .absent }
+
+        /// Whether gate and up have one.
+        package var ofInputs: Presence { self == .present ? .present : .absent }
+        /// Whether down has one.
+        package var ofOutput: Presence { self == .absent ? .absent : .present }
     }
 
     package enum Norm: Sendable, Hashable, Codable {

@@ -5,8 +5,10 @@ package import MartletTensors
 /// arXiv:2305.13245).
 package struct AttentionLayer: Sendable {
     let form: Architecture.Attention
-    let query, key, value, output: Linear
-    let queryNorm, keyNorm: NormLayer?
+    let query, output: Linear
+    /// Nil where keys and values are another layer's; `value` is nil too where one projection gives both.
+    let key, value: Linear?
+    let queryNorm, keyNorm, valueNorm: NormLayer?
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
     /// Where keys and values are made of a narrow row; then `query`, `key` and `value` are its last products of queries
@@ -28,9 +30,17 @@ package struct AttentionLayer: Sendable {
         }
         latent = form.latent.map { LatentProjections(form, $0, width: width, scope) }
         query = latent?.query ?? projection(form.queryWidth, .query, scope["query"])
-        key = latent?.keyValueDown ?? projection(form.keyWidth, .key, of: sourceWidth, scope["key"].multiplying(source))
-        value =
-            latent?.keyValueUp ?? projection(form.keyWidth, .value, of: sourceWidth, scope["value"].multiplying(source))
+        func keyOrValue(_ role: ParameterRole, _ name: String) -> Linear {
+            projection(form.keyWidth, role, of: sourceWidth, scope[name].multiplying(source))
+        }
+        let (hasKey, hasValue) =
+            switch form.keyValues {
+            case .own: (true, true)
+            case .keysAsValues: (true, false)
+            case .layer: (false, false)
+            }
+        key = latent?.keyValueDown ?? (hasKey ? keyOrValue(.key, "key") : nil)
+        value = latent?.keyValueUp ?? (hasValue ? keyOrValue(.value, "value") : nil)
         output = Linear(
             form.queryHeads * form.valueWidth, width, bias: form.bias.presence(of: .output), .output, scope["output"])
         sinks = form.sinks == .present ? scope.vector("sinks", [form.queryHeads], .zeros, .other) : nil
@@ -38,32 +48,45 @@ package struct AttentionLayer: Sendable {
         queryNorm = form.queryKeyNorm.map {
             NormLayer($0, width: whole ? form.queryWidth : form.headWidth, scope["queryNorm"])
         }
-        keyNorm = form.queryKeyNorm.map {
-            NormLayer($0, width: whole ? form.keyWidth : form.headWidth, scope["keyNorm"])
-        }
-        disentangled = DisentangledAttention(form, width: width, query: query, key: key, scope)
+        keyNorm =
+            hasKey
+            ? form.queryKeyNorm.map {
+                NormLayer($0, width: whole ? form.keyWidth : form.headWidth, scope["keyNorm"])
+            } : nil
+        valueNorm = hasKey ? form.valueNorm.map { NormLayer($0, width: form.headWidth, scope["valueNorm"]) } : nil
+        let (q, k) = (query, key)
+        disentangled = k.flatMap { DisentangledAttention(form, width: width, query: q, key: $0, scope) }
         global = GlobalProjections(form, width: width, scope)
     }
 
-    /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer.
+    /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer, `shared` what
+    /// layers without keys and values of their own read.
     package func callAsFunction(
-        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, _ state: inout some AttentionState
+        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, shared: inout SharedKeyValues,
+        _ state: inout some AttentionState
     ) -> Tensor {
-        var (q, k, v) = projected(x)
+        var (q, own) = projected(x)
         var bias = sinks.map { ScoreBias.sinks($0.tensor) }
         switch positions {
         case .none: break
         case .rotation(let table, let neighbours):
             let first = form.latent.map { form.headWidth - $0.rotated } ?? 0
             q = q.rotated(by: table, neighbours: neighbours, from: first)
-            k = k.rotated(by: table, neighbours: neighbours, from: first)
+            own = own.map { key, value in
+                let turned = form.valueRotation == .present
+                return (
+                    key.rotated(by: table, neighbours: neighbours, from: first),
+                    turned ? value.rotated(by: table, neighbours: neighbours, from: first) : value
+                )
+            }
         case .distances(let distances): bias = .distances(distances)
-        case .relative(let table): bias = disentangled.map { .pairs($0(q, k, table: table, rows)) }
+        case .relative(let table):
+            if let own { bias = disentangled.map { .pairs($0(q, own.key, table: table, rows)) } }
         }
-        normalise(&q, &k, over: .rotatedHead)
+        normalise(&q, &own, over: .rotatedHead)
         if let growth = form.queryGrowth { q = grown(q, growth, rows) }
-        (q, k, v) = (kept(q), kept(k), kept(v))
-        let inputs = AttentionInputs(query: q, key: k, value: v, bias: bias, global: global?(x, rows))
+        let (k, v) = keyValues(own, of: layer, &shared)
+        let inputs = AttentionInputs(query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows))
         return joined(state.attend(layer: layer, form, inputs, rows: rows))
     }
 
@@ -75,25 +98,45 @@ package struct AttentionLayer: Sendable {
             state.attendAcross(
                 layer: layer, form, query: kept(heads(query(x), form.queryHeads)), rows: rows, source: source
             ) {
-                (kept(heads(key($0), form.keyHeads)), kept(heads(value($0), form.keyHeads)))
+                let made = keysAndValues(of: $0)
+                return (kept(made.keys), kept(made.values))
             })
     }
 
-    /// Queries `[rows, queryHeads, headWidth]`, keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads,
-    /// valueWidth]`, before positions act on them.
-    private func projected(_ x: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
-        if let latent { return latent(x) }
-        let projected = Linear.together([query, key, value], x)
-        var (q, k) = (projected[0], projected[1])
-        normalise(&q, &k, over: .allHeads)
-        (q, k) = (heads(q, form.queryHeads), heads(k, form.keyHeads))
-        normalise(&q, &k, over: .head)
-        return (q, k, heads(projected[2], form.keyHeads))
+    /// Keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads, valueWidth]` of some rows.
+    private typealias KeyValues = (key: Tensor, value: Tensor)
+
+    /// Queries `[rows, queryHeads, headWidth]`, and the keys and values that are this layer's own, before positions act
+    /// on them.
+    private func projected(_ x: Tensor) -> (query: Tensor, own: KeyValues?) {
+        if let latent {
+            let made = latent(x)
+            return (made.query, (made.key, made.value))
+        }
+        let projected = Linear.together([query, key, value].compactMap(\.self), x)
+        var q = projected[0]
+        var own: KeyValues? = projected.count == 1 ? nil : (projected[1], projected[projected.count - 1])
+        normalise(&q, &own, over: .allHeads)
+        q = heads(q, form.queryHeads)
+        own = own.map { (heads($0.key, form.keyHeads), heads($0.value, form.keyHeads)) }
+        if let valueNorm { own = own.map { ($0.key, valueNorm($0.value)) } }
+        normalise(&q, &own, over: .head)
+        return (q, own)
     }
 
-    private func normalise(_ q: inout Tensor, _ k: inout Tensor, over span: Architecture.QueryKeyNormSpan) {
-        guard form.queryKeyNormSpan == span, let queryNorm, let keyNorm else { return }
-        (q, k) = (queryNorm(q), keyNorm(k))
+    private func normalise(_ q: inout Tensor, _ own: inout KeyValues?, over span: Architecture.QueryKeyNormSpan) {
+        guard form.queryKeyNormSpan == span else { return }
+        if let queryNorm { q = queryNorm(q) }
+        if let keyNorm { own = own.map { (keyNorm($0.key), $0.value) } }
+    }
+
+    /// What is attended to: the layer's own keys and values, or those of the layer that it shares them with.
+    private func keyValues(_ own: KeyValues?, of layer: Int, _ shared: inout SharedKeyValues) -> KeyValues {
+        if case .layer(let other) = form.keyValues { return shared.keyValues(of: other) }
+        guard let own else { preconditionFailure("AttentionLayer: layer \(layer) has no keys and values") }
+        let mine = (kept(own.key), kept(own.value))
+        shared.keep(mine.0, mine.1, of: layer)
+        return mine
     }
 
     /// `[rows, heads, headWidth]`, each row multiplied as its position wants.

@@ -1,5 +1,19 @@
 package import MartletTensors
 
+/// The inputs of one layer in one pass beside the residual stream.
+package struct LayerInputs: Sendable {
+    /// What the pass's positions do in the layer.
+    let positions: PassPositions
+    /// The encoder's rows that cross-attention reads, where there are any.
+    let source: Source?
+    /// Per-layer embeddings of all layers, `[rows, layers · width]`, where the model has them.
+    let perLayer: Tensor?
+
+    package init(positions: PassPositions, source: Source? = nil, perLayer: Tensor? = nil) {
+        (self.positions, self.source, self.perLayer) = (positions, source, perLayer)
+    }
+}
+
 /// One layer: attention, cross-attention in a decoder that has a source, then feed-forward, each joined to the residual
 /// stream as the arrangement says.
 ///
@@ -23,6 +37,10 @@ package struct Block: Sendable {
         case addThenNorm(Sublayer, NormLayer)
         /// x ← x + attention(first(x)) + feedForward(second(x)), or both of first(x) where there is no second norm.
         case addBoth(first: NormLayer, second: NormLayer?)
+        /// x ← x + norm(project(f(gate(x)) · v)), where v is the layer's part of the per-layer embedding.
+        case addPerLayer(PerLayerInput)
+        /// x ← x · a stored number.
+        case scale(Parameter)
     }
 
     /// The norms around one sublayer; which of them exist follows from the arrangement.
@@ -46,8 +64,13 @@ package struct Block: Sendable {
         }
     }
 
-    /// - Parameter sourceWidth: of the rows that cross-attention reads; nil where it is the layer's own.
-    package init(_ form: Architecture.Layer, width: Int, sourceWidth: Int? = nil, _ scope: Scope) {
+    /// - Parameters:
+    ///   - sourceWidth: of the rows that cross-attention reads; nil where it is the layer's own.
+    ///   - perLayer: the model's per-layer embeddings, where it has any.
+    package init(
+        _ form: Architecture.Layer, width: Int, sourceWidth: Int? = nil,
+        perLayer: Architecture.Embedding.PerLayer? = nil, _ scope: Scope
+    ) {
         let bare = form.arrangement == .beforeFeedForward
         let attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
@@ -59,7 +82,11 @@ package struct Block: Sendable {
         let shared = form.arrangement == .parallelShared
         let feedForwardNorms = shared ? nil : Norms(form, width: width, scope["feedForward"])
         feedForward = FeedForwardLayer(form.feedForward, width: width, scope["feedForward"])
-        moves = Block.moves(form.arrangement, attentionNorms, crossNorms, feedForwardNorms)
+        let input = perLayer.map { PerLayerInput($0, norm: form.norm, width: width, scope["perLayer"]) }
+        let scale = form.outputScale == .present ? scope.constant("scale", [1], .other, value: 1) : nil
+        moves =
+            Block.moves(form.arrangement, attentionNorms, crossNorms, feedForwardNorms)
+            + [input.map { .addPerLayer($0) }, scale.map { .scale($0) }].compactMap(\.self)
     }
 
     private static func moves(
@@ -82,16 +109,18 @@ package struct Block: Sendable {
         }
     }
 
-    /// `[rows, width]` to the same shape; `source` is what cross-attention reads, where there is any.
+    /// `[rows, width]` to the same shape; `inputs` is what the pass has for this layer, `shared` what layers without
+    /// keys and values of their own read.
     package func callAsFunction(
-        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?,
+        _ x: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs, shared: inout SharedKeyValues,
         _ state: inout some AttentionState
     ) -> Tensor {
-        func result(_ sublayer: Sublayer, _ x: Tensor, _ state: inout some AttentionState) -> Tensor? {
-            guard let y = computed(sublayer, x, rows, layer: layer, positions, source, &state) else { return nil }
+        var x = x
+        func result(_ sublayer: Sublayer, _ normed: Tensor, _ state: inout some AttentionState) -> Tensor? {
+            let y = computed(sublayer, normed, residual: x, rows, layer: layer, inputs, &shared, &state)
+            guard let y else { return nil }
             return y.dropped(rows.training?.dropout(layer: layer, sublayer.rawValue))
         }
-        var x = x
         for move in moves {
             switch move {
             case .norm(let norm): x = norm(x)
@@ -107,6 +136,10 @@ package struct Block: Sendable {
                     let forwarded = result(.feedForward, second?(x) ?? normed, &state)
                 else { continue }
                 x = x + attended + forwarded
+            case .addPerLayer(let input):
+                guard let vectors = inputs.perLayer else { continue }
+                x = input(x, vectors, layer: layer)
+            case .scale(let scale): x = x * (unsafe scale.tensor.floats[0])
             }
         }
         return x
@@ -114,17 +147,18 @@ package struct Block: Sendable {
 
     /// Nil for cross-attention where there is nothing to look at.
     private func computed(
-        _ sublayer: Sublayer, _ x: Tensor, _ rows: Rows, layer: Int, _ positions: PassPositions, _ source: Source?,
-        _ state: inout some AttentionState
+        _ sublayer: Sublayer, _ x: Tensor, residual: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs,
+        _ shared: inout SharedKeyValues, _ state: inout some AttentionState
     ) -> Tensor? {
         switch sublayer {
-        case .attention: return attention(x, rows, layer: layer, positions: positions, &state)
+        case .attention:
+            return attention(x, rows, layer: layer, positions: inputs.positions, shared: &shared, &state)
         case .cross:
-            guard let cross, let source else { return nil }
+            guard let cross, let source = inputs.source else { return nil }
             return cross.across(x, rows, layer: layer, source: source, &state)
         case .feedForward:
             return feedForward(
-                x, sequences: rows.sequences, balance: rows.training?.expertBalance ?? 0,
+                x, residual: residual, sequences: rows.sequences, balance: rows.training?.expertBalance ?? 0,
                 dropout: rows.training?.activationDropout(layer: layer))
         }
     }

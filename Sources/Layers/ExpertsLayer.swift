@@ -12,6 +12,24 @@ package struct ExpertsLayer: Sendable {
     private let correction: Parameter?
     private let experts: [FeedForwardLayer]
     private let shared: (gate: Linear?, expert: FeedForwardLayer)?
+    private let own: OwnNorms?
+
+    /// See ``Architecture/Experts/ownNorms``.
+    private struct OwnNorms: Sendable {
+        let before, after, afterShared, router: NormLayer
+        /// `[count]`, what each expert's result is multiplied by.
+        let scales: Parameter
+        /// What the router's normed rows are multiplied by.
+        let factor: Float
+
+        init(_ norm: Architecture.Norm, count: Int, width: Int, _ scope: Scope) {
+            func layer(_ scope: Scope) -> NormLayer { NormLayer(norm, width: width, scope) }
+            (before, after) = (layer(scope["expertsBefore"]), layer(scope["expertsAfter"]))
+            (afterShared, router) = (layer(scope["sharedAfter"]), layer(scope["router"]["norm"]))
+            scales = scope["router"].vector("scales", [count], .ones, .router)
+            factor = 1 / Float(width).squareRoot()
+        }
+    }
 
     init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
         self.form = form
@@ -27,42 +45,61 @@ package struct ExpertsLayer: Sendable {
                 shared.gate == .present ? Linear(width, 1, bias: .absent, .router, scope["sharedGate"]) : nil
             return (gate, FeedForwardLayer(expertOf: form, hidden: shared.hidden, width: width, scope["shared"]))
         }
+        own = form.ownNorms.map { OwnNorms($0, count: form.count, width: width, scope) }
     }
 
     /// `[rows, width]` to the same shape.
     ///
     /// - Parameters:
+    ///   - residual: the rows of the residual stream that `x` was made of by the sublayer's norm.
     ///   - sequences: whose rows these are, for experts that take only so many of each.
     ///   - balance: weighs a loss that spreads the rows evenly (see `Tensor.balanced`).
-    package func callAsFunction(_ x: Tensor, sequences: [Rows.Sequence] = [], balance: Float = 0) -> Tensor {
-        let (routing, logits) = (form.routing, router(x))
+    package func callAsFunction(
+        _ x: Tensor, residual: Tensor? = nil, sequences: [Rows.Sequence] = [], balance: Float = 0
+    ) -> Tensor {
+        guard let own else {
+            return routed(x, router(x), onto: withoutRouter(x), sequences: sequences, balance: balance)
+        }
+        let rows = residual ?? x
+        let logits = router(own.router(rows) * own.factor)
+        let sum = routed(own.before(rows), logits, onto: x.untracked * 0, sequences: sequences, balance: balance)
+        return own.afterShared(withoutRouter(x)) + own.after(sum)
+    }
+
+    /// The experts' results for `x` by the router's `logits` `[rows, count]`, added to `start`.
+    private func routed(
+        _ x: Tensor, _ logits: Tensor, onto start: Tensor, sequences: [Rows.Sequence], balance: Float
+    ) -> Tensor {
+        let routing = form.routing
         let scores = routing.scores == .softmax ? logits.softmax() : logits.activated(.sigmoid)
         let renormalised = routing.weights == .renormalised
         if case .sparseMixer(let jitter) = routing.weights {
             let (shares, chosen) = logits.sparselyMixed(active: form.active, jitter: jitter)
             let routes = shares.routes(active: form.active, renormalised: false, by: chosen)
-            return mixed(x, routes, scores: shares, renormalised: false)
+            return mixed(x, routes, onto: start, scores: shares, renormalised: false)
         }
         var routes = scores.routes(
             active: form.active, renormalised: renormalised, by: routing.choice(scores, correction?.tensor),
             factor: routing.factor)
         if let capacity = routing.capacity { routes = routes.map { $0.first(capacity, ofEach: sequences) } }
         return mixed(
-            x, routes, scores: scores.balanced(routes, coefficient: balance), renormalised: renormalised)
+            x, routes, onto: start, scores: scores.balanced(routes, coefficient: balance), renormalised: renormalised)
     }
 
-    private func mixed(_ x: Tensor, _ routes: [ExpertRoute], scores: Tensor, renormalised: Bool) -> Tensor {
+    private func mixed(
+        _ x: Tensor, _ routes: [ExpertRoute], onto start: Tensor, scores: Tensor, renormalised: Bool
+    ) -> Tensor {
         let ofInputs = form.routing.target == .inputs
         let results = routes.enumerated().map { expert, route -> Tensor? in
             guard !route.rows.isEmpty else { return nil }
             let inputs = x.selecting(rows: route.rows)
-            guard ofInputs else { return experts[expert](inputs) }
+            guard ofInputs else { return scaled(experts[expert](inputs), expert) }
             let factors = scores.selecting(columns: expert..<expert + 1).selecting(rows: route.rows)
             return experts[expert](inputs.scaled(byRow: factors * form.routing.factor))
         }
         guard ofInputs else {
             return Tensor.mixture(
-                onto: withoutRouter(x), results, routes, probabilities: scores, renormalised: renormalised,
+                onto: start, results, routes, probabilities: scores, renormalised: renormalised,
                 factor: form.routing.factor)
         }
         let whole = routes.map { route in
@@ -71,12 +108,20 @@ package struct ExpertsLayer: Sendable {
             return route
         }
         return Tensor.mixture(
-            onto: withoutRouter(x), results, whole, probabilities: scores.untracked, renormalised: false)
+            onto: start, results, whole, probabilities: scores.untracked, renormalised: false)
+    }
+
+    /// An expert's result `[rows, width]` times its learned number, where it has one.
+    private func scaled(_ result: Tensor, _ expert: Int) -> Tensor {
+        guard let own else { return result }
+        let indices = Array(repeating: Int32(expert), count: result.shape[0])
+        let factors = own.scales.tensor.reshaped([form.count, 1]).lookup(indices, on: result.device(for: "experts"))
+        return result.scaled(byRow: factors)
     }
 
     /// Router and experts for a step; nil where steps do not know them.
     var stepExperts: StepExperts? {
-        guard [.renormalised, .asTheyAre].contains(form.routing), form.bias == .absent,
+        guard [.renormalised, .asTheyAre].contains(form.routing), form.bias == .absent, own == nil,
             form.shared?.gate != .absent, let router = router.stepMatrix
         else { return nil }
         let parts = experts.compactMap(\.gatedStepParts)

@@ -18,9 +18,9 @@ package enum FeedForwardLayer: Sendable {
                 down: Linear(hidden, width, bias: bias, .down, scope["down"]))
         case .gated(let hidden, let activation, let bias):
             self = .gated(
-                gate: Linear(width, hidden, bias: bias, .gate, scope["gate"]), activation,
-                up: Linear(width, hidden, bias: bias, .up, scope["up"]),
-                down: Linear(hidden, width, bias: bias, .down, scope["down"]))
+                gate: Linear(width, hidden, bias: bias.ofInputs, .gate, scope["gate"]), activation,
+                up: Linear(width, hidden, bias: bias.ofInputs, .up, scope["up"]),
+                down: Linear(hidden, width, bias: bias.ofOutput, .down, scope["down"]))
         case .expandedIntegral(let hidden):
             self = .expandedIntegral(
                 up: Linear(width, hidden, bias: .absent, .up, scope["up"]),
@@ -36,7 +36,7 @@ package enum FeedForwardLayer: Sendable {
     init(expertOf form: Architecture.Experts, hidden: Int, width: Int, _ scope: Scope) {
         let layer = FeedForwardLayer(
             form.gate == .present
-                ? .gated(hidden: hidden, form.activation, bias: form.bias)
+                ? .gated(hidden: hidden, form.activation, bias: .init(form.bias))
                 : .plain(hidden: hidden, form.activation, bias: form.bias), width: width, scope)
         guard let limit = form.limit, case .gated(let gate, let activation, let up, let down) = layer else {
             self = layer
@@ -47,10 +47,11 @@ package enum FeedForwardLayer: Sendable {
 
     /// `[rows, width]` to the same shape.
     ///
-    /// - Parameters: `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the products,
-    ///   except in experts.
+    /// - Parameters: `residual`, `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the
+    ///   products, except in experts.
     package func callAsFunction(
-        _ x: Tensor, sequences: [Rows.Sequence] = [], balance: Float = 0, dropout: Dropout? = nil
+        _ x: Tensor, residual: Tensor? = nil, sequences: [Rows.Sequence] = [], balance: Float = 0,
+        dropout: Dropout? = nil
     ) -> Tensor {
         if let (gate, up, down, activation) = stepParts, gate.map({ $0.matrix.type == up.matrix.type }) ?? true {
             return x.fedForward(gate: gate, up: up, activation, down: down)
@@ -68,7 +69,7 @@ package enum FeedForwardLayer: Sendable {
             let hidden = up(x).expandedIntegral(positive: positive.tensor, negative: negative.tensor)
             return down(hidden.dropped(dropout))
         case .experts(let experts):
-            return experts(x, sequences: sequences, balance: balance)
+            return experts(x, residual: residual, sequences: sequences, balance: balance)
         }
     }
 }

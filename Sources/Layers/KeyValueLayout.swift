@@ -20,7 +20,7 @@ package struct KeyValueLayout: Sendable, Hashable {
     package let type: ElementType
     /// One for each different reach.
     package let tables: [BlockLayout]
-    /// For each layer of the stack.
+    /// For each layer of the stack; that of another one where a layer attends to its keys and values.
     package let places: [Place]
     /// The encoder output's keys and values, f32; nil in a stack without cross-attention.
     package let source: BlockLayout?
@@ -33,6 +33,10 @@ package struct KeyValueLayout: Sendable, Hashable {
         var (windows, layers) = ([Int?](), [[BlockLayout.Layer]]())
         var places: [Place] = []
         for layer in stack.layers {
+            if case .layer(let other) = layer.attention.keyValues {
+                places.append(places[other])
+                continue
+            }
             let window = layer.attention.reach.cacheWindow
             let table = windows.firstIndex(of: window) ?? windows.count
             if table == windows.count {

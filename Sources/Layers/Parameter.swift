@@ -40,9 +40,12 @@ package final class Parameter: Sendable {
 /// How a parameter begins when a model is trained from nothing.
 package enum Fill: Sendable, Hashable {
     case zeros, ones
-    /// Zeros that are no parameter: a checkpoint may hold other numbers, training leaves them alone.
-    case constant
+    /// A number that is no parameter: a checkpoint may hold others, training leaves them alone.
+    case constant(Float)
     case normal(deviation: Float)
+
+    /// Whether a parameter of this kind is none that learns.
+    package var isConstant: Bool { if case .constant = self { true } else { false } }
 }
 
 /// Where layers get their parameters: a checkpoint, a seeded initialiser, or an inventory that only counts.
@@ -131,9 +134,9 @@ package struct Scope {
         parameter(name, shape, .normal(deviation: 0.02), role, .lookedUp)
     }
 
-    /// Numbers that a checkpoint holds and that are no parameter, kept in f32.
-    package func constant(_ name: String, _ shape: Shape, _ role: ParameterRole) -> Parameter {
-        vector(name, shape, .constant, role)
+    /// Numbers that a checkpoint holds and that are no parameter, kept in f32; `value` where it holds none.
+    package func constant(_ name: String, _ shape: Shape, _ role: ParameterRole, value: Float = 0) -> Parameter {
+        vector(name, shape, .constant(value), role)
     }
 
     /// A vector or small table, kept in f32.
@@ -172,7 +175,7 @@ package final class Inventory: ParameterSource {
     package func decoded(_ parameter: Parameter) -> Parameter { parameter }
 
     /// Elements of all parameters; constants do not count.
-    package var total: Int { entries.reduce(0) { $0 + ($1.fill == .constant ? 0 : $1.shape.elements) } }
+    package var total: Int { entries.reduce(0) { $0 + ($1.fill.isConstant ? 0 : $1.shape.elements) } }
 }
 
 /// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no
@@ -191,7 +194,8 @@ package final class SeededInitialiser: ParameterSource {
         let count = description.shape.elements
         let values: [Float] =
             switch description.fill {
-            case .zeros, .constant: Array(repeating: 0, count: count)
+            case .zeros: Array(repeating: 0, count: count)
+            case .constant(let value): Array(repeating: value, count: count)
             case .ones: Array(repeating: 1, count: count)
             case .normal(let deviation):
                 Random(seed: seed, stream: SeededInitialiser.stream(of: description.name)).normals(

@@ -7,6 +7,8 @@ package import MartletTensors
 package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     /// The token table `[vocabulary, width]`, also where it is the output projection too.
     case tokens
+    /// The table of per-layer embeddings `[vocabulary, layers · width]`.
+    case perLayerTokens
     /// Learned input positions `[positions, width]`.
     case positions
     /// The segment table `[segments, width]`: BERT's sentences A and B.

@@ -35,6 +35,11 @@ extension Architecture {
             case yarn(Yarn)
             /// Frequencies divided one by one: GGUF's `rope_freqs`.
             case divided(by: [Float])
+            /// NTK-aware for a fixed factor (kexue.fm/archives/9706): the base grows by it, and frequencies shrink by
+            /// factor^(2/width); or, with an exponent b, frequency i shrinks by exp(ln factor · (2 (i + 1) / width)^b).
+            case ntk(Float, mixed: Float?)
+            /// Only the first `turned` pairs are turned, by frequencies divided by `factor`; the others stay: Gemma 4.
+            case proportional(turned: Int, factor: Float)
             /// Phi-3: divisors for short and for long sequences (arXiv:2402.13753); cosines and sines times
             /// `attention`.
             case long(short: [Float], long: [Float], trained: Int, attention: Float)

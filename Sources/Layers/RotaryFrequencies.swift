@@ -23,6 +23,9 @@ package struct RotaryFrequencies: Sendable {
             case .llama3(let factor, let low, let high, let trained):
                 (plain.map { RotaryFrequencies.llama3($0, factor: factor, low: low, high: high, trained: trained) }, 1)
             case .yarn(let yarn): (RotaryFrequencies.yarn(yarn, rotary), yarn.attention)
+            case .ntk(let factor, let mixed): (RotaryFrequencies.ntk(rotary, factor: factor, mixed: mixed), 1)
+            case .proportional(let turned, let factor):
+                (plain.enumerated().map { $0 < turned ? $1 / factor : 0 }, 1)
             case .divided(let divisors): (RotaryFrequencies.divided(plain, by: divisors), 1)
             case .long(let short, _, _, let attention): (RotaryFrequencies.long(rotary, divisors: short), attention)
             }
@@ -104,6 +107,18 @@ package struct RotaryFrequencies: Sendable {
             divisors.count == rotary.pairs, "rotary: \(divisors.count) divisors for \(rotary.width) elements")
         return divisors.enumerated().map { index, divisor in
             1 / (divisor * Float(pow(Double(rotary.base), Double(Float(2 * index) / Float(rotary.width)))))
+        }
+    }
+
+    private static func ntk(_ rotary: Architecture.Rotary, factor: Float, mixed: Float?) -> [Float] {
+        let width = Double(rotary.width)
+        guard let mixed else {
+            let shrunk = Float(pow(Double(factor), 2 / width))
+            return plain(width: rotary.width, base: Double(rotary.base * factor)).map { $0 / shrunk }
+        }
+        let rate = log(Double(factor)) / pow(width / 2, Double(mixed))
+        return plain(width: rotary.width, base: Double(rotary.base)).enumerated().map { index, frequency in
+            frequency / Float(exp(rate * pow(Double(index + 1), Double(mixed))))
         }
     }
 

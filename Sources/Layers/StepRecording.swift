@@ -18,9 +18,8 @@ extension AttentionLayer {
     /// Nil where steps do not know this kind of attention.
     func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
-            queryNorm == nil || form.queryKeyNormSpan == .head,
-            let query = query.stepMatrix, let key = key.stepMatrix,
-            let value = value.stepMatrix
+            valueNorm == nil, form.valueRotation == .absent, queryNorm == nil || form.queryKeyNormSpan == .head,
+            let query = query.stepMatrix, let key = key?.stepMatrix, let value = value?.stepMatrix
         else { return nil }
         var parts = StepAttention(
             keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
@@ -79,9 +78,10 @@ extension AttentionLayer {
 
     /// The keys and values of an encoder's output `[rows, width]`, `[rows, keyHeads, headWidth]` each.
     func keysAndValues(of output: Tensor) -> (keys: Tensor, values: Tensor) {
-        let projected = Linear.together([key, value], output)
-        let shape: Shape = [output.shape[0], form.keyHeads, form.headWidth]
-        return (projected[0].reshaped(shape), projected[1].reshaped(shape))
+        let projected = Linear.together([key, value].compactMap(\.self), output).map {
+            $0.reshaped([output.shape[0], form.keyHeads, form.headWidth])
+        }
+        return (projected[0], projected[projected.count - 1])
     }
 }
 
@@ -120,6 +120,7 @@ extension Block {
                     return false
                 }
                 plan.normStream(norm.stepNorm)
+            case .addPerLayer, .scale: return false
             case .addBoth(let first, let second):
                 // Both read the stream before either is added to it.
                 guard begin(.attention, norm: first, in: plan, positions, place),

@@ -49,7 +49,7 @@ package final class TrainableParameters: ParameterSource {
         factors: (any ParameterSource)? = nil, operands: ElementType = .f32, on device: Device
     ) {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
-        let own = inventory.entries.filter { $0.fill != .constant && selection.isTrained($0) }
+        let own = inventory.entries.filter { !$0.fill.isConstant && selection.isTrained($0) }
         let trained = own + selection.adapters.entries
         (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
         rateFactors = names.map(selection.rateFactor)
@@ -67,7 +67,7 @@ package final class TrainableParameters: ParameterSource {
                 let target = Tensor(
                     storage: storage, byteOffset: offsets[place] * 4, shape: entry.shape, type: .f32, device: device)
                 target.overwrite(with: value.decoded(on: device), adding: false)
-            } else if entry.fill == .constant {
+            } else if entry.fill.isConstant {
                 constants.append((entry.name, value.decoded(on: device)))
             } else {
                 frozen[entry.name] = value

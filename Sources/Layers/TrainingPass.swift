@@ -44,11 +44,11 @@ package struct TrainingPass: Sendable {
 extension Block {
     /// The block without what it keeps for gradients, which the backward pass makes again.
     package func recomputed(
-        _ x: Tensor, _ rows: Rows, layer: Int, positions: PassPositions, source: Source?
+        _ x: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs
     ) -> Tensor {
-        Tensor.recomputed(from: [x, positions.learned, source?.hidden]) {
-            var state = Uncached()
-            return self(x, rows, layer: layer, positions: positions, source: source, &state)
+        Tensor.recomputed(from: [x, inputs.positions.learned, inputs.source?.hidden, inputs.perLayer]) {
+            var (state, shared) = (Uncached(), SharedKeyValues([]))
+            return self(x, rows, layer: layer, inputs, shared: &shared, &state)
         }
     }
 }

@@ -109,7 +109,8 @@ package struct EngineMemory: Sendable {
         }
         return architecture.stacks.filter { $0.role == .decoder }.flatMap(\.stack.layers).reduce(0) { total, layer in
             total + Count(sequences)
-                * (blocks(layer.attention, tokens) + (layer.crossAttention.map { blocks($0, source) } ?? 0))
+                * ((layer.attention.keepsKeyValues ? blocks(layer.attention, tokens) : 0)
+                    + (layer.crossAttention.map { blocks($0, source) } ?? 0))
         }
     }
 

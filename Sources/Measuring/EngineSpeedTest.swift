@@ -26,7 +26,8 @@ package struct EngineSpeedTest: Sendable {
         /// The value that `share` of `values`, which ascend, do not exceed.
         package static func percentile(_ share: Double, _ values: [Double]) -> Double {
             guard !values.isEmpty else { return 0 }
-            return values[min(values.count - 1, Int((share * Double(values.count)).rounded(.up)) - 1)]
+            let place = Int((share * Double(values.count)).rounded(.up)) - 1
+            return values[min(values.count - 1, max(0, place))]
         }
     }
 

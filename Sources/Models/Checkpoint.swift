@@ -39,8 +39,8 @@ package struct Checkpoint: Sendable {
             // Heads stand beside the part of the model that has the prefix.
             let full = Checkpoint.spelling(of: name.name, prefix ?? prefixes.first ?? "", in: tensors)
             guard let stored = tensors[full] else {
-                // Constants are zeros unless a checkpoint says otherwise.
-                if entry.fill == .constant { continue }
+                // Constants have a value of their own where a checkpoint says nothing.
+                if entry.fill.isConstant { continue }
                 error.missing.append(full)
                 continue
             }
@@ -300,8 +300,8 @@ package final class CheckpointSource: ParameterSource {
         do throws(FormatError) {
             let shape = description.shape
             var value = try checkpoint.tensor(description.name, shape: shape, on: device)
-            if value == nil, description.fill == .constant {
-                value = Tensor(Array(repeating: 0, count: shape.elements), shape: shape)
+            if value == nil, case .constant(let number) = description.fill {
+                value = Tensor(Array(repeating: number, count: shape.elements), shape: shape)
             }
             return Parameter(description, value: value)
         } catch {

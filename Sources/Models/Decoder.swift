@@ -11,6 +11,7 @@ package struct Decoder: Sendable {
     package let architecture: Architecture
     let input: InputLayer
     let stack: BlockStack
+    let perLayer: PerLayerEmbedding?
     /// From the hidden states to the width of a narrower token table.
     let narrowing: Linear?
     package let head: TokenHeadLayer
@@ -24,7 +25,15 @@ package struct Decoder: Sendable {
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
         input = InputLayer(
             architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope[.decoder])
-        self.stack = BlockStack(stack, width: architecture.width, scope[.decoder])
+        self.stack = BlockStack(
+            stack, width: architecture.width, perLayer: architecture.embedding.perLayer, scope[.decoder])
+        perLayer = architecture.embedding.perLayer.flatMap { form in
+            stack.layers.first.map {
+                PerLayerEmbedding(
+                    form, layers: stack.layers.count, norm: $0.norm, width: architecture.width,
+                    scope[.decoder]["perLayer"])
+            }
+        }
         narrowing = architecture.embedding.factorised.map {
             Linear(architecture.width, $0.width, bias: .absent, .headTransform, scope["head"]["narrowing"])
         }
@@ -39,7 +48,9 @@ package struct Decoder: Sendable {
         _ rows: Rows, _ state: inout some AttentionState, on device: Device,
         observe: (Int, Tensor) -> Void = { _, _ in }
     ) -> Tensor {
-        let hidden = stack(input(rows, on: device), rows, &state, observe: observe)
+        let x = input(rows, on: device)
+        let hidden = stack(
+            x, rows, perLayer: perLayer?(rows.tokens, x, on: device), &state, observe: observe)
         return narrowing?(hidden) ?? hidden
     }
 

@@ -60,6 +60,7 @@ struct GGUFConfig {
         config.readExperts()
         try config.readWidths()
         try config.readReach()
+        try config.readGemma4()
         if let scaling = try config.scaling() { config.config["rope_scaling"] = scaling }
         return config.config
     }
@@ -101,6 +102,7 @@ struct GGUFConfig {
     /// Values as wide as keys; of each head a share rotated.
     private mutating func readWidths() throws {
         guard metadata["attention.kv_lora_rank"] == nil else { return try readLatentWidths() }
+        guard dialect.modelType != "gemma4_text" else { return }
         guard let heads = config["num_attention_heads"]?.integerValue, heads > 0 else { return }
         let width = config["head_dim"]?.integerValue ?? (config["hidden_size"]?.integerValue ?? 0) / heads
         if let value = metadata["attention.value_length"]?.integerValue, value != width {
@@ -167,6 +169,7 @@ struct GGUFConfig {
             }
             return .object(scaling)
         }
+        if dialect.modelType == "gemma4_text" { return nil }
         if let divisors = try numbers("rope_freqs.weight") {
             scaling["rope_type"] = "divided"
             scaling["divisors"] = divisors

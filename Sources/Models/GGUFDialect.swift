@@ -81,6 +81,15 @@ struct GGUFDialect: Sendable {
         .init(
             architecture: "gemma3", modelType: "gemma3_text", className: "Gemma3ForCausalLM", shareKey: nil),
         .init(
+            architecture: "gemma4", modelType: "gemma4_text", className: "Gemma4ForCausalLM",
+            otherKeys: [
+                "attention.key_length": "global_head_dim", "attention.key_length_swa": "head_dim",
+                "attention.value_length_swa": nil, "attention.shared_kv_layers": "num_kv_shared_layers",
+                "embedding_length_per_layer_input": "hidden_size_per_layer_input",
+                "expert_used_count": "top_k_experts", "expert_shared_feed_forward_length": nil,
+                "rope.freq_base": nil, "rope.freq_base_swa": nil, "rope.dimension_count_swa": nil,
+            ], shareKey: nil),
+        .init(
             architecture: "phi3", modelType: "phi3", className: "Phi3ForCausalLM",
             otherKeys: ["rope.scaling.original_context_length": "original_max_position_embeddings"]),
         .init(

@@ -27,6 +27,7 @@ struct GGUFSettings {
         addAttention()
         addRotary()
         addFeedForwards()
+        addGemma4()
     }
 
     mutating func set(_ key: String, _ value: Int) {
@@ -119,6 +120,9 @@ struct GGUFSettings {
         case .none, .dynamic: break
         case .linear(let factor): setScaling("linear", factor)
         case .llama3: add(RotaryFrequencies(rotary).divisors, "rope_freqs.weight")
+        case .ntk: add(RotaryFrequencies(rotary).divisors, "rope_freqs.weight")
+        case .proportional(let turned, let factor):
+            add((0..<rotary.pairs).map { $0 < turned ? factor : 1e30 }, "rope_freqs.weight")
         case .divided(let divisors): add(divisors, "rope_freqs.weight")
         case .long(let short, let long, let trained, let attention):
             set("rope.scaling.original_context_length", trained)

@@ -125,6 +125,15 @@ import Testing
         }
     }
 
+    /// A tensor without elements whose other extents and strides no machine can multiply.
+    @Test func emptyBeyondMeasure() throws {
+        try TestSupport.TemporaryFolder.use { folder in
+            try writeFile(Fixtures.bytes("\(PackedWeightsTests.folder)/empty.bin"), to: folder + "/pytorch_model.bin")
+            let tensors = try? Safetensors(directory: folder).tensors
+            #expect(try tensors?.tensor("a").shape.elements ?? 0 == 0)
+        }
+    }
+
     /// Cut anywhere, or with any byte changed, a file is refused or read; nothing traps.
     @Test(arguments: ["zip", "legacy"]) func damagedFiles(name: String) throws {
         let whole = Fixtures.bytes("\(PackedWeightsTests.folder)/\(name).bin")

@@ -22,7 +22,7 @@ import Testing
 
     /// Tensor bytes of a file, without those that are no parameters.
     private static func bytes(_ tensors: StoredTensors, _ file: ModelFile, _ type: ElementType) throws -> Count {
-        let constants = try file.inventory().entries.filter { $0.fill == .constant }
+        let constants = try file.inventory().entries.filter { $0.fill.isConstant }
         let idle = constants.reduce(0) { $0 + $1.shape.elements * type.blockBytes }
         let tables = tensors.all.filter { $0.name.hasPrefix("rope_f") }.reduce(0) { $0 + $1.bytes }
         return Count(tensors.bytes - idle - tables)
@@ -79,7 +79,7 @@ import Testing
         let blueprint = try DescribedModel(file).blueprint
         for type in FileType.writable {
             guard let plan = try? Quantizer(file, type, on: WrittenFileTests.device).weights().plan else { continue }
-            let idle = try file.inventory().entries.filter { $0.fill == .constant }.reduce(0) {
+            let idle = try file.inventory().entries.filter { $0.fill.isConstant }.reduce(0) {
                 $0 + $1.shape.elements * 4
             }
             let written = plan.reduce(Count(0)) { $0 + Count($1.bytes) } - Count(idle)
@@ -94,7 +94,7 @@ import Testing
         let types = try #require(described.storedTypes)
         let planned = try described.blueprint.weightBytes(.stored(types)).count
         let checkpoint = try file.checkpoint()
-        let parameters = try file.inventory().entries.filter { $0.fill != .constant }
+        let parameters = try file.inventory().entries.filter { !$0.fill.isConstant }
         let stored = parameters.reduce(0) { total, entry in
             total + (checkpoint.type(entry.name)?.bytes(forElements: entry.shape.elements) ?? 0)
         }

@@ -53,6 +53,18 @@ struct GGUFPreTokenizerTests {
         #expect(try Tokenizer(gguf: file).encode("ab b\né") == [2, 1, 5, 7, 8])
     }
 
+    /// Readers with both ends put a separator between two texts, as RoBERTa and XLM-R; writers begin anew.
+    @Test func pairs() throws {
+        var file = GGUFVocabulary(
+            model: "gpt2", pre: "roberta-bpe", tokens: ByteStrings(["<s>", "</s>", "a", "b"].map { Array($0.utf8) }))
+        file.merges = ByteStrings([])
+        (file.beginningID, file.endID, file.separatorID) = (0, 1, 1)
+        (file.addsBeginning, file.addsEnd) = (true, true)
+        #expect(try Tokenizer(gguf: file).encoding(of: "a", pair: "b").ids == [0, 2, 1, 1, 3, 1])
+        (file.separatorID, file.addsEnd) = (nil, false)
+        #expect(try Tokenizer(gguf: file).encoding(of: "a", pair: "b").ids == [0, 2, 0, 3])
+    }
+
     /// GPT-2's names of the 256 bytes.
     private static let byteNames: ByteStrings = {
         let shown = Set(33...126).union(161...172).union(174...255)

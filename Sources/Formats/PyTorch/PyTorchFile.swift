@@ -163,10 +163,12 @@ struct PyTorchFile {
     }
 
     private static func isContiguous(_ view: Pickle.TensorView) -> Bool {
+        // Extents around a zero may have any product.
+        if view.extents.contains(0) { return true }
         var expected = 1
         for (extent, stride) in zip(view.extents, view.strides).reversed() where extent != 1 {
             if stride != expected { return false }
-            expected *= max(extent, 1)
+            expected *= extent
         }
         return true
     }

@@ -50,14 +50,14 @@ extension Family {
 /// The whole registry: add a family by adding a line.
 package enum Families {
     package static let all: [any Family.Type] = [
-        Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Phi3.self,
+        Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Gemma4.self, Phi3.self,
         GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
         Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
         Ministral3.self, GPTOSS.self, DeepSeek.self, GLMExperts.self, ErnieExperts.self, PhiMoE.self, Apertus.self,
         Llama4.self,
         BERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self,
-        DeBERTa.self, ModernBERT.self, JinaEmbeddings3.self,
+        DeBERTa.self, ModernBERT.self, JinaEmbeddings3.self, GTE.self,
         Longformer.self,
         T5.self, SwitchTransformers.self, T5Gemma.self, BART.self, LED.self, Transformer.self, CTranslate2.self,
     ]
@@ -66,8 +66,6 @@ package enum Families {
     private static let others: [String: String] = [
         "gemma3n_text": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
         "gemma3n": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
-        "gemma4_text": "its layers share keys and values with others and add a vector per token and layer",
-        "gemma4": "its layers share keys and values with others and add a vector per token and layer",
     ]
 
     /// Why models of a type that no family reads cannot be run, where that is known.

@@ -80,7 +80,7 @@ struct LlamaLike {
         let feedForward = Architecture.FeedForward.gated(
             hidden: config.integer("intermediate_size", default: defaults.hidden),
             defaults.activationKey.map { config.activation($0, default: defaults.activation) } ?? defaults.activation,
-            bias: bias(defaults.feedForwardBiasKey))
+            bias: .init(bias(defaults.feedForwardBiasKey)))
         layer = .init(norm: self.norm, arrangement: .before, attention: attention, feedForward: feedForward)
         head = config.tokenHead(tied: defaults.tied)
     }
@@ -88,7 +88,7 @@ struct LlamaLike {
     /// Has the feed-forward go without a gate.
     mutating func removeGate() {
         guard case .gated(let hidden, let activation, let bias) = layer.feedForward else { return }
-        layer.feedForward = .plain(hidden: hidden, activation, bias: bias)
+        layer.feedForward = .plain(hidden: hidden, activation, bias: bias.ofOutput)
     }
 
     /// Has pairs of neighbouring elements turned, as in the paper.

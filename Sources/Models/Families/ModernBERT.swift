@@ -25,7 +25,8 @@ enum ModernBERT: Family {
             bias: config.bool("attention_bias", default: false) ? .all : .none)
         let feedForward = Architecture.FeedForward.gated(
             hidden: config.integer("intermediate_size", default: 1_152),
-            config.activation("hidden_activation", default: .gelu), bias: config.presence("mlp_bias", default: false))
+            config.activation("hidden_activation", default: .gelu),
+            bias: .init(config.presence("mlp_bias", default: false)))
         let layers = slidingLayers(config).enumerated().map { index, slides in
             var layer = Architecture.Layer(
                 norm: norm, arrangement: index == 0 ? .beforeFeedForward : .before, attention: attention,

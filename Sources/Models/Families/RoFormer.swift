@@ -15,7 +15,9 @@ enum RoFormer: Family {
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_eps", default: 1e-12)))
         let context = config.integer("max_position_embeddings", default: 1_536)
         var layers = config.bertLayers(width: width, norm: norm)
+        let turnsValues = config.presence("rotary_value", default: false)
         for index in layers.indices {
+            layers[index].attention.valueRotation = turnsValues
             layers[index].attention.positions = .rotary(
                 .init(width: layers[index].attention.headWidth, base: 10_000, pairing: .neighbours))
         }

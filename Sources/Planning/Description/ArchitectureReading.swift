@@ -8,7 +8,7 @@ extension Blueprint {
     /// - Throws: ``PlanningError/impossible(_:)`` for a description that says more than can be run.
     package init(_ architecture: Architecture, modelType: String) throws(PlanningError) {
         let entries: [ParameterDescription]
-        do { entries = try architecture.inventory().entries.filter { $0.fill != .constant } } catch {
+        do { entries = try architecture.inventory().entries.filter { !$0.fill.isConstant } } catch {
             throw .impossible(error.description)
         }
         var (outside, ofStack, ofLayer) = (

@@ -102,6 +102,8 @@ package struct Blueprint: Sendable, Hashable {
         package var valueWidth: Int
         package var reach: Architecture.Reach
         package var latent: Latent?
+        /// Whether it has keys and values of its own in a KV cache, not those of an earlier layer.
+        package var keepsKeyValues = true
 
         package init(
             queryHeads: Int, keyHeads: Int, headWidth: Int, valueWidth: Int? = nil, reach: Architecture.Reach,
@@ -118,6 +120,7 @@ package struct Blueprint: Sendable, Hashable {
                 latent: form.latent.map {
                     .init(queryRank: $0.query, keyValueRank: $0.keyValue, rotaryWidth: $0.rotated)
                 })
+            keepsKeyValues = form.keepsKeyValues
         }
 
         package var queryWidth: Int { queryHeads * headWidth }

@@ -86,8 +86,9 @@ package struct CacheFootprint: Sendable {
             [.init("budget", budget), .init("bytes per token", each)])
     }
 
+    /// Those that have keys and values of their own.
     private var decoderLayers: [Blueprint.Layer] {
-        blueprint.stacks.filter { $0.role == .decoder }.flatMap(\.layers)
+        blueprint.stacks.filter { $0.role == .decoder }.flatMap(\.layers).filter(\.attention.keepsKeyValues)
     }
 
     /// The tokens of a sequence that a layer keeps, in whole blocks.

@@ -44,7 +44,7 @@ package struct MixedQuantization {
 
     /// The format of a tensor of a file.
     func type(of tensor: ParameterTensor) -> StorageType {
-        let matrix = tensor.isMatrix || tensor.role == .tokens
+        let matrix = tensor.isMatrix || [.tokens, .perLayerTokens].contains(tensor.role)
         guard matrix, tensor.shape.count >= 2 else { return .f32 }
         if [.router, .positions, .segments, .relativePositions].contains(tensor.role) { return .f32 }
         return type(of: tensor.role, layer: tensor.layer ?? 0, row: tensor.shape.last ?? 1)
@@ -73,7 +73,7 @@ package struct MixedQuantization {
     private func wanted(_ role: ParameterRole, _ layer: Int) -> StorageType {
         switch role {
         case .head: outputType
-        case .tokens: headIsTied ? outputType : tableType
+        case .tokens, .perLayerTokens: headIsTied ? outputType : tableType
         // Query, key and value in one matrix are treated as values.
         case .value, .queryKeyValue: valueType(layer)
         case .key: experts == 8 ? .q8_0 : queryKeyType

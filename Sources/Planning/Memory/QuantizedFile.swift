@@ -54,7 +54,7 @@ extension Blueprint {
         guard let architecture, let contents = try? ModelExport.ggufContents(architecture, modelType: modelType) else {
             return tensors.map { ($0, [$0.name]) }
         }
-        return contents.filter { $0.parts[0].fill != .constant }.map { content in
+        return contents.filter { !$0.parts[0].fill.isConstant }.map { content in
             var names: [String] = []
             for part in content.parts {
                 let name = ParameterTensor.name(of: part)

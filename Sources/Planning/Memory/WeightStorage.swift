@@ -75,7 +75,7 @@ extension Blueprint {
     /// The type a tensor is kept in when `wanted` is asked for.
     static func storageType(of tensor: ParameterTensor, wanted: StorageType) -> StorageType {
         guard wanted.blockElements > 1 else { return wanted }
-        let isTable = tensor.role == .tokens
+        let isTable = [.tokens, .perLayerTokens].contains(tensor.role)
         let divides = (tensor.shape.last ?? 1) % wanted.blockElements == 0 || wanted == .nf4
         return (tensor.isMatrix || isTable) && divides ? wanted : .f32
     }

@@ -161,9 +161,12 @@ struct GGUFReader {
         let before = item(file.beginningID, addsBeginning)
         let after = item(file.endID, addsEnd)
         if before.isEmpty && after.isEmpty { return PlainPostProcessor() }
+        // Readers that have both ends put a separator between two texts: RoBERTa, XLM-R.
+        let separator = before.isEmpty || after.isEmpty ? [] : item(file.separatorID, true)
+        let between = after + (separator.isEmpty ? before : separator)
         return TemplateProcessor(
             single: before + [.sequence(0, typeID: 0)] + after,
-            pair: before + [.sequence(0, typeID: 0)] + after + before + [.sequence(1, typeID: 1)] + after)
+            pair: before + [.sequence(0, typeID: 0)] + between + [.sequence(1, typeID: 1)] + after)
     }
 
     private func bytePair(pre: String) throws(TokenizerError) -> Tokenizer.Parts {

@@ -57,7 +57,7 @@ struct TrainedParts {
     /// Tables, what lies between them and the layers, and the norm there.
     private static func isEmbedding(_ entry: Inventory.Entry) -> Bool {
         switch entry.role {
-        case .tokens, .positions, .segments, .stem: true
+        case .tokens, .perLayerTokens, .positions, .segments, .stem: true
         case .norm: entry.place != nil && entry.layer == nil && entry.name.contains(".inputNorm.")
         default: false
         }

@@ -19,9 +19,11 @@ package final class Muon: Optimizer {
         (self.parts, self.momentum, self.decay) = (parts, momentum, decay)
         adam = AdamW(parts, betas: betas, epsilon: epsilon, decay: decay)
         average = Moments("momentum", parts)
-        isInside = zip(parts.parameters.names, parts.parameters.shapes).map { name, shape in
-            let outside = ["tokens", "targetTokens", "positions", "segments", "head"]
-            return shape.rank == 2 && !name.split(separator: ".").contains { outside.contains(String($0)) }
+        isInside = parts.parameters.entries.map { entry in
+            switch entry.role {
+            case .tokens, .perLayerTokens, .positions, .segments, .head, .headTransform, .pooler: false
+            default: entry.shape.rank == 2
+            }
         }
     }
 

@@ -196,7 +196,7 @@ package final class TrainingRun {
         }
         skippedInTurn += 1
         guard skippedInTurn < TrainingRun.mostSkippedInTurn else {
-            throw RunError("step \(step): \(name) is not finite, for the \(skippedInTurn)th step in turn; \(saved)")
+            throw RunError("step \(step): \(name) is not finite in \(skippedInTurn) steps in turn; \(saved)")
         }
         learner.forgetGradients()
         tell(.warning("step \(step) skipped: \(name) is not finite"))

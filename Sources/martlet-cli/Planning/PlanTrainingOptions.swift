@@ -87,7 +87,7 @@ struct PlanTrainingOptions: ParsableArguments {
         var roles: Set<ParameterRole> = []
         for word in (freeze ?? "").split(separator: ",").map(String.init) {
             switch word {
-            case "embeddings": roles.formUnion([.tokens, .positions, .segments, .stem])
+            case "embeddings": roles.formUnion([.tokens, .perLayerTokens, .positions, .segments, .stem])
             case "norms": roles.insert(.norm)
             default:
                 guard let role = ParameterRole(rawValue: word) else {

@@ -132,7 +132,8 @@ struct ServePlan {
     /// The same, where names for the same files that differ in adapters alone share the weights.
     private static func sharing(_ models: [Served]) throws -> [Served] {
         var models = models
-        for model in models where model.shared == nil && !model.adapters.isEmpty {
+        for place in models.indices where models[place].shared == nil && !models[place].adapters.isEmpty {
+            let model = models[place]
             let same = models.indices.filter { models[$0].path == model.path && models[$0].draft == model.draft }
             let adapted = same.filter { !models[$0].adapters.isEmpty }
             let isSelectable = try adapted.allSatisfy { index in
