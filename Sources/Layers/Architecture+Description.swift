@@ -93,6 +93,7 @@ extension Architecture {
                     + (latent.query.map { ", queries from \($0)" } ?? ""))
         }
         if attention.sinks == .present { words.append("a sink per head") }
+        if let limit = attention.inputLimit { words.append("projections cut off at ± \(limit)") }
         if attention.valueRotation == .present { words.append("values rotated") }
         if attention.valueNorm != nil { words.append("value norms") }
         switch attention.keyValues {

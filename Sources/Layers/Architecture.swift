@@ -208,6 +208,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var sinks = Presence.absent
         /// Keys and values that pass through a narrow row: DeepSeek-V2.
         package var latent: Latent?
+        /// Queries, keys and values are cut off at ± this before positions act on them: OLMo, MPT.
+        package var inputLimit: Float?
         /// A norm over each head of the values: Gemma 4.
         package var valueNorm: Norm?
         /// Whether values are rotated as queries and keys are: RoFormer with `rotary_value`.

@@ -117,6 +117,10 @@ package struct AttentionLayer: Sendable {
         var q = projected[0]
         var own: KeyValues? = projected.count == 1 ? nil : (projected[1], projected[projected.count - 1])
         normalise(&q, &own, over: .allHeads)
+        if let limit = form.inputLimit {
+            q = q.clamped(-limit...limit)
+            own = own.map { ($0.key.clamped(-limit...limit), $0.value.clamped(-limit...limit)) }
+        }
         q = heads(q, form.queryHeads)
         own = own.map { (heads($0.key, form.keyHeads), heads($0.value, form.keyHeads)) }
         if let valueNorm { own = own.map { ($0.key, valueNorm($0.value)) } }

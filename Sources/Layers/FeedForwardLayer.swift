@@ -6,8 +6,8 @@ package enum FeedForwardLayer: Sendable {
     case gated(gate: Linear, Activation, up: Linear, down: Linear)
     /// Cut off at a limit: see ``Architecture/Experts/limit``.
     case clamped(gate: Linear, Activation, limit: Float, up: Linear, down: Linear)
-    /// Slopes are of one element each.
-    case expandedIntegral(up: Linear, positive: Parameter, negative: Parameter, down: Linear)
+    /// Slopes and constants are of one element each.
+    case expandedIntegral(up: Linear, XIELULayer, down: Linear)
     indirect case experts(ExpertsLayer)
 
     package init(_ form: Architecture.FeedForward, width: Int, _ scope: Scope) {
@@ -24,9 +24,7 @@ package enum FeedForwardLayer: Sendable {
         case .expandedIntegral(let hidden):
             self = .expandedIntegral(
                 up: Linear(width, hidden, bias: .absent, .up, scope["up"]),
-                positive: scope.vector("positive", [1], .ones, .other),
-                negative: scope.vector("negative", [1], .ones, .other),
-                down: Linear(hidden, width, bias: .absent, .down, scope["down"]))
+                XIELULayer(scope), down: Linear(hidden, width, bias: .absent, .down, scope["down"]))
         case .experts(let experts):
             self = .experts(ExpertsLayer(experts, width: width, scope))
         }
@@ -65,11 +63,28 @@ package enum FeedForwardLayer: Sendable {
         case .clamped(let gate, let activation, let limit, let up, let down):
             let projected = Linear.together([gate, up], x)
             return down(projected[0].clampedGating(projected[1], activation, limit: limit).dropped(dropout))
-        case .expandedIntegral(let up, let positive, let negative, let down):
-            let hidden = up(x).expandedIntegral(positive: positive.tensor, negative: negative.tensor)
-            return down(hidden.dropped(dropout))
+        case .expandedIntegral(let up, let activation, let down): return down(activation(up(x)).dropped(dropout))
         case .experts(let experts):
             return experts(x, residual: residual, sequences: sequences, balance: balance)
         }
+    }
+}
+
+/// xIELU with the numbers of one layer (arXiv:2411.13010).
+package struct XIELULayer: Sendable {
+    /// The slopes before softplus `[1]`, which learn, and the scalars β and ε, which do not.
+    private let positive, negative, beta, epsilon: Parameter
+
+    init(_ scope: Scope) {
+        positive = scope.vector("positive", [1], .ones, .other)
+        negative = scope.vector("negative", [1], .ones, .other)
+        beta = scope.constant("beta", [], .other, value: 0.5)
+        epsilon = scope.constant("epsilon", [], .other, value: -1e-6)
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        x.expandedIntegral(
+            positive: positive.tensor, negative: negative.tensor, beta: unsafe beta.tensor.floats[0],
+            epsilon: unsafe epsilon.tensor.floats[0])
     }
 }

@@ -18,7 +18,8 @@ extension AttentionLayer {
     /// Nil where steps do not know this kind of attention.
     func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
-            valueNorm == nil, form.valueRotation == .absent, queryNorm == nil || form.queryKeyNormSpan == .head,
+            valueNorm == nil, form.valueRotation == .absent, form.inputLimit == nil,
+            queryNorm == nil || form.queryKeyNormSpan == .head,
             let query = query.stepMatrix, let key = key?.stepMatrix, let value = value?.stepMatrix
         else { return nil }
         var parts = StepAttention(

@@ -3,11 +3,11 @@ import MartletLayers
 import MartletPlatform
 import MartletTensors
 
-/// Parameters that a GGUF keeps otherwise than in one tensor: the slopes of xIELU among its settings, and the upward
+/// Parameters that a GGUF keeps otherwise than in one tensor: the slopes and constants of xIELU among its settings, and the upward
 /// matrix of latent attention cut by heads into one of keys and one of values.
 enum GGUFParts {
     /// The settings that hold one number for each layer, and how ``WeightNames`` call them: `KEY.LAYER`.
-    private static let slopes = ["xielu.alpha_p", "xielu.alpha_n"]
+    private static let slopes = ["xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"]
 
     /// The tensors of `file`, and those that its parts make.
     ///
@@ -42,15 +42,10 @@ enum GGUFParts {
 
     /// The settings that `values`, by their names, make, each in the order of its layers.
     static func settings(_ values: [(name: String, value: Float)]) -> [(key: String, value: GGUFValue)] {
-        var settings = slopes.compactMap { key -> (key: String, value: GGUFValue)? in
+        slopes.compactMap { key -> (key: String, value: GGUFValue)? in
             let own = values.filter { $0.name.utf8.starts(with: (key + ".").utf8) }.map(\.value)
             return own.isEmpty ? nil : (key, .array(GGUFArray(own)))
         }
-        guard let layers = settings.first?.value.arrayValue?.floats?.count else { return [] }
-        // Constants that ggml reads beside them, and that the reference fixes.
-        settings.append(("xielu.beta", .array(GGUFArray([Float](repeating: 0.5, count: layers)))))
-        settings.append(("xielu.eps", .array(GGUFArray([Float](repeating: -1e-6, count: layers)))))
-        return settings
     }
 }
 

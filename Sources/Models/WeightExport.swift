@@ -32,8 +32,8 @@ package struct WeightSource {
         type = { checkpoint.type($0) ?? .f32 }
         release = { checkpoint.release($0.name) }
         tensor = { entry in
-            if entry.fill.isConstant && checkpoint.storedName(entry.name) == nil {
-                return Tensor(Array(repeating: 0, count: entry.shape.elements), shape: entry.shape)
+            if case .constant(let number) = entry.fill, checkpoint.storedName(entry.name) == nil {
+                return Tensor(Array(repeating: number, count: entry.shape.elements), shape: entry.shape)
             }
             guard let tensor = try checkpoint.tensor(entry.name, shape: entry.shape, on: device) else {
                 throw ModelError("the checkpoint has no \(entry.name)")

@@ -41,17 +41,20 @@ enum Apertus: Family {
             "decoder.#.feedForward.normBefore": "layers.#.feedforward_layernorm",
             "decoder.#.feedForward.positive": "layers.#.mlp.act_fn.alpha_p",
             "decoder.#.feedForward.negative": "layers.#.mlp.act_fn.alpha_n",
+            "decoder.#.feedForward.beta": "layers.#.mlp.act_fn.beta",
+            "decoder.#.feedForward.epsilon": "layers.#.mlp.act_fn.eps",
         ])
     }
 
-    /// Constants of the activation.
-    static let unused = Llama.unused + ["layers.#.mlp.act_fn.beta", "layers.#.mlp.act_fn.eps"]
+    static let unused = Llama.unused
 
-    /// The two slopes stand among the settings.
+    /// Slopes and constants stand among the settings.
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         GGUFNames.decoder.adding([
             "decoder.#.feedForward.positive": "xielu.alpha_p.#",
             "decoder.#.feedForward.negative": "xielu.alpha_n.#",
+            "decoder.#.feedForward.beta": "xielu.beta.#",
+            "decoder.#.feedForward.epsilon": "xielu.eps.#",
         ])
     }
 }

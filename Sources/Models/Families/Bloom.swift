@@ -11,14 +11,21 @@ enum Bloom: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("n_embed", "hidden_size", default: 64)
         let heads = config.integer("n_head", "num_attention_heads", default: 8)
+        let headWidth = config.headWidth(width, heads)
         let layers = config.integer("n_layer", "num_hidden_layers", default: 2, in: ConfigReader.layers)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
+        let parts = config.integer("pretraining_tp", default: 1)
+        if config.bool("slow_but_exact", default: false), parts > 1 {
+            config.reject(
+                "slow_but_exact with pretraining_tp \(parts) leaves out the feed-forward's bias, which is not supported"
+            )
+        }
         let fromNorm = config.bool("apply_residual_connection_post_layernorm", default: false)
         let layer = Architecture.Layer(
             norm: norm, arrangement: fromNorm ? .normedResidual : .before,
             attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: width / heads,
-                scale: 1 / Float(width / heads).squareRoot(), reach: .past, positions: .linearBias(.afterScaling),
+                queryHeads: heads, keyHeads: heads, headWidth: headWidth,
+                scale: 1 / Float(headWidth).squareRoot(), reach: .past, positions: .linearBias(.afterScaling),
                 bias: .all),
             feedForward: .plain(hidden: 4 * width, .geluTanh, bias: .present))
         return Architecture(
@@ -31,7 +38,7 @@ enum Bloom: Family {
     /// How its trainer ran; positions have no limit, so `seq_length` is none.
     static let harmlessKeys = [
         "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion", "n_inner", "offset_alibi",
-        "seq_length", "skip_bias_add", "skip_bias_add_qkv", "slow_but_exact",
+        "seq_length", "skip_bias_add", "skip_bias_add_qkv",
     ]
 
     static let prefixes = ["transformer.", ""]

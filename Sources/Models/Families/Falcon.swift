@@ -37,13 +37,14 @@ enum Falcon: Family {
         _ config: ConfigReader, width: Int, bias: Architecture.Presence, context: Int
     ) -> Architecture.Attention {
         let heads = config.integer("num_attention_heads", "n_head", default: 71)
+        let headWidth = config.headWidth(width, heads)
         let given = config.optionalInteger("num_kv_heads", "n_head_kv") ?? heads
         let isOne =
             config.bool("multi_query", default: true) && !config.bool("new_decoder_architecture", default: false)
-        let rotary = config.rotary(headWidth: width / heads, context: context)
+        let rotary = config.rotary(headWidth: headWidth, context: context)
         return Architecture.Attention(
-            queryHeads: heads, keyHeads: isOne ? 1 : given, headWidth: width / heads,
-            scale: 1 / Float(width / heads).squareRoot(), reach: .past,
+            queryHeads: heads, keyHeads: isOne ? 1 : given, headWidth: headWidth,
+            scale: 1 / Float(headWidth).squareRoot(), reach: .past,
             positions: config.bool("alibi", default: false) ? .linearBias(.beforeScaling) : .rotary(rotary),
             bias: bias == .present ? .all : .none)
     }

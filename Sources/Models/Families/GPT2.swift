@@ -15,7 +15,7 @@ enum GPT2: Family {
         let layers = config.integer("n_layer", "num_hidden_layers", default: 12, in: ConfigReader.layers)
         let context = config.integer("n_positions", "max_position_embeddings", default: 1_024)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
-        let headWidth = width / heads
+        let headWidth = config.headWidth(width, heads)
         let scaled = config.bool("scale_attn_weights", default: true)
         let byDepth = config.bool("scale_attn_by_inverse_layer_idx", default: false)
         let feedForward = Architecture.FeedForward.plain(

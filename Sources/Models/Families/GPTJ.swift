@@ -12,14 +12,15 @@ enum GPTJ: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("n_embd", "hidden_size", default: 4_096)
         let heads = config.integer("n_head", "num_attention_heads", default: 16)
+        let headWidth = config.headWidth(width, heads)
         let layers = config.integer("n_layer", "num_hidden_layers", default: 28, in: ConfigReader.layers)
         let context = config.integer("n_positions", "max_position_embeddings", default: 2_048)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let rotated = config.integer("rotary_dim", default: 64)
         if rotated % 2 != 0 { config.reject("rotary_dim is \(rotated), but elements are turned in pairs") }
         let attention = Architecture.Attention(
-            queryHeads: heads, keyHeads: heads, headWidth: width / heads,
-            scale: 1 / Float(width / heads).squareRoot(), reach: .past,
+            queryHeads: heads, keyHeads: heads, headWidth: headWidth,
+            scale: 1 / Float(headWidth).squareRoot(), reach: .past,
             positions: .rotary(.init(width: rotated, base: 10_000, pairing: .neighbours)))
         let layer = Architecture.Layer(
             norm: norm, arrangement: .parallelShared, attention: attention,

@@ -13,6 +13,7 @@ enum GPTNeo: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("hidden_size", default: 2_048)
         let heads = config.integer("num_heads", "num_attention_heads", default: 16)
+        let headWidth = config.headWidth(width, heads)
         let layers = config.integer("num_layers", "num_hidden_layers", default: 24, in: ConfigReader.layers)
         let context = config.integer("max_position_embeddings", default: 2_048)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
@@ -29,7 +30,7 @@ enum GPTNeo: Family {
                         .init(
                             norm: norm, arrangement: .before,
                             attention: .init(
-                                queryHeads: heads, keyHeads: heads, headWidth: width / heads, scale: 1,
+                                queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1,
                                 reach: isLocal ? .window(window) : .past, bias: .output),
                             feedForward: feedForward)
                     },

@@ -12,7 +12,7 @@ enum GPTNeoX: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("hidden_size", default: 6_144)
         let heads = config.integer("num_attention_heads", default: 64)
-        let headWidth = width / heads
+        let headWidth = config.headWidth(width, heads)
         let context = config.integer("max_position_embeddings", default: 2_048)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_eps", default: 1e-5)))
         let rotary = config.rotary(

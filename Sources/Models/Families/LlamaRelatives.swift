@@ -1,5 +1,7 @@
 import MartletFormats
+import MartletJSON
 import MartletLayers
+import MartletPlatform
 import MartletTensors
 
 /// Decoders that are Llama but for one or two settings: Arcee (a squared ReLU without a gate), CWM (windows), Ernie 4.5
@@ -51,9 +53,11 @@ enum LlamaRelatives: Family {
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         let modelType = config.string("model_type")
-        var model = LlamaLike(config, defaults(modelType)) {
-            modelType == "jais2" ? .layer(epsilon: $0) : .rms(epsilon: $0)
-        }
+        let defaults = defaults(modelType)
+        var model = LlamaLike(
+            config, defaults, norm: { modelType == "jais2" ? .layer(epsilon: $0) : .rms(epsilon: $0) },
+            rotary: modelType == "hunyuan_v1_dense"
+                ? { hunyuan(config, headWidth: $0, context: $1, base: defaults.base) } : nil)
         switch modelType {
         case "arcee", "jais2": model.removeGate()
         case "cwm": return cwm(config, model)
@@ -70,6 +74,23 @@ enum LlamaRelatives: Family {
         default: break
         }
         return model.architecture()
+    }
+
+    /// Hunyuan's "dynamic" with an alpha is a base that grows once, by alpha^(width / (width − 2)).
+    private static func hunyuan(
+        _ config: ConfigReader, headWidth: Int, context: Int, base: Double
+    ) -> Architecture.Rotary {
+        guard let nested = config.rotaryParameters(),
+            let alpha = nested.optionalNumber("alpha", in: 0...1e9), alpha > 0,
+            ["dynamic", "ntk_alpha"].contains(nested.json("rope_type", "type")?.stringValue)
+        else { return config.rotary(headWidth: headWidth, context: context, base: base) }
+        let outer = config.number("rope_theta", default: base, in: 1...1e30)
+        let own = nested.number("rope_theta", default: outer, in: 1...1e30)
+        // What the other form of scaling would read.
+        nested.ignore(
+            "factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "original_max_position_embeddings")
+        let width = Double(headWidth)
+        return .init(width: headWidth, base: Float(own * pow(alpha, width / (width - 2))))
     }
 
     /// Every fourth layer from the first on sees the whole text, the others a window.

@@ -15,10 +15,12 @@ enum MPT: Family {
             epsilon: Float(config.number("layer_norm_epsilon", default: 1e-5)))
         let headWidth = config.headWidth(width, heads)
         var scale = 1 / Float(headWidth).squareRoot()
-        if let form = config.optionalObject("attn_config") { readAttention(form, &scale) }
-        let attention = Architecture.Attention(
+        var limit: Float?
+        if let form = config.optionalObject("attn_config") { limit = readAttention(form, &scale) }
+        var attention = Architecture.Attention(
             queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: scale, reach: .past,
             positions: .linearBias(.afterScaling))
+        attention.inputLimit = limit
         let layer = Architecture.Layer(
             norm: norm, arrangement: .before, attention: attention,
             // The reference computes with 4 whatever the ratio says.
@@ -31,11 +33,9 @@ enum MPT: Family {
             head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
-    private static func readAttention(_ form: ConfigReader, _ scale: inout Float) {
+    /// What queries, keys and values are cut off at, and the scale of scores where it is stated.
+    private static func readAttention(_ form: ConfigReader, _ scale: inout Float) -> Float? {
         if let own = form.optionalNumber("softmax_scale", in: 1e-6...1e6) { scale = Float(own) }
-        if form.optionalNumber("clip_qkv") != nil {
-            form.reject("clip_qkv cuts queries, keys and values off, which is not supported")
-        }
         if form.integer("alibi_bias_max", default: 8) != 8 { form.reject("alibi_bias_max must be 8") }
         // The reference looks at none of these.
         form.ignore(
@@ -45,6 +45,8 @@ enum MPT: Family {
             "_name_or_path", "architectures", "chunk_size_feed_forward", "dtype", "id2label", "is_encoder_decoder",
             "label2id", "output_attentions", "output_hidden_states", "problem_type", "return_dict", "torch_dtype",
             "transformers_version", "kv_n_heads")
+        let limit = form.optionalNumber("clip_qkv", in: 0...1e9) ?? 0
+        return limit > 0 ? Float(limit) : nil
     }
 
     /// The reference looks at none of these.

@@ -19,15 +19,14 @@ enum OLMo: Family {
     }
 
     private static func olmo(_ config: ConfigReader) -> Architecture {
-        refuseClipping(config)
         // The reference's epsilon is no setting.
-        return LlamaLike(config, .init(vocabulary: 50_304)) { _ in .unweighted(epsilon: 1e-5) }.architecture()
+        var model = LlamaLike(config, .init(vocabulary: 50_304)) { _ in .unweighted(epsilon: 1e-5) }
+        model.layer.attention.inputLimit = clipping(config)
+        return model.architecture()
     }
 
-    private static func refuseClipping(_ config: ConfigReader) {
-        if config.optionalNumber("clip_qkv") != nil {
-            config.reject("clip_qkv cuts queries, keys and values off, which is not supported")
-        }
+    private static func clipping(_ config: ConfigReader) -> Float? {
+        config.optionalNumber("clip_qkv", in: 1e-6...1e9).map { Float($0) }
     }
 
     private static func olmo2(_ config: ConfigReader, isThird: Bool) -> Architecture {
@@ -71,11 +70,11 @@ enum OLMo: Family {
     }
 
     private static func mixture(_ config: ConfigReader) -> Architecture {
-        refuseClipping(config)
         var model = LlamaLike(
             config,
             .init(vocabulary: 50_304, width: 2_048, hidden: 2_048, layers: 16, heads: 16, context: 4_096, epsilon: 1e-5)
         )
+        model.layer.attention.inputLimit = clipping(config)
         model.layer.attention.queryKeyNorm = model.norm
         model.layer.attention.queryKeyNormSpan = .allHeads
         if case .gated(let hidden, let activation, _) = model.layer.feedForward {

@@ -12,6 +12,7 @@ enum OPT: Family {
     static func architecture(_ config: ConfigReader) -> Architecture {
         let width = config.integer("hidden_size", default: 768)
         let heads = config.integer("num_attention_heads", default: 12)
+        let headWidth = config.headWidth(width, heads)
         let context = config.integer("max_position_embeddings", default: 2_048)
         let bias = config.presence("enable_bias", default: true)
         let isFirst = config.bool("do_layer_norm_before", default: true)
@@ -22,8 +23,8 @@ enum OPT: Family {
         let layer = Architecture.Layer(
             norm: norm, arrangement: isFirst ? .before : .after,
             attention: .init(
-                queryHeads: heads, keyHeads: heads, headWidth: width / heads,
-                scale: 1 / Float(width / heads).squareRoot(), reach: .past, bias: bias == .present ? .all : .none),
+                queryHeads: heads, keyHeads: heads, headWidth: headWidth,
+                scale: 1 / Float(headWidth).squareRoot(), reach: .past, bias: bias == .present ? .all : .none),
             feedForward: .plain(
                 hidden: config.integer("ffn_dim", default: 3_072),
                 config.activation("activation_function", default: .relu), bias: bias))
