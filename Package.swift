@@ -122,10 +122,11 @@ let package = Package(
         library(
             "ServingHTTP",
             [
-                "MartletAPI", "MartletJSON", server("Hummingbird", "hummingbird"),
+                "MartletAPI", "MartletJSON", "MartletPlatform", server("Hummingbird", "hummingbird"),
                 server("HummingbirdCore", "hummingbird"),
                 server("NIOCore", "swift-nio"), server("NIOPosix", "swift-nio"), server("NIOHTTP1", "swift-nio"),
-                server("NIOHTTPTypes", "swift-nio-extras"), server("HTTPTypes", "swift-http-types"),
+                server("NIOHTTPTypes", "swift-nio-extras"), server("NIOHTTPTypesHTTP1", "swift-nio-extras"),
+                server("HTTPTypes", "swift-http-types"),
                 server("Logging", "swift-log"), server("ServiceLifecycle", "swift-service-lifecycle"),
             ]),
         .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),

@@ -5,6 +5,7 @@
     import NIOCore
     import NIOHTTP1
     import NIOHTTPTypes
+    import NIOHTTPTypesHTTP1
     import Synchronization
 
     /// One client's connection: which request is being answered on it, and whether the client is still there.
@@ -45,6 +46,8 @@
         private let all = Mutex<[ObjectIdentifier: Connection]>([:])
         /// Requests that are being answered, whether or not their connections are still open.
         let answering = Atomic<Int>(0)
+        /// Bytes of bodies that are held for requests which are being read or answered.
+        let bodyBytes = Atomic<Int>(0)
 
         func open(_ channel: any Channel) -> Connection {
             let connection = Connection()
@@ -81,7 +84,12 @@
             (self.connections, self.limits) = (connections, limits)
         }
 
-        func handlerAdded(context: ChannelHandlerContext) { connection = connections.open(context.channel) }
+        func handlerAdded(context: ChannelHandlerContext) {
+            connection = connections.open(context.channel)
+            let pipeline = context.pipeline.syncOperations
+            guard let codec = try? pipeline.handler(type: HTTP1ToHTTPServerCodec.self) else { return }
+            try? pipeline.addHandler(HeadHandler(), position: .before(codec))
+        }
 
         func channelInactive(context: ChannelHandlerContext) {
             connection?.gone()

@@ -25,18 +25,29 @@
             if let connection { connection.begin(cancellation) } else { cancellation.cancel() }
             let watchdog = closing(context.channel, after: service.settings.limits.requestSeconds + 30)
             connections.answering.add(1, ordering: .relaxed)
+            let held = HeldBytes(connections, limit: service.settings.limits.bodyBytes * RequestHandler.heldBodies)
             let ended = Ending { [connections] in
                 watchdog.cancel()
+                held.release()
                 connection?.end()
                 connections.answering.subtract(1, ordering: .relaxed)
             }
             do {
-                let body = try await body(of: request, context.channel)
-                let answer = await service.respond(to: asked(request, body, cancellation))
+                let head = asked(request, [], cancellation)
+                if isLong(request), service.refuses(head: head) {
+                    let answer = await service.respond(to: head)
+                    ended()
+                    return closed(response(answer, isHead: false, ended: Ending {}), context.channel)
+                }
+                let body = try await body(of: request, context.channel, held)
+                let asked = asked(request, body, cancellation)
+                let answer = await withTaskExecutorPreference(request.method == .post ? WorkExecutor.shared : nil) {
+                    await service.respond(to: asked)
+                }
                 return response(answer, isHead: request.method == .head, ended: ended)
             } catch let error as APIError {
                 ended()
-                return refusal(error, context.channel)
+                return closed(response(APIResponse(error), isHead: false, ended: Ending {}), context.channel)
             } catch {
                 ended()
                 throw error
@@ -54,19 +65,36 @@
                 cancellation: cancellation)
         }
 
+        /// As many bodies of the largest size as are held at a time, over all connections.
+        private static let heldBodies = 16
+
+        /// Whether the body is long, or may be: then the head is looked at before it is read.
+        private func isLong(_ request: Request) -> Bool {
+            guard let announced = request.headers[.contentLength].flatMap({ Int($0) }) else {
+                return request.method == .post
+            }
+            return announced > 64 << 10
+        }
+
         /// The whole body, within the limits of size and time.
         ///
-        /// - Throws: ``APIError`` for one that is too long, and when the connection closes.
-        private func body(of request: Request, _ channel: any Channel) async throws -> [UInt8] {
+        /// - Throws: ``APIError`` for one that is too long, for more than is held of all bodies together, and when the
+        ///   connection closes.
+        private func body(
+            of request: Request, _ channel: any Channel, _ held: HeldBytes
+        ) async throws -> [UInt8] {
             let limits = service.settings.limits
-            let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
-            guard announced <= limits.bodyBytes else { throw tooLong }
-            let deadline = closing(channel, after: limits.bodySeconds + limits.bodyBytes / (64 << 10))
+            let announced = request.headers[.contentLength].flatMap { Int($0) }
+            guard announced ?? 0 <= limits.bodyBytes else { throw tooLong }
+            let longest = announced ?? limits.bodyBytes
+            let deadline = closing(channel, after: limits.bodySeconds + longest / (64 << 10))
             defer { deadline.cancel() }
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(announced)
             for try await part in request.body {
                 guard bytes.count + part.readableBytes <= limits.bodyBytes else { throw tooLong }
+                guard held.take(part.readableBytes) else {
+                    throw APIError.overloaded("Bodies of other requests fill the memory for them.", retryAfter: 1)
+                }
                 bytes.append(contentsOf: part.readableBytesView)
             }
             return bytes
@@ -113,11 +141,31 @@
 
         /// An answer to a request that was not read to its end: the connection closes, with a second for the client to
         /// read it.
-        private func refusal(_ error: APIError, _ channel: any Channel) -> Response {
-            var response = response(APIResponse(error), isHead: false, ended: Ending {})
-            response.headers[.connection] = "close"
+        private func closed(_ answer: Response, _ channel: any Channel) -> Response {
+            var answer = answer
+            answer.headers[.connection] = "close"
             _ = closing(channel, after: 1)
-            return response
+            return answer
+        }
+    }
+
+    /// The bytes of one request's body in the count of all connections.
+    private final class HeldBytes: Sendable {
+        private let connections: Connections
+        private let limit: Int
+        private let own = Atomic<Int>(0)
+
+        init(_ connections: Connections, limit: Int) { (self.connections, self.limit) = (connections, limit) }
+
+        /// - Returns: False where all bodies together would be over the limit.
+        func take(_ count: Int) -> Bool {
+            let total = connections.bodyBytes.add(count, ordering: .relaxed).newValue
+            own.add(count, ordering: .relaxed)
+            return total <= limit
+        }
+
+        func release() {
+            connections.bodyBytes.subtract(own.exchange(0, ordering: .relaxed), ordering: .relaxed)
         }
     }
 #endif

@@ -75,7 +75,7 @@ extension APIError {
     }
 
     /// A queue that is full.
-    static func overloaded(_ message: String, retryAfter: Int) -> APIError {
+    package static func overloaded(_ message: String, retryAfter: Int) -> APIError {
         APIError(status: 429, .rateLimit, message, code: "rate_limit_exceeded", retryAfter: retryAfter)
     }
 

@@ -193,6 +193,20 @@ package final class ModelService: Sendable {
 
     // MARK: Checks
 
+    /// Whether a request is refused whatever its body is: by its host, key, route, method or media type.
+    package func refuses(head request: APIRequest) -> Bool {
+        do throws(APIError) {
+            try check(host: request)
+            let found = find(request)
+            if found.route?.isOpen != true { _ = try key(request) }
+            guard found.route != nil else { return true }
+            try checkBody(request)
+            return false
+        } catch {
+            return true
+        }
+    }
+
     private func find(_ request: APIRequest) -> (route: Route?, remainder: String, isKnown: Bool) {
         var isKnown = false
         for route in routes {

@@ -1,8 +1,10 @@
 import Martlet
 import MartletAPI
 import MartletGeneration
+import MartletLayers
 import MartletModels
 import MartletPlatform
+import MartletTensors
 
 /// What is to be served, from options, environment and file.
 struct ServePlan {
@@ -179,11 +181,25 @@ struct ServePlan {
         return found
     }
 
+    /// - Throws: ``UsageError`` for a KV cache that the model's heads do not allow, or that is under one block.
+    private func checkCache(of architecture: Architecture, _ name: String) throws(UsageError) {
+        guard case .decoder(let stack) = architecture.body else { return }
+        let offences = architecture.offences(cache: loading.cache.elementType)
+        guard offences.isEmpty else {
+            throw UsageError("\(name): --cache \(loading.cache.rawValue): \(offences.joined(separator: "; "))")
+        }
+        let least = KeyValueLayout(stack, type: loading.cache.elementType).blockBytes
+        guard let bytes = loading.cacheBytes, bytes < least else { return }
+        throw UsageError(
+            "\(name): --kv-memory is \(bytes) bytes, but \(BlockLayout.positions) positions take \(least)")
+    }
+
     /// Opens every model's files, and says what would be served.
     func report() throws {
         for model in models {
             let file = try model.file()
             if let draft = model.draft { _ = try DraftFile(draft, for: file) }
+            try checkCache(of: file.architecture, model.name)
             Output.write(
                 "\(model.name): \(file.modelType), \(try file.inventory().total) parameters"
                     + (model.isOnDemand ? ", when it is asked for\n" : "\n"))

@@ -8,10 +8,17 @@ final class SettingSources {
     private let file: JSONObject
     private var asked: Set<String> = []
 
-    /// - Throws: what reading the file throws, and ``RecipeError`` for one that is no mapping of names.
-    init(file path: String?) throws {
+    /// - Parameter option: The file; without one that of `MARTLET_CONFIG`, where it is set.
+    /// - Throws: what reading the file throws, and ``UsageError`` for one that is no mapping of names.
+    init(file option: String?) throws {
+        let named = unsafe getenv("MARTLET_CONFIG").map { unsafe String(cString: $0) }
+        let path = option ?? named
         self.path = path ?? ""
-        file = try path.map { try RecipeText.parse(Input.text($0), path: $0) } ?? JSONObject()
+        do {
+            file = try path.map { try RecipeText.parse(Input.text($0), path: $0) } ?? JSONObject()
+        } catch let error as RecipeError {
+            throw UsageError("\(error.path): \(error.offences.joined(separator: "; "))")
+        }
     }
 
     private func elsewhere(_ name: String) -> (value: JSON, source: String)? {

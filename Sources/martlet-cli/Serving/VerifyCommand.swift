@@ -36,10 +36,20 @@ struct VerifyCommand: AsyncParsableCommand {
                 Output.write("\(name): by another model or arithmetic (\(logged), here \(here))\n")
             case .different(let choice, let logged, let here):
                 isWrong = true
-                Output.write("\(name): choice \(choice) differs: logged \(logged.quoted), here \(here.quoted)\n")
+                let (before, one, other) = VerifyCommand.difference(logged, here)
+                Output.write(
+                    "\(name): choice \(choice) differs after \(before) characters: logged \(one.quoted), here \(other.quoted)\n"
+                )
             }
         }
-        if isWrong { throw ExitCode(1) }
+        if isWrong { throw ReportedFailure() }
+    }
+
+    /// How many scalars two texts begin with alike, and what follows in each.
+    static func difference(_ logged: String, _ here: String) -> (alike: Int, logged: String, here: String) {
+        let alike = zip(logged.unicodeScalars, here.unicodeScalars).prefix { $0 == $1 }.count
+        func rest(_ text: String) -> String { String(String.UnicodeScalarView(text.unicodeScalars.dropFirst(alike))) }
+        return (alike, rest(logged), rest(here))
     }
 
     /// One document, or one a line.

@@ -16,7 +16,10 @@ enum Output {
     /// A line for the person at the terminal, on standard error.
     ///
     /// Files and requests are quoted there, so that what would steer a terminal is spelled out.
-    static func note(_ text: String) { write(Array((visible(text, keeping: ["\n", "\t"]) + "\n").utf8), to: 2) }
+    static func note(_ text: String, isDim: Bool = false) {
+        let visible = visible(text, keeping: ["\n", "\t"])
+        write(Array(((isDim ? Style.dim(visible) : visible) + "\n").utf8), to: 2)
+    }
 
     /// A line of a log that machines read, on standard error: JSON, in which nothing can steer a terminal but U+007F
     /// and above.

@@ -27,7 +27,7 @@ struct ChatTalk {
     consuming func run(_ beginning: LanguageModelSession) async throws {
         var session = beginning
         Interruption.watch()
-        Output.note(Style.dim("\(name); /help lists the commands"))
+        Output.note("\(name); /help lists the commands", isDim: true)
         while let line = message() {
             do {
                 guard line.utf8.starts(with: "/".utf8) else {
@@ -66,7 +66,7 @@ struct ChatTalk {
             show(splitter.append(snapshot.delta))
             last = snapshot.summary ?? last
             guard Interruption.presses == presses else {
-                Output.note(Style.dim("\nstopped; this question and its answer are not kept"))
+                Output.note("\nstopped; this question and its answer are not kept", isDim: true)
                 return
             }
         }
