@@ -193,11 +193,13 @@ struct BenchCommand: AsyncParsableCommand {
     /// What the keys and values take at the middle of the generation, which is what a step reads on average.
     private func cacheBytes(_ architecture: Architecture) -> Double {
         guard case .decoder(let stack) = architecture.body else { return 0 }
-        let elements = batch * stack.layers.map(\.attention).reduce(0) { sum, form in
-            var positions = prompt + generate / 2
-            if case .window(let size) = form.reach { positions = min(positions, size) }
-            return sum + form.keyHeads * (form.headWidth + form.valueWidth) * positions
-        }
+        let elements =
+            batch
+            * stack.layers.map(\.attention).reduce(0) { sum, form in
+                var positions = prompt + generate / 2
+                if case .window(let size) = form.reach { positions = min(positions, size) }
+                return sum + form.keyHeads * (form.headWidth + form.valueWidth) * positions
+            }
         let type = cache.elementType
         return Double(elements) * Double(type.blockBytes) / Double(type.blockElements)
     }
