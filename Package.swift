@@ -93,7 +93,8 @@ let package = Package(
         library(
             "Training",
             [
-                "CMartletKernels", "Martlet", "MartletQuantization", "MartletDistributed", "MartletModels",
+                "CMartletKernels", "Martlet", "MartletTasks", "MartletQuantization", "MartletDistributed",
+                "MartletModels",
                 "MartletLayers", "MartletTensors",
                 "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),

@@ -2,7 +2,9 @@ import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletModels
+import MartletPlatform
 import MartletTensors
+import MartletTokenizers
 import MartletTraining
 import TestSupport
 import Testing
@@ -130,6 +132,49 @@ import Testing
         _ = try file.model(on: student.device)
         #expect(throws: RunError.self) { try prepare("layers", ["model.layers=[7]"]) }
         #expect(throws: RunError.self) { try prepare("classes", ["teacher={from: \(Self.base)}"]) }
+    }
+
+    /// A student with another vocabulary and fewer layers learns the vectors of its teacher, which are kept on disk.
+    @Test func aStudentLearnsTheVectorsOfItsTeacher() throws {
+        let small = folder.path + "/small"
+        let tokenizer = try JSON(contentsOf: Self.base + "/tokenizer.json")
+        let text = writeTexts()
+        var request = ModelPruning.Request()
+        request.kept = [1]
+        let words = try Tokenizer(json: tokenizer.serialized())
+        let lines = try Storage(mapping: text).contents.split(separator: 10)
+        let tokens = try lines.flatMap { try words.encode(String(decoding: $0, as: UTF8.self)) }
+        request.vocabulary = try VocabularyPruning(
+            tokenizer, keeping: words.vocabularySize - 12,
+            frequencies: tokens.reduce(into: [:]) { $0[Int($1), default: 0] += 1 })
+        _ = try ModelPruning(Self.base, texts: [], on: Device(threads: 2)).write(request, to: small)
+        let vectors = [
+            "objective={name: embeddings, text: text, loss: teacher}", "model.from=\(small)",
+            "teacher={from: \(Self.base), cache: \(folder.path)/vectors}", "evaluation={every: 6, metric: cosine}",
+        ]
+        let student = try prepare("vectors", vectors)
+        #expect(
+            student.preparation.labelledExamples.allSatisfy {
+                $0.teacher.count == student.preparation.architecture.width
+            })
+        let before = try student.learner.evaluate(student.preparation.validation()).loss
+        _ = try student.run.run()
+        let last = try #require(student.run.records.last)
+        #expect(last.measures.map(\.name) == ["cosine"])
+        #expect(abs((last.measures.first?.value ?? 0) + (try student.run.validationLoss()) - 1) < 1e-5)
+        #expect(try student.run.validationLoss() < before / 2, "\(before)")
+
+        // What is on disk is used: a number changed there is found in the next run.
+        let cache = try #require(Folder.names(in: folder.path + "/vectors").first)
+        let path = folder.path + "/vectors/" + cache
+        let rows = try Safetensors(contentsOf: path).tensors.tensor("rows")
+        var values = rows.values
+        values[3] = 77
+        try Safetensors.write([("rows", Tensor(values, shape: rows.shape))], to: path)
+        #expect(try prepare("again", vectors).preparation.labelledExamples[0].teacher[3] == 77)
+        #expect(throws: RecipeError.self) { try recipe(vectors.filter { !$0.hasPrefix("teacher") }) }
+        #expect(throws: RecipeError.self) { try recipe(vectors + ["teacher.weight=0.5"]) }
+        #expect(throws: RecipeError.self) { try recipe(vectors + ["objective.pair=category"]) }
     }
 
     /// The public way: a recipe, a session, its measures, its model.

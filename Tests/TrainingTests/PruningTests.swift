@@ -4,6 +4,7 @@ import MartletLayers
 import MartletModels
 import MartletPlatform
 import MartletTensors
+import MartletTokenizers
 import MartletTraining
 import TestSupport
 import Testing
@@ -89,6 +90,43 @@ import Testing
         request.kept = [0, 99]
         #expect(throws: RunError.self) {
             try ModelPruning(Self.origin, texts: [], on: device).write(request, to: folder.path + "/kept")
+        }
+    }
+
+    /// Tokens that stay are the same rows under new numbers; words whose token is gone are spelled by pieces.
+    @Test func tokensGo() throws {
+        let origin = Fixtures.folder + "/tasks/classes"
+        let json = try JSON(contentsOf: origin + "/tokenizer.json")
+        let whole = try Tokenizer(json: json.serialized())
+        let frequencies = try whole.encode("the river walked to london").reduce(into: [Int: Int]()) { $0[Int($1)] = 1 }
+        let count = whole.vocabularySize - 12
+        let vocabulary = try VocabularyPruning(json, keeping: count, frequencies: frequencies)
+        var request = ModelPruning.Request()
+        (request.vocabulary, request.context) = (vocabulary, 16)
+        let target = folder.path + "/tokens"
+        _ = try ModelPruning(origin, texts: [], on: device).write(request, to: target)
+        let small = try Tokenizer(json: JSON(contentsOf: target + "/tokenizer.json").serialized())
+        #expect(small.vocabularySize == count)
+        #expect(try ModelFile(path: target).config()["vocab_size"]?.integerValue == count)
+        for text in ["the river walked to london", "an unseen word, 7 times"] {
+            #expect(try small.decode(small.encode(text)) == whole.decode(whole.encode(text)))
+        }
+        let (a, b) = (try whole.encode("the river"), try small.encode("the river"))
+        #expect(a.map { whole.token($0) } == b.map { small.token($0) } && a != b)
+        func hidden(_ path: String, _ ids: [Int32]) throws -> [Float] {
+            let results = try ForwardPass.run(ModelFile(path: path), [ids], recording: .nothing, on: device)
+            return try #require(results.last).tensor.values
+        }
+        #expect(try hidden(origin, a) == hidden(target, b))
+        #expect(try ModelFile(path: target).architecture.context == 16)
+        request.context = 1 << 20
+        #expect(throws: RunError.self) {
+            try ModelPruning(origin, texts: [], on: device).write(request, to: folder.path + "/longer")
+        }
+        #expect(throws: RunError.self) { try VocabularyPruning(json, keeping: 1 << 20, frequencies: [:]) }
+        #expect(throws: RunError.self) { try VocabularyPruning(json, keeping: 8, frequencies: [:]) }
+        #expect(throws: RunError.self) {
+            try VocabularyPruning(["model": ["type": "BPE"]], keeping: 8, frequencies: [:])
         }
     }
 }

@@ -37,6 +37,7 @@ import Testing
             EmbeddingLoss(.inBatchNegatives(scale: 20), from: .mean, isNormalized: false)),
         Case("bert-model", "cosine", EmbeddingLoss(.cosine, from: .mean, isNormalized: false)),
         Case("bert-model", "triplet", EmbeddingLoss(.triplet(margin: 5), from: .mean, isNormalized: false)),
+        Case("bert-model", "teacher", EmbeddingLoss(.teacher, from: .mean, isNormalized: false)),
         Case(
             "bert-model", "matryoshka",
             EmbeddingLoss(.inBatchNegatives(scale: 20), from: .mean, isNormalized: false, widths: [0, 1])),
@@ -50,7 +51,15 @@ import Testing
         (0..<[7, 11, 5][sequence % 3]).map { Int32(($0 * $0 * 3 + 5 * sequence + 1) % 47 + 1) }
     }
 
-    private static func batch(_ item: Case, labels: Int) -> Batch {
+    /// What a teacher says of an example.
+    private static func vector(_ example: Int, width: Int) -> [Float] {
+        (example * width..<(example + 1) * width).map { place -> Float in
+            let number = (7 * place * place + 3 * place) % 11
+            return Float(number - 5)
+        }
+    }
+
+    private static func batch(_ item: Case, labels: Int, width: Int) -> Batch {
         var batch = Batch()
         if item.kind == "preferences" {
             func answer(_ sequence: Int) -> Example {
@@ -66,11 +75,13 @@ import Testing
             return batch
         }
         if item.model == "bert-model" {
-            let per = item.kind == "triplet" ? 3 : 2
+            let per = ["triplet": 3, "teacher": 1][item.kind] ?? 2
             for example in 0..<4 {
                 let texts = (0..<per).map { tokens(example * per + $0) }
                 let label = item.kind == "cosine" ? Label.numbers([[0.1, 0.9, 0.4, 0.6][example]]) : .match
-                batch.append(Example(tokens: texts[0], others: Array(texts.dropFirst()), label: label))
+                var text = Example(tokens: texts[0], others: Array(texts.dropFirst()), label: label)
+                if item.kind == "teacher" { text.teacher = vector(example, width: width) }
+                batch.append(text)
             }
             return batch
         }
@@ -120,7 +131,7 @@ import Testing
                 widths: [architecture.width, architecture.width / 2]) : item.loss
         let source = CheckpointSource(try file.checkpoint(under: architecture).checkpoint, device: device)
         let learner = try ModelLearner(architecture, from: source, settings, on: device) { AdamW($0) }
-        let batch = Self.batch(item, labels: labels)
+        let batch = Self.batch(item, labels: labels, width: architecture.width)
         let share = 1 / Double(batch.targetCount)
         let loss = try learner.accumulate(batch, seed: 0) * share
         let prefix = "\(item.model).\(item.kind)."

@@ -147,7 +147,7 @@ package struct ExampleMaker: Sendable {
     }
 
     private func compared(_ record: LabelledRecord, _ offences: inout DataOffences) throws -> Example? {
-        let keys = [objective.text, objective.pair ?? "pair"] + [objective.negative].compactMap { $0 }
+        let keys = [objective.text, objective.pair, objective.negative].compactMap { $0 }
         let texts = keys.map { text(record, $0, &offences) }
         var label = Label.match
         if objective.similarity == .cosine {

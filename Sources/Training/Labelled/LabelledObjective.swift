@@ -16,6 +16,8 @@ package struct LabelledObjective: Sendable, Equatable {
     package enum Similarity: String, Sendable, CaseIterable {
         case inBatch = "in-batch"
         case cosine, triplet
+        /// Towards the vectors of a teacher: one text at a time.
+        case teacher
     }
 
     package var kind: Kind
@@ -85,12 +87,16 @@ package struct LabelledObjective: Sendable, Equatable {
         return objective
     }
 
+    /// Whether the vectors of a teacher are learnt.
+    package var learnsVectorsOfTeacher: Bool { kind == .embeddings && similarity == .teacher }
+
     /// Whether records are conversations, and the model goes on predicting tokens.
     package var isConversational: Bool { kind == .instructions || kind == .preferences }
 
     private mutating func readSimilarity(_ section: RecipeReader) {
         similarity =
-            section.choice("loss", ["in-batch": .inBatch, "cosine": .cosine, "triplet": .triplet]) ?? .inBatch
+            section.choice(
+                "loss", ["in-batch": .inBatch, "cosine": .cosine, "triplet": .triplet, "teacher": .teacher]) ?? .inBatch
         comparesWholeSteps = section.choice("negatives", ["step": true, "pass": false]) ?? false
         if comparesWholeSteps && similarity != .inBatch {
             section.reject("\(section.name("negatives")) are of the loss in-batch")
@@ -100,6 +106,12 @@ package struct LabelledObjective: Sendable, Equatable {
         margin = section.number("margin", in: 0...1e4) ?? 5
         widths = section.integers("widths", in: 1...1 << 20) ?? []
         range = range(section)
+        if similarity == .teacher {
+            if section.has("pair") || negative != nil {
+                section.reject("\(section.name("loss")) teacher reads single texts, without pair or negative")
+            }
+            pair = nil
+        }
         if similarity == .triplet && negative == nil {
             section.reject("\(section.name("loss")) triplet needs \(section.name("negative")), a field")
         }

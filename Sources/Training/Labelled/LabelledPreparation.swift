@@ -3,6 +3,7 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletPlatform
+import MartletTasks
 import MartletTensors
 import MartletTokenizers
 
@@ -10,7 +11,9 @@ import MartletTokenizers
 struct LabelledPreparation: Sendable {
     let objective: LabelledObjective
     private(set) var training: [Example]
-    let validation: [Example]
+    private(set) var validation: [Example]
+    /// What a teacher with a tokenizer of its own reads: one text per example; none where no vectors are learnt.
+    private let texts: (training: [String], validation: [String])
     let names: LabelNames
     /// What is worth saying of the data, though nothing is wrong.
     let notes: [String]
@@ -48,12 +51,36 @@ struct LabelledPreparation: Sendable {
         // What the test files hold is not needed yet, but is better told now.
         for record in try records(recipe.labelled.test) { _ = maker.examples(record, &offences) }
         try offences.check()
+        func texts(_ records: [LabelledRecord]) -> [String] {
+            objective.learnsVectorsOfTeacher ? records.map { $0.text(objective.text) ?? "" } : []
+        }
+        self.texts = (texts(sources), texts(held))
         (self.objective, self.names) = (objective, names)
         notes = LabelledPreparation.notes(maker, training, objective)
     }
 
-    /// Adds what a teacher says of the training examples.
-    mutating func learn(from teacher: Teacher) throws { training = teacher.teach(training) }
+    /// Adds what a teacher says of the classes of the training examples.
+    mutating func learn(from teacher: Teacher, _ cache: TeacherCache) throws {
+        training = try teacher.teach(training, cache)
+    }
+
+    /// Adds the vectors that a teacher makes of all texts.
+    mutating func learn(from teacher: Embedder, _ cache: TeacherCache) throws {
+        func taught(_ examples: [Example], _ texts: [String]) throws -> [Example] {
+            let vectors = try cache.rows(texts.count) {
+                $1.add(texts[$0])
+            } compute: {
+                try teacher.embed(Array(texts[$0]))
+            }
+            return zip(examples, vectors).map { example, vector in
+                var example = example
+                example.teacher = vector
+                return example
+            }
+        }
+        training = try taught(training, texts.training)
+        validation = try taught(validation, texts.validation)
+    }
 
     private static func notes(
         _ maker: ExampleMaker, _ training: [Example], _ objective: LabelledObjective

@@ -12,6 +12,8 @@ package struct EmbeddingLoss: VectorLoss {
         case cosine
         /// max(0, |a − p| − |a − n| + margin) by Euclidean distances (arXiv:1503.03832).
         case triplet(margin: Float)
+        /// 1 − the cosine with a teacher's vector of the same text.
+        case teacher
     }
 
     private let form: Form
@@ -34,6 +36,7 @@ package struct EmbeddingLoss: VectorLoss {
             switch form {
             case .inBatchNegatives(let scale): loss += ranking(part.unitRows, batch, scale, &ends, &flow)
             case .cosine: loss += regression(part.unitRows, batch, &ends, &flow)
+            case .teacher: loss += imitation(part.unitRows, batch, &ends, &flow)
             case .triplet(let margin):
                 loss += distances(isNormalized ? part.unitRows : part, batch, margin, &ends, &flow)
             }
@@ -81,6 +84,16 @@ package struct EmbeddingLoss: VectorLoss {
         }
     }
 
+    private func imitation(
+        _ vectors: Tensor, _ batch: Batch, _ ends: inout [Tensor], _ flow: inout GradientFlow
+    ) -> Double {
+        let wanted = batch.vectorsOfTeacher(flow.device).selecting(columns: 0..<vectors.shape.width)
+        let cosines = (vectors * wanted.unitRows).rowSums
+        ends.append(cosines)
+        flow.add(flow.device.make(cosines.shape).filled(with: -1), to: cosines.node)
+        return cosines.values.reduce(0) { $0 + 1 - Double($1) }
+    }
+
     private func distances(
         _ vectors: Tensor, _ batch: Batch, _ margin: Float, _ ends: inout [Tensor], _ flow: inout GradientFlow
     ) -> Double {
@@ -111,6 +124,13 @@ package struct EmbeddingLoss: VectorLoss {
     // MARK: - Measures
 
     package func measures(_ results: [(result: TaskResult, batch: Batch)]) -> [Measure] {
+        if case .teacher = form {
+            let cosines = results.flatMap { result, batch in
+                let wanted = batch.vectorsOfTeacher(Device(threads: 1)).unitRows
+                return (result.outputs * wanted).rowSums.values.map(Double.init)
+            }
+            return [Measure("cosine", cosines.reduce(0, +) / Double(max(1, cosines.count)))]
+        }
         var (cosines, scores, first, count): ([Double], [Double], Int, Int) = ([], [], 0, 0)
         for (result, batch) in results {
             let pairs = (texts(result.outputs, batch, 0) * texts(result.outputs, batch, 1)).rowSums
@@ -126,6 +146,16 @@ package struct EmbeddingLoss: VectorLoss {
             Measure("spearman", RankCorrelation.spearman(cosines, scores)),
             Measure("pearson", RankCorrelation.pearson(cosines, scores)),
         ] + found
+    }
+}
+
+extension Batch {
+    /// `[examples, width]`. - Precondition: a teacher has been asked, as preparation has made sure.
+    fileprivate func vectorsOfTeacher(_ device: Device) -> Tensor {
+        precondition(
+            examples > 0 && !teacher.isEmpty && teacher.count % examples == 0,
+            "vectorsOfTeacher: \(teacher.count) numbers for \(examples) examples")
+        return device.tensor(teacher, shape: [examples, teacher.count / examples])
     }
 }
 

@@ -100,13 +100,15 @@ extension LabelledObjective {
         case .answering: return SpanLoss()
         case .instructions, .preferences: return nil
         case .embeddings:
+            let form: EmbeddingLoss.Form =
+                switch similarity {
+                case .inBatch: .inBatchNegatives(scale: Float(scale))
+                case .cosine: .cosine
+                case .triplet: .triplet(margin: Float(margin))
+                case .teacher: .teacher
+                }
             return EmbeddingLoss(
-                similarity == .cosine
-                    ? .cosine
-                    : similarity == .triplet
-                        ? .triplet(margin: Float(margin))
-                        : .inBatchNegatives(scale: Float(scale)),
-                from: sentences.row, isNormalized: sentences.isNormalized, widths: widths)
+                form, from: sentences.row, isNormalized: sentences.isNormalized, widths: widths)
         }
     }
 }

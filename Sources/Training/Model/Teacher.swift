@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletModels
@@ -14,8 +15,8 @@ struct Teacher {
 
     /// - Throws: ``RunError`` for a model that does not classify, knows other classes, or reads other tokens; what
     ///   loading throws.
-    init(path: String, names: LabelNames, tokenizer: JSON, on device: Device) throws {
-        let file = try ModelFile(path: path)
+    init(_ file: ModelFile, names: LabelNames, tokenizer: JSON, on device: Device) throws {
+        let path = file.path
         guard case .encoder(let encoder) = try file.model(on: device), case .sequence = file.architecture.head else {
             throw RunError("teacher.from: \(path) does not classify texts")
         }
@@ -35,20 +36,37 @@ struct Teacher {
     }
 
     /// The examples with the teacher's logits.
-    func teach(_ examples: [Example]) -> [Example] {
-        var taught: [Example] = []
+    func teach(_ examples: [Example], _ cache: TeacherCache) throws -> [Example] {
+        let logits = try cache.rows(examples.count) { index, key in
+            key.add(examples[index].tokens)
+            key.add(examples[index].segments ?? [])
+        } compute: {
+            self.logits(Array(examples[$0]))
+        }
+        return zip(examples, logits).map { example, logits in
+            var example = example
+            example.teacher = places.map { logits[$0] }
+            return example
+        }
+    }
+
+    /// The logits of all its classes, for each example.
+    private func logits(_ examples: [Example]) -> [[Float]] {
+        var found: [[Float]] = []
         let settings = LabelledStream.Settings(rows: examples.reduce(Teacher.rowsPerPass) { max($0, $1.rows) }, seed: 0)
         for batch in LabelledStream.batches(of: examples, settings) {
             var state = Uncached()
             let hidden = encoder.hidden(batch.rows, &state, on: device)
-            guard let logits = encoder.head.labelLogits(hidden, batch.rows) else { return examples }
+            guard let logits = encoder.head.labelLogits(hidden, batch.rows) else { return [] }
             let (values, width) = (logits.values, logits.shape.width)
-            for row in 0..<batch.examples {
-                var example = examples[taught.count]
-                example.teacher = places.map { values[row * width + $0] }
-                taught.append(example)
-            }
+            found += (0..<batch.examples).map { Array(values[$0 * width..<($0 + 1) * width]) }
         }
-        return taught
+        return found
+    }
+}
+
+extension Fingerprint {
+    fileprivate mutating func add(_ tokens: [Int32]) {
+        add(tokens.flatMap { token in (0..<4).map { UInt8(truncatingIfNeeded: token >> ($0 * 8)) } })
     }
 }

@@ -6,7 +6,8 @@ import MartletPlatform
 package import MartletTensors
 
 /// Smaller models out of larger ones: fewer layers, fewer neurons in feed-forwards, fewer groups of heads, the same
-/// number in every layer, so that config.json can say it and every reader gets a smaller, faster model.
+/// number in every layer, and fewer tokens, so that config.json can say it and every reader gets a smaller, faster
+/// model.
 package struct ModelPruning {
     /// What is to go.
     package struct Request: Sendable {
@@ -18,6 +19,10 @@ package struct ModelPruning {
         package var neurons = 0.0
         /// The share of each attention's key-value heads, with their queries.
         package var groups = 0.0
+        /// The longest text in tokens, where positions have learned rows; nil: as it was.
+        package var context: Int?
+        /// The tokens that stay; nil: all.
+        package var vocabulary: VocabularyPruning?
 
         package init() {}
     }
@@ -67,16 +72,17 @@ package struct ModelPruning {
     package func write(_ request: Request, to folder: String) throws -> (parameters: Int, origin: Int) {
         let kept = try layers(request)
         let picks = try kept.map { try parts(layer: $0, request) }
-        var (config, pruned) = try description(kept, picks)
+        var (config, pruned) = try description(kept, picks, request)
         (pruned.head, config["torch_dtype"]) = (head, nil)
         let inventory = try pruned.inventory()
         var values: [String: Tensor] = [:]
-        for entry in inventory.entries { values[entry.name] = try value(entry, kept, picks) }
+        for entry in inventory.entries { values[entry.name] = try value(entry, kept, picks, request.vocabulary) }
         try Folder.make(folder)
         let source = WeightSource(inventory, values: values)
         try ModelExport(modelType: file.modelType, pruned, source, on: device).writeSafetensors(in: folder)
         try writeFile(JSON.object(config).serialized(.pretty(indent: 2)), to: folder + "/config.json")
         try copyFiles(to: folder)
+        if let vocabulary = request.vocabulary { try write(vocabulary, to: folder) }
         func count(_ inventory: Inventory) -> Int { inventory.entries.reduce(0) { $0 + $1.shape.elements } }
         var origin = described
         origin.head = head
@@ -150,10 +156,13 @@ package struct ModelPruning {
 
     // MARK: - The smaller model
 
+    private static let contextKeys = ["max_position_embeddings", "n_positions", "n_ctx"]
     private static let neuronKeys = ["intermediate_size", "n_inner", "ffn_dim", "hidden_dim"]
 
     /// The configuration and what it describes, which must be what is meant.
-    private func description(_ kept: [Int], _ picks: [Picks]) throws -> (JSONObject, Architecture) {
+    private func description(
+        _ kept: [Int], _ picks: [Picks], _ request: Request
+    ) throws -> (JSONObject, Architecture) {
         var config = try self.config.keeping(layers: kept.count == stack.layers.count ? nil : kept)
         var wanted = stack
         wanted.layers = zip(kept, picks).map { resized(stack.layers[$0], $1) }
@@ -168,12 +177,34 @@ package struct ModelPruning {
             config["num_attention_heads"] = .integer(groups.count * form.queryHeads / form.keyHeads)
         }
         var pruned = described
+        try shorten(request, &config, &wanted, &pruned)
         if case .decoder = described.body { pruned.body = .decoder(wanted) } else { pruned.body = .encoder(wanted) }
         guard try ModelFile.describe(config, path: "the pruned model").architecture == pruned else {
             throw RunError(
                 "\(file.modelType): its config.json cannot say such a model; leave layers or neurons out, not heads")
         }
         return (config, pruned)
+    }
+
+    /// Fewer positions and tokens.
+    private func shorten(
+        _ request: Request, _ config: inout JSONObject, _ wanted: inout Architecture.Stack,
+        _ pruned: inout Architecture
+    ) throws(RunError) {
+        if let context = request.context {
+            guard case .learned(let rows, offset: 0) = stack.positions, context < rows else {
+                throw RunError("\(directory): it has no learned positions beyond \(context)")
+            }
+            (wanted.positions, pruned.context) = (.learned(context), context)
+            for key in ModelPruning.contextKeys where config[key] != nil { config[key] = .integer(context) }
+        }
+        if let vocabulary = request.vocabulary {
+            pruned.vocabulary = vocabulary.kept.count
+            config["vocab_size"] = .integer(vocabulary.kept.count)
+            for (key, id) in config.members where key.hasSuffix("_token_id") {
+                if let number = id.integerValue.flatMap(vocabulary.number) { config[key] = .integer(number) }
+            }
+        }
     }
 
     private func resized(_ layer: Architecture.Layer, _ picks: Picks) -> Architecture.Layer {
@@ -196,7 +227,9 @@ package struct ModelPruning {
     }
 
     /// A parameter of the smaller model, cut out of the one it comes from.
-    private func value(_ entry: Inventory.Entry, _ kept: [Int], _ picks: [Picks]) throws -> Tensor {
+    private func value(
+        _ entry: Inventory.Entry, _ kept: [Int], _ picks: [Picks], _ vocabulary: VocabularyPruning?
+    ) throws -> Tensor {
         var (name, picked) = (entry.name, Picks())
         if let place = entry.place, let layer = place.layer {
             name = self.name(kept[layer], String(name.dropFirst(self.name(layer, "").count)))
@@ -213,6 +246,8 @@ package struct ModelPruning {
         let tensor = whole.decoded(on: device)
         let cut: Tensor? =
             switch entry.role {
+            case .tokens, .head: vocabulary.map { tensor.keeping(rows: $0.kept) }
+            case .positions: tensor.keeping(rows: Array(0..<entry.shape[0]))
             case .up, .gate: picked.neurons.map { tensor.keeping(rows: $0) }
             case .down: picked.neurons.map { tensor.keeping(columns: $0) }
             case .query: spread(picked.groups, perGroup).map { tensor.keeping(rows: $0) }
@@ -224,6 +259,12 @@ package struct ModelPruning {
             throw RunError("\(name) of \(origin.shape) cannot become \(entry.shape)")
         }
         return cut
+    }
+
+    private func write(_ vocabulary: VocabularyPruning, to folder: String) throws(FileError) {
+        try writeFile(vocabulary.tokenizer.serialized(), to: folder + "/tokenizer.json")
+        let lines = vocabulary.spellings.map { $0 + "\n" }.joined()
+        if Folder.exists(folder + "/vocab.txt") { try writeFile(Array(lines.utf8), to: folder + "/vocab.txt") }
     }
 
     /// Tokenizer, templates and modules of sentence-transformers, as they are.

@@ -22,11 +22,19 @@ extension Recipe {
         (data, labelled) = Recipe.data(reader, isLabelled: objective.isLabelled)
         training = Recipe.training(reader.sectionOrEmpty("train"))
         adapters = reader.section("adapters").map { Recipe.adapters($0) }
+        let learnsVectors = objective.labelled?.learnsVectorsOfTeacher ?? false
         teacher = reader.section("teacher").map { section in
             let distillation = Distillation(
                 temperature: section.number("temperature", in: 0.01...1e3) ?? 2,
                 weight: section.number("weight", in: 0...1) ?? 0.5)
-            return (path: section.required("from", section.string("from"), ""), distillation: distillation)
+            if learnsVectors {
+                for key in ["temperature", "weight"] where section.has(key) {
+                    section.reject("\(section.name(key)) is of teachers that classify")
+                }
+            }
+            return Teaching(
+                path: section.required("from", section.string("from"), ""), distillation: distillation,
+                cache: section.string("cache"))
         }
         tokenizer = Recipe.tokenizer(reader.section("tokenizer"), reader, model)
         labelSmoothing = reader.number("label_smoothing", in: 0...0.99) ?? 0
@@ -63,9 +71,10 @@ extension Recipe {
         if shards > 1 && objective.labelled?.comparesWholeSteps == true {
             reader.reject("\"objective.negatives\" of a whole step need \"batch.shards\" of 1")
         }
-        if teacher != nil && objective.labelled?.kind != .classification {
-            reader.reject("\"teacher\" is of the objective classification")
+        if teacher != nil && objective.labelled?.kind != .classification && !learnsVectors {
+            reader.reject("\"teacher\" is of the objectives classification, and embeddings with the loss teacher")
         }
+        if teacher == nil && learnsVectors { reader.reject("\"objective.loss\" teacher needs \"teacher.from\"") }
         if case .config = model, layers != nil { reader.reject("\"model.layers\" are those of \"model.from\"") }
         if layers != nil && adapters != nil {
             reader.reject("\"model.layers\" makes another model, whose base \"adapters\" would not have")

@@ -79,6 +79,15 @@ package struct Recipe: Sendable {
         package var average: Double?
     }
 
+    /// A model to learn from: its classes, or its vectors.
+    package struct Teaching: Sendable {
+        package var path: String
+        /// How much of the loss its classes are.
+        package var distillation: Distillation
+        /// Where what it says is kept; nil: in the run.
+        package var cache: String?
+    }
+
     package enum Duration: Sendable, Equatable {
         case steps(Int)
         case tokens(Int)
@@ -148,8 +157,7 @@ package struct Recipe: Sendable {
     package var data: Data
     package var labelled: LabelledData
     package var training: Training
-    /// A classifier to learn from, and how.
-    package var teacher: (path: String, distillation: Distillation)?
+    package var teacher: Teaching?
     /// The layers of the origin that the model keeps, in this order; nil: all.
     package var layers: [Int]?
     /// Low-rank adapters that are trained in the model's place; nil: the model itself.

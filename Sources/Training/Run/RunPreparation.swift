@@ -1,7 +1,9 @@
+import Martlet
 import MartletFormats
 package import MartletJSON
 package import MartletLayers
 import MartletModels
+import MartletTasks
 package import MartletTensors
 package import MartletTokenizers
 
@@ -57,12 +59,24 @@ package struct RunPreparation: Sendable {
             var data = try LabelledPreparation(
                 objective, recipe, tokenizer, known: objective.kind == .nextSentence ? ["0", "1"] : classes,
                 length: length, hasSegments: described.embedding.segments > 1, chat: chat)
-            if let (path, _) = recipe.teacher {
-                try data.learn(from: Teacher(path: path, names: data.names, tokenizer: tokenizerJSON, on: device))
+            if let teaching = recipe.teacher {
+                let file = try ModelFile(path: teaching.path)
+                let cache = try TeacherCache(of: file, in: teaching.cache ?? folder + "/cache")
+                if objective.learnsVectorsOfTeacher {
+                    try data.learn(from: Embedder(file, ModelText.tokenizer(of: file), on: device), cache)
+                } else {
+                    let teacher = try Teacher(file, names: data.names, tokenizer: tokenizerJSON, on: device)
+                    try data.learn(from: teacher, cache)
+                }
             }
             config = try NewHead.config(base, objective, data.names)
             architecture = NewHead.architecture(
                 try ModelFile.describe(config, path: "model.config").architecture, objective, data.names)
+            let width = data.training.first?.teacher.count ?? 0
+            if objective.learnsVectorsOfTeacher, width != architecture.width {
+                throw RunError(
+                    "teacher.from: its vectors have \(width) elements, those of the student \(architecture.width)")
+            }
             (labelled, texts) = (data, nil)
             if case .directory(let path) = recipe.model, objective.kind == .embeddings {
                 sentences = try SentencePooling(directory: path)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletJSON
 import MartletModels
 import MartletTensors
 import MartletTokenizers
@@ -8,7 +9,7 @@ import MartletTraining
 /// `martlet prune`: a smaller, faster model of parts of a larger one.
 struct PruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "prune", abstract: "Leave layers, neurons and heads out of a model.",
+        commandName: "prune", abstract: "Leave layers, neurons, heads and tokens out of a model.",
         discussion: """
             Example: martlet prune -m runs/banking77 --neurons 0.5 --data train.txt -o pruned
                      martlet train recipe.yaml --set model.from=pruned --set teacher.from=runs/banking77/model
@@ -16,7 +17,7 @@ struct PruneCommand: ParsableCommand {
             Every layer keeps as many neurons and heads as the others, so that the result is a model directory like any other: smaller and
             faster by what is left out. A calibration text (--data, one text a line) decides what matters least: a layer by how little it
             changes its rows, neurons and heads by weights times inputs (Wanda); without one, weights alone decide. What is lost is won back by
-            a short training, best with the whole model as its teacher.
+            a short training, best with the whole model as its teacher. --vocabulary keeps the tokens that the text has most often.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -36,6 +37,12 @@ struct PruneCommand: ParsableCommand {
     @Option(help: "The share of each attention's key-value heads that goes, with their queries.")
     var groups = 0.0
 
+    @Option(help: "So many tokens of a WordPiece vocabulary stay: those most frequent in all lines of --data.")
+    var vocabulary: Int?
+
+    @Option(help: "The longest text in tokens, where positions have learned rows: the rows behind it go.")
+    var context: Int?
+
     @Option(help: "A calibration text, one a line.")
     var data: String?
 
@@ -49,8 +56,13 @@ struct PruneCommand: ParsableCommand {
         if !(0...10_000).contains(layers) || !(1...1_000_000).contains(lines) {
             throw ValidationError("--layers and --lines count layers and lines.")
         }
-        if layers == 0 && keep == nil && neurons == 0 && groups == 0 {
-            throw ValidationError("Say what is to go: --layers, --keep, --neurons or --groups.")
+        if layers == 0 && keep == nil && neurons == 0 && groups == 0 && vocabulary == nil && context == nil {
+            throw ValidationError(
+                "Say what is to go: --layers, --keep, --neurons, --groups, --vocabulary or --context.")
+        }
+        if let context, !(1...1 << 24).contains(context) { throw ValidationError("--context counts tokens.") }
+        if let vocabulary, !(1...1 << 24).contains(vocabulary) || data == nil {
+            throw ValidationError("--vocabulary counts tokens, and needs --data to count them in.")
         }
     }
 
@@ -59,16 +71,31 @@ struct PruneCommand: ParsableCommand {
         let device = Device(threads: model.threads)
         var request = ModelPruning.Request()
         (request.layers, request.neurons, request.groups) = (layers, neurons, groups)
+        request.context = context
         if let keep {
             request.kept = try keep.split(separator: ",").map { word in
                 guard let layer = Int(word) else { throw UsageError("--keep: \(word) is no layer") }
                 return layer
             }
         }
+        if let vocabulary { request.vocabulary = try self.vocabulary(path, keeping: vocabulary) }
         let pruning = try ModelPruning(path, texts: texts(path), on: device)
         let (parameters, origin) = try pruning.write(request, to: output)
         let share = (1000 * Double(parameters) / Double(origin)).rounded() / 10
         Output.note("\(output): \(parameters) parameters, \(share) % of \(origin)")
+    }
+
+    /// The tokens that stay, counted in the whole text.
+    private func vocabulary(_ path: String, keeping count: Int) throws -> VocabularyPruning {
+        let tokenizer = try ModelText.tokenizer(of: ModelFile(path: path))
+        var frequencies: [Int: Int] = [:]
+        for line in try Input.bytes(data ?? "").split(separator: 10) {
+            for id in try tokenizer.encode(String(decoding: line, as: UTF8.self)) {
+                frequencies[Int(id), default: 0] += 1
+            }
+        }
+        return try VocabularyPruning(
+            JSON(contentsOf: path + "/tokenizer.json"), keeping: count, frequencies: frequencies)
     }
 
     /// The calibration text in tokens, each line as the model reads a text.
