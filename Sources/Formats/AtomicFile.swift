@@ -9,7 +9,7 @@ package struct AtomicFile: ~Copyable {
     package let path: String
     /// Bytes written so far.
     package private(set) var count = 0
-    private let temporary: String
+    private let unfinished: UnfinishedFile
     private let descriptor: Int32
     private var isCommitted = false
 
@@ -17,11 +17,12 @@ package struct AtomicFile: ~Copyable {
         var status = stat()
         let isOther = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
         self.path = path
-        temporary = "\(path).\(UInt32.random(in: 0 ... .max)).partial"
-        descriptor = unsafe isOther ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        unfinished = UnfinishedFile(for: path)
+        descriptor = unsafe isOther ? -1 : open(unfinished.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         let code = errno
         guard descriptor >= 0 else {
             isCommitted = true  // there is nothing to remove
+            _ = unfinished.end { 0 }
             throw isOther
                 ? FileError(path: path, operation: "write", reason: "it exists and is no regular file")
                 : FileError(path: path, operation: "write", code: code)
@@ -30,7 +31,11 @@ package struct AtomicFile: ~Copyable {
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
-        if !isCommitted { unsafe unlink(temporary) }
+        guard !isCommitted else { return }
+        _ = unfinished.end {
+            unsafe unlink(unfinished.path)
+            return 0
+        }
     }
 
     package mutating func append(_ bytes: [UInt8]) throws(FileError) {
@@ -65,9 +70,10 @@ package struct AtomicFile: ~Copyable {
 
     /// Puts the file in its place.
     package consuming func commit() throws(FileError) {
-        guard fsync(descriptor) == 0, unsafe rename(temporary, path) == 0 else {
-            throw FileError(path: path, operation: "write", code: errno)
-        }
+        let (descriptor, temporary, path) = (descriptor, unfinished.path, path)
+        let isFlushed = fsync(descriptor) == 0
+        let code = isFlushed ? unfinished.end { unsafe rename(temporary, path) == 0 ? 0 : errno } : errno
+        guard code == 0 else { throw FileError(path: path, operation: "write", code: code) }
         isCommitted = true
         // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what
         // it can.

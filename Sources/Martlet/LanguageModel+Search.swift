@@ -38,8 +38,10 @@ extension LanguageModel {
         return try search.run(prompts, on: continuation)[0].map { found in
             let isStopped = found.tokens.last.map(options.stopTokens.contains) ?? false
             let tokens = isStopped ? Array(found.tokens.dropLast()) : found.tokens
+            var text = ContinuedText(tokenizer, after: prompts[0])
+            let written = try tokens.reduce(into: "") { $0 += try text.append($1) }
             return FoundText(
-                text: try tokenizer.decode(tokens), tokens: tokens, score: found.score,
+                text: written + text.finish(), tokens: tokens, score: found.score,
                 finish: isStopped ? .stop : .length)
         }
     }

@@ -164,8 +164,18 @@ public final class LanguageModel: Sendable {
     public func generate(
         tokens prompt: [Int32], _ options: GenerationOptions? = nil
     ) throws(GenerationError) -> GeneratedText {
+        try generate(tokens: prompt, options, continuing: prompt)
+    }
+
+    /// Generates what comes after the tokens `prompt`.
+    ///
+    /// - Parameter continued: the tokens that the text goes on with; none where it is a text of its own, as an answer.
+    func generate(
+        tokens prompt: [Int32], _ options: GenerationOptions?, continuing continued: [Int32]
+    ) throws(GenerationError) -> GeneratedText {
         let options = options ?? GenerationOptions(defaults, after: prompt.count)
-        let assembly = TextAssembly(tokenizer, prompt: prompt.count, stopTexts: options.stopTexts)
+        let assembly = TextAssembly(
+            tokenizer, prompt: prompt.count, after: continued, stopTexts: options.stopTexts)
         let request = try request(prompt, options)
         do {
             return GeneratedText(try engine(options.cache).submit(request), assembly, of: self)

@@ -5,15 +5,17 @@ import MartletTokenizers
 
 /// Text from the tokens of one generation: whole characters only, ended by stop texts.
 struct TextAssembly: Sendable {
-    private var stream: TextStream
+    private var stream: ContinuedText
     private var stops: StopTexts
     private var pending: [SampledToken] = []
     private let promptTokens: Int
     private let began = ContinuousClock.now
     private var count = 0
 
-    init(_ tokenizer: Tokenizer, prompt: Int, stopTexts: [String]) {
-        (stream, stops, promptTokens) = (TextStream(tokenizer), StopTexts(stopTexts), prompt)
+    /// - Parameter continued: the tokens that the text goes on with; none where it is a text of its own.
+    init(_ tokenizer: Tokenizer, prompt: Int, after continued: [Int32], stopTexts: [String]) {
+        stream = ContinuedText(tokenizer, after: continued)
+        (stops, promptTokens) = (StopTexts(stopTexts), prompt)
     }
 
     /// The piece that a token completes; its text may be empty. The last one where a stop text is complete.

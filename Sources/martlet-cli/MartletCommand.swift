@@ -31,11 +31,10 @@ struct MartletCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         CutFile.watch()
         Output.holdStreams()
-        guard let thread = SystemThread({}) else {
+        guard EndingSignals.watch() else {
             Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")
             Output.end(1)
         }
-        thread.join()
         Output.end(await status(of: Array(CommandLine.arguments.dropFirst())))
     }
 

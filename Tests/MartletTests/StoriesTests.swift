@@ -32,6 +32,16 @@ struct StoriesTests {
         #expect(try loaded.tokens(of: "Once upon a time") == integers("prompt_ids"))
     }
 
+    /// A text goes on with the blank that its next word brings; an answer to a prompt of nothing begins without one.
+    @Test func whatIsContinuedKeepsItsBlank() async throws {
+        let loaded = try await LanguageModel.load(path: model)
+        let options = GenerationOptions(maximumTokens: 3)
+        #expect(try await loaded.generate("Once", options).text() == " upon a time")
+        #expect(try await loaded.search("Once", .init(beams: 2, maximumTokens: 3)).first?.text == " upon a time")
+        let whole = try await loaded.generate("", GenerationOptions(maximumTokens: 4)).text()
+        #expect(whole.hasPrefix("Once"))
+    }
+
     /// The same model as a GGUF of each type, written here.
     @Test(arguments: [ElementType.f32, .f16, .q8_0]) func isTheSameFromGGUF(type: ElementType) async throws {
         let path = Fixtures.temporaryFile("stories.gguf")

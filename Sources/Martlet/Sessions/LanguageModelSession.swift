@@ -137,7 +137,7 @@ public final class LanguageModelSession: Sendable {
     func generate(
         after entries: [Transcript.Entry], _ options: GenerationOptions
     ) throws(GenerationError) -> GeneratedText {
-        try model.generate(tokens: tokens(transcript, adding: entries), options)
+        try model.generate(tokens: tokens(transcript, adding: entries), options, continuing: [])
     }
 
     /// Ends an answer, which adds `entries` to the transcript.

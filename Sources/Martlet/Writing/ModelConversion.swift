@@ -88,9 +88,8 @@ extension ModelFile {
     }
 
     private func writeDirectory(_ export: ModelExport, to output: String, _ options: ConversionOptions) throws {
-        guard unsafe mkdir(output, 0o777) == 0 || errno == EEXIST else {
-            throw FileError(path: output, operation: "make this directory", code: errno)
-        }
+        let folder = try AtomicFolder(output)
+        let output = folder.aside
         var isConverted = options.type != nil
         switch container {
         case .directory(let path):
@@ -110,6 +109,7 @@ extension ModelFile {
             try writeFile(
                 JSON.object(generation).serialized(.pretty(indent: 2)), to: output + "/generation_config.json")
         }
+        try folder.commit()
     }
 }
 

@@ -69,7 +69,7 @@ package struct ModelPruning {
     ///
     /// - Returns: its number of parameters and that of the origin.
     /// - Throws: ``RunError`` for what the model's config.json cannot say; what writing throws.
-    package func write(_ request: Request, to folder: String) throws -> (parameters: Int, origin: Int) {
+    package func write(_ request: Request, to output: String) throws -> (parameters: Int, origin: Int) {
         let kept = try layers(request)
         let picks = try kept.map { try parts(layer: $0, request) }
         var (config, pruned) = try description(kept, picks, request)
@@ -77,12 +77,14 @@ package struct ModelPruning {
         let inventory = try pruned.inventory()
         var values: [String: Tensor] = [:]
         for entry in inventory.entries { values[entry.name] = try value(entry, kept, picks, request.vocabulary) }
-        try Folder.make(folder)
+        let written = try AtomicFolder(output)
+        let folder = written.aside
         let source = WeightSource(inventory, values: values)
         try ModelExport(modelType: file.modelType, pruned, source, on: device).writeSafetensors(in: folder)
         try writeFile(JSON.object(config).serialized(.pretty(indent: 2)), to: folder + "/config.json")
         try copyFiles(to: folder)
         if let vocabulary = request.vocabulary { try write(vocabulary, to: folder) }
+        try written.commit()
         func count(_ inventory: Inventory) -> Int { inventory.entries.reduce(0) { $0 + $1.shape.elements } }
         var origin = described
         origin.head = head

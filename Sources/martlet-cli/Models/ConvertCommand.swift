@@ -48,7 +48,7 @@ struct ConvertCommand: ParsableCommand {
 
     func run() throws {
         let path = try model.path()
-        try outputs.check(output, inputs: [path])
+        try outputs.check(output, inputs: model.inputs())
         let file = try model.file()
         let device = Device(threads: model.threads)
         if !file.adapters.isEmpty && !merge && output.utf8.suffix(5).elementsEqual(".gguf".utf8) {

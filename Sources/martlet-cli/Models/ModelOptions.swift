@@ -32,6 +32,11 @@ struct ModelOptions: ParsableArguments {
         return file
     }
 
+    /// The files and folders of the model and of its adapters, which no output may be.
+    func inputs() throws -> [String] {
+        try [location()] + adapter + adapter.compactMap { $0.split(separator: "=").first.map(String.init) }
+    }
+
     /// `file` with the adapters that were named.
     func adding(to file: ModelFile) throws -> ModelFile {
         var file = file
@@ -54,10 +59,13 @@ struct ModelOptions: ParsableArguments {
 
     /// Where the model's files are: of the one that was named, or of the one that ships with Martlet.
     func path() throws -> String {
-        guard let model else { return try EmbeddedModel.path() }
-        let path = try ModelLocation.path(of: model)
-        if verbose || strict { try tell(ModelFile(path: path)) }
+        let path = try location()
+        if model != nil, verbose || strict { try tell(ModelFile(path: path)) }
         return path
+    }
+
+    private func location() throws -> String {
+        try model.map { name throws(ModelError) in try ModelLocation.path(of: name) } ?? EmbeddedModel.path()
     }
 
     /// - Throws: ``UsageError`` with what nobody reads, where that is to be refused.

@@ -83,7 +83,9 @@ struct QuantizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        if let output { try outputs.check(output, inputs: [try model.path()]) }
+        let inputs = try model.inputs() + [calibrate, importance, text].compactMap { $0 }
+        try outputs.check(output, inputs: inputs)
+        try outputs.check(saveImportance, inputs: inputs + [output])
         let types = try fileTypes()
         for text in tensors {
             do { _ = try TensorOverride(text) } catch { throw UsageError("--tensor: \(error)") }

@@ -92,6 +92,8 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "Also write a report with charts, one file that opens anywhere.")
     var html: String?
 
+    @OptionGroup var outputs: OutputOptions
+
     @OptionGroup var form: ResultForm
 
     func validate() throws {
@@ -111,6 +113,7 @@ struct PlanCommand: ParsableCommand {
 
     func run() throws {
         if list { return try writeNames() }
+        try outputs.check(html, inputs: [model, hardwareFile, runs])
         if let compute {
             let answers = PlanScaling.answers(compute: compute)
             if let html { try PlanFile.write(PlanScaling.page(answers, compute: compute), to: html) }

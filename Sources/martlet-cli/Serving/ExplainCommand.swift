@@ -31,8 +31,11 @@ struct ExplainCommand: AsyncParsableCommand {
     @Flag(help: "Write the numbers as JSON instead of a page.")
     var json = false
 
+    @OptionGroup var outputs: OutputOptions
+
     func run() async throws {
         let path = try model.path()
+        try outputs.check(output, inputs: model.inputs())
         let name = model.model?.split(separator: "/").last.map(String.init) ?? "martlet"
         let loaded = try await ServedModel.load(name: name, path: path, .init(threads: model.threads))
         let look = try await loaded.look(

@@ -3,22 +3,33 @@ import MartletPlatform
 
 /// Whether what is there already may be written over: the same words for every verb that writes files.
 struct OutputOptions: ParsableArguments {
-    @Flag(help: "Write over a file that is there already.")
+    @Flag(help: "Write over what is there already.")
     var force = false
 
-    /// - Throws: ``FileError`` for a file, or a directory with a model in it, that is there already, unless `--force`
-    ///   is given; and for one of `inputs` in any case.
-    func check(_ path: String, inputs: [String] = []) throws(FileError) {
-        guard let identity = OutputOptions.identity(path) else { return }
-        if inputs.contains(where: { OutputOptions.identity($0) == identity }) {
+    /// - Parameters:
+    ///   - path: the file or folder to write; nil for none.
+    ///   - inputs: the files and folders that the verb reads, or writes beside this one.
+    /// - Throws: ``FileError`` for a file that is not empty, or a folder that is not, unless `--force` is given; and for
+    ///   one of `inputs`, or something in one, in any case.
+    func check(_ path: String?, inputs: [String?] = []) throws(FileError) {
+        guard let path else { return }
+        if inputs.contains(where: { $0.map { OutputOptions.reads($0, path) } ?? false }) {
             throw FileError(path: path, operation: "write", reason: "it is one of the files that are read")
         }
-        guard !force else { return }
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return }
-        let isFile = status.st_mode & S_IFMT == S_IFREG && status.st_size > 0
-        guard isFile || fileExists(path + "/config.json") else { return }
+        guard !force, OutputOptions.isThere(path) else { return }
         throw FileError(path: path, operation: "write", reason: "it is there already; give --force to replace it")
+    }
+
+    private static func isThere(_ path: String) -> Bool {
+        Folder.isFile(path) ? Folder.size(of: path) != 0 : !Folder.names(in: path).isEmpty
+    }
+
+    /// Whether `path` is `input`, by whatever name, or something that is there in it.
+    private static func reads(_ input: String, _ path: String) -> Bool {
+        if let one = identity(input), one == identity(path) { return true }
+        let (whole, part) = (Folder.absolute(input), Folder.absolute(path))
+        if whole.utf8.elementsEqual(part.utf8) { return true }
+        return Folder.exists(path) && part.utf8.starts(with: (whole + "/").utf8)
     }
 
     /// What tells a file from all others; nil where there is none.

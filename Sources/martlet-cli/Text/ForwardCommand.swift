@@ -36,7 +36,7 @@ struct ForwardCommand: AsyncParsableCommand {
     @OptionGroup var outputs: OutputOptions
 
     func run() async throws {
-        try outputs.check(output)
+        try outputs.check(output, inputs: model.inputs())
         let sequences = try tokens.map { try ForwardCommand.ids($0, "--tokens") }
         let decoder = try lists(decoderTokens, "--decoder-tokens")
         let segments = try lists(segments, "--segments")

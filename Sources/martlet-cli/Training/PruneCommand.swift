@@ -49,6 +49,8 @@ struct PruneCommand: ParsableCommand {
     @Option(help: "So many of its lines, from the first on.")
     var lines = 64
 
+    @OptionGroup var outputs: OutputOptions
+
     func validate() throws {
         for (name, share) in [("neurons", neurons), ("groups", groups)] where !(0..<1).contains(share) {
             throw ValidationError("--\(name) is \(share), but lies between 0 and below 1.")
@@ -68,6 +70,7 @@ struct PruneCommand: ParsableCommand {
 
     func run() throws {
         let path = try model.path()
+        try outputs.check(output, inputs: model.inputs() + [data])
         let device = Device(threads: model.threads)
         var request = ModelPruning.Request()
         (request.layers, request.neurons, request.groups) = (layers, neurons, groups)
