@@ -1,10 +1,11 @@
 import MartletPlatform
+package import MartletTensors
 
 /// The beams of one prompt: running and finished ones, in the arithmetic of the reference, where "never" is a score of
 /// −10⁹.
-struct BeamItem {
+package struct BeamItem: Sendable {
     /// A continuation and what its tokens cost.
-    private struct Beam {
+    private struct Beam: Sendable {
         var tokens: [Int32]
         var logProbabilities: [Float]
         var score: Float
@@ -18,16 +19,17 @@ struct BeamItem {
         let score: Float
     }
 
-    let prompt: [Int32]
+    package let prompt: [Int32]
     private let options: BeamSearch.Options
     private let maximumTokens: Int
     private var beams: [Beam]
     /// At most `options.beams`, best first.
     private var finished: [Beam] = []
     private var canImprove = true
-    private(set) var isDone = false
+    package private(set) var isDone = false
 
-    init(prompt: [Int32], _ options: BeamSearch.Options, context: Int?) {
+    /// - Parameter context: the most positions of a text; nil where nothing limits them.
+    package init(prompt: [Int32], _ options: BeamSearch.Options, context: Int?) {
         (self.prompt, self.options) = (prompt, options)
         maximumTokens = context.map { min(options.maximumTokens, $0 - prompt.count) } ?? options.maximumTokens
         // All but the first beam begin as good as impossible, so that beams part at the first token.
@@ -35,10 +37,10 @@ struct BeamItem {
     }
 
     /// The prompt and what each beam added.
-    var sequences: [[Int32]] { beams.map(\.tokens) }
+    package var sequences: [[Int32]] { beams.map(\.tokens) }
 
     /// The best finished continuations.
-    func best(_ count: Int) -> [BeamSearch.Hypothesis] {
+    package func best(_ count: Int) -> [BeamSearch.Hypothesis] {
         finished.prefix(count).map {
             .init(tokens: Array($0.tokens[prompt.count...]), logProbabilities: $0.logProbabilities, score: $0.score)
         }
@@ -54,6 +56,18 @@ struct BeamItem {
         .init(
             tokens: beams[index].tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
             stopTokens: options.stopTokens, source: source)
+    }
+
+    /// One token more, by the logits of each beam, or of the prompt alone as long as they have not parted.
+    ///
+    /// - Parameters: `logits`: `[beams or 1, vocabulary]`; `source`: what the text is written about, for the rules.
+    /// - Returns: for each of the next beams, which row of `logits` it continues.
+    package mutating func step(_ logits: Tensor, source: [Int32]) -> [Int] {
+        let rows = logits.shape.rows
+        precondition(rows == 1 || rows == beams.count, "BeamItem: \(rows) rows for \(beams.count) beams")
+        let steps = (0..<rows).map { rulesStep($0, source: source) }
+        let scores = TokenScores.best(BeamItem.candidates(options), of: logits, options.rules, steps)
+        return step { scores[min($0, rows - 1)] }.map { min($0, rows - 1) }
     }
 
     /// One token more.

@@ -43,7 +43,8 @@ public struct BeamSearch: Sendable {
             (self.stopTokens, self.rules) = (stopTokens, rules)
         }
 
-        func offences(vocabulary: Int) -> [String] {
+        /// Everything that is wrong with the options, each with its remedy.
+        package func offences(vocabulary: Int) -> [String] {
             var offences = rules.offences(vocabulary: vocabulary)
             if !(1...1_000).contains(beams) { offences.append("\(beams) beams: give between 1 and 1000") }
             if !(1...max(1, beams)).contains(results) { offences.append("\(results) results of \(beams) beams") }

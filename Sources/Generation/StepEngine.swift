@@ -11,6 +11,16 @@ package final class StepEngine {
     private enum Kind {
         case decoder(Decoder)
         case encoderDecoder(EncoderDecoder)
+        /// One that only reads: no row is ever written.
+        case reader(Model)
+
+        var model: Model {
+            switch self {
+            case .decoder(let model): .decoder(model)
+            case .encoderDecoder(let model): .encoderDecoder(model)
+            case .reader(let model): model
+            }
+        }
     }
 
     private let kind: Kind
@@ -53,6 +63,26 @@ package final class StepEngine {
         dependsOnLength = false
     }
 
+    /// Of any model: one that only reads has ``read(_:adapters:)`` alone.
+    ///
+    /// - Throws: what the other initialisers throw.
+    package convenience init(
+        _ model: Model, cache: ElementType = .f32, selection: AdapterSelection? = nil, on device: Device
+    ) throws(GenerationError) {
+        switch model {
+        case .decoder(let decoder): try self.init(decoder, cache: cache, selection: selection, on: device)
+        case .encoderDecoder(let writer) where writer.architecture.writes: self.init(writer, on: device)
+        default: self.init(reading: model, on: device)
+        }
+    }
+
+    private init(reading model: Model, on device: Device) {
+        (kind, self.device, vocabulary) = (.reader(model), device, model.architecture.vocabulary)
+        selection = nil
+        layout = KeyValueLayout(Architecture.Stack(layers: []))
+        dependsOnLength = false
+    }
+
     /// An empty cache for this model.
     ///
     /// - Parameters: `sequences`: as in ``KeyValueCache``; `pool`: where its blocks come from.
@@ -66,6 +96,32 @@ package final class StepEngine {
         model.eachSource(source) { layer, keys, values in
             cache.setSource(ids, layer: layer, keys: keys, values: values, ranges: source.ranges)
         }
+    }
+
+    /// What the encoder makes of sources: a source for each to ``attach(_:to:_:)``.
+    ///
+    /// - Throws: ``GenerationError`` where that is no number.
+    package func encode(_ sources: [[Int32]]) throws(GenerationError) -> Source {
+        guard case .encoderDecoder(let model) = kind else { preconditionFailure("StepEngine: no encoder") }
+        var (rows, state) = (Rows(), Uncached())
+        for source in sources { rows.append(source) }
+        let source = model.encode(rows, &state, on: device)
+        if let error = UndefinedLogits.error(of: source) { throw error }
+        return source
+    }
+
+    /// Reads whole texts in one pass, of which nothing is kept.
+    ///
+    /// - Parameter adapters: the adapter that each of them selects.
+    package func read(_ texts: [WholeText], adapters: [Int?]) -> [ReadText] {
+        var (runs, start) = ([(adapter: Int, rows: Range<Int>)](), 0)
+        for (text, adapter) in zip(texts, adapters) {
+            if let adapter { runs.append((adapter, start..<start + text.tokens.count)) }
+            start += text.tokens.count
+        }
+        selection?.select(runs)
+        defer { selection?.select([]) }
+        return kind.model.read(texts, on: device)
     }
 
     /// Reads `rows`: those of one sequence follow one another, at the positions that come next in its cache.
@@ -102,9 +158,17 @@ package final class StepEngine {
     }
 
     /// What makes the logits after `tokens` none of them a number.
-    package func undefinedLogits(after tokens: [Int32]) -> GenerationError {
-        guard case .decoder(let decoder) = kind else { return UndefinedLogits.error(firstIn: nil) }
-        return UndefinedLogits.error(decoder, after: tokens, on: device)
+    ///
+    /// - Parameter source: what an encoder-decoder read.
+    package func undefinedLogits(after tokens: [Int32], source: [Int32] = []) -> GenerationError {
+        switch kind {
+        case .decoder(let decoder): return UndefinedLogits.error(decoder, after: tokens, on: device)
+        case .encoderDecoder(let model):
+            do throws(GenerationError) {
+                return UndefinedLogits.error(model, try encode([source]), after: tokens, on: device)
+            } catch { return error }
+        case .reader: return UndefinedLogits.error(firstIn: nil)
+        }
     }
 
     // MARK: Recorded steps
@@ -127,6 +191,7 @@ package final class StepEngine {
             switch kind {
             case .decoder(let decoder): DecoderStep(decoder, rows: rows, layout: layout, on: device)
             case .encoderDecoder(let model): DecoderStep(model, rows: rows, layout: layout, on: device)
+            case .reader: nil as DecoderStep?
             }
         isSteppable = made != nil
         steps[rows] = made
@@ -175,6 +240,7 @@ package final class StepEngine {
             let source = Source(hidden: device.make([0, model.architecture.reading.width]), ranges: [])
             let hidden = model.hidden(pass, source: source, &cache, on: device)
             return wanted.isEmpty ? nil : model.logits(hidden.selecting(rows: wanted))
+        case .reader: preconditionFailure("StepEngine: \(rows.count) rows of a model that does not write")
         }
     }
 }

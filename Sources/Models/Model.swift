@@ -18,6 +18,15 @@ package enum Model: Sendable {
             case .encoderDecoder: .encoderDecoder(try EncoderDecoder(architecture, scope))
             }
     }
+
+    /// What the model is.
+    package var architecture: Architecture {
+        switch self {
+        case .decoder(let model): model.architecture
+        case .encoder(let model): model.architecture
+        case .encoderDecoder(let model): model.architecture
+        }
+    }
 }
 
 extension Architecture {

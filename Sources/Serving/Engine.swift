@@ -5,7 +5,8 @@ import MartletPlatform
 package import MartletTensors
 import Synchronization
 
-/// Continuous batching of one model: any number of requests, written by common steps of one thread.
+/// Continuous batching of one model: any number of requests of every kind that it knows (texts to be continued, read
+/// whole, or written about sources), computed by common steps of one thread.
 ///
 /// Every step reads each weight once for all requests; requests join and leave between two steps. What a request gets
 /// does not depend on which others there are: the bits are those of the request alone. Safe to share; `submit` and
@@ -21,39 +22,47 @@ package final class Engine: Sendable {
     private let capacity: [Int]
     private let layout: KeyValueLayout
 
+    package convenience init(
+        _ decoder: Decoder, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil,
+        adapters: EngineAdapters = EngineAdapters(), on device: Device
+    ) throws(GenerationError) {
+        try self.init(.decoder(decoder), options, draft: draft, adapters: adapters, on: device)
+    }
+
     /// - Parameters: `draft`: a smaller model with the same vocabulary, which guesses what this one writes; `adapters`:
     ///   those of the decoder that requests may select.
     /// - Throws: ``GenerationError`` for a model or options that cannot be served, with every offence.
     package init(
-        _ decoder: Decoder, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil,
+        _ model: Model, _ options: EngineOptions = EngineOptions(), draft: Decoder? = nil,
         adapters: EngineAdapters = EngineAdapters(), on device: Device
     ) throws(GenerationError) {
+        let architecture = model.architecture
         let offences =
-            options.offences + decoder.architecture.offences(cache: options.cache)
-            + (draft.map { $0.architecture.offences(drafting: decoder.architecture) } ?? [])
+            options.offences + architecture.offences(cache: options.cache)
+            + (draft.map { $0.architecture.offences(drafting: architecture) } ?? [])
         guard offences.isEmpty else { throw GenerationError(offences.joined(separator: "; ")) }
-        layout = try StepEngine(decoder, cache: options.cache, on: device).layout
+        layout = try StepEngine(model, cache: options.cache, on: device).layout
         let mailbox = Mailbox(options)
-        (self.options, self.mailbox, architecture) = (options, mailbox, decoder.architecture)
+        (self.options, self.mailbox, self.architecture) = (options, mailbox, architecture)
         self.adapters = adapters
         let drafting = try draft.map { draft throws(GenerationError) in
             let type = draft.architecture.offences(cache: options.cache).isEmpty ? options.cache : .f32
             return (decoder: draft, layout: try StepEngine(draft, cache: type, on: device).layout)
         }
         let capacity = EngineBlocks.capacity(
-            layout, draft: drafting?.layout, options, context: decoder.architecture.context)
+            layout, draft: drafting?.layout, options, context: architecture.context)
         self.capacity = capacity
         thread = SystemThread {
             // The thread alone knows what it works with.
             guard
                 let steps = try? StepEngine(
-                    decoder, cache: options.cache, selection: adapters.selection, on: device)
+                    model, cache: options.cache, selection: adapters.selection, on: device)
             else { return }
             let draft = drafting.flatMap { draft, layout in
                 try? DraftModel(
                     draft, cache: layout.type, limit: (capacity.max() ?? 0) * layout.blockBytes, on: device)
             }
-            EngineLoop(decoder.architecture, steps, options, draft, capacity: capacity, mailbox, on: device).run()
+            EngineLoop(architecture, steps, options, draft, capacity: capacity, mailbox, on: device).run()
         }
     }
 
@@ -76,8 +85,51 @@ package final class Engine: Sendable {
         guard thread != nil else { throw .stopped }
         var request = request
         request.maximumTokens = min(request.maximumTokens, longest - request.tokens.count)
-        return try mailbox.submit(request)
+        let output = EngineOutput()
+        let id = try mailbox.submit(.generation(request, output))
+        return EngineStream(output) { [weak mailbox] in mailbox?.cancel(id) }
     }
+
+    /// Reads whole texts, in passes with those of other callers; a text's numbers do not depend on the others.
+    /// Cancelling the task ends the request within one step.
+    ///
+    /// - Returns: what the model computed for each.
+    /// - Throws: ``EngineError``; `CancellationError`.
+    package func read(_ request: ReadingRequest) async throws -> [ReadText] {
+        var offences = offences(adapter: request.adapter)
+        for text in request.texts {
+            offences += self.offences(read: text.tokens, vocabulary: architecture.vocabulary, architecture.context)
+        }
+        guard offences.isEmpty else { throw EngineError.invalid(offences) }
+        guard !request.texts.isEmpty else { return [] }
+        let output = WorkOutput<ReadText>(request.texts.count)
+        return try await results(of: .reading(request, output), output)
+    }
+
+    /// Finds by beam search what is to be written about sources, in steps with the searches of other callers; what is
+    /// found does not depend on them. Cancelling the task ends the request within one step.
+    ///
+    /// - Returns: for each source the best continuations.
+    /// - Throws: ``EngineError``, ``GenerationError``; `CancellationError`.
+    package func search(_ request: SearchRequest) async throws -> [[BeamSearch.Hypothesis]] {
+        let offences = offences(of: request)
+        guard offences.isEmpty else { throw EngineError.invalid(offences) }
+        guard !request.sources.isEmpty else { return [] }
+        let output = WorkOutput<[BeamSearch.Hypothesis]>(request.sources.count)
+        return try await results(of: .search(request, output), output)
+    }
+
+    private func results<Value>(of work: EngineWork, _ output: WorkOutput<Value>) async throws -> [Value] {
+        guard thread != nil else { throw EngineError.stopped }
+        let id = try mailbox.submit(work)
+        return try await withTaskCancellationHandler {
+            try await output.all()
+        } onCancel: {
+            mailbox.cancel(id)
+        }
+    }
+
+    private var isDecoder: Bool { if case .decoder = architecture.body { architecture.writes } else { false } }
 
     /// Positions that a text can have.
     private var longest: Int {
@@ -102,10 +154,9 @@ package final class Engine: Sendable {
         if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
             offences.append("token \(wrong) is not in the vocabulary of \(vocabulary)")
         }
+        if !isDecoder { offences.append("this model does not continue texts: it is not a decoder") }
         if request.maximumTokens < 0 { offences.append("\(request.maximumTokens) tokens cannot be generated") }
-        if let adapter = request.adapter, !(0..<adapters.count).contains(adapter) {
-            offences.append("there is no adapter \(adapter); the model has \(adapters.count)")
-        }
+        offences += self.offences(adapter: request.adapter)
         if let scored = request.scored, scored < 0 { offences.append("\(scored) tokens cannot be scored") }
         if let context = architecture.context, count > context {
             offences.append("the prompt has \(count) tokens, but the model's context is \(context); shorten the prompt")
@@ -120,6 +171,48 @@ package final class Engine: Sendable {
             if needed + 1 > blocks {
                 offences.append(
                     "\(needed + 1) blocks of 64 positions are needed, but the cache has memory for \(blocks)")
+            }
+        }
+        return offences
+    }
+
+    private func offences(adapter: Int?) -> [String] {
+        guard let adapter, !(0..<adapters.count).contains(adapter) else { return [] }
+        return ["there is no adapter \(adapter); the model has \(adapters.count)"]
+    }
+
+    private func offences(read tokens: [Int32], vocabulary: Int, _ context: Int?) -> [String] {
+        var offences: [String] = []
+        if tokens.isEmpty { offences.append("a text has no tokens; give at least one") }
+        if let wrong = tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            offences.append("token \(wrong) is not in the vocabulary of \(vocabulary)")
+        }
+        if let context, tokens.count > context {
+            offences.append("a text has \(tokens.count) tokens, but the model's context is \(context); shorten it")
+        }
+        return offences
+    }
+
+    private func offences(of request: SearchRequest) -> [String] {
+        guard case .encoderDecoder = architecture.body, architecture.writes else {
+            return ["this model does not write about sources: it is not an encoder-decoder"]
+        }
+        let vocabulary = architecture.embedding.targetVocabulary ?? architecture.vocabulary
+        var offences = request.options.offences(vocabulary: vocabulary)
+        offences += self.offences(read: request.prompt, vocabulary: vocabulary, nil)
+        if let context = architecture.context, request.prompt.count >= context {
+            offences.append("the prompt has \(request.prompt.count) tokens, but the model's context is \(context)")
+        }
+        for source in request.sources {
+            offences += self.offences(
+                read: source, vocabulary: architecture.vocabulary, architecture.sourceContext ?? architecture.context)
+            let needed = RunningSearch.blocks(
+                request.options, prompt: request.prompt.count, source: source.count, layout,
+                context: architecture.context)
+            if let most = capacity.min(), offences.isEmpty, needed > most {
+                offences.append(
+                    "\(needed) blocks of 64 positions are needed, but the cache has memory for \(most); ask for fewer "
+                        + "beams or tokens, or allow the cache more memory")
             }
         }
         return offences

@@ -16,6 +16,8 @@ struct EngineBlocks {
 
     /// Positions that all sequences of an engine without a limit in bytes may have together.
     private static let positions = 1 << 22
+    /// Sequences that a search about a source is taken to have.
+    private static let beams = 8
 
     init(_ layout: KeyValueLayout, _ capacity: [Int], limit: Int?, on device: Device) {
         (self.layout, self.device, self.capacity) = (layout, device, capacity)
@@ -30,9 +32,10 @@ struct EngineBlocks {
         _ layout: KeyValueLayout, draft: KeyValueLayout?, _ options: EngineOptions, context: Int?
     ) -> [Int] {
         let single = BlockLayout.blocks(for: min(context ?? 4_096, 4_096)) + 4
-        let (most, overflow) = options.maximumSequences.multipliedReportingOverflow(by: context ?? .max)
+        let sequences = options.maximumSequences * (layout.source == nil ? 1 : EngineBlocks.beams)
+        let (most, overflow) = sequences.multipliedReportingOverflow(by: context ?? .max)
         let wanted = BlockLayout.blocks(for: overflow ? EngineBlocks.positions : min(most, EngineBlocks.positions))
-        let whole = wanted + 4 * options.maximumSequences
+        let whole = wanted + 4 * sequences
         // Every table gets the same number: the one with the longest reach is the one that fills.
         let bytes = max(1, layout.blockBytes + (draft?.blockBytes ?? 0))
         let fitting = options.cacheBytes.map { $0 / bytes } ?? max(single, SystemMemory.available.bytes / 4 / bytes)

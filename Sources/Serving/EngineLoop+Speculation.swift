@@ -51,20 +51,23 @@ extension EngineLoop {
     }
 
     /// What is chosen behind the last token and behind each guess that was right. Each choice is the one of plain
-    /// decoding, by the same logits and the same random number, so the text is the same token by token.
+    /// decoding, by the same logits, mask and random number, so the text is the same token by token. Tokens that a
+    /// constraint forces are compared like chosen ones.
     ///
     /// - Returns: how the run ended; nil where its request is gone.
     func verify(_ run: StepSchedule.Run, _ logits: Tensor, row: Int) -> RunResult? {
-        let drafts = sequences[run.id]?.drafts ?? []
+        let drafts = (sequences[run.id]?.drafts ?? []).prefix(run.drafts)
         var result = RunResult(id: run.id, accepted: run.positions.count - run.drafts)
-        var right = 0
+        var (right, goesOn) = (0, true)
         do {
-            for index in 0...run.drafts {
-                try checkNumbers(logits, row: row + index, of: run.id)
-                let token = try choice(run.id).next(logits, row: row + index)
-                result.finish = write(token, to: run.id)
-                if result.finish != nil || index == run.drafts || token.token != drafts[index] { break }
-                right += 1
+            while goesOn {
+                try checkNumbers(logits, row: row + right, of: run.id)
+                let known = scheduler.tokens(of: run.id).count
+                result.finish = write(try choice(run.id).next(logits, row: row + right), to: run.id)
+                let new = scheduler.tokens(of: run.id).dropFirst(known)
+                let equal = zip(new, drafts.dropFirst(right)).prefix { $0 == $1 }.count
+                goesOn = result.finish == nil && !new.isEmpty && equal == new.count
+                if result.finish == nil { right += equal }
             }
         } catch {
             fail(run.id, error as? GenerationError ?? EngineError.unsatisfiable("\(error)"))

@@ -21,26 +21,27 @@ extension EngineLoop {
         let drafts = guess()
         let guessed = ContinuousClock.now
         scheduler.plan(&schedule, budget: budget, drafts: drafts)
+        let texts = schedule.takeUncut()
         prepare()
         rows.removeAll(keepingCapacity: true)
         for run in schedule.runs { append(run) }
-        guard !rows.isEmpty else { return }
-        let logits = steps.logits(rows, &cache)
-        commit(logits)
+        guard !(rows.isEmpty && texts.isEmpty) else { return }
+        if !rows.isEmpty { commit(steps.logits(rows, &cache)) }
+        let textRows = texts.isEmpty ? 0 : read(texts)
         let now = ContinuousClock.now
-        note((now - guessed).seconds)
+        note((now - guessed).seconds, textRows: textRows)
         metrics.steps += 1
-        metrics.rows += rows.count
+        metrics.rows += rows.count + textRows
         metrics.busySeconds += (now - began).seconds
         metrics.lastStep = now
     }
 
-    /// Learns from what a step took.
-    private func note(_ seconds: Double) {
-        if rows.count > options.maximumSequences {
-            rowsPerSecond += (Double(rows.count) / max(seconds, 1e-6) - rowsPerSecond) / 4
+    /// Learns from what a step took, in which `textRows` rows of whole texts were read.
+    private func note(_ seconds: Double, textRows: Int) {
+        if rows.count + textRows > options.maximumSequences {
+            rowsPerSecond += (Double(rows.count + textRows) / max(seconds, 1e-6) - rowsPerSecond) / 4
         }
-        if schedule.admitted.isEmpty, schedule.runs.allSatisfy({ $0.positions.count == 1 + $0.drafts }) {
+        if textRows == 0, schedule.admitted.isEmpty, schedule.runs.allSatisfy({ $0.positions.count == 1 + $0.drafts }) {
             costs.note(
                 rows: rows.count, isVerifying: rows.count > schedule.runs.count, seconds: seconds)
         }
@@ -55,7 +56,8 @@ extension EngineLoop {
         }
         // Before anything is written: a block may be the source of a copy and somebody else's next.
         for copy in schedule.copies { blocks.copy(copy) }
-        for (id, known) in schedule.admitted {
+        if !parts.isEmpty { begin(searches: schedule.admitted.map(\.id)) }
+        for (id, known) in schedule.admitted where sequences[id] != nil {
             let sequence = SequenceID(id)
             cache.add(sequence)
             for (table, numbers) in scheduler.blocks(of: id).enumerated() {
@@ -71,6 +73,7 @@ extension EngineLoop {
 
     /// The rows of a run, in blocks that are lent to it.
     private func append(_ run: StepSchedule.Run) {
+        if let search = searches[run.id] { return append(run, of: search) }
         guard let own = sequences[run.id] else { return }
         let id = SequenceID(run.id)
         let tokens = scheduler.tokens(of: run.id)
@@ -103,7 +106,9 @@ extension EngineLoop {
         for run in schedule.runs where run.wanted.isEmpty {
             results.append(RunResult(id: run.id, accepted: run.positions.count))
         }
-        if let logits {
+        if let logits, !searches.isEmpty {
+            advance(logits)
+        } else if let logits {
             // Choices of one row each are made on all threads; those behind guesses depend on one another.
             if schedule.runs.allSatisfy({ $0.drafts == 0 }) { choose(logits) } else { verify(logits) }
         }

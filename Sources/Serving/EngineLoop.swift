@@ -6,16 +6,21 @@ import MartletTensors
 
 /// The thread of an engine: drain the mailbox, plan a step, run it, choose tokens, commit, publish.
 final class EngineLoop {
-    private let architecture: Architecture
+    let architecture: Architecture
     let steps: StepEngine
     let options: EngineOptions
     /// What guesses the next tokens of texts; nil without.
     let draft: DraftModel?
-    private let mailbox: Mailbox
+    let mailbox: Mailbox
     var blocks: EngineBlocks
     var scheduler: Scheduler
     var cache: KeyValueCache
     var sequences: [Int: EngineSequence] = [:]
+    /// Requests of several parts, by the number of each part.
+    var parts: [Int: EngineParts] = [:]
+    var searches: [Int: RunningSearch] = [:]
+    /// Beams are sequences with numbers below 0.
+    var lastBeam = 0
     var costs = SpeculationCosts()
     // Made anew by each step, in memory that stays.
     var schedule = StepSchedule()
@@ -49,17 +54,17 @@ final class EngineLoop {
     /// Until the engine is stopped.
     func run() {
         while true {
-            let mail = mailbox.collect(waiting: sequences.isEmpty)
+            let mail = mailbox.collect(waiting: sequences.isEmpty && parts.isEmpty)
             for job in mail.jobs { job() }
             if mail.isStopped {
-                for letter in mail.letters { wake(letter.output.finish(.failure(EngineError.stopped))) }
-                for id in Array(sequences.keys) { fail(id, EngineError.stopped) }
+                for letter in mail.letters { wake(letter.work.fail(EngineError.stopped)) }
+                for id in Array(sequences.keys) + Array(parts.keys) { fail(id, EngineError.stopped) }
                 return publish()
             }
             for letter in mail.letters { take(letter) }
             for id in mail.cancelled { cancel(id) }
             expire()
-            if !sequences.isEmpty { step() }
+            if !(sequences.isEmpty && parts.isEmpty) { step() }
             publish()
         }
     }
@@ -67,15 +72,23 @@ final class EngineLoop {
     // MARK: Requests
 
     private func take(_ letter: Mailbox.Letter) {
-        let request = letter.request
-        sequences[letter.id] = EngineSequence(
-            request, letter.output, submitted: letter.submitted, sources: sources(for: request))
-        guard request.maximumTokens > 0 else { return finish(letter.id, .length) }
-        schedule(letter.id, request.tokens)
+        switch letter.work {
+        case .generation(let request, let output): take(request, output, letter)
+        case .reading(let request, _): take(request, EngineParts(letter.ids, letter.work))
+        case .search(let request, _): take(request, EngineParts(letter.ids, letter.work))
+        }
+    }
+
+    private func take(_ request: EngineRequest, _ output: EngineOutput, _ letter: Mailbox.Letter) {
+        let id = letter.ids.lowerBound
+        sequences[id] = EngineSequence(
+            request, output, submitted: letter.submitted, sources: sources(for: request))
+        guard request.maximumTokens > 0 else { return finish(id, .length) }
+        schedule(id, request.tokens)
         do {
-            if let reason = try writeForced(letter.id) { finish(letter.id, reason) }
+            if let reason = try writeForced(id) { finish(id, reason) }
         } catch {
-            fail(letter.id, EngineError.unsatisfiable("\(error)"))
+            fail(id, EngineError.unsatisfiable("\(error)"))
         }
     }
 
@@ -97,19 +110,56 @@ final class EngineLoop {
         if !architecture.keysDependOnLength {
             scheduled.namespace = own.request.namespace.map { $0 << 12 | adapter }
         }
-        do { try scheduler.submit(scheduled) } catch { fail(id, EngineError.invalid(["\(error)"])) }
+        submit(scheduled)
+    }
+
+    func submit(_ request: ScheduledRequest) {
+        do { try scheduler.submit(request) } catch { fail(request.id, EngineError.invalid(["\(error)"])) }
     }
 
     private func cancel(_ id: Int) {
-        guard sequences[id] != nil else { return }
+        guard isKnown(id) else { return }
         metrics.cancelled += 1
-        end(id, .failure(CancellationError()))
+        end(id, CancellationError())
     }
 
     func fail(_ id: Int, _ error: any Error) {
+        guard isKnown(id) else { return }
         metrics.failed += 1
-        end(id, .failure(error))
+        end(id, error)
     }
+
+    /// Whether a request, or a part of one, is worked on. A request is known by its first part until its last is done.
+    private func isKnown(_ id: Int) -> Bool { sequences[id] != nil || parts[id] != nil }
+
+    private func end(_ id: Int, _ error: any Error) {
+        guard let request = parts[id] else { return end(id, .failure(error)) }
+        for part in request.ids { forget(part: part) }
+        wake(request.work.fail(error))
+        close(request)
+    }
+
+    // MARK: Requests of several parts
+
+    /// One part less; with the last one the request is done.
+    func finishPart(_ request: EngineParts) {
+        guard request.finishPart() else { return }
+        metrics.finished += 1
+        close(request)
+    }
+
+    /// Lets go of what a part holds.
+    func forget(part id: Int) {
+        scheduler.cancel(id)
+        for beam in searches.removeValue(forKey: id)?.beams ?? [] { cache.remove(beam) }
+    }
+
+    private func close(_ request: EngineParts) {
+        for id in request.ids { parts[id] = nil }
+        mailbox.begun(request.ids.lowerBound)
+    }
+
+    // MARK: Ends
 
     func finish(_ id: Int, _ finish: FinishReason) {
         guard let own = sequences[id] else { return }
@@ -166,8 +216,8 @@ final class EngineLoop {
             metrics.usedBlocks = max(metrics.usedBlocks, scheduler.ledger.capacity(table) - free - remembered)
             metrics.rememberedBlocks = max(metrics.rememberedBlocks, remembered)
         }
-        metrics.cacheBytes = blocks.heldBytes + (draft?.heldBytes ?? 0)
-        (metrics.held.requests, metrics.held.scheduled) = (sequences.count, scheduler.count)
+        metrics.cacheBytes = blocks.heldBytes + cache.pool.heldBytes + (draft?.heldBytes ?? 0)
+        (metrics.held.requests, metrics.held.scheduled) = (sequences.count + parts.count, scheduler.count)
         (metrics.held.cached, metrics.held.drafted) = (cache.sequenceCount, draft?.sequences ?? 0)
         mailbox.publish(metrics)
         for reader in readers { reader.resume() }

@@ -5,9 +5,9 @@ import Synchronization
 final class Mailbox: Sendable {
     /// A request on its way.
     struct Letter: Sendable {
-        let id: Int
-        let request: EngineRequest
-        let output: EngineOutput
+        /// One number for each of its parts; the first one names it.
+        let ids: Range<Int>
+        let work: EngineWork
         let submitted: ContinuousClock.Instant
     }
 
@@ -47,35 +47,35 @@ final class Mailbox: Sendable {
         }
     }
 
-    func submit(_ request: EngineRequest) throws(EngineError) -> EngineStream {
-        let taken: Result<EngineStream, EngineError> = state.withLock { state in
+    /// - Returns: what the request is cancelled by.
+    func submit(_ work: EngineWork) throws(EngineError) -> Int {
+        let taken: Result<Int, EngineError> = state.withLock { state in
             if state.mail.isStopped { return .failure(.stopped) }
-            if let reason = refusal(state, request) {
+            if let reason = refusal(state, work) {
                 state.refused += 1
                 return .failure(.overloaded(reason))
             }
-            state.lastID += 1
-            let id = state.lastID
-            let stream = EngineStream { [weak self] in self?.cancel(id) }
-            state.waiting[id] = (request.tenant, request.tokens.count)
-            state.waitingTokens += request.tokens.count
-            state.mail.letters.append(Letter(id: id, request: request, output: stream.output, submitted: .now))
-            return .success(stream)
+            let ids = state.lastID + 1..<state.lastID + 1 + work.parts
+            state.lastID += work.parts
+            state.waiting[ids.lowerBound] = (work.tenant, work.tokens)
+            state.waitingTokens += work.tokens
+            state.mail.letters.append(Letter(ids: ids, work: work, submitted: .now))
+            return .success(ids.lowerBound)
         }
         signal.wakeAll()
         return try taken.get()
     }
 
-    private func refusal(_ state: State, _ request: EngineRequest) -> String? {
+    private func refusal(_ state: State, _ work: EngineWork) -> String? {
         let waiting = state.waiting.count
         if waiting >= options.waitingRequests {
             return "\(waiting) requests wait, of at most \(options.waitingRequests)"
         }
-        let own = state.waiting.values.count { $0.tenant == request.tenant }
+        let own = state.waiting.values.count { $0.tenant == work.tenant }
         if own >= options.waitingRequestsPerTenant {
             return "\(own) requests of the same client wait, of at most \(options.waitingRequestsPerTenant)"
         }
-        guard waiting > 0, state.waitingTokens + request.tokens.count > options.waitingTokens else { return nil }
+        guard waiting > 0, state.waitingTokens + work.tokens > options.waitingTokens else { return nil }
         return "\(state.waitingTokens) tokens wait, of at most \(options.waitingTokens)"
     }
 

@@ -8,6 +8,9 @@ package struct EngineMetrics: Sendable, Hashable {
     /// Tokens of prompts that were not computed, because another request began alike.
     package var sharedTokens = 0
     package var generatedTokens = 0
+    /// Texts that were read whole, sources of searches among them, and the passes in which they were.
+    package var texts = 0
+    package var textPasses = 0
     /// Tokens that were guessed, and those of them that were right.
     package var draftedTokens = 0
     package var acceptedTokens = 0

@@ -26,8 +26,7 @@ final class EngineSequence {
         extent = request.tokens.count
         sampler = Sampler(request.sampling, prompt: request.tokens)
         constraint = request.constraint
-        let isFree = request.constraint == nil && request.rules.isEmpty
-        guesses = isFree && !sources.isEmpty ? TokenGuesses(sources) : nil
+        guesses = sources.isEmpty ? nil : TokenGuesses(sources)
     }
 
     /// New tokens that may still come.

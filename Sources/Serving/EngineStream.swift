@@ -29,10 +29,12 @@ package struct EngineProgress: Sendable, Hashable {
 package final class EngineStream: AsyncSequence, Sendable {
     package typealias Element = SampledToken
 
-    let output = EngineOutput()
+    private let output: EngineOutput
     private let onEnd: @Sendable () -> Void
 
-    init(_ onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
+    init(_ output: EngineOutput, _ onEnd: @escaping @Sendable () -> Void) {
+        (self.output, self.onEnd) = (output, onEnd)
+    }
 
     deinit { onEnd() }
 

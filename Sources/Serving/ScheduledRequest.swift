@@ -5,6 +5,9 @@ package struct ScheduledRequest: Sendable {
         case generation
         /// Reads a text in one piece and keeps nothing: embeddings, classes, tags, bidirectional texts.
         case uncut
+        /// Continues a text in several ways at once, about a source of `sourceRows` that is read when it begins, in
+        /// `blocks` of every group from its beginning to its end.
+        case search(blocks: Int, sourceRows: Int)
     }
 
     package let id: Int
@@ -83,6 +86,13 @@ package struct StepSchedule: Sendable, Hashable {
 
     package var rows: Int { runs.reduce(0) { $0 + $1.positions.count } }
 
+    /// Takes out the runs of uncut texts, which are read in a pass of their own.
+    package mutating func takeUncut() -> [Run] {
+        guard runs.contains(where: { $0.slot == nil }) else { return [] }
+        defer { runs.removeAll { $0.slot == nil } }
+        return runs.filter { $0.slot == nil }
+    }
+
     /// Empties it; the memory stays.
     mutating func removeAll() {
         runs.removeAll(keepingCapacity: true)
@@ -130,13 +140,18 @@ struct ScheduledEntry: Sendable {
     /// Plans that passed it over.
     var passed = 0
 
+    /// Blocks of each group that are the request's as long as it runs; nil for those that come and go.
+    var reserved: Int? { if case .search(let blocks, _) = request.kind { blocks } else { nil } }
+    /// Rows that are read when it begins, before its own.
+    var sourceRows: Int { if case .search(_, let rows) = request.kind { rows } else { 0 } }
+
     init(_ request: ScheduledRequest, arrival: Int, groups: Int) {
         (self.request, self.arrival, tokens) = (request, arrival, request.tokens)
         blocks = Array(repeating: [], count: groups)
     }
 
     var left: Int { tokens.count - computed }
-    var isWriting: Bool { left == 1 && request.kind == .generation }
+    var isWriting: Bool { left == 1 && request.kind != .uncut }
     /// Before another one: served first, admitted first, preempted last.
     func comesBefore(_ other: ScheduledEntry) -> Bool {
         (other.request.priority, arrival) < (request.priority, other.arrival)

@@ -5,16 +5,18 @@ extension Scheduler {
 
     /// Begins waiting requests while there are slots, and blocks for all they know and one more in each group, beside
     /// what the running ones still need for what they know and one block each. Tenants take turns; within one the
-    /// longest known beginning goes first.
-    mutating func admit(_ step: inout StepSchedule) {
+    /// longest known beginning goes first. Sources that are read by whoever begins have a budget too.
+    mutating func admit(_ step: inout StepSchedule, _ budget: Int) {
+        var sourceRows = 0
         while freeSlotCount > 0, let (entry, beginning) = nextToAdmit() {
-            guard fits(entry, beginning) else { return }
+            sourceRows += entry.sourceRows
+            guard fits(entry, beginning), step.admitted.isEmpty || sourceRows <= budget else { return }
             begin(entry, beginning, &step)
         }
     }
 
     private func nextToAdmit() -> (ScheduledEntry, BlockLedger.Beginning)? {
-        let queue = waiting.compactMap { entries[$0] }.filter { $0.request.kind == .generation }
+        let queue = waiting.compactMap { entries[$0] }.filter { $0.request.kind != .uncut }
         guard let priority = queue.first?.request.priority else { return nil }
         // In the order of age, of one priority.
         let first = queue.prefix { $0.request.priority == priority }
@@ -54,7 +56,7 @@ extension Scheduler {
 
     /// Blocks that a request has at most for what it knows, and one more.
     private func needed(_ entry: ScheduledEntry, _ group: Int) -> Int {
-        ledger.groups[group].blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
+        entry.reserved ?? ledger.groups[group].blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
     }
 
     /// Blocks of a group that the running requests do not have yet, for what they know and one more each: the watermark
@@ -80,11 +82,14 @@ extension Scheduler {
         var entry = begun
         let id = entry.request.id
         for other in waiting.prefix(while: { $0 != id })
-        where entries[other]?.request.kind == .generation && entries[other]?.request.tenant == entry.request.tenant {
+        where entries[other]?.request.kind != .uncut && entries[other]?.request.tenant == entry.request.tenant {
             entries.change(other) { $0.passed += 1 }
         }
         for group in ledger.groups.indices {
             entry.blocks[group] = ledger.retain(beginning, group)
+            while entry.blocks[group].count < entry.reserved ?? 0, let block = ledger.take(group) {
+                entry.blocks[group].append(block)
+            }
         }
         for serial in beginning.serials { ledger.remember(serial) }
         (entry.serials, entry.computed) = (beginning.serials, beginning.length)

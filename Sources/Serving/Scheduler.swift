@@ -81,7 +81,11 @@ package struct Scheduler: Sendable {
 
     /// Blocks of a group that a request needs, be it alone.
     private func mostBlocks(of request: ScheduledRequest, _ group: Int) -> Int {
-        guard request.kind == .generation else { return 0 }
+        switch request.kind {
+        case .uncut: return 0
+        case .search(let blocks, _): return blocks
+        case .generation: break
+        }
         let length = request.tokens.count + request.maximumNewTokens
         return ledger.groups[group].blocks(length: length, rows: Scheduler.quantum) + 1
     }
@@ -143,10 +147,12 @@ package struct Scheduler: Sendable {
         let budget = max(budget, limits.slots + Scheduler.quantum)
         if let alone = uncutText(longerThan: budget) {
             step.runs.append(run(alone, alone.tokens.count))
+            // The others wait as long again, so that who writes goes on between two of them.
+            for id in waiting where isUncut(id) { entries.change(id) { $0.passed = 0 } }
             return
         }
         // Whoever is admitted leaves what the others need: a step that admits does not preempt.
-        admit(&step)
+        admit(&step, budget)
         write(&step, drafts)
         readUncut(&step, budget)
         read(&step, budget)

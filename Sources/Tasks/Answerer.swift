@@ -60,26 +60,38 @@ public struct Answerer: Sendable {
     public func answer(
         _ questions: [(question: String, context: String)], _ options: Options = Options()
     ) throws -> [[Answer]] {
+        try model.run(task(questions, options))
+    }
+
+    /// Answering as a task for whoever runs the model.
+    package func task(
+        _ questions: [(question: String, context: String)], _ options: Options = Options()
+    ) throws -> TextTask<Found, [[Answer]]> {
         let windows = try questions.map { try self.windows($0.question, $0.context, options) }
         let flat = windows.enumerated().flatMap { question, windows in windows.map { (question, $0) } }
-        var found: [[Candidate]] = questions.map { _ in [] }
-        var none: [Float] = questions.map { _ in 1 }
-        try model.run(flat.map(\.1), globals: flat.map { Answerer.questionRows($0.1) }) { index, result in
-            let (question, window) = flat[index]
-            guard let starts = result.outputs["start_logits"]?.values, let ends = result.outputs["end_logits"]?.values
-            else { return }
-            let (candidates, null) = spans(window, starts, ends, options)
-            found[question] += candidates
-            none[question] = min(none[question], null)
-        }
-        return questions.indices.map { index in
-            answers(questions[index].context, found[index], none: none[index], options)
+        let texts = try model.texts(flat.map(\.1), globals: flat.map { Answerer.questionRows($0.1) })
+        return TextTask(texts) { index, read in
+            guard let starts = read.outputs["start_logits"]?.values, let ends = read.outputs["end_logits"]?.values
+            else { return Found(candidates: [], none: 1) }
+            return spans(flat[index].1, starts, ends, options)
+        } output: { found in
+            questions.indices.map { question in
+                let own = zip(flat, found).filter { $0.0.0 == question }.map(\.1)
+                let none = own.reduce(Float(1)) { min($0, $1.none) }
+                return answers(questions[question].context, own.flatMap(\.candidates), none: none, options)
+            }
         }
     }
 
-    private struct Candidate {
+    fileprivate struct Candidate: Sendable {
         let start, end: Int
         let score: Float
+    }
+
+    /// The best spans of a window, and the probability that it has none.
+    package struct Found: Sendable {
+        fileprivate let candidates: [Candidate]
+        fileprivate let none: Float
     }
 
     private func windows(_ question: String, _ context: String, _ options: Options) throws -> [Encoding] {
@@ -103,10 +115,9 @@ public struct Answerer: Sendable {
         return Array(0..<separator)
     }
 
-    /// The best spans of a window, and the probability that it has none.
     private func spans(
         _ window: Encoding, _ startLogits: [Float], _ endLogits: [Float], _ options: Options
-    ) -> ([Candidate], none: Float) {
+    ) -> Found {
         // The first row stands for "no answer"; the rest of what is not the text takes no part.
         let rows = window.ids.indices.filter { window.sequences[$0] == 1 }
         let taking = [0] + rows
@@ -126,7 +137,7 @@ public struct Answerer: Sendable {
                 if candidates.count > most { candidates.removeLast() }
             }
         }
-        return (candidates, starts[0] * ends[0])
+        return Found(candidates: candidates, none: starts[0] * ends[0])
     }
 
     /// The first or last row of the word that `row` is part of, as far as the window shows it.

@@ -58,10 +58,13 @@ public struct Classifier: Sendable {
 
     /// The classes of each text, or pair of texts, the most probable first (a regression's in their own order).
     public func classify(_ texts: [(text: String, pair: String?)]) throws -> [[Score]] {
+        try model.run(task(texts))
+    }
+
+    /// Classifying as a task for whoever runs the model.
+    package func task(_ texts: [(text: String, pair: String?)]) throws -> TextTask<[Score], [[Score]]> {
         let encodings = try texts.map { try model.encoding($0.text, pair: $0.pair) }
-        var results: [[Score]] = []
-        try model.run(encodings) { _, result in results.append(scores(result.outputs["logits"]?.values ?? [])) }
-        return results
+        return TextTask(try model.texts(encodings)) { _, read in scores(read.outputs["logits"]?.values ?? []) }
     }
 
     private func scores(_ logits: [Float]) -> [Score] {

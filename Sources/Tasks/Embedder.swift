@@ -54,22 +54,19 @@ public struct Embedder: Sendable {
     /// - Throws: ``TokenizerError``, ``TaskError`` for a text that has no token or a prompt that the model does not
     ///   name.
     public func embed(_ texts: [String], prompt: Prompt = .standard) throws -> [[Float]] {
+        try model.run(task(texts, prompt: prompt))
+    }
+
+    /// Embedding as a task for whoever runs the model.
+    package func task(_ texts: [String], prompt: Prompt = .standard) throws -> TextTask<[Float], [[Float]]> {
         let prefix = try text(of: prompt)
         let encodings = try texts.map { try model.encoding(read(prefix + $0), limit: modules.limit) }
         let skipped = try prefix.isEmpty || modules.poolsPrompt ? 0 : promptRows(prefix)
-        var vectors: [[Float]] = []
-        try model.run(encodings) { _, result in
-            var vector = modules.poolings.flatMap { pooled(result.hidden, by: $0, from: skipped) }
+        return TextTask(try model.texts(encodings)) { _, read in
+            var vector = modules.poolings.flatMap { pooled(read.hidden, by: $0, from: skipped) }
             for step in modules.steps { vector = try step(vector) }
-            vectors.append(vector)
+            return vector
         }
-        return vectors
-    }
-
-    /// The tokens that ``embed(_:prompt:)`` reads, with the prompt that the model's files choose.
-    package func tokenCount(_ texts: [String]) throws -> Int {
-        let prefix = try text(of: .standard)
-        return try texts.reduce(0) { $0 + (try model.encoding(read(prefix + $1), limit: modules.limit).count) }
     }
 
     private func read(_ text: String) -> String { modules.lowercases ? text.lowercased() : text }

@@ -42,13 +42,12 @@ public struct MaskFiller: Sendable {
         for (text, encoding) in zip(texts, encodings) where !encoding.ids.contains(maskToken) {
             throw TaskError("there is no \(mask) in \"\(text)\"")
         }
-        var results: [[[Filling]]] = []
-        try model.run(encodings) { index, result in
-            guard let logits = result.outputs["logits"] else { return }
-            let rows = encodings[index].ids.indices.filter { encodings[index].ids[$0] == maskToken }
-            results.append(try rows.map { try best(logits.rows($0..<$0 + 1).values, count) })
-        }
-        return results
+        return try model.run(
+            TextTask(model.texts(encodings)) { index, read in
+                guard let logits = read.outputs["logits"] else { return [] }
+                let rows = encodings[index].ids.indices.filter { encodings[index].ids[$0] == maskToken }
+                return try rows.map { try best(logits.rows($0..<$0 + 1).values, count) }
+            })
     }
 
     private func best(_ logits: [Float], _ count: Int) throws -> [Filling] {

@@ -41,12 +41,11 @@ public struct Reranker: Sendable {
     /// The scores of pairs of texts, in order.
     public func scores(_ pairs: [(query: String, document: String)]) throws -> [Float] {
         let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
-        var scores: [Float] = []
-        try model.run(encodings) { _, result in
-            let logit = result.outputs["logits"]?.values.first ?? 0
-            scores.append(isLogistic ? logistic(logit) : logit)
-        }
-        return scores
+        return try model.run(
+            TextTask(model.texts(encodings)) { _, read in
+                let logit = read.outputs["logits"]?.values.first ?? 0
+                return isLogistic ? logistic(logit) : logit
+            })
     }
 
     /// The documents, the best answer first; among equals, as they were given.

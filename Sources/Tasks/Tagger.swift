@@ -55,7 +55,7 @@ public struct Tagger: Sendable {
     }
 
     /// What the model says of a token, and where it lies in bytes.
-    private struct Token {
+    package struct Token: Sendable {
         let scores: [Float]
         let offsets: Encoding.Offsets
         let word: Int32?
@@ -69,20 +69,34 @@ public struct Tagger: Sendable {
     }
 
     /// Which token of the whole text one of a window is: several may begin at one byte.
-    private struct Place: Hashable {
+    fileprivate struct Place: Hashable {
         let start: Int
         let repetition: Int
     }
 
+    /// A token of a window: which one of the text, and how far it stands from the window's edge.
+    package struct Placed: Sendable {
+        fileprivate let token: Token
+        fileprivate let place: Place
+        fileprivate let distance: Int
+    }
+
     /// The spans of each text, in order; what is tagged `O` is left out.
     public func tag(_ texts: [String], _ aggregation: Aggregation = .first) throws -> [[Span]] {
-        zip(texts, try tokens(texts)).map { spans($0, $1, aggregation) }
+        try model.run(task(texts, aggregation))
+    }
+
+    /// Tagging as a task for whoever runs the model.
+    package func task(
+        _ texts: [String], _ aggregation: Aggregation = .first
+    ) throws -> TextTask<[Placed], [[Span]]> {
+        try task(texts) { found in zip(texts, found).map { spans($0, $1, aggregation) } }
     }
 
     /// The tags of texts that are words already, one per word: that of the token in which it begins, `O` where no token
     /// does.
     public func tags(ofWords texts: [[String]]) throws -> [[String]] {
-        let found = try tokens(texts.map { $0.joined(separator: " ") })
+        let found = try model.run(task(texts.map { $0.joined(separator: " ") }) { $0 })
         return zip(texts, found).map { words, tokens in
             var (start, next) = (0, 0)
             return words.map { word in
@@ -96,29 +110,45 @@ public struct Tagger: Sendable {
         }
     }
 
-    /// What the model says of each token of each text, in their order.
-    private func tokens(_ texts: [String]) throws -> [[Token]] {
-        let whole = try texts.map { try windows($0) }
-        var found = texts.map { _ in [Place: (token: Token, distance: Int)]() }
-        let flat = whole.enumerated().flatMap { text, windows in windows.map { (text, $0) } }
-        try model.run(flat.map(\.1)) { index, result in
-            let (text, encoding) = flat[index]
-            let values = result.outputs["logits"]?.values ?? []
-            var repetitions: [Int: Int] = [:]
-            for row in 0..<encoding.count where !encoding.isSpecial[row] {
-                let offsets = encoding.offsets[row]
-                let place = Place(start: offsets.start, repetition: repetitions[offsets.start, default: 0])
-                repetitions[offsets.start, default: 0] += 1
-                let distance = min(row, encoding.count - 1 - row)
-                if let known = found[text][place], known.distance >= distance { continue }
-                let scores = softmax(Array(values[row * labels.count..<(row + 1) * labels.count]))
-                found[text][place] = (Token(scores: scores, offsets: offsets, word: encoding.words[row]), distance)
+    /// A task whose answer is made of what the model says of each token of each text, in their order.
+    private func task<Output: Sendable>(
+        _ texts: [String], _ output: @escaping @Sendable ([[Token]]) throws -> Output
+    ) throws -> TextTask<[Placed], Output> {
+        let flat = try texts.enumerated().flatMap { text, string in try windows(string).map { (text, $0) } }
+        let count = texts.count
+        return TextTask(try model.texts(flat.map(\.1))) { index, read in
+            placed(flat[index].1, read.outputs["logits"]?.values ?? [])
+        } output: { windows in
+            var found = [[Place: Placed]](repeating: [:], count: count)
+            for (window, tokens) in zip(flat, windows) {
+                for token in tokens where found[window.0][token.place].map({ $0.distance < token.distance }) ?? true {
+                    found[window.0][token.place] = token
+                }
             }
+            return try output(
+                found.map { found in
+                    found.values.sorted {
+                        ($0.place.start, $0.place.repetition) < ($1.place.start, $1.place.repetition)
+                    }.map(\.token)
+                })
         }
-        return found.map { found in
-            let places = found.keys.sorted { ($0.start, $0.repetition) < ($1.start, $1.repetition) }
-            return places.compactMap { found[$0]?.token }
+    }
+
+    /// What the model says of the tokens of a window.
+    private func placed(_ window: Encoding, _ logits: [Float]) -> [Placed] {
+        var repetitions: [Int: Int] = [:]
+        var tokens: [Placed] = []
+        for row in 0..<window.count where !window.isSpecial[row] {
+            let offsets = window.offsets[row]
+            let place = Place(start: offsets.start, repetition: repetitions[offsets.start, default: 0])
+            repetitions[offsets.start, default: 0] += 1
+            let scores = softmax(Array(logits[row * labels.count..<(row + 1) * labels.count]))
+            tokens.append(
+                Placed(
+                    token: Token(scores: scores, offsets: offsets, word: window.words[row]), place: place,
+                    distance: min(row, window.count - 1 - row)))
         }
+        return tokens
     }
 
     private func windows(_ text: String) throws -> [Encoding] {

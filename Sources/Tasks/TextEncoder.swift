@@ -52,38 +52,37 @@ public struct TextEncoder: Sendable {
     /// How many texts were longer than the limit, and cut.
     public var cutTexts: Int { cuts.count }
 
-    /// What the model computed for one text.
-    package struct Result {
-        /// `[rows, width]`.
-        package let hidden: Tensor
-        /// What the head computes, by name.
-        package let outputs: [String: Tensor]
-    }
-
-    /// Runs the encodings, in order.
+    /// Reads the texts of a task in passes of this thread's own, and makes of them what the task makes.
     ///
-    /// - Parameter globals: for each encoding the positions that see all, where the model has such.
-    /// - Throws: ``TaskError`` for a token or a segment that the model has no row for, and what `body` throws.
-    package func run(_ encodings: [Encoding], globals: [[Int]]? = nil, _ body: (Int, Result) throws -> Void) throws {
-        for encoding in encodings { try check(encoding) }
-        var first = 0
-        while first < encodings.count {
+    /// - Throws: what the task throws.
+    package func run<Part, Output>(_ task: TextTask<Part, Output>) throws -> Output {
+        var parts: [Part] = []
+        while parts.count < task.texts.count {
+            let first = parts.count
             var (end, rowCount) = (first, 0)
-            while end < encodings.count, end == first || rowCount + encodings[end].count <= TextEncoder.rowsPerPass {
-                rowCount += encodings[end].count
+            while end < task.texts.count,
+                end == first || rowCount + task.texts[end].tokens.count <= TextEncoder.rowsPerPass
+            {
+                rowCount += task.texts[end].tokens.count
                 end += 1
             }
-            var rows = Rows()
-            for index in first..<end {
-                let segments = architecture.embedding.segments > 1 ? encodings[index].typeIDs : nil
-                rows.append(encodings[index].ids, segments: segments, globals: globals?[index])
+            for result in model.read(Array(task.texts[first..<end]), on: device) {
+                parts.append(try task.part(parts.count, result))
             }
-            let (hidden, outputs) = read(rows)
-            for index in first..<end {
-                let own = Dictionary(uniqueKeysWithValues: outputs.map { ($0.name, $0.tensors[index - first]) })
-                try body(index, Result(hidden: hidden.rows(rows.sequences[index - first].rows), outputs: own))
-            }
-            first = end
+        }
+        return try task.output(parts)
+    }
+
+    /// The encodings as texts that the model reads.
+    ///
+    /// - Parameter globals: for each encoding the positions that see all, where the model has such.
+    /// - Throws: ``TaskError`` for a token or a segment that the model has no row for.
+    func texts(_ encodings: [Encoding], globals: [[Int]]? = nil) throws(TaskError) -> [WholeText] {
+        for encoding in encodings { try check(encoding) }
+        let hasSegments = architecture.embedding.segments > 1
+        return encodings.enumerated().map { index, encoding in
+            WholeText(
+                encoding.ids, segments: hasSegments ? encoding.typeIDs : nil, globals: globals.map { $0[index] })
         }
     }
 
@@ -99,22 +98,6 @@ public struct TextEncoder: Sendable {
             throw TaskError(
                 "the tokenizer gives segment \(wrong), but the model has \(segments); take the tokenizer that belongs to the model"
             )
-        }
-    }
-
-    /// The last hidden states, and what the head makes of them. A model that writes gives its hidden states alone.
-    private func read(_ rows: Rows) -> (hidden: Tensor, outputs: [(name: String, tensors: [Tensor])]) {
-        var state = Uncached()
-        switch model {
-        case .encoder(let encoder):
-            let hidden = encoder.hidden(rows, &state, on: device)
-            return (hidden, encoder.head(hidden, rows))
-        case .decoder(let decoder): return (decoder.hidden(rows, &state, on: device), [])
-        case .encoderDecoder(let model):
-            let source = model.encode(rows, &state, on: device)
-            var decoderState = Uncached()
-            let hidden = model.hidden(model.rereading(rows), source: source, &decoderState, on: device)
-            return (hidden, model.head(hidden, rows))
         }
     }
 

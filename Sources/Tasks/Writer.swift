@@ -1,4 +1,4 @@
-import MartletGeneration
+package import MartletGeneration
 import MartletLayers
 package import MartletModels
 package import MartletTensors
@@ -66,26 +66,35 @@ public struct Writer: Sendable {
     ///
     /// - Throws: ``TaskError`` for a text longer than the model reads, ``GenerationError``, ``TokenizerError``.
     public func write(_ texts: [String]) throws -> [[Written]] {
-        let written = texts.indices.filter { !Writer.isBlank(texts[$0]) }
-        let sources = try written.map { try source(texts[$0]) }
+        let sources = try sources(texts)
         let search = try BeamSearch(settings.search, vocabulary: model.targetVocabulary)
-        // Nothing is written about nothing.
-        var results = texts.map { _ in [Written(text: "", score: 0, logProbabilities: [], tokens: [])] }
+        var found: [[BeamSearch.Hypothesis]] = []
         for first in stride(from: 0, to: sources.count, by: Writer.textsPerPass) {
             let part = Array(sources[first..<min(first + Writer.textsPerPass, sources.count)])
-            let found = try search.run(
+            found += try search.run(
                 part.map { _ in [settings.startToken] }, sources: part,
                 on: Continuation(model, sources: part, on: device))
-            for (index, hypotheses) in found.enumerated() {
-                results[written[first + index]] = try hypotheses.map {
-                    Written(
-                        text: try vocabulary.text(of: $0.tokens), score: $0.score,
-                        logProbabilities: $0.logProbabilities,
-                        tokens: $0.tokens)
-                }
+        }
+        return try written(found, about: texts)
+    }
+
+    /// The tokens of the texts that something is written about: of all that are not blank.
+    package func sources(_ texts: [String]) throws -> [[Int32]] {
+        try texts.filter { !Writer.isBlank($0) }.map { try source($0) }
+    }
+
+    /// What was found for each of ``sources(_:)``, as texts; nothing is written about nothing.
+    package func written(_ found: [[BeamSearch.Hypothesis]], about texts: [String]) throws -> [[Written]] {
+        var next = 0
+        return try texts.map { text in
+            guard !Writer.isBlank(text) else { return [Written(text: "", score: 0, logProbabilities: [], tokens: [])] }
+            next += 1
+            return try found[next - 1].map {
+                Written(
+                    text: try vocabulary.text(of: $0.tokens), score: $0.score, logProbabilities: $0.logProbabilities,
+                    tokens: $0.tokens)
             }
         }
-        return results
     }
 
     private static func isBlank(_ text: String) -> Bool {

@@ -20,6 +20,9 @@
                 let text = try #require(whole.json["choices"]?[0]?["message"]?["content"]?.stringValue)
                 #expect(whole.json["choices"]?[0]?["finish_reason"] == "length")
                 #expect(whole.json["usage"]?["completion_tokens"] == 12)
+                let details = try #require(whole.json["usage"]?["completion_tokens_details"])
+                let accepted = try #require(details["accepted_prediction_tokens"]?.integerValue)
+                #expect(accepted >= 0 && details["rejected_prediction_tokens"]?.integerValue ?? -1 >= 0)
                 var streamed = try #require(body.objectValue)
                 streamed["stream"] = true
                 let events = try await server.ask("POST", "/v1/chat/completions", .object(streamed)).events
@@ -147,6 +150,29 @@
                     "POST", "/v1/embeddings", ["input": "one", "encoding_format": "base64", "dimensions": 4])
                 let text = try #require(coded.json["data"]?[0]?["embedding"]?.stringValue)
                 #expect(text.utf8.count == 24)
+            }
+        }
+
+        /// 32 callers at once get the vectors that each gets alone, in a few common passes.
+        @Test func embeddingsOfManyCallersShareThePasses() async throws {
+            let model = try await FixtureModel.load()
+            try await withServer(model: model) { server async throws in
+                func vector(_ number: Int) async throws -> JSON {
+                    let answer = try await server.ask("POST", "/v1/embeddings", ["input": .string("word \(number)")])
+                    #expect(answer.status == 200)
+                    return answer.json["data"]?[0]?["embedding"] ?? .null
+                }
+                var alone: [JSON] = []
+                for number in 0..<32 { alone.append(try await vector(number)) }
+                let passes = server.load.textPasses
+                #expect(passes == 32)
+                var callers: [Task<JSON, any Error>] = []
+                try await server.whileNothingIsComputed {
+                    callers = (0..<32).map { number in Task { try await vector(number) } }
+                    try await server.until { server.load.waiting == 32 }
+                }
+                for (caller, own) in zip(callers, alone) { #expect(try await caller.value == own) }
+                #expect(server.load.textPasses - passes <= 6)
             }
         }
 

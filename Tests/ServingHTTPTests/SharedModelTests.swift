@@ -34,7 +34,7 @@ import Testing
         var tokens: [Int32] = []
         for await event in events {
             switch event {
-            case .began: break
+            case .began, .guessed: break
             case .token(let token): tokens.append(token.token)
             case .finished: return tokens
             case .failed(let error): throw error

@@ -42,6 +42,11 @@ import Testing
             request.namespace = chance(80) ? Int.random(in: 0...1, using: &random) : nil
             request.tenant = Int.random(in: 0...2, using: &random)
             if chance(10) { (request.kind, request.maximumNewTokens) = (.uncut, 0) }
+            if chance(10), request.kind != .uncut {
+                let blocks = BlockLedger.blocks(length + writes) * Int.random(in: 1...3, using: &random)
+                request.kind = .search(blocks: blocks, sourceRows: Int.random(in: 1...300, using: &random))
+                request.namespace = nil
+            }
             guard (try? scheduler.submit(request)) != nil else { return }
             submitted += 1
             (ages[next], wanted[next]) = (next, writes)

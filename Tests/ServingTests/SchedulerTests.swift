@@ -192,6 +192,45 @@ import Testing
         #expect(alone == 1)
     }
 
+    /// Between any two of them whoever writes has as many steps as the first one waited.
+    @Test func longUncutTextsDoNotFollowOneAnother() throws {
+        var loop = Loop(slots: 2)
+        try loop.submit(1, prompt: 50, writes: 100)
+        for _ in 0..<3 { loop.step() }
+        for id in 2...4 {
+            var request = ScheduledRequest(id: id, tokens: Array(repeating: 1, count: 4_000), maximumNewTokens: 0)
+            request.kind = .uncut
+            try loop.scheduler.submit(request)
+        }
+        let runs = (0..<27).map { _ in loop.step().step.runs.map(\.id) }
+        #expect(runs.enumerated().filter { $0.element != [1] }.map(\.offset) == [8, 17, 26])
+        #expect(runs[8] == [2] && runs[17] == [3] && runs[26] == [4])
+    }
+
+    /// Searches hold all their blocks from their beginning to their end, and sources beyond a step's budget wait.
+    @Test func searchesReserveTheirBlocks() throws {
+        var loop = Loop(slots: 8, blocks: 20)
+        for id in 1...5 {
+            var request = ScheduledRequest(id: id, tokens: [1], maximumNewTokens: 100)
+            request.kind = .search(blocks: 5, sourceRows: id == 3 ? 4_000 : 30)
+            try loop.scheduler.submit(request)
+        }
+        #expect(loop.step().step.runs.map(\.id) == [1, 2])
+        #expect(loop.step().step.runs.map(\.id) == [1, 2, 3])
+        #expect(loop.step().step.runs.map(\.id) == [1, 2, 3, 4] && loop.scheduler.ledger.available(0) == 0)
+        for _ in 0..<90 {
+            #expect(loop.step().step.runs.map(\.id) == [1, 2, 3, 4])
+            #expect(loop.scheduler.checkInvariants() == [])
+        }
+        loop.scheduler.cancel(2)
+        #expect(loop.step().step.runs.map(\.id) == [1, 3, 4, 5])
+        var request = ScheduledRequest(id: 9, tokens: [1], maximumNewTokens: 100)
+        request.kind = .search(blocks: 21, sourceRows: 1)
+        #expect(throws: SchedulerRefusal.tooManyBlocks(needed: 21, group: 0, capacity: 20)) {
+            try loop.scheduler.submit(request)
+        }
+    }
+
     @Test func draftsAreVerifiedWhileRowsAreFree() throws {
         var loop = Loop(slots: 4)
         for id in 1...2 {

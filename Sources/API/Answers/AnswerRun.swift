@@ -19,6 +19,7 @@ actor AnswerRun {
     private let metrics: ServiceMetrics
     let promptTokens: Int
     private(set) var cachedTokens = 0
+    private var guesses: [GuessCounts]
 
     init(
         _ model: ServedModel, _ tokenizer: Tokenizer, _ engine: any TextEngine, prompt: [Int32],
@@ -35,9 +36,11 @@ actor AnswerRun {
                 stopTokens: fields.ignoresEnd ? [] : model.endOfTextTokens)
             (request.alternatives, request.constraint) = (fields.alternatives, constraint)
             (request.rules, request.tenant) = (model.rules(after: prompt.count, fields), job.tenant ?? 0)
+            request.guesses = true
             return request
         }
         (limits, metrics, promptTokens) = (job.limits, job.metrics, prompt.count)
+        guesses = requests.map { _ in GuessCounts() }
         assemblies = requests.map { _ in
             AnswerAssembly(tokenizer, stopTexts: stopTexts, structure)
         }
@@ -50,6 +53,9 @@ actor AnswerRun {
     func beginning(ofChoice choice: Int) -> [AnswerPart] { assemblies[choice].beginning }
 
     var generatedTokens: Int { assemblies.reduce(0) { $0 + $1.generatedTokens } }
+
+    /// What was guessed of all choices, and what of it was right.
+    var guessedTokens: GuessCounts { guesses.reduce(GuessCounts(), +) }
 
     /// What came since the last call, at least one update; empty when all choices have ended.
     ///
@@ -76,6 +82,7 @@ actor AnswerRun {
         case .began(let choice, let cached):
             cachedTokens = max(cachedTokens, cached)
             clock.began(choice, metrics)
+        case .guessed(let choice, let counts): guesses[choice] = counts
         case .token(let choice, let token):
             guard open.contains(choice) else { return }
             clock.token(choice, metrics)

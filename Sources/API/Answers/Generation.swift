@@ -10,6 +10,7 @@ final class Generation: Sendable {
     enum Event: Sendable {
         case began(choice: Int, cachedTokens: Int)
         case token(choice: Int, SampledToken)
+        case guessed(choice: Int, GuessCounts)
         case finished(choice: Int, FinishReason)
         case failed(choice: Int?, any Error)
         /// Nothing happened for a while: the connection is kept alive.
@@ -33,6 +34,7 @@ final class Generation: Sendable {
                 switch event {
                 case .began(let cached): mailbox.post(.began(choice: choice, cachedTokens: cached))
                 case .token(let token): mailbox.post(.token(choice: choice, token))
+                case .guessed(let counts): mailbox.post(.guessed(choice: choice, counts))
                 case .finished(let reason): mailbox.post(.finished(choice: choice, reason))
                 case .failed(let error): mailbox.post(.failed(choice: choice, error))
                 }

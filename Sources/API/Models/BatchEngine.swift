@@ -10,12 +10,7 @@ struct BatchEngine: TextEngine {
     /// - Parameter adapter: the number of the adapter over the engine's model that writes; nil for the model alone.
     init(_ engine: Engine, adapter: Int? = nil) { (self.engine, self.adapter) = (engine, adapter) }
 
-    var load: EngineLoad {
-        let metrics = engine.metrics
-        var load = EngineLoad(running: metrics.running, waiting: metrics.waiting)
-        (load.guessedTokens, load.acceptedTokens) = (metrics.draftedTokens, metrics.acceptedTokens)
-        return load
-    }
+    var load: EngineLoad { engine.load }
 
     func submit(
         _ request: TokenRequest, _ receive: @escaping @Sendable (TokenEvent) -> Void
@@ -33,7 +28,14 @@ struct BatchEngine: TextEngine {
             do {
                 await stream.beginning()
                 if stream.progress.began != nil { receive(.began(cachedTokens: stream.progress.sharedTokens)) }
-                for try await token in stream { receive(.token(token)) }
+                var known = GuessCounts()
+                for try await token in stream {
+                    let progress = stream.progress
+                    let counts = GuessCounts(guessed: progress.guessedTokens, accepted: progress.acceptedTokens)
+                    if counts != known { receive(.guessed(counts)) }
+                    known = counts
+                    receive(.token(token))
+                }
                 receive(.finished(stream.usage?.finish ?? .length))
             } catch {
                 receive(.failed(error))
@@ -49,5 +51,16 @@ struct BatchEngine: TextEngine {
         (result.rules, result.scored, result.constraint) = (request.rules, request.alternatives, request.constraint)
         (result.guesses, result.tenant, result.namespace) = (request.guesses, request.tenant, request.tenant)
         return result
+    }
+}
+
+extension Engine {
+    /// How busy it is, and what it has done.
+    var load: EngineLoad {
+        let metrics = metrics
+        var load = EngineLoad(running: metrics.running, waiting: metrics.waiting)
+        (load.guessedTokens, load.acceptedTokens) = (metrics.draftedTokens, metrics.acceptedTokens)
+        (load.texts, load.textPasses) = (metrics.texts, metrics.textPasses)
+        return load
     }
 }

@@ -46,8 +46,8 @@ package final class ServedModel: Sendable {
     package let fingerprint: String
     let embedder: Embedder?
     package let inspector: ModelInspector
-    /// Passes of this model run here, one after the other, apart from the threads that tasks share.
-    let lane: ComputeLane
+    /// What batches everything that the model is asked for, whoever asks.
+    let engine: ModelEngine
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
 
@@ -69,9 +69,12 @@ package final class ServedModel: Sendable {
         package init(threads: Int? = nil) { self.threads = threads }
 
         /// The service counts what waits; the engine takes all of it.
-        var engine: EngineOptions {
+        ///
+        /// - Parameter writes: whether the model continues texts: keys and values of others are f32.
+        func engine(writes: Bool = true) -> EngineOptions {
             var options = EngineOptions()
-            (options.maximumSequences, options.cache, options.cacheBytes) = (slots, cache.elementType, cacheBytes)
+            (options.maximumSequences, options.cacheBytes) = (slots, cacheBytes)
+            if writes { options.cache = cache.elementType }
             (options.waitingRequests, options.waitingRequestsPerTenant) = (1 << 20, 1 << 20)
             options.waitingTokens = 1 << 40
             return options
@@ -96,9 +99,9 @@ package final class ServedModel: Sendable {
     ) async throws -> ServedModel {
         func served(
             _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?, _ inspector: ModelInspector,
-            _ lane: ComputeLane
+            _ engine: ModelEngine
         ) async throws -> ServedModel {
-            try await ServedModel(name, file, work, tokenizer, embedder, inspector, lane, context: settings.context)
+            try await ServedModel(name, file, work, tokenizer, embedder, inspector, engine, context: settings.context)
         }
         if case .decoder = file.architecture.body, file.architecture.writes {
             let model =
@@ -106,7 +109,7 @@ package final class ServedModel: Sendable {
                     try await shared.model(settings)
                 } else {
                     try await LanguageModel.load(
-                        path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine
+                        path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine()
                     ) { file }
                 }
             let adapter = shared?.number(of: name)
@@ -114,18 +117,18 @@ package final class ServedModel: Sendable {
             return try await served(
                 .text(model, BatchEngine(model.engine, adapter: adapter)), model.tokenizer,
                 try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device),
-                ComputeLane(model.engine, selecting: adapter, by: model.selection))
+                ModelEngine(model.engine, adapter: adapter, of: model.selection))
         }
         if let draft = settings.draft {
             throw ModelError("\(draft), to draft for \(file.path): this model does not continue texts")
         }
-        let lane = ComputeLane()
         let device = Device(threads: settings.threads)
-        let model = try await lane.run { try file.model(on: device) }
+        let model = try await Task(executorPreference: ComputeThread()) { try file.model(on: device) }.value
+        let engine = ModelEngine(try Engine(model, settings.engine(writes: false), on: device))
         let inspector = ModelInspector(file, model, on: device)
         if case .encoderDecoder(let writer) = model, file.architecture.writes {
             let writing = try WritingModel(file, writer, on: device)
-            return try await served(.writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, lane)
+            return try await served(.writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, engine)
         }
         let tokenizer = try ModelText.tokenizer(of: file)
         let encoder = try TextEncoder(file, model, tokenizer, on: device)
@@ -136,16 +139,16 @@ package final class ServedModel: Sendable {
             case .rows(_, let count) where count > 1: .tags(try Tagger(file, encoder))
             default: .vectors
             }
-        return try await served(work, tokenizer, try Embedder(file, encoder), inspector, lane)
+        return try await served(work, tokenizer, try Embedder(file, encoder), inspector, engine)
     }
 
     private init(
         _ name: String, _ file: ModelFile, _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?,
-        _ inspector: ModelInspector, _ lane: ComputeLane, context limit: Int?
+        _ inspector: ModelInspector, _ engine: ModelEngine, context limit: Int?
     ) async throws {
         (self.name, path, created) = (name, file.path, UnixTime.now)
-        (self.work, self.tokenizer, self.embedder, self.inspector, self.lane) =
-            (work, tokenizer, embedder, inspector, lane)
+        (self.work, self.tokenizer, self.embedder, self.inspector, self.engine) =
+            (work, tokenizer, embedder, inspector, engine)
         (architecture, modelType) = (file.architecture, file.modelType)
         chat = if case .text = work, let tokenizer { try ConversationFormat(file, tokenizer) } else { nil }
         endOfTextTokens = try tokenizer.map { try ModelText.endOfTextTokens(file, $0) } ?? []
@@ -154,7 +157,7 @@ package final class ServedModel: Sendable {
         sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
         context = limit.map { min($0, file.architecture.context ?? $0) } ?? file.architecture.context
         size = (file.tensors.bytes, try file.inventory().total)
-        fingerprint = try await lane.run { try ModelFingerprint.of(file) }
+        fingerprint = try await engine.run { try ModelFingerprint.of(file) }
     }
 
     /// The masks of a form beside this model's vocabulary; those of the last few forms are kept.
@@ -167,23 +170,6 @@ package final class ServedModel: Sendable {
 
     /// The ids that the model knows.
     package var vocabularySize: Int { architecture.vocabulary }
-}
-
-/// A thread on which one model's passes run in order, so that they do not hold the threads that tasks share.
-struct ComputeLane: Sendable {
-    private let thread: any TaskExecutor
-    private let adapter: Int?
-    private let selection: AdapterSelection
-
-    /// - Parameters: `adapter`: the adapter that the passes select, by number; `selection`: where they say so.
-    init(
-        _ thread: any TaskExecutor = ComputeThread(), selecting adapter: Int? = nil,
-        by selection: AdapterSelection = AdapterSelection()
-    ) { (self.thread, self.adapter, self.selection) = (thread, adapter, selection) }
-
-    func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-        try await Task(executorPreference: thread) { try selection.selecting(adapter, body) }.value
-    }
 }
 
 /// An encoder-decoder that writes, with what is read and written.

@@ -32,7 +32,7 @@ package final class SharedModel: Sendable {
             let made = Task<LanguageModel, any Error> { [path, sets] in
                 try await LanguageModel.load(
                     path: path, adapters: sets.map(\.name), draft: settings.draft, threads: settings.threads,
-                    engine: settings.engine
+                    engine: settings.engine()
                 ) {
                     var file = try ModelFile(path: path)
                     for set in sets { try file.add(selectable: set.adapters) }

@@ -44,8 +44,20 @@ package enum TokenEvent: Sendable {
     /// It left the queue; so many tokens of its prompt were known from an earlier text.
     case began(cachedTokens: Int)
     case token(SampledToken)
+    /// So many tokens were guessed so far, and so many of them were right.
+    case guessed(GuessCounts)
     case finished(FinishReason)
     case failed(any Error)
+}
+
+/// Speculation of a text: tokens that were guessed, and those of them that were right.
+package struct GuessCounts: Sendable, Hashable {
+    package var guessed = 0
+    package var accepted = 0
+
+    package static func + (a: GuessCounts, b: GuessCounts) -> GuessCounts {
+        GuessCounts(guessed: a.guessed + b.guessed, accepted: a.accepted + b.accepted)
+    }
 }
 
 /// How busy an engine is.
@@ -55,6 +67,9 @@ package struct EngineLoad: Sendable, Equatable {
     /// Since its beginning, tokens that were guessed, and those of them that were right.
     package var guessedTokens = 0
     package var acceptedTokens = 0
+    /// Texts that were read whole, and the passes that they shared.
+    package var texts = 0
+    package var textPasses = 0
 
     package init(running: Int, waiting: Int) { (self.running, self.waiting) = (running, waiting) }
 

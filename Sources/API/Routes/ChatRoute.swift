@@ -130,7 +130,9 @@ struct ChatWriter: Sendable {
     }
 
     private func usage() async -> JSON {
-        Usage.json(prompt: run.promptTokens, cached: await run.cachedTokens, generated: await run.generatedTokens)
+        Usage.json(
+            prompt: run.promptTokens, cached: await run.cachedTokens, generated: await run.generatedTokens,
+            guesses: await run.guessedTokens)
     }
 
     // MARK: Stream

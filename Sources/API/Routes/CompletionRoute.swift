@@ -122,13 +122,14 @@ private struct CompletionWriter: Sendable {
     }
 
     private func usage() async -> JSON {
-        var (prompt, cached, generated) = (0, 0, 0)
+        var (prompt, cached, generated, guesses) = (0, 0, 0, GuessCounts())
         for run in runs {
             prompt += run.promptTokens
             cached += await run.cachedTokens
             generated += await run.generatedTokens
+            guesses = guesses + (await run.guessedTokens)
         }
-        return Usage.json(prompt: prompt, cached: cached, generated: generated)
+        return Usage.json(prompt: prompt, cached: cached, generated: generated, guesses: guesses)
     }
 
     /// One prompt after the other; the engine runs them together.

@@ -58,21 +58,16 @@ enum EmbeddingRoute {
     }
 }
 
-/// Vectors of texts, a few at a time so that a client that leaves is noticed.
+/// Vectors of texts.
 enum Embedding {
-    private static let textsPerPass = 16
-
     /// The vectors, and how many tokens were read.
     static func vectors(_ texts: [String], _ model: ServedModel, _ job: Job) async throws -> ([[Float]], Int) {
         guard let embedder = model.embedder else { throw model.wrongTask("make vectors") }
-        var vectors: [[Float]] = []
         var tokens = 0
-        for start in stride(from: 0, to: texts.count, by: textsPerPass) {
-            try job.request.cancellation.check()
-            let part = Array(texts[start..<min(start + textsPerPass, texts.count)])
-            let (some, count) = try await model.lane.run { (try embedder.embed(part), try embedder.tokenCount(part)) }
-            vectors += some
-            tokens += count
+        let vectors = try await model.engine.run(texts, for: job) { part in
+            let task = try embedder.task(part)
+            tokens += task.tokenCount
+            return task
         }
         job.metrics.tokens(prompt: tokens, cached: 0, generated: 0)
         return (vectors, tokens)

@@ -21,7 +21,7 @@ extension ServedModel {
         var writer: Writer?
         if case .writing(let writing) = work { writer = try writing.writer(.translation, .init()) }
         guard let vocabulary = lookVocabulary else { throw wrongTask("have a vocabulary") }
-        let found = try await lane.run { [inspector, writer] in try inspector.look(question, vocabulary, writer) }
+        let found = try await engine.run { [inspector, writer] in try inspector.look(question, vocabulary, writer) }
         var answer = found.objectValue ?? JSONObject()
         answer["model"] = .string(name)
         answer["system_fingerprint"] = .string(fingerprint)

@@ -60,13 +60,8 @@ enum RankRoutes {
         _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
     ) async throws -> [Double] {
         if case .classes(let classifier) = model.work, classifier.labels.count == 1 {
-            var scores: [Double] = []
-            for start in stride(from: 0, to: pairs.count, by: 16) {
-                try job.request.cancellation.check()
-                let part = pairs[start..<min(start + 16, pairs.count)].map { (text: $0.0, pair: String?.some($0.1)) }
-                scores += try await model.lane.run { try classifier.classify(part).map { Double($0[0].score) } }
-            }
-            return scores
+            let items = pairs.map { (text: $0.0, pair: String?.some($0.1)) }
+            return try await model.engine.run(items, for: job) { try classifier.task($0) }.map { Double($0[0].score) }
         }
         guard case .vectors = model.work else { throw model.wrongTask("rank texts") }
         let firsts = Array(Set(pairs.map { ExactKey($0.0) }))

@@ -19,9 +19,7 @@ enum StateRoutes {
     }
 
     static func metrics(_ job: Job) async throws -> APIResponse {
-        let loads = job.service.models.compactMap { model in
-            if case .text(_, let engine) = model.work { (model.name, engine.load) } else { nil }
-        }
+        let loads = job.service.models.map { (model: $0.name, load: $0.engine.load) }
         return APIResponse(
             type: "text/plain; version=0.0.4; charset=utf-8",
             .whole(Array(job.metrics.text(loads: loads).utf8)))

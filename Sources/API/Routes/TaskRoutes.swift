@@ -6,8 +6,6 @@ import MartletTasks
 ///
 /// `input` is a text or a list of texts; the results stand in `data`, one for each.
 enum TaskRoutes {
-    private static let textsPerPass = 8
-
     static func classify(_ job: Job) async throws -> APIResponse {
         let (fields, model, texts) = try await inputs(job)
         guard case .classes(let classifier) = model.work else { throw model.wrongTask("classify") }
@@ -16,19 +14,22 @@ enum TaskRoutes {
             throw APIError.invalid("pair has \(pairs?.count ?? 0) texts, but input has \(texts.count).", "pair")
         }
         let items = texts.indices.map { (text: texts[$0], pair: pairs?[$0]) }
-        return try await answer(job, model, items) { part in
-            try classifier.classify(part).map { scores in
+        let found = try await model.engine.run(items, for: job) { try classifier.task($0) }
+        return list(
+            model,
+            found.map { scores in
                 ["scores": .array(scores.map { ["label": .string($0.label), "score": .score($0.score)] })]
-            }
-        }
+            })
     }
 
     static func tag(_ job: Job) async throws -> APIResponse {
         let (fields, model, texts) = try await inputs(job)
         guard case .tags(let tagger) = model.work else { throw model.wrongTask("tag") }
         let aggregation = try fields.choice("aggregation", Tagger.Aggregation.self) ?? .first
-        return try await answer(job, model, texts) { part in
-            try tagger.tag(part, aggregation).map { spans in
+        let found = try await model.engine.run(texts, for: job) { try tagger.task($0, aggregation) }
+        return list(
+            model,
+            found.map { spans in
                 [
                     "spans": .array(
                         spans.map {
@@ -38,8 +39,7 @@ enum TaskRoutes {
                             ]
                         })
                 ]
-            }
-        }
+            })
     }
 
     static func answer(_ job: Job) async throws -> APIResponse {
@@ -50,9 +50,8 @@ enum TaskRoutes {
         var options = Answerer.Options()
         options.results = try fields.integer("top_k", 1...100) ?? 1
         if try fields.bool("no_answer") ?? false { options.noAnswer = .possible }
-        let found = try await model.lane.run { [options] in
-            try answerer.answer([(question: question, context: context)], options)
-        }
+        let found = try await model.engine.run(
+            answerer.task([(question: question, context: context)], options), for: job)
         let answers = (found.first ?? []).map { answer -> JSON in
             [
                 "text": .string(answer.text), "score": .score(answer.score), "start": .integer(answer.start),
@@ -78,15 +77,15 @@ enum TaskRoutes {
         if writer.settings.search.results > writer.settings.search.beams {
             throw APIError.invalid("n is over the \(writer.settings.search.beams) beams.", "n")
         }
-        return try await answer(job, model, texts) { [writer] part in
-            try writer.write(part).map { written in
+        let written = try await model.engine.write(texts, writer, for: job)
+        return list(
+            model,
+            written.map { written in
                 [
                     "text": .string(written.first?.text ?? ""),
-                    "results": .array(
-                        written.map { ["text": .string($0.text), "score": .score($0.score)] }),
+                    "results": .array(written.map { ["text": .string($0.text), "score": .score($0.score)] }),
                 ]
-            }
-        }
+            })
     }
 
     private static func inputs(_ job: Job) async throws -> (Fields, ServedModel, [String]) {
@@ -99,16 +98,7 @@ enum TaskRoutes {
         return (fields, model, texts)
     }
 
-    /// Works on a few items at a time, so that a client that leaves is noticed.
-    private static func answer<Item: Sendable>(
-        _ job: Job, _ model: ServedModel, _ items: [Item], _ work: @escaping @Sendable ([Item]) throws -> [JSON]
-    ) async throws -> APIResponse {
-        var data: [JSON] = []
-        for start in stride(from: 0, to: items.count, by: textsPerPass) {
-            try job.request.cancellation.check()
-            let part = Array(items[start..<min(start + textsPerPass, items.count)])
-            data += try await model.lane.run { try work(part) }
-        }
+    private static func list(_ model: ServedModel, _ data: [JSON]) -> APIResponse {
         let indexed = data.enumerated().map { index, result -> JSON in
             var object = result.objectValue ?? JSONObject()
             object["index"] = .integer(index)

@@ -24,12 +24,8 @@ package final class ModelShelf: Sendable {
 
         var model: ServedModel? { if case .loaded(let model) = stage { model } else { nil } }
 
-        /// Whether it can be let go, and nothing is being generated.
-        var isIdle: Bool {
-            guard load != nil, let model else { return false }
-            guard case .text(_, let engine) = model.work else { return true }
-            return engine.load.isIdle
-        }
+        /// Whether it can be let go, and nothing is being computed.
+        var isIdle: Bool { load != nil && model?.engine.load.isIdle == true }
     }
 
     private struct State {

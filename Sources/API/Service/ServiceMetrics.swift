@@ -111,6 +111,8 @@ package final class ServiceMetrics: Sendable {
         metric(
             "spec_decode_num_accepted_tokens_total", "counter", "Guessed tokens that were right.",
             labelled(\.acceptedTokens))
+        metric("texts_read_total", "counter", "Texts that were read whole, not written.", labelled(\.texts))
+        metric("text_passes_total", "counter", "Passes that they shared.", labelled(\.textPasses))
         metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", [("", "\(state.inFlight)")])
         metric("prompt_tokens_total", "counter", "Tokens of prompts.", [("", "\(state.promptTokens)")])
         metric(
