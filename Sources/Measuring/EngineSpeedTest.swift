@@ -50,8 +50,8 @@ package struct EngineSpeedTest: Sendable {
         let (began, before) = (ContinuousClock.now, engine.metrics)
         let instants = try await withThrowingTaskGroup(of: [ContinuousClock.Instant].self) { group in
             for number in 0..<streams {
-                let tokens = (0..<prompt).map { Int32(($0 * 7_919 + number * 104_729 + 13) % vocabulary) }
-                var request = EngineRequest(tokens: tokens, maximumTokens: generate, sampling: sampling)
+                var request = EngineRequest(
+                    tokens: tokens(prompt, number: number), maximumTokens: generate, sampling: sampling)
                 request.sampling.seed = UInt64(number)
                 let stream = try engine.submit(request)
                 group.addTask {
@@ -84,5 +84,61 @@ package struct EngineSpeedTest: Sendable {
             firstTokens: instants.compactMap { $0.first.map { ($0 - began).seconds } }.sorted(),
             gaps: gaps.sorted(), decode: to > from ? Double(between) / (to - from).seconds : 0,
             guessedTokens: guessed, acceptedTokens: accepted)
+    }
+
+    // MARK: What others cost
+
+    /// Seconds to the first token of a request of `prefix` tokens and 40 of its own, and of the next one that begins
+    /// with the same.
+    ///
+    /// - Parameter number: of a prefix that no other measurement has.
+    /// - Throws: ``EngineError`` for requests that cannot be served.
+    package func firstTokens(prefix: Int, number: Int) async throws -> (alone: Double, shared: Double) {
+        let beginning = tokens(prefix, number: number)
+        var seconds: [Double] = []
+        for own in 1...2 {
+            var request = EngineRequest(
+                tokens: beginning + tokens(40, number: number * 3 + own + 1_000), maximumTokens: 1)
+            request.namespace = 1
+            let began = ContinuousClock.now
+            for try await _ in try engine.submit(request) {}
+            seconds.append((ContinuousClock.now - began).seconds)
+        }
+        return (seconds[0], seconds[1])
+    }
+
+    /// Seconds between the tokens of `streams` texts while a prompt of `prompt` tokens is read, ascending, and how long
+    /// it was read.
+    ///
+    /// - Throws: ``EngineError`` for requests that cannot be served.
+    package func gaps(of streams: Int, beside prompt: Int) async throws -> (gaps: [Double], reading: Double) {
+        let before = engine.metrics.firstTokens
+        let texts = try (0..<streams).map { number in
+            try engine.submit(EngineRequest(tokens: tokens(16, number: number), maximumTokens: 1 << 20))
+        }
+        let readers = texts.map { text in
+            Task { () -> [ContinuousClock.Instant] in
+                var instants: [ContinuousClock.Instant] = []
+                do { for try await _ in text { instants.append(.now) } } catch is CancellationError {}
+                return instants
+            }
+        }
+        while engine.metrics.firstTokens - before < streams { try await Task.sleep(for: .milliseconds(1)) }
+        let began = ContinuousClock.now
+        for try await _ in try engine.submit(EngineRequest(tokens: tokens(prompt, number: streams), maximumTokens: 1)) {
+        }
+        let ended = ContinuousClock.now
+        for text in texts { text.cancel() }
+        var gaps: [Double] = []
+        for reader in readers {
+            let instants = try await reader.value.filter { $0 >= began && $0 <= ended }
+            gaps += zip(instants.dropFirst(), instants).map { ($0 - $1).seconds }
+        }
+        while engine.metrics.running > 0 { await Task.yield() }
+        return (gaps.sorted(), (ended - began).seconds)
+    }
+
+    private func tokens(_ count: Int, number: Int) -> [Int32] {
+        (0..<count).map { Int32(($0 * 7_919 + number * 104_729 + 13) % vocabulary) }
     }
 }

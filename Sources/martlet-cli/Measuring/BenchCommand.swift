@@ -18,7 +18,8 @@ struct BenchCommand: AsyncParsableCommand {
 
             An encoder reads --batch texts of --prompt tokens. An encoder-decoder reads such sources and writes exactly --generate tokens \
             about each with --beams beams; tokens per second count each text once, not its beams. With --streams 1,8,32 a decoder's \
-            engine serves so many requests at once, each of --prompt tokens read and --generate written.
+            engine serves so many requests at once, each of --prompt tokens read and --generate written; --prefix and --beside measure what \
+            requests gain and lose by others.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -38,6 +39,12 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Option(help: "With --streams: a smaller model with the same vocabulary that guesses what follows.")
     var draft: String?
+
+    @Option(help: "With --streams: the first token of a request whose first so many tokens another one has had.")
+    var prefix: Int?
+
+    @Option(help: "With --streams: the time between tokens of four texts while a prompt of so many tokens is read.")
+    var beside: Int?
 
     @Option(help: "With --streams: 0 takes the most probable token.")
     var temperature: Float = 0
@@ -65,11 +72,14 @@ struct BenchCommand: AsyncParsableCommand {
     func validate() throws {
         for (name, value) in [
             ("prompt", prompt), ("generate", generate), ("batch", batch), ("beams", beams), ("repeat", `repeat`),
+            ("prefix", prefix ?? 1), ("beside", beside ?? 1),
         ]
         where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
         }
-        if try counts().isEmpty && draft != nil { throw ValidationError("--draft is for --streams.") }
+        if try counts().isEmpty && (draft != nil || prefix != nil || beside != nil) {
+            throw ValidationError("--draft, --prefix and --beside are for --streams.")
+        }
     }
 
     /// The numbers of `--streams`.
@@ -82,11 +92,14 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
+    /// Texts that are written while a prompt is read.
+    private static let textsBeside = 4
+
     /// Whole requests through the engine, as many at once as `--streams` says.
     private func serve(_ decoder: Decoder, of file: ModelFile, _ device: Device) async throws {
         let counts = try counts()
         var options = EngineOptions()
-        options.maximumSequences = max(counts.max() ?? 1, 1)
+        options.maximumSequences = max(counts.max() ?? 1, beside == nil ? 1 : BenchCommand.textsBeside + 1)
         (options.cache, options.waitingRequests, options.waitingRequestsPerTenant) = (cache.elementType, 1_024, 1_024)
         options.waitingTokens = .max
         let draft = try draft.map { try DraftFile($0, for: file).file.decoder(on: device) }
@@ -102,7 +115,16 @@ struct BenchCommand: AsyncParsableCommand {
             runs.sort { $0.seconds < $1.seconds }
             results.append(runs[runs.count / 2])
         }
-        let report = StreamsReport(results: results, threads: device.threads)
+        var report = StreamsReport(results: results, threads: device.threads)
+        if let prefix {
+            var runs: [(alone: Double, shared: Double)] = []
+            for number in 0..<`repeat` { runs.append(try await test.firstTokens(prefix: prefix, number: number)) }
+            report.prefix = (prefix, BenchCommand.median(runs.map(\.alone)), BenchCommand.median(runs.map(\.shared)))
+        }
+        if let beside {
+            let found = try await test.gaps(of: BenchCommand.textsBeside, beside: beside)
+            report.beside = (beside, found.gaps, found.reading, options.stepMilliseconds)
+        }
         if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
     }
 
@@ -213,61 +235,6 @@ struct BenchCommand: AsyncParsableCommand {
         var usage = rusage()
         unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
-    }
-}
-
-/// What was measured of an engine with several requests at once.
-private struct StreamsReport {
-    let results: [EngineSpeedTest.Result]
-    let threads: Int
-
-    private typealias Result = EngineSpeedTest.Result
-
-    private func total(_ result: Result) -> Double {
-        Double(result.readTokens + result.writtenTokens) / result.seconds
-    }
-
-    var json: JSON {
-        [
-            "threads": .integer(threads),
-            "streams": .array(
-                results.map { result in
-                    [
-                        "streams": .integer(result.streams), "seconds": .number(result.seconds),
-                        "tokens_per_second": .number(total(result)),
-                        "decode_tokens_per_second": .number(result.decode),
-                        "first_token_seconds": percentiles(result.firstTokens),
-                        "between_tokens_seconds": percentiles(result.gaps),
-                        "guessed_tokens": .integer(result.guessedTokens),
-                        "accepted_tokens": .integer(result.acceptedTokens),
-                    ]
-                }),
-        ]
-    }
-
-    private func percentiles(_ values: [Double]) -> JSON {
-        ["p50": .number(Result.percentile(0.5, values)), "p99": .number(Result.percentile(0.99, values))]
-    }
-
-    var text: String {
-        func milliseconds(_ share: Double, _ values: [Double]) -> String {
-            "\(Int((Result.percentile(share, values) * 1e3).rounded()))"
-        }
-        func column(_ text: String, _ width: Int) -> String {
-            String(repeating: " ", count: max(1, width - text.utf8.count)) + text
-        }
-        let isDrafted = results.contains { $0.guessedTokens > 0 }
-        let names =
-            ["streams", "tokens/s", "writing/s", "first ms", "p99", "between ms", "p99"]
-            + (isDrafted ? ["guessed", "right"] : [])
-        let rows = results.map { result in
-            [
-                "\(result.streams)", "\(Int(total(result).rounded()))", "\(Int(result.decode.rounded()))",
-                milliseconds(0.5, result.firstTokens), milliseconds(0.99, result.firstTokens),
-                milliseconds(0.5, result.gaps), milliseconds(0.99, result.gaps),
-            ] + (isDrafted ? ["\(result.guessedTokens)", "\(result.acceptedTokens)"] : [])
-        }
-        return ([names] + rows).map { $0.map { column($0, 11) }.joined() + "\n" }.joined()
     }
 }
 
