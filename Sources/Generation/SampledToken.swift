@@ -8,6 +8,10 @@ public struct SampledToken: Sendable, Hashable {
         public let token: Int32
         /// The natural logarithm of its probability.
         public let logProbability: Float
+
+        package init(token: Int32, logProbability: Float) {
+            (self.token, self.logProbability) = (token, logProbability)
+        }
     }
 
     /// The token's id.

@@ -132,7 +132,7 @@ package final class Engine: Sendable {
     private var isDecoder: Bool { if case .decoder = architecture.body { architecture.writes } else { false } }
 
     /// Positions that a text can have.
-    private var longest: Int {
+    package var longest: Int {
         zip(layout.tables, capacity).reduce(architecture.context ?? .max) { longest, table in
             table.0.window == nil ? min(longest, max(0, table.1 - 1) * BlockLayout.positions) : longest
         }

@@ -40,6 +40,11 @@ public struct Embedder: Sendable {
     /// The most tokens that are read of a text; nil: all.
     package var limit: Int? { [modules.limit, model.limit].compactMap { $0 }.min() }
 
+    /// How many tokens a text has with the prompt that the model's files choose, uncut.
+    package func length(of text: String) throws -> Int {
+        try model.tokenizer.encoding(of: read(self.text(of: .standard) + text)).count
+    }
+
     /// How many texts were longer, and cut.
     package var cutTexts: Int { model.cutTexts }
 

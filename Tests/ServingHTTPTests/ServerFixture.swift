@@ -20,12 +20,16 @@
         /// The one that all tests share.
         static let model = Task { try await load() }
 
-        /// One with an engine of its own, for tests that hold it or count what waits.
-        static func load() async throws -> ServedModel {
+        /// One with an engine of its own, for tests that hold it or count what waits, and for those of other settings.
+        ///
+        /// - Parameter template: of its chats; nil for a model without.
+        static func load(
+            template: String? = template, _ change: (inout ServedModel.Settings) -> Void = { _ in }
+        ) async throws -> ServedModel {
             let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
             let shipped = try GGUF(contentsOf: "/\(root)/Sources/CShippedModel/english.gguf")
             var metadata = shipped.metadata
-            metadata["tokenizer.chat_template"] = .string(template)
+            metadata["tokenizer.chat_template"] = template.map { .string($0) }
             let path = "/tmp/martlet-serving-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).gguf"
             try GGUF.write(
                 shipped.tensors.names.map { name in
@@ -37,6 +41,7 @@
             defer { unsafe unlink(path) }
             var settings = ServedModel.Settings(threads: 1)
             settings.slots = 4
+            change(&settings)
             return try await ServedModel.load(name: "fixture", path: path, settings)
         }
     }

@@ -251,6 +251,32 @@ def litellm_calls():
     assert len(vectors.data) == 1
 
 
+@check("litellm")
+def litellm_calls_of_ollama():
+    import litellm
+
+    base = dict(api_base=f"http://127.0.0.1:{args.port}", api_key=args.key)
+    for kind in ["ollama_chat", "ollama"]:
+        common = dict(model=f"{kind}/{args.model}", max_tokens=12, temperature=0, **base)
+        answer = litellm.completion(messages=MESSAGES, **common)
+        chunks = litellm.completion(messages=MESSAGES, stream=True, **common)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert text and text == answer.choices[0].message.content, (kind, text)
+    vectors = litellm.embedding(model=f"ollama/{args.embeddings or args.model}", input=["a", "b"], **base)
+    assert len(vectors.data) == 2
+
+
+@check("json")
+def curl_as_ollama_shows_it():
+    """Ollama's examples post JSON with the type that curl gives to what it posts."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{args.port}/api/generate",
+        json.dumps({"model": args.model, "prompt": "Hello", "stream": False, "options": {"num_predict": 4}}).encode(),
+        {"content-type": "application/x-www-form-urlencoded", "authorization": f"Bearer {args.key}"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        assert json.load(answer)["done"]
+
+
 @check("langchain_openai")
 def langchain_calls():
     import langchain_openai

@@ -22,29 +22,38 @@ struct AnswerAssembly {
         var end = ""
         /// What the prompt has written of the answer already: the beginning of a call that was asked for.
         var written = ""
+        /// The tokens that the answer goes on with, as one text; none where it is a text of its own.
+        var continued: [Int32] = []
+        /// Whether the answer ends with its first call.
+        var callsOnce = false
     }
 
     private let tokenizer: Tokenizer
-    private var stream: TextStream
+    private var stream: ContinuedText
     private var stops: StopTexts
     private var splitter: ThinkingSplitter?
     private var parser: CallParser?
     /// The mark of a call where it is a special token, which is not part of the text.
     private let callMark: Int32?
     private let completion: String
+    private let callsOnce: Bool
     private var pending: [SampledToken] = []
+    /// Tokens of which it is not known yet whether they are thinking.
+    private var undecidedTokens = 0
     private(set) var generatedTokens = 0
+    /// How many of them were thinking.
+    private(set) var thinkingTokens = 0
     private(set) var finish: String?
     /// All that was written, as far as it is certain.
     private(set) var text = ""
 
     init(_ tokenizer: Tokenizer, stopTexts: [String], _ structure: Structure) {
         self.tokenizer = tokenizer
-        stream = TextStream(tokenizer)
+        stream = ContinuedText(tokenizer, after: structure.continued)
         stops = StopTexts(stopTexts)
         splitter = structure.thinks ? ThinkingSplitter(isThinking: structure.isThinking) : nil
         parser = structure.tools.map { CallParser($0) }
-        completion = structure.end
+        (completion, callsOnce) = (structure.end, structure.callsOnce)
         let mark = structure.tools == .llama ? "<|python_tag|>" : structure.tools?.opening
         callMark = mark.flatMap { tokenizer.id(ofToken: $0) }.flatMap { tokenizer.isSpecial($0) ? $0 : nil }
         if !structure.written.isEmpty { beginning = parser?.append(structure.written) ?? [] }
@@ -62,8 +71,11 @@ struct AnswerAssembly {
         let new = stops.append(piece)
         text += new
         var delta = AnswerDelta(parts: parts(new))
+        count(delta.parts)
         if stops.found {
             delta.parts += rest()
+            end("stop")
+        } else if hasOnlyCall {
             end("stop")
         }
         if !new.isEmpty || finish != nil {
@@ -85,6 +97,17 @@ struct AnswerAssembly {
         return delta
     }
 
+    /// Counts a token in, and the ones before it that were undecided, as what their text has turned out to be.
+    private mutating func count(_ parts: [AnswerPart]) {
+        undecidedTokens += 1
+        guard let first = parts.first else { return }
+        if case .thinking = first { thinkingTokens += undecidedTokens }
+        undecidedTokens = 0
+    }
+
+    /// Whether the one call that is wanted is complete.
+    private var hasOnlyCall: Bool { callsOnce && (parser?.completed ?? 0) > 0 }
+
     /// `tool_calls` just when a call is complete and the answer ended by itself.
     private mutating func end(_ reason: String) {
         finish = reason == "stop" && (parser?.completed ?? 0) > 0 ? "tool_calls" : reason
@@ -96,16 +119,19 @@ struct AnswerAssembly {
     }
 
     private mutating func rest() -> [AnswerPart] {
-        called(splitter?.finish() ?? []) + (parser?.finish() ?? [])
+        called(splitter?.finish() ?? []) + (hasOnlyCall ? [] : parser?.finish() ?? [])
     }
 
     /// Calls are looked for in the answer, not in what was thought.
     private mutating func called(_ parts: [AnswerPart]) -> [AnswerPart] {
         guard parser != nil else { return parts }
+        if hasOnlyCall { return [] }
         var result: [AnswerPart] = []
         for part in parts {
             if case .text(let text) = part { result += parser?.append(text) ?? [] } else { result.append(part) }
         }
-        return CallParser.joined(result)
+        result = CallParser.joined(result)
+        guard hasOnlyCall, let end = result.firstIndex(of: .callEnd(index: 0)) else { return result }
+        return Array(result[...end])
     }
 }

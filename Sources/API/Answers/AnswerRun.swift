@@ -57,6 +57,11 @@ actor AnswerRun {
     /// What was guessed of all choices, and what of it was right.
     var guessedTokens: GuessCounts { guesses.reduce(GuessCounts(), +) }
 
+    var thinkingTokens: Int { assemblies.reduce(0) { $0 + $1.thinkingTokens } }
+
+    /// How long the prompt was read, and how long the first choice was written.
+    var durations: (reading: Duration, writing: Duration) { clock.durations }
+
     /// What came since the last call, at least one update; empty when all choices have ended.
     ///
     /// - Throws: what a generation failed with; nothing runs on then.
@@ -80,7 +85,8 @@ actor AnswerRun {
     private func take(_ event: Generation.Event, _ updates: inout [Update]) throws {
         switch event {
         case .began(let choice, let cached):
-            cachedTokens = max(cachedTokens, cached)
+            // What a form forces is known as well, but no part of the prompt.
+            cachedTokens = min(promptTokens, max(cachedTokens, cached))
             clock.began(choice, metrics)
         case .guessed(let choice, let counts): guesses[choice] = counts
         case .token(let choice, let token):
@@ -132,10 +138,20 @@ struct RequestClock {
     private let arrival: ContinuousClock.Instant
     private var last: [ContinuousClock.Instant?]
     private var began: [ContinuousClock.Instant?]
+    private var first: [ContinuousClock.Instant?]
 
     init(choices: Int, since arrival: ContinuousClock.Instant) {
         self.arrival = arrival
         (last, began) = (Array(repeating: nil, count: choices), Array(repeating: nil, count: choices))
+        first = last
+    }
+
+    /// How long the prompt was read, and how long the first choice was written.
+    var durations: (reading: Duration, writing: Duration) {
+        guard let began = began.first ?? nil, let first = first.first ?? nil, let last = last.first ?? nil else {
+            return (.zero, .zero)
+        }
+        return (first - began, last - first)
     }
 
     mutating func began(_ choice: Int, _ metrics: ServiceMetrics) {
@@ -148,6 +164,7 @@ struct RequestClock {
         if let last = last[choice] {
             metrics.observe(.betweenTokens, now - last)
         } else {
+            first[choice] = now
             metrics.observe(.firstToken, now - arrival)
             if let began = began[choice] { metrics.observe(.prefill, now - began) }
         }

@@ -38,6 +38,9 @@ extension ServedModel {
         if let context, prompt.count >= context {
             throw .contextExceeded(prompt: prompt.count, context: context, parameter)
         }
+        if case .text(_, let engine) = work, prompt.count >= engine.longestText {
+            throw .memoryExceeded(prompt: prompt.count, longest: engine.longestText, parameter)
+        }
         if let wrong = prompt.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
             throw .invalid(
                 "Token \(wrong) is not in the vocabulary of \(vocabularySize).", parameter, code: "invalid_value")
@@ -89,28 +92,53 @@ enum Probabilities {
     static func number(_ value: Float?) -> JSON { .number(max(-9_999, Double(value ?? -9_999))) }
 
     /// `logprobs` of the older completions: parallel lists.
-    static func completion(_ tokens: [SampledToken], _ tokenizer: Tokenizer, from offset: inout Int, isWanted: Bool)
-        -> JSON
-    {
-        guard isWanted else { return .null }
-        var (texts, values, best, offsets): ([JSON], [JSON], [JSON], [JSON]) = ([], [], [], [])
-        for token in tokens {
-            let text = String(decoding: tokenizer.bytes(ofToken: token.token) ?? [], as: UTF8.self)
-            texts.append(.string(text))
-            values.append(number(token.logProbability))
+    struct Lists {
+        private var (texts, values): ([JSON], [JSON]) = ([], [])
+        private var (best, offsets): ([JSON], [JSON]) = ([], [])
+        /// Where in the text the next token begins, in scalars.
+        var offset = 0
+
+        init(from offset: Int = 0) { self.offset = offset }
+
+        /// Adds the tokens of an answer.
+        mutating func add(_ tokens: [SampledToken], _ tokenizer: Tokenizer) {
+            for token in tokens {
+                add(token, at: offset, tokenizer)
+                offset += Lists.text(token.token, tokenizer).unicodeScalars.count
+            }
+        }
+
+        /// Adds the tokens of a prompt, which begins the text; nothing says how probable the first one is.
+        mutating func add(prompt tokens: [SampledToken], _ tokenizer: Tokenizer) {
+            var stream = TextStream(tokenizer)
+            for token in tokens {
+                add(token, at: offset, tokenizer)
+                offset += ((try? stream.append(token.token)) ?? "").unicodeScalars.count
+            }
+        }
+
+        private mutating func add(_ token: SampledToken, at offset: Int, _ tokenizer: Tokenizer) {
+            texts.append(.string(Lists.text(token.token, tokenizer)))
             offsets.append(.integer(offset))
-            offset += text.unicodeScalars.count
+            values.append(token.logProbability.map { Probabilities.number($0) } ?? .null)
             var map = JSONObject()
             for alternative in token.mostProbable {
-                let text = String(decoding: tokenizer.bytes(ofToken: alternative.token) ?? [], as: UTF8.self)
-                if map[text] == nil { map[text] = number(alternative.logProbability) }
+                let text = Lists.text(alternative.token, tokenizer)
+                if map[text] == nil { map[text] = Probabilities.number(alternative.logProbability) }
             }
-            best.append(.object(map))
+            best.append(token.logProbability == nil ? .null : .object(map))
         }
-        return [
-            "tokens": .array(texts), "token_logprobs": .array(values), "top_logprobs": .array(best),
-            "text_offset": .array(offsets),
-        ]
+
+        private static func text(_ token: Int32, _ tokenizer: Tokenizer) -> String {
+            String(decoding: tokenizer.bytes(ofToken: token) ?? [], as: UTF8.self)
+        }
+
+        var json: JSON {
+            [
+                "tokens": .array(texts), "token_logprobs": .array(values), "top_logprobs": .array(best),
+                "text_offset": .array(offsets),
+            ]
+        }
     }
 }
 

@@ -56,6 +56,11 @@ package struct ConversationFormat: Sendable {
                 tools: tools.isEmpty || !namesTools ? nil : tokenGuard?.marked(definitions) ?? definitions,
                 variables: variables)
             return tokenGuard?.unmarked(text) ?? GuardedText(text: text, plainRanges: [])
+        } catch let error where error.kind == .limit {
+            throw .invalid(
+                "The conversation is too long for the model's chat template (\(error.message)); shorten it.",
+                "messages",
+                code: "context_length_exceeded")
         } catch {
             throw .invalid("The model's chat template refuses the conversation: \(error)", "messages")
         }

@@ -3,13 +3,14 @@ import MartletConstraints
 import MartletGeneration
 import MartletJSON
 
-/// A form that an answer must have: a JSON schema, or a call of a function.
+/// A form that an answer must have: a JSON schema, a grammar, or a call of a function.
 struct ForcedForm: Sendable {
     /// What the answer begins with, written for the model.
     let beginning: String
     /// What completes it.
     let end: String
-    private let form: OutputConstraint
+    /// The answer is of one of these.
+    private let forms: [OutputConstraint]
     /// The field that errors name.
     private let parameter: String
 
@@ -21,23 +22,32 @@ struct ForcedForm: Sendable {
             self.init(callOf: tool, tools)
         case .required where request.tools.count == 1: self.init(callOf: request.tools[0], tools)
         case .required: self.init(callOfAny: request.tools, tools)
-        case .none, .automatic:
-            switch request.format {
-            case .text: return nil
-            case .jsonObject: self.init(.schema(#"{"type": "object"}"#), "response_format")
-            case .jsonSchema(let schema, let name): self.init(.schema(schema.text()), name)
-            case .grammar(let text): self.init(.grammar(text), "grammar")
-            }
+        case .none: self.init(request.format)
+        case .automatic:
+            // The answer has its form, or is calls instead.
+            guard let form = ForcedForm(request.format) else { return nil }
+            let calls = tools.grammar(ofCalls: request.tools.map(\.name), isOne: !request.callsInParallel)
+            self.init(form.forms + [.grammar(calls)], form.parameter)
         }
     }
 
-    private init(_ form: OutputConstraint, _ parameter: String, beginning: String = "", end: String = "") {
-        (self.form, self.parameter, self.beginning, self.end) = (form, parameter, beginning, end)
+    /// - Returns: nil for text.
+    init?(_ format: AnswerFormat) {
+        switch format {
+        case .text: return nil
+        case .jsonObject: self.init([.schema(#"{"type": "object"}"#)], "response_format")
+        case .jsonSchema(let schema, let name): self.init([.schema(schema.text())], name)
+        case .grammar(let text): self.init([.grammar(text)], "grammar")
+        }
+    }
+
+    private init(_ forms: [OutputConstraint], _ parameter: String, beginning: String = "", end: String = "") {
+        (self.forms, self.parameter, self.beginning, self.end) = (forms, parameter, beginning, end)
     }
 
     private init(callOf tool: ToolDefinition, _ tools: ToolFormat) {
         self.init(
-            .schema(ForcedForm.arguments(tool).text()), "tools", beginning: tools.beginning(ofCall: tool.name),
+            [.schema(tool.parameters.text())], "tools", beginning: tools.beginning(ofCall: tool.name),
             end: tools.callEnd)
     }
 
@@ -46,7 +56,7 @@ struct ForcedForm: Sendable {
         let calls = tools.map { tool -> JSON in
             var properties = JSONObject()
             properties["name"] = ["const": .string(tool.name)]
-            properties[format.argumentsKey] = ForcedForm.arguments(tool)
+            properties[format.argumentsKey] = tool.parameters
             return [
                 "type": "object", "properties": .object(properties),
                 "required": ["name", .string(format.argumentsKey)], "additionalProperties": false,
@@ -55,14 +65,8 @@ struct ForcedForm: Sendable {
         // The object ends by itself; what is left is what follows it.
         let end = format.callEnd.utf8.drop { $0 == UInt8(ascii: "}") }
         self.init(
-            .schema((["oneOf": .array(calls)] as JSON).text()), "tools", beginning: format.callBeginning,
+            [.schema((["oneOf": .array(calls)] as JSON).text())], "tools", beginning: format.callBeginning,
             end: String(decoding: end, as: UTF8.self))
-    }
-
-    private static func arguments(_ tool: ToolDefinition) -> JSON {
-        guard var schema = tool.parameters.objectValue else { return ["type": "object"] }
-        if schema["type"] == nil { schema["type"] = "object" }
-        return .object(schema)
     }
 
     /// What keeps a generation of `model` to the form.
@@ -70,9 +74,46 @@ struct ForcedForm: Sendable {
     /// - Throws: ``APIError`` with the place in the schema that cannot be kept.
     func constraint(_ model: ServedModel) throws -> any TokenConstraint {
         do {
-            return try GrammarConstraint(model.masks(of: form), stopTokens: model.endOfTextTokens)
+            let parts = try forms.map {
+                try GrammarConstraint(model.masks(of: $0), stopTokens: model.endOfTextTokens)
+            }
+            return parts.count == 1 ? parts[0] : EitherConstraint(parts)
         } catch let error as ConstraintError {
             throw APIError.invalid("\(error)", parameter, code: "unsupported_schema")
         }
     }
+}
+
+/// Keeps a text to one of several forms: which one shows while it is written.
+struct EitherConstraint: TokenConstraint {
+    /// Those that the text is of so far.
+    private var parts: [any TokenConstraint]
+
+    init(_ parts: [any TokenConstraint]) { self.parts = parts }
+
+    mutating func allowed() throws -> TokenMask? {
+        var union: TokenMask?
+        for index in parts.indices {
+            guard let mask = try parts[index].allowed() else { return nil }
+            union =
+                union.map { known in
+                    TokenMask(words: zip(known.words, mask.words).map { $0 | $1 }, vocabulary: known.vocabulary)
+                } ?? mask
+        }
+        return union
+    }
+
+    mutating func append(_ token: Int32) {
+        if parts.count > 1 {
+            parts = parts.filter { part in
+                var part = part
+                return (try? part.allowed()).map { $0?[token] ?? true } ?? false
+            }
+        }
+        for index in parts.indices { parts[index].append(token) }
+    }
+
+    var isFinished: Bool { parts.allSatisfy(\.isFinished) }
+
+    mutating func forcedTokens() throws -> [Int32] { parts.count == 1 ? try parts[0].forcedTokens() : [] }
 }

@@ -48,3 +48,37 @@ extension ToolFormat {
         return .object(object)
     }
 }
+
+extension ToolFormat {
+    /// Calls of functions with any arguments, as a grammar in GBNF.
+    ///
+    /// - Parameter isOne: Whether there is one call only.
+    func grammar(ofCalls names: [String], isOne: Bool) -> String {
+        let root =
+            switch self {
+            case .hermes:
+                isOne
+                    ? #"root ::= "<tool_call>\n" call "\n</tool_call>""#
+                    : #"root ::= "<tool_call>\n" call "\n</tool_call>" ("\n<tool_call>\n" call "\n</tool_call>")*"#
+            case .llama: "root ::= call"
+            case .mistral: #"root ::= "[TOOL_CALLS][" call "# + (isOne ? #""]""# : #"(", " call)* "]""#)
+            }
+        // Names are letters, digits, _, - and dots.
+        let name = names.map { #""\""# + $0 + #"\"""# }.joined(separator: " | ")
+        return """
+            \(root)
+            call ::= "{\\"name\\": " name ", \\"\(argumentsKey)\\": " object "}"
+            name ::= \(name)
+            object ::= "{" space (pair (comma pair)*)? space "}"
+            pair ::= string space ":" space value
+            comma ::= space "," space
+            value ::= object | array | string | number | "true" | "false" | "null"
+            array ::= "[" space (value (comma value)*)? space "]"
+            string ::= "\\"" character* "\\""
+            character ::= [^"\\\\\\x00-\\x1F] | "\\\\" (["\\\\/bfnrt] | "u" digit digit digit digit)
+            digit ::= [0-9a-fA-F]
+            number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)?
+            space ::= " "?
+            """
+    }
+}

@@ -12,6 +12,8 @@ struct BatchEngine: TextEngine {
 
     var load: EngineLoad { engine.load }
 
+    var longestText: Int { engine.longest }
+
     func submit(
         _ request: TokenRequest, _ receive: @escaping @Sendable (TokenEvent) -> Void
     ) -> @Sendable () -> Void {

@@ -12,15 +12,18 @@ enum ModelFingerprint {
 
     /// `fp_` and 16 hexadecimal digits.
     ///
+    /// - Parameter cache: what keys and values are kept as.
     /// - Throws: ``FileError`` for files that cannot be read.
-    static func of(_ file: ModelFile) throws -> String {
+    static func of(_ file: ModelFile, cache: ElementType) throws -> String {
         var fingerprint = Fingerprint()
         fingerprint.add(arithmetic)
         fingerprint.add(file.matrices.map { "\($0)" } ?? "as stored")
+        if cache != .f32 { fingerprint.add("cache \(cache)") }
         switch file.container {
         case .gguf(let gguf): try fingerprint.add(file: gguf.path)
         case .directory(let folder):
-            for name in files where fileExists(folder + "/" + name) {
+            let hasTokenizer = fileExists(folder + "/tokenizer.json")
+            for name in files + (hasTokenizer ? [] : vocabularies) where fileExists(folder + "/" + name) {
                 fingerprint.add(name)
                 try fingerprint.add(file: folder + "/" + name)
             }
@@ -40,5 +43,11 @@ enum ModelFingerprint {
     private static let files = [
         "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json",
         "modules.json",
+    ]
+
+    /// The files that are read in place of a tokenizer.json.
+    private static let vocabularies = [
+        "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "vocab.json", "vocab.txt",
+        "merges.txt", "vocab.bpe", "added_tokens.json", "special_tokens_map.json", "source.spm", "target.spm",
     ]
 }

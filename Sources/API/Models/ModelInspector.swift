@@ -41,8 +41,11 @@ package struct ModelInspector: Sendable {
     /// - Throws: ``APIError`` for a text that is too long to be looked at, with both numbers; what tokenizing throws.
     package func look(_ question: Question, _ vocabulary: any WriterVocabulary, _ writer: Writer?) throws -> JSON {
         var input = try source(question, vocabulary)
-        if let writer { input.decoderTokens = try target(question, vocabulary, writer) }
         try check(input)
+        if let writer {
+            input.decoderTokens = try target(question, vocabulary, writer)
+            try check(input)
+        }
         let results = try ForwardPass.run(
             model, file.architecture, [input], recording: .weights, layers: .all, on: device)
         let tensors = Dictionary(results.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })

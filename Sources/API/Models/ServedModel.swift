@@ -157,7 +157,8 @@ package final class ServedModel: Sendable {
         sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
         context = limit.map { min($0, file.architecture.context ?? $0) } ?? file.architecture.context
         size = (file.tensors.bytes, try file.inventory().total)
-        fingerprint = try await engine.run { try ModelFingerprint.of(file) }
+        let cache = if case .text(let model, _) = work { model.engine.options.cache } else { ElementType.f32 }
+        fingerprint = try await engine.run { try ModelFingerprint.of(file, cache: cache) }
     }
 
     /// The masks of a form beside this model's vocabulary; those of the last few forms are kept.
@@ -185,7 +186,18 @@ package struct WritingModel: Sendable {
     }
 
     /// A writer for one task and pair of languages; costs nothing.
+    ///
+    /// - Throws: ``APIError`` for a language that the model does not have.
     func writer(_ task: Writer.Task, _ languages: Writer.Languages) throws -> Writer {
-        try Writer(file, model, vocabulary, task: task, languages, on: device)
+        func writer(_ languages: Writer.Languages) throws -> Writer {
+            try Writer(file, model, vocabulary, task: task, languages, on: device)
+        }
+        do {
+            return try writer(languages)
+        } catch let error as TaskError where languages != .init() {
+            let isOfSource = languages.source != nil && (try? writer(.init(source: languages.source))) == nil
+            throw APIError.invalid(
+                "\(error)", isOfSource ? "source_language" : "target_language", code: "invalid_value")
+        }
     }
 }

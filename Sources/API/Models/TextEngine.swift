@@ -14,6 +14,9 @@ package protocol TextEngine: Sendable {
 
     /// How many generations run and how many wait.
     var load: EngineLoad { get }
+
+    /// The most tokens that a text can have, with its prompt.
+    var longestText: Int { get }
 }
 
 /// What a generation is asked for, in tokens.

@@ -6,23 +6,14 @@ struct ChatRequest: Sendable {
     var messages: [JSON]
     var tools: [ToolDefinition]
     var toolChoice: ToolChoice
+    /// Whether one answer may hold several calls.
+    var callsInParallel: Bool
     var format: AnswerFormat
     var generation: GenerationFields
     /// What the template may read besides: `enable_thinking`, `reasoning_effort`.
     var templateVariables: JSONObject
     /// Whether special tokens spelled in messages count as such; false keeps them plain text.
     var parsesSpecialTokens: Bool
-
-    /// Fields that are taken and have no effect here, as clients send them with every request.
-    private static let harmless: Set<String> = [
-        "model", "user", "metadata", "store", "service_tier", "verbosity", "prediction", "safety_identifier",
-        "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls", "modalities", "cache_prompt",
-    ]
-    private static let own: Set<String> = [
-        "messages", "tools", "tool_choice", "functions", "function_call", "response_format", "logprobs", "top_logprobs",
-        "reasoning_effort", "chat_template_kwargs", "parse_special", "grammar", "json_schema",
-    ]
-    static let names = harmless.union(own).union(GenerationFields.names)
 
     init(_ fields: Fields, _ model: ServedModel) throws(APIError) {
         guard let given = try fields.array("messages", atMost: 10_000) else { throw fields.missing("messages") }
@@ -32,6 +23,7 @@ struct ChatRequest: Sendable {
         }
         tools = try ToolDefinition.list(fields)
         toolChoice = try ToolChoice(fields, tools)
+        callsInParallel = try fields.bool("parallel_tool_calls") ?? true
         format = try AnswerFormat(fields)
         generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
         if try fields.bool("logprobs") ?? false {
@@ -100,7 +92,8 @@ enum ChatMessage {
             return ""
         }
         if let text = value.stringValue { return text }
-        guard let parts = try fields.array("content", atMost: 1024) else { return "" }
+        guard value.arrayValue != nil else { throw fields.wrong("content", value, "a string or an array of parts") }
+        let parts = try fields.array("content", atMost: 1024) ?? []
         return try parts.enumerated().map { index, part throws(APIError) in
             let path = fields.path("content[\(index)]")
             guard let object = part.objectValue else {
@@ -179,7 +172,8 @@ struct ToolDefinition: Sendable {
     let definition: JSON
 
     static func list(_ fields: Fields) throws(APIError) -> [ToolDefinition] {
-        try (fields.array("tools", atMost: 128) ?? []).enumerated().map { index, tool throws(APIError) in
+        var names: Set<ExactKey> = []
+        return try (fields.array("tools", atMost: 128) ?? []).enumerated().map { index, tool throws(APIError) in
             let path = "tools[\(index)]"
             guard let object = tool.objectValue else {
                 throw .invalid("\(path) is \(tool.kind), but an object is expected.", path, code: "invalid_type")
@@ -195,10 +189,35 @@ struct ToolDefinition: Sendable {
                     "\(function.path("name")) is \(name.quoted), but 1 to 64 letters, digits, _ and - are expected.",
                     function.path("name"), code: "invalid_value")
             }
-            let parameters = try function.object("parameters")
-            return ToolDefinition(
-                name: name, parameters: .object(parameters?.object ?? JSONObject()), definition: .object(object))
+            guard names.insert(ExactKey(name)).inserted else {
+                throw .invalid(
+                    "\(function.path("name")) is \(name.quoted), as an earlier function's is; give each its own.",
+                    function.path("name"), code: "invalid_value")
+            }
+            return ToolDefinition(name: name, parameters: try parameters(function), definition: .object(object))
         }
+    }
+
+    /// The schema of a function's arguments, which are an object; of none where there is no schema.
+    private static func parameters(_ function: Fields) throws(APIError) -> JSON {
+        guard let given = try function.object("parameters"), !given.object.isEmpty else {
+            return ["type": "object", "properties": [:], "additionalProperties": false]
+        }
+        var schema = given.object
+        let types = schema["type"].map { $0.arrayValue ?? [$0] } ?? ["object"]
+        guard types.contains("object") else {
+            throw .invalid(
+                "\(given.path("type")) is \(schema["type"]?.text() ?? ""), but arguments are an object: \"object\".",
+                given.path("type"), code: "invalid_value")
+        }
+        schema["type"] = "object"
+        // Without properties there are no arguments, unless the schema says what others are.
+        if schema["properties"]?.objectValue?.isEmpty == true, schema["additionalProperties"] == nil,
+            schema["patternProperties"] == nil
+        {
+            schema["additionalProperties"] = false
+        }
+        return .object(schema)
     }
 
     private static func isWord(_ byte: UInt8) -> Bool {
@@ -234,7 +253,14 @@ enum ToolChoice: Sendable, Equatable {
                     code: "invalid_value")
             }
         } else {
-            guard let choice = try fields.object("tool_choice") else { throw fields.missing("tool_choice") }
+            guard value.objectValue != nil, let choice = try fields.object("tool_choice") else {
+                throw fields.wrong("tool_choice", value, "none, auto, required or a function")
+            }
+            if let type = try choice.string("type"), type != "function" {
+                throw .unsupported(
+                    "tool_choice.type is \(type.quoted), which is not served here; send the tools that are allowed, "
+                        + "and a function, auto or required.", "tool_choice.type")
+            }
             let function = try choice.object("function")
             let name = try (function ?? choice).requiredString("name")
             guard tools.contains(where: { $0.name.hasSameBytes(as: name) }) else {

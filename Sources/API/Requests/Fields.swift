@@ -1,4 +1,5 @@
 import MartletJSON
+import Synchronization
 
 /// The fields of a JSON object from outside, each read by type and range; the first offence is thrown with the field's
 /// name.
@@ -8,16 +9,21 @@ struct Fields {
     let object: JSONObject
     /// What stands before a field's name in a message: `messages[2].`.
     let prefix: String
+    /// Takes note of the names that are asked for; nil where nobody wants to know.
+    private let reads: FieldReads?
 
-    init(_ object: JSONObject, prefix: String = "") { (self.object, self.prefix) = (object, prefix) }
+    init(_ object: JSONObject, prefix: String = "", noting reads: FieldReads? = nil) {
+        (self.object, self.prefix, self.reads) = (object, prefix, reads)
+        reads?.add(object.keys.map { prefix + $0 })
+    }
 
     /// - Throws: ``APIError`` for a body that is no JSON object.
-    init(body: [UInt8]) throws(APIError) {
+    init(body: [UInt8], noting reads: FieldReads? = nil) throws(APIError) {
         do {
             guard let object = try JSON(parsing: body).objectValue else {
                 throw APIError.invalid("The body is JSON, but not an object.", nil)
             }
-            self.init(object)
+            self.init(object, noting: reads)
         } catch let error as APIError {
             throw error
         } catch {
@@ -27,6 +33,7 @@ struct Fields {
 
     /// The value of a field; nil for null and for none.
     subscript(name: String) -> JSON? {
+        reads?.note(path(name))
         guard let value = object[name], !value.isNull else { return nil }
         return value
     }
@@ -34,7 +41,7 @@ struct Fields {
     /// A field's whole name, as errors give it.
     func path(_ name: String) -> String { prefix + name }
 
-    private func wrong(_ name: String, _ value: JSON, _ expected: String) -> APIError {
+    func wrong(_ name: String, _ value: JSON, _ expected: String) -> APIError {
         .invalid("\(path(name)) is \(value.kind), but \(expected) is expected.", path(name), code: "invalid_type")
     }
 
@@ -101,16 +108,21 @@ struct Fields {
         return elements
     }
 
-    func object(_ name: String) throws(APIError) -> Fields? {
+    /// The fields of an object.
+    ///
+    /// - Parameter isNoted: Whether the fields of the object that nobody asks for are told of as well.
+    func object(_ name: String, isNoted: Bool = false) throws(APIError) -> Fields? {
         guard let value = self[name] else { return nil }
         guard let object = value.objectValue else { throw wrong(name, value, "an object") }
-        return Fields(object, prefix: path(name) + ".")
+        return Fields(object, prefix: path(name) + ".", noting: isNoted ? reads : nil)
     }
 
     /// One text or a list of them.
     func strings(_ name: String, atMost most: Int) throws(APIError) -> [String]? {
-        if let text = self[name]?.stringValue { return [text] }
-        guard let elements = try array(name, atMost: most) else { return nil }
+        guard let value = self[name] else { return nil }
+        if let text = value.stringValue { return [text] }
+        guard value.arrayValue != nil else { throw wrong(name, value, "a string or an array of strings") }
+        let elements = try array(name, atMost: most) ?? []
         return try elements.enumerated().map { index, element throws(APIError) in
             guard let text = element.stringValue else { throw wrong("\(name)[\(index)]", element, "a string") }
             return text
@@ -129,9 +141,16 @@ struct Fields {
         }
         return choice
     }
+}
 
-    /// The first `limit` names that are none of `known`.
-    func unknown(beside known: Set<String>, limit: Int = 16) -> [String] {
-        Array(object.keys.filter { !known.contains($0) }.prefix(limit))
-    }
+/// Which fields of a request there are, and which of them somebody has asked for: what is left has had no effect.
+final class FieldReads: Sendable {
+    private let state = Mutex((names: [String](), read: Set<String>()))
+
+    func add(_ names: [String]) { state.withLock { $0.names += names } }
+
+    func note(_ name: String) { _ = state.withLock { $0.read.insert(name) } }
+
+    /// The names that nobody has asked for, in the request's order.
+    var unread: [String] { state.withLock { state in state.names.filter { !state.read.contains($0) } } }
 }

@@ -15,14 +15,6 @@ struct GenerationFields: Sendable {
     /// Whether the request itself says how repetition is penalised.
     var hasOwnRepeatPenalty: Bool
 
-    /// The fields that are read here.
-    static let names: Set<String> = [
-        "max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "top_k", "min_p",
-        "typical_p",
-        "repeat_penalty", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "stop",
-        "n", "stream", "stream_options", "ignore_eos",
-    ]
-
     /// - Parameters:
     ///   - defaults: What holds where a field is absent.
     ///   - vocabulary: The ids that a bias may name.

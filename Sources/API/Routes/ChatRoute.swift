@@ -9,9 +9,7 @@ enum ChatRoute {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
         let prepared = try ChatPreparation(fields, model, job)
-        job.note(unknown: fields.unknown(beside: ChatRequest.names))
-        let run = prepared.run(job)
-        let writer = ChatWriter(prepared, run, job, fields.object)
+        let writer = ChatWriter(prepared, prepared.run(job), job)
         return prepared.request.generation.streams ? try await writer.stream() : try await writer.whole()
     }
 }
@@ -24,7 +22,7 @@ struct ChatPreparation: Sendable {
     let prompt: [Int32]
     let structure: AnswerAssembly.Structure
     private let constraint: (any TokenConstraint)?
-    private let admission: Ending
+    let admission: Ending
     private let engine: any TextEngine
 
     init(_ fields: Fields, _ model: ServedModel, _ job: Job) throws {
@@ -35,18 +33,23 @@ struct ChatPreparation: Sendable {
         let (language, engine) = try model.text()
         (self.request, self.model, tokenizer, self.engine) = (request, model, language.tokenizer, engine)
         let chat = try model.neededChat()
-        let text = try chat.prompt(request, tokenizer)
-        var tokens = try text.tokens(tokenizer)
+        var text = try chat.prompt(request, tokenizer)
         var structure = AnswerAssembly.Structure()
         if request.toolChoice != .none { structure.tools = chat.tools }
+        structure.callsOnce = !request.callsInParallel
         structure.thinks = chat.thinks
         structure.isThinking = chat.thinks && ChatPreparation.endsInThinking(text.text)
         let forced = ForcedForm(request, chat.tools)
         constraint = try forced?.constraint(model)
-        if let forced, !forced.beginning.isEmpty {
+        if let forced {
+            // What has a form is the answer: thinking that the prompt has opened is closed, as models know it.
+            if structure.isThinking { text.text += text.text.utf8.last == 0x0A ? "\n</think>\n\n" : "\n\n</think>\n\n" }
+            (structure.thinks, structure.isThinking) = (false, false)
             (structure.written, structure.end) = (forced.beginning, forced.end)
+        }
+        var tokens = try text.tokens(tokenizer)
+        if !structure.written.isEmpty {
             tokens += try tokenizer.encode(structure.written, addSpecialTokens: false)
-            structure.thinks = false
         }
         (prompt, self.structure) = (tokens, structure)
         try model.check(prompt: prompt, "messages")
@@ -81,13 +84,12 @@ struct ChatWriter: Sendable {
     private let prepared: ChatPreparation
     private let run: AnswerRun
     private let job: Job
-    private let body: JSONObject
     private let id: String
     private let created = UnixTime.now
     private var fields: GenerationFields { prepared.request.generation }
 
-    init(_ prepared: ChatPreparation, _ run: AnswerRun, _ job: Job, _ body: JSONObject) {
-        (self.prepared, self.run, self.job, self.body) = (prepared, run, job, body)
+    init(_ prepared: ChatPreparation, _ run: AnswerRun, _ job: Job) {
+        (self.prepared, self.run, self.job) = (prepared, run, job)
         id = "chatcmpl-" + RequestIdentity.random()
     }
 
@@ -105,7 +107,7 @@ struct ChatWriter: Sendable {
 
     func whole() async throws -> APIResponse {
         let answer = try await answer(CollectedAnswer.collect(run, choices: fields.choices))
-        log(answer)
+        job.log(answer, of: prepared.model)
         return APIResponse(answer)
     }
 
@@ -123,10 +125,6 @@ struct ChatWriter: Sendable {
             })
         answer["usage"] = await usage()
         return .object(answer)
-    }
-
-    private func log(_ answer: JSON) {
-        job.service.settings.answerLog?(["request": .object(body), "response": answer])
     }
 
     private func usage() async -> JSON {
@@ -153,7 +151,7 @@ struct ChatWriter: Sendable {
                     try await sink(updates.flatMap { bytes($0) })
                     updates = try await run.next()
                 }
-                await log(answer(collected))
+                await job.log(answer(collected), of: prepared.model)
                 if fields.includesUsage { try await sink(usageChunk()) }
                 try await sink(ServerEvents.done)
             } catch {

@@ -4,11 +4,6 @@ import MartletTokenizers
 
 /// `POST /v1/completions`: texts, or tokens, continued as they are.
 enum CompletionRoute {
-    private static let names: Set<String> = GenerationFields.names.union([
-        "model", "prompt", "suffix", "logprobs", "echo", "best_of", "user", "parse_special", "response_format",
-        "add_special_tokens",
-    ])
-
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
@@ -24,14 +19,24 @@ enum CompletionRoute {
         for (index, prompt) in prompts.enumerated() {
             try model.check(prompt: prompt.tokens, prompts.count > 1 ? "prompt[\(index)]" : "prompt")
         }
-        job.note(unknown: fields.unknown(beside: names))
+        let constraint = try ForcedForm(AnswerFormat(fields))?.constraint(model)
+        let echoes = try fields.bool("echo") ?? false
         let admission = try job.service.admit(promptTokens: prompts.reduce(0) { $0 + $1.tokens.count })
+        var scores: [[SampledToken]] = []
+        if echoes, let alternatives = generation.alternatives {
+            for prompt in prompts {
+                try job.request.cancellation.check()
+                scores.append(try await model.scores(ofPrompt: prompt.tokens, alternatives: alternatives))
+            }
+        }
         let runs = prompts.map { prompt in
-            AnswerRun(model, language.tokenizer, engine, prompt: prompt.tokens, generation, .init(), job)
+            AnswerRun(
+                model, language.tokenizer, engine, prompt: prompt.tokens, generation,
+                .init(continued: prompt.tokens), constraint: constraint, job)
         }
         let writer = CompletionWriter(
-            model: model, tokenizer: language.tokenizer, prompts: prompts, runs: runs, fields: generation,
-            echoes: try fields.bool("echo") ?? false, admission: admission, job: job, body: fields.object)
+            model: model, tokenizer: language.tokenizer, prompts: prompts, scores: scores, runs: runs,
+            fields: generation, echoes: echoes, admission: admission, job: job)
         return generation.streams ? try await writer.stream() : try await writer.whole()
     }
 
@@ -44,21 +49,26 @@ enum CompletionRoute {
     private static func prompts(_ fields: Fields, _ tokenizer: Tokenizer) throws -> [Prompt] {
         guard let value = fields["prompt"] else { throw fields.missing("prompt") }
         let parses = try fields.bool("parse_special") ?? false
+        let adds = try fields.bool("add_special_tokens") ?? true
         func text(_ text: String) throws -> Prompt {
-            Prompt(text: text, tokens: try tokenizer.encode(text, parseSpecialTokens: parses))
+            Prompt(
+                text: text,
+                tokens: try tokenizer.encode(text, addSpecialTokens: adds, parseSpecialTokens: parses))
         }
-        func tokens(_ ids: [Int32]) throws -> Prompt { Prompt(text: try tokenizer.decode(ids), tokens: ids) }
+        // Ids that there are not are told of with all others that are wrong.
+        func tokens(_ ids: [Int32]) -> Prompt { Prompt(text: (try? tokenizer.decode(ids)) ?? "", tokens: ids) }
         if let given = value.stringValue { return [try text(given)] }
+        guard value.arrayValue != nil else { throw fields.wrong("prompt", value, "a string or an array") }
         guard let elements = try fields.array("prompt", atMost: 1 << 20), !elements.isEmpty else {
             throw APIError.invalid("prompt is empty.", "prompt")
         }
-        if let ids = ids(elements) { return [try tokens(ids)] }
+        if let ids = ids(elements) { return [tokens(ids)] }
         guard elements.count <= 128 else {
             throw APIError.invalid("prompt has \(elements.count) texts, but at most 128 are taken.", "prompt")
         }
         return try elements.enumerated().map { index, element in
             if let given = element.stringValue { return try text(given) }
-            if let ids = element.arrayValue.flatMap(ids) { return try tokens(ids) }
+            if let ids = element.arrayValue.flatMap(ids) { return tokens(ids) }
             throw APIError.invalid(
                 "prompt[\(index)] is \(element.kind), but a string or an array of token ids is expected.",
                 "prompt[\(index)]", code: "invalid_type")
@@ -76,12 +86,13 @@ private struct CompletionWriter: Sendable {
     let model: ServedModel
     let tokenizer: Tokenizer
     let prompts: [CompletionRoute.Prompt]
+    /// The tokens of each prompt with their probabilities; none where they are not asked for.
+    let scores: [[SampledToken]]
     let runs: [AnswerRun]
     let fields: GenerationFields
     let echoes: Bool
     let admission: Ending
     let job: Job
-    let body: JSONObject
     let id = "cmpl-" + RequestIdentity.random()
     let created = UnixTime.now
 
@@ -100,25 +111,42 @@ private struct CompletionWriter: Sendable {
     }
 
     func whole() async throws -> APIResponse {
+        var answers: [[CollectedAnswer]] = []
+        for run in runs { answers.append(try await CollectedAnswer.collect(run, choices: fields.choices)) }
+        withExtendedLifetime(admission) {}
+        let answer = await answer(answers)
+        job.log(answer, of: model)
+        return APIResponse(answer)
+    }
+
+    /// The whole answer: the choices of every prompt.
+    private func answer(_ answers: [[CollectedAnswer]]) async -> JSON {
         var choices: [JSON] = []
-        for (prompt, run) in runs.enumerated() {
-            let answers = try await CollectedAnswer.collect(run, choices: fields.choices)
+        for (prompt, answers) in answers.enumerated() {
             for (index, answer) in answers.enumerated() {
-                var offset = echoes ? prompts[prompt].text.unicodeScalars.count : 0
-                let probabilities = Probabilities.completion(
-                    answer.tokens, tokenizer, from: &offset, isWanted: fields.alternatives != nil)
+                var probabilities = Probabilities.Lists()
+                if echoes { echo(prompt, into: &probabilities) }
+                probabilities.add(answer.tokens, tokenizer)
                 choices.append(
                     choice(
                         prompt * fields.choices + index, (echoes ? prompts[prompt].text : "") + answer.text,
-                        probabilities, .string(answer.finish)))
+                        json(probabilities), .string(answer.finish)))
             }
         }
         var answer = envelope()
         answer["choices"] = .array(choices)
         answer["usage"] = await usage()
-        withExtendedLifetime(admission) {}
-        job.service.settings.answerLog?(["request": .object(body), "response": .object(answer)])
-        return APIResponse(.object(answer))
+        return .object(answer)
+    }
+
+    /// The probabilities of a prompt, and where its text ends.
+    private func echo(_ prompt: Int, into probabilities: inout Probabilities.Lists) {
+        if scores.indices.contains(prompt) { probabilities.add(prompt: scores[prompt], tokenizer) }
+        probabilities.offset = prompts[prompt].text.unicodeScalars.count
+    }
+
+    private func json(_ probabilities: Probabilities.Lists) -> JSON {
+        fields.alternatives == nil ? .null : probabilities.json
     }
 
     private func usage() async -> JSON {
@@ -137,9 +165,11 @@ private struct CompletionWriter: Sendable {
         let first = try await runs[0].next()
         return .events { sink in
             do {
+                var answers: [[CollectedAnswer]] = []
                 for (prompt, run) in runs.enumerated() {
-                    try await stream(prompt, run, first: prompt == 0 ? first : nil, sink)
+                    answers.append(try await stream(prompt, run, first: prompt == 0 ? first : nil, sink))
                 }
+                await job.log(answer(answers), of: model)
                 if fields.includesUsage {
                     var chunk = envelope()
                     chunk["choices"] = []
@@ -159,30 +189,38 @@ private struct CompletionWriter: Sendable {
 
     private func stream(
         _ prompt: Int, _ run: AnswerRun, first: [AnswerRun.Update]?, _ sink: APIResponse.Sink
-    ) async throws {
+    ) async throws -> [CollectedAnswer] {
+        var answers = await CollectedAnswer.begun(run, choices: fields.choices)
         var offsets = Array(repeating: 0, count: fields.choices)
         if echoes {
             for index in 0..<fields.choices {
-                offsets[index] = prompts[prompt].text.unicodeScalars.count
-                try await sink(chunk(prompt, index, prompts[prompt].text, .null, .null))
+                var probabilities = Probabilities.Lists()
+                echo(prompt, into: &probabilities)
+                offsets[index] = probabilities.offset
+                try await sink(
+                    chunk(
+                        prompt, index, prompts[prompt].text, scores.isEmpty ? .null : json(probabilities), .null))
             }
         }
         var updates = if let first { first } else { try await run.next() }
         while !updates.isEmpty {
+            CollectedAnswer.take(updates, &answers)
             var bytes: [UInt8] = []
             for update in updates {
                 switch update {
                 case .ping: bytes += ServerEvents.ping
                 case .finished(let index, let reason): bytes += chunk(prompt, index, "", .null, .string(reason))
                 case .delta(let index, let delta):
-                    let probabilities = Probabilities.completion(
-                        delta.tokens, tokenizer, from: &offsets[index], isWanted: fields.alternatives != nil)
-                    bytes += chunk(prompt, index, CompletionWriter.text(delta.parts), probabilities, .null)
+                    var probabilities = Probabilities.Lists(from: offsets[index])
+                    probabilities.add(delta.tokens, tokenizer)
+                    offsets[index] = probabilities.offset
+                    bytes += chunk(prompt, index, CompletionWriter.text(delta.parts), json(probabilities), .null)
                 }
             }
             try await sink(bytes)
             updates = try await run.next()
         }
+        return answers
     }
 
     private static func text(_ parts: [AnswerPart]) -> String {

@@ -5,7 +5,6 @@ import MartletTokenizers
 
 /// `POST /v1/embeddings`: one vector per text.
 enum EmbeddingRoute {
-    private static let names: Set<String> = ["model", "input", "encoding_format", "dimensions", "user"]
     private enum Format: String, CaseIterable { case float, base64 }
 
     static func answer(_ job: Job) async throws -> APIResponse {
@@ -14,7 +13,7 @@ enum EmbeddingRoute {
         let format = try fields.choice("encoding_format", Format.self) ?? .float
         let dimensions = try fields.integer("dimensions", 1...max(1, model.architecture.width))
         let texts = try inputs(fields, model, atMost: job.limits.textsPerRequest)
-        job.note(unknown: fields.unknown(beside: names))
+        try model.checkLengths(texts.map { ($0, nil) }, "input", mayBeCut: fields.bool("truncate") ?? false)
         let (vectors, tokens) = try await Embedding.vectors(texts, model, job)
         let data = vectors.enumerated().map { index, vector -> JSON in
             let vector = dimensions.map { Embedding.shortened(vector, to: $0) } ?? vector

@@ -43,7 +43,8 @@ enum Ollama {
 
     static func show(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try await job.service.model(named: fields.string("model") ?? fields.string("name"))
+        let (name, old) = (try fields.string("model"), try fields.string("name"))
+        let model = try await job.service.model(named: name ?? old)
         var information = JSONObject()
         information["general.architecture"] = .string(model.modelType)
         information["general.parameter_count"] = .integer(model.size.parameters)
@@ -56,7 +57,8 @@ enum Ollama {
 
     private static func capabilities(_ model: ServedModel) -> [String] {
         switch model.work {
-        case .text: ["completion"] + (model.chat == nil ? [] : ["tools"])
+        case .text:
+            ["completion"] + (model.chat == nil ? [] : ["tools"]) + (model.chat?.thinks == true ? ["thinking"] : [])
         default: model.embedder == nil ? [] : ["embedding"]
         }
     }
@@ -81,188 +83,85 @@ enum Ollama {
     static func chat(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
-        let request = try ChatRequest(translated(fields, messages: fields.object["messages"]), model)
-        let prepared = try ChatPreparation(request, model, job)
-        let writer = OllamaWriter(model: model, form: .chat, job: job)
-        return try await writer.answer(prepared.run(job), streams: fields.bool("stream") ?? true)
+        let streams = try fields.bool("stream") ?? true
+        let messages = try OllamaRequest.messages(fields)
+        // Without messages it is only asked that the model be loaded.
+        guard !messages.isEmpty else { return OllamaWriter(model: model, form: .chat, job: job).loaded() }
+        let request = try OllamaRequest(fields, messages: messages)
+        return try await request.inItsWords {
+            try await answer(ChatPreparation(ChatRequest(request.fields, model), model, job), .chat, job, streams)
+        }
+    }
+
+    private static func answer(
+        _ prepared: ChatPreparation, _ form: OllamaWriter.Form, _ job: Job, _ streams: Bool
+    ) async throws -> APIResponse {
+        let writer = OllamaWriter(model: prepared.model, form: form, job: job, admission: prepared.admission)
+        return try await writer.answer(prepared.run(job), streams: streams)
     }
 
     static func generate(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
         let prompt = try fields.string("prompt") ?? ""
-        let streams = try fields.bool("stream") ?? true
-        let writer = OllamaWriter(model: model, form: .generate, job: job)
+        let (streams, isRaw) = (try fields.bool("stream") ?? true, try fields.bool("raw") ?? false)
+        let system = try fields.string("system") ?? ""
+        try OllamaRequest.refuse(["images", "suffix", "template", "context"], of: fields)
         // Without a prompt it is only asked that the model be loaded.
-        guard !prompt.isEmpty else { return writer.loaded() }
-        if model.chat != nil, try !(fields.bool("raw") ?? false) {
-            let system = try fields.string("system").map { [["role": "system", "content": .string($0)] as JSON] } ?? []
-            let messages = JSON.array(system + [["role": "user", "content": .string(prompt)]])
-            let prepared = try ChatPreparation(ChatRequest(translated(fields, messages: messages), model), model, job)
-            return try await writer.answer(prepared.run(job), streams: streams)
-        }
-        let (language, engine) = try model.text()
-        let settings = try translated(fields, messages: nil)
-        let generation = try GenerationFields(settings, defaults: model.sampling, vocabulary: model.vocabularySize)
-        let tokens = try language.tokenizer.encode(prompt, parseSpecialTokens: false)
-        try model.check(prompt: tokens, "prompt")
-        let run = AnswerRun(model, language.tokenizer, engine, prompt: tokens, generation, .init(), job)
-        return try await writer.answer(run, streams: streams)
-    }
-
-    /// Ollama's fields in OpenAI's words.
-    private static func translated(_ fields: Fields, messages: JSON?) throws -> Fields {
-        var object = JSONObject()
-        object["messages"] = messages.map(translated)
-        for name in ["tools"] { object[name] = fields.object[name] }
-        if let format = fields["format"] {
-            if format == "json" {
-                object["response_format"] = ["type": "json_object"]
-            } else if format.objectValue != nil {
-                object["response_format"] = [
-                    "type": "json_schema", "json_schema": ["name": "answer", "schema": format],
-                ]
+        guard !prompt.isEmpty else { return OllamaWriter(model: model, form: .generate, job: job).loaded() }
+        if model.chat != nil, !isRaw {
+            let first: [JSON] = system.isEmpty ? [] : [["role": "system", "content": .string(system)]]
+            let request = try OllamaRequest(fields, messages: first + [["role": "user", "content": .string(prompt)]])
+            return try await request.inItsWords {
+                try await answer(
+                    ChatPreparation(ChatRequest(request.fields, model), model, job), .generate, job, streams)
             }
         }
-        if let thinks = try fields.bool("think") { object["chat_template_kwargs"] = ["enable_thinking": .bool(thinks)] }
-        let options = try fields.object("options")?.object ?? JSONObject()
-        let names = [
-            "num_predict": "max_tokens", "temperature": "temperature", "top_k": "top_k", "top_p": "top_p",
-            "min_p": "min_p", "seed": "seed", "stop": "stop", "repeat_penalty": "repeat_penalty",
-            "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
-        ]
-        for (name, value) in options.members {
-            guard let own = names[name] else { continue }
-            // -1 is as many as fit.
-            if name == "num_predict", let count = value.integerValue, count < 0 { continue }
-            object[own] = value
+        guard system.isEmpty else {
+            throw APIError.unsupported(
+                isRaw
+                    ? "A raw prompt has no system message; write it into the prompt."
+                    : "The model \(model.name.quoted) has no chat template for a system message; leave it out.",
+                "system")
         }
-        return Fields(object, prefix: "options.")
+        let request = try OllamaRequest(fields, messages: nil)
+        return try await request.inItsWords { try await continued(prompt, request.fields, model, job, streams) }
     }
 
-    /// Messages whose calls have arguments as objects, and results without the id of their call.
-    private static func translated(_ messages: JSON) -> JSON {
-        .array(
-            (messages.arrayValue ?? []).map { message in
-                guard var object = message.objectValue else { return message }
-                if object["content"] == nil { object["content"] = "" }
-                return .object(object)
-            })
+    /// Goes on with a text as it is.
+    private static func continued(
+        _ prompt: String, _ fields: Fields, _ model: ServedModel, _ job: Job, _ streams: Bool
+    ) async throws -> APIResponse {
+        let (language, engine) = try model.text()
+        let generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
+        let constraint = try ForcedForm(AnswerFormat(fields))?.constraint(model)
+        let tokens = try language.tokenizer.encode(prompt, parseSpecialTokens: false)
+        try model.check(prompt: tokens, "prompt")
+        let admission = try job.service.admit(promptTokens: tokens.count)
+        let run = AnswerRun(
+            model, language.tokenizer, engine, prompt: tokens, generation, .init(continued: tokens),
+            constraint: constraint, job)
+        let writer = OllamaWriter(model: model, form: .generate, job: job, admission: admission)
+        return try await writer.answer(run, streams: streams)
     }
 
     static func embed(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
         let isOld = job.request.path.utf8.elementsEqual("/api/embeddings".utf8)
-        let given = try fields.strings(isOld ? "prompt" : "input", atMost: job.limits.textsPerRequest)
-        guard let texts = given else { throw fields.missing(isOld ? "prompt" : "input") }
+        let name = isOld ? "prompt" : "input"
+        guard let texts = try fields.strings(name, atMost: job.limits.textsPerRequest) else {
+            throw fields.missing(name)
+        }
+        let dimensions = try fields.integer("dimensions", 1...max(1, model.architecture.width))
+        try model.checkLengths(texts.map { ($0, nil) }, name, mayBeCut: fields.bool("truncate") ?? true)
         let (vectors, tokens) = try await Embedding.vectors(texts, model, job)
-        let lists = vectors.map { JSON.array($0.map { .number(Double($0)) }) }
+        let lists = vectors.map { vector in
+            JSON.array((dimensions.map { Embedding.shortened(vector, to: $0) } ?? vector).map { .number(Double($0)) })
+        }
         if isOld { return APIResponse(["embedding": lists.first ?? []]) }
         return APIResponse([
             "model": .string(model.name), "embeddings": .array(lists), "prompt_eval_count": .integer(tokens),
         ])
     }
-}
-
-/// Answers in Ollama's shape, whole or as lines.
-private struct OllamaWriter: Sendable {
-    enum Form { case chat, generate }
-    let model: ServedModel
-    let form: Form
-    let job: Job
-
-    private func line(_ text: String, thinking: String = "", calls: [JSON] = []) -> JSONObject {
-        var line = JSONObject()
-        line["model"] = .string(model.name)
-        line["created_at"] = .string(UnixTime.text())
-        switch form {
-        case .generate: line["response"] = .string(text)
-        case .chat:
-            var message = JSONObject()
-            message["role"] = "assistant"
-            message["content"] = .string(text)
-            if !thinking.isEmpty { message["thinking"] = .string(thinking) }
-            if !calls.isEmpty { message["tool_calls"] = .array(calls) }
-            line["message"] = .object(message)
-        }
-        line["done"] = false
-        return line
-    }
-
-    func loaded() -> APIResponse {
-        var line = line("")
-        line["done"] = true
-        line["done_reason"] = "load"
-        return APIResponse(.object(line))
-    }
-
-    private func calls(_ answer: CollectedAnswer) -> [JSON] {
-        answer.calls.map { call in
-            let arguments = (try? JSON(parsing: call.arguments)) ?? .string(call.arguments)
-            return ["function": ["name": .string(call.name), "arguments": arguments]]
-        }
-    }
-
-    private func last(_ line: JSONObject, _ run: AnswerRun, _ finish: String) async -> JSONObject {
-        var line = line
-        let nanoseconds = Int((ContinuousClock.now - job.arrival).seconds * 1e9)
-        line["done"] = true
-        line["done_reason"] = .string(finish == "length" ? "length" : "stop")
-        line["total_duration"] = .integer(nanoseconds)
-        line["load_duration"] = 0
-        line["prompt_eval_count"] = .integer(run.promptTokens)
-        line["eval_count"] = .integer(await run.generatedTokens)
-        line["eval_duration"] = .integer(nanoseconds)
-        return line
-    }
-
-    func answer(_ run: AnswerRun, streams: Bool) async throws -> APIResponse {
-        guard streams else {
-            let answer = try await CollectedAnswer.collect(run, choices: 1)[0]
-            let line = line(answer.text, thinking: answer.thinking, calls: calls(answer))
-            return APIResponse(.object(await last(line, run, answer.finish)))
-        }
-        let first = try await run.next()
-        var response = APIResponse(
-            type: "application/x-ndjson",
-            .stream { sink in
-                do {
-                    try await stream(run, first, sink)
-                } catch {
-                    await run.abandon()
-                    if !(error is CancellationError) {
-                        try? await sink(bytes(["error": .string(ModelService.failure(error).message)]))
-                    }
-                }
-            })
-        response.headers.append(("cache-control", "no-cache"))
-        return response
-    }
-
-    /// Calls go out whole, with the end.
-    private func stream(_ run: AnswerRun, _ first: [AnswerRun.Update], _ sink: APIResponse.Sink) async throws {
-        var collected = CollectedAnswer()
-        var updates = first
-        while !updates.isEmpty {
-            for update in updates {
-                switch update {
-                case .ping: break
-                case .finished(_, let reason):
-                    var end = line("", calls: calls(collected))
-                    end = await last(end, run, reason)
-                    try await sink(bytes(.object(end)))
-                case .delta(_, let delta):
-                    for part in delta.parts {
-                        collected.add(part)
-                        if case .text(let text) = part { try await sink(bytes(.object(line(text)))) }
-                        if case .thinking(let text) = part { try await sink(bytes(.object(line("", thinking: text)))) }
-                    }
-                }
-            }
-            updates = try await run.next()
-        }
-    }
-
-    private func bytes(_ json: JSON) -> [UInt8] { json.serialized() + [UInt8(ascii: "\n")] }
 }

@@ -14,6 +14,7 @@ enum TaskRoutes {
             throw APIError.invalid("pair has \(pairs?.count ?? 0) texts, but input has \(texts.count).", "pair")
         }
         let items = texts.indices.map { (text: texts[$0], pair: pairs?[$0]) }
+        try model.checkLengths(items, "input", mayBeCut: fields.bool("truncate") ?? false)
         let found = try await model.engine.run(items, for: job) { try classifier.task($0) }
         return list(
             model,

@@ -25,16 +25,47 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
     package var code: String?
     /// When to come again, in whole seconds.
     package var retryAfter: Int?
+    /// The methods that the address takes, where the request's is none of them.
+    package var methods: [String]
 
     package init(
         status: Int, _ kind: Kind, _ message: String, parameter: String? = nil, code: String? = nil,
-        retryAfter: Int? = nil
+        retryAfter: Int? = nil, methods: [String] = []
     ) {
         (self.status, self.kind, self.message) = (status, kind, message)
-        (self.parameter, self.code, self.retryAfter) = (parameter, code, retryAfter)
+        (self.parameter, self.code, self.retryAfter, self.methods) = (parameter, code, retryAfter, methods)
     }
 
     package var description: String { message }
+
+    /// The header fields that tell a client what to do about it.
+    var headers: [(name: String, value: String)] {
+        var headers: [(name: String, value: String)] = []
+        if let retryAfter { headers.append(("retry-after", "\(retryAfter)")) }
+        if !methods.isEmpty { headers.append(("allow", methods.joined(separator: ", "))) }
+        // A browser then asks for a name and a password, which is the key.
+        if status == 401 { headers.append(("www-authenticate", "Basic realm=\"martlet\", charset=\"UTF-8\"")) }
+        // The same work would fail, or take too long, again: OpenAI's clients would send it twice more.
+        if status == 500 || status == 504 { headers.append(("x-should-retry", "false")) }
+        return headers
+    }
+
+    /// The same about a field as the client has named it, where the client's words are others than OpenAI's of chat
+    /// completions.
+    func renamed(_ names: [(own: String, given: String)]) -> APIError {
+        guard let parameter else { return self }
+        for (own, given) in names where parameter.utf8.starts(with: own.utf8) {
+            let rest = parameter.utf8.dropFirst(own.utf8.count)
+            guard rest.isEmpty || rest.first == UInt8(ascii: ".") || rest.first == UInt8(ascii: "[") else { continue }
+            var error = self
+            var name = given + String(decoding: rest, as: UTF8.self)
+            if name.utf8.first == UInt8(ascii: ".") { name.removeFirst() }
+            error.parameter = name
+            error.message = message.replacing(parameter, with: name, maxReplacements: 1)
+            return error
+        }
+        return self
+    }
 
     /// `{"error": {"message", "type", "param", "code"}}`, all four keys always.
     package var body: JSON {
@@ -67,6 +98,13 @@ extension APIError {
         .invalid(
             "The prompt has \(prompt) tokens, but the model's context is \(context); shorten it by at least "
                 + "\(prompt - context + 1).", parameter, code: "context_length_exceeded")
+    }
+
+    /// A prompt whose keys and values have no room beside an answer's, with both numbers.
+    static func memoryExceeded(prompt: Int, longest: Int, _ parameter: String) -> APIError {
+        .invalid(
+            "The prompt has \(prompt) tokens, but keys and values have memory for \(longest) (--kv-memory); shorten it "
+                + "by at least \(prompt - longest + 1).", parameter, code: "context_length_exceeded")
     }
 
     /// A server that is about to stop, or not ready yet.

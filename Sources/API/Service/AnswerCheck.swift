@@ -22,25 +22,28 @@ package struct AnswerCheck: Sendable {
         service.add(model)
     }
 
-    /// - Parameter entry: `{"request": …, "response": …}`, as `martlet serve --answer-log` writes it.
+    /// - Parameter entry: `{"path": …, "system_fingerprint": …, "request": …, "response": …}`, as
+    ///   `martlet serve --answer-log` writes it.
     /// - Throws: ``APIError`` for an entry that is no answer of this server.
     package func check(_ entry: JSON) async throws -> Verdict {
         guard var request = entry["request"]?.objectValue, let logged = entry["response"],
             let model = service.models.first
         else { throw APIError.invalid("The entry has no request and response, as --answer-log writes them.", nil) }
-        let fingerprint = logged["system_fingerprint"]?.stringValue ?? ""
+        let path =
+            entry["path"]?.stringValue
+            ?? (request["messages"] != nil ? "/v1/chat/completions" : "/v1/completions")
+        let fingerprint = (entry["system_fingerprint"] ?? logged["system_fingerprint"])?.stringValue ?? ""
         guard fingerprint.hasSameBytes(as: model.fingerprint) else {
             return .otherModel(logged: fingerprint, here: model.fingerprint)
         }
-        let isGreedy = (request["temperature"]?.doubleValue ?? Double(model.sampling.temperature)) == 0
-        guard isGreedy || request["seed"]?.integerValue != nil else { return .notRepeatable }
+        let settings = path.utf8.starts(with: "/api/".utf8) ? request["options"] : .object(request)
+        let isGreedy = (settings?["temperature"]?.doubleValue ?? Double(model.sampling.temperature)) == 0
+        guard isGreedy || settings?["seed"]?.integerValue != nil else { return .notRepeatable }
         request["model"] = nil
         request["stream"] = false
-        let isChat = request["messages"] != nil
         let answer = await service.respond(
             to: APIRequest(
-                method: "POST", path: isChat ? "/v1/chat/completions" : "/v1/completions",
-                headers: ["host": "localhost", "content-type": "application/json"],
+                method: "POST", path: path, headers: ["host": "localhost", "content-type": "application/json"],
                 body: JSON.object(request).serialized()))
         guard case .whole(let bytes) = answer.body, answer.status == 200, let here = try? JSON(parsing: bytes) else {
             throw APIError.invalid("The request was not answered again: status \(answer.status).", nil)
@@ -49,14 +52,28 @@ package struct AnswerCheck: Sendable {
     }
 
     private static func compared(_ logged: JSON, _ here: JSON) -> Verdict {
-        let (a, b) = (logged["choices"]?.arrayValue ?? [], here["choices"]?.arrayValue ?? [])
+        let (a, b) = (texts(logged), texts(here))
         for index in 0..<max(a.count, b.count) {
-            let texts = [a, b].map { index < $0.count ? text($0[index]) : "" }
+            let texts = [a, b].map { index < $0.count ? $0[index] : "" }
             if !texts[0].hasSameBytes(as: texts[1]) {
                 return .different(choice: index, logged: texts[0], here: texts[1])
             }
         }
         return .same
+    }
+
+    /// What an answer says, choice by choice, without names and times that every answer has of its own.
+    private static func texts(_ answer: JSON) -> [String] {
+        if let choices = answer["choices"]?.arrayValue { return choices.map(text) }
+        if let items = answer["output"]?.arrayValue {
+            return items.map { item in
+                var item = item.objectValue ?? JSONObject()
+                (item["id"], item["call_id"]) = (nil, nil)
+                return JSON.object(item).text()
+            }
+        }
+        let parts = ["message", "response", "thinking", "done_reason"]
+        return [parts.map { answer[$0]?.text() ?? "null" }.joined(separator: "\n")]
     }
 
     /// What a choice says, without the names that every answer has of its own.

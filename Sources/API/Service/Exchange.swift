@@ -45,7 +45,7 @@ package struct APIResponse: Sendable {
 
     package init(_ error: APIError) {
         self.init(error.body, status: error.status)
-        if let seconds = error.retryAfter { headers.append(("retry-after", "\(seconds)")) }
+        headers += error.headers
     }
 
     /// Server-sent events.

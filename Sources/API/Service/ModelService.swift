@@ -117,25 +117,33 @@ package final class ModelService: Sendable {
             try check(host: request)
             if request.method == "OPTIONS", let origin = allowed(request) {
                 return noting(
-                    ModelService.preflight(origin), request, id: id, route: "OPTIONS", tenant: nil, since: arrival)
+                    ModelService.preflight(origin, request), request, id: id, route: "OPTIONS", tenant: nil,
+                    since: arrival)
             }
             let found = find(request)
             routeName = found.route?.path ?? "none"
             if found.route?.isOpen != true { tenant = try key(request) }
-            guard let route = found.route else { throw ModelService.missing(request, isKnown: found.isKnown) }
+            guard let route = found.route else { throw ModelService.missing(request, found.methods) }
             try checkBody(request)
             if request.method == "POST" { try admit() }
             let admission = request.method == "POST" ? Ending { [self] in state.withLock { $0.requests -= 1 } } : nil
             var job = Job(request: request, id: id, service: self, tenant: tenant, arrival: arrival)
             job.remainder = found.remainder
             response = keeping(admission, try await route.handle(job))
+            job.noteIgnoredFields()
         } catch {
-            let failure = ModelService.failure(error)
+            let failure = withoutPaths(ModelService.failure(error))
             if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
-            response = routeName.utf8.starts(with: "/api/".utf8) ? Ollama.answer(failure) : APIResponse(failure)
+            response = ModelService.isOllama(request) ? Ollama.answer(failure) : APIResponse(failure)
         }
         response.headers.append(("x-request-id", id))
-        if let origin = allowed(request) { response.headers.append(("access-control-allow-origin", origin)) }
+        if !settings.origins.isEmpty { response.headers.append(("vary", "Origin")) }
+        if let origin = allowed(request) {
+            response.headers += [
+                ("access-control-allow-origin", origin),
+                ("access-control-expose-headers", "x-request-id, retry-after, x-should-retry"),
+            ]
+        }
         return noting(response, request, id: id, route: routeName, tenant: tenant, since: arrival)
     }
 
@@ -207,8 +215,12 @@ package final class ModelService: Sendable {
         }
     }
 
-    private func find(_ request: APIRequest) -> (route: Route?, remainder: String, isKnown: Bool) {
-        var isKnown = false
+    /// Whether a request is in Ollama's dialect, whose errors have an envelope of their own.
+    private static func isOllama(_ request: APIRequest) -> Bool { request.path.utf8.starts(with: "/api/".utf8) }
+
+    /// The route of a request, or the methods that its address takes.
+    private func find(_ request: APIRequest) -> (route: Route?, remainder: String, methods: [String]) {
+        var methods: [String] = []
         for route in routes {
             let isPrefix = route.path.utf8.last == UInt8(ascii: "/") && route.path.utf8.count > 1
             guard
@@ -216,31 +228,50 @@ package final class ModelService: Sendable {
                     ? request.path.utf8.starts(with: route.path.utf8) && request.path.utf8.count > route.path.utf8.count
                     : request.path.hasSameBytes(as: route.path)
             else { continue }
-            isKnown = true
-            if route.method == request.method || (route.method == "GET" && request.method == "HEAD") {
-                return (route, isPrefix ? String(request.path.dropFirst(route.path.count)) : "", true)
+            let own = route.method == "GET" ? ["GET", "HEAD"] : [route.method]
+            if own.contains(request.method) {
+                return (route, isPrefix ? String(request.path.dropFirst(route.path.count)) : "", own)
             }
+            methods += own.filter { !methods.contains($0) }
         }
-        return (nil, "", isKnown)
+        return (nil, "", methods)
     }
 
-    /// What a browser asks before a page of an allowed origin may.
-    private static func preflight(_ origin: String) -> APIResponse {
+    /// What a browser asks before a page of an allowed origin may: the page sends the header fields that it likes, as
+    /// OpenAI's client does with `x-stainless-…`.
+    private static func preflight(_ origin: String, _ request: APIRequest) -> APIResponse {
         var response = APIResponse(status: 204, type: "text/plain", .whole([]))
+        let asked = request.headers["access-control-request-headers"] ?? ""
+        let isList = asked.utf8.allSatisfy { RequestIdentity.isWord($0) || $0 == UInt8(ascii: ",") || $0 == 0x20 }
         response.headers += [
             ("access-control-allow-origin", origin), ("access-control-allow-methods", "GET, POST"),
-            ("access-control-allow-headers", "authorization, content-type, x-api-key"),
+            (
+                "access-control-allow-headers",
+                isList && !asked.isEmpty ? asked : "authorization, content-type, x-api-key"
+            ),
             ("access-control-max-age", "600"),
+            ("vary", "Origin, Access-Control-Request-Headers"),
         ]
         return response
     }
 
-    private static func missing(_ request: APIRequest, isKnown: Bool) -> APIError {
-        isKnown
-            ? APIError(
-                status: 405, .invalidRequest, "\(request.path) does not take \(request.method).",
-                code: "method_not_allowed")
-            : .notFound("There is nothing at \(request.path.shortened).", code: "not_found")
+    private static func missing(_ request: APIRequest, _ methods: [String]) -> APIError {
+        methods.isEmpty
+            ? .notFound("There is nothing at \(request.path.shortened).", code: "not_found")
+            : APIError(
+                status: 405, .invalidRequest,
+                "\(request.path) does not take \(request.method), but \(methods.joined(separator: ", ")).",
+                code: "method_not_allowed", methods: methods)
+    }
+
+    /// An error without the places of models in this machine's folders, which are no client's business.
+    private func withoutPaths(_ error: APIError) -> APIError {
+        var error = error
+        for model in models {
+            error.message = error.message.replacing(model.path + ": ", with: "")
+                .replacing(model.path, with: model.name)
+        }
+        return error
     }
 
     /// Without keys only requests to names of this machine are answered: a page whose name was made to point here is
@@ -306,10 +337,19 @@ package final class ModelService: Sendable {
             code: "invalid_api_key")
     }
 
+    /// Ollama's clients name no type, or curl's: what JSON is not shows when it is read. Pages of other origins are
+    /// refused before.
     private func checkBody(_ request: APIRequest) throws(APIError) {
         guard request.method == "POST" else { return }
+        let coding = request.headers["content-encoding"]?.lowercased() ?? "identity"
+        guard coding == "identity" else {
+            throw APIError(
+                status: 415, .invalidRequest,
+                "The body's content-encoding is \(coding.quoted), but bodies are read as they are: leave it out.",
+                code: "unsupported_content_encoding")
+        }
         let type = request.headers["content-type"]?.lowercased() ?? ""
-        guard type.utf8.starts(with: "application/json".utf8) else {
+        guard ModelService.isOllama(request) || type.utf8.starts(with: "application/json".utf8) else {
             throw APIError(
                 status: 415, .invalidRequest,
                 "The body's content-type is \(type.quoted), but application/json is expected.",

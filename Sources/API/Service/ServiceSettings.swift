@@ -41,6 +41,20 @@ package struct ServiceSettings: Sendable {
     package var answerLog: (@Sendable (JSON) -> Void)?
 
     package init() {}
+
+    /// An origin as browsers send it: scheme, host and perhaps a port, in lower case; nil for what no browser sends.
+    package static func origin(_ text: String) -> String? {
+        let text = text.lowercased()
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), colon > text.startIndex else { return nil }
+        let (scheme, rest) = (text[..<colon], text[colon...])
+        guard rest.utf8.starts(with: "://".utf8) else { return nil }
+        let host = rest.utf8.dropFirst(3)
+        let isName = host.allSatisfy {
+            RequestIdentity.isWord($0) || [UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]")].contains($0)
+        }
+        guard !host.isEmpty, isName, scheme.utf8.allSatisfy({ RequestIdentity.isWord($0) }) else { return nil }
+        return text
+    }
 }
 
 /// The keys that open a service, compared without an early end.

@@ -89,7 +89,7 @@ enum RequestIdentity {
         return String(decoding: (0..<24).map { _ in digits[Int.random(in: 0..<digits.count)] }, as: UTF8.self)
     }
 
-    private static func isWord(_ byte: UInt8) -> Bool {
+    static func isWord(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D
             || byte == 0x5F || byte == 0x2E
     }

@@ -41,7 +41,13 @@ struct ServePlan {
         }
         drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
         settings.hostNames = try sources.texts("host-name", command.hostName).map { $0.lowercased() }
-        settings.origins = try sources.texts("origin", command.origin)
+        settings.origins = try sources.texts("origin", command.origin).map { given in
+            guard let origin = ServiceSettings.origin(given) else {
+                throw UsageError(
+                    "--origin \(given) is no origin, as browsers send it: give scheme and host, https://example.org")
+            }
+            return origin
+        }
         if let file = try sources.text("api-key-file", command.apiKeyFile) {
             settings.keys = KeyRing(file: try Input.text(file))
             if settings.keys.isEmpty { throw UsageError("\(file) holds no key") }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletAPI
 import MartletFormats
 import MartletJSON
@@ -17,13 +18,17 @@ struct VerifyCommand: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
+    @Option(help: "What keys and values were kept as: f32, f16, bf16 or q8_0; serve's --cache.")
+    var cache = CacheType.f32
+
     @Argument(help: "The logged answers; - reads standard input.")
     var file: String
 
     func run() async throws {
         let entries = try VerifyCommand.entries(Input.bytes(file), file)
-        let loaded = try await ServedModel.load(
-            name: "logged", path: model.path(), .init(threads: model.threads))
+        var settings = ServedModel.Settings(threads: model.threads)
+        settings.cache = cache
+        let loaded = try await ServedModel.load(name: "logged", model.file(), settings)
         let check = AnswerCheck(loaded)
         var isWrong = false
         for (index, entry) in entries.enumerated() {
