@@ -65,7 +65,7 @@ public struct Grammar: Sendable {
     private mutating func add(_ node: Node) throws(ConstraintError) -> Int {
         guard nodes.count < Grammar.maximumNodes else {
             throw ConstraintError(
-                place: "", cause: "the grammar needs more than \(Grammar.maximumNodes) states",
+                place: "", cause: "the grammar needs more than \(Grammar.maximumNodes) nodes",
                 remedy: "lower its counts of repetitions")
         }
         nodes.append(node)

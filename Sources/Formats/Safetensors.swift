@@ -25,6 +25,16 @@ package struct Safetensors: Sendable {
         self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
     }
 
+    /// Opens one file of weights, whatever it is called: safetensors, or PyTorch's.
+    package init(weights path: String) throws(FormatError) {
+        let endings = [".bin", ".pt", ".pth", ".ckpt"]
+        guard endings.contains(where: { path.utf8.reversed().starts(with: $0.utf8.reversed()) }) else {
+            try self.init(contentsOf: path)
+            return
+        }
+        self.init(path: path, tensors: try PyTorchFile(contentsOf: path).tensors, metadata: [])
+    }
+
     /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin`
     /// where there is neither.
     package init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }

@@ -149,6 +149,9 @@ package enum ForwardPass {
             if let globals = input.globals, let wrong = globals.first(where: { !input.tokens.indices.contains($0) }) {
                 offences.append("position \(wrong), said to be global, is not in sequence \(index)")
             }
+            if input.globals != nil, !architecture.namesGlobals {
+                offences.append("sequence \(index) names global positions, but this model has none")
+            }
         }
         guard offences.isEmpty else { throw ModelError(offences.joined(separator: "; ")) }
     }
@@ -160,7 +163,21 @@ package enum ForwardPass {
         }
         if let wrong = segments.first(where: { $0 < 0 || $0 >= max(known, 1) }) {
             offences.append("segment \(wrong) of sequence \(index): the model has \(known)")
+        } else if known == 0 {
+            offences.append("sequence \(index) has segments, but this model has none")
         }
         return offences
+    }
+}
+
+extension Architecture {
+    /// Whether some layer's attention has positions that see all and are seen by all.
+    fileprivate var namesGlobals: Bool {
+        let layers =
+            switch body {
+            case .decoder(let stack), .encoder(let stack): stack.layers
+            case .encoderDecoder(let encoder, let decoder): encoder.layers + decoder.layers
+            }
+        return layers.contains { if case .aroundAndGlobal = $0.attention.reach { true } else { false } }
     }
 }

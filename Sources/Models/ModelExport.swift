@@ -176,6 +176,9 @@ package struct ModelExport {
         throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
     }
 
+    /// - Throws: ``ModelError`` for a model that is no decoder, which alone are written as GGUF.
+    package func checkIsDecoder() throws { _ = try GGUFSettings(architecture, dialect()) }
+
     /// Writes a GGUF whose matrices are stored as `storage` says. Vectors, routers and positions are f32, as ggml wants
     /// them.
     ///

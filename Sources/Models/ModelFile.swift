@@ -79,6 +79,7 @@ public struct ModelFile: Sendable {
             (container, stored) = (.directory(path), file.tensors)
             config = try CTranslate2.translate(file)
         } else {
+            try ModelFile.checkFolder(path)
             stored = try Safetensors(directory: path).tensors
             container = .directory(path)
             config = try ModelFile.config(in: path)
@@ -97,8 +98,23 @@ public struct ModelFile: Sendable {
     }
 
     /// Whether `path` is a GGUF file: by its name, or by how it begins.
-    package static func isGGUF(_ path: String) -> Bool {
-        path.utf8.suffix(5).elementsEqual(".gguf".utf8) || GGUF.begins(path)
+    package static func isGGUF(_ path: String) -> Bool { isNamedGGUF(path) || GGUF.begins(path) }
+
+    /// Whether a file of this name is a GGUF, in letters of either case.
+    package static func isNamedGGUF(_ path: String) -> Bool {
+        path.utf8.suffix(5).map { (65...90).contains($0) ? $0 + 32 : $0 }.elementsEqual(".gguf".utf8)
+    }
+
+    /// - Throws: ``FileError`` for what the system does not open, ``ModelError`` for what is no folder.
+    private static func checkFolder(_ path: String) throws {
+        let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
+        throw ModelError(
+            "\(path): it is no model: neither a folder with one, nor a file in such a folder, nor a GGUF file",
+            remedy: "name a folder with config.json and weights, or a .gguf file")
     }
 
     /// What the model's configuration holds, where there is a config.json; empty otherwise.

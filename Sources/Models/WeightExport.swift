@@ -150,7 +150,7 @@ package struct WeightExport {
         var groups: [String: (layout: WeightName.Layout, parts: [Inventory.Entry])] = [:]
         for entry in inventory.entries {
             guard let name = names.resolve(entry.name) else {
-                throw ModelError("the names of this format have none for \(entry.name)")
+                throw ModelError("this format has no name for \(entry.name): such a model cannot be written in it")
             }
             let full = fullName(entry, name.name)
             if groups[full] == nil { order.append(full) }

@@ -39,6 +39,14 @@ package struct Quantizer {
         (types, blocks) = try Quantizer.types(choice, export)
     }
 
+    /// The patterns that no tensor of the file has the name of.
+    package static func unmatched(_ overrides: [TensorOverride], in file: ModelFile, on device: Device) throws
+        -> [String]
+    {
+        let plan = try ModelExport(file, on: device).ggufWeights(.init { _, _, _, own in own }).plan
+        return overrides.filter { override in !plan.contains { override.matches($0.name) } }.map(\.pattern)
+    }
+
     /// The same; `progress` is told the share of the model that is done.
     package func reporting(_ progress: @escaping (Double) -> Void) -> Quantizer {
         var quantizer = self

@@ -50,8 +50,23 @@ public struct Reranker: Sendable {
 
     /// The documents, the best answer first; among equals, as they were given.
     public func rank(_ documents: [String], for query: String) throws -> [Ranked] {
-        let scores = try scores(documents.map { (query, $0) })
-        return scores.enumerated().map { Ranked(index: $0.offset, score: $0.element) }
+        Reranker.ranked(try scores(documents.map { (query, $0) }))
+    }
+
+    /// The places of scores, the best first; among equals, as they were given.
+    static func ranked(_ scores: [Float]) -> [Ranked] {
+        scores.enumerated().map { Ranked(index: $0.offset, score: $0.element) }
             .sorted { $0.score == $1.score ? $0.index < $1.index : $0.score > $1.score }
+    }
+}
+
+extension Embedder {
+    /// The documents, the one whose vector is nearest to that of `query` by cosine first; among equals, as they were
+    /// given.
+    ///
+    /// - Throws: as ``embed(_:prompt:)``.
+    public func rank(_ documents: [String], for query: String) throws -> [Reranker.Ranked] {
+        let vectors = try embed([query] + documents)
+        return Reranker.ranked(vectors.dropFirst().map { similarity(vectors[0], $0, by: .cosine) })
     }
 }

@@ -11,6 +11,15 @@ enum CommandWords {
         throw UsageError("there is no verb \(verb)\(guess ?? ", see martlet --help")")
     }
 
+    /// - Throws: ``UsageError`` for an argument that is not UTF-8, which would be read as something else.
+    static func checkEncoding() throws(UsageError) {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = unsafe CommandLine.unsafeArgv[index] else { continue }
+            guard unsafe String(validatingCString: argument) == nil else { continue }
+            throw UsageError("argument \(index) is not UTF-8 text")
+        }
+    }
+
     /// `--option -1` as `--option=-1`: a number that begins with a dash is no option.
     static func withNegativeNumbersJoined(_ arguments: [String]) -> [String] {
         var joined: [String] = []

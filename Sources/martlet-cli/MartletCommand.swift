@@ -41,6 +41,7 @@ struct MartletCommand: AsyncParsableCommand {
     /// Runs the command line `arguments` and returns the exit code.
     static func status(of arguments: [String]) async -> Int32 {
         do {
+            try CommandWords.checkEncoding()
             let arguments = CommandWords.withNegativeNumbersJoined(arguments)
             try CommandWords.checkVerb(arguments)
             var command = try parseAsRoot(arguments)
@@ -83,6 +84,12 @@ struct ReportedFailure: Error {}
 
 /// The end of work that was asked to stop.
 struct StoppedWork: Error {}
+
+/// Data that cannot be worked on.
+struct InputError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
 
 /// A command line that cannot be meant.
 struct UsageError: Error, CustomStringConvertible {

@@ -17,7 +17,7 @@ public enum ModelLocation {
 
     /// The model's directory, where `name` is a file in it.
     private static func directory(ofFile name: String) -> String? {
-        guard !name.hasSuffix(".gguf"), Folder.isFile(name) else { return nil }
+        guard !ModelFile.isNamedGGUF(name), Folder.isFile(name) else { return nil }
         let folder = name.lastIndex(of: "/").map { String(name[..<$0]) } ?? "."
         return fileExists(folder + "/config.json") ? folder : nil
     }

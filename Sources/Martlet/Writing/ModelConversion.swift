@@ -62,7 +62,7 @@ extension ModelFile {
         _ export: ModelExport, to output: String, named name: String, _ options: ConversionOptions
     ) throws -> WrittenModel {
         var caveats: [String] = []
-        if output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+        if ModelFile.isNamedGGUF(output) {
             caveats = try writeGGUF(
                 export, to: output, named: name, type: options.type?.elementType,
                 includesTokenizer: options.includesTokenizer)
@@ -81,6 +81,8 @@ extension ModelFile {
         _ export: ModelExport, to output: String, named name: String, type: ElementType?,
         includesTokenizer: Bool = true
     ) throws -> [String] {
+        // Whether the format has words for the model comes before its tokenizer, which can be left out.
+        try export.checkIsDecoder()
         let text = try includesTokenizer ? TokenizerConversion.metadata(of: self) : [:]
         let name = name.split(separator: "/").last.map(String.init) ?? name
         try export.writeGGUF(to: output, name: name, text: text, type: type)

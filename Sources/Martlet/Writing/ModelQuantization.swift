@@ -75,6 +75,12 @@ public struct ModelQuantization {
     package init(_ file: ModelFile, _ options: QuantizationOptions, on device: Device) throws {
         (self.file, self.options, self.device) = (file, options, device)
         overrides = try options.tensors.map { text in try TensorOverride(text) }
+        let unmatched = overrides.isEmpty ? [] : try Quantizer.unmatched(overrides, in: file, on: device)
+        guard unmatched.isEmpty else {
+            throw QuantizationError(
+                "no tensor is called \(unmatched.joined(separator: " or ")); names are those of the GGUF, as blk.0.ffn_down.weight"
+            )
+        }
         switch options.calibration {
         case .none: importance = nil
         case .importanceMatrix(let path):

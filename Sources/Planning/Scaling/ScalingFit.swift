@@ -17,7 +17,8 @@ package struct ScalingFit: Sendable {
     package static let delta = 1e-3
     let runs: [RunObservation]
 
-    /// - Throws: ``PlanningError/impossible(_:)`` for fewer than 6 runs, or runs that are not positive numbers.
+    /// - Throws: ``PlanningError/impossible(_:)`` for fewer than 6 runs, runs that are not positive numbers, or
+    ///   too few different ones: losses are sums of a part for each size and one for each number of tokens.
     package init(_ runs: [RunObservation]) throws(PlanningError) {
         guard runs.count >= 6 else {
             throw .impossible("five constants need at least 6 runs, and there are \(runs.count)")
@@ -28,6 +29,12 @@ package struct ScalingFit: Sendable {
             })
         else {
             throw .impossible("every run needs positive, finite parameters, tokens and loss")
+        }
+        let (sizes, lengths) = (Set(runs.map(\.parameters)).count, Set(runs.map(\.tokens)).count)
+        guard sizes >= 2, lengths >= 2, sizes + lengths >= 6 else {
+            throw .impossible(
+                "five constants need runs of at least 2 sizes, 2 numbers of tokens and 6 of both together, and there are "
+                    + "\(sizes) and \(lengths)")
         }
         self.runs = runs
     }

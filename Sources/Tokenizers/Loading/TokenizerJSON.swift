@@ -136,7 +136,8 @@ enum TokenizerJSON {
             throw inner.unsupported("the strategy \(name)")
         }
         let multiple =
-            inner.object["pad_to_multiple_of"].map(\.isNull) ?? true ? nil : try inner.count("pad_to_multiple_of")
+            inner.object["pad_to_multiple_of"].map(\.isNull) ?? true
+            ? nil : try inner.count("pad_to_multiple_of", limit: 1 << 24)
         return Padding(
             length: length, direction: try direction(inner), multiple: multiple, id: try inner.id("pad_id"),
             typeID: Int32(try inner.count("pad_type_id")), token: try inner.string("pad_token"))

@@ -6,10 +6,13 @@ struct TextFile: ~Copyable {
     private let path: String
     private let descriptor: Int32
     private let blockSize: Int
+    private let longestLine: Int
+    /// Bytes of the line that goes on after the blocks so far.
+    private var begun = 0
     private var rest: [UInt8] = []
 
-    init(_ path: String, blockSize: Int) throws(TrainingError) {
-        (self.path, self.blockSize) = (path, blockSize)
+    init(_ path: String, blockSize: Int, longestLine: Int) throws(TrainingError) {
+        (self.path, self.blockSize, self.longestLine) = (path, blockSize, longestLine)
         descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw TextFile.failure(path) }
     }
@@ -27,7 +30,18 @@ struct TextFile: ~Copyable {
     }
 
     /// The next lines, nil at the end. A line longer than a block is cut.
+    ///
+    /// - Throws: ``TrainingError/unreadable(path:reason:)``, also for a line longer than the longest.
     mutating func nextBlock() throws(TrainingError) -> [UInt8]? {
+        guard let block = try readBlock() else { return nil }
+        begun = block.lastIndex(of: 10).map { block.count - 1 - $0 } ?? begun + block.count
+        guard begun <= longestLine else {
+            throw .unreadable(path: path, reason: "a line is longer than \(longestLine) bytes: this is no text")
+        }
+        return block
+    }
+
+    private mutating func readBlock() throws(TrainingError) -> [UInt8]? {
         var block = rest
         rest = []
         while block.count < blockSize {

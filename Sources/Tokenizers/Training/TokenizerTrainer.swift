@@ -50,6 +50,8 @@ public struct TokenizerTrainer: Sendable {
     /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not
     /// fit goes to temporary files (in TMPDIR, else /var/tmp); the result is the same.
     public var memoryLimit = 4 << 30
+    /// The bytes of the longest line: what has none is no text, and may never end.
+    package var longestLine = 1 << 28
     /// Threads that count; nil: one per processor.
     public var threads: Int?
     /// Called now and then with what has been done of what there is to do; false stops the training.
@@ -90,7 +92,7 @@ public struct TokenizerTrainer: Sendable {
         var counting = Counting(self)
         var done = 0
         for path in files {
-            var file = try TextFile(path, blockSize: counting.memory.block)
+            var file = try TextFile(path, blockSize: counting.memory.block, longestLine: longestLine)
             while let block = try file.nextBlock() {
                 try counting.count(block)
                 done += block.count

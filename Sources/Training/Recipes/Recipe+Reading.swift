@@ -340,7 +340,7 @@ extension Recipe {
         let steps = root.integer("steps", in: 1...1 << 40)
         let tokens = root.integer("tokens", in: 1...1 << 60)
         let epochs = root.number("epochs", in: 1e-6...1e9)
-        let given = [steps != nil, tokens != nil, epochs != nil].filter { $0 }.count
+        let given = ["steps", "tokens", "epochs"].filter(root.has).count
         if given != 1 { root.reject("a recipe needs one of \"steps\", \"tokens\" and \"epochs\"") }
         if let tokens { return .tokens(tokens) }
         if let epochs { return .epochs(epochs) }

@@ -77,6 +77,9 @@ struct BenchCommand: AsyncParsableCommand {
         where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
         }
+        if streams != nil, batch != 1 || beams != 4 {
+            throw ValidationError("--batch and --beams are not for --streams, which say how many there are at once.")
+        }
         if try counts().isEmpty && (draft != nil || prefix != nil || beside != nil) {
             throw ValidationError("--draft, --prefix and --beside are for --streams.")
         }
@@ -84,9 +87,9 @@ struct BenchCommand: AsyncParsableCommand {
 
     /// The numbers of `--streams`.
     private func counts() throws -> [Int] {
-        try (streams ?? "").split(separator: ",").map { part in
+        try (streams?.split(separator: ",", omittingEmptySubsequences: false) ?? []).map { part in
             guard let count = Int(part), (1...1_024).contains(count) else {
-                throw ValidationError("--streams holds \(part), but takes numbers from 1 to 1024, as in 1,8,32.")
+                throw ValidationError("--streams holds \"\(part)\", but takes numbers from 1 to 1024, as in 1,8,32.")
             }
             return count
         }

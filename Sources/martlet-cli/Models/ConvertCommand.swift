@@ -51,7 +51,8 @@ struct ConvertCommand: ParsableCommand {
         try outputs.check(output, inputs: model.inputs())
         let file = try model.file()
         let device = Device(threads: model.threads)
-        if !file.adapters.isEmpty && !merge && output.utf8.suffix(5).elementsEqual(".gguf".utf8) {
+        if merge && file.adapters.isEmpty { throw UsageError("--merge: there is no adapter to put into the weights") }
+        if !file.adapters.isEmpty && !merge && ModelFile.isNamedGGUF(output) {
             try file.writeAdapter(to: output, on: device)
             return Output.note("\(output): the adapter for llama.cpp, without its base")
         }

@@ -27,8 +27,14 @@ struct InspectCommand: ParsableCommand {
         guard let path = place.path else {
             throw ValidationError("Name a model: martlet inspect path/to/model, or a single file of weights.")
         }
-        let contents = try Contents(path: fileExists(path) ? path : ModelLocation.path(of: path))
+        let contents = try Contents(path: InspectCommand.place(path))
         if form.isJSON { form.write(contents.json) } else { Output.write(contents.text) }
+    }
+
+    /// A file of weights is looked at by itself; any other file in a model's folder means the folder.
+    private static func place(_ path: String) throws -> String {
+        let isWeights = [".safetensors", ".index.json"].contains { path.hasSuffix($0) }
+        return isWeights && fileExists(path) ? path : try ModelLocation.path(of: path)
     }
 }
 
@@ -44,11 +50,11 @@ private struct Contents {
     let remarks: [String]
 
     init(path: String) throws {
-        if path.hasSuffix(".gguf") {
+        if ModelFile.isGGUF(path) {
             let file = try GGUF(contentsOf: path)
             (tensors, metadata) = (file.tensors, file.metadata.entries.map { ($0.key, Contents.short($0.value)) })
-        } else if path.hasSuffix(".safetensors") || path.hasSuffix(".json") {
-            let file = try Safetensors(contentsOf: path)
+        } else if Folder.isFile(path) {
+            let file = try Safetensors(weights: path)
             tensors = file.tensors
             metadata = file.metadata.map { ($0.key, .string($0.value)) }
             (modelType, architecture, obstacle, remarks) = (nil, nil, nil, [])

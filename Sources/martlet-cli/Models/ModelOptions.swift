@@ -68,11 +68,11 @@ struct ModelOptions: ParsableArguments {
         try model.map { name throws(ModelError) in try ModelLocation.path(of: name) } ?? EmbeddedModel.path()
     }
 
-    /// - Throws: ``UsageError`` with what nobody reads, where that is to be refused.
+    /// - Throws: ``ModelError`` with what nobody reads, where that is to be refused.
     private func tell(_ file: ModelFile) throws {
         let remarks = try file.remarks()
         if strict, let refused = remarks.unread {
-            throw UsageError("\(file.path): \(refused). Leave out --strict to pass over them, as the reference does")
+            throw ModelError("\(file.path): \(refused). Leave out --strict to pass over them, as the reference does")
         }
         if verbose { for line in remarks.lines { Output.note("martlet: \(line)") } }
     }

@@ -85,12 +85,11 @@ struct ListCommand: ParsableCommand {
         commandName: "list", abstract: "List the models in the hub's cache.", discussion: "Example: martlet list --json"
     )
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     func run() throws {
         let entries = HubListing.entries(in: HubSettings().cache)
-        guard json else {
+        guard form.isJSON else {
             let width = entries.map(\.name.utf8.count).max() ?? 0
             for entry in entries {
                 let padding = String(repeating: " ", count: width - entry.name.utf8.count)
@@ -101,8 +100,8 @@ struct ListCommand: ParsableCommand {
             }
             return
         }
-        let list = JSON.array(
-            entries.map { entry in
+        form.write(
+            each: entries.map { entry in
                 [
                     "name": .string(entry.name), "bytes": .integer(entry.bytes), "path": .string(entry.path),
                     "partial": .bool(entry.isPartial),
@@ -110,7 +109,6 @@ struct ListCommand: ParsableCommand {
                         entry.revisions.reduce(into: JSONObject()) { $0[$1.name] = .string($1.commit) }),
                 ]
             })
-        Output.write(list.text() + "\n")
     }
 }
 

@@ -99,7 +99,7 @@ struct QuantizeCommand: ParsableCommand {
             try quantization.writeImportance(to: saveImportance, dataset: calibrate)
         }
         if report {
-            let sample = try (text ?? calibrate).map { (text: try Input.text($0), name: $0) }
+            let sample = try (text ?? calibrate).map { (text: try Input.text($0, limit: Input.longestText), name: $0) }
             let results = try quantization.report(types, on: sample, writing: output)
             progress.end()
             if form.isJSON { form.write(results.json) } else { Output.write(results.text) }
@@ -115,7 +115,7 @@ struct QuantizeCommand: ParsableCommand {
             if let importance {
                 .importanceMatrix(path: importance)
             } else if let calibrate {
-                .text(try Input.text(calibrate), name: calibrate)
+                .text(try Input.text(calibrate, limit: Input.longestText), name: calibrate)
             } else {
                 .none
             }

@@ -108,6 +108,10 @@ struct PlanCommand: ParsableCommand {
         guard (1...1_000).contains(guesses) else { throw ValidationError("--guesses lies between 1 and 1000.") }
         guard (0...1).contains(draftCost) else { throw ValidationError("--draft-cost lies between 0 and 1.") }
         if let compute, !(compute > 0 && compute.isFinite) { throw ValidationError("--compute must be positive.") }
+        let others = [("--compute", compute != nil), ("--runs", runs != nil)].filter(\.1).map(\.0)
+        if others.count > 1 || !others.isEmpty && (model != nil || preset != nil) {
+            throw ValidationError("\(others.joined(separator: " and ")) needs no model: give one of them alone.")
+        }
         if model != nil && preset != nil { throw ValidationError("Give a model or --preset, not both.") }
     }
 

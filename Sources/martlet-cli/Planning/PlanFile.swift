@@ -89,7 +89,7 @@ enum PlanScaling {
         let header = lines.first?.split(separator: ",").map { $0.trimmingBlanks() } ?? []
         guard let n = header.firstIndex(of: "parameters"), let d = header.firstIndex(of: "tokens"),
             let l = header.firstIndex(of: "loss")
-        else { throw UsageError("\(path): the first line must name the columns parameters, tokens and loss") }
+        else { throw InputError("\(path): the first line must name the columns parameters, tokens and loss") }
         var runs: [RunObservation] = []
         for (number, line) in lines.enumerated().dropFirst() {
             let fields = line.split(separator: ",", omittingEmptySubsequences: false).map {
@@ -97,7 +97,7 @@ enum PlanScaling {
             }
             guard fields.count > max(n, d, l), let parameters = fields[n], let tokens = fields[d], let loss = fields[l]
             else {
-                throw UsageError("\(path), line \(number + 1): three numbers are needed")
+                throw InputError("\(path), line \(number + 1): three numbers are needed")
             }
             runs.append(RunObservation(parameters: parameters, tokens: tokens, loss: loss))
         }

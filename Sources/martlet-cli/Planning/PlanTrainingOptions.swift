@@ -53,14 +53,17 @@ struct PlanTrainingOptions: ParsableArguments {
         if let loraRank, !(1...65_536).contains(loraRank) {
             throw ValidationError("--lora-rank is \(loraRank), but lies between 1 and 65536.")
         }
+        // What is said of a run that is not planned is still to be right.
+        _ = try training(tokens: trainTokens ?? 1)
     }
 
-    func request() throws -> PlanRequest.Training? {
-        guard let trainTokens else { return nil }
+    func request() throws -> PlanRequest.Training? { try trainTokens.map { try training(tokens: $0) } }
+
+    private func training(tokens trainTokens: Double) throws -> PlanRequest.Training {
         let batch = globalBatch ?? devices
         guard (1...1 << 24).contains(devices), (1...1 << 24).contains(batch), trainTokens > 0, trainTokens.isFinite
         else {
-            throw UsageError(
+            throw ValidationError(
                 "--devices and --global-batch lie between 1 and \(1 << 24), and --train-tokens is positive")
         }
         var training = PlanRequest.Training(tokens: trainTokens, devices: devices, globalBatch: batch)
@@ -68,13 +71,13 @@ struct PlanTrainingOptions: ParsableArguments {
             "single": TrainingPrecision.single, "mixed": .mixed, "megatron": .megatron, "both": .both,
         ]
         guard let optimizer = Optimizer(rawValue: optimizer) else {
-            throw UsageError(
+            throw ValidationError(
                 "--optimizer \(self.optimizer) is not known; known are \(Optimizer.allCases.map(\.rawValue).joined(separator: ", "))"
             )
         }
         guard let precision = precisions[precision], let kernel = AttentionKernel(rawValue: attention),
             let base = StorageType(named: loraBase)
-        else { throw UsageError("--precision, --attention or --lora-base is none of the names that --help shows") }
+        else { throw ValidationError("--precision, --attention or --lora-base is none of the names that --help shows") }
         training.recipe = try .init(
             precision: precision, optimizer: optimizer,
             activations: Activations(elementBytes: precision.weights, kernel: kernel),
@@ -92,7 +95,7 @@ struct PlanTrainingOptions: ParsableArguments {
             default:
                 guard let role = ParameterRole(rawValue: word) else {
                     let known = ParameterRole.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw UsageError("--freeze \(word) is none of embeddings, norms, \(known)")
+                    throw ValidationError("--freeze \(word) is none of embeddings, norms, \(known)")
                 }
                 roles.insert(role)
             }

@@ -40,7 +40,20 @@ struct ExplainCommand: AsyncParsableCommand {
         let loaded = try await ServedModel.load(name: name, path: path, .init(threads: model.threads))
         let look = try await loaded.look(
             .init(text: text == "-" ? Input.text("-") : text, pair: pair, target: target, row: row))
+        try check(look)
         try writeFile(json ? look.serialized() : PageRoutes.file(about: look), to: output)
         Output.note("\(output): \(name)")
+    }
+
+    /// - Throws: ``UsageError`` for what was asked of another kind of model, or of a token that there is not.
+    private func check(_ look: JSON) throws(UsageError) {
+        let isTwofold = look["target_tokens"] != nil
+        if target != nil && !isTwofold {
+            throw UsageError("--target is for encoder-decoders, which read a text of their own")
+        }
+        let count = look[isTwofold ? "target_tokens" : "tokens"]?.arrayValue?.count ?? 0
+        if let row, !(0..<count).contains(row) {
+            throw UsageError("--row is \(row), but there are \(count) tokens, from 0 to \(count - 1)")
+        }
     }
 }

@@ -44,6 +44,7 @@ struct AnswerCommand: AsyncParsableCommand {
     var jsonLines = false
 
     func validate() throws {
+        try ResultForm.check(json: json, jsonLines: jsonLines)
         if results < 1 || longest < 1 || window < 1 || overlap < 0 {
             throw ValidationError("--results, --longest and --window are at least 1, --overlap at least 0.")
         }

@@ -35,6 +35,12 @@ struct EmbedCommand: AsyncParsableCommand {
         if similarity { try input.ranks.refuse("--similarity, which compares with the first line,") }
         let (file, tokenizer, device) = try input.load()
         var embedder = try Embedder(file, tokenizer, on: device)
+        if let promptName, embedder.prompts[promptName] == nil {
+            let known = embedder.prompts.keys.sorted().joined(separator: ", ")
+            throw UsageError(
+                "--prompt-name: the model's files name no prompt \"\(promptName)\""
+                    + (known.isEmpty ? "" : "; they name \(known)"))
+        }
         if normalize { embedder.modules.steps.append(.normalize) }
         switch pooling {
         case nil: break

@@ -1,32 +1,51 @@
 import ArgumentParser
 import MartletJSON
+import MartletLayers
+import MartletModels
 import MartletTasks
 
 /// `martlet rerank`: lines in the order in which they answer a query.
 struct RerankCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rerank", abstract: "Order lines by how well they answer a query.",
-        discussion:
-            "Example: martlet rerank -m path/to/ms-marco-MiniLM-L6-v2 --query \"What is a martlet?\" passages.txt")
+        discussion: """
+            Example: martlet rerank -m path/to/ms-marco-MiniLM-L6-v2 "What is a martlet?" passages.txt
+
+            A cross-encoder reads query and line together; any other model that makes vectors compares them by cosine.
+            """)
+
+    @Argument(help: "What the lines are to answer; with --query, the file.")
+    var question: String?
 
     @OptionGroup var input: TaskInput
 
-    @Option(help: "What the lines are to answer.")
-    var query: String
+    @Option(help: "The same, in place of the first argument.")
+    var query: String?
 
     @Option(help: "Only the best so many.")
     var top: Int?
 
     func validate() throws {
+        if question == nil && query == nil { throw ValidationError("Give the query: martlet rerank QUERY lines.txt.") }
+        if query != nil && question != nil && input.file != "-" {
+            throw ValidationError("Give the query once: first, or with --query.")
+        }
         if let top, top < 1 { throw ValidationError("--top is \(top), but must be at least 1.") }
     }
 
     func run() async throws {
         try input.ranks.refuse("rerank, which orders all lines,")
-        let lines = InputLines.split(try Input.bytes(input.file)).map { String(decoding: $0, as: UTF8.self) }
+        // With --query, the first argument is the file.
+        let (query, path) = query.map { ($0, question ?? input.file) } ?? (question ?? "", input.file)
+        let lines = InputLines.split(try Input.bytes(path)).map { String(decoding: $0, as: UTF8.self) }
         guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
         let (file, tokenizer, device) = try input.load()
-        let ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
+        let ranked: [Reranker.Ranked]
+        if case .none = file.architecture.head {
+            ranked = try Embedder(file, tokenizer, on: device).rank(lines, for: query)
+        } else {
+            ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
+        }
         for result in ranked.prefix(top ?? ranked.count) {
             let line = lines[result.index]
             input.write(

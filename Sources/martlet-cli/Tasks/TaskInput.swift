@@ -19,12 +19,14 @@ struct TaskInput: ParsableArguments {
 
     enum MatrixType: String, ExpressibleByArgument, CaseIterable { case eightBits = "q8_0" }
 
-    @Flag(help: "JSON: one object per line, as results come.")
+    @Flag(help: "JSON: one object per line, as results come; of embed, one array of arrays.")
     var json = false
 
     @Flag(
         help: "The same as --json where that is one object per line; else one object per line in place of a document.")
     var jsonLines = false
+
+    func validate() throws { try ResultForm.check(json: json, jsonLines: jsonLines) }
 
     /// What is written about one line.
     struct Result {

@@ -32,6 +32,27 @@ struct WriterOptions: ParsableArguments {
     @Option(help: "No run of this many tokens occurs twice.")
     var noRepeatNgram: Int?
 
+    func validate() throws {
+        let counts: [(name: String, value: Int?, range: ClosedRange<Int>)] = [
+            ("beams", beams, 1...1_000), ("results", results, 1...1_000), ("max-tokens", maxTokens, 1...Int(Int32.max)),
+            ("min-tokens", minTokens, 0...Int(Int32.max)), ("no-repeat-ngram", noRepeatNgram, 0...Int(Int32.max)),
+        ]
+        for (name, value, range) in counts {
+            guard let value, !range.contains(value) else { continue }
+            throw ValidationError(
+                "--\(name) is \(value), but lies between \(range.lowerBound) and \(range.upperBound).")
+        }
+        if let results, let beams, results > beams {
+            throw ValidationError("--results is \(results), but \(beams) beams find no more than \(beams) texts.")
+        }
+        if let minTokens, let maxTokens, minTokens > maxTokens {
+            throw ValidationError("--min-tokens is \(minTokens), above --max-tokens, which is \(maxTokens).")
+        }
+        if let lengthPenalty, !lengthPenalty.isFinite {
+            throw ValidationError("--length-penalty is \(lengthPenalty), but must be a number.")
+        }
+    }
+
     func apply(to settings: inout WriterSettings) {
         if let prefix { settings.prefix = prefix }
         if let beams { settings.search.beams = beams }

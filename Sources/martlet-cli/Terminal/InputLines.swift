@@ -9,6 +9,8 @@ struct InputLines: ~Copyable {
     private var buffer: [UInt8] = []
     private var isAtEnd = false
     private var hasWarned = false
+    /// The bytes of the longest line that is read, and that memory lets become tokens.
+    private let longestLine = Input.fitting(1 << 28, shareOfMemory: 64)
 
     /// - Parameters:
     ///   - path: "-" for standard input.
@@ -18,9 +20,6 @@ struct InputLines: ~Copyable {
         descriptor = path == "-" ? 0 : unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Input.failure(path, "open") }
     }
-
-    /// The longest line that is read.
-    static let longestLine = 1 << 28
 
     deinit { if descriptor > 0 { close(descriptor) } }
 
@@ -43,8 +42,8 @@ struct InputLines: ~Copyable {
         while end == nil || !isAtEnd && buffer.count < batchSize {
             let before = buffer.count
             guard try fill() else { break }
-            guard end != nil || buffer.count <= InputLines.longestLine else {
-                throw Input.tooLong(path, "a line of more than \(InputLines.longestLine) bytes")
+            guard end != nil || buffer.count <= longestLine else {
+                throw Input.tooLong(path, "a line of more than \(longestLine) bytes")
             }
             if let found = buffer[before...].lastIndex(of: 10) { end = found + 1 }
         }

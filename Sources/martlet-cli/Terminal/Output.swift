@@ -81,8 +81,17 @@ enum Output {
 
 /// What the command reads besides models.
 enum Input {
-    /// The most bytes that are read at once; whatever never ends, ends here.
-    static let limit = 1 << 30
+    /// The most bytes that are read at once; whatever never ends, ends here, and before memory does.
+    static var limit: Int { fitting(1 << 30, shareOfMemory: 16) }
+
+    /// The most bytes of one text that becomes tokens, which takes some 50 bytes for each.
+    static var longestText: Int { fitting(1 << 30, shareOfMemory: 64) }
+
+    /// At most this share of the memory that is left, and no more than `most`.
+    static func fitting(_ most: Int, shareOfMemory share: Int) -> Int {
+        let available = SystemMemory.available.bytes
+        return available > 0 ? min(most, max(1 << 20, available / share)) : most
+    }
 
     /// The bytes of the file at `path`, or of standard input for "-".
     ///
@@ -114,8 +123,8 @@ enum Input {
     }
 
     /// The text of the file at `path`, or of standard input for "-", with malformed UTF-8 replaced by U+FFFD.
-    static func repairedText(_ path: String) throws -> String {
-        let bytes = try bytes(path)
+    static func repairedText(_ path: String, limit: Int = limit) throws -> String {
+        let bytes = try bytes(path, limit: limit)
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         warnOfMalformedText(path)
         return String(decoding: bytes, as: UTF8.self)

@@ -15,7 +15,19 @@ struct ResultForm: ParsableArguments {
         if jsonLines { Output.write(result.text(.compact) + "\n") } else { Output.document(result) }
     }
 
-    func validate() throws {
+    /// Writes results that are objects of their own: one document of all, or a line of each.
+    func write(each results: [JSON]) {
+        if jsonLines {
+            for result in results { Output.write(result.text(.compact) + "\n") }
+        } else {
+            Output.document(.array(results))
+        }
+    }
+
+    func validate() throws { try ResultForm.check(json: json, jsonLines: jsonLines) }
+
+    /// - Throws: `ValidationError` for both forms at once.
+    static func check(json: Bool, jsonLines: Bool) throws {
         if json && jsonLines { throw ValidationError("--json and --json-lines are two forms: give one of them.") }
     }
 }

@@ -31,6 +31,8 @@ struct ChatCommand: AsyncParsableCommand {
     @Flag(help: "The same as --json.")
     var jsonLines = false
 
+    func validate() throws { try ResultForm.check(json: json, jsonLines: jsonLines) }
+
     func run() async throws {
         guard model.model != nil else {
             throw UsageError(
@@ -44,6 +46,7 @@ struct ChatCommand: AsyncParsableCommand {
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, threads: model.threads) { file }
         _ = try loaded.chat.get()
+        try sampling.check(vocabulary: loaded.architecture.vocabulary)
         let session = loaded.session(instructions: system)
         let options = sampling.options(sampling.defaults(of: loaded, verbose: model.verbose))
         if isatty(0) == 1 && isatty(1) == 1 && !json {

@@ -53,6 +53,7 @@ struct GenerateCommand: AsyncParsableCommand {
     var jsonLines = false
 
     func validate() throws {
+        try ResultForm.check(json: json, jsonLines: jsonLines)
         if let beams, !(1...1_000).contains(beams) {
             throw ValidationError("--beams is \(beams), but lies between 1 and 1000.")
         }
@@ -84,11 +85,14 @@ struct GenerateCommand: AsyncParsableCommand {
         let text = try promptText()
         let file = try model.file()
         let loaded = try await LanguageModel.load(path: file.path, draft: draft, threads: model.threads) { file }
+        try sampling.check(vocabulary: loaded.architecture.vocabulary)
         let defaults = sampling.defaults(of: loaded, verbose: model.verbose)
         let isFree = schema == nil && regex == nil && grammar == nil && !guess && draft == nil
         let beams = beams ?? (sampling.isSampled || !isFree ? 1 : defaults.beams)
         if beams > 1 { return try await search(loaded, text, defaults, beams: beams) }
-        var options = sampling.options(defaults, after: try loaded.tokens(of: text).count)
+        let prompted = try loaded.tokens(of: text).count
+        guard prompted > 0 else { throw UsageError("the prompt is empty, and this model begins no text by itself") }
+        var options = sampling.options(defaults, after: prompted)
         (options.constraint, options.guesses) = (try form(), guess)
         var result = ""
         var tokens: [Int32] = []
@@ -174,7 +178,7 @@ struct GenerateCommand: AsyncParsableCommand {
     private static let longestForm = 1 << 22
 
     /// No context holds more.
-    private static let longestPrompt = 1 << 26
+    private static var longestPrompt: Int { min(1 << 26, Input.longestText) }
 
     /// Says that it was not --max-tokens that ended the text.
     private func noteFullContext(_ summary: GenerationSummary, most: Int) {

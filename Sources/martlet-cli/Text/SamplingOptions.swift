@@ -87,6 +87,12 @@ struct SamplingOptions: ParsableArguments {
         sampling.seed = seed
     }
 
+    /// - Throws: ``UsageError`` for tokens that the model does not have.
+    func check(vocabulary: Int) throws(UsageError) {
+        guard let wrong = logitBias.first(where: { !(0..<vocabulary).contains(Int($0.token)) }) else { return }
+        throw UsageError("--logit-bias: token \(wrong.token) is none of the model's \(vocabulary)")
+    }
+
     /// Whether something was asked for that a search for the most probable text does not do.
     var isSampled: Bool { temperature ?? 0 != 0 || !stop.isEmpty || cache != .f32 }
 

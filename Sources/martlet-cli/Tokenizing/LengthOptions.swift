@@ -17,9 +17,17 @@ struct LengthOptions: ParsableArguments {
 
     /// What is asked for, with what the file of `tokenizer` says of the rest.
     ///
-    /// - Throws: ``UsageError`` for what neither the command line nor the file says.
-    func settings(of tokenizer: Tokenizer) throws(UsageError) -> LengthSettings {
+    /// - Throws: ``UsageError`` for what neither the command line nor the file says; what encoding throws.
+    func settings(of tokenizer: Tokenizer, addsSpecialTokens: Bool) throws -> LengthSettings {
         var cut = try cut(tokenizer)
+        if let cut, truncation != "file", addsSpecialTokens {
+            let special = try tokenizer.encode("").count
+            guard cut.maximumLength >= special else {
+                throw UsageError(
+                    "--truncation is \(cut.maximumLength), but the special tokens alone are \(special): add --no-special"
+                )
+            }
+        }
         if let stride {
             guard stride >= 0 else { throw UsageError("--stride is \(stride), but no less than 0 tokens are repeated") }
             guard cut != nil else { throw UsageError("--stride needs --truncation: without it nothing is cut off") }
@@ -45,6 +53,9 @@ struct LengthOptions: ParsableArguments {
         return own
     }
 
+    /// No model reads more.
+    private static let longestFilling = 1 << 24
+
     private func filling(_ tokenizer: Tokenizer, _ cut: Truncation?) throws(UsageError) -> Padding? {
         guard padding else { return nil }
         var own = tokenizer.padding ?? Padding()
@@ -53,6 +64,11 @@ struct LengthOptions: ParsableArguments {
         }
         if case .fixed = own.length, truncation == nil || truncation == "file" { return own }
         guard let cut else { throw UsageError("--padding needs --truncation: the tokenizer's file says no length") }
+        guard cut.maximumLength <= LengthOptions.longestFilling else {
+            throw UsageError(
+                "--padding fills texts up to --truncation, which is \(cut.maximumLength), but at most \(LengthOptions.longestFilling)"
+            )
+        }
         own.length = .fixed(cut.maximumLength)
         return own
     }

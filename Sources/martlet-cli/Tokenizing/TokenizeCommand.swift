@@ -91,6 +91,7 @@ struct TokenizeCommand: ParsableCommand {
     @OptionGroup var ranks: RankOptions
 
     func validate() throws {
+        try ResultForm.check(json: json, jsonLines: jsonLines)
         if ranks.ranks ?? 1 > 1, !lines { throw ValidationError("--ranks share lines: add --lines.") }
         if offsets && !isJSON { throw ValidationError("--offsets needs --json or --json-lines.") }
         if let threads, !(1...1024).contains(threads) {
@@ -109,11 +110,11 @@ struct TokenizeCommand: ParsableCommand {
             return try run(vocabulary)
         }
         let tokenizer = try tokenizer.load()
-        let lengths = try lengths.settings(of: tokenizer)
+        let lengths = try lengths.settings(of: tokenizer, addsSpecialTokens: !noSpecial)
         guard lines else {
             try ranks.refuse("tokenize without --lines")
             var result: [UInt8] = []
-            try append(Array(Input.repairedText(file).utf8), tokenizer, lengths, to: &result)
+            try append(Array(Input.repairedText(file, limit: Input.longestText).utf8), tokenizer, lengths, to: &result)
             return Output.write(isDocument ? Array("[".utf8) + result + Array("]\n".utf8) : result)
         }
         try Ranks.join { try runLines(tokenizer, lengths, over: $0) }
@@ -254,33 +255,48 @@ struct DetokenizeCommand: ParsableCommand {
             try marian?.text(of: ids) ?? loaded?.decode(ids, skipSpecialTokens: !special) ?? ""
         }
         var reader = try InputLines(file)
-        var (number, isDocument) = (0, false)
+        var (number, failures, isDocument) = (0, 0, false)
         var document: [UInt8] = []
+        let limit = Input.limit
         while let batch = try reader.nextText() {
             // A document of all texts, as `tokenize --json` writes it, is read as a whole.
             if number == 0, document.isEmpty { isDocument = DetokenizeCommand.beginsDocument(batch) }
             guard !isDocument else {
                 document += batch
-                guard document.count <= Input.limit else {
-                    throw Input.tooLong(file, "a document over \(Input.limit) bytes")
-                }
+                guard document.count <= limit else { throw Input.tooLong(file, "a document over \(limit) bytes") }
                 continue
             }
             var texts = ""
             for line in InputLines.split(batch) {
                 number += 1
-                texts += try text(ids(ofLine: String(decoding: line, as: UTF8.self), number)) + "\n"
+                do {
+                    texts += try text(ids(ofLine: String(decoding: line, as: UTF8.self))) + "\n"
+                } catch {
+                    // The others are kept, each at its place.
+                    Output.write(texts + "\n")
+                    texts = ""
+                    Output.note("martlet: line \(number): \(error)")
+                    failures += 1
+                }
             }
             Output.write(texts)
         }
-        guard isDocument else { return }
-        let texts = try JSON(parsing: document).arrayValue ?? []
-        // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each other's
-        // inverse.
-        for list in texts {
-            let decoded = try text(ids(list, "the document"))
-            Output.write(texts.count == 1 ? decoded : decoded + "\n")
+        if isDocument {
+            let texts = try JSON(parsing: document).arrayValue ?? []
+            // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each
+            // other's inverse.
+            for (index, list) in texts.enumerated() {
+                do {
+                    let decoded = try text(ids(list))
+                    Output.write(texts.count == 1 ? decoded : decoded + "\n")
+                } catch {
+                    if texts.count > 1 { Output.write("\n") }
+                    Output.note("martlet: text \(index + 1): \(error)")
+                    failures += 1
+                }
+            }
         }
+        if failures > 0 { throw ReportedFailure() }
     }
 
     private static func beginsDocument(_ text: [UInt8]) -> Bool {
@@ -288,24 +304,24 @@ struct DetokenizeCommand: ParsableCommand {
     }
 
     /// The ids of a line, plain or a JSON array.
-    private func ids(ofLine line: String, _ number: Int) throws -> [Int32] {
-        line.utf8.first == UInt8(ascii: "[") ? try ids(JSON(parsing: line), "line \(number)") : try ids(line, number)
+    private func ids(ofLine line: String) throws -> [Int32] {
+        line.utf8.first == UInt8(ascii: "[") ? try ids(JSON(parsing: line)) : try ids(line)
     }
 
     /// The ids of a list of numbers, or of objects that have an id.
-    private func ids(_ list: JSON, _ place: String) throws -> [Int32] {
-        guard let elements = list.arrayValue else { throw UsageError("\(place): \(list.kind) is no list of token ids") }
+    private func ids(_ list: JSON) throws -> [Int32] {
+        guard let elements = list.arrayValue else { throw InputError("\(list.kind) is no list of token ids") }
         return try elements.map { element in
             guard let id = (element["id"] ?? element).integerValue.flatMap({ Int32(exactly: $0) }) else {
-                throw UsageError("\(place): \(element.text().shortened) is not a token id")
+                throw InputError("\(element.text().shortened) is not a token id")
             }
             return id
         }
     }
 
-    private func ids(_ line: String, _ number: Int) throws -> [Int32] {
+    private func ids(_ line: String) throws -> [Int32] {
         try line.split(separator: " ").map { part in
-            guard let id = Int32(part) else { throw UsageError("line \(number): \"\(part)\" is not a token id") }
+            guard let id = Int32(part) else { throw InputError("\"\(part)\" is not a token id") }
             return id
         }
     }

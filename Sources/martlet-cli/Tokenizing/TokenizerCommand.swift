@@ -69,6 +69,7 @@ struct TrainTokenizerCommand: ParsableCommand {
 
     func validate() throws {
         if files.isEmpty { throw ValidationError("There is no text file.") }
+        if special.contains(where: \.utf8.isEmpty) { throw ValidationError("--special names a token of no letters.") }
         if vocabulary < 1 { throw ValidationError("--vocabulary is \(vocabulary), but at least 1.") }
         if minimumFrequency < 1 { throw ValidationError("--minimum-frequency is \(minimumFrequency), but at least 1.") }
         if let threads, !(1...1024).contains(threads) {

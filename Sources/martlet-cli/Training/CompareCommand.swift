@@ -41,8 +41,7 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "Measurements of each model.")
     var `repeat` = 1
 
-    @Flag(help: "One JSON document.")
-    var json = false
+    @OptionGroup var form: ResultForm
 
     private struct Row {
         let model: String
@@ -69,7 +68,7 @@ struct CompareCommand: ParsableCommand {
             }
             rows.append(row)
         }
-        if json { Output.document(document(rows)) } else { Output.write(table(rows)) }
+        if form.isJSON { form.write(each: objects(rows)) } else { Output.write(table(rows)) }
     }
 
     private func row(_ model: String) throws -> Row {
@@ -113,16 +112,14 @@ struct CompareCommand: ParsableCommand {
         }
     }
 
-    private func document(_ rows: [Row]) -> JSON {
-        .array(
-            rows.map { row in
-                [
-                    "model": .string(row.model), "bytes": .integer(row.bytes), "parameters": .integer(row.parameters),
-                    "seconds": .number(row.seconds), "processor_seconds": .number(row.processor),
-                    "measure": .string(row.measure.name),
-                    "value": .number(row.measure.value),
-                ]
-            })
+    private func objects(_ rows: [Row]) -> [JSON] {
+        rows.map { row in
+            [
+                "model": .string(row.model), "bytes": .integer(row.bytes), "parameters": .integer(row.parameters),
+                "seconds": .number(row.seconds), "processor_seconds": .number(row.processor),
+                "measure": .string(row.measure.name), "value": .number(row.measure.value),
+            ]
+        }
     }
 
     private func table(_ rows: [Row]) -> String {

@@ -91,7 +91,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     var wordOrder = 0
 
     @Flag(help: "Entities: only what begins with B- counts (seqeval's strict mode).")
-    var strict = false
+    var strictTags = false
 
     @OptionGroup var form: ResultForm
 
@@ -104,6 +104,21 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
         if let window, window < 2 { throw ValidationError("--window is \(window), but at least 2.") }
         if let stride, stride < 1 { throw ValidationError("--stride is \(stride), but at least 1.") }
+        if let smoothValue {
+            guard ["floor", "add-k"].contains(smooth) else {
+                throw ValidationError("--smooth-value is for --smooth floor and --smooth add-k.")
+            }
+            guard smoothValue > 0, smoothValue.isFinite else {
+                throw ValidationError("--smooth-value is \(smoothValue), but must be a number above 0.")
+            }
+        }
+        if !(0...100).contains(wordOrder) {
+            throw ValidationError("--word-order is \(wordOrder), but lies between 0 and 100.")
+        }
+        if errors < 0 { throw ValidationError("--errors is \(errors), but cannot be negative.") }
+        if task == .entities, model.strict, model.model == nil {
+            throw ValidationError("--strict is about a model's files; seqeval's strict mode is --strict-tags.")
+        }
     }
 
     typealias Values = [(name: String, value: JSON)]
@@ -160,7 +175,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let tagger = try Tagger(file, tokenizer, on: device)
             found = try inParts(words, load.communicator) { try tagger.tags(ofWords: $0) }
         }
-        let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strict)
+        let scores = FMeasure.ofSpans(predictions: found, labels: tags, strict: strictTags)
         let all = Classification(predictions: found.flatMap { $0 }, labels: tags.flatMap { $0 })
         return [
             ("f1", .number(scores.f1)), ("precision", .number(scores.precision)), ("recall", .number(scores.recall)),
@@ -215,7 +230,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func perplexity(_ load: Loading) throws -> Values {
-        let text = try Input.bytes(data)
+        let text = try Input.bytes(data, limit: Input.longestText)
         let (file, tokenizer, device) = try load()
         let tokens = try tokenizer.encode(bytes: text)
         guard tokens.count >= 2 else { throw ModelError("\(data): fewer than two tokens") }

@@ -58,6 +58,13 @@ struct PruneCommand: ParsableCommand {
         if !(0...10_000).contains(layers) || !(1...1_000_000).contains(lines) {
             throw ValidationError("--layers and --lines count layers and lines.")
         }
+        if let keep {
+            let kept = try PruneCommand.layers(keep)
+            if kept.isEmpty || zip(kept, kept.dropFirst()).contains(where: { $0 >= $1 }) {
+                throw ValidationError("--keep \(keep): name each layer that stays once, in the order of the model.")
+            }
+            if layers != 0 { throw ValidationError("--keep and --layers say the same thing: give one of them.") }
+        }
         if layers == 0 && keep == nil && neurons == 0 && groups == 0 && vocabulary == nil && context == nil {
             throw ValidationError(
                 "Say what is to go: --layers, --keep, --neurons, --groups, --vocabulary or --context.")
@@ -75,12 +82,7 @@ struct PruneCommand: ParsableCommand {
         var request = ModelPruning.Request()
         (request.layers, request.neurons, request.groups) = (layers, neurons, groups)
         request.context = context
-        if let keep {
-            request.kept = try keep.split(separator: ",").map { word in
-                guard let layer = Int(word) else { throw UsageError("--keep: \(word) is no layer") }
-                return layer
-            }
-        }
+        if let keep { request.kept = try PruneCommand.layers(keep) }
         if let vocabulary { request.vocabulary = try self.vocabulary(path, keeping: vocabulary) }
         let pruning = try ModelPruning(path, texts: texts(path), on: device)
         let (parameters, origin) = try pruning.write(request, to: output)
@@ -101,6 +103,13 @@ struct PruneCommand: ParsableCommand {
             JSON(contentsOf: path + "/tokenizer.json"), keeping: count, frequencies: frequencies)
     }
 
+    private static func layers(_ text: String) throws -> [Int] {
+        try text.split(separator: ",", omittingEmptySubsequences: false).map { word in
+            guard let layer = Int(word) else { throw ValidationError("--keep: \"\(word)\" is no layer.") }
+            return layer
+        }
+    }
+
     /// The calibration text in tokens, each line as the model reads a text.
     private func texts(_ path: String) throws -> [[Int32]] {
         guard let data else { return [] }
@@ -108,6 +117,7 @@ struct PruneCommand: ParsableCommand {
         let tokenizer = try ModelText.tokenizer(of: file)
         let limit = min(512, file.architecture.context ?? 512)
         let all = try Input.bytes(data).split(separator: 10).prefix(lines)
+        guard !all.isEmpty else { throw InputError("\(data): there is no line of text") }
         return try all.map { Array(try tokenizer.encode(String(decoding: $0, as: UTF8.self)).prefix(limit)) }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import MartletDistributed
+import MartletJSON
 import MartletPlatform
 import MartletTraining
 import Synchronization
@@ -99,7 +100,13 @@ struct TrainCommand: ParsableCommand {
     private func session(
         over communicator: any Communicator, tokenizing: @escaping @Sendable (Int) -> Void
     ) throws -> TrainingSession {
-        let layout = try layout.map { try RankLayout($0) } ?? RankLayout()
+        let layout: RankLayout
+        do {
+            layout = try self.layout.map { try RankLayout($0) } ?? RankLayout()
+            _ = try RecipeOverrides.apply(set, to: JSONObject())
+        } catch {
+            throw UsageError("\(error)")
+        }
         if let resume {
             return try TrainingSession(
                 .resumed(overrides: set), in: resume, threads: threads, over: communicator, layout: layout,
