@@ -94,8 +94,7 @@ let package = Package(
             "Training",
             [
                 "CMartletKernels", "Martlet", "MartletTasks", "MartletQuantization", "MartletDistributed",
-                "MartletModels",
-                "MartletLayers", "MartletTensors",
+                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors",
                 "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
             ]),
@@ -205,8 +204,8 @@ let package = Package(
         tests(
             "Training",
             [
-                "MartletDistributed", "CMartletKernels", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletTokenizers", "MartletTemplates",
+                "MartletDistributed", "MartletPlanning", "CMartletKernels", "MartletModels", "MartletLayers",
+                "MartletTensors", "MartletTokenizers", "MartletTemplates",
                 "MartletFormats", "MartletJSON",
             ]),
         tests("API", ["Martlet", "MartletTokenizers", "MartletTemplates", "MartletJSON"]),

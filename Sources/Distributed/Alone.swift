@@ -13,5 +13,13 @@ package final class Alone: Communicator {
         precondition(target == nil && origin == nil, "Alone: a message for \(purpose), but there is no other rank")
     }
 
+    package func post(
+        _ sent: UnsafeRawBufferPointer, of owner: AnyObject, to target: Int, _ purpose: Purpose
+    ) throws(CommunicationError) {
+        preconditionFailure("Alone: a message for \(purpose), but there is no other rank")
+    }
+
+    package func settle() throws(CommunicationError) {}
+
     package func abort(_ reason: String) {}
 }

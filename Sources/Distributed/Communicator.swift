@@ -22,6 +22,20 @@ package protocol Communicator: AnyObject, Sendable {
         _ purpose: Purpose
     ) throws(CommunicationError)
 
+    /// Sends `sent` to rank `target` without waiting for it; messages between two ranks arrive in the order in which
+    /// they were sent.
+    ///
+    /// - Parameter owner: keeps the bytes, which must not change before ``settle()``.
+    /// - Throws: ``CommunicationError``.
+    func post(
+        _ sent: UnsafeRawBufferPointer, of owner: AnyObject, to target: Int, _ purpose: Purpose
+    ) throws(CommunicationError)
+
+    /// Waits until everything posted has been sent.
+    ///
+    /// - Throws: ``CommunicationError`` naming the peer and the purpose, when the deadline has passed.
+    func settle() throws(CommunicationError)
+
     /// Ends all ranks, this one included where the transport can.
     func abort(_ reason: String)
 }

@@ -62,6 +62,16 @@ package final class Crew: Sendable {
             unsafe received.copyBytes(from: bytes)
         }
 
+        func post(
+            _ sent: UnsafeRawBufferPointer, of owner: AnyObject, to target: Int, _ purpose: Purpose
+        ) throws(CommunicationError) {
+            traffic.count(sent.count, purpose)
+            unsafe mail.put(Array(sent), from: rank, to: target)
+        }
+
+        /// Mail is a copy.
+        func settle() throws(CommunicationError) {}
+
         func abort(_ reason: String) { mail.close(reason) }
     }
 }

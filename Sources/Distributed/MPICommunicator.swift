@@ -12,6 +12,8 @@ import MartletPlatform
     /// The deadline, and how long this rank waits for a message.
     private let limit, seconds: Double
     private let requests: UnsafeMutableRawPointer
+    /// What was posted and may be under way, in its order.
+    private var posted: [Posted] = []
     /// The largest message: MPI counts in 32 bits.
     private static let largest = 1 << 30
 
@@ -75,6 +77,52 @@ import MartletPlatform
         } while offset < max(out, into)
     }
 
+    package func post(
+        _ sent: UnsafeRawBufferPointer, of owner: AnyObject, to target: Int, _ purpose: Purpose
+    ) throws(CommunicationError) {
+        traffic.count(sent.count, purpose)
+        var offset = 0
+        repeat {
+            let part = unsafe UnsafeRawBufferPointer(rebasing: sent[offset..<min(offset + Self.largest, sent.count)])
+            let message = Posted(owner, to: target, purpose)
+            let code = unsafe library.send(
+                part.baseAddress, Int32(part.count), library.byte, Int32(target), 0, library.world, message.request)
+            guard code == 0 else { throw failure("send", purpose, target, code) }
+            posted.append(message)
+            offset += Self.largest
+        } while offset < sent.count
+        while let first = posted.first, try isSent(first) { posted.removeFirst() }
+    }
+
+    package func settle() throws(CommunicationError) {
+        for message in posted {
+            try poll(message.purpose, message.target) { () throws(CommunicationError) in try isSent(message) }
+        }
+        posted = []
+    }
+
+    private func isSent(_ message: Posted) throws(CommunicationError) -> Bool {
+        var flag: Int32 = 0
+        let code = unsafe library.test(1, message.request, &flag, library.noStatuses)
+        guard code == 0 else { throw failure("send", message.purpose, message.target, code) }
+        return flag != 0
+    }
+
+    /// A message that was posted: its request, and what keeps its bytes.
+    @safe private final class Posted {
+        let request: UnsafeMutableRawPointer
+        let target: Int
+        let purpose: Purpose
+        private let owner: AnyObject
+
+        init(_ owner: AnyObject, to target: Int, _ purpose: Purpose) {
+            unsafe request = UnsafeMutableRawPointer.allocate(byteCount: 8, alignment: 8)
+            (self.owner, self.target, self.purpose) = (owner, target, purpose)
+        }
+
+        deinit { unsafe request.deallocate() }
+    }
+
     private func exchangePart(
         _ sent: UnsafeRawBufferPointer, to target: Int?, _ received: UnsafeMutableRawBufferPointer, from origin: Int?,
         _ purpose: Purpose
@@ -98,12 +146,21 @@ import MartletPlatform
     }
 
     private func wait(_ count: Int32, _ purpose: Purpose, _ peer: Int?) throws(CommunicationError) {
-        let began = ContinuousClock.now
-        var (flag, polls): (Int32, Int) = (0, 0)
-        while true {
+        try poll(purpose, peer) { () throws(CommunicationError) in
+            var flag: Int32 = 0
             let code = unsafe library.test(count, requests, &flag, library.noStatuses)
             guard code == 0 else { throw failure("wait", purpose, peer, code) }
-            if flag != 0 { return }
+            return flag != 0
+        }
+    }
+
+    /// Asks again and again, until the deadline.
+    private func poll(
+        _ purpose: Purpose, _ peer: Int?, _ isDone: () throws(CommunicationError) -> Bool
+    ) throws(CommunicationError) {
+        let began = ContinuousClock.now
+        var polls = 0
+        while try !isDone() {
             polls += 1
             // Whoever shares this core gets its turn; the clock is asked now and then.
             if polls > 1000 { sched_yield() }

@@ -24,6 +24,9 @@ package struct Block: Sendable {
     let feedForward: FeedForwardLayer
     let moves: [Move]
 
+    /// Whether it has cross-attention.
+    package var readsSource: Bool { cross != nil }
+
     /// What reads the residual stream and adds to it. The number is that of its dropout.
     enum Sublayer: Int, Sendable { case attention, cross, feedForward }
 

@@ -11,6 +11,17 @@ package enum PassPositions: Sendable {
     case relative(Tensor)
 }
 
+extension PassPositions {
+    /// What of it gradients flow to.
+    package var learned: Tensor? {
+        switch self {
+        case .none, .rotation: nil
+        case .distances(let bias): bias.values
+        case .relative(let table): table
+        }
+    }
+}
+
 extension Architecture.ScorePositions {
     /// Whether every layer has parameters of its own for them.
     fileprivate var isOfOneLayer: Bool { if case .layerBuckets = self { true } else { false } }
@@ -26,7 +37,8 @@ package struct StackPositions: Sendable {
     }
 
     let kinds: [Kind]
-    let kindOfLayer: [Int]
+    /// For each layer the number of its kind.
+    package let kindOfLayer: [Int]
 
     package init(_ layers: [Architecture.Layer], width: Int, _ scope: Scope) {
         var forms: [Architecture.ScorePositions] = []
@@ -60,21 +72,62 @@ package struct StackPositions: Sendable {
 
     /// For each layer of the stack, what positions do there.
     package func callAsFunction(_ rows: Rows, on device: Device) -> [PassPositions] {
-        let made = kinds.map { kind -> PassPositions in
+        let made = made(rows, for: kindOfLayer.indices, on: device)
+        return kindOfLayer.map { made[$0] }
+    }
+
+    /// For each kind what it is in `layers`; nothing for kinds that do not occur there.
+    ///
+    /// - Parameter handed: of kinds that earlier layers have made, what gradients flow to.
+    package func made(
+        _ rows: Rows, for layers: Range<Int>, handed: [Int: Tensor] = [:], on device: Device
+    ) -> [PassPositions] {
+        let wanted = Set(kindOfLayer[layers])
+        return kinds.enumerated().map { index, kind -> PassPositions in
+            let handed = handed[index]
+            guard handed != nil || wanted.contains(index) else { return .none }
             switch kind {
             case .none: return .none
             case .rotary(let frequencies, let neighbours):
                 let table = frequencies.table(positions: rows.positions, extents: rows.extents, on: device)
                 return .rotation(table, neighbours: neighbours)
-            case .buckets(let buckets): return .distances(buckets(rows, on: device))
+            case .buckets(let buckets):
+                let longest = rows.longest
+                return .distances(
+                    handed.map { DistanceBias(values: $0, zero: longest - 1) } ?? buckets(longest: longest, on: device))
             case .relative(let table, let norm):
+                if let handed { return .relative(handed) }
                 let count = table.weight.shape[0]
                 let positions = table((0..<count).map { Int32($0) }, on: device)
                 return .relative(norm?(positions) ?? positions)
             }
         }
-        return kindOfLayer.map { made[$0] }
     }
+
+    /// The kinds that gradients flow to and that layers on both sides of the front of `layer` share, ascending.
+    package func kinds(sharedAcross layer: Int) -> [Int] {
+        kinds.indices.filter { index in
+            switch kinds[index] {
+            case .none, .rotary: false
+            case .buckets, .relative:
+                kindOfLayer[..<layer].contains(index) && kindOfLayer[layer...].contains(index)
+            }
+        }
+    }
+
+    /// Of what gradients flow to in a kind of positions; nil where there is no such thing.
+    package func shape(of kind: Int, _ rows: Rows) -> Shape? {
+        switch kinds[kind] {
+        case .none, .rotary: nil
+        case .buckets(let buckets): [buckets.heads, 2 * rows.longest - 1]
+        case .relative(let table, _): table.weight.shape
+        }
+    }
+}
+
+extension Rows {
+    /// The most positions that a sequence reaches.
+    fileprivate var longest: Int { sequences.reduce(1) { max($0, $1.start + $1.rows.count) } }
 }
 
 /// T5's relative positions (arXiv:1910.10683): a learned number per head and bucket of the distance from query to key.
@@ -93,10 +146,7 @@ package struct DistanceBuckets: Sendable {
         table = TokenTable(count, form.queryHeads, .relativePositions, scope)
     }
 
-    /// Biases for all distances within the sequences of a pass.
-    func callAsFunction(_ rows: Rows, on device: Device) -> DistanceBias {
-        self(longest: rows.sequences.reduce(1) { max($0, $1.start + $1.rows.count) }, on: device)
-    }
+    var heads: Int { table.weight.shape[1] }
 
     /// Biases for all distances within `longest` positions.
     func callAsFunction(longest: Int, on device: Device) -> DistanceBias {

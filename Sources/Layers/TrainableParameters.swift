@@ -19,6 +19,8 @@ package final class TrainableParameters: ParameterSource {
     package let operands: ElementType
     /// What the learning rate of each is multiplied by.
     package let rateFactors: [Float]
+    /// Whether each is in this rank's memory.
+    package let holds: [Bool]
     private let storage: Storage
     private let places: [String: Int]
     /// What a checkpoint holds and training leaves alone.
@@ -43,10 +45,12 @@ package final class TrainableParameters: ParameterSource {
     ///   - inventory: of the model.
     ///   - origin: where the numbers come from: a seed, or a checkpoint.
     ///   - factors: where those of adapters come from; `origin` when nil.
+    ///   - isHeld: whether passes of this rank read a trained parameter; others keep their places, without memory.
     ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
     package init(
         _ inventory: Inventory, from origin: any ParameterSource, _ selection: Selection = .init(),
-        factors: (any ParameterSource)? = nil, operands: ElementType = .f32, on device: Device
+        factors: (any ParameterSource)? = nil, holding isHeld: (Inventory.Entry) -> Bool = { _ in true },
+        operands: ElementType = .f32, on device: Device
     ) {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
         let own = inventory.entries.filter { !$0.fill.isConstant && selection.isTrained($0) }
@@ -54,14 +58,15 @@ package final class TrainableParameters: ParameterSource {
         (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
         rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
-        storage = Storage(bytes: count * 4)
-        unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
+        holds = trained.map(isHeld)
+        storage = Gradients.memory(count, offsets, holds)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         var constants: [(name: String, tensor: Tensor)] = []
         var frozen: [String: Tensor] = [:]
         let factorNames = Set(selection.adapters.entries.map(\.name))
         for entry in inventory.entries + selection.adapters.entries {
             let source = factorNames.contains(entry.name) ? factors ?? origin : origin
+            if let place = places[entry.name], !holds[place] { continue }
             guard let value = source.parameter(entry).value else { continue }
             if let place = places[entry.name] {
                 let target = Tensor(

@@ -52,14 +52,3 @@ extension Block {
         }
     }
 }
-
-extension PassPositions {
-    /// What of it gradients flow to.
-    fileprivate var learned: Tensor? {
-        switch self {
-        case .none, .rotation: nil
-        case .distances(let bias): bias.values
-        case .relative(let table): table
-        }
-    }
-}

@@ -46,11 +46,19 @@ package struct BlockStack: Sendable {
         observe: (Int, Tensor) -> Void = { _, _ in }
     ) -> Tensor {
         let positions = positions(rows, on: x.device(for: "stack"))
-        let input = x
-        var (x, shared) = (x, shared)
+        return pass(blocks.indices, x, rows, positions, source, perLayer: perLayer, &state, observe: observe)
+    }
+
+    /// Some layers of the stack in turn, and the final norm behind the last.
+    private func pass(
+        _ layers: Range<Int>, _ input: Tensor, _ rows: Rows, _ positions: [PassPositions], _ source: Source?,
+        perLayer: Tensor? = nil, _ state: inout some AttentionState, observe: (Int, Tensor) -> Void = { _, _ in }
+    ) -> Tensor {
+        var (x, shared) = (input, shared)
         // A layer that is computed again alone has not the keys and values of another.
         let recomputes = rows.training?.recomputation == .byLayer && !shared.isUsed
-        for (index, block) in blocks.enumerated() {
+        for index in layers {
+            let block = blocks[index]
             let visit = visit(index, rows)
             x = visit?.begun(x) ?? x
             let inputs = LayerInputs(positions: positions[index], source: source, perLayer: perLayer)
@@ -62,8 +70,38 @@ package struct BlockStack: Sendable {
             if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
             observe(index, x)
         }
-        return outputNorm?(x) ?? x
+        return layers.upperBound == blocks.count ? outputNorm?(x) ?? x : x
     }
+
+    /// Layers `layers` alone, from what those before them hand on to what those behind them need: the rows, and
+    /// positions that layers of both sides share. Behind the last layer the normed rows alone.
+    ///
+    /// - Parameters:
+    ///   - input: what the run before gave; nothing where `layers` begin the stack.
+    ///   - first: makes the rows that the stack begins with.
+    func run(
+        _ layers: Range<Int>, _ input: [Tensor], _ rows: Rows, source: Source? = nil, on device: Device,
+        from first: () -> Tensor
+    ) -> [Tensor] {
+        let shared = positions.kinds(sharedAcross: layers.lowerBound)
+        let handed = Dictionary(uniqueKeysWithValues: zip(shared, input.dropFirst()))
+        let made = positions.made(rows, for: layers, handed: handed, on: device)
+        var state = Uncached()
+        let x = pass(
+            layers, input.first ?? first(), rows, positions.kindOfLayer.map { made[$0] }, source, &state)
+        guard layers.upperBound < blocks.count else { return [x] }
+        return [x] + positions.kinds(sharedAcross: layers.upperBound).compactMap { made[$0].learned }
+    }
+
+    /// The shapes of what ``run(_:_:_:source:on:from:)`` hands on in front of `layer`, from 1 to the number of layers.
+    func shapes(before layer: Int, _ rows: Rows, width: Int) -> [Shape] {
+        let x: Shape = [rows.count, width]
+        guard layer < blocks.count else { return [x] }
+        return [x] + positions.kinds(sharedAcross: layer).compactMap { positions.shape(of: $0, rows) }
+    }
+
+    /// Whether a layer from `layer` on reads a source.
+    func readsSource(from layer: Int) -> Bool { blocks[layer...].contains(where: \.readsSource) }
 
     private func visit(_ index: Int, _ rows: Rows) -> LayerVisit? {
         guard let visitor = rows.visitor, let stack else { return nil }

@@ -46,4 +46,17 @@ package struct Encoder: Sendable {
         let hidden = stack(input(rows, on: device), rows, &state, observe: observe)
         return narrowing?(hidden) ?? hidden
     }
+
+    /// Layers `layers` alone: from what the run before hands on to what the next one needs, or to the last hidden
+    /// states (see ``Model/run(_:of:_:_:on:)``).
+    func run(_ layers: Range<Int>, _ handed: [Tensor], _ rows: Rows, on device: Device) -> [Tensor] {
+        let result = stack.run(layers, handed, rows, on: device) { input(rows, on: device) }
+        guard layers.upperBound == stack.blocks.count, let narrowing else { return result }
+        return result.map { narrowing($0) }
+    }
+
+    /// The shapes of what layers before `layer` hand on.
+    func shapes(before layer: Int, _ rows: Rows) -> [Shape] {
+        stack.shapes(before: layer, rows, width: architecture.width)
+    }
 }

@@ -59,6 +59,45 @@ package struct EncoderDecoder: Sendable {
         decoder(decoderInput(rows, on: device), rows, source: source, &state, observe: observe)
     }
 
+    /// Layers of both stacks alone: from what the run before hands on to what the next one needs, or to the last hidden
+    /// states (see ``Model/run(_:of:_:_:on:)``). Behind the encoder its hidden states go along, last of all.
+    ///
+    /// - Returns: also the node of the source, where the encoder ends here.
+    func run(
+        encoder reading: Range<Int>, decoder writing: Range<Int>, _ handed: [Tensor], _ rows: Rows, _ targets: Rows,
+        on device: Device
+    ) -> (handed: [Tensor], source: GradientNode?) {
+        var (handed, source) = (handed, handed.last)
+        let ends = !reading.isEmpty && reading.upperBound == encoder.blocks.count
+        if !reading.isEmpty {
+            let result = encoder.run(reading, handed, rows, on: device) { encoderInput(rows, on: device) }
+            guard ends else { return (result, nil) }
+            (handed, source) = ([], result[0])
+        } else if decoder.readsSource(from: writing.lowerBound) {
+            handed.removeLast()
+        } else {
+            source = nil
+        }
+        let node = ends ? source?.node : nil
+        var result: [Tensor] = []
+        if !writing.isEmpty {
+            result = decoder.run(
+                writing, handed, targets,
+                source: source.map { Source(hidden: $0, ranges: rows.sequences.map(\.rows)) }, on: device
+            ) { decoderInput(targets, on: device) }
+        }
+        if decoder.readsSource(from: writing.upperBound), let source { result.append(source) }
+        return (result, node)
+    }
+
+    /// The shapes of what a run hands on that ends at `encoder` and `decoder`.
+    func shapes(encoder reading: Int, decoder writing: Int, _ rows: Rows, _ targets: Rows) -> [Shape] {
+        let width = architecture.reading.width
+        guard reading == encoder.blocks.count else { return encoder.shapes(before: reading, rows, width: width) }
+        let own = writing > 0 ? decoder.shapes(before: writing, targets, width: architecture.width) : []
+        return own + (decoder.readsSource(from: writing) ? [[rows.count, width]] : [])
+    }
+
     /// For each decoder layer with cross-attention, the keys and values `[rows, keyHeads, headWidth]` that it has of
     /// `source`.
     package func eachSource(_ source: Source, _ body: (_ layer: Int, _ keys: Tensor, _ values: Tensor) -> Void) {

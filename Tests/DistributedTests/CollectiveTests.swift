@@ -117,6 +117,52 @@ struct CollectiveTests {
         for numbers in all { #expect(numbers == expected) }
     }
 
+    /// Groups of a mesh: sums of each stage's lanes alone, and messages along each lane in the order in which they were
+    /// posted.
+    @Test func groupsOfAMeshSpeakAmongThemselves() throws {
+        let mesh = RankMesh(lanes: 2, stages: 3)
+        #expect((0..<6).map { mesh.rank(stage: mesh.stage(of: $0), lane: mesh.lane(of: $0)) } == Array(0..<6))
+        let results = try Crew(6).run { communicator -> (sum: Float, got: [UInt8]) in
+            let group = Subgroup(mesh.group(of: communicator.rank), of: communicator)
+            let lane = Subgroup(mesh.pipeline(of: communicator.rank), of: communicator)
+            var values: [Float] = [Float(1 << communicator.rank)]
+            try unsafe values.withUnsafeMutableBufferPointer { try unsafe group.sum($0, .gradients) }
+            var got: [UInt8] = []
+            if lane.rank > 0 {
+                for _ in 0..<2 {
+                    var byte: [UInt8] = [0]
+                    try unsafe byte.withUnsafeMutableBytes {
+                        try unsafe lane.exchange(
+                            UnsafeRawBufferPointer(start: nil, count: 0), to: nil, $0, from: lane.rank - 1, .activations
+                        )
+                    }
+                    got += byte
+                }
+            }
+            if lane.rank + 1 < lane.size {
+                for number in 0..<2 {
+                    let byte = Letter(UInt8(10 * communicator.rank + number))
+                    try unsafe lane.post(byte.bytes, of: byte, to: lane.rank + 1, .activations)
+                }
+            }
+            try lane.settle()
+            return (values[0], got)
+        }
+        #expect(results.map(\.sum) == [3, 3, 12, 12, 48, 48])
+        #expect(results.map(\.got) == [[], [], [0, 1], [10, 11], [20, 21], [30, 31]])
+    }
+
+    /// A byte that outlives its sending.
+    @safe private final class Letter {
+        let bytes: UnsafeRawBufferPointer
+        init(_ byte: UInt8) {
+            let place = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+            unsafe place[0] = byte
+            unsafe bytes = UnsafeRawBufferPointer(place)
+        }
+        deinit { unsafe bytes.deallocate() }
+    }
+
     @Test func aRankThatThrowsEndsTheOthers() {
         struct Broken: Error {}
         #expect(throws: Broken.self) {

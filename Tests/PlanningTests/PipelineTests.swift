@@ -54,6 +54,27 @@ import Testing
         }
     }
 
+    /// All microbatches in flight, the published bubble, and runs of layers that do not come out even.
+    @Test func allForwardFirstKeepsEveryMicrobatch() throws {
+        let found = try Self.even(.allForwardFirst(stages: 4, microBatches: 8))
+        #expect(abs(found.bubble - 3.0 / 8) < 1e-9 && found.stages.allSatisfy { $0.inFlight == 8 })
+        _ = try Self.even(.allForwardFirst(stages: 2, microBatches: 3, chunks: 2))
+        #expect((0..<3).map { PipelineOrder.layers(8, run: $0, of: 3) } == [0..<3, 3..<6, 6..<8])
+    }
+
+    /// The command of a layout that is trained, with a batch that its ranks divide; none of one that is not.
+    @Test func layoutsSayTheirCommand() {
+        let layout = ParallelLayout(
+            pipeline: 2, data: 4, schedule: .alternating(interleave: 2), sharding: .optimizer, microBatch: 2)
+        #expect(
+            layout.command(globalBatch: 64, sharesTable: false)
+                == "mpirun -np 8 martlet train RECIPE --layout data=4,pipeline=2,interleave=2,zero=1 --set batch.sequences=2 --set batch.accumulation=32 --set batch.shards=4"
+        )
+        #expect(layout.command(globalBatch: 64, sharesTable: true)?.hasSuffix("batch.shards=32") == true)
+        #expect(layout.command(globalBatch: 63, sharesTable: true) == nil)
+        #expect(ParallelLayout(tensor: 2).command(globalBatch: 8, sharesTable: false) == nil)
+    }
+
     @Test func ordersThatCannotRunAreRefused() throws {
         typealias Item = PipelineOrder.Item
         func refusal(_ order: PipelineOrder, limit: Double? = nil) -> String {

@@ -2,6 +2,7 @@ import MartletDistributed
 import MartletFormats
 import MartletLayers
 import MartletModels
+import MartletPlanning
 import MartletPlatform
 import MartletTensors
 import MartletTraining
@@ -16,7 +17,10 @@ import Testing
     /// A tiny model of each of five families, with what its objective needs.
     private static let families: [(name: String, overrides: [String])] = [
         ("llama", []),
-        ("gpt2", ["model.config={model_type: gpt2, n_embd: 32, n_head: 4, n_layer: 2, n_positions: 32}"]),
+        (
+            "gpt2",
+            ["model.config={model_type: gpt2, n_embd: 32, n_head: 4, n_layer: 2, n_positions: 32}"]
+        ),
         (
             "bert",
             [
@@ -62,7 +66,10 @@ import Testing
     private struct Outcome: Sendable {
         let losses: [Double]
         let sent, planned: [Int]
+        /// Of all passes of the rank's lane.
+        let rows: Int
         let end: Int
+        let items: [PipelineOrder.Item]
     }
 
     /// Trains in `name` until `last`, the leader first making what the others find.
@@ -70,19 +77,27 @@ import Testing
     private func train(
         _ name: String, _ overrides: [String] = [], ranks: Int, zero: Int = 0, until last: Int = steps
     ) throws -> [Outcome] {
+        try train(name, overrides, ranks: ranks, RankLayout(zero: zero), until: last)
+    }
+
+    @discardableResult
+    private func train(
+        _ name: String, _ overrides: [String], ranks: Int, _ layout: RankLayout, until last: Int = steps
+    ) throws -> [Outcome] {
         let path = folder.path + "/" + name
         let recipe = try recipe(overrides)
         _ = try RunPreparation(recipe, folder: path, on: Device(threads: 1))
         return try Crew(ranks).run { communicator in
             let device = Device(threads: 1)
             let preparation = try RunPreparation(recipe, folder: path, on: device)
-            let learner = try ModelLearner(preparation, over: communicator, RankLayout(zero: zero), on: device)
+            let learner = try ModelLearner(preparation, over: communicator, layout, on: device)
             let store = CheckpointStore(path + "/checkpoints")
             var state: RunState?
             if let step = store.newest().step {
                 let found = try store.state(step)
                 try learner.restore(
-                    weights: store.weights(step), optimizerState: store.optimizerState(step), updates: found.updates)
+                    weights: store.weights(step), optimizerState: store.optimizerState(step),
+                    updates: found.updates)
                 state = found
             }
             try communicator.barrier()
@@ -93,10 +108,23 @@ import Testing
             _ = try run.run { run.state.step == last }
             let (gradients, weights) = learner.plannedTraffic
             let steps = run.state.step - begun
+            let mesh = try layout.mesh(ranks: ranks)
+            var stream = try preparation.stream(from: state?.cursor)
+            let batches = try (0..<steps).map { _ in
+                try (0..<preparation.settings.accumulation).map { ($0, try stream.next()) }.filter {
+                    pass, _ in
+                    pass * mesh.lanes / preparation.settings.accumulation == mesh.lane(of: communicator.rank)
+                }.map(\.1)
+            }
             return Outcome(
                 losses: run.records.map(\.loss),
-                sent: [communicator.traffic[.gradients], communicator.traffic[.weights]],
-                planned: [steps * gradients, steps * weights], end: run.state.step)
+                sent: [.gradients, .weights, .activations].map { communicator.traffic[$0] },
+                planned: [
+                    steps * gradients, steps * weights,
+                    try batches.reduce(0) { try $0 + learner.plannedActivations($1) },
+                ],
+                rows: batches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.rows.count } }, end: run.state.step,
+                items: learner.pipelineItems)
         }
     }
 
@@ -116,14 +144,17 @@ import Testing
             let outcomes = try train(name, overrides, ranks: ranks, zero: zero)
             #expect(try checkpoint(name) == whole, "\(ranks) ranks, zero=\(zero)")
             #expect(outcomes[0].losses == alone[0].losses)
-            for outcome in outcomes { #expect(outcome.sent == outcome.planned, "\(ranks) ranks, zero=\(zero)") }
+            for outcome in outcomes {
+                #expect(outcome.sent == outcome.planned, "\(ranks) ranks, zero=\(zero)")
+            }
         }
     }
 
     /// Optimizers that look at whole matrices, averages of weights, layers computed again, parts that are frozen, and
     /// passes behind the last epoch, of which some ranks have more than others.
     @Test(arguments: [
-        ["optimizer.name=muon"], ["optimizer.name=adafactor"], ["optimizer.name=sgd", "train={average: 0.9}"],
+        ["optimizer.name=muon"], ["optimizer.name=adafactor"],
+        ["optimizer.name=sgd", "train={average: 0.9}"],
         ["recomputation=true"], ["train={freeze: [tokens, decoder.0]}"],
         ["epochs=1", "steps=null", "data.holdout=null"],
     ]) func everyKindOfRunGivesTheBytesOfOneRank(_ overrides: [String]) throws {
@@ -133,14 +164,16 @@ import Testing
         let whole = try checkpoint("one", step: steps)
         for (ranks, zero) in [(2, 1), (2, 2), (4, 3)] {
             try train("\(ranks)-\(zero)", overrides, ranks: ranks, zero: zero)
-            #expect(try checkpoint("\(ranks)-\(zero)", step: steps) == whole, "\(ranks) ranks, zero=\(zero)")
+            #expect(
+                try checkpoint("\(ranks)-\(zero)", step: steps) == whole, "\(ranks) ranks, zero=\(zero)")
         }
     }
 
     /// A matrix of more elements than a piece of a sum of squares is cut inside.
     @Test func parametersAreCutInside() throws {
         let overrides = [
-            "model.config.hidden_size=64", "model.config.intermediate_size=640", "model.config.num_hidden_layers=1",
+            "model.config.hidden_size=64", "model.config.intermediate_size=640",
+            "model.config.num_hidden_layers=1",
         ]
         try train("one", overrides, ranks: 1)
         for zero in 1...3 {
@@ -174,11 +207,187 @@ import Testing
     @Test func layoutsAreReadAndRefusedInWords() throws {
         let layout = try RankLayout("data=4,zero=2")
         #expect(layout.zero == 2 && layout.data == 4)
-        #expect(throws: RunError.self) { try layout.check(ranks: 2) }
-        let error = #expect(throws: RunError.self) { try RankLayout("zero=4,tensor=2,x,data=0") }
-        for word in ["zero=4", "tensor=2", "\"x\"", "data=0"] {
+        #expect(throws: RunError.self) { try layout.mesh(ranks: 2) }
+        let staged = try RankLayout("pipeline=2,interleave=2,zero=1")
+        #expect(try staged.mesh(ranks: 8) == RankMesh(lanes: 4, stages: 2))
+        #expect(throws: RunError.self) { try staged.mesh(ranks: 3) }
+        let error = #expect(throws: RunError.self) {
+            try RankLayout("zero=4,tensor=2,x,data=0,expert=2,schedule=2f2b,interleave=2")
+        }
+        for word in ["zero=4", "tensor=2", "\"x\"", "data=0", "expert=2", "2f2b", "name pipeline= too"] {
             #expect(error.map { "\($0)".contains(word) } == true, "\(word)")
         }
+        #expect(throws: RunError.self) { try RankLayout("pipeline=2,zero=2") }
+    }
+
+    // MARK: - Pipelines
+
+    private static let deep = [
+        "llama": "model.config.num_hidden_layers=4", "gpt2": "model.config.n_layer=4",
+        "bert": "model.config.num_hidden_layers=4", "t5": "model.config.num_layers=2",
+        "mixtral": "model.config.num_hidden_layers=4",
+    ]
+
+    /// Stages of every family, tied tables and an encoder-decoder among them: the bytes of one rank in every
+    /// checkpoint, the order that the simulator gives, and the bytes on the way that were counted before.
+    @Test(arguments: families.indices) func everyPipelineGivesTheBytesOfOneRank(_ family: Int) throws {
+        let (name, overrides) = (
+            Self.families[family].name,
+            Self.families[family].overrides + [Self.deep[Self.families[family].name] ?? ""]
+        )
+        let alone = try train("one", overrides, ranks: 1)
+        let whole = try checkpoint("one")
+        var layouts = [
+            (2, "pipeline=2"), (2, "pipeline=2,schedule=gpipe"), (3, "pipeline=3"), (4, "pipeline=4"),
+            (4, "data=2,pipeline=2"), (4, "pipeline=2,zero=1"), (2, "pipeline=2,schedule=zero-bubble"),
+            (4, "pipeline=4,schedule=zero-bubble"),
+        ]
+        // Two runs of a stage would both read T5's table.
+        if name != "t5" { layouts.append((2, "pipeline=2,interleave=2")) }
+        for (ranks, text) in layouts {
+            let layout = try RankLayout(text)
+            let outcomes = try train(text, overrides, ranks: ranks, layout)
+            #expect(try checkpoint(text) == whole, "\(name), \(text)")
+            #expect(outcomes[0].losses == alone[0].losses, "\(name), \(text)")
+            let mesh = try layout.mesh(ranks: ranks)
+            let simulated = try PipelineSimulation(
+                layout.schedule.order(stages: mesh.stages, microBatches: 4 / mesh.lanes),
+                .init(
+                    runs: mesh.stages * layout.schedule.interleave, forward: 1, backwardInput: 1,
+                    backwardWeight: 1),
+                keepsEvents: true)
+            for (rank, outcome) in outcomes.enumerated() {
+                #expect(outcome.sent == outcome.planned, "\(name), \(text)")
+                let stage = mesh.stage(of: rank)
+                #expect(
+                    outcome.items == simulated.events.filter { $0.stage == stage }.map(\.item),
+                    "\(name), \(text)")
+                guard name == "llama", layout.schedule.interleave == 1 else { continue }
+                // A row of 32 floats for each of a stage's neighbours.
+                let neighbours = (stage > 0 ? 1 : 0) + (stage + 1 < mesh.stages ? 1 : 0)
+                #expect(outcome.sent[2] == neighbours * outcome.rows * 32 * 4, "\(text)")
+            }
+        }
+    }
+
+    /// Optimizers that look at whole matrices, averages of weights, layers computed again, parts that are frozen,
+    /// shards of several passes where no table is tied, passes behind the last epoch, layers that share parameters,
+    /// positions that layers share, and adapters' random zeros.
+    @Test(arguments: [
+        ["optimizer.name=muon"], ["optimizer.name=adafactor"],
+        ["optimizer.name=sgd", "train={average: 0.9}"],
+        ["recomputation=true"], ["train={freeze: [tokens, decoder.0]}"], ["precision=bf16"],
+        ["model.config.tie_word_embeddings=false", "batch.accumulation=8", "batch.shards=2"],
+        ["model.config.tie_word_embeddings=false", "batch.shards=1"],
+        ["epochs=1", "steps=null", "data.holdout=null"],
+        ["albert"], ["deberta"],
+    ]) func everyKindOfRunGivesTheBytesOfOneRankInStages(_ overrides: [String]) throws {
+        let isCounted = overrides[0].hasPrefix("epochs")
+        var overrides = overrides + (isCounted ? ["evaluation=null", "batch.sequences=9"] : [])
+        let masked = [
+            "tokenizer.special_tokens=[\"[MASK]\", \"[CLS]\", \"[SEP]\"]", "objective={name: masked}",
+        ]
+        if overrides == ["albert"] {
+            overrides =
+                masked + [
+                    "model.config={model_type: albert, embedding_size: 16, hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 4, intermediate_size: 64, max_position_embeddings: 32, architectures: [AlbertForMaskedLM]}"
+                ]
+        } else if overrides == ["deberta"] {
+            overrides =
+                masked + [
+                    "model.config={model_type: deberta-v2, hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 4, intermediate_size: 64, max_position_embeddings: 32, relative_attention: true, pos_att_type: [p2c, c2p], position_buckets: 8, share_att_key: true, norm_rel_ebd: layer_norm, conv_kernel_size: 3, conv_act: gelu, position_biased_input: false, type_vocab_size: 0, architectures: [DebertaV2ForMaskedLM]}"
+                ]
+        }
+        let steps = try train("one", overrides, ranks: 1)[0].end
+        let whole = try checkpoint("one", step: steps)
+        let isOneShard = overrides.contains("batch.shards=1")
+        for (ranks, text) in [(2, "pipeline=2"), (4, "pipeline=2,zero=1")]
+        where ranks == 2 || !isOneShard {
+            try train(text, overrides, ranks: ranks, RankLayout(text))
+            #expect(try checkpoint(text, step: steps) == whole, "\(text)")
+        }
+    }
+
+    @Test func pipelinesResumeAtAnyLayout() throws {
+        let overrides = ["model.config.num_hidden_layers=4"]
+        try train("whole", overrides, ranks: 1)
+        try train("moved", overrides, ranks: 2, RankLayout("pipeline=2"), until: 2)
+        try train("moved", overrides, ranks: 1, until: 5)
+        try train("moved", overrides, ranks: 4, RankLayout("pipeline=4"), until: 7)
+        try train("moved", overrides, ranks: 2, zero: 3, until: 10)
+        try train("moved", overrides, ranks: 4, RankLayout("pipeline=2,zero=1"))
+        #expect(try checkpoint("moved") == checkpoint("whole"))
+    }
+
+    /// What a rank holds: its stage's weights and gradients, and no pages of others.
+    @Test func stagesHoldTheirLayersAlone() throws {
+        let recipe = try recipe([
+            "model.config.hidden_size=128", "model.config.intermediate_size=512",
+            "model.config.num_hidden_layers=8",
+            "model.config.tie_word_embeddings=false",
+        ])
+        let path = folder.path + "/memory"
+        _ = try RunPreparation(recipe, folder: path, on: Device(threads: 1))
+        let shares = try Crew(4).run { communicator -> [Double] in
+            let device = Device(threads: 1)
+            let preparation = try RunPreparation(recipe, folder: path, on: device)
+            let learner = try ModelLearner(
+                preparation, over: communicator, RankLayout("pipeline=4"), on: device)
+            var stream = try preparation.stream(from: nil)
+            let passes: [(batch: Batch, seed: UInt64)] = try (0..<4).map { _ in (try stream.next(), 1) }
+            _ = try learner.accumulate(shards: passes.map { [$0] })
+            let whole = Double(learner.gradients.count * 4)
+            return [learner.gradients.storage, learner.parameters.all.storage].map {
+                Double($0.residentBytes) / whole
+            }
+        }
+        for share in shares { #expect(share[0] < 0.3 && share[1] < 0.3, "\(share)") }
+    }
+
+    @Test(arguments: [
+        (2, "pipeline=2", ["batch.shards=2"], "set batch.shards to batch.accumulation, 4"),
+        (4, "pipeline=4", [], "2 layers"),
+        (
+            2, "pipeline=2,interleave=2",
+            ["model.config.num_hidden_layers=4", "batch.accumulation=1", "batch.shards=1"],
+            "stages divide"
+        ),
+        (
+            2, "pipeline=2",
+            [
+                "model.config.hidden_size=65536", "model.config.intermediate_size=1048576",
+                "model.config.num_hidden_layers=96",
+            ],
+            "are free here"
+        ),
+    ]) func pipelinesThatCannotBeAreRefusedInWords(
+        _ refused: (ranks: Int, layout: String, overrides: [String], word: String)
+    ) throws {
+        let error = #expect(throws: RunError.self) {
+            try train("no", refused.overrides, ranks: refused.ranks, RankLayout(refused.layout))
+        }
+        #expect(error.map { "\($0)".contains(refused.word) } == true, "\(error.map { "\($0)" } ?? "")")
+    }
+
+    @Test func pipelinesLearnTokensAlone() throws {
+        let recipe = try recipe()
+        let preparation = try RunPreparation(
+            recipe, folder: folder.path + "/task", on: Device(threads: 1))
+        let error = #expect(throws: RunError.self) {
+            _ = try Crew(2).run { communicator in
+                let device = Device(threads: 1)
+                var settings = ModelLearner.Settings()
+                settings.task = NumberLoss()
+                var ranks = ModelLearner.Ranks()
+                (ranks.communicator, ranks.mesh) = (communicator, RankMesh(lanes: 1, stages: 2))
+                _ = try ModelLearner(
+                    preparation.architecture, from: SeededInitialiser(seed: 1, device: device), settings,
+                    over: ranks,
+                    on: device
+                ) { OptimizerChoice.make(recipe.optimizer, $0) }
+            }
+        }
+        #expect(error.map { "\($0)".contains("predict tokens") } == true)
     }
 
     /// A full disk on one rank: all are told, in its words, and nothing of the checkpoint stays.
@@ -194,14 +403,16 @@ import Testing
             }
         }
         for (rank, text) in found.enumerated() {
-            #expect(rank == 2 ? text == "FullDisk()" : text.contains("rank 2: FullDisk()"), "\(rank): \(text)")
+            #expect(
+                rank == 2 ? text == "FullDisk()" : text.contains("rank 2: FullDisk()"), "\(rank): \(text)")
         }
     }
 
     /// What a rank holds between two steps: pages of gradients and of weights.
     @Test func dividedArraysTakeTheirShareOfMemory() throws {
         let overrides = [
-            "model.config.hidden_size=128", "model.config.intermediate_size=512", "model.config.num_hidden_layers=8",
+            "model.config.hidden_size=128", "model.config.intermediate_size=512",
+            "model.config.num_hidden_layers=8",
             "steps=1", "evaluation=null",
         ]
         let recipe = try recipe(overrides)
@@ -211,7 +422,8 @@ import Testing
             try Crew(4).run { communicator in
                 let device = Device(threads: 1)
                 let preparation = try RunPreparation(recipe, folder: path, on: device)
-                let learner = try ModelLearner(preparation, over: communicator, RankLayout(zero: zero), on: device)
+                let learner = try ModelLearner(
+                    preparation, over: communicator, RankLayout(zero: zero), on: device)
                 var stream = try preparation.stream(from: nil)
                 for pass in 0..<4 {
                     let batch = try stream.next()

@@ -116,6 +116,7 @@ package struct Activations: Sendable, Hashable {
         let most = Double(max(microBatches, 1))
         switch layout.schedule {
         case .allForwardFirst: return most / stages
+        case .zeroBubble: return min(1, most)
         case .alternating(let interleave):
             let full = interleave > 1 ? 1 + (stages - 1) / (stages * Double(interleave)) : 1
             return min(full, most)

@@ -15,6 +15,8 @@ package enum PipelineSchedule: Sendable, Hashable {
     case allForwardFirst
     /// One forward, one backward, with so many groups of layers per device (arXiv:2104.04473); 1 is the plain schedule.
     case alternating(interleave: Int)
+    /// Backward passes in two halves, of which the second fills waits (ZB-H1, arXiv:2401.10241).
+    case zeroBubble
 
     package var interleave: Int { if case .alternating(let interleave) = self { max(interleave, 1) } else { 1 } }
 }
@@ -67,5 +69,30 @@ package struct ParallelLayout: Sendable, Hashable {
         if sharding != .none { parts.append("ZeRO \(sharding.rawValue)") }
         parts.append("recompute \(recomputation.rawValue)")
         return parts.joined(separator: ", ")
+    }
+
+    /// The command by which `martlet train` runs this layout, with the parts of the recipe that it decides; nil for
+    /// layouts that are planned and not run.
+    ///
+    /// - Parameter sharesTable: whether a table is read by the first stage and the last, so that each pass is a shard.
+    package func command(globalBatch: Int, sharesTable: Bool) -> String? {
+        guard tensor == 1, context == 1, expert == 1, recomputation != .selective,
+            pipeline == 1 || sharding.rawValue < 2, let own = microBatches(globalBatch: globalBatch)
+        else { return nil }
+        let passes = own * data
+        let shards = sharding.rawValue >= 2 || (pipeline > 1 && sharesTable) ? passes : data
+        guard shards & (shards - 1) == 0, data & (data - 1) == 0 else { return nil }
+        var words: [String] = []
+        if data > 1 { words.append("data=\(data)") }
+        if pipeline > 1 { words.append("pipeline=\(pipeline)") }
+        if schedule == .allForwardFirst { words.append("schedule=gpipe") }
+        if schedule == .zeroBubble { words.append("schedule=zero-bubble") }
+        if schedule.interleave > 1 { words.append("interleave=\(schedule.interleave)") }
+        if sharding != .none { words.append("zero=\(sharding.rawValue)") }
+        let start = devices > 1 ? "mpirun -np \(devices) martlet train" : "martlet train"
+        let layout = words.isEmpty ? "" : " --layout \(words.joined(separator: ","))"
+        let batch =
+            "--set batch.sequences=\(microBatch) --set batch.accumulation=\(passes) --set batch.shards=\(shards)"
+        return "\(start) RECIPE\(layout) \(batch)" + (recomputation == .full ? " --set recomputation=true" : "")
     }
 }

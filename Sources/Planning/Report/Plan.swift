@@ -22,6 +22,15 @@ public struct Plan: Sendable {
     public package(set) var notes: [String] = []
     /// The short answer: whether it fits, how long a text may be, how fast it is.
     public package(set) var answer: [String] = []
+    /// The fastest layout that `martlet train` runs, and the command that runs it.
+    var runnable: (candidate: LayoutSearch.Candidate, command: String)? {
+        guard let batch = request.training?.globalBatch else { return nil }
+        return layouts?.fitting.lazy.compactMap { candidate in
+            candidate.layout.command(globalBatch: batch, sharesTable: blueprint.head.projection == .tied)
+                .map { (candidate, $0) }
+        }.first
+    }
+
     /// The layouts of the training run, where one was asked for.
     package internal(set) var layouts: LayoutSearch.Result?
     /// The fastest of them simulated, by their simulated time, where that was asked for.

@@ -57,6 +57,7 @@ extension Plan {
                 return .object(entry)
             })
         if let layouts { object["layouts"] = layouts.json }
+        if let runnable { object["train_command"] = .string(runnable.command) }
         if !simulations.isEmpty { object["simulations"] = .array(simulations.map(\.json)) }
         object["defaulted"] = .array(model.defaulted.map { .string($0) })
         object["ignored"] = .array(model.ignored.map { .string($0) })

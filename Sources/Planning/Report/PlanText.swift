@@ -41,7 +41,8 @@ extension Plan {
         return ["layouts: \(layouts.fitting.count) of \(layouts.tried) fit; the fastest"]
             + layouts.fitting.prefix(5).map(line)
             + ["not dominated in time and memory"] + layouts.pareto.prefix(8).map(line)
-            + ["one step from the best"] + layouts.neighbours.map { "  \($0.layout.text): \($0.reason)" } + [""]
+            + ["one step from the best"] + layouts.neighbours.map { "  \($0.layout.text): \($0.reason)" }
+            + (runnable.map { ["the fastest that martlet trains", line($0.candidate), "  " + $0.command] } ?? []) + [""]
     }
 
     private var simulationLines: [String] {

@@ -34,6 +34,28 @@ package struct PipelineOrder: Sendable, Hashable {
 
     package var stages: Int { items.count }
 
+    /// The run of a stage's item: its number from the front of the model.
+    package func run(of item: Item, stage: Int) -> Int { item.chunk * stages + stage }
+
+    /// The layers of run `run` where `count` layers are cut into `runs`: the first ones have those that do not come out
+    /// even.
+    package static func layers(_ count: Int, run: Int, of runs: Int) -> Range<Int> {
+        let (share, rest) = count.quotientAndRemainder(dividingBy: runs)
+        let first = run * share + min(run, rest)
+        return first..<first + share + (run < rest ? 1 : 0)
+    }
+
+    /// All forward, then all backward: every microbatch is in flight at once (GPipe, arXiv:1811.06965).
+    package static func allForwardFirst(stages: Int, microBatches: Int, chunks: Int = 1) -> PipelineOrder {
+        func items(_ kind: Kind, _ chunk: Int) -> [Item] {
+            (0..<microBatches).map { Item(kind, $0, chunk: chunk) }
+        }
+        let all =
+            (0..<chunks).flatMap { items(.forward, $0) } + (0..<chunks).reversed().flatMap { items(.backward, $0) }
+        return PipelineOrder(
+            chunks: chunks, microBatches: microBatches, items: Array(repeating: all, count: stages))
+    }
+
     /// One forward, one backward in turn once the pipeline is full (arXiv:1806.03377).
     package static func alternating(stages: Int, microBatches: Int) -> PipelineOrder {
         let items = (0..<stages).map { stage -> [Item] in
@@ -88,6 +110,22 @@ package struct PipelineOrder: Sendable, Hashable {
             return items + (weights..<microBatches).map { Item(.backwardWeight, $0) }
         }
         return PipelineOrder(microBatches: microBatches, items: items)
+    }
+}
+
+extension PipelineSchedule {
+    /// The order in which stages work by this schedule. Interleaved runs of a number of microbatches that the stages do
+    /// not divide go all forward first.
+    package func order(stages: Int, microBatches: Int) -> PipelineOrder {
+        switch self {
+        case .allForwardFirst: return .allForwardFirst(stages: stages, microBatches: microBatches)
+        case .zeroBubble: return .zeroBubble(stages: stages, microBatches: microBatches)
+        case .alternating where interleave == 1: return .alternating(stages: stages, microBatches: microBatches)
+        case .alternating where microBatches % stages == 0:
+            return .interleaved(stages: stages, microBatches: microBatches, chunks: interleave)
+        case .alternating:
+            return .allForwardFirst(stages: stages, microBatches: microBatches, chunks: interleave)
+        }
     }
 }
 

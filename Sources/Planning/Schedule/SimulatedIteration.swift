@@ -16,11 +16,6 @@ package struct SimulatedIteration: Sendable {
 }
 
 extension IterationModel {
-    /// The order in which a layout's stages work.
-    static func order(_ layout: ParallelLayout, microBatches: Int) -> PipelineOrder {
-        .interleaved(stages: layout.pipeline, microBatches: microBatches, chunks: layout.schedule.interleave)
-    }
-
     /// The iteration over `globalBatch` sequences; nil where the batch does not divide, or the stages do not divide the
     /// microbatches of an interleaved schedule.
     ///
@@ -29,13 +24,8 @@ extension IterationModel {
         guard let microBatches = layout.microBatches(globalBatch: globalBatch), microBatches > 0,
             let time = time(layout, globalBatch: globalBatch)
         else { return nil }
-        let order: PipelineOrder
-        if layout.schedule.interleave == 1 {
-            order = .alternating(stages: layout.pipeline, microBatches: microBatches)
-        } else {
-            guard microBatches % layout.pipeline == 0 else { return nil }
-            order = IterationModel.order(layout, microBatches: microBatches)
-        }
+        guard layout.schedule.interleave == 1 || microBatches % layout.pipeline == 0 else { return nil }
+        let order = layout.schedule.order(stages: layout.pipeline, microBatches: microBatches)
         guard let pipeline = try? PipelineSimulation(order, times(layout, runs: order.stages * order.chunks)) else {
             return nil
         }
@@ -49,7 +39,8 @@ extension IterationModel {
         var forward: [Double] = []
         var backward: [Double] = []
         for run in 0..<runs {
-            let share = Double(groups.layerCount / runs + (run < groups.layerCount % runs ? 1 : 0)) / Double(layerCount)
+            let own = PipelineOrder.layers(groups.layerCount, run: run, of: runs)
+            let share = Double(own.count) / Double(layerCount)
             forward.append(share * all.forward)
             backward.append(share * all.backward)
         }

@@ -6,8 +6,14 @@ package struct GradientFlow {
     package let device: Device
     package let gradients: Gradients
     private var pending: [ObjectIdentifier: Tensor] = [:]
+    private let deferred: DeferredGradients?
 
-    package init(into gradients: Gradients, on device: Device) { (self.gradients, self.device) = (gradients, device) }
+    /// - Parameter deferred: where what comes to parameters waits for its time; nil adds it at once.
+    package init(
+        into gradients: Gradients, deferring deferred: DeferredGradients? = nil, on device: Device
+    ) {
+        (self.gradients, self.deferred, self.device) = (gradients, deferred, device)
+    }
 
     /// Adds to the gradient of what `node` stands for; nothing where nobody asks.
     ///
@@ -15,11 +21,13 @@ package struct GradientFlow {
     package mutating func add(_ gradient: Tensor, to node: GradientNode?) {
         guard let node else { return }
         precondition(
-            gradient.shape.elements == node.shape.elements, "gradient: \(gradient.shape) for \(node.shape)")
+            gradient.shape.elements == node.shape.elements,
+            "gradient: \(gradient.shape) for \(node.shape)")
         let gradient = Tensor(
-            storage: gradient.storage, byteOffset: gradient.byteOffset, shape: node.shape, type: .f32, device: device)
+            storage: gradient.storage, byteOffset: gradient.byteOffset, shape: node.shape, type: .f32,
+            device: device)
         if let leaf = node.leaf {
-            gradients.add(gradient, to: leaf)
+            arrives { [gradients] in gradients.add(gradient, to: leaf) }
         } else if let sum = pending[ObjectIdentifier(node)] {
             pending[ObjectIdentifier(node)] = sum + gradient
         } else {
@@ -29,15 +37,21 @@ package struct GradientFlow {
 
     /// Calls `body` with the place of a parameter's gradient and whether it holds a sum already; for others with a new
     /// tensor.
-    package mutating func accumulate(_ node: GradientNode?, _ body: (_ target: Tensor, _ holdsSum: Bool) -> Void) {
+    package mutating func accumulate(
+        _ node: GradientNode?, _ body: @escaping (_ target: Tensor, _ holdsSum: Bool) -> Void
+    ) {
         guard let node else { return }
         if let leaf = node.leaf {
-            gradients.accumulate(leaf, body)
+            arrives { [gradients] in gradients.accumulate(leaf, body) }
         } else {
             let target = device.make(node.shape)
             body(target, false)
             add(target, to: node)
         }
+    }
+
+    private func arrives(_ work: @escaping () -> Void) {
+        if let deferred { deferred.append(work) } else { work() }
     }
 
     /// Runs the rules of all nodes that `roots` depend on, from the gradients added so far, and forgets them on the
@@ -56,6 +70,17 @@ package struct GradientFlow {
                 pending[ObjectIdentifier(node)] = gradient
             }
         }
+    }
+
+    /// The same in two parts where an encoder's hidden states, `source`, are read by a decoder: first all that follows
+    /// them, then what they are made of. Sums of parameters that both read so have one order, which does not depend on
+    /// where the two are computed.
+    package mutating func run(
+        from roots: [GradientNode], through source: GradientNode?, stoppingAt ends: [GradientNode] = []
+    ) {
+        guard let source else { return run(from: roots, stoppingAt: ends) }
+        run(from: roots, stoppingAt: ends + [source])
+        run(from: [source], stoppingAt: ends)
     }
 
     /// The gradient that has come to an input; nil where none did.
@@ -77,10 +102,28 @@ package struct GradientFlow {
                 }
                 path[last].next += 1
                 let parent = parents[next]
-                if seen.insert(ObjectIdentifier(parent)).inserted { path.append((parent, parent.parents, 0)) }
+                if seen.insert(ObjectIdentifier(parent)).inserted {
+                    path.append((parent, parent.parents, 0))
+                }
             }
         }
         return order
+    }
+}
+
+/// What a backward pass adds to parameters, put off: the half of it that no other stage of a pipeline waits for
+/// (arXiv:2401.10241). Done later in the same order, it gives the same sums.
+package final class DeferredGradients {
+    private var work: [() -> Void] = []
+
+    package init() {}
+
+    func append(_ work: @escaping () -> Void) { self.work.append(work) }
+
+    /// Adds everything, and lets go of it piece by piece.
+    package func run() {
+        work.reverse()
+        while let next = work.popLast() { next() }
     }
 }
 

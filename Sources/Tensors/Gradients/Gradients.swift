@@ -16,11 +16,12 @@ package final class Gradients {
     /// The first parameter to which something came after it was closed.
     package private(set) var late: Int?
 
-    package init(_ shapes: [Shape], on device: Device) {
+    /// - Parameter holds: of which parameters gradients come; the others keep their places, without memory. All when
+    ///   nil.
+    package init(_ shapes: [Shape], holding holds: [Bool]? = nil, on device: Device) {
         self.shapes = shapes
         (offsets, count) = Gradients.layout(shapes)
-        storage = Storage(bytes: count * 4)
-        unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: count * 4)
+        storage = Gradients.memory(count, offsets, holds ?? shapes.map { _ in true })
         self.device = device
         holdsSum = Array(repeating: false, count: shapes.count)
         isClosed = holdsSum
@@ -34,6 +35,19 @@ package final class Gradients {
             return count
         }
         return (offsets, count)
+    }
+
+    /// Zeros for `count` elements, as far as arrays that begin at `offsets` are held; the others have no pages.
+    package static func memory(_ count: Int, _ offsets: [Int], _ holds: [Bool]) -> Storage {
+        let storage = Storage(bytes: count * 4)
+        if holds.contains(false) { storage.discard(0..<count * 4) }
+        for (index, isHeld) in holds.enumerated() where isHeld {
+            let end = index + 1 < offsets.count ? offsets[index + 1] : count
+            let bytes = (end - offsets[index]) * 4
+            unsafe (storage.mutablePointer + offsets[index] * 4).initializeMemory(
+                as: UInt8.self, repeating: 0, count: bytes)
+        }
+        return storage
     }
 
     /// The gradient of parameter `index`; zeros where none has come.
@@ -50,6 +64,9 @@ package final class Gradients {
 
     /// Begins anew; nothing is written before something comes.
     package func reset() { holdsSum = Array(repeating: false, count: shapes.count) }
+
+    /// Completes the ranges of these parameters with zeros.
+    package func complete(_ indices: Range<Int>) { for index in indices { _ = self[index] } }
 
     /// Declares that nothing more comes to these parameters, and completes their ranges with zeros.
     package func close(_ indices: Range<Int>) {
@@ -71,7 +88,7 @@ package final class Gradients {
 
     /// All of it in one tensor, zeros in the gaps and where nothing has come.
     package var all: Tensor {
-        for index in shapes.indices { _ = self[index] }
+        complete(shapes.indices)
         return Tensor(storage: storage, shape: [count], type: .f32, device: device)
     }
 

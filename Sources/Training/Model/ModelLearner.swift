@@ -2,6 +2,7 @@ package import MartletDistributed
 import MartletJSON
 package import MartletLayers
 import MartletModels
+package import MartletPlanning
 package import MartletTensors
 
 /// A model of any family that learns: forward, loss, gradients, optimizer.
@@ -10,49 +11,22 @@ package import MartletTensors
 /// predict tokens: a decoder's targets are the next ones, an encoder-decoder's those of its decoder, an encoder's the
 /// tokens behind the masks.
 package final class ModelLearner: Learner {
-    package struct Settings: Sendable {
-        package var dropout = DropoutShares()
-        package var recomputation = TrainingPass.Recomputation.none
-        /// What is multiplied and what waits for the backward pass: f32, or bf16 with f32 sums. All else is f32 in any
-        /// case.
-        package var precision = ElementType.f32
-        package var loss = LossForm()
-        /// The weight of the loss that spreads tokens evenly over experts (arXiv:2101.03961).
-        package var expertBalance: Float = 0
-        /// The loss of labelled batches; nil: tokens are predicted.
-        package var task: (any TaskLoss)?
-        /// Whether vectors of texts are compared over all passes of a step, where the task is a ``VectorLoss``.
-        package var comparesWholeSteps = false
-        /// The share of the inputs of adapters that become zero.
-        package var adapterDropout: Float = 0
-        package var selection = TrainableParameters.Selection()
-        /// How much of the average of weights each update keeps; nil: no average is kept.
-        package var average: Double?
-
-        package init() {}
-    }
-
-    /// The ranks of a run, and what each of them holds.
-    package struct Ranks: Sendable {
-        package var communicator: any Communicator = Alone()
-        package var layout = RankLayout()
-        /// Passes to a step, of all ranks.
-        package var passes = 1
-        /// Whether a parameter may be cut among ranks, which optimizers that look at whole matrices cannot have.
-        package var cutsParameters = true
-
-        package init() {}
-    }
-
     private let model, frozen: Model
     private let head, frozenHead: TokenHeadLayer?
     package let parameters: TrainableParameters
     /// Of the passes since the last update.
     package let gradients: Gradients
     private let sharding: ParameterSharding
+    /// What this rank computes of a model that is cut into stages.
+    private let pipeline: PipelineStage?
     private let optimizer: any Optimizer
     private let average: WeightAverage?
     private var settings: Settings
+    /// The whole model as one run.
+    private let whole: ModelRuns
+    /// Passes of a step that this rank's lane computes, and the stages that it does so in.
+    private let ownPasses: Int
+    package let stages: Int
     private var updates = 0
     private var shards = GradientTree()
 
@@ -67,14 +41,24 @@ package final class ModelLearner: Learner {
         optimizer: (ParameterParts) -> any Optimizer
     ) throws {
         let inventory = try architecture.inventory()
+        let cut = try ModelLearner.cut(architecture, inventory, settings, ranks)
+        let stage = ranks.mesh.stage(of: ranks.communicator.rank)
         parameters = TrainableParameters(
-            inventory, from: source, settings.selection, factors: factors, operands: settings.precision, on: device)
+            inventory, from: source, settings.selection, factors: factors,
+            holding: { cut?.isHeld($0, byStage: stage) ?? true }, operands: settings.precision, on: device)
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
-        gradients = Gradients(parameters.shapes, on: device)
-        sharding = ParameterSharding(parameters, gradients, ranks)
+        try cut?.check(parameters.entries, ranks)
+        gradients = Gradients(parameters.shapes, holding: parameters.holds, on: device)
+        let homes = parameters.entries.map { entry in cut.map { $0.stage(ofRun: $0.readers(of: entry)[0]) } ?? 0 }
+        sharding = ParameterSharding(parameters, gradients, ranks, homes: homes)
+        pipeline = cut.map { [parameters, gradients] in
+            PipelineStage($0, parameters, gradients, over: ranks.communicator)
+        }
         self.optimizer = optimizer(sharding.parts)
         average = settings.average.map { [sharding] in WeightAverage(of: sharding.parts, keeping: Float($0)) }
         self.settings = settings
+        whole = ModelRuns(architecture)
+        (ownPasses, stages) = (ranks.passes / ranks.mesh.lanes, ranks.mesh.stages)
         model = try Model(architecture, Scope(parameters))
         frozen = try Model(architecture, Scope(parameters.untracked))
         (head, frozenHead) = (model.tokenHead, frozen.tokenHead)
@@ -82,6 +66,20 @@ package final class ModelLearner: Learner {
             throw UnsupportedArchitecture(
                 "this model has no head that predicts tokens, which this objective needs; name one of labelled texts")
         }
+    }
+
+    /// How ranks cut the model into stages; nil where each has all layers.
+    ///
+    /// - Throws: ``RunError`` for a model or an objective that is not trained so.
+    private static func cut(
+        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks
+    ) throws(RunError) -> PipelineCut? {
+        guard ranks.mesh.stages > 1 else { return nil }
+        guard settings.task == nil else {
+            throw RunError(
+                "pipeline= trains models that predict tokens; labelled texts are learnt from with data= and zero=")
+        }
+        return try PipelineCut(architecture, inventory.entries, settings.selection.adapters, ranks)
     }
 
     /// The learner of a recipe, with its first weights.
@@ -93,7 +91,11 @@ package final class ModelLearner: Learner {
     ) throws {
         let recipe = preparation.recipe
         var ranks = Ranks()
-        (ranks.communicator, ranks.layout, ranks.passes) = (communicator, layout, recipe.accumulation)
+        (ranks.communicator, ranks.layout, ranks.mesh) = (
+            communicator, layout, try layout.mesh(ranks: communicator.size)
+        )
+        (ranks.passes, ranks.shards) = (recipe.accumulation, recipe.shards)
+        try preparation.checkMemory(layout, ranks.mesh)
         ranks.cutsParameters = OptimizerChoice.isElementwise(recipe.optimizer)
         var settings = Settings()
         settings.precision = recipe.precision == .bf16 ? .bf16 : .f32
@@ -149,7 +151,7 @@ package final class ModelLearner: Learner {
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
         for batch in LabelledStream.batches(of: examples, .init(rows: rows, seed: 0)) {
             let found = try sharding.pass(learning: false) {
-                PreferenceLoss.logProbabilities(frozenHead, hidden(frozen, batch, nil), batch)
+                PreferenceLoss.logProbabilities(frozenHead, hidden(frozen, batch, nil).states, batch)
             }
             for (index, label) in batch.labels.enumerated() {
                 guard case .preference(let number) = label else { continue }
@@ -179,8 +181,7 @@ package final class ModelLearner: Learner {
     package var parameterCount: Int { parameters.shapes.reduce(0) { $0 + $1.elements } }
 
     package func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
-        let held = sharding.holdsWeights ? ParameterParts(parameters) : sharding.parts
-        for array in trained(held) { try array.restore(from: weights) }
+        for array in trained(sharding.held) { try array.restore(from: weights) }
         for array in self.optimizerState { try array.restore(from: optimizerState) }
         self.updates = updates
     }
@@ -206,7 +207,7 @@ package final class ModelLearner: Learner {
         guard let task = settings.task as? any VectorLoss, !passes.isEmpty else { return 0 }
         let device = parameters.device
         let vectors = passes.map { batch, seed in
-            task.vectors(model.hidden(batch, pass(seed: seed), on: device), batch).untracked
+            task.vectors(hidden(model, batch, pass(seed: seed)).states, batch).untracked
         }
         let joined = Tensor.joined(rowsOf: vectors)
         let all = Tensor(storage: joined.storage, shape: joined.shape, type: joined.type, device: device)
@@ -217,10 +218,11 @@ package final class ModelLearner: Learner {
         guard let slopes = comparison.gradient(of: end) else { return result.loss }
         var first = 0
         for (batch, seed) in passes {
-            let own = task.vectors(model.hidden(batch, pass(seed: seed), on: device), batch)
+            let (hidden, source) = hidden(model, batch, pass(seed: seed))
+            let own = task.vectors(hidden, batch)
             var flow = GradientFlow(into: gradients, on: device)
             flow.add(slopes.rows(first..<first + own.shape[0]), to: own.node)
-            flow.run(from: [own.node].compactMap(\.self))
+            flow.run(from: [own.node].compactMap(\.self), through: source)
             first += own.shape[0]
         }
         return result.loss
@@ -236,30 +238,57 @@ package final class ModelLearner: Learner {
         try sharding.pass(learning: true) { try learn(batch, seed: seed) }
     }
 
-    /// The last hidden states of a pass, which the ranks follow where they share its parameters.
-    private func hidden(_ model: Model, _ batch: Batch, _ training: TrainingPass?) -> Tensor {
-        model.hidden(batch, training, sharding.stage >= 2 ? sharding : nil, on: parameters.device)
+    /// The last hidden states of a pass, which the ranks follow where they share its parameters; and the node of those
+    /// of an encoder that a decoder reads.
+    private func hidden(
+        _ model: Model, _ batch: Batch, _ training: TrainingPass?
+    ) -> (states: Tensor, source: GradientNode?) {
+        let rows = model.rows(batch.rows, batch.decoderRows, training, sharding.stage >= 2 ? sharding : nil)
+        let (handed, source) = model.run(0, of: whole, [], rows, on: parameters.device)
+        return (handed[0], source)
     }
 
     private func learn(_ batch: Batch, seed: UInt64) throws -> Double {
         let pass = pass(seed: seed)
-        let hidden = hidden(model, batch, pass)
+        let (hidden, source) = hidden(model, batch, pass)
         var flow = GradientFlow(into: gradients, on: parameters.device)
+        let (loss, roots) = loss(hidden, batch, pass, &flow)
+        flow.run(from: roots, through: source)
+        return loss
+    }
+
+    /// The summed loss of a pass, with its gradients in `flow`, which then runs from the roots.
+    private func loss(
+        _ hidden: Tensor, _ batch: Batch, _ pass: TrainingPass, _ flow: inout GradientFlow
+    ) -> (loss: Double, roots: [GradientNode]) {
         if let task = settings.task {
             let result = task(model.head, hidden, batch, dropout: pass.headDropout, &flow)
-            flow.run(from: result.roots)
-            return result.loss
+            return (result.loss, result.roots)
         }
-        guard let head else { return 0 }
+        guard let head else { return (0, []) }
         let (sums, root) = head.loss(hidden, batch.targets, settings.loss, &flow)
-        if let root { flow.run(from: [root]) }
-        return sums.loss
+        return (sums.loss, [root].compactMap(\.self))
     }
+
+    package func accumulate(shards: [[(batch: Batch, seed: UInt64)]]) throws -> [Double] {
+        guard let pipeline else { preconditionFailure("ModelLearner: no pipeline takes the passes of a step") }
+        let learning = PipelineStage.Learning(model: model, pass: { self.pass(seed: $0) }) { hidden, pass, flow in
+            self.loss(hidden, pass.batch, self.pass(seed: pass.seed), &flow)
+        }
+        return try pipeline.accumulate(shards, learning)
+    }
+
+    /// What this rank did in the last step, where it is a stage of a pipeline.
+    package var pipelineItems: [PipelineOrder.Item] { pipeline?.done ?? [] }
 
     package func loss(of batch: Batch) throws -> Double {
         if let task = settings.task { return try measured(task, batch).loss }
+        if let pipeline {
+            let hidden = try pipeline.hidden(frozen, batch)
+            return hidden.flatMap { frozenHead?.loss($0, batch.targets, LossForm()).loss } ?? 0
+        }
         return try sharding.pass(learning: false) {
-            frozenHead?.loss(hidden(frozen, batch, nil), batch.targets, LossForm()).loss ?? 0
+            frozenHead?.loss(hidden(frozen, batch, nil).states, batch.targets, LossForm()).loss ?? 0
         }
     }
 
@@ -267,7 +296,7 @@ package final class ModelLearner: Learner {
     private func measured(_ task: any TaskLoss, _ batch: Batch) throws -> TaskResult {
         try sharding.pass(learning: false) {
             var flow = GradientFlow(into: gradients, on: parameters.device)
-            return task(frozen.head, hidden(frozen, batch, nil), batch, dropout: nil, &flow)
+            return task(frozen.head, hidden(frozen, batch, nil).states, batch, dropout: nil, &flow)
         }
     }
 
@@ -276,10 +305,10 @@ package final class ModelLearner: Learner {
     package func withAverage<Result>(_ body: () throws -> Result) throws -> Result {
         guard let average else { return try body() }
         average.exchange()
-        try sharding.gatherWeights()
+        try gatherWeights()
         let result = try body()
         average.exchange()
-        try sharding.gatherWeights()
+        try gatherWeights()
         return result
     }
 
@@ -314,6 +343,7 @@ package final class ModelLearner: Learner {
 
     package func sumShards() throws(CommunicationError) {
         if !shards.isEmpty { shards.give(to: gradients.all) }
+        pipeline?.sumShards()
         try sharding.sumGradients()
     }
 
@@ -331,17 +361,34 @@ package final class ModelLearner: Learner {
         updates += 1
         optimizer.step(gradients, rate: learningRate, scale: scale, number: updates)
         average?.update()
-        try sharding.gatherWeights()
+        try gatherWeights()
         forgetGradients()
+    }
+
+    /// Brings the weights here that other ranks have changed and this one reads.
+    private func gatherWeights() throws(CommunicationError) {
+        try sharding.gatherWeights()
+        try pipeline?.shareWeights()
     }
 
     package func forgetGradients() {
         sharding.forgetGradients()
+        pipeline?.forgetShards()
         shards = GradientTree()
     }
 
     /// Bytes that this rank sends in one step for gradients and for weights.
-    package var plannedTraffic: (gradients: Int, weights: Int) { sharding.plannedTraffic }
+    package var plannedTraffic: (gradients: Int, weights: Int) {
+        let (gradients, weights) = sharding.plannedTraffic
+        guard let pipeline else { return (gradients, weights) }
+        let sums = pipeline.plannedSums(passes: ownPasses)
+        return (gradients + sums.gradients, weights + sums.weights)
+    }
+
+    /// Bytes of activations and their gradients that this rank sends in a step over these passes of its lane.
+    package func plannedActivations(_ batches: [Batch]) throws -> Int {
+        try pipeline?.plannedTraffic(model, batches)[.activations] ?? 0
+    }
 }
 
 extension TrainingPass {
@@ -369,25 +416,6 @@ extension Model {
         case .decoder(let decoder): decoder.head
         case .encoderDecoder(let model): model.head.tokens
         case .encoder(let encoder): encoder.head.tokens
-        }
-    }
-
-    /// The states that the head reads, of every row that has a target or might have one.
-    fileprivate func hidden(
-        _ batch: Batch, _ training: TrainingPass?, _ visitor: (any LayerVisitor)? = nil, on device: Device
-    ) -> Tensor {
-        var (state, rows) = (Uncached(), batch.rows)
-        (rows.training, rows.visitor) = (training, visitor)
-        switch self {
-        case .decoder(let decoder): return decoder.hidden(rows, &state, on: device)
-        case .encoder(let encoder): return encoder.hidden(rows, &state, on: device)
-        case .encoderDecoder(let model):
-            var decoderRows = batch.decoderRows ?? model.rereading(rows)
-            (decoderRows.training, decoderRows.visitor) = (training, visitor)
-            decoderRows.training?.stack = 1
-            let source = model.encode(rows, &state, on: device)
-            var decoderState = Uncached()
-            return model.hidden(decoderRows, source: source, &decoderState, on: device)
         }
     }
 }

@@ -11,6 +11,8 @@ import MartletTensors
 /// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
 /// for the whole pass.
 ///
+/// Where ranks are stages of a pipeline, each divides what it has with the ranks of other lanes that have the same.
+///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// A run of parameters that are divided together.
@@ -20,15 +22,22 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let layer: ParameterPlace?
         /// Of the memory of all.
         let partition: Partition
+        /// The stage of a pipeline that steps on it.
+        let home: Int
     }
 
     let stage: Int
+    /// The ranks that hold the same parameters, and all ranks.
     let communicator: any Communicator
+    private let all: any Communicator
+    private let mesh: RankMesh
     /// What this rank's optimizer steps on.
     let parts: ParameterParts
     private let parameters: TrainableParameters
     private let gradients: Gradients
     private let buckets: [Bucket]
+    /// Those of all stages.
+    private let everywhere: [Bucket]
     /// Passes that a rank computes in a step, from stage 2 on.
     private let rounds: Int
     /// For each bucket the sums of the passes of this step, where there are several.
@@ -38,25 +47,44 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     private var isIdle = false
     private var failure: CommunicationError?
 
-    init(_ parameters: TrainableParameters, _ gradients: Gradients, _ ranks: ModelLearner.Ranks) {
-        (self.parameters, self.gradients, communicator) = (parameters, gradients, ranks.communicator)
-        stage = ranks.communicator.size > 1 ? ranks.layout.zero : 0
-        rounds = max(1, ranks.passes / ranks.communicator.size)
-        buckets = ParameterSharding.buckets(parameters, stage, ranks)
-        let rank = ranks.communicator.rank
+    /// - Parameter homes: for each parameter the stage that steps on it.
+    init(_ parameters: TrainableParameters, _ gradients: Gradients, _ ranks: ModelLearner.Ranks, homes: [Int]) {
+        (self.parameters, self.gradients, all, mesh) = (parameters, gradients, ranks.communicator, ranks.mesh)
+        let own = mesh.stage(of: all.rank)
+        communicator = mesh.stages == 1 ? all : Subgroup(mesh.group(of: all.rank), of: all)
+        let zero = mesh.lanes > 1 ? ranks.layout.zero : 0
+        stage = zero
+        rounds = max(1, ranks.passes / mesh.lanes)
+        everywhere = ParameterSharding.buckets(parameters, zero, ranks, homes)
+        buckets = everywhere.filter { $0.home == own }
+        let rank = communicator.rank
+        let isWhole = stage == 0 && mesh.stages == 1
+        let ranges = buckets.map { zero == 0 ? $0.partition.whole : $0.partition[rank] }.ordered
+        // Lanes that hold the same write it once.
         parts =
-            stage == 0
-            ? ParameterParts(parameters) : ParameterParts(parameters, in: buckets.map { $0.partition[rank] }.ordered)
+            isWhole
+            ? ParameterParts(parameters)
+            : ParameterParts(parameters, in: ranges, isShared: stage > 0 || mesh.lane(of: all.rank) == 0)
         trees = Array(repeating: GradientTree(), count: buckets.count)
         isClosed = Array(repeating: false, count: buckets.count)
         if stage == 3 { for bucket in buckets { discardWeights(bucket) } }
     }
 
-    /// Whether every rank has all weights between two passes.
-    var holdsWeights: Bool { stage < 3 }
+    /// Whether other ranks step on some of the parameters.
+    private var isDivided: Bool { stage > 0 || mesh.stages > 1 }
+
+    /// What this rank holds of all weights between two passes.
+    var held: ParameterParts {
+        guard stage < 3 else { return parts }
+        guard mesh.stages > 1 else { return ParameterParts(parameters) }
+        let ends = parameters.offsets.dropFirst() + [parameters.count]
+        let ranges = zip(parameters.offsets, ends).map { $0..<$1 }
+        let held = zip(ranges, parameters.holds).filter(\.1).map(\.0)
+        return ParameterParts(parameters, in: held, isShared: true)
+    }
 
     private static func buckets(
-        _ parameters: TrainableParameters, _ stage: Int, _ ranks: ModelLearner.Ranks
+        _ parameters: TrainableParameters, _ stage: Int, _ ranks: ModelLearner.Ranks, _ homes: [Int]
     ) -> [Bucket] {
         func layer(_ index: Int) -> ParameterPlace? {
             let entry = parameters.entries[index]
@@ -68,7 +96,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         }
         var runs: [Range<Int>] = []
         for index in parameters.names.indices {
-            if let last = runs.last, layer(last.lowerBound) == layer(index) {
+            if let last = runs.last, layer(last.lowerBound) == layer(index), homes[last.lowerBound] == homes[index] {
                 runs[runs.count - 1] = last.lowerBound..<index + 1
             } else {
                 runs.append(index..<index + 1)
@@ -85,7 +113,8 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             }
             return Bucket(
                 parameters: run, layer: layer(run.lowerBound),
-                partition: Partition(range, among: ranks.communicator.size, at: places + [range.upperBound]))
+                partition: Partition(range, among: ranks.mesh.lanes, at: places + [range.upperBound]),
+                home: homes[run.lowerBound])
         }
     }
 
@@ -133,7 +162,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         if isIdle { _ = gradients.elements(bucket.partition.whole).filled(with: 0) }
         communicate { () throws(CommunicationError) in
             try unsafe communicator.scatterSums(
-                all(gradients.elements(0..<gradients.count)), bucket.partition, .gradients)
+                floats(gradients.elements(0..<gradients.count)), bucket.partition, .gradients)
         }
         let own = bucket.partition[communicator.rank]
         if rounds > 1 { trees[index].take(gradients.elements(own), on: parameters.device) }
@@ -159,7 +188,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     }
 
     private func gather(_ bucket: Bucket, _ purpose: Purpose) throws(CommunicationError) {
-        try unsafe communicator.gatherRanges(all(parameters.all), bucket.partition, purpose)
+        try unsafe communicator.gatherRanges(floats(parameters.all), bucket.partition, purpose)
     }
 
     private func discardWeights(_ bucket: Bucket) {
@@ -173,7 +202,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         do throws(CommunicationError) { try body() } catch { failure = error }
     }
 
-    private func all(_ memory: Tensor) -> UnsafeMutableBufferPointer<Float> {
+    private func floats(_ memory: Tensor) -> UnsafeMutableBufferPointer<Float> {
         unsafe UnsafeMutableBufferPointer(start: memory.mutableFloats, count: memory.shape.elements)
     }
 
@@ -184,8 +213,9 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         guard communicator.size > 1 else { return }
         switch stage {
         case 0, 1:
-            let memory = unsafe all(gradients.all)
+            let memory = unsafe floats(gradients.elements(0..<gradients.count))
             for bucket in buckets {
+                gradients.complete(bucket.parameters)
                 try unsafe communicator.scatterSums(memory, bucket.partition, .gradients)
                 if stage == 0 { try unsafe communicator.gatherRanges(memory, bucket.partition, .gradients) }
             }
@@ -223,18 +253,20 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             let own = parts.gradient(part, in: gradients).sumsOfSquares()
             sums.replaceSubrange(first..<first + own.count, with: own)
         }
-        if parts.isShared {
+        if isDivided {
             let owners = zip(parameters.offsets, counts).flatMap { offset, count in
                 (0..<count).map { owner(of: offset + $0 * piece) }
             }
-            sums = try communicator.shared(sums, .agreement) { owners[$0] }
+            sums = try all.shared(sums, .agreement) { owners[$0] }
         }
         let squares = zip(firsts, counts).map { sums[$0..<$0 + $1].reduce(0, +) }
         return squares.reduce(0, +).squareRoot()
     }
 
+    /// The rank that has an element's gradient.
     private func owner(of element: Int) -> Int {
-        buckets.first { $0.partition.whole.contains(element) }?.partition.owner(of: element) ?? 0
+        guard let bucket = everywhere.first(where: { $0.partition.whole.contains(element) }) else { return 0 }
+        return mesh.rank(stage: bucket.home, lane: stage == 0 ? 0 : bucket.partition.owner(of: element))
     }
 
     /// The first of all ranks' parts, as numbers of parameters, whose gradient is not finite, and the first whose
@@ -245,10 +277,10 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         }
         let weight = parts.indices.first { !parts.weight($0).isFinite }
         let own = [gradient, weight].map { $0.map { Double(parts.parameter($0)) } ?? .infinity }
-        guard parts.isShared else { return (gradient.map(parts.parameter), weight.map(parts.parameter)) }
-        let size = communicator.size
-        let all = try communicator.shared(Array(repeating: own, count: size).flatMap(\.self), .agreement) { $0 / 2 }
-        let least = (0..<2).map { kind in (0..<size).reduce(Double.infinity) { min($0, all[$1 * 2 + kind]) } }
+        guard isDivided else { return (gradient.map(parts.parameter), weight.map(parts.parameter)) }
+        let size = all.size
+        let found = try all.shared(Array(repeating: own, count: size).flatMap(\.self), .agreement) { $0 / 2 }
+        let least = (0..<2).map { kind in (0..<size).reduce(Double.infinity) { min($0, found[$1 * 2 + kind]) } }
         return (least[0].isFinite ? Int(least[0]) : nil, least[1].isFinite ? Int(least[1]) : nil)
     }
 

@@ -4,7 +4,7 @@ package import MartletTensors
 /// What of the trained parameters one rank steps on: all of each, or ranges of their elements (ZeRO: arXiv:1910.02054).
 package struct ParameterParts {
     package let parameters: TrainableParameters
-    /// Whether other ranks step on the rest.
+    /// Whether this rank writes its parts, as other ranks have the rest; else the leader's are written.
     package let isShared: Bool
     private let parts: [(parameter: Int, elements: Range<Int>)]
 
@@ -16,9 +16,9 @@ package struct ParameterParts {
     }
 
     /// What lies in `ranges` of the memory of all, which are ascending.
-    package init(_ parameters: TrainableParameters, in ranges: [Range<Int>]) {
+    package init(_ parameters: TrainableParameters, in ranges: [Range<Int>], isShared: Bool = true) {
         self.parameters = parameters
-        isShared = true
+        self.isShared = isShared
         var parts: [(parameter: Int, elements: Range<Int>)] = []
         var next = 0
         for (index, offset) in parameters.offsets.enumerated() {

@@ -28,6 +28,15 @@ package protocol Learner: AnyObject {
     /// The same of all passes of a step at once, each with its seed.
     func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double
 
+    /// The stages that ranks cut the model into; 1 where each has all layers.
+    var stages: Int { get }
+
+    /// Computes this lane's passes of a step, shard by shard, in the pipeline of its stages: in place of all of the
+    /// other ways where there are several.
+    ///
+    /// - Returns: the summed loss of each pass, on the last stage; zeros on the others.
+    func accumulate(shards: [[(batch: Batch, seed: UInt64)]]) throws -> [Double]
+
     /// What the ranks of the run divide (``RankLayout/zero``). From 2 on every pass is a shard of its own, and
     /// gradients are summed over the ranks during each: all ranks compute a pass at once.
     var zeroStage: Int { get }
@@ -57,7 +66,7 @@ package protocol Learner: AnyObject {
 
     func forgetGradients()
 
-    /// The summed loss of a batch, nothing recorded, nothing dropped.
+    /// The summed loss of a batch, nothing recorded, nothing dropped; 0 on all stages of a pipeline but the last.
     func loss(of batch: Batch) throws -> Double
 
     /// Whether more than a loss is measured of validation batches, which takes all of them.
@@ -82,6 +91,10 @@ extension Learner {
     package var comparesWholeSteps: Bool { false }
     package var measuresMore: Bool { false }
     package var zeroStage: Int { 0 }
+    package var stages: Int { 1 }
+    package func accumulate(shards: [[(batch: Batch, seed: UInt64)]]) throws -> [Double] {
+        preconditionFailure("\(Self.self): no pipeline")
+    }
     package func accompany(_ batch: Batch, seed: UInt64) throws { _ = try accumulate(batch, seed: seed) }
     package func skipRound() {}
     package func withAverage<Result>(_ body: () throws -> Result) throws -> Result { try body() }

@@ -1,5 +1,6 @@
 package import MartletDistributed
 import MartletJSON
+package import MartletPlanning
 
 /// Where the parts of a run are: what each of its ranks holds. It changes no bit of what is computed.
 package struct RankLayout: Sendable, Equatable {
@@ -8,34 +9,78 @@ package struct RankLayout: Sendable, Equatable {
     package var zero = 0
     /// The number of data-parallel ranks, where it was named.
     package var data: Int?
+    /// The stages that the model's layers are cut into, each a rank of its own.
+    package var pipeline = 1
+    /// How the stages take turns.
+    package var schedule = PipelineSchedule.alternating(interleave: 1)
 
     package init(zero: Int = 0) { self.zero = zero }
 
-    /// Reads `data=4,zero=1`.
+    /// Reads `data=4,zero=1` or `data=2,pipeline=4`.
     ///
     /// - Throws: ``RunError`` with everything that is wrong.
     package init(_ text: String) throws(RunError) {
         var problems: [String] = []
+        var (interleave, named) = (1, PipelineSchedule?.none)
         for part in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
             let words = part.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
             let number = words.count == 2 ? Int(words[1]) : nil
             switch (words[0], number) {
             case ("data", let count?) where count > 0: data = count
+            case ("pipeline", let count?) where count > 0: pipeline = count
+            case ("interleave", let count?) where count > 0: interleave = count
             case ("zero", let stage?) where (0...3).contains(stage): zero = stage
-            case ("data", _): problems.append("\(part.quoted) is not data= and a number of ranks")
-            case ("zero", _): problems.append("\(part.quoted) is not zero= and a stage from 0 to 3")
-            case ("tensor", _), ("pipeline", _), ("context", _), ("expert", _):
-                problems.append("\(part.quoted): models are not split over ranks in training; data and zero are known")
-            default: problems.append("\(part.quoted) is unknown; data and zero are known, as in data=4,zero=1")
+            case ("schedule", nil) where words.last == "1f1b": named = .alternating(interleave: 1)
+            case ("schedule", nil) where words.last == "gpipe": named = .allForwardFirst
+            case ("schedule", nil) where words.last == "zero-bubble": named = .zeroBubble
+            default: problems.append(RankLayout.problem(part, words[0]))
             }
+        }
+        schedule = interleave > 1 ? .alternating(interleave: interleave) : named ?? schedule
+        if interleave > 1, let named, named != .alternating(interleave: 1) {
+            problems.append("interleave= is of schedule=1f1b alone: leave out one of the two")
+        }
+        if pipeline == 1, named != nil || interleave > 1 {
+            problems.append("schedules are of pipelines: name pipeline= too")
+        }
+        if pipeline > 1, zero > 1 {
+            problems.append(
+                "zero=\(zero) would gather for every pass of a pipeline; zero=0 and zero=1 go with pipeline="
+            )
         }
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
     }
 
+    /// What is wrong with a part of a layout.
+    private static func problem(_ part: String, _ name: String) -> String {
+        switch name {
+        case "data": "\(part.quoted) is not data= and a number of ranks"
+        case "pipeline": "\(part.quoted) is not pipeline= and a number of stages"
+        case "interleave": "\(part.quoted) is not interleave= and a number of runs of layers"
+        case "zero": "\(part.quoted) is not zero= and a stage from 0 to 3"
+        case "schedule": "\(part.quoted) is not schedule=1f1b, gpipe or zero-bubble"
+        case "tensor", "sequence", "context", "expert":
+            "\(part.quoted): layers are not divided over ranks in training; data, zero and pipeline are known"
+        default: "\(part.quoted) is unknown; data, zero and pipeline are known, as in data=2,pipeline=4"
+        }
+    }
+
+    /// The places of ranks.
+    ///
     /// - Throws: ``RunError`` where the ranks are not as many as the layout says.
-    package func check(ranks: Int) throws(RunError) {
-        guard let data, data != ranks else { return }
-        throw RunError("--layout says data=\(data), but \(ranks) ranks run")
+    package func mesh(ranks: Int) throws(RunError) -> RankMesh {
+        guard let data else {
+            guard ranks % pipeline == 0 else {
+                throw RunError("--layout says pipeline=\(pipeline), which does not divide \(ranks) ranks")
+            }
+            return RankMesh(lanes: ranks / pipeline, stages: pipeline)
+        }
+        let mesh = RankMesh(lanes: data, stages: pipeline)
+        guard mesh.size == ranks else {
+            let stages = pipeline > 1 ? ",pipeline=\(pipeline)" : ""
+            throw RunError("--layout says data=\(data)\(stages), but \(ranks) ranks run")
+        }
+        return mesh
     }
 }
 

@@ -10,6 +10,8 @@ package import MartletDistributed
 /// of the tree, in the midst of a round of passes, and each continues it over the rounds for its own part.
 package struct RankShare: Sendable {
     package let communicator: any Communicator
+    /// The ranks' places: passes are dealt to lanes, and each stage of a lane's pipeline computes its part of them.
+    let mesh: RankMesh
     private let passes: Int
     private let shards: Int
     /// Whether all ranks compute a pass at once and sum its gradients during it.
@@ -17,13 +19,16 @@ package struct RankShare: Sendable {
 
     /// - Throws: ``RunError`` with the numbers of ranks that divide the shards, where that of the run does not; for
     ///   shards of several passes where gradients are divided.
-    package init(_ communicator: any Communicator, _ settings: RunSettings, zero stage: Int = 0) throws(RunError) {
+    package init(_ communicator: any Communicator, _ settings: RunSettings, zero stage: Int = 0, stages: Int = 1)
+        throws(RunError)
+    {
         (self.communicator, passes, shards) = (communicator, settings.accumulation, settings.shards)
+        mesh = RankMesh(lanes: communicator.size / stages, stages: stages)
         isInRounds = stage >= 2
-        guard shards % communicator.size == 0 else {
+        guard shards % mesh.lanes == 0 else {
             let fitting = (0..<20).map { 1 << $0 }.prefix { $0 <= shards }.map(String.init).joined(separator: ", ")
             throw RunError(
-                "\(communicator.size) ranks do not divide the recipe's \(shards) shards (batch.shards); run on \(fitting)"
+                "\(mesh.lanes) \(stages > 1 ? "pipelines" : "ranks") do not divide the recipe's \(shards) shards (batch.shards); run on \(fitting)"
             )
         }
         guard !isInRounds || passes == shards else {
@@ -36,15 +41,24 @@ package struct RankShare: Sendable {
     /// Whether this rank writes log, checkpoints and model: rank 0.
     package var isLeader: Bool { communicator.rank == 0 }
 
-    /// The shards that this rank computes.
-    var ownShards: Int { shards / communicator.size }
+    /// This rank's lane.
+    var lane: Int { mesh.lane(of: communicator.rank) }
 
-    /// The rank that computes `pass` of every step.
-    func owner(ofPass pass: Int) -> Int {
-        isInRounds ? pass % communicator.size : pass * communicator.size / passes
+    /// The shards that this rank computes.
+    var ownShards: Int { shards / mesh.lanes }
+
+    /// The lane that computes `pass` of every step.
+    private func lane(ofPass pass: Int) -> Int {
+        isInRounds ? pass % mesh.lanes : pass * mesh.lanes / passes
     }
 
-    func owns(pass: Int) -> Bool { owner(ofPass: pass) == communicator.rank }
+    /// The rank that knows the loss of `pass` of every step.
+    func owner(ofPass pass: Int) -> Int { mesh.rank(stage: mesh.stages - 1, lane: lane(ofPass: pass)) }
+
+    /// The rank that knows the loss of a validation batch, which are dealt to the lanes in turn.
+    func owner(ofBatch batch: Int) -> Int { mesh.rank(stage: mesh.stages - 1, lane: batch % mesh.lanes) }
+
+    func owns(pass: Int) -> Bool { lane(ofPass: pass) == lane }
 
     /// Whether `pass` is the last one of its shard.
     func endsShard(_ pass: Int) -> Bool { (pass + 1) % (passes / shards) == 0 }

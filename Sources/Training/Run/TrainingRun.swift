@@ -38,7 +38,7 @@ package final class TrainingRun {
         export: @escaping (TrainingRun) throws -> Void = { _ in },
         events: @escaping (RunEvent) -> Void = { _ in }
     ) throws {
-        share = try RankShare(communicator, settings, zero: learner.zeroStage)
+        share = try RankShare(communicator, settings, zero: learner.zeroStage, stages: learner.stages)
         (self.folder, self.settings, self.learner, self.validation) = (folder, settings, learner, validation)
         (self.export, self.events) = (export, events)
         store = CheckpointStore(folder + "/checkpoints")
@@ -125,7 +125,11 @@ package final class TrainingRun {
         if learner.comparesWholeSteps { return try compare(number) }
         var losses = [Double](repeating: 0, count: settings.accumulation)
         var targets = 0
-        for first in stride(from: 0, to: settings.accumulation, by: share.isInRounds ? share.communicator.size : 1) {
+        if learner.stages > 1 { try accumulateInStages(number, &losses, &targets) }
+        for first in stride(
+            from: 0, to: learner.stages > 1 ? 0 : settings.accumulation,
+            by: share.isInRounds ? share.communicator.size : 1)
+        {
             if share.isInRounds {
                 try accumulateRound(number, first, &losses, &targets)
                 continue
@@ -139,8 +143,24 @@ package final class TrainingRun {
             if share.ownShards > 1, share.endsShard(first) { learner.endShard() }
         }
         if settings.shards > 1 { try learner.sumShards() }
-        losses = try share.communicator.shared(losses, .agreement, owner: share.owner)
+        losses = try share.communicator.shared(losses, .agreement, owner: share.owner(ofPass:))
         return (losses.reduce(0, +), targets)
+    }
+
+    /// The passes of this rank's lane, all at once, in its pipeline.
+    private func accumulateInStages(_ number: Int, _ losses: inout [Double], _ targets: inout Int) throws {
+        var shards: [[(batch: Batch, seed: UInt64)]] = [[]]
+        var own: [Int] = []
+        for pass in 0..<settings.accumulation {
+            let batch = try nextBatch(&targets)
+            guard share.owns(pass: pass) else { continue }
+            if batch.examples > 0 {
+                shards[shards.count - 1].append((batch, seed(step: number, pass: pass)))
+                own.append(pass)
+            }
+            if share.endsShard(pass), shards.count < share.ownShards { shards.append([]) }
+        }
+        for (pass, loss) in zip(own, try learner.accumulate(shards: shards)) { losses[pass] = loss }
     }
 
     private func nextBatch(_ targets: inout Int) throws -> Batch {
@@ -240,12 +260,12 @@ package final class TrainingRun {
         guard communicator.size > 1, !learner.measuresMore else { return try learner.evaluate(validation) }
         var losses = [Double](repeating: 0, count: validation.count)
         try learner.withAverage {
-            for first in stride(from: 0, to: validation.count, by: communicator.size) {
-                let index = min(first + communicator.rank, validation.count - 1)
+            for first in stride(from: 0, to: validation.count, by: share.mesh.lanes) {
+                let index = min(first + share.lane, validation.count - 1)
                 losses[index] = try learner.loss(of: validation[index])
             }
         }
-        losses = try communicator.shared(losses, .evaluation) { $0 % communicator.size }
+        losses = try communicator.shared(losses, .evaluation, owner: share.owner(ofBatch:))
         let targets = validation.reduce(0) { $0 + $1.targetCount }
         return Evaluation(loss: losses.reduce(0, +) / Double(max(1, targets)))
     }

@@ -69,7 +69,7 @@ public final class TrainingSession {
         _ origin: Origin, in path: String, threads: Int?, over communicator: any Communicator = Alone(),
         layout: RankLayout = .init(), tokenizing: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws {
-        try layout.check(ranks: communicator.size)
+        _ = try layout.mesh(ranks: communicator.size)
         let isLeader = communicator.rank == 0
         // The leader prepares the folder, its tokenizer and its caches; the others then find them there.
         if !isLeader { try communicator.barrier() }
