@@ -1,7 +1,7 @@
 import MartletPlatform
 import Synchronization
 
-/// Where activations live and who computes them: a thread pool and memory that is used again.
+/// A compute device, where activations live and operations run: a thread pool and an allocator that recycles memory.
 ///
 /// A process may hold several; they share nothing. A tensor that an operation makes lives on the device of its first
 /// operand. Memory is recycled by reference count: a storage that only the device still knows is free, so that a warm
@@ -35,17 +35,17 @@ public final class Device: Sendable {
         return tensor
     }
 
-    /// The same elements on this device; copied only when they are f32 of no device.
+    /// Returns the same elements on this device; copied only when they are f32 of no device.
     package func adopt(_ tensor: Tensor) -> Tensor {
         Tensor(
             storage: tensor.storage, byteOffset: tensor.byteOffset, shape: tensor.shape, type: tensor.type,
             device: self, node: tensor.node)
     }
 
-    /// Bytes held, in use or free.
+    /// The memory held, in use or free, in bytes.
     package var heldBytes: Int { shelves.withLock { $0.heldBytes } }
 
-    /// The bytes that a request for `bytes` holds: sizes go by classes.
+    /// The bytes held for a request of `bytes`: sizes are rounded up to size classes.
     package static func heldBytes(for bytes: Int) -> Int { Shelves.sizeClass(of: bytes).1 }
 
     /// Gives free memory back to the system.

@@ -1,4 +1,4 @@
-/// How the elements of a tensor are stored.
+/// The element type of a tensor (dtype): how its elements are stored.
 ///
 /// The block-quantized types are ggml's: a row is cut into blocks of `blockElements`, each stored in `blockBytes`
 /// together with its scales. Source: the GGUF specification and the block structures of ggml.
@@ -14,7 +14,7 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     case q5_K = "q5_K"
     case q6_K = "q6_K"
 
-    /// Elements that are stored together: 1 for plain types.
+    /// The block size, the number of elements that are stored together: 1 for plain types.
     package var blockElements: Int {
         switch self {
         case .f32, .f16, .bf16, .i32: 1
@@ -23,7 +23,7 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
-    /// Bytes of one block (of one element for plain types).
+    /// The size in bytes of one block (of one element for plain types).
     package var blockBytes: Int {
         switch self {
         case .f32, .i32: 4

@@ -5,9 +5,9 @@ import CMartletKernels
 ///
 /// Source: the block structures of ggml; decoded bit for bit as the gguf package does.
 package enum ForeignBlocks {
-    /// What blocks of ggml's type `number` become: q6_K where its sub-blocks hold the very same numbers, f32 for plain
-    /// elements, else q8_0. That is exact for types with one scale to a block; the others are rounded to 1/127 of the
-    /// largest of 32.
+    /// The element type that blocks of ggml's type `number` are loaded as: q6_K where its sub-blocks hold the very same
+    /// numbers, f32 for plain elements, else q8_0. That is exact for types with one scale to a block; the others are
+    /// rounded to 1/127 of the largest of 32.
     package static func loadedType(_ number: UInt32) -> ElementType {
         switch number {
         case UInt32(MARTLET_GGML_Q3_K): .q6_K
@@ -16,7 +16,7 @@ package enum ForeignBlocks {
         }
     }
 
-    /// Where blocks lie in a file, and what they are.
+    /// Quantized blocks in a file: their ggml type and the place where they lie.
     package struct Source: Sendable {
         let number: UInt32
         let blockElements: Int

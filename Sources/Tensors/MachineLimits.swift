@@ -2,12 +2,13 @@ import CMartletKernels
 import MartletPlatform
 import Synchronization
 
-/// What this machine can do at most, measured: every speed is best told as a share of these.
+/// The measured limits of this machine, its memory bandwidth and peak arithmetic rates: every speed is best told as a
+/// share of these.
 package struct MachineLimits: Sendable, Hashable, Codable {
     package let threads: Int
-    /// Bytes per second read from memory, far more than the caches hold.
+    /// The memory bandwidth in bytes per second, read from far more than the caches hold.
     package let bandwidth: Double
-    /// Operations per second, a fused multiply-add counting as two.
+    /// The f32 peak in operations per second, a fused multiply-add counting as two.
     package let f32: Double
     package let bf16: Double
     package let int8: Double
@@ -109,8 +110,8 @@ package enum Processor {
         return String(line[line.index(after: colon)...].drop { $0 == " " })
     }
 
-    /// Bytes of memory: all, and what can be had without swapping; of the machine, or as much of it as the process is
-    /// allowed.
+    /// The memory in bytes: all, and what can be had without swapping; of the machine, or as much of it as the process
+    /// is allowed.
     package static var memory: (total: Int, available: Int) {
         (SystemMemory.total, SystemMemory.available.bytes)
     }

@@ -8,7 +8,7 @@ package struct PackedMatrix: Sendable {
     package let inputs: Int
     package let type: ElementType
     package let storage: Storage
-    /// Where in a larger matrix this one is, whose other outputs are elsewhere.
+    /// The slice of a larger matrix that this one is, where its other outputs are elsewhere (tensor parallelism).
     package var part: MatrixPart?
 
     /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
@@ -38,7 +38,7 @@ package struct PackedMatrix: Sendable {
 
     package var bytes: Int { storage.bytes }
 
-    /// What packing a matrix takes.
+    /// The size in bytes of a packed matrix `[outputs, inputs]`.
     package static func bytes(outputs: Int, inputs: Int, type: ElementType) -> Int {
         (outputs + Int(MARTLET_PANEL) - 1) / Int(MARTLET_PANEL) * martlet_panel_bytes(type.kernelType, inputs)
     }

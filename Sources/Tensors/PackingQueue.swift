@@ -12,7 +12,7 @@ package final class PackingQueue {
 
         func pack() { matrix.pack(stored, panels: panels) }
 
-        /// Where it comes from in the storage of `stored`.
+        /// The byte range of this piece in the storage of `stored`.
         var source: Range<Int> {
             let panel = Int(MARTLET_PANEL) * stored.rowBytes
             let lower = stored.byteOffset + panels.lowerBound * panel
@@ -28,7 +28,7 @@ package final class PackingQueue {
     /// it.
     private static let pieceBytes = 512 << 10
 
-    /// Pieces whose source is let go together: it interrupts all threads.
+    /// The number of pieces whose source is let go together: it interrupts all threads.
     private static let together = 8
 
     /// The matrix that `stored` `[outputs, inputs]` will be packed into.

@@ -9,7 +9,7 @@ package struct Random: Sendable, Hashable, Codable {
     package let seed: UInt64
     /// Independent sequences of one seed.
     package let stream: UInt64
-    /// How many blocks of four words have been drawn by the `next` methods.
+    /// The block counter of the generator: how many blocks of four words the `next` methods have drawn.
     package private(set) var counter: UInt64 = 0
 
     package init(seed: UInt64, stream: UInt64 = 0) { (self.seed, self.stream) = (seed, stream) }

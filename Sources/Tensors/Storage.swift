@@ -92,7 +92,7 @@ package import MartletPlatform
     /// A copy of the bytes.
     package var contents: [UInt8] { unsafe Array(UnsafeRawBufferPointer(start: pointer, count: bytes)) }
 
-    /// For the one writer that the rule above allows.
+    /// The bytes for the one writer that the rule above allows.
     package var mutablePointer: UnsafeMutableRawPointer {
         precondition(kind == .owned, "Storage: \(kind) memory is read-only")
         return unsafe base
@@ -130,7 +130,7 @@ package import MartletPlatform
         unsafe madvise(base + pages.lowerBound, pages.count, MADV_DONTNEED)
     }
 
-    /// Bytes of this memory that the system holds pages for.
+    /// The resident size in bytes, of the pages that the system holds for this memory.
     package var residentBytes: Int {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         guard let pages = pages(within: 0..<bytes) else { return bytes }

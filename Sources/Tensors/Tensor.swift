@@ -7,10 +7,10 @@ package struct Tensor: Sendable {
     package let byteOffset: Int
     package let shape: Shape
     package let type: ElementType
-    /// Where operations on this tensor compute; nil for stored weights.
+    /// The device on which operations on this tensor compute; nil for stored weights.
     package let device: Device?
-    /// How gradients flow back from here; nil for what nobody differentiates by, which is everything outside of
-    /// training.
+    /// The autograd node, through which gradients flow back; nil for what nobody differentiates by, which is everything
+    /// outside of training.
     package let node: GradientNode?
 
     /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
@@ -31,7 +31,7 @@ package struct Tensor: Sendable {
         (self.device, self.node) = (device, node)
     }
 
-    /// The same elements with another node.
+    /// Returns the same elements with another autograd node.
     package func tracked(by node: GradientNode?) -> Tensor {
         Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device, node: node)
     }
@@ -69,7 +69,7 @@ package struct Tensor: Sendable {
         return unsafe (storage.mutablePointer + byteOffset).assumingMemoryBound(to: Float.self)
     }
 
-    /// The same elements under another shape of equal size.
+    /// Returns a view of the same elements under another shape of equal size.
     package func reshaped(_ shape: Shape) -> Tensor {
         precondition(shape.elements == self.shape.elements, "reshaped: \(self.shape) to \(shape)")
         return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: device, node: node)

@@ -41,7 +41,8 @@ package final class ThreadPool: Sendable {
         }
     }
 
-    /// The same for work that stands ready as an object, for which nothing is allocated.
+    /// Runs the chunks of a loop as `run(chunks:_:)` does, for work that stands ready as an object: nothing is
+    /// allocated.
     package func run(chunks: Int, _ work: any ChunkedWork) {
         if chunks <= 1 || threads == 1 || !board.acquire() {
             for chunk in 0..<chunks { work.run(chunk: chunk) }
@@ -70,8 +71,8 @@ private enum Job {
     }
 }
 
-/// What the caller and the workers share. All orderings are sequentially consistent: the protocol below relies on two
-/// threads that each write one word and then read the other's.
+/// The shared state of the caller and the workers. All orderings are sequentially consistent: the protocol below relies
+/// on two threads that each write one word and then read the other's.
 private final class Board: Sendable {
     private let busy = Atomic<Bool>(false)
     private let stopped = Atomic<Bool>(false)

@@ -55,7 +55,7 @@ package enum WrittenBlocks: String, Sendable, Hashable, CaseIterable {
         Tensor(ForeignBlocks.values(source(encoded), shape: shape), shape: shape)
     }
 
-    /// What blocks become when they are loaded from a file.
+    /// The tensor that encoded blocks become when they are loaded from a file.
     package func loaded(_ encoded: Storage, shape: Shape, on device: Device) -> Tensor {
         ForeignBlocks.tensor(source(encoded), shape: shape, on: device)
     }

@@ -1,13 +1,13 @@
 import Synchronization
 
-/// What an operation leaves behind so that gradients can flow back through it: its tracked operands, and how the
-/// gradient of its result becomes theirs.
+/// An autograd node, which an operation leaves behind so that gradients can flow back through it: its tracked operands,
+/// and the rule that turns the gradient of its result into theirs.
 ///
 /// Reverse mode without a tape: nodes know their parents only, and a graph lives as long as somebody holds its end. An
 /// operation makes a node only where an operand has one, so untracked passes pay nothing. A rule runs once; what it
 /// holds is freed with it.
 package final class GradientNode: Sendable {
-    /// Turns the gradient of the result into gradients of the parents.
+    /// The backward rule, which turns the gradient of the result into gradients of the parents.
     package typealias Rule = @Sendable (_ gradient: Tensor, _ flow: inout GradientFlow) -> Void
 
     private struct Links {
@@ -15,7 +15,7 @@ package final class GradientNode: Sendable {
         var rule: Rule?
     }
 
-    /// Of the result; views under other shapes share the node.
+    /// The shape of the result; views under other shapes share the node.
     package let shape: Shape
     /// A parameter's place among all that are trained.
     package let leaf: Int?
@@ -32,8 +32,8 @@ package final class GradientNode: Sendable {
         links = Mutex(Links(parents: [], rule: nil))
     }
 
-    /// Where the graph of one recomputed layer ends, and what tests differentiate by: no parameter, and nothing before
-    /// it.
+    /// An input node that is no parameter and has nothing before it: the end of the graph of a recomputed layer, and
+    /// what tests differentiate by.
     package init(input shape: Shape) {
         (self.shape, leaf) = (shape, nil)
         links = Mutex(Links(parents: [], rule: nil))
@@ -66,7 +66,7 @@ package final class GradientNode: Sendable {
 }
 
 extension Tensor {
-    /// The same elements, which nobody differentiates by.
+    /// The same elements detached from the autograd graph: nobody differentiates by them.
     package var untracked: Tensor { node == nil ? self : tracked(by: nil) }
 
     /// The result of an operation on `operands`, remembered where any of them is tracked. Rules hold untracked tensors

@@ -3,11 +3,11 @@
 ///
 /// Written by one pass at a time; not shared between threads.
 package final class Gradients {
-    /// For each parameter its elements.
+    /// The shape of each parameter.
     package let shapes: [Shape]
-    /// Where each parameter's gradient starts, in elements: a multiple of 16.
+    /// The start of each parameter's gradient, in elements: a multiple of 16.
     package let offsets: [Int]
-    /// Elements in all, with the gaps.
+    /// The number of elements in all, with the gaps.
     package let count: Int
     package let storage: Storage
     private let device: Device
@@ -27,7 +27,8 @@ package final class Gradients {
         isClosed = holdsSum
     }
 
-    /// Where arrays of these shapes start, each on a cache line of its own, and the elements of all.
+    /// The layout of arrays of these shapes in one memory: where each starts, on a cache line of its own, and the
+    /// elements of all.
     package static func layout(_ shapes: [Shape]) -> (offsets: [Int], count: Int) {
         var count = 0
         let offsets = shapes.map { shape in
@@ -59,7 +60,7 @@ package final class Gradients {
         return place(index)
     }
 
-    /// Whether anything has come to parameter `index` since the last reset.
+    /// Returns whether anything has come to parameter `index` since the last reset.
     package func holds(_ index: Int) -> Bool { holdsSum[index] }
 
     /// Begins anew; nothing is written before something comes.
@@ -86,7 +87,7 @@ package final class Gradients {
         Tensor(storage: storage, shape: [count], type: .f32, device: device).elements(range)
     }
 
-    /// All of it in one tensor, zeros in the gaps and where nothing has come.
+    /// The gradients of all parameters in one tensor, zeros in the gaps and where nothing has come.
     package var all: Tensor {
         complete(shapes.indices)
         return Tensor(storage: storage, shape: [count], type: .f32, device: device)

@@ -5,12 +5,12 @@ import CMartletKernels
 /// Layers of one reach (all of the past, or a window of the same size) share a table of blocks: one block is the unit
 /// in which keys and values are shared, copied and given back.
 package struct BlockLayout: Sendable, Hashable {
-    /// Positions of one block.
+    /// The block size in positions.
     package static let positions = Int(MARTLET_BLOCK)
     /// Element types that keys and values can be kept as.
     package static let types: [ElementType] = [.f32, .f16, .bf16, .q8_0]
 
-    /// One layer's keys `[64, keyHeads, headWidth]` and values `[64, keyHeads, valueWidth]`.
+    /// The layout of one layer: keys `[64, keyHeads, headWidth]` and values `[64, keyHeads, valueWidth]`.
     package struct Layer: Sendable, Hashable {
         package let keyHeads: Int
         package let headWidth: Int
@@ -21,14 +21,15 @@ package struct BlockLayout: Sendable, Hashable {
         }
     }
 
-    /// Of the elements: f32, f16, bf16, or q8_0, which asks for heads in multiples of 32.
+    /// The element type of keys and values: f32, f16, bf16, or q8_0, which asks for heads in multiples of 32.
     package let type: ElementType
     package let layers: [Layer]
     /// Bytes of a block before each layer.
     package let offsets: [Int]
-    /// Bytes of one block.
+    /// The size of one block in bytes.
     package let bytes: Int
-    /// Positions that a row sees, its own included; nil where it sees all before it.
+    /// The attention window, the number of positions that a row sees, its own included; nil where it sees all before
+    /// it.
     package let window: Int?
 
     package init(_ layers: [Layer], type: ElementType = .f32, window: Int? = nil) {
@@ -45,6 +46,6 @@ package struct BlockLayout: Sendable, Hashable {
         (self.offsets, self.bytes) = (offsets, bytes)
     }
 
-    /// Blocks that hold the positions before `end`.
+    /// The number of blocks that hold the positions before `end`.
     package static func blocks(for end: Int) -> Int { (end + positions - 1) / positions }
 }

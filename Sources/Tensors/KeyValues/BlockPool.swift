@@ -42,16 +42,16 @@ package final class BlockPool: Sendable {
         var freeBytes = 0
     }
 
-    /// Bytes that are never exceeded; nil without a limit.
+    /// The limit in bytes, never exceeded; nil without a limit.
     package let limit: Int?
     private let state = Mutex(State())
 
     package init(limit: Int? = nil) { self.limit = limit }
 
-    /// Bytes held, in blocks or free.
+    /// The memory held, in blocks or free, in bytes.
     package var heldBytes: Int { state.withLock { $0.heldBytes } }
 
-    /// Bytes in blocks that somebody owns.
+    /// The memory in blocks that somebody owns, in bytes.
     package var usedBytes: Int { state.withLock { $0.heldBytes - $0.freeBytes } }
 
     /// A block of `bytes`, its contents undefined; nil where the limit leaves no room for it.

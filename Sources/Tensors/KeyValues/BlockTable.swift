@@ -7,23 +7,23 @@ import CMartletKernels
 /// the spot. Attention reads both alike.
 package struct BlockTable: Sendable {
     package let layout: BlockLayout
-    /// Where blocks come from; nil for memory of the device.
+    /// The pool that blocks are taken from; nil for memory of the device.
     private let pool: BlockPool?
-    /// Whether somebody else decides which blocks are whose: then they are lent before they are written, and never
-    /// copied here.
+    /// Lent blocks: true where somebody else decides which blocks are whose. Then they are lent before they are
+    /// written, and never copied here.
     private var isLent = false
-    /// Nil where a window has passed.
+    /// The blocks in order of position; nil where a window has passed.
     private var blocks: [KeyValueBlock?] = []
     /// The blocks' addresses, as kernels read them.
     private var addresses: Storage?
-    /// Positions that have room here, and are written.
+    /// The number of positions that have room here, and are written.
     package private(set) var length = 0
-    /// Blocks before this one have been given back.
+    /// The index of the first block that is kept: those before it have been given back.
     private var firstKept = 0
 
     package init(_ layout: BlockLayout, pool: BlockPool? = nil) { (self.layout, self.pool) = (layout, pool) }
 
-    /// One layer by itself.
+    /// A table of one layer by itself.
     package init(keyHeads: Int, headWidth: Int, valueWidth: Int, type: ElementType = .f32) {
         self.init(
             BlockLayout([.init(keyHeads: keyHeads, headWidth: headWidth, valueWidth: valueWidth)], type: type))
@@ -35,7 +35,7 @@ package struct BlockTable: Sendable {
         self.length = length
     }
 
-    /// What attention reads of layer `layer` of the layout.
+    /// A view of the keys and values of layer `layer` of the layout, as attention reads them.
     package subscript(layer: Int) -> KeyValueView { KeyValueView(table: self, layer: layer) }
 
     /// Makes room for `count` more positions, in blocks that nobody else owns; `write` then fills them, layer by layer.
@@ -86,7 +86,7 @@ package struct BlockTable: Sendable {
         self.length = length
     }
 
-    /// How many blocks `extend(by: count)` would take of the pool.
+    /// The number of blocks that `extend(by: count)` would take of the pool.
     package mutating func blocksNeeded(for count: Int) -> Int {
         let (size, end) = (BlockLayout.positions, length + count)
         let isShared = length % size > 0 && count > 0 && !isKnownUniquelyReferenced(&blocks[length / size])
@@ -178,7 +178,7 @@ package struct BlockTable: Sendable {
             UnsafeRawPointer(block.storage.mutablePointer)
     }
 
-    /// Where the addresses of blocks begin; nil before the first position.
+    /// The first of the blocks' addresses; nil before the first position.
     package var table: UnsafePointer<UnsafeRawPointer?>? {
         unsafe addresses?.pointer.assumingMemoryBound(to: UnsafeRawPointer?.self)
     }
@@ -232,7 +232,7 @@ extension BlockTable {
 
 /// The keys and values of one sequence in one layer, as attention reads them.
 package struct KeyValueView: Sendable {
-    /// Keeps the blocks alive.
+    /// The table of blocks, which this keeps alive.
     let table: BlockTable
     let layer: Int
 
@@ -242,6 +242,6 @@ package struct KeyValueView: Sendable {
     package var valueWidth: Int { form.valueWidth }
     package var type: ElementType { table.layout.type }
     package var length: Int { table.length }
-    /// Bytes of a block before this layer.
+    /// The byte offset of this layer in a block.
     var offset: Int { table.layout.offsets[layer] }
 }

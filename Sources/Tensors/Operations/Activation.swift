@@ -3,15 +3,15 @@ import CMartletKernels
 /// An element-wise non-linearity.
 package enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
     case relu
-    /// x · σ(x) (arXiv:1702.03118).
+    /// SiLU (swish), x · σ(x) (arXiv:1702.03118).
     case silu
-    /// x · Φ(x), exact (arXiv:1606.08415).
+    /// GELU, x · Φ(x), exact (arXiv:1606.08415).
     case gelu
     /// GELU's tanh approximation: GPT-2, Gemma.
     case geluTanh
-    /// x · σ(1.702 x): CLIP's "quick" GELU.
+    /// Sigmoid GELU, x · σ(1.702 x): CLIP's "quick" GELU.
     case geluSigmoid
-    /// relu(x)² (arXiv:2109.08668).
+    /// Squared ReLU, relu(x)² (arXiv:2109.08668).
     case reluSquared
     case tanh
     case sigmoid
@@ -31,7 +31,7 @@ package enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 extension Tensor {
-    /// f(x).
+    /// The activation f(x).
     package func activated(_ f: Activation) -> Tensor {
         let result = unsafe mapped("activated", cost: 16) { unsafe martlet_activate(f.kernel, $0, $1, $2) }
         guard let node else { return result }
@@ -44,7 +44,7 @@ extension Tensor {
         }
     }
 
-    /// f(self) · up, of one shape: the gate of arXiv:2002.05202.
+    /// A gated linear unit, f(self) · up, of one shape: the gate of arXiv:2002.05202.
     package func gating(_ up: Tensor, _ f: Activation) -> Tensor {
         let result = unsafe combined(with: up, "gating", cost: 16) { unsafe martlet_gate(f.kernel, $0, $1, $2, $3) }
         if node == nil && up.node == nil { return result }

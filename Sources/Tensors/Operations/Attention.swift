@@ -1,22 +1,22 @@
 import CMartletKernels
 
-/// How scores become weights, besides the softmax.
+/// The rule for attention scores before and after the softmax: scale, cap, slopes, bias, sinks, dropout.
 package struct ScoreRule: Sendable {
-    /// Scores are multiplied by this first.
+    /// The factor by which scores are multiplied first.
     package var scale: Float
-    /// Then capped: cap · tanh(s / cap).
+    /// The cap of scores after that: cap · tanh(s / cap).
     package var cap: Float?
-    /// Then a slope per query head times (key position − query position) is added (arXiv:2108.12409).
+    /// ALiBi slopes, one per query head: slope times (key position − query position) is then added (arXiv:2108.12409).
     package var slopes: [Float]?
-    /// Then this is added.
+    /// The bias that is then added.
     package var bias: Bias?
     /// A number per query head, `[heads]`, that joins the softmax and stands for no key (arXiv:2309.17453).
     package var sinks: Tensor?
-    /// Zeros among the softmax's results, while training.
+    /// The dropout of the softmax's results, while training.
     package var dropout: Dropout?
 
     package enum Bias: Sendable {
-        /// `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.
+        /// A bias of pairs, `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.
         case pairs(Tensor)
         case distances(DistanceBias)
     }
@@ -29,7 +29,7 @@ package struct ScoreRule: Sendable {
 /// A number per head and distance of key and query, added to scores: linear in the length of the text where pairs would
 /// be quadratic.
 package struct DistanceBias: Sendable {
-    /// `[heads, distances]`.
+    /// The biases, `[heads, distances]`.
     package let values: Tensor
     /// The column of distance 0; a key after the query lies to its right.
     package let zero: Int
@@ -44,7 +44,7 @@ package struct DistanceBias: Sendable {
 package struct AttentionSpan: Sendable {
     /// Rows of the pass.
     package let rows: Range<Int>
-    /// For each of these rows, its position and the keys it sees, `lower ..< upper`.
+    /// The position of each of these rows, and the keys it sees, `lower ..< upper`.
     package let positions: [Int32]
     package let lower: [Int32]
     package let upper: [Int32]
@@ -57,7 +57,7 @@ package struct AttentionSpan: Sendable {
     }
 }
 
-/// What one sequence of a pass attends to, and how.
+/// The attention of one sequence of a pass: its KV cache, the span of rows and keys, and the rule for scores.
 package struct AttentionPass: Sendable {
     package let memory: KeyValueView
     package let span: AttentionSpan
@@ -69,7 +69,7 @@ package struct AttentionPass: Sendable {
 }
 
 extension Tensor {
-    /// softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys
+    /// Attention, softmax(rule(q kᵀ)) v for the rows of one sequence, written into `result`; online over blocks of keys
     /// (arXiv:2205.14135).
     ///
     /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h
@@ -87,7 +87,8 @@ extension Tensor {
         }
     }
 
-    /// The same for several sequences, in one loop over all of them.
+    /// Attention, softmax(rule(q kᵀ)) v for several sequences, as ``attend(to:_:_:into:)`` computes it, in one loop
+    /// over all of them.
     package func attend(_ passes: [AttentionPass], into result: Tensor) {
         guard passes.count > 1 else {
             for pass in passes { attend(to: pass.memory, pass.span, pass.rule, into: result) }

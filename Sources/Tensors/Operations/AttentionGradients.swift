@@ -4,7 +4,7 @@ import CMartletKernels
 /// other; or of each segment of a long part with one piece.
 extension TrackedAttention {
     struct Gradients: Sendable {
-        /// One for each piece that a part may have; their sum is the gradient of the queries.
+        /// The gradients of the queries, one for each piece that a part may have; their sum is the whole.
         var query: [Tensor]
         var sources: [AttentionSource]
         var biases: [(GradientNode, Tensor)] = []
@@ -109,7 +109,7 @@ extension TrackedAttention {
         return gradients
     }
 
-    /// Whether no two parts see the same row of a source.
+    /// Returns whether no two parts see the same row of a source.
     private func partsAreDisjoint(source: Int) -> Bool {
         let ranges = parts.flatMap { part in
             Set(part.pieces.filter { $0.source == source && !$0.keys.isEmpty }.map(\.keys))

@@ -33,7 +33,7 @@ extension Tensor {
     }
 }
 
-/// One key head and a tile of rows against all pieces.
+/// The attention of one key head and a tile of rows to all pieces.
 struct AttentionPieces {
     let works: [AttentionWork]
     let spans: [AttentionSpan]

@@ -9,7 +9,7 @@ import CMartletKernels
     private let rows: Int
     private let keys: Int
     private var template: martlet_attention
-    /// What the template points into.
+    /// Memory that the template points into.
     private var held: [Storage]
     private let memory: KeyValueView
 
@@ -135,7 +135,7 @@ import CMartletKernels
     /// Tiles of query rows and key heads are shared among the threads.
     func runByRow(on device: Device) { AttentionWork.runByRow([self], on: device) }
 
-    /// Those of several sequences.
+    /// Runs the work of several sequences: their tiles of query rows and key heads are shared among the threads.
     static func runByRow(_ works: [AttentionWork], on device: Device) {
         let items = works.indices.flatMap { work in
             (0..<works[work].keyHeads * works[work].tiles).map { (work: work, item: $0) }
@@ -155,7 +155,7 @@ import CMartletKernels
         }
     }
 
-    /// One query over many keys: the segments are shared out, then merged in order, which gives the same bits.
+    /// Runs one query over many keys: the segments are shared out, then merged in order, which gives the same bits.
     func runBySegment(on device: Device) {
         var whole = unsafe template
         let floats = unsafe martlet_attend_partial_floats(&whole)

@@ -12,7 +12,7 @@ extension Tensor {
         return result.passing(to: self)
     }
 
-    /// The same numbers as f32. The tensor itself when it is f32.
+    /// This tensor as f32, widened from bf16. The tensor itself when it is f32.
     package func asFloat() -> Tensor {
         guard type == .bf16 else { return self }
         let device = device(for: "asFloat")
@@ -66,7 +66,7 @@ extension Tensor {
         return unsafe UnsafePointer(copy)
     }
 
-    /// Where a run of the result is written, before `finish`.
+    /// The place where a run of the result is written, before `finish`.
     func target(_ tensor: Tensor, _ run: Range<Int>, _ place: Int) -> UnsafeMutablePointer<Float> {
         unsafe tensor.type == .bf16 ? copy(place) : tensor.mutableFloats + run.lowerBound
     }

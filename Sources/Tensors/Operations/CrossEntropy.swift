@@ -1,10 +1,10 @@
 import CMartletKernels
 
-/// How logits are compared with targets.
+/// The form of the cross-entropy loss: label smoothing and the weight of the z-loss.
 package struct LossForm: Sendable, Hashable, Codable {
     /// The share of each target that is spread evenly over all classes (arXiv:1512.00567).
     package var smoothing: Float
-    /// Adds this times (log Σ e^logit)² (arXiv:2204.02311).
+    /// The weight of the z-loss, which adds this times (log Σ e^logit)² (arXiv:2204.02311).
     package var zWeight: Float
 
     package init(smoothing: Float = 0, zWeight: Float = 0) { (self.smoothing, self.zWeight) = (smoothing, zWeight) }
@@ -14,13 +14,13 @@ package struct LossForm: Sendable, Hashable, Codable {
     }
 }
 
-/// What a pass says of its targets; sums of passes add up.
+/// The loss sums of a pass over its targets; sums of passes add up.
 package struct LossSums: Sendable, Hashable {
-    /// Σ of the losses of all rows that have a target, in nats.
+    /// The loss, Σ of the losses of all rows that have a target, in nats.
     package var loss: Double = 0
-    /// Rows that have a target.
+    /// The number of rows that have a target.
     package var targets = 0
-    /// Rows whose largest logit is the target's.
+    /// The number of rows whose largest logit is the target's.
     package var correct = 0
 
     package init() {}
@@ -32,9 +32,9 @@ package struct LossSums: Sendable, Hashable {
     }
 }
 
-/// What leads from hidden states to logits: cap(scale · (h Wᵀ + b + …) + constant).
+/// The logit projection, from hidden states to logits: cap(scale · (h Wᵀ + b + …) + constant).
 package struct LogitProjection: Sendable {
-    /// To `[rows, vocabulary]`; where it learns, its weight is stored.
+    /// The projection to `[rows, vocabulary]`; where it learns, its weight is stored.
     package var projection: Projection
     package var scale: Float
     package var constant: Tensor?

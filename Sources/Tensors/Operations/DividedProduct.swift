@@ -1,6 +1,6 @@
-/// What is packed here of a matrix whose outputs several processes divide.
+/// The part of a matrix that is packed here, where several processes divide its outputs (tensor parallelism).
 package struct MatrixPart: Sendable {
-    /// Of the matrix among all that are divided.
+    /// The number of the matrix among all that are divided.
     package let number: Int
     /// The outputs that this process computes, and how many there are.
     package let outputs: Range<Int>
@@ -28,7 +28,7 @@ package protocol ProductHelpers: AnyObject, Sendable {
 extension PackedMatrix {
     /// The outputs of the whole matrix, which results are as wide as.
     package var width: Int { part?.all ?? outputs }
-    /// Those that are packed here.
+    /// The output columns whose weights are packed here.
     var columns: Range<Int> { part?.outputs ?? 0..<outputs }
 }
 

@@ -3,10 +3,10 @@ import CMartletKernels
 /// The random numbers of one dropout: the same again whenever the same values are given, which is how a recomputed
 /// layer repeats itself.
 package struct Dropout: Sendable, Hashable {
-    /// The share of elements that become zero, in 0 ..< 1.
+    /// The dropout rate, the share of elements that become zero, in 0 ..< 1.
     package let share: Float
     package let seed: UInt64
-    /// One for each place in a model and step of a run.
+    /// The stream of random numbers, one for each place in a model and step of a run.
     package let stream: UInt64
 
     /// - Precondition: `share` lies in 0 ..< 1.
@@ -17,10 +17,10 @@ package struct Dropout: Sendable, Hashable {
 
     /// Elements whose random word is below it become zero.
     var threshold: UInt32 { UInt32((Double(share) * 0x1p32).rounded(.down)) }
-    /// What the others are multiplied by.
+    /// The factor by which the remaining elements are multiplied, 1 / (1 − share).
     var factor: Float { 1 / (1 - share) }
 
-    /// Other numbers for the same place: of another piece of the keys.
+    /// The dropout of another piece of the keys at the same place: other random numbers.
     package func piece(_ index: Int) -> Dropout {
         Dropout(share: share, seed: seed, stream: stream | UInt64(index) << 48)
     }

@@ -30,7 +30,7 @@ extension Tensor {
         return product.recorded([a]) { gradient, flow in flow.add(gradient * factor, to: node) }
     }
 
-    /// cap · tanh(x / cap) (Gemma 2, arXiv:2408.00118).
+    /// The soft cap, cap · tanh(x / cap) (Gemma 2, arXiv:2408.00118).
     package func softCapped(_ cap: Float) -> Tensor {
         let result = unsafe mapped("softCapped", cost: 16) { unsafe martlet_soft_cap($0, cap, $1, $2) }
         guard let node else { return result }

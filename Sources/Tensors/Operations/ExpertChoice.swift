@@ -1,7 +1,7 @@
 extension Tensor {
-    /// `[rows, experts]` with −∞ outside of the `active` best of `count` groups of neighbouring experts; a group is as
-    /// good as the sum of its `best` largest numbers (arXiv:2405.04434, arXiv:2412.19437). Among equals the earlier
-    /// group wins.
+    /// The router scores `[rows, experts]` with −∞ outside of the `active` best of `count` groups of neighbouring
+    /// experts; a group is as good as the sum of its `best` largest numbers (arXiv:2405.04434, arXiv:2412.19437). Among
+    /// equals the earlier group wins.
     package func within(_ active: Int, of count: Int, bySumOf best: Int) -> Tensor {
         let (experts, rows) = (shape.width, shape.rows)
         precondition(
@@ -23,9 +23,9 @@ extension Tensor {
         return result
     }
 
-    /// What SparseMixer (arXiv:2409.12136) makes of router logits `[rows, experts]` where nothing is drawn: the best
-    /// one with its share of the softmax over those whose distance from it is at most twice `jitter` of the larger
-    /// magnitude, then the same without it, and so on.
+    /// The routing weights of SparseMixer (arXiv:2409.12136) for router logits `[rows, experts]` where nothing is
+    /// drawn: the best expert with its share of the softmax over those whose distance from it is at most twice `jitter`
+    /// of the larger magnitude, then the same without it, and so on.
     ///
     /// - Returns: the shares, 0 of those that are not chosen, and 1 for the chosen.
     package func sparselyMixed(active: Int, jitter: Float) -> (shares: Tensor, chosen: Tensor) {

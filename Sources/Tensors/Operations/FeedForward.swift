@@ -1,8 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate: what lies between the products never goes to memory
-    /// as f32 where `down` is quantized, and where it is narrow enough, not at all.
+    /// The feed-forward down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate: what lies between the products
+    /// never goes to memory as f32 where `down` is quantized, and where it is narrow enough, not at all.
     ///
     /// - Returns: `[rows, down's outputs]`, the same bits as step by step.
     package func fedForward(gate: StepMatrix?, up: StepMatrix, _ f: Activation, down: StepMatrix) -> Tensor {
@@ -26,7 +26,7 @@ extension Tensor {
     let device: Device
     /// The phase that computes f(gate(x)) · up(x), but for its rows and where they go.
     private let template: martlet_step_phase
-    /// Bytes of a row of activations, and of what the second product reads.
+    /// The sizes in bytes of a row of activations, and of what the second product reads.
     private let rowBytes, hiddenBytes: Int
 
     init(
@@ -55,7 +55,7 @@ extension Tensor {
         return (tiles + device.threads - 1) / device.threads * device.threads
     }
 
-    /// Both products for one tile after the other.
+    /// Computes both products for one tile after the other.
     func run(tiles: Int) -> Tensor {
         let outputs = down.matrix.outputs
         let result = device.make([rows, outputs])
@@ -85,7 +85,7 @@ extension Tensor {
             rows, byEach: [down.matrix], biases: [down.bias], activations: [hidden], on: device)[0]
     }
 
-    /// f(gate(x)) · up(x) of some rows, as the second product reads it, from `place` on.
+    /// The activations f(gate(x)) · up(x) of some rows, as the second product reads it, from `place` on.
     private func activate(_ rows: Range<Int>, panels: Range<Int>, into place: UnsafeMutableRawPointer) {
         var (phase, pass) = unsafe (template, martlet_step_pass(rows: rows.count, wanted: rows.count, tables: nil))
         unsafe phase.prepared = activations.pointer + rows.lowerBound * rowBytes

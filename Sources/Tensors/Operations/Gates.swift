@@ -1,7 +1,7 @@
 import MartletPlatform
 
 extension Tensor {
-    /// f(min(self, limit)) · (up, cut off at ± limit, plus 1): the gate of gpt-oss (arXiv:2508.10925).
+    /// The clamped gate f(min(self, limit)) · (up, cut off at ± limit, plus 1): the gate of gpt-oss (arXiv:2508.10925).
     package func clampedGating(_ up: Tensor, _ f: Activation, limit: Float) -> Tensor {
         clamped(-.infinity...limit).gating(up.clamped(-limit...limit, adding: 1), f)
     }

@@ -5,7 +5,7 @@ extension Tensor {
     /// The index of the largest element, the first of equals; NaN is never the largest.
     package func argmax() -> Int { unsafe martlet_argmax(floats, shape.elements) }
 
-    /// Whether no element of row `row` is a number: all are NaN.
+    /// Returns whether all elements of row `row` are NaN.
     package func lacksNumbers(row: Int) -> Bool {
         precondition(row >= 0 && row < shape.rows, "lacksNumbers: row \(row) of \(shape)")
         let x = unsafe UnsafeBufferPointer(start: floats + row * shape.width, count: shape.width)
@@ -20,7 +20,7 @@ extension Tensor {
         return unsafe floats[row * shape.width + column]
     }
 
-    /// What `body` makes of each row's number, on all threads of the device, in order of rows.
+    /// Returns the results of `body` for each row's number, computed on all threads of the device, in order of rows.
     package func mapRows<Result: Sendable>(cost: Int, _ body: (Int) -> Result) -> [Result] {
         let rows = shape.rows
         guard let device, rows > 1 else { return (0..<rows).map(body) }
@@ -33,14 +33,14 @@ extension Tensor {
         }
     }
 
-    /// What a search wants to know of each row: its largest elements and log Σ exp.
+    /// Summaries of the rows of logits for a search: the largest elements of each row and log Σ exp.
     ///
     /// - Parameter count: how many of the largest.
     package func rowSummaries(largest count: Int) -> [RowSummary] {
         mapRows(cost: shape.width * 16) { summary(row: $0, largest: count) }
     }
 
-    /// That of row `row`.
+    /// The summary of row `row`: its largest `count` elements and log Σ exp.
     package func summary(row: Int, largest count: Int) -> RowSummary {
         precondition(row >= 0 && row < shape.rows && count >= 0, "summary: \(count) of row \(row) of \(shape)")
         let (x, count) = unsafe (floats + row * shape.width, min(count, shape.width))
@@ -54,12 +54,12 @@ extension Tensor {
     }
 }
 
-/// One row of a tensor in short.
+/// The summary of one row of a tensor: its largest elements and what log Σ exp needs.
 package struct RowSummary: Sendable {
     package let maximum: Float
-    /// Σ exp(x − maximum).
+    /// The sum Σ exp(x − maximum).
     package let total: Float
-    /// In descending order, the first of equals first; neither NaN nor −∞.
+    /// The largest elements in descending order, the first of equals first; neither NaN nor −∞.
     package let largest: [(index: Int, value: Float)]
 
     /// The logarithm of the probability that the softmax of the row gives to an element of this value.

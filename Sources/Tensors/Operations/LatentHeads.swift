@@ -36,8 +36,8 @@ extension Tensor {
         return (trackedKeys, trackedValues)
     }
 
-    /// Of a gradient of keys `[rows, heads, own + common]`: what belongs to the heads, among zeros, `[rows, heads ·
-    /// each]`, and the sum over heads of what they share, `[rows, common]`.
+    /// The parts of a gradient of keys `[rows, heads, own + common]`: what belongs to the heads, among zeros, `[rows,
+    /// heads · each]`, and the sum over heads of what they share, `[rows, common]`.
     private func keyParts(own: Int, each: Int, on device: Device) -> (parts: Tensor, sum: Tensor) {
         let (rows, heads, width) = (shape[0], shape[1], shape[2])
         let parts = device.make([rows, heads * each]).filled(with: 0)

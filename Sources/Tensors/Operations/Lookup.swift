@@ -24,7 +24,7 @@ extension Tensor {
         }
     }
 
-    /// The same elements as f32, on `device`: a copy unless they are f32 already.
+    /// Returns the elements decoded to f32, on `device`: a copy unless they are f32 already.
     package func decoded(on device: Device) -> Tensor {
         guard type != .f32 else { return device.adopt(self) }
         let result = device.make(shape)
@@ -38,8 +38,8 @@ extension Tensor {
         return result
     }
 
-    /// The same numbers in another type, rounded to it; the tensor itself when it has this type. Lives in memory of its
-    /// own.
+    /// Returns the tensor converted to another element type, each number rounded to it; the tensor itself when it has
+    /// this type. Lives in memory of its own.
     ///
     /// - Precondition: rows fill whole blocks of `type`, which is not i32.
     package func converted(to type: ElementType, on device: Device) -> Tensor {

@@ -9,7 +9,7 @@ package struct ExpertRoute: Sendable {
 }
 
 extension Tensor {
-    /// base + Σ over experts of weight · result, experts ascending (arXiv:1701.06538).
+    /// The mixture of experts: base + Σ over experts of weight · result, experts ascending (arXiv:1701.06538).
     ///
     /// - Parameters:
     ///   - base: `[rows, width]`.
@@ -57,7 +57,7 @@ extension Tensor {
         return result
     }
 
-    /// Σ over columns of row `row` times row `other` of `value`.
+    /// The product Σ over columns of row `row` times row `other` of `value`.
     private func product(_ row: Int, _ value: Tensor, _ other: Int) -> Float {
         var sum: Double = 0
         let width = shape.width
@@ -65,7 +65,8 @@ extension Tensor {
         return Float(sum)
     }
 
-    /// With w = factor · p / Σ p over the chosen, and factor · dw in `gradient`: dp = (factor · dw − Σ dw · w) / Σ p.
+    /// The gradient through renormalization: with w = factor · p / Σ p over the chosen, and factor · dw in `gradient`:
+    /// dp = (factor · dw − Σ dw · w) / Σ p.
     private static func renormalise(
         _ gradient: inout [Float], _ routes: [ExpertRoute], _ probabilities: Tensor, factor: Float
     ) {

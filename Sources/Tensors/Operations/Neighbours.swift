@@ -1,8 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// For each row of `[rows, width]` its `size` neighbours within the same range, itself in the middle, zeros beyond
-    /// the ends.
+    /// The `size` neighbours of each row of `[rows, width]` within the same range, itself in the middle, zeros beyond
+    /// the ends (the windows of a convolution).
     ///
     /// - Returns: `[rows, width · size]`, element i of neighbour k at i · size + k.
     package func neighbours(_ size: Int, within ranges: [Range<Int>]) -> Tensor {
@@ -26,7 +26,7 @@ extension Tensor {
         }
     }
 
-    /// For each row of `shape` what its neighbours' copies of it hold, in ascending order of copies.
+    /// The sum for each row of `shape` of what its neighbours' copies of it hold, in ascending order of copies.
     private func gathered(_ shape: Shape, _ size: Int, within ranges: [Range<Int>]) -> Tensor {
         let (result, width) = (device(for: "neighbours").make(shape).filled(with: 0), shape[1])
         for range in ranges {

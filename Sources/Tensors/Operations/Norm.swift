@@ -1,7 +1,7 @@
 import CMartletKernels
 
 extension Tensor {
-    /// x / √(mean(x²) + epsilon) · (weight + weightOffset), over the last axis (arXiv:1910.07467).
+    /// RMS norm: x / √(mean(x²) + epsilon) · (weight + weightOffset), over the last axis (arXiv:1910.07467).
     ///
     /// - Parameters: `self` `[…, width]`, `weight` `[width]`.
     package func rmsNorm(weight: Tensor, weightOffset: Float, epsilon: Float) -> Tensor {
@@ -28,7 +28,7 @@ extension Tensor {
         }
     }
 
-    /// (x − mean) / √(variance + epsilon) · weight + bias, over the last axis (arXiv:1607.06450).
+    /// Layer norm: (x − mean) / √(variance + epsilon) · weight + bias, over the last axis (arXiv:1607.06450).
     ///
     /// - Parameters: `self` `[…, width]`, `weight` and `bias` `[width]`.
     package func layerNorm(weight: Tensor?, bias: Tensor?, epsilon: Float) -> Tensor {
@@ -62,7 +62,7 @@ extension Tensor {
 }
 
 extension Tensor {
-    /// layerNorm(self + other): the same bits as in two steps, in one pass over memory.
+    /// Layer norm of a sum, layerNorm(self + other): the same bits as in two steps, in one pass over memory.
     package func layerNorm(adding other: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Float) -> Tensor {
         guard ([self, other, weight, bias].compactMap { $0?.node }).isEmpty, shape == other.shape else {
             return (self + other).layerNorm(weight: weight, bias: bias, epsilon: epsilon)
@@ -81,7 +81,8 @@ extension Tensor {
 }
 
 extension GradientFlow {
-    /// Σ over rows of gradient · (x − mean) · factor, columns shared among the threads.
+    /// Adds the gradient of a norm's weight: Σ over rows of gradient · (x − mean) · factor, columns shared among the
+    /// threads.
     fileprivate mutating func addNormWeight(
         _ x: Tensor, means: Tensor?, factors: Tensor, _ gradient: Tensor, to node: GradientNode?
     ) {

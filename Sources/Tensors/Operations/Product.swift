@@ -1,7 +1,7 @@
 import CMartletKernels
 
 extension Tensor {
-    /// y = x Wᵀ + bias.
+    /// The linear product y = x Wᵀ + bias.
     ///
     /// - Parameters: `self` `[rows, inputs]`, `matrix` `[outputs, inputs]`, `bias` `[outputs]`.
     /// - Returns: `[rows, outputs]`.
@@ -31,7 +31,7 @@ extension Tensor {
         return results
     }
 
-    /// The same for rows that are prepared already, for each matrix.
+    /// The products of rows that are prepared already, for each matrix, in one parallel loop.
     static func multiplied(
         _ rows: Int, byEach matrices: [PackedMatrix], biases: [Tensor?], activations: [Tensor], on device: Device
     ) -> [Tensor] {

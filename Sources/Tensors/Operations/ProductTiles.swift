@@ -1,4 +1,4 @@
-/// How the product of many rows is shared among threads: rows that stay in the second-level cache while all panels of a
+/// The tiling of the product of many rows among threads: rows that stay in the second-level cache while all panels of a
 /// share pass over them.
 ///
 /// Which thread computes what changes no bit: an output depends on its row and its column alone.

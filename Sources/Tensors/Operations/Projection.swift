@@ -2,10 +2,10 @@
 package struct LowRankAddend: Sendable {
     /// A, `[rank, inputs]`.
     package let down: Tensor
-    /// B, `[outputs, rank]`.
+    /// The factor B, `[outputs, rank]`.
     package let up: Tensor
     package let scale: Float
-    /// Of x, while the factors learn.
+    /// Dropout of x, while the factors learn.
     package let dropout: Dropout?
     /// The rows that it is added to; nil for all. - Precondition: nothing learns where it is not nil.
     package let rows: [Range<Int>]?
@@ -21,12 +21,12 @@ package struct LowRankAddend: Sendable {
         LowRankAddend(down: down.untracked, up: up.untracked, scale: scale, dropout: dropout, rows: rows)
     }
 
-    /// `[rows, inputs]` to `[rows, outputs]`.
+    /// The addend of `x`, from `[rows, inputs]` to `[rows, outputs]`.
     fileprivate func callAsFunction(_ x: Tensor, as operands: ElementType) -> Tensor {
         (x.dropped(dropout).multiplied(byStored: down, as: operands) * scale).multiplied(byStored: up, as: operands)
     }
 
-    /// `sum` `[rows, outputs]`, a product of `x` that nobody else reads, with this addend.
+    /// The sum of `sum` `[rows, outputs]`, a product of `x` that nobody else reads, and this addend.
     fileprivate func added(to sum: Tensor, _ x: Tensor, as operands: ElementType) -> Tensor {
         guard let rows else { return sum + self(x, as: operands) }
         for range in rows.map({ $0.clamped(to: 0..<x.shape.rows) }) where !range.isEmpty {
@@ -45,16 +45,16 @@ package struct Projection: Sendable {
     package enum Weight: Sendable {
         /// Panels that products stream; nothing before it learns.
         case packed(PackedMatrix)
-        /// `[outputs, inputs]` as stored: f32 where it learns, of any type where it is frozen (mapped from a file,
-        /// quantized).
+        /// The weight `[outputs, inputs]` as stored: f32 where it learns, of any type where it is frozen (mapped from a
+        /// file, quantized).
         case stored(Tensor)
     }
 
     package let weight: Weight
     package let bias: Tensor?
-    /// Added in this order.
+    /// Low-rank addends, added in this order.
     package let addends: [LowRankAddend]
-    /// What stored weights are multiplied as, f32 or bf16.
+    /// The element type that stored weights are multiplied as, f32 or bf16.
     package let operands: ElementType
 
     package init(_ weight: Weight, bias: Tensor? = nil, addends: [LowRankAddend] = [], as operands: ElementType = .f32)
@@ -75,7 +75,7 @@ package struct Projection: Sendable {
         return StepMatrix(matrix, bias: bias)
     }
 
-    /// The same numbers, which nobody differentiates by.
+    /// This projection detached from the autograd graph: nobody differentiates by its weights.
     package var untracked: Projection {
         let weight: Weight
         switch self.weight {
@@ -85,7 +85,7 @@ package struct Projection: Sendable {
         return Projection(weight, bias: bias?.untracked, addends: addends.map(\.untracked), as: operands)
     }
 
-    /// `[rows, inputs]` to `[rows, outputs]`.
+    /// The projection of rows, from `[rows, inputs]` to `[rows, outputs]`.
     ///
     /// - Parameter result: the type of the result of a stored weight; a packed one gives f32.
     package func callAsFunction(_ x: Tensor, result: ElementType = .f32) -> Tensor {

@@ -1,5 +1,6 @@
 extension Tensor {
-    /// What `body` makes, without keeping what it made on the way: the backward pass runs it again (arXiv:1604.06174).
+    /// Gradient checkpointing: returns the result of `body` without keeping what it made on the way; the backward pass
+    /// runs it again (arXiv:1604.06174).
     ///
     /// Gradients have the bits of an ordinary pass, because the second run records the same graph and adds to the same
     /// sums.

@@ -22,7 +22,7 @@ extension Tensor {
         }
     }
 
-    /// `[rows, columns]` as `[columns, rows]`.
+    /// The transpose, `[rows, columns]` as `[columns, rows]`.
     package func transposed(on device: Device) -> Tensor {
         precondition(shape.rank == 2, "transposed: \(shape)")
         let (rows, columns) = (shape[0], shape[1])
@@ -78,7 +78,7 @@ extension Tensor {
         }
     }
 
-    /// Of self `[rows, rows]` for each row i, or each key j, the scaled sums by the column of the distance: `[rows,
+    /// The scaled sums of self `[rows, rows]` by the column of the distance, for each row i, or each key j: `[rows,
     /// width]`.
     private func byDistance(_ columns: [Int], _ width: Int, _ scale: Float, byKey: Bool, on device: Device) -> Tensor {
         let (rows, sums) = (shape[0], device.make([shape[0], width]).filled(with: 0))

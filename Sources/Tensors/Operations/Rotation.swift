@@ -10,7 +10,7 @@ package struct RotationTable: Sendable {
         (self.cosines, self.sines) = (cosines, sines)
     }
 
-    /// Turns back.
+    /// The inverse rotation, which turns back.
     fileprivate var reversed: RotationTable { RotationTable(cosines: cosines, sines: sines * -1) }
 }
 

@@ -1,8 +1,9 @@
 import CMartletKernels
 
 extension Tensor {
-    /// The same numbers in another type, the scales of its blocks searched for the least Σ weight · (value − decoded)²:
-    /// never worse than `converted(to:on:)`, to which it is equal for plain types. Lives in memory of its own.
+    /// Returns the tensor quantized to another element type, the scales of its blocks searched for the least Σ weight ·
+    /// (value − decoded)²: never worse than `converted(to:on:)`, to which it is equal for plain types. Lives in memory
+    /// of its own.
     ///
     /// - Parameter weights: one per column, or several rows of them, each for an equal share of the rows: `[experts,
     ///   columns]`. Nil when all count alike.

@@ -21,7 +21,7 @@ package struct LogitChanges: Sendable {
         entries[index].subtracted += subtracting
     }
 
-    /// Where `token` stands, or would.
+    /// The index at which `token` stands, or would be inserted.
     fileprivate func place(of token: UInt32) -> Int {
         var (low, high) = (0, entries.count)
         while low < high {
@@ -105,9 +105,9 @@ extension Tensor {
 }
 
 extension Tensor {
-    /// For each expert the rows of `self` `[rows, experts]`, router probabilities, that it is among the `active` best
-    /// of, and its weights: the probabilities, with `renormalised` divided by the sum of those chosen for a row, times
-    /// `factor`. Among equals the lower expert wins.
+    /// The routes of router probabilities, `self` `[rows, experts]`: for each expert the rows that it is among the
+    /// `active` best of, and its weights: the probabilities, with `renormalised` divided by the sum of those chosen for
+    /// a row, times `factor`. Among equals the lower expert wins.
     ///
     /// - Parameter choice: numbers of the same shape, by which the best are told in place of the probabilities.
     package func routes(

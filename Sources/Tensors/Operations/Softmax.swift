@@ -1,7 +1,7 @@
 import CMartletKernels
 
 extension Tensor {
-    /// exp(x) / Σ exp(x) over the last axis.
+    /// The softmax exp(x) / Σ exp(x) over the last axis.
     package func softmax() -> Tensor {
         let device = device(for: "softmax")
         let (result, width) = (device.make(shape), shape.width)

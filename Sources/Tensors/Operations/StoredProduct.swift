@@ -1,6 +1,6 @@
 import CMartletKernels
 
-/// How a matrix `B` of a product lies in memory.
+/// The memory order of the matrix `B` of a product.
 enum MatrixOrder {
     /// `[columns, steps]`: a weight `[outputs, inputs]` in a forward product.
     case columns
@@ -9,8 +9,8 @@ enum MatrixOrder {
 }
 
 extension Tensor {
-    /// y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is packed for longer than
-    /// its slice is multiplied.
+    /// The linear product y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is
+    /// packed for longer than its slice is multiplied.
     ///
     /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending
     /// order.
@@ -47,15 +47,15 @@ extension Tensor {
         }
     }
 
-    /// self `[rows, steps]` times `matrix` `[steps, columns]`; untracked.
+    /// The product of self `[rows, steps]` and `matrix` `[steps, columns]`; untracked.
     package func multiplied(byTransposed matrix: Tensor, as operands: ElementType = .f32, on device: Device) -> Tensor {
         let result = device.make([shape[0], matrix.shape[1]])
         result.setProduct(self, matrix, .steps, as: operands, on: device)
         return result
     }
 
-    /// self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows, steps]`, or from
-    /// `[steps, rows]` when `turned`.
+    /// Sets the product self (+)= a B (+ bias), for a tensor that the caller owns: `[rows, columns]` from a `[rows,
+    /// steps]`, or from `[steps, rows]` when `turned`.
     ///
     /// Every element is one chain of fused multiply-adds in an order that depends on the steps alone, then the bias,
     /// then what was there.

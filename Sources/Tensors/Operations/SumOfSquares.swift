@@ -1,13 +1,14 @@
 import CMartletKernels
 
 extension Tensor {
-    /// Σ x² over all elements, in f64: partial sums of fixed pieces, added in their order, whoever computes them.
+    /// The sum of squares Σ x² over all elements, in f64: partial sums of fixed pieces, added in their order, whoever
+    /// computes them.
     package func sumOfSquares() -> Double { sumsOfSquares().reduce(0, +) }
 
-    /// Elements to a piece of a sum of squares.
+    /// The number of elements of a piece of a sum of squares.
     package static let pieceOfSquares = 1 << 14
 
-    /// Σ x² of each piece of ``pieceOfSquares`` elements.
+    /// The sums of squares Σ x² of each piece of ``pieceOfSquares`` elements.
     package func sumsOfSquares() -> [Double] {
         let (count, piece) = (shape.elements, Tensor.pieceOfSquares)
         let pieces = (count + piece - 1) / piece
@@ -24,7 +25,7 @@ extension Tensor {
         return sums
     }
 
-    /// Whether no element is NaN or infinite.
+    /// True where no element is NaN or infinite.
     package var isFinite: Bool {
         unsafe UnsafeBufferPointer(start: floats, count: shape.elements).allSatisfy(\.isFinite)
     }

@@ -1,7 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// x xᵀ for x `[rows, columns]`, or xᵀ x when there are more rows than columns: the smaller of the two; untracked.
+    /// The Gram matrix x xᵀ for x `[rows, columns]`, or xᵀ x when there are more rows than columns: the smaller of the
+    /// two; untracked.
     package func gram() -> Tensor {
         let turned = shape[0] > shape[1]
         let device = device(for: "gram")
@@ -19,7 +20,7 @@ extension Tensor {
         return result
     }
 
-    /// self · factor + other · otherFactor, written to this tensor's memory, which the caller owns.
+    /// Blends two tensors: self · factor + other · otherFactor, written to this tensor's memory, which the caller owns.
     package func blend(_ factor: Float, _ other: Tensor, _ otherFactor: Float) {
         precondition(shape.elements == other.shape.elements, "blend: \(shape) and \(other.shape)")
         device(for: "blend", or: other).parallel(shape.elements, cost: 1, grain: 16) { range in

@@ -1,8 +1,8 @@
 import CMartletKernels
 import MartletPlatform
 
-/// What the rows of one sequence see in an attention that is differentiated: pieces of keys under one softmax, and the
-/// rule for scores.
+/// The attention of the rows of one sequence where it is differentiated: pieces of keys under one softmax, and the rule
+/// for scores.
 package struct AttentionPart: Sendable {
     /// Rows of one source's keys and values; the span, of the same rows for all pieces of a part, counts from the first
     /// of them.
@@ -58,7 +58,7 @@ package struct AttentionPart: Sendable {
         }
     }
 
-    /// The same part with a bias that nobody differentiates by.
+    /// This part with a bias and sinks detached from the autograd graph.
     fileprivate var untracked: AttentionPart {
         var rule = rule
         rule.sinks = rule.sinks?.untracked
@@ -71,7 +71,7 @@ package struct AttentionPart: Sendable {
     }
 }
 
-/// What queries look into: keys `[sourceRows, keyHeads, headWidth]` and values `[sourceRows, keyHeads, valueWidth]`.
+/// The keys `[sourceRows, keyHeads, headWidth]` and values `[sourceRows, keyHeads, valueWidth]` that queries attend to.
 package struct AttentionSource: Sendable {
     package let keys, values: Tensor
 
@@ -85,8 +85,8 @@ package struct AttentionSource: Sendable {
 }
 
 extension Tensor {
-    /// softmax(rule(q kᵀ)) v for all sequences of a pass: the bits of `attend`, and gradients for queries, keys, values
-    /// and biases.
+    /// Attention, softmax(rule(q kᵀ)) v for all sequences of a pass: the bits of `attend`, and gradients for queries,
+    /// keys, values and biases.
     ///
     /// Keeps the logarithm of each row's total and makes probabilities again in the backward pass: memory is linear in
     /// length.
@@ -139,8 +139,8 @@ struct TrackedAttention: Sendable {
             query: query.asFloat(), sources: sources.map { $0.asFloat() }, result: result.asFloat(), parts: parts)
     }
 
-    /// With p = e^(sink − log Σ) the share that a head gives away in a row: −Σ over rows of p · (gradient · result),
-    /// `[heads]`.
+    /// The gradient of the sinks, `[heads]`: with p = e^(sink − log Σ) the share that a head gives away in a row, −Σ
+    /// over rows of p · (gradient · result).
     fileprivate func sinkGradient(
         _ gradient: Tensor, _ part: AttentionPart, _ logTotals: Tensor, on device: Device
     ) -> Tensor {

@@ -1,16 +1,16 @@
 import MartletPlatform
 import Synchronization
 
-/// Who does which chunks of a sequence of phases: every member starts with a contiguous share of its own, so that it
-/// streams, and takes from the end of others' shares when that is done.
+/// Work stealing over a sequence of phases, chunk by chunk: every member starts with a contiguous share of its own, so
+/// that it streams, and takes from the end of others' shares when that is done.
 ///
 /// A member that is late, or never comes, costs nothing but its share. Whoever holds a chunk of a phase keeps all
 /// others from going on to the next one.
 @safe final class PhaseBoard: Sendable {
     let members: Int
     private let words: Int
-    /// For each phase, a word per member (its share's lower end, and its upper one above bit 32) and one of what is
-    /// done; a cache line each.
+    /// The counters of each phase: a word per member (its share's lower end, and its upper one above bit 32) and one of
+    /// what is done; a cache line each.
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
     private static let stride = 8
     private let parked = Atomic<Int>(0)
@@ -29,7 +29,7 @@ import Synchronization
         unsafe base.deallocate()
     }
 
-    /// Before a run: `chunks` of `phase` are to be done. - Precondition: no member is at work.
+    /// Opens a phase before a run: `chunks` of it are to be done. - Precondition: no member is at work.
     func open(_ phase: Int, chunks: Int) {
         for member in 0..<members {
             let share = PhaseBoard.packed(share(of: member, chunks: chunks))
@@ -38,12 +38,12 @@ import Synchronization
         unsafe word(phase, members).pointee.store(0, ordering: .relaxed)
     }
 
-    /// What a member begins with.
+    /// The share of chunks with which a member begins.
     func share(of member: Int, chunks: Int) -> Range<Int> {
         chunks * member / members..<chunks * (member + 1) / members
     }
 
-    /// At most `grain` chunks that nobody else has; nil when none are left.
+    /// Claims at most `grain` chunks that nobody else has; nil when none are left.
     func claim(_ phase: Int, member: Int, grain: Int) -> Range<Int>? {
         if let own = take(phase, member, grain, fromEnd: false) { return own }
         for step in 1..<max(members, 1) {

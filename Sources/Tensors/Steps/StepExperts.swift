@@ -4,16 +4,16 @@ import CMartletKernels
 /// passes a few.
 package struct StepExperts {
     package var active: Int
-    /// Whether the weights of a row's experts are divided by their sum.
+    /// Renormalization of the routing weights: true where the weights of a row's experts are divided by their sum.
     package var renormalised: Bool
     package var activation: Activation
     package var router: StepMatrix
-    /// One of each per expert.
+    /// Gate, up and down projections, one of each per expert.
     package var gates, ups, downs: [StepMatrix]
     /// An expert that all rows pass, and the projection to its weight.
     package var shared: (weight: StepMatrix, gate: StepMatrix, up: StepMatrix, down: StepMatrix)?
 
-    /// Nil where the experts' matrices are of different types.
+    /// Creates the mixture; nil where the experts' matrices are of different types.
     package init?(
         active: Int, renormalised: Bool, activation: Activation, router: StepMatrix, gates: [StepMatrix],
         ups: [StepMatrix], downs: [StepMatrix],
@@ -30,7 +30,7 @@ package struct StepExperts {
 }
 
 extension StepPlan {
-    /// What the experts of norm(x) give, for `addExperts` to mix.
+    /// Adds the phases that route norm(x) to experts and compute their results, for `addExperts` to mix.
     package func route(_ parts: StepExperts, norm: StepNorm?) {
         let place = unsafe Storage(bytes: MemoryLayout<martlet_step_experts>.stride)
         held.append(place)
@@ -64,7 +64,7 @@ extension StepPlan {
         unsafe phases.append(product)
     }
 
-    /// x + join(Σ weights · results), of the experts that `route` has added last.
+    /// Adds the phase of x + join(Σ weights · results), of the experts that `route` has added last.
     package func addExperts(join: StepNorm?) {
         guard let last = unsafe phases.last(where: { unsafe $0.kind == MARTLET_STEP_EXPERTS }) else {
             preconditionFailure("StepPlan: no experts have been asked")

@@ -12,7 +12,7 @@ package struct StepMatrix: Sendable {
         (self.matrix, self.bias) = (matrix, bias)
     }
 
-    /// What the kernel reads, as long as this lives.
+    /// The matrix as the kernel reads it, valid as long as this lives.
     func kernel(into y: UnsafeMutablePointer<Float>?) -> martlet_step_matrix {
         unsafe martlet_step_matrix(
             type: matrix.type.kernelType, packed: matrix.storage.pointer, outputs: matrix.outputs, bias: bias?.floats,
@@ -25,7 +25,7 @@ package enum StepNorm: Sendable {
     case rms(weight: Tensor, offset: Float, epsilon: Float)
     case layer(weight: Tensor?, bias: Tensor?, epsilon: Float)
 
-    /// What the kernel reads, as long as `held` lives.
+    /// The norm as the kernel reads it, valid as long as `held` lives.
     var kernel: martlet_step_norm {
         switch self {
         case .rms(let weight, let offset, let epsilon):
@@ -48,20 +48,21 @@ package enum StepNorm: Sendable {
 /// Attention inside a step: softmax(q kᵀ · scale) v over the past, or a window of it.
 package struct StepAttention {
     package var keyHeads: Int
-    /// Query heads that share a key head.
+    /// The number of query heads that share a key head.
     package var group: Int
     package var headWidth: Int
     package var query, key, value: StepMatrix
     package var queryNorm: StepNorm?
     package var keyNorm: StepNorm?
-    /// Which of the plan's rotations turns queries and keys, and whether pairs are neighbours.
+    /// The rotation (RoPE) of queries and keys: which of the plan's, and whether pairs are neighbours.
     package var rotation: (index: Int, neighbours: Bool)?
     package var scale: Float
     package var cap: Float?
-    /// One per query head.
+    /// ALiBi slopes, one per query head.
     package var slopes: [Float]?
     package var bias: StepBias?
-    /// Which of the plan's tables holds this layer's keys and values, and where in its blocks they begin, in bytes.
+    /// The KV cache of this layer: which of the plan's tables holds its keys and values, and where in its blocks they
+    /// begin, in bytes.
     package var cache: (table: Int, offset: Int)
 
     package init(

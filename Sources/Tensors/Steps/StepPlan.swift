@@ -7,15 +7,15 @@ import CMartletKernels
 /// then for each pass the rows' vectors, rotations and memories are set, and `run` gives the logits, the same bits as
 /// operations on tensors give. Knows no model: what a layer is made of is told by calls.
 @safe package final class StepPlan {
-    /// What a phase reads and writes besides weights.
+    /// A buffer of activations, which a phase reads or writes besides weights.
     enum Buffer: Hashable {
         case query, key, value, attended, activated, prepared, joined, normed, rounded
         case narrow, placed, narrowed, scores, sharedGate, shared, expertInputs, expertsPrepared, expertsActivated,
             expertResults
     }
 
-    /// From this many rows on, norms and rounding are phases that threads share; below, every thread does them for
-    /// itself.
+    /// The number of rows from which on norms and rounding are phases that threads share; below, every thread does them
+    /// for itself.
     private static let manyRows = 9
 
     let device: Device
@@ -24,13 +24,13 @@ import CMartletKernels
     private let blockType: ElementType
     private let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
-    /// What phases point into.
+    /// Memory that phases point into.
     var held: [Storage] = []
     var phases: [martlet_step_phase] = unsafe []
     private var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
     var tables: StepTables
     private(set) var biases: [StepBias] = []
-    /// Of the first row, of the first two …: `[rows, vocabulary]`, valid until the next run.
+    /// Logits of the first row, of the first two …: `[rows, vocabulary]`, valid until the next run.
     private var logits: [Tensor] = []
     var runner: StepRunner?
     /// Rows that are projected to the stream, and their width; rows that are then added.
@@ -44,13 +44,14 @@ import CMartletKernels
         tables = StepTables(capacity: capacity)
     }
 
-    /// Sequences' tables of the layers of one reach, to be set for each pass; their number.
+    /// Adds the block tables of sequences for the layers of one reach, to be set for each pass; returns the number
+    /// that names them.
     package func addTable(window: Int?) -> Int { tables.add(window: window) }
 
     /// The logits of the first `rows` rows of the last run, `[rows, vocabulary]`, valid until the next one.
     package func logits(rows: Int) -> Tensor { logits[rows - 1] }
 
-    /// Where row `row` of the residual stream begins: its token's vector, before a run.
+    /// The residual stream of row `row`, which holds its token's vector before a run, `[width]`.
     package func vector(ofRow row: Int) -> UnsafeMutablePointer<Float> {
         precondition(row < capacity, "StepPlan: row \(row) of \(capacity)")
         return unsafe residual.mutablePointer.assumingMemoryBound(to: Float.self) + row * width
@@ -62,7 +63,7 @@ import CMartletKernels
         return rotations.count - 1
     }
 
-    /// Where the cosines and sines of a row begin.
+    /// The cosines and sines of a row of a rotation, `[pairs]` each.
     package func rotation(_ index: Int, row: Int) -> (
         cosines: UnsafeMutablePointer<Float>, sines: UnsafeMutablePointer<Float>
     ) {
@@ -147,7 +148,7 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// x + output(attended), or x + join(output(attended)).
+    /// Adds the phase of x + output(attended), or x + join(output(attended)).
     package func addAttended(_ output: StepMatrix, join: StepNorm?) {
         guard let last = unsafe phases.last(where: { unsafe $0.kind == MARTLET_STEP_ATTENTION }) else {
             preconditionFailure("StepPlan: nothing has been attended to")
@@ -168,7 +169,7 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// x + the rows of positions, which are set for each pass.
+    /// Adds the phase of x + the rows of positions, which are set for each pass.
     package func addPositions() {
         unsafe placed = buffer(.placed, width)
         var phase = unsafe martlet_step_phase()
@@ -177,18 +178,19 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// Where a token's vector is written before a run: the stream itself, or what is projected to it.
+    /// The place where a token's vector is written before a run: the stream itself, or the input of the projection to
+    /// it.
     package func input(ofRow row: Int) -> UnsafeMutablePointer<Float> {
         guard let (rows, width) = unsafe narrow else { return unsafe vector(ofRow: row) }
         return unsafe rows + row * width
     }
 
-    /// Where a position's vector is written before a run, if that is done after a projection.
+    /// The place where a position's vector is written before a run, if it is added after a projection; else nil.
     package func positions(ofRow row: Int) -> UnsafeMutablePointer<Float>? {
         unsafe placed.map { unsafe $0 + row * width }
     }
 
-    /// norm(x) in place of x: where norms follow sums.
+    /// Adds the phase of norm(x) in place of x: where norms follow sums.
     package func normStream(_ norm: StepNorm) {
         var phase = unsafe martlet_step_phase()
         unsafe phase.kind = MARTLET_STEP_ROWS
@@ -197,8 +199,8 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// f(gate(norm(x))) · up(norm(x)), or f(up(norm(x))) without a gate; prepared for `down`, which `addActivated`
-    /// multiplies by.
+    /// Adds the phase of f(gate(norm(x))) · up(norm(x)), or f(up(norm(x))) without a gate; prepared for `down`, which
+    /// `addActivated` multiplies by.
     package func activate(gate: StepMatrix?, up: StepMatrix, _ f: Activation, norm: StepNorm?, for down: StepMatrix) {
         let hidden = up.matrix.outputs
         precondition((gate ?? up).matrix.outputs == hidden, "StepPlan: a gate of another width than \(hidden)")
@@ -215,7 +217,7 @@ import CMartletKernels
         unsafe phases.append(phase)
     }
 
-    /// x + down(activated), or x + join(down(activated)).
+    /// Adds the phase of x + down(activated), or x + join(down(activated)).
     package func addActivated(_ down: StepMatrix, join: StepNorm?) {
         guard let last = unsafe phases.last(where: { unsafe $0.kind == MARTLET_STEP_ACTIVATED }) else {
             preconditionFailure("StepPlan: nothing has been activated")
@@ -226,7 +228,7 @@ import CMartletKernels
         unsafe add(phase, down, join: join)
     }
 
-    /// head(norm(x)), or head(narrowing(norm(x))): the last phases.
+    /// Adds the phases of head(norm(x)), or head(narrowing(norm(x))): the last phases.
     package func addLogits(_ head: StepMatrix, narrowing: StepMatrix? = nil, norm: StepNorm?) {
         var phase: martlet_step_phase
         if let narrowing {

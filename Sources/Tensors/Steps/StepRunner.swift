@@ -5,9 +5,9 @@ import CMartletKernels
 @safe final class StepRunner: ChunkedWork {
     private let board: PhaseBoard
     private let scratch: [Storage]
-    /// For each phase, how many chunks to take at once.
+    /// The number of chunks to take at once, for each phase.
     private let grains: [Int]
-    /// What the threads of the run in progress read.
+    /// The phases that the threads of the run in progress read.
     private var phases: UnsafePointer<martlet_step_phase>?
     private var count = 0
     private var pass: martlet_step_pass
@@ -42,7 +42,7 @@ import CMartletKernels
         }
     }
 
-    /// One thread's way through all phases.
+    /// Runs one thread's way through all phases.
     func run(chunk member: Int) {
         guard let phases = unsafe phases else { return }
         var own = unsafe pass
@@ -74,7 +74,7 @@ import CMartletKernels
     /// About 50 µs: longer than any chunk takes that its thread can compute undisturbed.
     private static let turns = 1_000
 
-    /// Until all chunks of a phase are done; meanwhile the weights that come next are asked for.
+    /// Waits until all chunks of a phase are done; meanwhile the weights that come next are asked for.
     private func wait(_ phase: Int, _ chunks: Int, next: UnsafePointer<martlet_step_phase>?, from: Int) {
         for turn in 0..<StepRunner.turns {
             if board.isDone(phase, chunks: chunks) { return }
@@ -95,8 +95,8 @@ extension StepPlan {
         unsafe tables.set(table, row: row, blocks: blocks, position: position)
     }
 
-    /// All phases for the first `rows` rows, whose vectors, rotations and blocks have been set; logits of the first
-    /// `wanted`.
+    /// Runs all phases for the first `rows` rows, whose vectors, rotations and blocks have been set; logits of the
+    /// first `wanted`.
     package func run(rows: Int, wanted: Int) {
         guard let runner else { preconditionFailure("StepPlan: no logits have been asked for") }
         precondition(

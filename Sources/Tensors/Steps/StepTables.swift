@@ -1,13 +1,13 @@
 import CMartletKernels
 
-/// What the rows of a decode step see of their sequences' KV caches, as the kernels read it: one table for each reach
-/// of the layers.
+/// The block tables of a decode step, what its rows see of their sequences' KV caches as the kernels read it: one table
+/// for each reach of the layers.
 @safe struct StepTables {
     private let capacity: Int
     private var windows: [Int?] = []
-    /// For each table, `[capacity]` of `martlet_step_row`.
+    /// The rows of each table, `[capacity]` of `martlet_step_row`.
     private var rows: [Storage] = []
-    /// `[tables]` of `martlet_step_table`.
+    /// The tables, `[tables]` of `martlet_step_table`.
     private var tables = Storage(bytes: 0)
     private var partials: Storage?
     /// Floats that one row and segment of the widest layer leave to be merged.
@@ -17,7 +17,7 @@ import CMartletKernels
 
     var count: Int { windows.count }
 
-    /// One more table; its number.
+    /// Adds a table and returns its number.
     mutating func add(window: Int?) -> Int {
         windows.append(window)
         rows.append(unsafe Storage(bytes: capacity * MemoryLayout<martlet_step_row>.stride))
@@ -36,7 +36,7 @@ import CMartletKernels
             segments: position / Int(MARTLET_SEGMENT) - first + 1, segments_before: 0, readers: 0)
     }
 
-    /// What the first `count` rows see, all of which have been set.
+    /// The tables as the kernels read them, for the first `count` rows, all of which have been set.
     mutating func finished(rows count: Int) -> UnsafePointer<martlet_step_table> {
         let made = unsafe tables.mutablePointer.assumingMemoryBound(to: martlet_step_table.self)
         var most = 0
@@ -73,8 +73,8 @@ import CMartletKernels
     }
 }
 
-/// What positions add to the scores of attention in a step (T5's buckets, ALiBi before scaling): a table that grows
-/// with the texts.
+/// The position bias of attention scores in a step (T5's buckets, ALiBi before scaling): a table that grows with the
+/// texts.
 @safe package final class StepBias {
     private let make: (_ positions: Int) -> (values: Tensor, zero: Int?)
     private let place = unsafe Storage(bytes: MemoryLayout<martlet_step_bias>.stride)
@@ -85,7 +85,7 @@ import CMartletKernels
     ///   distance from column `zero`, a key before the query lying to its left.
     package init(_ make: @escaping (_ positions: Int) -> (values: Tensor, zero: Int?)) { self.make = make }
 
-    /// What the kernels read, as long as this lives.
+    /// The bias as the kernels read it, valid as long as this lives.
     var kernel: UnsafePointer<martlet_step_bias> {
         unsafe place.pointer.assumingMemoryBound(to: martlet_step_bias.self)
     }
