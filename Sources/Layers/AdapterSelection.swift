@@ -1,14 +1,14 @@
 import MartletPlatform
 import Synchronization
 
-/// Which rows of a pass meet which of a model's low-rank adapters: said in front of a pass by the thread that makes it,
-/// read by every projection in it.
+/// The selection of low-rank adapters by the rows of a pass (multi-LoRA): said in front of a pass by the thread that
+/// makes it, read by every projection in it.
 ///
 /// A model has its base weights once, however many adapters it has. A row that selects none has the bits of the base
 /// model, and one that selects an adapter those of a model with this adapter alone, whatever else is in the pass.
 /// Threads that make passes of one model at the same time do not see each other's selections.
 package final class AdapterSelection: Sendable {
-    /// By thread: for each adapter, its rows.
+    /// The rows that select each adapter, by thread and adapter number.
     private let runs = Mutex<[pthread_t: [Int: [Range<Int>]]]>([:])
 
     package init() {}
@@ -22,7 +22,7 @@ package final class AdapterSelection: Sendable {
         self.runs.withLock { $0[AdapterSelection.thread] = rows.isEmpty ? nil : rows }
     }
 
-    /// All rows of the passes in `body` select `adapter`; none do with nil.
+    /// Runs `body`, in whose passes all rows select `adapter`; none do with nil.
     package func selecting<Result>(_ adapter: Int?, _ body: () throws -> Result) rethrows -> Result {
         select(adapter.map { [($0, 0..<Int.max)] } ?? [])
         defer { select([]) }

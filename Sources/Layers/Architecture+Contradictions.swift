@@ -1,5 +1,5 @@
 extension Architecture {
-    /// What no model can be: sizes that contradict each other. Empty for a description that can be built.
+    /// Contradictions between sizes, which no model can have. Empty for a description that can be built.
     package var contradictions: [String] {
         var found = oversized.map { [$0] } ?? []
         let stacks: [Stack] =

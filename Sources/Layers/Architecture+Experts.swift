@@ -8,9 +8,9 @@ extension Architecture {
         package var activation: Activation
         package var routing: Routing
         package var shared: Shared?
-        /// Of every expert: all but Switch Transformers' have one.
+        /// The gate of every expert: all but Switch Transformers' have one.
         package var gate = Presence.present
-        /// Of the router and of every expert's projections: gpt-oss.
+        /// The biases of the router and of every expert's projections: gpt-oss.
         package var bias = Presence.absent
         /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss
         /// (arXiv:2508.10925).
@@ -30,22 +30,22 @@ extension Architecture {
         /// A gated feed-forward for every row.
         package struct Shared: Sendable, Hashable, Codable {
             package var hidden: Int
-            /// Whether its result is multiplied by σ(w · x): Qwen2-MoE (arXiv:2407.10671).
+            /// A gate on the shared expert, by which its result is multiplied, σ(w · x): Qwen2-MoE (arXiv:2407.10671).
             package var gate: Presence
             package init(hidden: Int, gate: Presence = .present) { (self.hidden, self.gate) = (hidden, gate) }
         }
     }
 
-    /// How experts are chosen by the router's logits, and what their results weigh.
+    /// The routing of rows to experts: how experts are chosen by the router's logits, and what their results weigh.
     package struct Routing: Sendable, Hashable, Codable {
-        /// What becomes of the logits.
+        /// The router's scoring function, applied to its logits.
         package enum Scores: String, Sendable, Hashable, Codable {
             case softmax
             /// DeepSeek-V3, Llama 4.
             case sigmoid
         }
 
-        /// How the weights of the chosen experts follow from their scores.
+        /// The routing weights of the chosen experts, as they follow from their scores.
         package enum Weights: Sendable, Hashable, Codable {
             /// The scores rescaled to sum to 1: Mixtral, Qwen3-MoE.
             case renormalised
@@ -56,7 +56,7 @@ extension Architecture {
             case sparseMixer(jitter: Float)
         }
 
-        /// What is multiplied by the weights.
+        /// The operand of the routing weights: what is multiplied by them.
         package enum Target: String, Sendable, Hashable, Codable {
             case results
             /// Llama 4.
@@ -65,7 +65,7 @@ extension Architecture {
 
         /// Experts in groups of one size, of which only the `active` best are chosen from.
         package struct Groups: Sendable, Hashable, Codable {
-            /// What a group is measured by.
+            /// The score of a group, by which groups are compared.
             package enum Measure: String, Sendable, Hashable, Codable {
                 /// DeepSeek-V2.
                 case best
@@ -82,15 +82,15 @@ extension Architecture {
 
         package var scores: Scores
         package var weights: Weights
-        /// Weights are multiplied by this.
+        /// The factor by which routing weights are multiplied.
         package var factor: Float
         package var target = Target.results
         /// Numbers that a checkpoint holds and that are added to the scores for the choice alone: DeepSeek-V3
         /// (arXiv:2408.15664).
         package var correction = Presence.absent
         package var groups: Groups?
-        /// Rows of one sequence that an expert takes; those that come later it leaves out: Switch Transformers
-        /// (arXiv:2101.03961).
+        /// The expert capacity, the number of rows of one sequence that an expert takes; those that come later it
+        /// leaves out: Switch Transformers (arXiv:2101.03961).
         package var capacity: Int?
 
         package init(_ scores: Scores, _ weights: Weights, factor: Float = 1) {

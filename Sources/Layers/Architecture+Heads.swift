@@ -1,21 +1,22 @@
 extension Architecture {
-    /// What reads a model's last hidden states.
+    /// The head of a model, which reads its last hidden states.
     package enum Head: Sendable, Hashable, Codable {
         case none
         /// A projection to the vocabulary: the next token of a decoder, the masked one of an encoder.
         case tokens(TokenHead)
         /// A vector for the whole sequence, from its first row: BERT's pooler.
         case pooled(Transform)
-        /// Whether the second sentence follows the first, from the pooled row: BERT; ALBERT asks for their order.
+        /// Next-sentence prediction, whether the second sentence follows the first, from the pooled row: BERT; ALBERT
+        /// asks for their order.
         case nextSentence(Transform)
-        /// The two of BERT's pre-training together.
+        /// BERT's two pre-training heads together: masked tokens and next sentence.
         case pretraining(TokenHead, Transform)
         /// Classes of the whole sequence, or one number (regression), from one of its rows. On a decoder the projection
         /// has no bias.
         case sequence(Transform?, labels: Int, from: SequenceRow = .first)
         /// Classes of each row; a single one is ELECTRA's "was replaced".
         case rows(Transform?, labels: Int)
-        /// Where an answer starts and ends: two numbers for each row.
+        /// The span of an answer (extractive question answering), its start and end: two numbers for each row.
         case answers(Transform? = nil)
     }
 
@@ -26,26 +27,26 @@ extension Architecture {
         case last(unless: Int32?)
         /// The last one whose token is this: T5's and BART's end of text.
         case lastOf(Int32)
-        /// No row of its own, but the mean of all: sentence-transformers' pooling.
+        /// Mean pooling, the mean of all rows in place of one: sentence-transformers.
         case mean
     }
 
     package struct TokenHead: Sendable, Hashable, Codable {
-        /// Whether the projection is the token table itself.
+        /// The weights of the output projection: its own, or the token table itself (tied embeddings).
         package enum Weights: String, Sendable, Hashable, Codable { case own, tied }
-        /// What is added to the logits.
+        /// The bias of the logits.
         package enum Bias: String, Sendable, Hashable, Codable {
             case absent, present
             /// Numbers that the checkpoint holds and that are not learned: BART's `final_logits_bias`.
             case constant
         }
-        /// What comes before the projection: BERT.
+        /// The dense layer before the projection: BERT.
         package var transform: Transform?
         package var weights: Weights
         package var bias: Bias
-        /// Logits are multiplied by this: width^-½ in T5 with a tied table.
+        /// The factor by which logits are multiplied: width^-½ in T5 with a tied table.
         package var scale: Float
-        /// Logits l become cap · tanh(l / cap): Gemma 2.
+        /// The cap of the logits l, which become cap · tanh(l / cap): Gemma 2.
         package var cap: Float?
 
         package init(
@@ -56,7 +57,7 @@ extension Architecture {
         }
     }
 
-    /// norm(f(W x + b)): a dense layer between hidden states and a head's projection.
+    /// The transform of a head, norm(f(W x + b)): a dense layer between hidden states and a head's projection.
     package struct Transform: Sendable, Hashable, Codable {
         package var width: Int
         package var activation: Activation
@@ -72,15 +73,15 @@ extension Architecture {
     /// them scaled as the scores are. Distances beyond half of `buckets` share buckets that widen logarithmically up to
     /// `farthest`; without `buckets` they are cut off at `farthest`.
     package struct Disentangled: Sendable, Hashable, Codable {
-        /// Which products are added.
+        /// The terms that are added to the scores: content to position, position to content, or both.
         package enum Terms: String, Sendable, Hashable, Codable { case contentToPosition, positionToContent, both }
-        /// Whether positions are projected as content is, or by matrices of their own.
+        /// The projections of positions: shared with those of content, or matrices of their own.
         package enum Projections: String, Sendable, Hashable, Codable { case shared, own }
         package var buckets: Int?
         package var farthest: Int
         package var terms: Terms
         package var projections: Projections
-        /// Of the table of positions.
+        /// The norm of the table of positions.
         package var norm: Norm?
 
         package init(buckets: Int?, farthest: Int, terms: Terms, projections: Projections, norm: Norm?) {
@@ -88,7 +89,7 @@ extension Architecture {
             (self.projections, self.norm) = (projections, norm)
         }
 
-        /// Half the rows of the table: distances −span ..< span have one each.
+        /// The span of distances, half the rows of the table: distances −span ..< span have one each.
         package var span: Int { buckets ?? farthest }
     }
 }

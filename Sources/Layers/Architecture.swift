@@ -1,17 +1,17 @@
 package import MartletTensors
 
-/// What a transformer is made of, as plain data: one value describes one model.
+/// The architecture of a transformer as plain data: one value describes one model.
 ///
 /// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each
 /// other, and depth-wise variation is an array, so no two settings can contradict. Nothing here is named after a model
 /// family, and nothing that belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two
 /// families, and a fixture.
 public struct Architecture: Sendable, Hashable, Codable {
-    /// Rows of the token table.
+    /// The vocabulary size, the number of rows of the token table.
     package var vocabulary: Int
-    /// Width of the residual stream.
+    /// The hidden size, the width of the residual stream.
     package var width: Int
-    /// The longest sequence the model was made for; nil when its positions set no limit.
+    /// The context length, the longest sequence the model was made for; nil when its positions set no limit.
     package var context: Int?
     /// The longest source of an encoder-decoder, where that is not the context: LED.
     package var sourceContext: Int?
@@ -40,7 +40,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         package init(width: Int, scale: Float) { (self.width, self.scale) = (width, scale) }
     }
 
-    /// The same with the width and the scale of the side that reads the source.
+    /// This architecture with the width and the scale of the side that reads the source.
     package var reading: Architecture {
         guard let reader else { return self }
         var own = self
@@ -58,17 +58,17 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     package struct Embedding: Sendable, Hashable, Codable {
-        /// Token vectors are multiplied by this: √width in the 2017 Transformer and Gemma.
+        /// The factor by which token vectors are multiplied: √width in the 2017 Transformer and Gemma.
         package var scale: Float
-        /// Rows of the segment table: BERT's sentence A and sentence B.
+        /// The number of segments, rows of the segment table: BERT's sentence A and sentence B.
         package var segments: Int
-        /// Rows of the table of tasks, the first of which is added everywhere: ERNIE 3.0.
+        /// The number of rows of the task table, the first of which is added everywhere: ERNIE 3.0.
         package var tasks = 0
         /// The token table's own width, where a projection leads from it to `Architecture.width`: ALBERT, ELECTRA,
         /// OPT-350M.
         package var factorised: Factorised?
-        /// Rows of the decoder's own token table, where it does not share the encoder's: a translator with two
-        /// vocabularies.
+        /// The decoder's vocabulary size, the rows of its own token table, where it does not share the encoder's: a
+        /// translator with two vocabularies.
         package var targetVocabulary: Int?
         /// A vector per token and layer beside the token vector: Gemma 4.
         package var perLayer: PerLayer?
@@ -98,7 +98,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
 
         package struct Factorised: Sendable, Hashable, Codable {
-            /// Where the input norm and the positions stand.
+            /// The order of positions, norm and projection after the token table.
             package enum Order: String, Sendable, Hashable, Codable {
                 /// Positions, norm, projection: ALBERT, ELECTRA.
                 case normThenProjection
@@ -120,10 +120,10 @@ public struct Architecture: Sendable, Hashable, Codable {
     package struct Stack: Sendable, Hashable, Codable {
         package var positions: InputPositions
         package var inputNorm: Norm?
-        /// One entry per layer: windows, experts, bases vary here.
+        /// The layers, one entry each: windows, experts, bases vary here.
         package var layers: [Layer]
         package var outputNorm: Norm?
-        /// What is added to the first layer's output, from that layer's input: DeBERTa v2.
+        /// The convolution over the first layer's input that is added to its output: DeBERTa v2.
         package var convolution: Convolution?
 
         package init(
@@ -135,7 +135,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
-    /// norm(y + f(convolution(x))) over `size` neighbouring rows of a sequence, of odd size.
+    /// A convolution, norm(y + f(convolution(x))) over `size` neighbouring rows of a sequence, of odd size.
     package struct Convolution: Sendable, Hashable, Codable {
         package var size: Int
         package var activation: Activation
@@ -166,47 +166,49 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
-    /// How the sublayers of a layer are joined to the residual stream.
+    /// The arrangement of residual connections and norms around the sublayers of a layer.
     package enum Arrangement: Sendable, Hashable, Codable {
-        /// x + f(norm(x)), one sublayer after the other: GPT-2, Llama, T5.
+        /// Pre-norm, x + f(norm(x)), one sublayer after the other: GPT-2, Llama, T5.
         case before
-        /// norm(x + f(x)): 2017, BERT, BART.
+        /// Post-norm, norm(x + f(x)): 2017, BERT, BART.
         case after
         /// x + attention(x), then x + feedForward(norm(x)): ModernBERT's first layer, whose input is normed already.
         case beforeFeedForward
-        /// x + norm(f(norm(x))): Gemma 2 and 3.
+        /// Norms on both sides, x + norm(f(norm(x))): Gemma 2 and 3.
         case both
-        /// x + norm(f(x)): OLMo 2 (arXiv:2501.00656), EXAONE 4.
+        /// A norm after each sublayer, x + norm(f(x)): OLMo 2 (arXiv:2501.00656), EXAONE 4.
         case afterSublayer
         /// n + f(n) with n = norm(x): BLOOM with `apply_residual_connection_post_layernorm`.
         case normedResidual
-        /// x + attention(norm(x)) + feedForward(norm(x)) with one norm: GPT-J, Phi, Falcon-7B.
+        /// Parallel sublayers, x + attention(norm(x)) + feedForward(norm(x)) with one norm: GPT-J, Phi, Falcon-7B.
         case parallelShared
-        /// The same with a norm for each: GPT-NeoX, Falcon-40B.
+        /// Parallel sublayers, x + attention(norm(x)) + feedForward(norm(x)) with a norm for each: GPT-NeoX,
+        /// Falcon-40B.
         case parallelSeparate
     }
 
     package struct Attention: Sendable, Hashable, Codable {
         package var queryHeads: Int
-        /// Fewer than `queryHeads`: grouped-query attention; 1: multi-query.
+        /// Key and value heads, fewer than `queryHeads` in grouped-query attention; 1: multi-query.
         package var keyHeads: Int
         package var headWidth: Int
-        /// Scores are multiplied by this: 1/√headWidth in most; 1 in T5 and GPT-Neo.
+        /// The factor by which scores are multiplied: 1/√headWidth in most; 1 in T5 and GPT-Neo.
         package var scale: Float
         package var reach: Reach
         package var positions: ScorePositions
         package var bias: AttentionBias
         /// A norm over queries and keys: Qwen3, Gemma 3.
         package var queryKeyNorm: Norm?
-        /// What that norm is taken over, and when.
+        /// The span of that norm, and whether it comes before or after rotation.
         package var queryKeyNormSpan = QueryKeyNormSpan.head
-        /// Scores s become cap · tanh(s / cap): Gemma 2.
+        /// The cap of the scores s, which become cap · tanh(s / cap): Gemma 2.
         package var scoreCap: Float?
-        /// Queries grow with their positions: Llama 4, Ministral 3.
+        /// The growth of queries with their positions: Llama 4, Ministral 3.
         package var queryGrowth: QueryGrowth?
-        /// A number per query head that joins its softmax and stands for no key: gpt-oss (arXiv:2309.17453).
+        /// Attention sinks, a number per query head that joins its softmax and stands for no key: gpt-oss
+        /// (arXiv:2309.17453).
         package var sinks = Presence.absent
-        /// Keys and values that pass through a narrow row: DeepSeek-V2.
+        /// Latent attention, keys and values that pass through a narrow row: DeepSeek-V2.
         package var latent: Latent?
         /// Queries, keys and values are cut off at ± this before positions act on them: OLMo, MPT.
         package var inputLimit: Float?
@@ -232,7 +234,7 @@ public struct Architecture: Sendable, Hashable, Codable {
 
         package var queryWidth: Int { queryHeads * headWidth }
         package var keyWidth: Int { keyHeads * headWidth }
-        /// Elements of a head's value.
+        /// The width of a head's value, in elements.
         package var valueWidth: Int { latent?.valueWidth ?? headWidth }
     }
 
@@ -254,7 +256,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var keyValue: Int
         package var rotated: Int
         package var valueWidth: Int
-        /// Of the narrow rows.
+        /// The norm of the narrow rows.
         package var norm: Norm
 
         package init(query: Int?, keyValue: Int, rotated: Int, valueWidth: Int, norm: Norm) {
@@ -263,7 +265,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
-    /// Queries at position p are multiplied by 1 + factor · ln(1 + ⌊(p + first) / every⌋).
+    /// The growth of queries: those at position p are multiplied by 1 + factor · ln(1 + ⌊(p + first) / every⌋).
     package struct QueryGrowth: Sendable, Hashable, Codable {
         package var factor: Float
         package var every: Int
@@ -274,7 +276,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
-    /// What a norm of queries and keys is taken over, and when.
+    /// The span of a norm of queries and keys, and its place before or after rotation.
     package enum QueryKeyNormSpan: String, Sendable, Hashable, Codable {
         /// Each head by itself, before it is rotated: Qwen3, Gemma 3.
         case head
@@ -284,7 +286,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case allHeads
     }
 
-    /// Which of the four projections of an attention add a bias.
+    /// The biases of an attention's four projections: which of them add one.
     package enum AttentionBias: String, Sendable, Hashable, Codable {
         case none, all
         /// Qwen2.
@@ -294,7 +296,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// DeBERTa v1: a key's bias adds the same to all of a query's scores.
         case allButKey
 
-        /// Whether the projection of this role has one.
+        /// Returns whether the projection of this role has a bias.
         package func presence(of role: ParameterRole) -> Presence {
             switch self {
             case .none: .absent
@@ -307,7 +309,7 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     package enum FeedForward: Sendable, Hashable, Codable {
-        /// down(f(up(x))).
+        /// A plain feed-forward (MLP), down(f(up(x))).
         case plain(hidden: Int, Activation, bias: Presence)
         /// down(f(gate(x)) · up(x)).
         case gated(hidden: Int, Activation, bias: GatedBias)
@@ -331,36 +333,37 @@ public struct Architecture: Sendable, Hashable, Codable {
     }
 
     package enum Norm: Sendable, Hashable, Codable {
-        /// (x − mean) / √(variance + epsilon) · weight + bias.
+        /// Layer norm, (x − mean) / √(variance + epsilon) · weight + bias.
         case layer(epsilon: Float)
-        /// The same without the bias: Cohere, MPT.
+        /// Layer norm without bias, (x − mean) / √(variance + epsilon) · weight: Cohere, MPT.
         case layerWithoutBias(epsilon: Float)
-        /// (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838), OPT without
-        /// `layer_norm_elementwise_affine`.
+        /// Layer norm without weights, (x − mean) / √(variance + epsilon), nothing learned: OLMo (arXiv:2402.00838),
+        /// OPT without `layer_norm_elementwise_affine`.
         case unweighted(epsilon: Float)
-        /// x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
+        /// RMS norm, x / √(mean(x²) + epsilon) · (weight + weightOffset); Gemma stores weight − 1.
         case rms(epsilon: Float, weightOffset: Float = 0)
-        /// x / √(mean(x²) + epsilon), nothing learned: the queries and keys of Llama 4.
+        /// RMS norm without weights, x / √(mean(x²) + epsilon), nothing learned: the queries and keys of Llama 4.
         case unweightedRMS(epsilon: Float)
     }
 
-    /// Which keys a query at position p sees.
+    /// The attention mask: which keys a query at position p sees.
     package enum Reach: Sendable, Hashable, Codable {
         case all
-        /// 0 ... p.
+        /// Causal attention, 0 ... p.
         case past
-        /// p − size + 1 ... p: Mistral, Gemma 2.
+        /// Sliding-window attention, p − size + 1 ... p: Mistral, Gemma 2.
         case window(Int)
-        /// Those of its own chunk up to itself, p − p mod size ... p: Llama 4.
+        /// Chunked attention, the keys of the query's own chunk up to itself, p − p mod size ... p: Llama 4.
         case chunk(Int)
-        /// p − size ... p + size.
+        /// Local attention to both sides, p − size ... p + size.
         case around(Int)
-        /// The same, and some positions, the first `first` unless a pass names others, see all and are seen by all,
-        /// through projections of their own: Longformer (arXiv:2004.05150).
+        /// Local attention with global positions: p − size ... p + size, and some global positions, the first `first`
+        /// unless a pass names others, that see all and are seen by all, through projections of their own: Longformer
+        /// (arXiv:2004.05150).
         case aroundAndGlobal(Int, first: Int)
     }
 
-    /// What positions add to the token vectors.
+    /// Absolute position embeddings, added to the token vectors.
     package enum InputPositions: Sendable, Hashable, Codable {
         case none
         case learned(Int, offset: Int = 0)  // offset 2 in RoBERTa, BART and OPT
@@ -377,7 +380,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
         package var order: Order
         package var start: Int
-        /// What i, counted from 0 to width/2, is divided by: width/2 in the paper, width/2 − 1 in tensor2tensor.
+        /// The divisor of i, which runs from 0 to width/2: width/2 in the paper, width/2 − 1 in tensor2tensor.
         package var denominator: Float
         package var base: Float
 
@@ -386,7 +389,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
-    /// What positions do to the attention scores.
+    /// The position encoding of attention scores: rotary, ALiBi, relative biases.
     package enum ScorePositions: Sendable, Hashable, Codable {
         case none
         case rotary(Rotary)
@@ -394,7 +397,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case linearBias(LinearBias)
         /// A learned number per head and bucket of the distance, one table per stack: T5.
         case buckets(Int, farthest: Int)
-        /// The same with a table for each layer: umT5 (arXiv:2304.09151).
+        /// A learned number per head and bucket of the distance, one table for each layer: umT5 (arXiv:2304.09151).
         case layerBuckets(Int, farthest: Int)
         /// Products of content with positions, one table of relative positions per stack: DeBERTa (arXiv:2006.03654).
         case disentangled(Disentangled)
@@ -409,17 +412,17 @@ public struct Architecture: Sendable, Hashable, Codable {
             }
         }
 
-        /// Whether these positions grow with the text, so that the length the model was trained on is no limit.
+        /// True where these positions grow with the text, so that the length the model was trained on is no limit.
         package var isUnbounded: Bool {
             if case .rotary(let rotary) = self, case .dynamic = rotary.scaling { true } else { false }
         }
     }
 
-    /// When a slope's product with the distance is added to the scores, and how exact it is.
+    /// The form of ALiBi: when a slope's product with the distance is added to the scores, and how exact it is.
     package enum LinearBias: String, Sendable, Hashable, Codable {
-        /// After the scores are scaled: the paper, BLOOM.
+        /// Addition after the scores are scaled: the paper, BLOOM.
         case afterScaling
-        /// Before, with slope and product rounded to bf16: Falcon-RW.
+        /// Addition before the scores are scaled, with slope and product rounded to bf16: Falcon-RW.
         case beforeScaling
     }
 

@@ -1,15 +1,15 @@
 package import MartletTensors
 
-/// What an attention layer hands to the attention state: projections of the pass's rows, and what is added to the
-/// scores.
+/// The inputs of attention that a layer hands to the attention state: projections of the pass's rows, and what is added
+/// to the scores.
 package struct AttentionInputs: Sendable {
-    /// `[rows, queryHeads, headWidth]`.
+    /// The queries, `[rows, queryHeads, headWidth]`.
     package let query: Tensor
-    /// `[rows, keyHeads, headWidth]`.
+    /// The keys, `[rows, keyHeads, headWidth]`.
     package let key: Tensor
     package let value: Tensor
     package let bias: ScoreBias?
-    /// Nil where no row of the pass sees all and is seen by all.
+    /// Longformer's global attention; nil where no row of the pass sees all and is seen by all.
     package let global: GlobalAttention?
 
     package init(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias? = nil, global: GlobalAttention? = nil) {
@@ -17,25 +17,25 @@ package struct AttentionInputs: Sendable {
     }
 }
 
-/// What is added to the scores of a pass.
+/// The bias of attention scores in a pass.
 package enum ScoreBias: Sendable {
-    /// By the distance of key and query (T5).
+    /// A bias by the distance of key and query (T5).
     case distances(DistanceBias)
-    /// By content too (DeBERTa): for each sequence of the pass `[heads, rows, keys]`.
+    /// A bias by content too (DeBERTa): for each sequence of the pass `[heads, rows, keys]`.
     case pairs([Tensor])
-    /// By nothing at all: a number per query head, which stands for no key (gpt-oss).
+    /// Attention sinks, a bias by nothing at all: a number per query head, which stands for no key (gpt-oss).
     case sinks(Tensor)
 }
 
 /// The encoder's rows that a decoder's cross-attention reads.
 package struct Source: Sendable {
-    /// `[sourceRows, width]`.
+    /// The encoder's last hidden states, `[sourceRows, width]`.
     package let hidden: Tensor
-    /// For each sequence of a decoder's pass, the rows of its source.
+    /// The rows of its source for each sequence of a decoder's pass.
     package let ranges: [Range<Int>]
 
     package init(hidden: Tensor, ranges: [Range<Int>]) { (self.hidden, self.ranges) = (hidden, ranges) }
 
-    /// The same rows for a pass whose sequence i reads what sequence `indices[i]` read.
+    /// These rows for a pass whose sequence i reads what sequence `indices[i]` read.
     package func selecting(_ indices: [Int]) -> Source { Source(hidden: hidden, ranges: indices.map { ranges[$0] }) }
 }

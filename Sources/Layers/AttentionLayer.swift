@@ -1,8 +1,8 @@
 import MartletPlatform
 package import MartletTensors
 
-/// softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation (arXiv:1706.03762,
-/// arXiv:2305.13245).
+/// An attention layer, softmax(q kᵀ · scale) v with shared keys, after optional normalisation and rotation
+/// (arXiv:1706.03762, arXiv:2305.13245).
 package struct AttentionLayer: Sendable {
     let form: Architecture.Attention
     let query, output: Linear
@@ -11,10 +11,10 @@ package struct AttentionLayer: Sendable {
     let queryNorm, keyNorm, valueNorm: NormLayer?
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
-    /// Where keys and values are made of a narrow row; then `query`, `key` and `value` are its last products of queries
-    /// and its two of the rest.
+    /// The low-rank projections of latent attention, where keys and values are made of a narrow row; then `query`,
+    /// `key` and `value` are its last products of queries and its two of the rest.
     let latent: LatentProjections?
-    /// `[queryHeads]`.
+    /// Attention sinks, `[queryHeads]`.
     let sinks: Parameter?
 
     /// - Parameters:
@@ -90,7 +90,7 @@ package struct AttentionLayer: Sendable {
         return joined(state.attend(layer: layer, form, inputs, rows: rows))
     }
 
-    /// The same over the rows of each sequence's source.
+    /// Cross-attention over the rows of each sequence's source, `[rows, width]` to the same shape.
     package func across(
         _ x: Tensor, _ rows: Rows, layer: Int, source: Source, _ state: inout some AttentionState
     ) -> Tensor {
@@ -143,7 +143,7 @@ package struct AttentionLayer: Sendable {
         return mine
     }
 
-    /// `[rows, heads, headWidth]`, each row multiplied as its position wants.
+    /// The grown queries, `[rows, heads, headWidth]`, each row multiplied as its position wants.
     private func grown(_ q: Tensor, _ growth: Architecture.QueryGrowth, _ rows: Rows) -> Tensor {
         let factors = rows.positions.map { position in
             1 + growth.factor * logf(1 + Float((Int(position) + growth.first) / growth.every))
@@ -155,7 +155,8 @@ package struct AttentionLayer: Sendable {
 
     private func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }
 
-    /// What attention reads, and a backward pass once more, as the products' operands are.
+    /// `x` in the element type of the products' operands, as attention reads it, and a backward pass once more: bf16
+    /// where gradients flow and operands are bf16.
     private func kept(_ x: Tensor) -> Tensor { x.node != nil && output.operands == .bf16 ? x.asBFloat16() : x }
 
     private func joined(_ attended: Tensor) -> Tensor {

@@ -1,15 +1,16 @@
 import MartletPlatform
 package import MartletTensors
 
-/// How queries reach keys: in the pass itself (training, encoders), through one contiguous cache, or through paged
-/// blocks.
+/// The attention state, through which queries reach keys: in the pass itself (training, encoders), through one
+/// contiguous cache, or through paged blocks.
 package protocol AttentionState {
-    /// softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence remembers.
+    /// Self-attention, softmax(q kᵀ · scale) v, after the new keys and values have been added to what each sequence
+    /// remembers.
     ///
-    /// - Returns: `[rows, queryHeads, headWidth]`.
+    /// - Returns: `[rows, queryHeads, valueWidth]`.
     mutating func attend(layer: Int, _ form: Architecture.Attention, _ inputs: AttentionInputs, rows: Rows) -> Tensor
 
-    /// The same over the rows of each sequence's source.
+    /// Cross-attention: softmax(q kᵀ · scale) v over the rows of each sequence's source.
     ///
     /// - Parameters:
     ///   - query: `[rows, queryHeads, headWidth]`.
@@ -25,7 +26,8 @@ package protocol AttentionState {
 package struct Uncached: AttentionState {
     /// The attention weights of each layer and sequence, `[queryHeads, rows, keys]`, where they were asked for.
     package private(set) var weights: [Int: [Tensor]] = [:]
-    /// Those of cross-attention.
+    /// The cross-attention weights of each layer and sequence, `[queryHeads, rows, sourceRows]`, where they were asked
+    /// for.
     package private(set) var crossWeights: [Int: [Tensor]] = [:]
     private let recording: Recording
 
@@ -107,7 +109,7 @@ package struct Uncached: AttentionState {
 }
 
 extension AttentionInputs {
-    /// Whether gradients flow through.
+    /// True where gradients flow through.
     fileprivate var isTracked: Bool {
         if (query.node ?? key.node ?? value.node) != nil { return true }
         return switch bias {
@@ -140,7 +142,7 @@ extension Uncached {
 }
 
 extension BlockTable {
-    /// Those of one sequence, all at once.
+    /// The KV cache of one layer for one sequence, filled at once with rows `rows` of `keys` and `values`.
     package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
         self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.valueWidth)
         append(keys: keys, values: values, rows: rows, on: device)
@@ -166,8 +168,8 @@ extension Architecture.Attention {
         return rule
     }
 
-    /// slope · key · scale, with slope and product rounded to bf16, so that they are no longer alike for equal
-    /// distances: `[heads, 1, keys]`.
+    /// ALiBi rounded to bf16, slope · key · scale, with slope and product rounded to bf16, so that they are no longer
+    /// alike for equal distances: `[heads, 1, keys]`.
     func roundedBias(keys: Int) -> Tensor {
         let slopes = Architecture.Attention.slopes(heads: queryHeads)
         let values = slopes.flatMap { slope in
@@ -198,7 +200,7 @@ extension Float {
 }
 
 extension Architecture.Reach {
-    /// Which of `length` keys each row of a sequence sees.
+    /// The keys that each row of a sequence sees, of `length`.
     package func span(of sequence: Rows.Sequence, length: Int) -> AttentionSpan {
         let positions = sequence.rows.indices.map { Int32(sequence.start + $0 - sequence.rows.lowerBound) }
         let length = Int32(clamping: length)

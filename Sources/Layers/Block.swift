@@ -30,7 +30,7 @@ package struct Block: Sendable {
     /// What reads the residual stream and adds to it. The number is that of its dropout.
     enum Sublayer: Int, Sendable { case attention, cross, feedForward }
 
-    /// One move of a layer on the residual stream x.
+    /// A move of a layer on the residual stream x.
     enum Move: Sendable {
         /// x ← norm(x).
         case norm(NormLayer)
@@ -148,7 +148,7 @@ package struct Block: Sendable {
         return x
     }
 
-    /// Nil for cross-attention where there is nothing to look at.
+    /// The result of a sublayer; nil for cross-attention where there is nothing to look at.
     private func computed(
         _ sublayer: Sublayer, _ x: Tensor, residual: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs,
         _ shared: inout SharedKeyValues, _ state: inout some AttentionState

@@ -1,17 +1,17 @@
 import MartletPlatform
 import MartletTensors
 
-/// What relative positions add to the scores of DeBERTa (arXiv:2006.03654).
+/// The relative-position terms that DeBERTa adds to attention scores (arXiv:2006.03654).
 ///
 /// bias(i, j) = scale · (q(i) · keys(δ) + k(j) · queries(δ)), where keys and queries are projections `[2 · span, heads
 /// · headWidth]` of the table of relative positions, and δ its row for the distance i − j.
 package struct DisentangledAttention: Sendable {
     private let form: Architecture.Attention
     private let positions: Architecture.Disentangled
-    /// Of positions, into keys that content looks for and into queries that look for content.
+    /// The projections of positions, into keys that content looks for and into queries that look for content.
     private let keys, queries: Linear?
 
-    /// Nil where positions act otherwise.
+    /// Creates the terms of an attention's positions; nil where positions act otherwise.
     init?(_ form: Architecture.Attention, width: Int, query: Linear, key: Linear, _ scope: Scope) {
         guard case .disentangled(let positions) = form.positions else { return nil }
         (self.form, self.positions) = (form, positions)
@@ -40,7 +40,7 @@ package struct DisentangledAttention: Sendable {
         }
     }
 
-    /// For each head the products of rows with its positions, `[rows, 2 · span]`.
+    /// The products of rows with the positions of each head, `[rows, 2 · span]`.
     private func products(_ content: Tensor, with positions: [Tensor], _ rows: Range<Int>) -> [Tensor] {
         let own = heads(content.rows(rows).reshaped([rows.count, form.queryWidth]))
         return zip(own, positions).map { $0.multiplied(byStored: $1) }

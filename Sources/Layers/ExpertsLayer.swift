@@ -8,7 +8,7 @@ package import MartletTensors
 package struct ExpertsLayer: Sendable {
     private let form: Architecture.Experts
     private let router: Linear
-    /// `[1, count]`, added for the choice alone.
+    /// The correction of scores, `[1, count]`, added for the choice alone.
     private let correction: Parameter?
     private let experts: [FeedForwardLayer]
     private let shared: (gate: Linear?, expert: FeedForwardLayer)?
@@ -48,7 +48,7 @@ package struct ExpertsLayer: Sendable {
         own = form.ownNorms.map { OwnNorms($0, count: form.count, width: width, scope) }
     }
 
-    /// `[rows, width]` to the same shape.
+    /// The output of the mixture, from `[rows, width]` to the same shape.
     ///
     /// - Parameters:
     ///   - residual: the rows of the residual stream that `x` was made of by the sublayer's norm.
@@ -137,7 +137,8 @@ package struct ExpertsLayer: Sendable {
             shared: sharedParts)
     }
 
-    /// What every row gets, wherever it is sent: the shared expert's result, times σ(gate) where it has one; or zeros.
+    /// The result of the shared expert, which every row gets wherever it is sent, times σ(gate) where it has one; or
+    /// zeros.
     private func withoutRouter(_ x: Tensor) -> Tensor {
         guard let shared else { return x.untracked * 0 }
         let result = shared.expert(x)
@@ -146,7 +147,7 @@ package struct ExpertsLayer: Sendable {
 }
 
 extension ExpertRoute {
-    /// The same with the first `capacity` rows of each sequence alone.
+    /// This route with the first `capacity` rows of each sequence alone.
     fileprivate func first(_ capacity: Int, ofEach sequences: [Rows.Sequence]) -> ExpertRoute {
         var (kept, index, taken) = (ExpertRoute(), 0, 0)
         for (row, weight) in zip(rows, weights) {

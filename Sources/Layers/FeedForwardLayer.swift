@@ -1,10 +1,10 @@
 package import MartletTensors
 
-/// The row-wise sublayer: plain, gated (arXiv:2002.05202), or a mixture of experts.
+/// The feed-forward sublayer, row by row: plain, gated (arXiv:2002.05202), or a mixture of experts.
 package enum FeedForwardLayer: Sendable {
     case plain(up: Linear, Activation, down: Linear)
     case gated(gate: Linear, Activation, up: Linear, down: Linear)
-    /// Cut off at a limit: see ``Architecture/Experts/limit``.
+    /// A gated feed-forward cut off at a limit: see ``Architecture/Experts/limit``.
     case clamped(gate: Linear, Activation, limit: Float, up: Linear, down: Linear)
     /// Slopes and constants are of one element each.
     case expandedIntegral(up: Linear, XIELULayer, down: Linear)
@@ -30,7 +30,7 @@ package enum FeedForwardLayer: Sendable {
         }
     }
 
-    /// One of a mixture's experts, of `hidden` elements between its products.
+    /// The feed-forward of one of a mixture's experts, of `hidden` elements between its products.
     init(expertOf form: Architecture.Experts, hidden: Int, width: Int, _ scope: Scope) {
         let layer = FeedForwardLayer(
             form.gate == .present
@@ -43,7 +43,7 @@ package enum FeedForwardLayer: Sendable {
         self = .clamped(gate: gate, activation, limit: limit, up: up, down: down)
     }
 
-    /// `[rows, width]` to the same shape.
+    /// The output of the feed-forward, from `[rows, width]` to the same shape.
     ///
     /// - Parameters: `residual`, `sequences` and `balance`: as in ``ExpertsLayer``; `dropout`: of what is between the
     ///   products, except in experts.

@@ -6,9 +6,9 @@ package import MartletTensors
 /// A query at a global position uses projections of its own, and so do the keys and values that it sees; all other
 /// queries see a global position's ordinary key and value.
 package struct GlobalAttention: Sendable {
-    /// `[global rows of the pass, queryHeads, headWidth]`, in the order of the rows.
+    /// The queries, `[global rows of the pass, queryHeads, headWidth]`, in the order of the rows.
     package let query: Tensor
-    /// `[rows, keyHeads, headWidth]`.
+    /// The keys and values, `[rows, keyHeads, headWidth]`.
     package let key, value: Tensor
 
     package init(query: Tensor, key: Tensor, value: Tensor) {
@@ -29,7 +29,7 @@ struct GlobalProjections: Sendable {
     private let form: Architecture.Attention
     private let query, key, value: Linear
 
-    /// Nil where no position is global.
+    /// Creates the projections; nil where no position is global.
     init?(_ form: Architecture.Attention, width: Int, _ scope: Scope) {
         guard case .aroundAndGlobal(_, let first) = form.reach else { return nil }
         self.form = form
@@ -43,7 +43,7 @@ struct GlobalProjections: Sendable {
         value = projection(form.keyWidth, .value, seen["globalValue"])
     }
 
-    /// Nil where no row of the pass is global.
+    /// The queries, keys and values of global positions; nil where no row of the pass is global.
     func callAsFunction(_ x: Tensor, _ rows: Rows) -> GlobalAttention? {
         let indices = rows.sequences.flatMap { sequence in
             form.globals(of: sequence).map { sequence.rows.lowerBound + $0 }
@@ -85,8 +85,8 @@ struct GlobalPass {
         result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
     }
 
-    /// What each row sees: of the global positions those before its window, of the text its window, and the global
-    /// positions after it. Global positions inside the window count once, as part of it.
+    /// The spans of keys that each row sees: of the global positions those before its window, of the text its window,
+    /// and the global positions after it. Global positions inside the window count once, as part of it.
     fileprivate var spans: (before: AttentionSpan, window: AttentionSpan, after: AttentionSpan) {
         let window = form.reach.span(of: sequence, length: sequence.rows.count)
         let before = AttentionSpan(
@@ -99,7 +99,7 @@ struct GlobalPass {
         return (before, window, after)
     }
 
-    /// `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
+    /// The attention weights, `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
     func weights() -> Tensor {
         let count = sequence.rows.count
         let memory = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
@@ -124,19 +124,19 @@ struct GlobalPass {
         BlockTable(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)[0]
     }
 
-    /// Of the rows of `global.query`.
+    /// The attention span of the rows of `global.query`.
     fileprivate var globalSpan: AttentionSpan {
         AttentionSpan(
             rows: firstQuery..<firstQuery + globals.count, positions: globals.map { Int32($0) },
             lower: globals.map { _ in 0 }, upper: globals.map { _ in Int32(sequence.rows.count) })
     }
 
-    /// How many global positions lie before `position`.
+    /// The number of global positions that lie before `position`.
     private func firstGlobal(from position: Int) -> Int { globals.firstIndex { $0 >= position } ?? globals.count }
 }
 
-/// The same for all sequences of a pass, for gradients: ordinary rows see three pieces of keys under one softmax,
-/// global ones the whole text.
+/// Longformer's attention for all sequences of a pass, for gradients: ordinary rows see three pieces of keys under one
+/// softmax, global ones the whole text.
 struct GlobalGradients {
     let form: Architecture.Attention
     let inputs: AttentionInputs
@@ -144,7 +144,7 @@ struct GlobalGradients {
     let rows: Rows
     let dropout: Dropout?
 
-    /// `[rows, queryHeads, headWidth]`, f32.
+    /// The attention's result, `[rows, queryHeads, headWidth]`, f32.
     func attend() -> Tensor {
         let device = inputs.query.device(for: "attend")
         let (query, key, value) = (inputs.query.asFloat(), inputs.key.asFloat(), inputs.value.asFloat())

@@ -1,8 +1,8 @@
 package import MartletTensors
 import Synchronization
 
-/// Σ x² of each column of the rows that met a matrix: what its rounding should mind (arXiv:2306.00978 measures the
-/// same).
+/// Statistics of a matrix's inputs, Σ x² of each column of the rows that met a matrix: what its rounding should mind
+/// (arXiv:2306.00978 measures the same).
 package final class InputStatistics: Sendable {
     private struct Sums {
         var squares: [Double]

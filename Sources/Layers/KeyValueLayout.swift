@@ -1,6 +1,6 @@
 package import MartletTensors
 
-/// Names one sequence of a KV cache: a text that is read and written, or a beam of a search.
+/// The name of one sequence of a KV cache: a text that is read and written, or a beam of a search.
 package struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
     package let number: Int
 
@@ -8,23 +8,22 @@ package struct SequenceID: Hashable, Sendable, ExpressibleByIntegerLiteral {
     package init(integerLiteral number: Int) { self.number = number }
 }
 
-/// Where a decoder's layers keep their keys and values: layers of one reach share a table of blocks, cross-attention
-/// has one of its own.
+/// The layout of a decoder's KV cache: layers of one reach share a table of blocks, cross-attention has one of its own.
 package struct KeyValueLayout: Sendable, Hashable {
-    /// A layer's place: which table, and the how manieth layer of its blocks.
+    /// A layer's place in the cache: the index of its table, and its number among the layers of that table's blocks.
     package struct Place: Sendable, Hashable {
         package let table: Int
         package let layer: Int
     }
 
     package let type: ElementType
-    /// One for each different reach.
+    /// Tables of blocks, one for each different reach.
     package let tables: [BlockLayout]
     /// For each layer of the stack; that of another one where a layer attends to its keys and values.
     package let places: [Place]
     /// The encoder output's keys and values, f32; nil in a stack without cross-attention.
     package let source: BlockLayout?
-    /// For each layer of the stack its number among those with cross-attention.
+    /// The number of each layer of the stack among those with cross-attention.
     package let sourceLayers: [Int?]
 
     /// - Precondition: heads can be kept as `type` (see `Architecture.offences(cache:)`).
@@ -58,7 +57,7 @@ package struct KeyValueLayout: Sendable, Hashable {
         }
     }
 
-    /// Bytes of one block of every table, without cross-attention.
+    /// The size in bytes of one block of every table, without cross-attention.
     package var blockBytes: Int { tables.reduce(0) { $0 + $1.bytes } }
 }
 
@@ -69,6 +68,7 @@ extension Architecture.Attention {
 }
 
 extension Architecture.Reach {
-    /// Positions that a row sees of the past, its own included; nil where it sees all.
+    /// The attention window, the number of positions that a row sees of the past, its own included; nil where it sees
+    /// all.
     fileprivate var cacheWindow: Int? { if case .window(let size) = self { size } else { nil } }
 }

@@ -12,8 +12,8 @@ struct LatentProjections: Sendable {
     private let queryDown: Linear?
     private let queryNorm: NormLayer?
     private let keyValueNorm: NormLayer
-    /// `[heads · headWidth, query or width]`, `[keyValue + rotated, width]`, `[heads · (headWidth − rotated +
-    /// valueWidth), keyValue]`.
+    /// The projections, `[heads · headWidth, query or width]`, `[keyValue + rotated, width]`, `[heads · (headWidth −
+    /// rotated + valueWidth), keyValue]`.
     let query, keyValueDown, keyValueUp: Linear
 
     init(_ form: Architecture.Attention, _ latent: Architecture.Latent, width: Int, _ scope: Scope) {
@@ -32,7 +32,8 @@ struct LatentProjections: Sendable {
             latent.keyValue, form.queryHeads * each, bias: .absent, .latentKeyValue, scope["keyValueUp"])
     }
 
-    /// `[rows, width]` to queries and keys `[rows, heads, headWidth]` and values `[rows, heads, valueWidth]`.
+    /// The queries, keys and values of rows, from `[rows, width]` to queries and keys `[rows, heads, headWidth]` and
+    /// values `[rows, heads, valueWidth]`.
     func callAsFunction(_ x: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
         let rows = x.shape[0]
         let narrow = queryDown.map { queryNorm?($0(x)) ?? $0(x) } ?? x

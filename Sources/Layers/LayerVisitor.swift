@@ -1,15 +1,16 @@
 package import MartletTensors
 
-/// Who is told when a pass comes to the parameters of a layer and when it leaves them, forwards and backwards: a rank
-/// that keeps a part of them alone gathers the others' parts meanwhile (arXiv:1910.02054, stages 2 and 3).
+/// A visitor that is told when a pass comes to the parameters of a layer and when it leaves them, forwards and
+/// backwards: a rank that keeps a part of them alone gathers the others' parts meanwhile (arXiv:1910.02054, stages 2
+/// and 3).
 package protocol LayerVisitor: AnyObject, Sendable {
     /// The parameters at `place` are about to be read.
     func enters(_ place: ParameterPlace)
 
-    /// They are not read again before they are entered again.
+    /// The pass leaves the parameters: they are not read again before they are entered again.
     func leaves(_ place: ParameterPlace)
 
-    /// All gradients of this pass have come to them, but for those of what other layers share.
+    /// The gradients of this pass have all come to the parameters, but for those of what other layers share.
     func finishes(_ place: ParameterPlace)
 }
 
@@ -42,7 +43,7 @@ package struct LayerVisit: Sendable {
 }
 
 extension Tensor {
-    /// The same elements; `body` is called when the gradient passes by.
+    /// Returns the same elements; `body` is called when their gradient passes by.
     fileprivate func passing(_ body: @escaping @Sendable () -> Void) -> Tensor {
         guard let node else { return self }
         return untracked.recorded([self]) { gradient, flow in

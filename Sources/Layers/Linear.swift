@@ -13,9 +13,9 @@ package struct Linear: Sendable {
     private let weight: Weight
     private let bias: Parameter?
     private let adapters: [LowRankAdapter]
-    /// What a calibration wants to know of the inputs; nil in every other run.
+    /// The statistics of inputs that a calibration collects; nil in every other run.
     private let observer: InputStatistics?
-    /// What a stored weight is multiplied as, f32 or bf16.
+    /// The element type that a stored weight is multiplied as, f32 or bf16.
     package let operands: ElementType
 
     package init(
@@ -44,7 +44,7 @@ package struct Linear: Sendable {
         operands = scope.source.operands
     }
 
-    /// What operations multiply by. - Precondition: the parameters do not come from an inventory.
+    /// The projection that operations multiply by. - Precondition: the parameters do not come from an inventory.
     package var lowered: Projection {
         let operand: Projection.Weight =
             switch weight {
@@ -58,7 +58,7 @@ package struct Linear: Sendable {
     /// inputs.
     package var stepMatrix: StepMatrix? { observer == nil ? lowered.stepMatrix : nil }
 
-    /// `[rows, inputs]` to `[rows, outputs]`.
+    /// The product of rows with the weight, from `[rows, inputs]` to `[rows, outputs]`.
     ///
     /// - Parameter result: the type of the result of a stored weight; a packed one gives f32.
     package func callAsFunction(_ x: Tensor, result: ElementType = .f32) -> Tensor {

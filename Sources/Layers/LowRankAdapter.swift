@@ -5,23 +5,23 @@ import Synchronization
 package struct LowRankAdapter: Sendable {
     /// A, `[rank, inputs]`.
     let down: Parameter
-    /// B, `[outputs of the stored tensor, rank]`: a fused tensor holds the rows of several projections.
+    /// The factor B, `[outputs of the stored tensor, rank]`: a fused tensor holds the rows of several projections.
     let up: Parameter
-    /// Those of B's rows that are this projection's; all when nil.
+    /// The rows of B that are this projection's; all when nil.
     let rows: [Int]?
     let scale: Float
     /// The number of its target in the layout: the place of its random zeros.
     let place: Int
-    /// Where a training pass says how many of its inputs become zero; nil: none do.
+    /// The dropout of the adapter's inputs, which a training pass sets; nil: none become zero.
     private var dropouts: AdapterDropouts?
-    /// Where each pass says which of its rows select this adapter, and its number there; nil: all rows do.
+    /// The selection of this adapter by the rows of each pass, and its number there; nil: all rows select it.
     private var selection: (rows: AdapterSelection, number: Int)?
 
     init(down: Parameter, up: Parameter, rows: [Int]?, scale: Float, place: Int) {
         (self.down, self.up, self.rows, self.scale, self.place) = (down, up, rows, scale, place)
     }
 
-    /// What a projection of the present pass adds; nil where none of its rows select this adapter.
+    /// The low-rank addend of a projection in the present pass; nil where none of its rows select this adapter.
     package var addend: LowRankAddend? {
         let selected = selection.map { $0.rows.rows(of: $0.number) }
         if selected?.isEmpty == true { return nil }
@@ -30,7 +30,7 @@ package struct LowRankAdapter: Sendable {
             dropout: dropouts?.dropout(place: place), rows: selected)
     }
 
-    /// The same for those rows alone that select it as `number`.
+    /// This adapter for those rows alone that select it as `number`.
     package func selected(by rows: AdapterSelection, _ number: Int) -> LowRankAdapter {
         var adapter = self
         adapter.selection = (rows, number)
@@ -43,7 +43,7 @@ package struct LowRankAdapter: Sendable {
         return adapter
     }
 
-    /// The same with its rows of B taken out once: for factors that do not change.
+    /// This adapter with its rows of B taken out once: for factors that do not change.
     package var sliced: LowRankAdapter {
         guard let rows else { return self }
         let up = self.up.tensor.selecting(rows: rows)
@@ -72,12 +72,13 @@ package final class AdapterDropouts: Sendable {
     }
 }
 
-/// Which projections of a model have low-rank adapters, and how their factors are called and shared.
+/// The layout of low-rank adapters: which projections of a model have them, and how their factors are called and
+/// shared.
 ///
 /// An adapter belongs to a tensor as a checkpoint stores it: where that is a fused one (GPT-2's `c_attn`), its
 /// projections share A and have rows of B each.
 package struct AdapterLayout: Sendable {
-    /// One stored tensor's adapter.
+    /// A stored tensor that has an adapter.
     package struct Target: Sendable, Hashable {
         /// The path of the module that a checkpoint keeps: "model.layers.0.self_attn.q_proj".
         package let module: String
@@ -104,7 +105,7 @@ package struct AdapterLayout: Sendable {
     }
 
     package let targets: [Target]
-    /// By the name of the projection's weight.
+    /// Each projection's share of a target, by the name of the projection's weight.
     package let places: [String: Place]
 
     package init(targets: [Target], places: [String: Place]) { (self.targets, self.places) = (targets, places) }

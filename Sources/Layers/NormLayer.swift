@@ -27,7 +27,7 @@ package enum NormLayer: Sendable {
         }
     }
 
-    /// `[…, width]` to the same shape.
+    /// The normed rows, from `[…, width]` to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         switch self {
         case .layer(let weight, let bias, let epsilon):
@@ -37,7 +37,7 @@ package enum NormLayer: Sendable {
         }
     }
 
-    /// norm(x + y).
+    /// The normed sum, norm(x + y).
     package func callAsFunction(_ x: Tensor, adding y: Tensor) -> Tensor {
         switch self {
         case .layer(let weight, let bias, let epsilon):

@@ -1,12 +1,12 @@
 package import MartletTensors
 
-/// One learned array: its name in the model, and its elements as stored, row-major, of any type.
+/// A parameter, one learned array: its name in the model, and its elements as stored, row-major, of any type.
 ///
 /// Tied weights are one `Parameter` held in two places.
 package final class Parameter: Sendable {
     /// Name, shape, role and use.
     package let description: ParameterDescription
-    /// Nil in an inventory, which only counts.
+    /// The elements; nil in an inventory, which only counts.
     package let value: Tensor?
 
     package var name: String { description.name }
@@ -20,14 +20,14 @@ package final class Parameter: Sendable {
         (self.description, self.value) = (description, value)
     }
 
-    /// The same numbers in another shape of as many elements.
+    /// This parameter in another shape of as many elements.
     package func reshaped(_ shape: Shape) -> Parameter {
         let same = ParameterDescription(
             name, shape, description.fill, role: role, use: description.use, place: description.place)
         return Parameter(same, value: value.map { $0.reshaped(shape) })
     }
 
-    /// The same parameter with other numbers.
+    /// This parameter with other numbers.
     package func with(_ value: Tensor?) -> Parameter { Parameter(description, value: value) }
 
     /// The elements. - Precondition: the parameter does not come from an inventory.
@@ -37,7 +37,7 @@ package final class Parameter: Sendable {
     }
 }
 
-/// How a parameter begins when a model is trained from nothing.
+/// The initialisation of a parameter when a model is trained from nothing.
 package enum Fill: Sendable, Hashable {
     case zeros, ones
     /// A number that is no parameter: a checkpoint may hold others, training leaves them alone.
@@ -48,7 +48,7 @@ package enum Fill: Sendable, Hashable {
     package var isConstant: Bool { if case .constant = self { true } else { false } }
 }
 
-/// Where layers get their parameters: a checkpoint, a seeded initialiser, or an inventory that only counts.
+/// A source of parameters for layers: a checkpoint, a seeded initialiser, or an inventory that only counts.
 package protocol ParameterSource: AnyObject {
     /// The parameter that a layer describes. Sources check names and shapes before any layer asks (see `Inventory`).
     func parameter(_ description: ParameterDescription) -> Parameter
@@ -59,14 +59,15 @@ package protocol ParameterSource: AnyObject {
     /// A vector (norm weight, bias) or small table as f32.
     func decoded(_ parameter: Parameter) -> Parameter
 
-    /// Where the rows that meet the matrix `parameter` are to be counted; nil, the default, where nobody asks.
+    /// Statistics of the rows that meet the matrix `parameter`, where they are to be counted; nil, the default, where
+    /// nobody asks.
     func statistics(of parameter: Parameter) -> InputStatistics?
 
     /// The low-rank adapters of the matrix `parameter`, in the order in which they are added; none, the default, where
     /// nobody adapts.
     func adapters(of parameter: Parameter) -> [LowRankAdapter]
 
-    /// What matrices that are not packed are multiplied as: f32, the default, or bf16.
+    /// The element type that matrices which are not packed are multiplied as: f32, the default, or bf16.
     var operands: ElementType { get }
 }
 
@@ -81,7 +82,7 @@ package struct Scope {
     package let source: any ParameterSource
     package private(set) var path: String
     private var place: ParameterPlace?
-    /// What matrices are multiplied with here, or which experts they belong to.
+    /// The use of matrices here: the rows they are multiplied with, or the experts they belong to.
     private var products = ParameterUse.multiplied(.own)
 
     package init(_ source: any ParameterSource, path: String = "") { (self.source, self.path) = (source, path) }
@@ -110,7 +111,7 @@ package struct Scope {
         return scope
     }
 
-    /// The same place, where other rows than the stack's own are multiplied by the matrices.
+    /// This place, where other rows than the stack's own are multiplied by the matrices.
     package func multiplying(_ rows: ParameterUse.Rows) -> Scope {
         var scope = self
         scope.products = .multiplied(rows)
@@ -153,12 +154,12 @@ package struct Scope {
     }
 }
 
-/// Writes down every parameter a model asks for, and allocates nothing: what the planner counts and what a checkpoint
-/// is checked against.
+/// An inventory of parameters, which writes down every one a model asks for, and allocates nothing: what the planner
+/// counts and what a checkpoint is checked against.
 package final class Inventory: ParameterSource {
     package typealias Entry = ParameterDescription
 
-    /// In the order of construction; a tied parameter stands once.
+    /// The parameters in the order of construction; a tied one stands once.
     package private(set) var entries: [Entry] = []
 
     package init() {}
@@ -178,8 +179,8 @@ package final class Inventory: ParameterSource {
     package var total: Int { entries.reduce(0) { $0 + ($1.fill.isConstant ? 0 : $1.shape.elements) } }
 }
 
-/// Fills parameters from a seed: each from a stream of its own, named by its path, so that adding a layer changes no
-/// other.
+/// An initialiser that fills parameters from a seed: each from a stream of its own, named by its path, so that adding a
+/// layer changes no other.
 package final class SeededInitialiser: ParameterSource {
     private let seed: UInt64
     private let device: Device

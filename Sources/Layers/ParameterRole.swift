@@ -13,7 +13,7 @@ package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     case positions
     /// The segment table `[segments, width]`: BERT's sentences A and B.
     case segments
-    /// Between the tables and the layers: factorised embeddings, convolutions, patches of a picture.
+    /// Parameters between the tables and the layers: factorised embeddings, convolutions, patches of a picture.
     case stem
     case query, key, value
     /// Query, key and value in one matrix, as many files keep them.
@@ -32,7 +32,7 @@ package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     case norm
     /// The projection to the vocabulary or to labels.
     case head
-    /// What stands between the hidden states and the head's projection.
+    /// The dense layer between the hidden states and the head's projection.
     case headTransform
     /// The dense layer over the row that stands for a whole sequence.
     case pooler
@@ -52,26 +52,26 @@ package enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
     package enum Axis: String, Sendable, Hashable, Codable { case outputs, inputs }
 }
 
-/// What a pass does with a parameter, which says what it costs.
+/// The use of a parameter in a pass, which says what it costs.
 package enum ParameterUse: Sendable, Hashable {
-    /// One row of the table is copied for each token.
+    /// An embedding lookup: one row of the table is copied for each token.
     case lookedUp
     /// Every row of `Rows` is multiplied by the matrix: two operations per element and row.
     case multiplied(Rows)
-    /// Added or scaled element by element: biases and norms.
+    /// An element-wise operation, addition or scaling: biases and norms.
     case elementwise
     /// Part of one of `count` experts, of which each row meets `active`.
     case routed(active: Int, of: Int)
 
     /// The rows that are multiplied by a matrix.
     package enum Rows: Sendable, Hashable {
-        /// Those of the stack that the matrix is in.
+        /// The rows of the stack that the matrix is in.
         case own
-        /// Those of the encoder: keys and values of cross-attention.
+        /// The rows of the encoder: keys and values of cross-attention.
         case source
-        /// One per sequence: poolers and classifiers.
+        /// One row per sequence: poolers and classifiers.
         case perSequence
-        /// So many per sequence, whatever its length: relative positions, patches, global positions.
+        /// A fixed number of rows per sequence, whatever its length: relative positions, patches, global positions.
         case fixed(Int)
     }
 }
@@ -81,13 +81,14 @@ package struct ParameterPlace: Sendable, Hashable {
     package enum Stack: String, Sendable, Hashable, Codable { case encoder, decoder }
 
     package let stack: Stack
-    /// Nil for what belongs to the stack itself: positions, its first and last norm.
+    /// The layer in the stack; nil for what belongs to the stack itself: positions, its first and last norm.
     package let layer: Int?
 
     package init(_ stack: Stack, layer: Int? = nil) { (self.stack, self.layer) = (stack, layer) }
 }
 
-/// One parameter as a model asks for it: name, shape, role, use and place, with how it begins. No numbers.
+/// The description of a parameter as a model asks for it: name, shape, role, use and place, with how it begins. No
+/// numbers.
 package struct ParameterDescription: Sendable, Hashable {
     /// Our path: "decoder.0.attention.query.weight".
     package let name: String
@@ -95,7 +96,7 @@ package struct ParameterDescription: Sendable, Hashable {
     package let fill: Fill
     package let role: ParameterRole
     package let use: ParameterUse
-    /// Nil for what stands outside of the stacks: token tables and heads.
+    /// The place in a stack; nil for what stands outside of the stacks: token tables and heads.
     package let place: ParameterPlace?
 
     package init(
@@ -106,7 +107,7 @@ package struct ParameterDescription: Sendable, Hashable {
         self.use = use ?? (shape.rank > 1 ? .multiplied(.own) : .elementwise)
     }
 
-    /// The same parameter of layer `index` of its stack. - Precondition: it is in a layer.
+    /// This parameter in layer `index` of its stack. - Precondition: it is in a layer.
     package func moved(to index: Int) -> ParameterDescription {
         guard let place, let layer = place.layer else { preconditionFailure("\(name) is in no layer") }
         let rest = name.dropFirst("\(place.stack.rawValue).\(layer).".count)

@@ -1,7 +1,7 @@
 import MartletPlatform
 package import MartletTensors
 
-/// What positions do to the attention of one layer in one pass.
+/// The position encoding of one layer's attention in one pass: rotation, relative biases, or none.
 package enum PassPositions: Sendable {
     case none
     /// The angles of each row; whether pairs are neighbours.
@@ -23,7 +23,7 @@ extension PassPositions {
 }
 
 extension Architecture.ScorePositions {
-    /// Whether every layer has parameters of its own for them.
+    /// True where every layer has parameters of its own for them.
     fileprivate var isOfOneLayer: Bool { if case .layerBuckets = self { true } else { false } }
 }
 
@@ -70,7 +70,7 @@ package struct StackPositions: Sendable {
         self.kinds = kinds
     }
 
-    /// For each layer of the stack, what positions do there.
+    /// The position encoding of each layer of the stack in one pass.
     package func callAsFunction(_ rows: Rows, on device: Device) -> [PassPositions] {
         let made = made(rows, for: kindOfLayer.indices, on: device)
         return kindOfLayer.map { made[$0] }

@@ -1,12 +1,12 @@
 import MartletPlatform
 package import MartletTensors
 
-/// What input positions add to the token vectors: a learned row per position, or fixed sines and cosines.
+/// The position embeddings that are added to the token vectors: a learned row per position, or fixed sines and cosines.
 package enum PositionTable: Sendable {
     case learned(TokenTable, offset: Int)
     case sinusoidal(Architecture.Sinusoid, width: Int)
 
-    /// Nil when positions act elsewhere.
+    /// Creates the position embeddings; nil when positions act elsewhere.
     package init?(_ form: Architecture.InputPositions, width: Int, _ scope: Scope) {
         switch form {
         case .none: return nil
@@ -16,7 +16,7 @@ package enum PositionTable: Sendable {
         }
     }
 
-    /// One row per position: `[positions, width]`.
+    /// The position embeddings, one row per position: `[positions, width]`.
     package func callAsFunction(_ positions: [Int32], on device: Device) -> Tensor {
         switch self {
         case .learned(let table, let offset): return table(positions.map { $0 + Int32(offset) }, on: device)

@@ -4,7 +4,7 @@ extension Architecture {
         /// The rotated part of each head. An odd width turns one element more, while exponents still divide by the odd
         /// number.
         package var width: Int
-        /// frequency(i) = base^(−2i / width).
+        /// The base of the frequencies, frequency(i) = base^(−2i / width).
         package var base: Float
         package var pairing: Pairing
         package var scaling: Scaling
@@ -13,17 +13,17 @@ extension Architecture {
             (self.width, self.base, self.pairing, self.scaling) = (width, base, pairing, scaling)
         }
 
-        /// How many pairs of a head's elements are turned.
+        /// The number of pairs of a head's elements that are turned.
         package var pairs: Int { (width + 1) / 2 }
 
         package enum Pairing: String, Sendable, Hashable, Codable {
-            /// (i, i + width/2): Hugging Face's layout.
+            /// Halves of a head, (i, i + width/2): Hugging Face's layout.
             case halves
-            /// (2i, 2i + 1): the paper, GPT-J.
+            /// Neighbouring elements, (2i, 2i + 1): the paper, GPT-J.
             case neighbours
         }
 
-        /// How frequencies are stretched beyond the length the model was trained on.
+        /// The RoPE scaling, by which frequencies are stretched beyond the length the model was trained on.
         package enum Scaling: Sendable, Hashable, Codable {
             case none
             /// Positions are divided by the factor (arXiv:2306.15595).
@@ -53,7 +53,7 @@ extension Architecture {
             package var slow: Float
             package var trained: Int
             package var attention: Float
-            /// Whether the ramp's ends are rounded to whole dimensions.
+            /// The ends of the ramp: rounded to whole dimensions, or not.
             package var ends: Ends
 
             package enum Ends: String, Sendable, Hashable, Codable { case rounded, exact }

@@ -8,9 +8,9 @@ package import MartletTensors
 /// angle there and here.
 package struct RotaryFrequencies: Sendable {
     private let rotary: Architecture.Rotary
-    /// `[pairs]`, for sequences no longer than the model was trained on.
+    /// The frequencies, `[pairs]`, for sequences no longer than the model was trained on.
     private let frequencies: [Float]
-    /// Cosines and sines are multiplied by this.
+    /// The attention factor, by which cosines and sines are multiplied.
     private let attention: Float
 
     package init(_ rotary: Architecture.Rotary) {
@@ -31,8 +31,7 @@ package struct RotaryFrequencies: Sendable {
             }
     }
 
-    /// What the unstretched frequencies are divided by, `[pairs]`, for sequences no longer than the model was trained
-    /// on.
+    /// The divisors of the unstretched frequencies, `[pairs]`, for sequences no longer than the model was trained on.
     package var divisors: [Float] {
         zip(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), frequencies).map { $0 / $1 }
     }

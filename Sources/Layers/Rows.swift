@@ -4,12 +4,12 @@
 package struct Rows: Sendable {
     /// One sequence's share of the pass.
     package struct Sequence: Sendable {
-        /// Its rows.
+        /// The sequence's rows in the pass.
         package let rows: Range<Int>
         /// The position of its first row: what came before is in the attention state.
         package let start: Int
-        /// How far the sequence is known to reach, in positions: at least the end of these rows. A prompt that is fed
-        /// in chunks says its whole length, so that positions which depend on it come out as in one piece.
+        /// The extent of the sequence, in positions, as far as it is known: at least the end of these rows. A prompt
+        /// that is fed in chunks says its whole length, so that positions which depend on it come out as in one piece.
         package let extent: Int
         /// The positions that see all and are seen by all (Longformer), ascending; the model's own choice when nil.
         package let globals: [Int]?
@@ -24,19 +24,19 @@ package struct Rows: Sendable {
 
     package private(set) var tokens: [Int32] = []
     package private(set) var positions: [Int32] = []
-    /// For each row, the extent of its sequence.
+    /// The extent of its sequence for each row.
     package private(set) var extents: [Int32] = []
-    /// For each row, sentence A or B (BERT).
+    /// The segment of each row, sentence A or B (BERT).
     package private(set) var segments: [Int32] = []
     package private(set) var sequences: [Sequence] = []
-    /// What a training pass adds; nothing when nil.
+    /// The additions of a training pass; none when nil.
     package var training: TrainingPass?
-    /// Who is told of each layer that this pass comes to and leaves.
+    /// The visitor that is told of each layer that this pass comes to and leaves.
     package var visitor: (any LayerVisitor)?
 
     package init() {}
 
-    /// One sequence from its first position.
+    /// The rows of one sequence from its first position.
     package init(_ tokens: [Int32]) { append(tokens) }
 
     /// Adds a sequence's next rows.

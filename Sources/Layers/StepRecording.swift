@@ -15,7 +15,7 @@ extension NormLayer {
 }
 
 extension AttentionLayer {
-    /// Nil where steps do not know this kind of attention.
+    /// The attention for a decode step; nil where steps do not know this kind.
     func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
             valueNorm == nil, form.valueRotation == .absent, form.inputLimit == nil,
@@ -86,17 +86,17 @@ extension AttentionLayer {
     }
 }
 
-/// What positions do to the attention of one layer in a step.
+/// The position encoding of one layer's attention in a decode step.
 package enum StepPositions {
     case none
     case rotation(index: Int, neighbours: Bool)
     case bias(StepBias)
 }
 
-/// Where one layer of a plan keeps its keys and values: the table, and bytes of its blocks before the layer.
+/// The place of one layer's keys and values in a plan: the table, and bytes of its blocks before the layer.
 package struct StepPlace {
     package let cache: (table: Int, offset: Int)
-    /// Those of the encoder's output.
+    /// The place of the encoder's keys and values, which cross-attention reads.
     package let source: (table: Int, offset: Int)?
 
     package init(cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?) {
@@ -133,7 +133,7 @@ extension Block {
         return true
     }
 
-    /// What a sublayer computes of norm(x), but for its last product.
+    /// Adds the phases of a sublayer of norm(x), but for its last product.
     private func begin(
         _ sublayer: Sublayer, norm: NormLayer?, in plan: StepPlan, _ positions: StepPositions, _ place: StepPlace
     ) -> Bool {
@@ -179,7 +179,7 @@ extension Block {
         cross?.keysAndValues(of: output)
     }
 
-    /// What positions that depend on keys alone add to this layer's scores; nil where there is no such thing.
+    /// The bias of this layer's scores by positions of keys alone; nil where there is no such thing.
     package var keyBias: (form: Architecture.Attention, bias: StepBias)? {
         guard case .linearBias(.beforeScaling) = attention.form.positions else { return nil }
         let form = attention.form
@@ -215,7 +215,7 @@ extension StackPositions {
     }
 }
 
-/// One of a plan's rotations and its angles.
+/// A rotation of a plan, and its angles.
 package struct StepRotation: Sendable {
     let index: Int
     let frequencies: RotaryFrequencies

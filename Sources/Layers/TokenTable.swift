@@ -1,6 +1,6 @@
 package import MartletTensors
 
-/// A learned vector per token: `[count, width]`.
+/// A token embedding table, a learned vector per token: `[count, width]`.
 package struct TokenTable: Sendable {
     package let weight: Parameter
 

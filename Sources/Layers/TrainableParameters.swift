@@ -8,33 +8,33 @@ package import MartletTensors
 /// now. What is frozen is a view of the origin's memory, such as a mapped file, of any type: it costs nothing beyond
 /// that.
 package final class TrainableParameters: ParameterSource {
-    /// Of the trained ones.
+    /// The parameters that are trained.
     package let entries: [Inventory.Entry]
     package let names: [String]
     package let shapes: [Shape]
-    /// Where each starts in the memory of all, in elements.
+    /// The start of each in the memory of all, in elements.
     package let offsets: [Int]
     package let count: Int
     package let device: Device
     package let operands: ElementType
-    /// What the learning rate of each is multiplied by.
+    /// The factor by which the learning rate of each is multiplied.
     package let rateFactors: [Float]
     /// Whether each is in this rank's memory.
     package let holds: [Bool]
     private let storage: Storage
     private let places: [String: Int]
-    /// What a checkpoint holds and training leaves alone.
+    /// Constants, which a checkpoint holds and training leaves alone.
     package let constants: [(name: String, tensor: Tensor)]
     private let frozen: [String: Tensor]
     private let layout: AdapterLayout
-    /// What adapters draw zeros by in tracked passes.
+    /// The dropout of adapters' inputs in tracked passes.
     private let dropouts = AdapterDropouts()
 
-    /// What of a model is trained, and how.
+    /// The selection of a model's parameters to train: which of them, at what rates, with which adapters.
     package struct Selection: Sendable {
-        /// Whether a parameter of the model itself is trained; those of adapters always are.
+        /// Returns whether a parameter of the model itself is trained; those of adapters always are.
         package var isTrained: @Sendable (Inventory.Entry) -> Bool = { _ in true }
-        /// What the learning rate of a parameter is multiplied by, by its name.
+        /// The factor by which the learning rate of a parameter is multiplied, by its name.
         package var rateFactor: @Sendable (_ name: String) -> Float = { _ in 1 }
         package var adapters = AdapterLayout.none
 
@@ -86,8 +86,8 @@ package final class TrainableParameters: ParameterSource {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
     }
 
-    /// What is left as its origin has it, by name, of whatever type: neither trained nor in a checkpoint. None where
-    /// adapters are trained, whose base stays where it is.
+    /// The frozen parameters, left as their origin has them, by name, of whatever type: neither trained nor in a
+    /// checkpoint. None where adapters are trained, whose base stays where it is.
     package var untouched: [(name: String, tensor: Tensor)] {
         layout.targets.isEmpty ? frozen.map { ($0, $1) }.sorted { $0.0 < $1.0 } : []
     }
@@ -95,7 +95,7 @@ package final class TrainableParameters: ParameterSource {
     /// The share of an adapter's inputs that become zero in tracked passes from now on, and the seed of which.
     package func drop(adapterInputs share: Float, seed: UInt64) { dropouts.set(share: share, seed: seed) }
 
-    /// All of them in one tensor, zeros in the gaps.
+    /// The master weights of all parameters in one tensor, zeros in the gaps.
     package var all: Tensor { Tensor(storage: storage, shape: [count], type: .f32, device: device) }
 
     /// Gives the memory of elements `range` of all back to the system, until something is written there.

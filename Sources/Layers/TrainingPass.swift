@@ -1,21 +1,22 @@
 package import MartletTensors
 
-/// What a pass adds when it trains: random zeros, a loss that balances experts, and whether layers are computed again
-/// in place of being kept.
+/// The additions of a training pass: dropout, a loss that balances experts, and whether layers are computed again in
+/// place of being kept.
 package struct TrainingPass: Sendable {
     package enum Recomputation: Sendable { case none, byLayer }
 
-    /// The share of elements that become zero where a sublayer joins the residual stream, and after the input.
+    /// The dropout of the residual stream, the share of elements that become zero where a sublayer joins the residual
+    /// stream, and after the input.
     package var dropout: Float
-    /// The share of attention's weights that become zero.
+    /// The dropout of attention's weights, the share of them that become zero.
     package var attentionDropout: Float = 0
-    /// The share of a feed-forward's inner elements that become zero.
+    /// The dropout of a feed-forward's inner elements, the share of them that become zero.
     package var activationDropout: Float = 0
-    /// Of dropout: one value for each pass of a run. The same seed gives the same zeros.
+    /// The seed of dropout: one value for each pass of a run. The same seed gives the same zeros.
     package var seed: UInt64
     package var expertBalance: Float
     package var recomputation: Recomputation
-    /// Which stack this pass is for: an encoder-decoder's two have random numbers of their own.
+    /// The stack that this pass is for: an encoder-decoder's two have random numbers of their own.
     package var stack = 0
 
     package init(
@@ -28,7 +29,7 @@ package struct TrainingPass: Sendable {
     /// The random numbers of a place: layer −1 is the input.
     package func dropout(layer: Int, _ site: Int) -> Dropout? { dropout(dropout, layer, site) }
 
-    /// Those of a layer's attention, or cross-attention.
+    /// The dropout of the weights of a layer's attention, or cross-attention.
     package func attentionDropout(layer: Int, across: Bool) -> Dropout? {
         dropout(attentionDropout, layer, across ? 4 : 3)
     }
