@@ -7,7 +7,7 @@ package struct BlockStack: Sendable {
     let outputNorm: NormLayer?
     let positions: StackPositions
     let convolution: ConvolutionLayer?
-    /// For each block, whose parameters it has: its own layer's, or that of an earlier one.
+    /// The index of the block whose parameters each block has: its own layer's, or that of an earlier one.
     private let owners: [Int]
     private let stack: ParameterPlace.Stack?
     /// What a pass begins with.
@@ -35,7 +35,7 @@ package struct BlockStack: Sendable {
         convolution = form.convolution.map { ConvolutionLayer($0, width: width, scope["convolution"]) }
     }
 
-    /// `[rows, width]` to the same shape.
+    /// The output of the stack, from `[rows, width]` to the same shape.
     ///
     /// - Parameters:
     ///   - source: what cross-attention reads, where the stack has any.

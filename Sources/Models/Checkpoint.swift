@@ -5,7 +5,7 @@ package import MartletTensors
 
 @_exported public import protocol MartletPlatform.MartletError
 
-/// What a model needs, matched with what a checkpoint holds: every parameter found, of the right shape.
+/// A checkpoint matched with the parameters that a model asks for: every one found, of the right shape.
 package struct Checkpoint: Sendable {
     private struct Place: Sendable {
         let stored: StoredTensor
@@ -62,7 +62,7 @@ package struct Checkpoint: Sendable {
         }
     }
 
-    /// What stands before the names: one of `prefixes`, or what a wrapper put before them ("module.", "_orig_mod.").
+    /// The prefix before the names: one of `prefixes`, or what a wrapper put before them ("module.", "_orig_mod.").
     private static func prefix(
         _ tensors: StoredTensors, _ names: WeightNames, _ prefixes: [String], _ inventory: Inventory
     ) -> String? {
@@ -80,7 +80,7 @@ package struct Checkpoint: Sendable {
         return nil
     }
 
-    /// Where the checkpoint keeps a parameter. A token table that the head shares may be kept as the head.
+    /// The name of a parameter in the checkpoint. A token table that the head shares may be kept as the head.
     private static func name(
         of entry: Inventory.Entry, _ names: WeightNames, _ tensors: StoredTensors, _ prefix: String,
         _ shapes: [String: Shape]
@@ -110,7 +110,7 @@ package struct Checkpoint: Sendable {
         return candidates.first { tensors[$0] != nil } ?? prefix + name
     }
 
-    /// Where a name may stand: behind the prefix, in front of all, or beside the model in a larger one
+    /// The prefixes behind which a name may stand: the model's own, none, or that of a larger model beside it
     /// ("language_model.lm_head").
     private static func places(_ prefix: String) -> [String] {
         guard !prefix.isEmpty else { return [""] }
@@ -165,7 +165,7 @@ package struct Checkpoint: Sendable {
             }
     }
 
-    /// What the file calls the tensor that holds the parameter `name`.
+    /// The name of the file's tensor that holds the parameter `name`.
     package func storedName(_ name: String) -> String? { places[ExactKey(name)]?.stored.name }
 
     /// The type in which `tensor(_:shape:on:)` gives the parameter `name`.
@@ -216,13 +216,13 @@ extension Tensor {
     }
 }
 
-/// Every parameter that a model asks for and a checkpoint does not hold as it should.
+/// The error of a checkpoint, with every parameter that a model asks for and the checkpoint does not hold as it should.
 public struct CheckpointError: MartletError, Equatable {
     /// The checkpoint.
     public let path: String
-    /// Tensors that the model asks for and the checkpoint lacks.
+    /// The missing tensors, which the model asks for and the checkpoint lacks.
     public internal(set) var missing: [String] = []
-    /// Tensors of another shape or type than the model asks for.
+    /// The misshapen tensors, of another shape or type than the model asks for.
     public internal(set) var misshapen: [String] = []
 
     init(path: String) { self.path = path }
@@ -247,12 +247,12 @@ public struct CheckpointError: MartletError, Equatable {
     }
 }
 
-/// What a model's packed matrices come to.
+/// The size of a model's packed matrices.
 package struct PackedWeights: Sendable {
-    /// Of all: what one decode step reads.
+    /// The size in bytes of all matrices, which one decode step reads.
     package private(set) var bytes = 0
-    /// Elements that every row of a prompt multiplies by, so without the projection to the vocabulary; integer and
-    /// float products run into different limits.
+    /// Block-quantized elements that every row of a prompt multiplies by, so without the projection to the vocabulary;
+    /// integer and float products run into different limits.
     package private(set) var quantizedElements = 0
     package private(set) var plainElements = 0
 
@@ -269,7 +269,7 @@ package struct PackedWeights: Sendable {
     }
 }
 
-/// Reads parameters from a checkpoint that has been matched already.
+/// A source of parameters from a checkpoint that has been matched already.
 package final class CheckpointSource: ParameterSource {
     private let checkpoint: Checkpoint
     private let device: Device
@@ -278,13 +278,13 @@ package final class CheckpointSource: ParameterSource {
     package private(set) var failure: FormatError?
     package private(set) var weights = PackedWeights()
 
-    /// What matrices of plain numbers become for products; nil for what they are.
+    /// The element type that matrices of plain numbers are converted to for products; nil for what they are.
     private let matrices: ElementType?
 
-    /// Where matrices wait that the file has as they are; nil to pack each as it is asked for.
+    /// The queue in which matrices wait that the file has as they are; nil to pack each as it is asked for.
     private let queue: PackingQueue?
 
-    /// Which ranks divide the matrices; nil where all are packed here.
+    /// The ranks that divide the matrices (tensor parallelism); nil where all are packed here.
     private let ranks: ProductRanks?
 
     /// - Parameter queue: packs the matrices that the file has as they are; run it before the model computes.

@@ -6,7 +6,7 @@ package import MartletJSON
 /// A key that stands here changes what the reference computes; one that does not is passed over there, whatever it
 /// says. Made by `Tools/configuration_keys.py`.
 package enum ConfigurationKeys {
-    /// What the class of `modelType` reads; nil for a type that transformers does not have.
+    /// The keys that the configuration class of `modelType` reads; nil for a type that transformers does not have.
     package static func of(_ modelType: String) -> JSONObject? { table[modelType]?.objectValue }
 
     private static let table: JSON = {

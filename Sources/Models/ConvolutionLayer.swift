@@ -1,7 +1,7 @@
 import MartletLayers
 import MartletTensors
 
-/// norm(y + f(W · neighbours(x) + b)): a convolution over the rows of each sequence (DeBERTa v2).
+/// A convolution layer, norm(y + f(W · neighbours(x) + b)): a convolution over the rows of each sequence (DeBERTa v2).
 ///
 /// The weight is `[width, width, size]`, so a row's neighbours lie element by element: column i · size + k is element i
 /// of neighbour k.
@@ -16,7 +16,7 @@ struct ConvolutionLayer: Sendable {
         norm = NormLayer(form.norm, width: width, scope["norm"])
     }
 
-    /// `x`, `y` `[rows, width]` to the same shape.
+    /// The output of the layer, from `x`, `y` `[rows, width]` to the same shape.
     func callAsFunction(_ x: Tensor, addedTo y: Tensor, _ rows: Rows) -> Tensor {
         let neighbours = x.neighbours(form.size, within: rows.sequences.map(\.rows))
         return norm(y + weight(neighbours).activated(form.activation))

@@ -73,7 +73,7 @@ package struct Decoder: Sendable {
 }
 
 extension Architecture {
-    /// Whether the keys of a text's beginning change with what follows it: rotations that depend on the length.
+    /// True where the keys of a text's beginning change with what follows it: rotations that depend on the length.
     package var keysDependOnLength: Bool {
         guard case .decoder(let stack) = body else { return false }
         return stack.layers.contains {

@@ -1,14 +1,14 @@
 package import MartletLayers
 package import MartletTensors
 
-/// One row of a decode step: a token at a position of a sequence.
+/// A row of a decode step: a token at a position of a sequence.
 package struct StepRow: Sendable {
     package var token: Int32
     package var position: Int
-    /// How far the sequence is known to reach, in positions, for rotations that depend on it.
+    /// The extent of the sequence, in positions, as far as it is known, for rotations that depend on it.
     package var extent: Int
     package var sequence: SequenceID
-    /// Whether the logits of what follows are asked for.
+    /// True where the logits of what follows are asked for.
     package var isWanted: Bool
     /// The adapter that it selects, by number; nil for the model alone.
     package var adapter: Int?

@@ -1,8 +1,8 @@
 package import MartletLayers
 package import MartletTensors
 
-/// A model of one stack that reads: token table, segments, input positions, blocks, and one of the heads that do not
-/// write.
+/// An encoder, a model of one stack that reads: token table, segments, input positions, blocks, and one of the heads
+/// that do not write.
 ///
 /// The stack may be a decoder's, whose rows see only what came before: classifiers and sentence encoders made of
 /// language models.
@@ -10,7 +10,7 @@ package struct Encoder: Sendable {
     package let architecture: Architecture
     private let input: InputLayer
     private let stack: BlockStack
-    /// From the hidden states to the width of a decoder's narrower token table.
+    /// The projection from the hidden states to the width of a decoder's narrower token table.
     private let narrowing: Linear?
     package let head: HeadLayer
 

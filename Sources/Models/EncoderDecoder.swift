@@ -1,7 +1,8 @@
 package import MartletLayers
 package import MartletTensors
 
-/// A model that reads a source with one stack and writes with another, which looks at what the first one made of it.
+/// An encoder-decoder, a model that reads a source with one stack and writes with another, which looks at what the
+/// first one made of it.
 ///
 /// Under a head that does not write, the second stack reads the source once more, behind a start token: BART's
 /// classifiers.
@@ -39,7 +40,7 @@ package struct EncoderDecoder: Sendable {
         head = HeadLayer(architecture, table: targets, scope)
     }
 
-    /// Rows of the decoder's vocabulary.
+    /// The decoder's vocabulary size.
     package var targetVocabulary: Int { architecture.embedding.targetVocabulary ?? architecture.vocabulary }
 
     /// Reads the sources: sequence i of a later pass of the decoder sees sequence i of these rows.
@@ -106,7 +107,7 @@ package struct EncoderDecoder: Sendable {
         }
     }
 
-    /// What the decoder reads where it does not write: the source, one row later, behind the start token.
+    /// The decoder's input where it does not write: the source, one row later, behind the start token.
     package func rereading(_ rows: Rows) -> Rows {
         var targets = Rows()
         for sequence in rows.sequences {
@@ -115,7 +116,8 @@ package struct EncoderDecoder: Sendable {
         return targets
     }
 
-    /// `[rows, width]` to logits `[rows, targetVocabulary]`. - Precondition: the model writes.
+    /// The logits of hidden states, from `[rows, width]` to logits `[rows, targetVocabulary]`. - Precondition: the
+    /// model writes.
     package func logits(_ hidden: Tensor) -> Tensor {
         guard case .tokens(let head) = head else { preconditionFailure("EncoderDecoder.logits: \(architecture.head)") }
         return head(hidden)

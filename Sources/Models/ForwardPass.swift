@@ -1,14 +1,14 @@
 package import MartletLayers
 package import MartletTensors
 
-/// One pass over given tokens, with everything it computed by name.
+/// A forward pass over given tokens, with everything it computed by name.
 package enum ForwardPass {
-    /// One sequence of the pass.
+    /// A sequence of the pass.
     package struct Input: Sendable {
         package var tokens: [Int32]
-        /// For each token the sentence that it belongs to; the first one when nil.
+        /// The segment of each token, the sentence that it belongs to; the first one when nil.
         package var segments: [Int32]?
-        /// What an encoder-decoder's decoder reads.
+        /// The tokens that an encoder-decoder's decoder reads.
         package var decoderTokens: [Int32]?
         /// The positions that see all and are seen by all, in models that have such; the model's own choice when nil.
         package var globals: [Int]?
@@ -21,12 +21,12 @@ package enum ForwardPass {
         }
     }
 
-    /// Whether each layer's output is kept.
+    /// The layers whose outputs are kept: the last, or all.
     package enum Layers: Sendable { case last, all }
 
     package typealias Results = [(name: String, tensor: Tensor)]
 
-    /// The same for plain sequences.
+    /// Runs plain sequences of tokens together in one pass.
     package static func run(
         _ file: ModelFile, _ sequences: [[Int32]], recording: Uncached.Recording, on device: Device
     ) throws -> Results {
@@ -49,7 +49,7 @@ package enum ForwardPass {
             file.model(on: device), file.architecture, inputs, recording: recording, layers: layers, on: device)
     }
 
-    /// The same of a model that is loaded.
+    /// Runs the sequences together in one pass of a model that is loaded.
     package static func run(
         _ model: Model, _ architecture: Architecture, _ inputs: [Input], recording: Uncached.Recording,
         layers: Layers, on device: Device
@@ -91,7 +91,7 @@ package enum ForwardPass {
         return record.results
     }
 
-    /// Collects results by name.
+    /// The record of a pass: results by name.
     private struct Record {
         let layers: Layers
         var results: Results = []

@@ -1,10 +1,10 @@
 import MartletJSON
 import MartletPlatform
 
-/// What routers, latent attention and growing queries are set by.
+/// The settings of routers, latent attention and growing queries.
 extension GGUFConfig {
-    /// What an absent setting of a router means to ggml, where a family would take another default; layers beyond the
-    /// model's own, which predict further tokens, are left out.
+    /// Translates the settings of a router, and fills in what absent ones mean to ggml, where a family would take
+    /// another default; layers beyond the model's own, which predict further tokens, are left out.
     mutating func readExperts() {
         func setDefault(_ key: String, _ value: JSON) { if config[key] == nil { config[key] = value } }
         switch dialect.experts {
@@ -59,7 +59,7 @@ extension GGUFConfig {
         if config["q_lora_rank"] == nil { config["q_lora_rank"] = .null }
     }
 
-    /// What stretching adds to the scores of latent attention, and how Ministral 3's queries grow.
+    /// The settings of YaRN that act on the scores of latent attention, and the growth of Ministral 3's queries.
     func readGrowth(_ scaling: inout JSONObject) {
         if dialect.modelType == "ministral3" {
             scaling["llama_4_scaling_beta"] = metadata["attention.temperature_scale"].map(GGUFConfig.tidy)

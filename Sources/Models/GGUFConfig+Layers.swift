@@ -21,7 +21,7 @@ struct LayerSizes {
         hidden = numbers(LayerSizes.settings[2])
     }
 
-    /// `architecture` with these sizes.
+    /// The given architecture with these sizes.
     ///
     /// - Throws: ``ModelError`` for layers that have no attention or no feed-forward, or another number of layers.
     func applied(to architecture: Architecture, path: String) throws(ModelError) -> Architecture {
@@ -50,7 +50,7 @@ struct LayerSizes {
 }
 
 extension Architecture.FeedForward {
-    /// The same as wide as `hidden`; experts stay what they are.
+    /// This feed-forward, as wide as `hidden`; experts stay what they are.
     fileprivate func with(hidden: Int) -> Self {
         switch self {
         case .plain(_, let activation, let bias): .plain(hidden: hidden, activation, bias: bias)

@@ -3,7 +3,7 @@ package import MartletJSON
 import MartletLayers
 
 extension ModelFile {
-    /// Whether GGUF has a name for models of this type.
+    /// Returns whether GGUF has a name for models of this type.
     package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
 
     /// The class that transformers loads a model of this type with, where it is known.

@@ -1,7 +1,7 @@
 import MartletJSON
 
 extension GGUFConfig {
-    /// What a GGUF says only by which tensors it has.
+    /// Reads the settings that a GGUF says only by which tensors it has.
     mutating func readFromTensors() {
         func has(_ name: String) -> Bool { tensors.extents(name) != nil }
         config["tie_word_embeddings"] = .bool(!has("output.weight"))

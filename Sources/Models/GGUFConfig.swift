@@ -8,7 +8,8 @@ import MartletTensors
 /// Source: the key names of the GGUF specification. Keys that say something this table does not know are refused by
 /// name.
 struct GGUFConfig {
-    /// What a GGUF says by its tensors: which there are, with their extents, and the numbers of small ones.
+    /// The tensors of a GGUF as far as they describe the model: which there are, with their extents, and the numbers of
+    /// small ones.
     struct Tensors {
         let extents: (String) -> [Int]?
         let numbers: (String) throws -> [Float]

@@ -1,7 +1,7 @@
 import MartletJSON
 
-/// How GGUF spells one model type: its `general.architecture`, and where its words for `config.json` keys differ from
-/// the common ones.
+/// The dialect in which GGUF spells one model type: its `general.architecture`, and where its words for `config.json`
+/// keys differ from the common ones.
 ///
 /// Source: the key names of the GGUF specification; what absent keys mean, as llama.cpp's loaders have it.
 struct GGUFDialect: Sendable {
@@ -9,19 +9,19 @@ struct GGUFDialect: Sendable {
     let architecture: String
     /// The `model_type` of config.json.
     let modelType: String
-    /// What transformers calls the class with a head over the vocabulary.
+    /// The name in transformers of the class with a head over the vocabulary.
     let className: String
-    /// What tells this model from others of the same architecture.
+    /// The setting that tells this model from others of the same architecture.
     var marker: Marker?
     /// Words of config.json in place of the common ones; nil for what it does not say.
     var otherKeys: [String: String?] = [:]
-    /// Where config.json has the rotated share of a head; nil where it does not say it.
+    /// The key of config.json for the rotated share of a head; nil where it does not say it.
     var shareKey: String? = "partial_rotary_factor"
-    /// Whether absence of that key means a part of each head.
+    /// True where absence of that key means a part of each head.
     var rotatesPart = false
     var positions = Positions.rotary
 
-    /// Which settings routers have beside the number of experts.
+    /// The settings that routers have beside the number of experts.
     var experts = Experts.counted
 
     enum Positions { case rotary, others }
@@ -36,11 +36,11 @@ struct GGUFDialect: Sendable {
         case counted
         /// Every setting of DeepSeek's routers.
         case routed
-        /// In every so many layers.
+        /// Experts in every so many layers.
         case interleaved
     }
 
-    /// What most architectures call their settings.
+    /// The keys of `config.json` for the settings of most architectures.
     static let keys: [String: String] = [
         "context_length": "max_position_embeddings",
         "embedding_length": "hidden_size",
@@ -221,13 +221,13 @@ struct GGUFDialect: Sendable {
             ]) { $1 }, shareKey: nil),
     ]
 
-    /// What Granite multiplies with.
+    /// The keys of Granite's multipliers.
     private static let multipliers: [String: String?] = [
         "embedding_scale": "embedding_multiplier", "residual_scale": "residual_multiplier",
         "logit_scale": "logits_scaling", "attention.scale": "attention_multiplier",
     ]
 
-    /// What the routers of DeepSeek and GLM-4.5 are set by; further tokens that an extra layer predicts are left out.
+    /// The keys of the routers of DeepSeek and GLM-4.5; further tokens that an extra layer predicts are left out.
     private static let routedKeys: [String: String?] = [
         "expert_count": "n_routed_experts", "expert_shared_count": "n_shared_experts",
         "leading_dense_block_count": "first_k_dense_replace", "expert_weights_scale": "routed_scaling_factor",
@@ -241,7 +241,7 @@ struct GGUFDialect: Sendable {
         "attention.key_length_mla": nil, "attention.value_length_mla": nil, "attention.head_count_kv": nil,
     ]) { $1 }
 
-    /// What BERT and its relatives call theirs; how rows become one vector is read where they are pooled.
+    /// The keys of BERT and its relatives; how rows become one vector is read where they are pooled.
     private static let encoderKeys: [String: String?] = [
         "attention.layer_norm_epsilon": "layer_norm_eps", "attention.causal": nil, "pooling_type": nil,
         "attention.head_count_kv": nil,
@@ -253,7 +253,7 @@ struct GGUFDialect: Sendable {
         return GGUFDialect.keys[key]
     }
 
-    /// Whether `settings`, those of a file of this architecture, are of this model.
+    /// Returns whether `settings`, those of a file of this architecture, are of this model.
     func describes(_ settings: JSONObject) -> Bool {
         guard let marker else { return true }
         guard let value = settings[marker.key]?.integerValue else { return false }

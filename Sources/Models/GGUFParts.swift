@@ -35,7 +35,7 @@ enum GGUFParts {
         return ("\(block).attn_v_b.weight", "\(block).attn_kv_b.weight")
     }
 
-    /// Whether a parameter of this name stands among the settings of a GGUF.
+    /// Returns whether a parameter of this name stands among the settings of a GGUF.
     static func isSetting(_ name: String) -> Bool {
         slopes.contains { name.utf8.starts(with: ($0 + ".").utf8) }
     }

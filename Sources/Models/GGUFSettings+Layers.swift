@@ -2,9 +2,9 @@ import MartletFormats
 import MartletLayers
 import MartletPlatform
 
-/// What layers may differ in, and what their routers and latent attention are set by.
+/// The settings in which layers may differ, and those of their routers and latent attention.
 extension GGUFSettings {
-    /// One number where all layers have the same, else all of them.
+    /// Sets a key to one number where all layers have the same, else to all of them.
     mutating func set(_ key: String, _ values: [Int]) {
         guard let first = values.first, values.contains(where: { $0 != first }) else {
             return set(key, values.first ?? 0)
@@ -45,7 +45,7 @@ extension GGUFSettings {
         }
     }
 
-    /// For each layer whether it has experts.
+    /// The sparse layers: for each whether it has experts.
     private var sparse: [Bool] {
         stack.layers.map { layer in if case .experts = layer.feedForward { true } else { false } }
     }
@@ -61,7 +61,7 @@ extension GGUFSettings {
         set("expert_group_used_count", routing.groups?.active ?? 1)
     }
 
-    /// Which layers have experts: every so many, behind so many.
+    /// Sets which layers have experts: every so many, behind so many.
     private mutating func addPlaces(_ experts: Architecture.Experts) {
         let places = sparse.indices.filter { sparse[$0] }
         let step = places.count > 1 ? places[1] - places[0] : (places.first ?? 0) + 1
@@ -80,7 +80,7 @@ extension GGUFSettings {
         set("attention.value_length", latent.valueWidth)
     }
 
-    /// What stretching adds to the scores of latent attention.
+    /// Sets YaRN's factor on the scores of latent attention.
     ///
     /// - Returns: whether the format says the growth of cosines and sines by this, too.
     mutating func addGrowth(_ yarn: Architecture.Rotary.Yarn) -> Bool {

@@ -1,7 +1,7 @@
 package import MartletLayers
 package import MartletTensors
 
-/// What reads the last hidden states of a stack.
+/// The head of a model with its weights, which reads the last hidden states of a stack.
 package enum HeadLayer: Sendable {
     case none
     case tokens(TokenHeadLayer)
@@ -12,7 +12,7 @@ package enum HeadLayer: Sendable {
     case rows(TransformLayer?, Linear)
     case answers(TransformLayer?, Linear)
 
-    /// - Parameter width: of the hidden states, where that is not the architecture's.
+    /// - Parameter width: the width of the hidden states, where that is not the architecture's.
     init(_ architecture: Architecture, width: Int? = nil, table: TokenTable, _ scope: Scope) {
         let width = width ?? architecture.width
         func transform(
@@ -67,7 +67,7 @@ package enum HeadLayer: Sendable {
         }
     }
 
-    /// Everything the head computes from `[rows, width]`, by name; with one entry per sequence.
+    /// The outputs of the head for `[rows, width]`, everything that it computes by name; with one entry per sequence.
     ///
     /// `rows` are those of the text, also where a decoder read it behind a start token.
     /// `logits` are `[rows, vocabulary]`, `[rows, labels]` or, of whole sequences, `[labels]`; `next_sentence` `[2]`;
@@ -106,12 +106,12 @@ package enum HeadLayer: Sendable {
 }
 
 extension Rows {
-    /// What stands for each sequence: `[sequences, width]` of `hidden` `[rows, width]`.
+    /// The vectors that stand for each sequence: `[sequences, width]` of `hidden` `[rows, width]`.
     package func standIns(_ row: Architecture.SequenceRow, in hidden: Tensor) -> Tensor {
         row == .mean ? hidden.averaged(over: sequences.map(\.rows)) : hidden.selecting(rows: indices(of: row))
     }
 
-    /// For each sequence the row that stands for it; the last one where no token is as wanted.
+    /// The row that stands for each sequence; the last one where no token is as wanted.
     private func indices(of row: Architecture.SequenceRow) -> [Int] {
         sequences.map { sequence in
             let last = sequence.rows.upperBound - 1

@@ -1,7 +1,7 @@
 package import MartletLayers
 package import MartletTensors
 
-/// Token vectors plus what positions and segments add: `[rows, width]`.
+/// The input embeddings, token vectors plus what positions and segments add: `[rows, width]`.
 package struct InputLayer: Sendable {
     package let tokens: TokenTable
     let form: Architecture.Embedding

@@ -3,7 +3,7 @@ package import MartletLayers
 /// A model of any of the three kinds, with its weights.
 package enum Model: Sendable {
     case decoder(Decoder)
-    /// Also a decoder's stack under a head that does not write.
+    /// An encoder; also a decoder's stack under a head that does not write.
     case encoder(Encoder)
     case encoderDecoder(EncoderDecoder)
 
@@ -30,7 +30,7 @@ package enum Model: Sendable {
 }
 
 extension Architecture {
-    /// Whether the head continues a text, token by token.
+    /// True where the head continues a text, token by token.
     package var writes: Bool {
         switch (body, head) {
         case (.decoder, .tokens), (.encoderDecoder, .tokens): true

@@ -2,7 +2,7 @@ package import MartletFormats
 package import MartletLayers
 package import MartletTensors
 
-/// Writes models: as a Hugging Face directory, and decoders as GGUF.
+/// A writer of models: as a Hugging Face directory, and decoders as GGUF.
 ///
 /// Knows no tokenizer; what a file says about text is handed in.
 package struct ModelExport {
@@ -42,7 +42,7 @@ package struct ModelExport {
         try self.init(modelType: file.modelType, file.architecture, weights, on: device)
     }
 
-    /// The same model; `progress` is told the share of it that has been written.
+    /// This export; `progress` is told the share of it that has been written.
     package func reporting(_ progress: @escaping (Double) -> Void) -> ModelExport {
         var export = self
         export.weights = weights.reporting(progress)
@@ -135,16 +135,16 @@ package struct ModelExport {
     package typealias TypeChoice = (_ name: String, _ shape: Shape, _ parts: [Inventory.Entry], _ own: ElementType) ->
         ElementType
 
-    /// How the matrices of a GGUF are stored.
+    /// The storage of a GGUF's matrices: their types, their rounding and the file's type number.
     package struct MatrixStorage {
         /// The type of a tensor, by the file's name for it, its shape, our parameters that it holds, and the type that
         /// it comes in.
         package let type: TypeChoice
         /// Blocks that are not computed with, by the file's names.
         package var blocks: [String: WrittenBlocks] = [:]
-        /// Nil for the reference's.
+        /// The rounding of numbers to their types; nil for the reference's.
         package let rounding: WeightExport.Rounding?
-        /// `general.file_type`; nil for the number of the type that has most bytes.
+        /// The file type, `general.file_type`; nil for the number of the type that has most bytes.
         package let fileType: Int?
 
         package init(
@@ -207,7 +207,7 @@ package struct ModelExport {
             settings.tensors.map(\.tensor), to: GGUF.writer(for: plan, metadata: metadata, to: path))
     }
 
-    /// What llama.cpp will do otherwise with a GGUF of this model.
+    /// Caveats of a GGUF of this model: what llama.cpp will do otherwise with it.
     package var caveats: [String] {
         guard case .decoder(let stack) = architecture.body, let dialect = GGUFDialect.writing(modelType) else {
             return []
@@ -244,7 +244,7 @@ package struct ModelExport {
                 + (differences.isEmpty ? "its context or layers differ" : differences.joined(separator: "; ")))
     }
 
-    /// `general.file_type`, as llama.cpp numbers them.
+    /// The file type, `general.file_type`, as llama.cpp numbers them.
     private static func fileType(_ type: ElementType) -> UInt32 {
         switch type {
         case .f32, .i32: 0
@@ -263,7 +263,7 @@ package struct ModelExport {
 }
 
 extension Architecture {
-    /// The same model with Llama 3's stretching written out as divisors, the only way in which GGUF has it.
+    /// This architecture with Llama 3's stretching written out as divisors, the only way in which GGUF has it.
     var withDivisors: Architecture {
         guard case .decoder(var stack) = body else { return self }
         for index in stack.layers.indices {

@@ -4,7 +4,7 @@ import MartletPlatform
 import MartletTensors
 
 extension Architecture {
-    /// The same model with the head that the checkpoint has: one of its own where it keeps one whose numbers are not
+    /// This architecture with the head that the checkpoint has: one of its own where it keeps one whose numbers are not
     /// the token table's (transformers 5 ties only what is the same, whatever the configuration says), in some families
     /// the token table where it keeps none.
     func fittingHead(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
@@ -30,7 +30,7 @@ extension Architecture {
 }
 
 extension Architecture {
-    /// The same model with the tables of sines that the checkpoint keeps, where their numbers are not those that are
+    /// This architecture with the tables of sines that the checkpoint keeps, where their numbers are not those that are
     /// computed: the reference adds what the file has.
     func fittingPositions(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
         guard case .encoderDecoder(var encoder, var decoder) = body else { return self }
@@ -64,7 +64,7 @@ extension StoredTensors {
 }
 
 extension StoredTensor {
-    /// Whether two tensors have one type and the same elements.
+    /// Returns whether two tensors have one type and the same elements.
     fileprivate func hasSameBytes(as other: StoredTensor) -> Bool {
         guard type == other.type, bytes == other.bytes else { return false }
         defer { withExtendedLifetime((storage, other.storage)) {} }

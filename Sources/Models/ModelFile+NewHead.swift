@@ -23,7 +23,7 @@ extension ModelFile {
 }
 
 extension ParameterDescription {
-    /// Whether the parameter stands behind a model's last hidden states.
+    /// True where the parameter stands behind a model's last hidden states.
     package var isPartOfHead: Bool {
         switch role {
         case .head, .headTransform, .pooler: true

@@ -3,11 +3,11 @@ import MartletLayers
 import MartletTensors
 
 extension ModelFile {
-    /// What became of the parts of a model's files that are not taken as they are.
+    /// Remarks on the parts of a model's files that are not taken as they are.
     package struct Remarks: Sendable {
         /// Keys and tensors that nobody reads; nil where there are none.
         package let unread: String?
-        /// How matrices were packed, and what they become.
+        /// The packing of matrices in the file, and what they become, a line for each stored type.
         package let repacked: [String]
 
         package var lines: [String] { [unread].compactMap { $0 } + repacked }
@@ -26,7 +26,7 @@ extension ModelFile {
         return Remarks(unread: unread.isEmpty ? nil : unread.joined(separator: "; "), repacked: repacking)
     }
 
-    /// By the stored type: how many tensors become what, and the bytes before and after.
+    /// The repacking by stored type: how many tensors become what, and the bytes before and after.
     private var repacking: [String] {
         struct Group { var (count, stored, loaded) = (0, 0, 0) }
         var groups: [String: Group] = [:]

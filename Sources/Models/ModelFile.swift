@@ -25,23 +25,23 @@ public struct ModelFile: Sendable {
     /// The tensors as the file names them, unpacked where it packs matrices in a way of its own.
     package private(set) var tensors: StoredTensors
 
-    /// What describes the model, in the words of config.json, whatever the container.
+    /// The settings that describe the model, in the words of config.json, whatever the container.
     package private(set) var settings: JSONObject
 
     /// The low-rank adapters that products add to, in this order.
     package private(set) var adapters: [AdapterFile] = []
     /// Sets of adapters beside them of which each row of a pass selects one or none, by number.
     package private(set) var selectable: [[AdapterFile]] = []
-    /// Where a pass of the model says what its rows select.
+    /// The selection of adapters, by which a pass of the model says what its rows select.
     package let selection = AdapterSelection()
 
-    /// How its matrices were packed by those who published it, beyond the element types of their tensors.
+    /// The quantization of its matrices by those who published it, beyond the element types of their tensors.
     package let quantization: WeightQuantization?
 
-    /// What matrices of plain numbers become when they are loaded for products: with `.q8_0`, weights and activations
-    /// are multiplied as int8. Nil leaves them as they are.
+    /// The element type that matrices of plain numbers are converted to when they are loaded for products: with
+    /// `.q8_0`, weights and activations are multiplied as int8. Nil leaves them as they are.
     package var matrices: ElementType?
-    /// Which ranks divide its matrices; nil where all are packed here.
+    /// The ranks that divide its matrices (tensor parallelism); nil where all are packed here.
     package var ranks: ProductRanks?
 
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
@@ -117,7 +117,7 @@ public struct ModelFile: Sendable {
             remedy: "name a folder with config.json and weights, or a .gguf file")
     }
 
-    /// What the model's configuration holds, where there is a config.json; empty otherwise.
+    /// The model's configuration, where there is a config.json; empty otherwise.
     package func config() throws -> JSONObject {
         guard case .directory(let path) = container, fileExists(path + "/config.json") else { return JSONObject() }
         return settings
@@ -167,7 +167,7 @@ public struct ModelFile: Sendable {
         _ = try adapter.read(AdapterTargets(architecture, family), on: device)
     }
 
-    /// Where the model gets its parameters: `source`, with the adapters.
+    /// The source of the model's parameters: `source`, with the adapters.
     func adapted(_ source: any ParameterSource, on device: Device) throws -> any ParameterSource {
         guard !adapters.isEmpty || !selectable.isEmpty else { return source }
         let targets = try AdapterTargets(architecture, family)
@@ -218,7 +218,7 @@ public struct ModelFile: Sendable {
         return text
     }
 
-    /// What a configuration describes.
+    /// Reads the description of a model from its configuration.
     ///
     /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the
     ///   rest.
@@ -248,7 +248,7 @@ public struct ModelFile: Sendable {
         return (modelType, family, architecture, reader.passedOver)
     }
 
-    /// Whether the file holds more than this model: one that also sees.
+    /// True where the file holds more than this model: one that also sees.
     var isPartOfLarger: Bool {
         tensors.names.contains { name in
             ["language_model.", "model.language_model."].contains { name.utf8.starts(with: $0.utf8) }
@@ -267,7 +267,7 @@ public struct ModelFile: Sendable {
         return try decoder(on: device, weights: &weights)
     }
 
-    /// The same, and what its weights come to.
+    /// The decoder with its weights, packed for `device`, and the size of them.
     package func decoder(on device: Device, weights: inout PackedWeights) throws -> Decoder {
         guard case .decoder(let decoder) = try model(on: device, weights: &weights) else {
             throw ModelError("\(path): this model does not continue texts; it is not a decoder")
@@ -318,10 +318,10 @@ public struct ModelFile: Sendable {
         )
     }
 
-    /// What the model needs, matched with what the file holds.
+    /// The file's tensors matched with the parameters that the model asks for.
     package func checkpoint() throws -> Checkpoint { try checkpoint(of: architecture, inventory()) }
 
-    /// The same for some of the parameters of a model, `architecture`, that this file may hold.
+    /// The file's tensors matched with some of the parameters of a model, `architecture`, that it may hold.
     ///
     /// - Parameter ignoring: further names that may be there and are not needed.
     func checkpoint(

@@ -16,7 +16,7 @@ package final class ProductRanks: ProductHelpers, @unchecked Sendable {
     private var isBusy = false
     private var matrices: [PackedMatrix] = []
     private var isComplete = false
-    /// Whether the others are gone: let go, or lost.
+    /// True where the others are gone: let go, or lost.
     private var isAlone = false
 
     /// - Parameter fail: told once that a rank has gone; what is computed afterwards is wrong.
@@ -28,10 +28,10 @@ package final class ProductRanks: ProductHelpers, @unchecked Sendable {
 
     /// Outputs are cut between panels.
     private static let panel = 64
-    /// Words of a request: how many matrices, rows, inputs, then the matrices' numbers.
+    /// The length of a request in words: how many matrices, rows, inputs, then the matrices' numbers.
     private static let words = 16
 
-    /// What rank `rank` computes of `outputs`.
+    /// The outputs that rank `rank` computes, of `outputs`.
     private func part(_ outputs: Int, of rank: Int) -> Range<Int> {
         let panels = (outputs + Self.panel - 1) / Self.panel
         func bound(_ rank: Int) -> Int { min(outputs, panels * rank / communicator.size * Self.panel) }

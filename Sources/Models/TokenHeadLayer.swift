@@ -5,7 +5,7 @@ package import MartletTensors
 package struct TokenHeadLayer: Sendable {
     private let form: Architecture.TokenHead
     private let projection: Linear
-    /// From hidden states to the width of the token table.
+    /// The dense layer from hidden states to the width of the token table.
     private let transform: TransformLayer?
     private let constant: Parameter?
 
@@ -24,7 +24,7 @@ package struct TokenHeadLayer: Sendable {
         constant = form.bias == .constant ? scope.constant("constant", [1, vocabulary], .head) : nil
     }
 
-    /// `[rows, width]` to `[rows, vocabulary]`.
+    /// The logits of hidden states, from `[rows, width]` to `[rows, vocabulary]`.
     package func callAsFunction(_ hidden: Tensor) -> Tensor {
         let hidden = transform?(hidden) ?? hidden
         return finished(projection(hidden))
@@ -37,7 +37,7 @@ package struct TokenHeadLayer: Sendable {
         return StepMatrix(matrix.matrix, bias: matrix.bias ?? (form.scale == 1 ? constant?.tensor : nil))
     }
 
-    /// What follows the projection, for rows or a single one.
+    /// The finished logits, after what follows the projection: scale, constant and cap; for rows or a single one.
     func finished(_ logits: Tensor, afterStep: Bool = false) -> Tensor {
         var logits = logits
         if form.scale != 1 { logits = logits * form.scale }
@@ -54,7 +54,7 @@ package struct TokenHeadLayer: Sendable {
         flow.crossEntropy(transform?(hidden) ?? hidden, logitProjection, targets, form, factor: factor)
     }
 
-    /// The losses alone.
+    /// The losses of `hidden` `[rows, width]`, without gradients.
     package func loss(_ hidden: Tensor, _ targets: [Int32], _ form: LossForm) -> LossSums {
         let chosen = targets.indices.filter { targets[$0] >= 0 }
         let rows = chosen.count == targets.count ? hidden : hidden.selecting(rows: chosen)
@@ -66,7 +66,7 @@ package struct TokenHeadLayer: Sendable {
     }
 }
 
-/// norm(f(W x + b)).
+/// The transform of a head, norm(f(W x + b)).
 package struct TransformLayer: Sendable {
     private let form: Architecture.Transform
     private let dense: Linear
@@ -80,7 +80,7 @@ package struct TransformLayer: Sendable {
         norm = form.norm.map { NormLayer($0, width: form.width, scope["norm"]) }
     }
 
-    /// `[rows, width]` to `[rows, form.width]`.
+    /// The transformed rows, from `[rows, width]` to `[rows, form.width]`.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         let y = dense(x).activated(form.activation)
         return norm?(y) ?? y

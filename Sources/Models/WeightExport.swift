@@ -2,17 +2,17 @@ package import MartletFormats
 package import MartletLayers
 package import MartletTensors
 
-/// Where the weights of a model come from when it is saved: a checkpoint, or a model that was trained.
+/// A source of a model's weights when it is saved: a checkpoint, or a model that was trained.
 package struct WeightSource {
     package let inventory: Inventory
-    /// What the file it came from calls the tensor of a parameter; nil for a model that comes from none.
+    /// The name of a parameter's tensor in the file it came from; nil for a model that comes from none.
     package let storedName: (String) -> String?
     package let type: (String) -> ElementType
     package let tensor: (Inventory.Entry) throws -> Tensor
-    /// Lets the file's pages go, once a tensor is done with.
+    /// The closure that lets the file's pages go, once a tensor is done with.
     package private(set) var release: (Inventory.Entry) -> Void
 
-    /// The same weights; `progress` is told the share of them that has been written.
+    /// These weights; `progress` is told the share of them that has been written.
     package func reporting(_ progress: @escaping (Double) -> Void) -> WeightSource {
         var source = self
         let (release, total) = (release, Double(max(1, inventory.total)))
@@ -42,7 +42,7 @@ package struct WeightSource {
         }
     }
 
-    /// The same weights with the low-rank adapters that `source` has in their matrices, which become f32.
+    /// These weights with the low-rank adapters that `source` has in their matrices, which become f32.
     func merging(_ source: any ParameterSource, on device: Device) -> WeightSource {
         var addends: [String: [LowRankAddend]] = [:]
         for entry in inventory.entries {
@@ -96,11 +96,11 @@ package struct WeightExport {
     struct Item {
         let planned: PlannedTensor
         let layout: WeightName.Layout
-        /// Ours, in the order in which the file holds them.
+        /// Our parameters, in the order in which the file holds them.
         var parts: [Inventory.Entry]
     }
 
-    /// How the numbers of a tensor become those of its type.
+    /// The rounding of a tensor's numbers to its type in the file.
     ///
     /// - Parameter parts: ours, in the order of the file's rows.
     package typealias Rounding = (_ tensor: Tensor, _ planned: PlannedTensor, _ parts: [Inventory.Entry]) throws ->
@@ -111,7 +111,7 @@ package struct WeightExport {
     private let items: [Item]
     private let source: WeightSource
     private let device: Device
-    /// Nil for the reference's.
+    /// The rounding of numbers to their types; nil for the reference's.
     private let rounding: Rounding?
 
     /// - Parameters:
@@ -242,7 +242,7 @@ package struct WeightExport {
         return try rounding?(tensor, item.planned, item.parts) ?? tensor.converted(to: type, on: device)
     }
 
-    /// All parts, of which every one of `count` tensors holds as many, one after the other, in `groups`.
+    /// The stacked parts, of which every one of `count` tensors holds as many, one after the other, in `groups`.
     private func stacked(_ parts: [Tensor], count: Int, groups: Int, transposed: Bool) -> Tensor {
         let parts = uniform(parts)
         guard transposed || groups > 1 else { return Tensor.joined(rowsOf: parts) }

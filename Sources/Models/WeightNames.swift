@@ -1,7 +1,7 @@
 import MartletFormats
 import MartletLayers
 
-/// Where a checkpoint keeps one of our weights, and what lies between its layout and ours.
+/// The name of one of our weights in a checkpoint, and what lies between its layout and ours.
 ///
 /// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for
 /// an expert's.
@@ -13,14 +13,14 @@ package struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
         /// Rows of a tensor that holds several of ours, in this order of our names. With `groups`, it holds the first
         /// share of each, then the second share of each, and so on: GPT-NeoX keeps query, key and value head by head.
         case rows(of: [String], groups: Int = 1)
-        /// The same, in a checkpoint that keeps `[inputs, outputs]`.
+        /// Rows of a tensor that holds several of ours, in this order, in a checkpoint that keeps `[inputs, outputs]`.
         case transposedRows(of: [String])
         /// Rows of each head reordered from (2i, 2i + 1) to (i, i + headWidth/2): GGUF keeps Llama's queries and keys
         /// so.
         case rotaryPairs(headWidth: Int)
-        /// One of `count` tensors that are stacked along a further, outermost axis: ggml's experts. In a resolved name,
-        /// ours is the one at `index`, the last number of our path. With `transposed`, each is kept as `[inputs,
-        /// outputs]`: Llama 4.
+        /// A stacked tensor, one of `count` along a further, outermost axis: ggml's experts. In a resolved name, ours
+        /// is the one at `index`, the last number of our path. With `transposed`, each is kept as `[inputs, outputs]`:
+        /// Llama 4.
         case stacked(count: Int, index: Int = 0, transposed: Bool = false)
         /// Rows of one of `count` such tensors, each of which holds several of ours in this order, in `groups` as
         /// above: transformers 5's experts; with as many groups as rows, in turn: gpt-oss.
@@ -41,7 +41,7 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
     private let entries: [String: WeightName]
     private let fallback: Fallback
 
-    /// What becomes of paths that no entry names.
+    /// The fallback for paths that no entry names.
     private enum Fallback { case none, ours }
 
     /// Checkpoints that use our own paths: models that were made here.
@@ -84,7 +84,7 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         return WeightNames(entries: Dictionary(renamed) { first, _ in first }, fallback: fallback)
     }
 
-    /// Where the checkpoint keeps our parameter `path` ("decoder.3.attention.query.weight"); nil when the table does
+    /// The name of our parameter `path` ("decoder.3.attention.query.weight") in the checkpoint; nil when the table does
     /// not say.
     package func resolve(_ path: String) -> WeightName? {
         let parts = path.split(separator: ".").map(String.init)

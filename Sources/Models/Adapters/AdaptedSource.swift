@@ -44,7 +44,7 @@ package final class AdaptedSource: ParameterSource {
 }
 
 extension Tensor {
-    /// W + Σ s B A for a weight `[outputs, inputs]` of any type: the merged matrix, in f32.
+    /// The merged weight W + Σ s B A for a weight `[outputs, inputs]` of any type: the merged matrix, in f32.
     func merged(with addends: [LowRankAddend], on device: Device) -> Tensor {
         addends.reduce(decoded(on: device)) { sum, addend in
             sum + addend.up.multiplied(byTransposed: addend.down, on: device) * addend.scale

@@ -1,10 +1,10 @@
 package import MartletJSON
 
-/// What an adapter's file says of it beside its tensors: the keys of peft's `adapter_config.json`.
+/// The configuration of an adapter, which its file says beside its tensors: the keys of peft's `adapter_config.json`.
 package struct AdapterConfiguration: Sendable, Equatable {
     package var rank = 8
     package var alpha = 8.0
-    /// Whether the scale is α / √r (arXiv:2312.03732), not α / r.
+    /// Rank-stabilized scaling: true where the scale is α / √r (arXiv:2312.03732), not α / r.
     package var isRankStabilized = false
     /// The share of the inputs of A that become zero while it is trained.
     package var dropout = 0.0
@@ -17,7 +17,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
     package var savedModules: [String] = []
     package var task: String?
     package var base: String?
-    /// Whether the base keeps `[inputs, outputs]`: GPT-2.
+    /// True where the base keeps `[inputs, outputs]`: GPT-2.
     package var isTransposed = false
 
     package init() {}
@@ -40,7 +40,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
         targets.isEmpty || targets.contains { AdapterConfiguration.matches(module, $0) }
     }
 
-    /// Whether a path is the pattern, or ends in it behind a dot.
+    /// Returns whether a path is the pattern, or ends in it behind a dot.
     static func matches(_ module: String, _ pattern: String) -> Bool {
         module.hasSameBytes(as: pattern) || module.hasSuffix("." + pattern)
     }
@@ -94,7 +94,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
         isTransposed = config["fan_in_fan_out"]?.boolValue ?? false
     }
 
-    /// As peft writes it.
+    /// The configuration as peft writes it.
     package var json: JSON {
         func object(_ members: [(String, JSON)]) -> JSON {
             var object = JSONObject()

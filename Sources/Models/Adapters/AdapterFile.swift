@@ -13,13 +13,13 @@ package import MartletTensors
 package struct AdapterFile: Sendable {
     package let path: String
     package let configuration: AdapterConfiguration
-    /// What the scale that the file asks for is multiplied by.
+    /// The factor by which the scale that the file asks for is multiplied.
     package var strength: Float = 1
     private let tensors: StoredTensors
     /// MLX's scale; nil: the configuration's.
     private let scale: Float?
 
-    /// Whether a directory is an adapter and no whole model.
+    /// Returns whether a directory is an adapter and no whole model.
     package static func isAdapter(_ directory: String) -> Bool {
         fileExists(directory + "/adapter_config.json") && !fileExists(directory + "/model.safetensors")
             && !fileExists(directory + "/model.safetensors.index.json")
@@ -46,7 +46,7 @@ package struct AdapterFile: Sendable {
         (configuration, scale) = (AdapterConfiguration(), Float(factor))
     }
 
-    /// Whether the file holds more than factors: a head, or other modules that were trained whole.
+    /// True where the file holds more than factors: a head, or other modules that were trained whole.
     package var hasWholeModules: Bool {
         tensors.names.contains { name in
             !AdapterFile.ends.contains { name.hasSuffix($0.down) || name.hasSuffix($0.up) }

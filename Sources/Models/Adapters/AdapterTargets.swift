@@ -9,16 +9,16 @@ package struct AdapterTargets: Sendable {
         /// The path of the module in transformers' class.
         package let path: String
         package let inputs, outputs: Int
-        /// Whether the checkpoint keeps `[inputs, outputs]`.
+        /// True where the checkpoint keeps `[inputs, outputs]`.
         package let isTransposed: Bool
         /// Our weights, each with its rows; all when nil.
         let parts: [(name: String, rows: [Int]?)]
     }
 
     package let modules: [Module]
-    /// What may stand in front of a path, longest first.
+    /// The prefixes that may stand in front of a path, longest first.
     private let prefixes: [String]
-    /// Where transformers' class keeps each of our parameters.
+    /// The path of each of our parameters in transformers' class.
     private let paths: [String: String]
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than can be run.
@@ -118,10 +118,10 @@ package struct AdapterTargets: Sendable {
         return AdapterLayout(targets: targets, places: places)
     }
 
-    /// Where transformers' class keeps the parameter called `name` here: "classifier.weight".
+    /// The path in transformers' class of the parameter called `name` here: "classifier.weight".
     package func path(of name: String) -> String? { paths[name] }
 
-    /// Whether a parameter is part of one of the whole modules that a configuration saves.
+    /// Returns whether a parameter is part of one of the whole modules that a configuration saves.
     package func isSaved(_ name: String, _ configuration: AdapterConfiguration) -> Bool {
         guard let path = paths[name] else { return false }
         let module = path.split(separator: ".").dropLast().joined(separator: ".")
@@ -136,7 +136,7 @@ package struct AdapterTargets: Sendable {
 }
 
 extension Architecture {
-    /// Whether transformers' class is the body alone, whose paths have no prefix.
+    /// True where transformers' class is the body alone, whose paths have no prefix.
     fileprivate var isBare: Bool {
         switch head {
         case .none, .pooled: true
@@ -146,7 +146,7 @@ extension Architecture {
     }
 }
 
-/// Writes down which weights are those of linear layers.
+/// A list of projections: which weights are those of linear layers.
 private final class ProjectionList: ParameterSource {
     let inventory = Inventory()
     private(set) var weights: [String] = []

@@ -78,7 +78,7 @@ enum ALBERT: Family {
         }
     }
 
-    /// Of a predecessor that was never published.
+    /// Keys of a predecessor that was never published.
     static let harmlessKeys = ["down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"]
 
     static let prefixes = ["albert.", ""]
@@ -88,7 +88,7 @@ enum ALBERT: Family {
 
     static func names(_ architecture: Architecture) -> WeightNames { names(architecture, inner: nil) }
 
-    /// Where no layers share, only the tensors tell how many make a group.
+    /// The names of weights as stored: where no layers share, only the tensors tell how many make a group.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         func isStored(_ inner: Int) -> Bool {
             prefixes.contains { prefix in
@@ -127,7 +127,7 @@ enum ALBERT: Family {
         return names
     }
 
-    /// Layers of a group: how far the first one that shares looks back; all when none does.
+    /// The number of layers of a group: how far the first one that shares looks back; all when none does.
     private static func innerCount(_ stack: Architecture.Stack) -> Int {
         for (index, layer) in stack.layers.enumerated() {
             if let owner = layer.sharesParametersOf { return index - owner }

@@ -10,15 +10,15 @@ import MartletTensors
 enum BART: Family {
     static let modelTypes = ["bart", "mbart", "marian", "pegasus", "m2m_100", "blenderbot"]
 
-    /// What tells them apart.
+    /// The kind of model, which tells the model types apart.
     private struct Kind {
         let arrangement: Architecture.Arrangement
-        /// Of embeddings.
+        /// True where the embeddings have a norm.
         let hasInputNorm: Bool
         var (vocabulary, width, context, layers, hidden, heads) = (50_265, 1_024, 1_024, (12, 12), (4_096, 4_096), 16)
         var activation = Architecture.Activation.gelu
         var isScaled = false
-        /// Of the logits.
+        /// The bias of the logits.
         var bias = Architecture.TokenHead.Bias.constant
         private let modelType: String
 
@@ -100,7 +100,8 @@ enum BART: Family {
             outputNorm: kind.arrangement == .before ? norm : nil)
     }
 
-    /// What the kind of model says already, the encoder's depth once more, and what other heads read.
+    /// Keys that say once more what the kind of model says already, or the encoder's depth, and those that other heads
+    /// read.
     static let harmlessKeys = [
         "add_bias_logits", "add_final_layer_norm", "normalize_before", "normalize_embedding",
         "static_position_embeddings", "extra_pos_embeddings", "num_hidden_layers", "classif_dropout",

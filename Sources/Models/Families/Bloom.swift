@@ -35,7 +35,7 @@ enum Bloom: Family {
             head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
-    /// How its trainer ran; positions have no limit, so `seq_length` is none.
+    /// Keys that say how its trainer ran; positions have no limit, so `seq_length` is none.
     static let harmlessKeys = [
         "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion", "n_inner", "offset_alibi",
         "seq_length", "skip_bias_add", "skip_bias_add_qkv",

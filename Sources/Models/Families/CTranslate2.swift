@@ -12,7 +12,7 @@ import MartletTensors
 enum CTranslate2: Family {
     static let modelTypes = ["ctranslate2"]
 
-    /// What the tensors tell, in the words of a configuration.
+    /// The configuration that the tensors tell, in the words of config.json.
     ///
     /// - Throws: ``ModelError`` for a specification that is not known, or whose first tensors are missing.
     static func translate(_ file: CTranslate2File) throws(ModelError) -> JSONObject {

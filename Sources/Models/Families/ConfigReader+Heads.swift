@@ -3,7 +3,7 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// What stands on an encoder, as the last part of a class name in `architectures` says.
+/// The head on an encoder, as the last part of a class name in `architectures` says.
 enum EncoderHead {
     case model, maskedTokens, pretraining, nextSentence, sequence, tokens, answers
 }
@@ -25,7 +25,7 @@ extension ConfigReader {
         return .model
     }
 
-    /// What stands on a decoder: what `architectures` names, else the projection to the vocabulary.
+    /// The head on a decoder: what `architectures` names, else the projection to the vocabulary.
     ///
     /// Source: the classes of transformers that begin with a decoder. Sequences are classified by their last token that
     /// is no padding.
@@ -40,7 +40,7 @@ extension ConfigReader {
         return ends("Model") && !ends("LMHeadModel") && !ends("DoubleHeadsModel") ? .none : .tokens(tokens)
     }
 
-    /// What stands on an encoder-decoder; `dense` comes before its classes.
+    /// The head on an encoder-decoder; `dense` comes before its classes.
     ///
     /// - Returns: also the token behind which the decoder reads the source again, where it does not write.
     func encoderDecoderHead(
@@ -93,7 +93,7 @@ extension ConfigReader {
         }
     }
 
-    /// width / heads, which must be whole.
+    /// The width of a head, width / heads, which must be whole.
     func headWidth(_ width: Int, _ heads: Int) -> Int {
         if width % heads != 0 { reject("\(heads) heads do not divide a width of \(width)") }
         return max(1, width / heads)
@@ -104,14 +104,14 @@ extension ConfigReader {
         choice("position_embedding_type", of: ["absolute": ()], default: ())
     }
 
-    /// Whether the projection to the vocabulary is the token table; in encoders it is unless they say otherwise.
+    /// The head over the vocabulary, whose projection is the token table in encoders unless they say otherwise.
     func tokenHead(_ transform: Architecture.Transform) -> Architecture.TokenHead {
         .init(
             weights: bool("tie_word_embeddings", default: true) ? .tied : .own, bias: .present, transform: transform)
     }
 }
 
-/// What checkpoints call the weights that BERT and its relatives share.
+/// The names in checkpoints of the weights that BERT and its relatives share.
 enum BERTNames {
     static let encoder: WeightNames = [
         "tokens": "embeddings.word_embeddings",
@@ -138,7 +138,7 @@ enum BERTNames {
     ]
 }
 
-/// What checkpoints call the heads of decoders that do not write.
+/// The names in checkpoints of the heads of decoders that do not write.
 enum DecoderHeads {
     /// Llama and all that came after.
     static let names: WeightNames = ["sequence": "score", "rows": "score", "answers": "qa_outputs"]

@@ -5,7 +5,7 @@ import MartletPlatform
 import MartletTensors
 
 extension ConfigReader {
-    /// Far more than any model has: what a file says must not exhaust memory.
+    /// The range of the number of layers, far more than any model has: what a file says must not exhaust memory.
     static let layers = 1...4_096
     static let experts = 1...65_536
 
@@ -36,7 +36,7 @@ extension ConfigReader {
         .init(weights: bool("tie_word_embeddings", default: tied) ? .tied : .own)
     }
 
-    /// For each layer whether `layer_types` says that its attention slides, where a configuration has this key.
+    /// The layers whose attention slides, as `layer_types` says, where a configuration has this key.
     func slidingLayers(_ layers: Int) -> [Bool]? {
         guard let types = optionalChoices("layer_types", of: ["full_attention": false, "sliding_attention": true])
         else {
@@ -90,7 +90,7 @@ extension ConfigReader {
             scaling: rotaryScaling(context: context, trained: trained, pairs: (width + 1) / 2))
     }
 
-    /// How many of a head's elements are turned, when it is `share` of them.
+    /// The number of a head's elements that are turned, when it is `share` of them.
     private func rotated(_ headWidth: Int, _ share: Double) -> Int {
         let width = Int(Double(headWidth) * share)
         if width == 0 { reject("none of the \(headWidth) elements of each head would be rotated") }

@@ -134,7 +134,8 @@ enum DeBERTa: Family {
         }
     }
 
-    /// Which of two spellings the masked-token head has; the tensors say so too.
+    /// Keys that say which of two spellings the masked-token head has, which the tensors say too, and those of dropout
+    /// and pooling.
     static let harmlessKeys = ["legacy", "pooler_dropout", "pooler_size", "cls_dropout"]
 
     static let prefixes = ["deberta.", ""]

@@ -45,7 +45,7 @@ enum DeepSeek: Family {
         }
     }
 
-    /// 1/√headWidth, times the square of what YaRN would have grown cosines and sines by.
+    /// The scale of scores, 1/√headWidth, times the square of what YaRN would have grown cosines and sines by.
     private static func scale(_ config: ConfigReader, headWidth: Int) -> Float {
         let plain = 1 / Double(headWidth).squareRoot()
         guard let nested = config.rotaryParameters() else { return Float(plain) }
@@ -74,7 +74,7 @@ enum DeepSeek: Family {
             shared: .init(hidden: hidden * config.integer("n_shared_experts", default: 2), gate: .absent))
     }
 
-    /// What a configuration of V3's kind leaves out.
+    /// Defaults of keys of experts that a configuration of V3's kind leaves out.
     struct ExpertDefaults {
         var (count, active, hidden, groups, activeGroups, factor) = (256, 8, 2_048, 8, 4, 2.5)
     }
@@ -98,8 +98,8 @@ enum DeepSeek: Family {
             shared: .init(hidden: hidden * config.integer("n_shared_experts", default: 1), gate: .absent))
     }
 
-    /// Further tokens that an extra module may predict; what V2 reads and does not use; its head width is that of the
-    /// rotated part.
+    /// Keys for further tokens that an extra module may predict; what V2 reads and does not use; its head width is that
+    /// of the rotated part.
     static let harmlessKeys = [
         "num_nextn_predict_layers", "num_mtp_layers", "norm_topk_prob", "head_dim", "qk_head_dim",
     ]

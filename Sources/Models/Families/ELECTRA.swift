@@ -44,7 +44,7 @@ enum ELECTRA: Family {
         }
     }
 
-    /// Of a summary that only its multiple-choice head makes.
+    /// Keys of a summary that only its multiple-choice head makes.
     static let harmlessKeys = ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"]
 
     static let prefixes = ["electra.", ""]

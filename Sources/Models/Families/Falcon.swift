@@ -88,7 +88,7 @@ enum Falcon: Family {
         ])
     }
 
-    /// With two norms, a GGUF calls the feed-forward's `attn_norm` and the attention's `attn_norm_2`.
+    /// The names in GGUF. With two norms, it calls the feed-forward's `attn_norm` and the attention's `attn_norm_2`.
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         guard case .decoder(let stack) = architecture.body, stack.layers.first?.arrangement == .parallelSeparate else {
             return GGUFNames.fusedDecoder

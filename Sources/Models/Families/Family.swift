@@ -1,7 +1,7 @@
 package import MartletFormats
 package import MartletLayers
 
-/// One model family: how to read its `config.json`, and what checkpoints call its weights. Translation only.
+/// A model family: how to read its `config.json`, and what checkpoints call its weights. Translation only.
 package protocol Family: Sendable {
     /// The values of `model_type` that it reads; a GGUF's `general.architecture` stands under the same names.
     static var modelTypes: [String] { get }
@@ -12,26 +12,27 @@ package protocol Family: Sendable {
     /// Keys of its `config.json` that change nothing that is computed, beside those that are harmless in all.
     static var harmlessKeys: [String] { get }
 
-    /// Where a Hugging Face checkpoint keeps the weights.
+    /// The names of the weights in a Hugging Face checkpoint.
     static func names(_ architecture: Architecture) -> WeightNames
 
-    /// The same, where checkpoints of one configuration differ in how they spell a part.
+    /// The names of the weights in a Hugging Face checkpoint, where checkpoints of one configuration differ in how they
+    /// spell a part.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames
 
-    /// What may stand before every name: the first that fits a checkpoint is taken.
+    /// The prefixes that may stand before every name: the first that fits a checkpoint is taken.
     static var prefixes: [String] { get }
 
     /// Our modules that stand beside the part of the model that has the prefix.
     static var unprefixed: [String] { get }
 
-    /// Whether the head is the token table where a checkpoint has none, whatever the configuration says.
+    /// True where the head is the token table if a checkpoint has none, whatever the configuration says.
     static var tiesWhereHeadIsAbsent: Bool { get }
 
     /// Tensors that some checkpoints carry and the model does not need; `#` stands for a number, `*` at the end for
     /// anything.
     static var unused: [String] { get }
 
-    /// Where a GGUF keeps the weights.
+    /// The names of the weights in a GGUF.
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames
 }
 
@@ -68,7 +69,7 @@ package enum Families {
         "gemma3n": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
     ]
 
-    /// Why models of a type that no family reads cannot be run, where that is known.
+    /// The reason why models of a type that no family reads cannot be run, where that is known.
     static func refusal(_ modelType: String) -> String? {
         recurrent.contains(modelType) ? recurrence : others[modelType]
     }

@@ -5,7 +5,7 @@ import MartletLayers
 /// `gate_up_proj` `[experts, 2 · hidden, width]` and `down_proj` `[experts, width, hidden]`. Published checkpoints of
 /// Qwen3-VL have each expert turned over; the reference tells them by their extents.
 enum FusedExperts {
-    /// Whether the checkpoint has such tensors.
+    /// Returns whether the checkpoint has such tensors.
     static func are(in tensors: StoredTensors) -> Bool {
         let end = Array(".mlp.experts.gate_up_proj".utf8)
         return tensors.names.contains { $0.utf8.suffix(end.count).elementsEqual(end) }
@@ -35,7 +35,7 @@ enum FusedExperts {
         ]
     }
 
-    /// What checkpoints call experts one by one, behind `block`: Qwen's and DeepSeek's.
+    /// The names in checkpoints of experts one by one, behind `block`: Qwen's and DeepSeek's.
     static func oneByOne(_ block: String = "layers.#.mlp") -> WeightNames {
         let expert = "decoder.#.feedForward.experts.##"
         return [

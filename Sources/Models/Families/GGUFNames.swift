@@ -1,7 +1,7 @@
 import MartletFormats
 import MartletLayers
 
-/// What GGUF calls the weights that decoders share. Source: the tensor names of the GGUF specification.
+/// The names in GGUF of the weights that decoders share. Source: the tensor names of the GGUF specification.
 enum GGUFNames {
     static let decoder: WeightNames = [
         "tokens": "token_embd",
@@ -43,7 +43,7 @@ enum GGUFNames {
         "encoder.#.feedForward.normAfter": "blk.#.layer_output_norm",
     ]
 
-    /// With query, key and value one after the other in one tensor.
+    /// The names of decoders with query, key and value one after the other in one tensor.
     static let fusedDecoder: WeightNames = {
         let parts = ["query", "key", "value"].map { "decoder.#.attention.\($0)" }
         let fused = WeightName("blk.#.attn_qkv", .rows(of: parts))
@@ -54,7 +54,7 @@ enum GGUFNames {
         ])
     }()
 
-    /// Other spellings in which files of one architecture come: Mixtral's first converters wrote every expert by
+    /// The older spellings in which files of one architecture come: Mixtral's first converters wrote every expert by
     /// itself, Phi-2's one tensor of query, key and value.
     static func older(_ modelType: String, storedAs tensors: StoredTensors) -> WeightNames {
         if modelType == "mixtral", tensors["blk.0.ffn_gate.0.weight"] != nil {

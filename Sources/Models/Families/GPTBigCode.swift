@@ -30,7 +30,7 @@ enum GPTBigCode: Family {
             head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
-    /// How the reference computes a softmax, and which code it chooses.
+    /// Keys that say how the reference computes a softmax, which code it chooses, and what its summary head makes.
     static let harmlessKeys = [
         "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "inference_runner", "validate_runner_input",
         "max_batch_size", "max_sequence_length", "pad_key_length", "pre_allocate_kv_cache", "num_key_value_heads",

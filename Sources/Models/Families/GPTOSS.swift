@@ -50,7 +50,7 @@ enum GPTOSS: Family {
         return experts
     }
 
-    /// What its experts' activation is called elsewhere.
+    /// Keys that name its experts' activation once more, and the context before stretching.
     static let harmlessKeys = ["hidden_act", "initial_context_length"]
     static let prefixes = Llama.prefixes
     static let unused = Llama.unused

@@ -10,7 +10,7 @@ import MartletTensors
 enum Gemma: Family {
     static let modelTypes = ["gemma", "gemma2", "gemma3_text"]
 
-    /// What a `config.json` leaves out, by model type.
+    /// Defaults of keys that a `config.json` leaves out, by model type.
     private struct Defaults {
         var vocabulary = 256_000
         var (width, hidden, layers, heads, keyHeads) = (2_304, 9_216, 26, 8, 4)

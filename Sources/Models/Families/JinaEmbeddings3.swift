@@ -52,7 +52,7 @@ enum JinaEmbeddings3: Family {
         ])
     }
 
-    /// As transformers holds them in memory.
+    /// The names of weights as transformers holds them in memory.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         guard prefixes.contains(where: { tensors[$0 + "layers.0.self_attn.q_proj.weight"] != nil }) else {
             return names(architecture)

@@ -11,12 +11,12 @@ enum Llama: Family {
         "llama", "mistral", "qwen2", "qwen3", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text",
     ]
 
-    /// What the text part of a model that also sees is: text alone has one position at a time.
+    /// The model type of the text part of a model that also sees: text alone has one position at a time.
     private static func withoutSight(_ modelType: String) -> String {
         ["qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"][modelType] ?? modelType
     }
 
-    /// What a `config.json` leaves out, by model type.
+    /// Defaults of keys that a `config.json` leaves out, by model type.
     private struct Defaults {
         var vocabulary = 32_000
         var hidden = 11_008
@@ -77,8 +77,8 @@ enum Llama: Family {
             bias: modelType == "qwen2" ? .queryKeyValue : biased ? .all : .none)
     }
 
-    /// One reach per layer. Mistral's window holds everywhere; Qwen's from `max_window_layers` on, and only where it is
-    /// switched on.
+    /// The reach of each layer. Mistral's window holds everywhere; Qwen's from `max_window_layers` on, and only where
+    /// it is switched on.
     private static func reaches(
         _ config: ConfigReader, _ modelType: String, _ defaults: Defaults
     ) -> [Architecture.Reach] {
@@ -99,8 +99,8 @@ enum Llama: Family {
         }
     }
 
-    /// As part of a language model, under a head that answers, as part of a model that also sees (in two spellings), or
-    /// alone.
+    /// The prefixes of names: as part of a language model, under a head that answers, as part of a model that also sees
+    /// (in two spellings), or alone.
     static let prefixes = ["model.", "transformer.", "language_model.model.", "model.language_model.", ""]
 
     static func names(_ architecture: Architecture) -> WeightNames {
@@ -122,7 +122,7 @@ enum Llama: Family {
         ])
     }
 
-    /// What some exports carry and the model computes itself, and what looks at pictures.
+    /// Tensors that some exports carry and the model computes itself, and those that look at pictures.
     static let unused = [
         "layers.#.self_attn.rotary_emb.inv_freq", "vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
         "model.multi_modal_projector.*", "visual.*", "model.visual.*",

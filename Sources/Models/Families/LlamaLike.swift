@@ -7,7 +7,7 @@ import MartletTensors
 ///
 /// A family makes one, changes the layer where its model differs, and asks for the architecture.
 struct LlamaLike {
-    /// What a `config.json` leaves out, and how it spells what differs between families.
+    /// Defaults of keys that a `config.json` leaves out, and the spelling of those that differ between families.
     struct Defaults {
         var vocabulary = 32_000
         var width = 4_096
@@ -15,24 +15,24 @@ struct LlamaLike {
         var layers = 32
         var heads = 32
         var context = 2_048
-        /// Nil: as many as there are query heads.
+        /// Key and value heads; nil: as many as there are query heads.
         var keyHeads: Int?
-        /// Nil: width over heads.
+        /// The width of a head; nil: width over heads.
         var headWidth: Int?
         var epsilon = 1e-6
         var epsilonKey = "rms_norm_eps"
         var base = 10_000.0
-        /// Of each head, what is rotated; nil: whole heads, and it is no setting.
+        /// The rotated share of each head (partial rotary factor); nil: whole heads, and it is no setting.
         var share: Double?
         var activation = Architecture.Activation.silu
-        /// Nil: it is no setting.
+        /// The key of the activation; nil: it is no setting.
         var activationKey: String? = "hidden_act"
-        /// Whether all four projections of attention have biases, by the key that says so.
+        /// The key that says whether all four projections of attention have biases.
         var biasKey: String? = "attention_bias"
-        /// Queries, keys and values alone.
+        /// The key that says whether queries, keys and values alone have biases.
         var inputBiasKey: String?
         var feedForwardBiasKey: String?
-        /// What absence of these keys means.
+        /// The meaning of these keys where they are absent.
         var biased = false
         var tied = false
     }
@@ -98,8 +98,8 @@ struct LlamaLike {
         layer.attention.positions = .rotary(rotary)
     }
 
-    /// For each layer whether its attention slides: what `layer_types` says, or all but every `period`-th, counted from
-    /// the first or the last.
+    /// The layers whose attention slides: what `layer_types` says, or all but every `period`-th, counted from the first
+    /// or the last.
     func sliding(allBut period: Int, first: Bool = false) -> [Bool] {
         config.slidingLayers(layers) ?? (0..<layers).map { period > 0 && ($0 + (first ? 0 : 1)) % period != 0 }
     }

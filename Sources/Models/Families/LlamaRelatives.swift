@@ -14,7 +14,7 @@ enum LlamaRelatives: Family {
         "arcee", "cwm", "ernie4_5", "hunyuan_v1_dense", "internlm3", "iquestcoder", "jais2", "seed_oss",
     ]
 
-    /// What a `config.json` leaves out, by model type.
+    /// Defaults of keys that a `config.json` leaves out, by model type.
     private static func defaults(_ modelType: String) -> LlamaLike.Defaults {
         switch modelType {
         case "arcee":

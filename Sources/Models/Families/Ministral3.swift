@@ -34,7 +34,7 @@ enum Ministral3: Family {
         return model.architecture()
     }
 
-    /// What absent positions mean.
+    /// The rotary positions that an absent setting means.
     private static func published(headWidth: Int) -> Architecture.Rotary {
         .init(
             width: headWidth, base: 1e6,

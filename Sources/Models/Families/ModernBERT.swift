@@ -88,7 +88,7 @@ enum ModernBERT: Family {
         }
     }
 
-    /// How kernels are chosen, how weights began, and which logits training needs.
+    /// Keys that say how kernels are chosen, how weights began, and which logits training needs.
     static let harmlessKeys = [
         "deterministic_flash_attn", "reference_compile", "initializer_cutoff_factor", "sparse_prediction",
         "sparse_pred_ignore_index", "repad_logits_with_grad", "cls_token_id", "sep_token_id", "position_embedding_type",

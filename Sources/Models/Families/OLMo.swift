@@ -52,8 +52,8 @@ enum OLMo: Family {
         }
     }
 
-    /// Where they are not spelled apart, only what sees the whole text is stretched, and the base of windows is no
-    /// setting.
+    /// The rotary positions of whole texts and of windows. Where they are not spelled apart, only what sees the whole
+    /// text is stretched, and the base of windows is no setting.
     private static func rotaries(
         _ config: ConfigReader, headWidth: Int, context: Int
     ) -> (whole: Architecture.Rotary, window: Architecture.Rotary) {

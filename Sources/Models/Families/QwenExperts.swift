@@ -9,7 +9,7 @@ import MartletTensors
 enum QwenExperts: Family {
     static let modelTypes = ["qwen2_moe", "qwen3_moe", "qwen3_vl_moe_text"]
 
-    /// What a `config.json` leaves out, by model type.
+    /// Defaults of keys that a `config.json` leaves out, by model type.
     private struct Defaults {
         var (hidden, expertHidden, heads, keyHeads, experts, active) = (5_632, 1_408, 16, 16, 60, 4)
         var context = 32_768
@@ -101,7 +101,7 @@ enum QwenExperts: Family {
         }
     }
 
-    /// What the text part of a model that sees does not read.
+    /// Keys that the text part of a model that sees does not read.
     static let harmlessKeys = ["norm_topk_prob"]
     static let prefixes = Llama.prefixes
 

@@ -14,7 +14,7 @@ enum RoBERTa: Family {
         return robertaLike(config) { _ in .all }
     }
 
-    /// What Longformer shares with it.
+    /// The architecture that Longformer shares with RoBERTa, but for the reach of its layers.
     static func robertaLike(_ config: ConfigReader, reach: (Int) -> Architecture.Reach) -> Architecture {
         let width = config.integer("hidden_size", default: 768)
         let norm = Architecture.Norm.layer(epsilon: Float(config.number("layer_norm_eps", default: 1e-12)))

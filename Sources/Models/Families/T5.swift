@@ -88,7 +88,7 @@ enum T5: Family {
                 default: isMultilingual ? "gated-gelu" : "relu"))
     }
 
-    /// "relu", or "gated-" and an activation, of which GELU means its approximation.
+    /// The feed-forward of "relu", or "gated-" and an activation, of which GELU means its approximation.
     private static func feedForward(
         _ config: ConfigReader, hidden: Int, default value: String
     ) -> Architecture.FeedForward {
@@ -102,7 +102,8 @@ enum T5: Family {
             ? .gated(hidden: hidden, form.1, bias: .absent) : .plain(hidden: hidden, form.1, bias: .absent)
     }
 
-    /// What `feed_forward_proj` says again, the length of its training texts, and the task prefixes of its publishers.
+    /// Keys that say `feed_forward_proj` again, the length of its training texts, and the task prefixes of its
+    /// publishers.
     static let harmlessKeys = [
         "dense_act_fn", "is_gated_act", "n_positions", "is_encoder_decoder", "max_position_embeddings",
     ]

@@ -30,11 +30,11 @@ enum T5Gemma: Family {
         return architecture
     }
 
-    /// What one stack's part of the configuration says.
+    /// One stack's part of the configuration.
     private struct Side {
         let vocabulary, width, context: Int
         let logitCap: Float?
-        /// Of token vectors.
+        /// The factor of token vectors.
         var scale: Float { Float(Double(width).squareRoot()) }
         private let norm: Architecture.Norm
         private let attention: Architecture.Attention
