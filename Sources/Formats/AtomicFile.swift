@@ -7,7 +7,7 @@ package import MartletTensors
 /// that, the temporary file is removed and what stood at the target stays.
 package struct AtomicFile: ~Copyable {
     package let path: String
-    /// Bytes written so far.
+    /// The number of bytes written so far.
     package private(set) var count = 0
     private let unfinished: UnfinishedFile
     private let descriptor: Int32

@@ -1,7 +1,7 @@
 internal import MartletJSON
 internal import MartletPlatform
 
-/// Which files of a folder hold a model's weights.
+/// The files of a folder that hold a model's weights.
 struct CheckpointFolder {
     private let path: String
     private let names: [String]
@@ -55,7 +55,7 @@ struct CheckpointFolder {
         return files
     }
 
-    /// What the folder has instead of weights that can be read.
+    /// The offence of a folder without weights that can be read: what it has instead.
     private var offence: String {
         func first(_ endings: String...) -> String? {
             names.first { name in endings.contains { name.utf8.count > $0.utf8.count && name.hasSuffix($0) } }

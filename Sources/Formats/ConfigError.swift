@@ -1,10 +1,10 @@
 @_exported public import protocol MartletPlatform.MartletError
 
-/// Everything in a model's settings that is missing, wrong or not understood.
+/// The error of a model's settings, with everything in them that is missing, wrong or not understood.
 public struct ConfigError: MartletError, Equatable {
-    /// The file, or where else the settings came from.
+    /// The path of the settings file, or where else the settings came from.
     public let path: String
-    /// One per cause, each naming its key.
+    /// The offences, one per cause, each naming its key.
     public let offences: [String]
 
     /// Settings at `path` with these offences.

@@ -50,12 +50,12 @@ extension ConfigReader {
     /// A text, or nil when the key is absent.
     package func optionalString(_ keys: String...) -> String? { readString(keys) }
 
-    /// What `table` has for a text that must be there and in it. - Precondition: `table` is not empty.
+    /// The value in `table` for a text that must be there and in it. - Precondition: `table` is not empty.
     package func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> Value {
         readChoice(keys, table) ?? required(keys, table[0].value)
     }
 
-    /// What `table` has for a text that must be in it, or `absent` when the key is absent.
+    /// The value in `table` for a text that must be in it, or `absent` when the key is absent.
     package func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>, default absent: Value)
         -> Value
     {
@@ -93,7 +93,7 @@ extension ConfigReader {
         }
     }
 
-    /// What `table` has for each text of a list, or nil when the key is absent.
+    /// The value in `table` for each text of a list, or nil when the key is absent.
     package func optionalChoices<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> [Value]? {
         value(keys, "a list of \(words(table))") { json in
             json.arrayValue.flatMap { list in

@@ -1,6 +1,6 @@
 package import MartletJSON
 
-/// Reads the settings of a model key by key, and remembers what was asked for and what was wrong.
+/// A reader of a model's settings, key by key, which remembers what was asked for and what was wrong.
 ///
 ///     let config = try ConfigReader(contentsOf: folder + "/config.json")
 ///     let width = config.integer("hidden_size", "n_embd")
@@ -20,7 +20,7 @@ package final class ConfigReader {
     private let node: Node
     private let report: Report
 
-    /// One object, and which of its keys were asked for.
+    /// An object of the settings, and which of its keys were asked for.
     private final class Node {
         let object: JSONObject
         /// The keys that lead to ``object``, each followed by a dot.
@@ -31,7 +31,7 @@ package final class ConfigReader {
         init(_ object: JSONObject, place: String) { (self.object, self.place) = (object, place) }
     }
 
-    /// What the readers of an object and of those nested in it found.
+    /// The findings of an object's reader and of those nested in it.
     private final class Report {
         var offences: [String] = []
         var nodes: [Node] = []
@@ -73,7 +73,7 @@ package final class ConfigReader {
     /// model type. Of several keys for one setting, the first stands for all.
     package var absentKeys: [String] { node.absentKeys.map(\.string).sorted() }
 
-    /// Whether `key` is there and not null. Does not count as reading it.
+    /// Returns whether `key` is there and not null. Does not count as reading it.
     package func has(_ key: String) -> Bool { !(node.object[key]?.isNull ?? true) }
 
     /// Remembers something that is wrong beyond a single key's type and range: "5 heads do not divide 64".
@@ -119,7 +119,7 @@ package final class ConfigReader {
         report.passedOver = passedOver
     }
 
-    /// What nobody asked for and may change what is computed.
+    /// The settings that nobody asked for and that may change what is computed.
     private static func unread(_ node: Node, ignoring harmless: [String]) -> [JSONObject.Member] {
         node.object.members.filter { key, value in
             !value.isNull && !node.readKeys.contains(ExactKey(key)) && !harmless.contains { $0.hasSameBytes(as: key) }
@@ -129,7 +129,7 @@ package final class ConfigReader {
 }
 
 extension JSON {
-    /// Whether two values mean the same to a configuration: numbers by their size, however written.
+    /// Returns whether two values mean the same to a configuration: numbers by their size, however written.
     fileprivate func isSameSetting(as other: JSON) -> Bool {
         if let (a, b) = doubleValue.flatMap({ a in other.doubleValue.map { (a, $0) } }) { return a == b }
         return self == other
@@ -177,7 +177,7 @@ extension ConfigReader {
         return present.first
     }
 
-    /// Whether the first of `keys` that is present is false. All count as read.
+    /// Returns whether the first of `keys` that is present is false. All count as read.
     func isFalse(_ keys: [String]) -> Bool { first(keys)?.value == .bool(false) }
 
     /// Remembers that none of `keys` is there.
@@ -192,6 +192,6 @@ extension ConfigReader {
 
     private func name(_ key: String) -> String { (node.place + key).quoted }
 
-    /// Whether one of `keys` is there; so that a wrong value is not also reported as missing.
+    /// Returns whether one of `keys` is there; so that a wrong value is not also reported as missing.
     func hasAny(_ keys: [String]) -> Bool { keys.contains(where: has) }
 }

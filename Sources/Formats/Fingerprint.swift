@@ -1,8 +1,8 @@
 package import MartletPlatform
 import MartletTensors
 
-/// 128 bits that tell contents apart: two multiply-rotate lanes over words of eight bytes, each mixed at the end
-/// (MurmurHash3's finaliser).
+/// A fingerprint of 128 bits that tell contents apart: two multiply-rotate lanes over words of eight bytes, each mixed
+/// at the end (MurmurHash3's finaliser).
 ///
 /// For telling one's own files apart, not against an adversary: it is some ten times quicker than SHA-256, and
 /// gigabytes are hashed at each start of a run.
@@ -56,7 +56,7 @@ package struct Fingerprint: Sendable, Hashable, CustomStringConvertible {
         return word ^ word >> 33
     }
 
-    /// 32 hexadecimal digits.
+    /// The fingerprint as 32 hexadecimal digits.
     package var description: String {
         let words = [Fingerprint.mixed(first ^ second), Fingerprint.mixed(second &+ Fingerprint.mixed(first))]
         return words.map { word in

@@ -5,15 +5,15 @@
 public import MartletPlatform
 import MartletTensors
 
-/// Everything that is wrong with one file, and what helps.
+/// The error of a file, with everything that is wrong with it, and what helps.
 public struct FormatError: MartletError, Equatable {
     /// The file.
     public let path: String
-    /// What the offences amount to: "not a valid safetensors file".
+    /// The problem that the offences amount to: "not a valid safetensors file".
     public let problem: String
-    /// One per cause, in the order found; at most ``maximumOffences``.
+    /// The offences, one per cause, in the order found; at most ``maximumOffences``.
     public let offences: [String]
-    /// Offences beyond those listed.
+    /// The number of offences beyond those listed.
     public let omitted: Int
     /// The remedy, where one is known.
     public let remedy: String?
@@ -39,7 +39,7 @@ public struct FormatError: MartletError, Equatable {
     }
 }
 
-/// Collects what is wrong with a file; the first ones keep their words, all are counted.
+/// The offences of a file, collected; the first ones keep their words, all are counted.
 struct Offences {
     private(set) var list: [String] = []
     private(set) var omitted = 0

@@ -9,15 +9,15 @@ internal import MartletTensors
 package struct GGUF: Sendable {
     package let path: String
     package let version: Int
-    /// Of the data and of each tensor in it.
+    /// The alignment of the data and of each tensor in it, in bytes.
     package let alignment: Int
     package let metadata: GGUFMetadata
     package let tensors: StoredTensors
 
     package static let defaultAlignment = 32
-    /// 16 MiB; a file that asks for more only wants its reader to pad.
+    /// The largest alignment, 16 MiB; a file that asks for more only wants its reader to pad.
     package static let maximumAlignment = 1 << 24
-    /// One less than ggml's buffer for a name.
+    /// The maximum length of a name in bytes: one less than ggml's buffer for it.
     package static let maximumNameBytes = 63
 
     /// Opens a file: maps the data and reads the metadata; arrays wait in the file until they are asked for.
@@ -48,7 +48,7 @@ package struct GGUF: Sendable {
 
     static let magic: [UInt8] = Array("GGUF".utf8)
 
-    /// Whether `path` is a file that begins as a GGUF does.
+    /// Returns whether `path` is a file that begins as a GGUF does.
     package static func begins(_ path: String) -> Bool {
         guard let file = try? Storage(mapping: path), file.bytes >= magic.count else { return false }
         return magic.indices.allSatisfy {

@@ -4,7 +4,7 @@ internal import MartletTensors
 ///
 /// A vocabulary of 250,000 strings costs nothing to open, and a file cannot claim more memory than it has bytes.
 @safe package struct GGUFArray: Sendable {
-    /// Of the elements; never an array.
+    /// The kind of the elements; never an array.
     package let kind: GGUFKind
     package let count: Int
     private let storage: Storage

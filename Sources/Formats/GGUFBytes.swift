@@ -10,7 +10,7 @@
 
     var remaining: Int { unsafe bytes.count - offset }
 
-    /// What has not been taken yet.
+    /// The bytes that have not been taken yet.
     @unsafe var rest: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...]) }
 
     mutating func take<Value: FixedWidthInteger>(_: Value.Type) -> Value? {
@@ -34,7 +34,7 @@
     }
 }
 
-/// Puts little-endian values one after another.
+/// A writer of little-endian values, one after another.
 struct GGUFBytes {
     private(set) var bytes: [UInt8] = []
 

@@ -1,7 +1,7 @@
 internal import MartletJSON
 internal import MartletTensors
 
-/// Reads and checks everything before the data of a GGUF file.
+/// A reader that takes and checks everything before the data of a GGUF file.
 ///
 /// Where the meaning of the next byte is lost, reading ends; what is wrong beside that is collected.
 struct GGUFReader {

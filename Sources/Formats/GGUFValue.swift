@@ -2,7 +2,7 @@
 package enum GGUFKind: UInt32, Sendable, CaseIterable {
     case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64, float64
 
-    /// Bytes of one value; nil for strings and arrays.
+    /// The size of one value in bytes; nil for strings and arrays.
     var bytes: Int? {
         switch self {
         case .uint8, .int8, .bool: 1
@@ -14,7 +14,7 @@ package enum GGUFKind: UInt32, Sendable, CaseIterable {
     }
 }
 
-/// One metadata value of a GGUF file.
+/// A metadata value of a GGUF file.
 package enum GGUFValue: Sendable {
     case uint8(UInt8)
     case int8(Int8)
@@ -79,7 +79,7 @@ package enum GGUFValue: Sendable {
     package var stringValue: String? { if case .string(let value) = self { value } else { nil } }
     package var arrayValue: GGUFArray? { if case .array(let value) = self { value } else { nil } }
 
-    /// What this is, in words for messages.
+    /// The kind of value in words, for messages.
     var words: String {
         switch self {
         case .bytes: "a string that is not UTF-8"

@@ -41,7 +41,7 @@ extension GGUF {
         return defaultAlignment
     }
 
-    /// Everything before the data, padded to the alignment.
+    /// The header of a file, everything before the data, padded to the alignment.
     private static func header(_ plan: [PlannedTensor], _ metadata: GGUFMetadata, alignment: Int) -> [UInt8] {
         var header = GGUFBytes()
         header.append(raw: magic)

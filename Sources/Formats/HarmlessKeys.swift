@@ -5,12 +5,12 @@ internal import MartletJSON
 /// Source: what `PreTrainedConfig` of transformers 4 and 5 serializes, with the generation settings that version 4 left
 /// in it. A family that does use one of them reads it, and then it is not unknown in the first place.
 package enum HarmlessKeys {
-    /// Whether `key` can be passed over, whatever it says.
+    /// Returns whether `key` can be passed over, whatever it says.
     package static func includes(_ key: String) -> Bool { all.contains(ExactKey(key)) }
 
     private static let all = Set((origin + outputs + training + labels + tokens + generation).map(ExactKey.init))
 
-    /// Where a model comes from and with what it was made.
+    /// Keys for the origin of a model, and what it was made with.
     private static let origin = [
         "architectures", "model_type", "auto_map", "transformers_version", "torch_dtype", "dtype", "_name_or_path",
         "name_or_path",
@@ -19,7 +19,7 @@ package enum HarmlessKeys {
         "unsloth_version",
     ]
 
-    /// What the Python classes return, and how they run.
+    /// Keys for what the Python classes return, and how they run.
     private static let outputs = [
         "use_cache", "return_dict", "return_dict_in_generate", "output_hidden_states", "output_attentions",
         "output_scores",
@@ -29,7 +29,7 @@ package enum HarmlessKeys {
         "gradient_checkpointing", "chunk_size_feed_forward", "is_encoder_decoder",
     ]
 
-    /// What matters while training only.
+    /// Keys that matter while training only.
     private static let training = [
         "initializer_range", "initializer_factor", "init_std", "attention_dropout", "attention_probs_dropout_prob",
         "activation_dropout",

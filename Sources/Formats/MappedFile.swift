@@ -68,7 +68,7 @@ struct MappedFile: Sendable {
     }
 }
 
-/// What the system says of a file; any change of its content changes it.
+/// The identity of a file's content, as the system tells it; any change of the content changes it.
 private struct Stamp: Equatable, Sendable {
     let device: UInt64
     let node: UInt64

@@ -11,7 +11,7 @@ package struct Safetensors: Sendable {
     /// The file, or the index.
     package let path: String
     package let tensors: StoredTensors
-    /// `__metadata__`, in the order of the file; of several files, those of the first.
+    /// The metadata, `__metadata__`, in the order of the file; of several files, those of the first.
     package let metadata: [(key: String, value: String)]
 
     /// The header may be no longer than this, whatever the file's size.

@@ -7,14 +7,14 @@ struct SafetensorsHeader {
         let name: String
         let type: StoredType
         let extents: [Int]
-        /// Within the data.
+        /// The bytes of the tensor within the data.
         let range: Range<Int>
     }
 
-    /// In the order of their data.
+    /// The tensors in the order of their data.
     private(set) var entries: [Entry] = []
     private(set) var metadata: [(key: String, value: String)] = []
-    /// Where the data begins in the file.
+    /// The offset of the data in the file, in bytes.
     private(set) var dataOffset = 0
 
     /// Reads and checks the header of a file whose bytes are `file`.
@@ -83,8 +83,9 @@ struct SafetensorsHeader {
     }
 }
 
-/// Reads `{"name": {"dtype": …, "shape": […], "data_offsets": [begin, end]}, …, "__metadata__": {…}}` without building
-/// values, so that a header full of nonsense takes no more memory than its length.
+/// A parser of the header: it reads `{"name": {"dtype": …, "shape": […], "data_offsets": [begin, end]}, …,
+/// "__metadata__": {…}}` without building values, so that a header full of nonsense takes no more memory than its
+/// length.
 struct SafetensorsHeaderParser {
     private(set) var entries: [SafetensorsHeader.Entry] = []
     private(set) var metadata: [(key: String, value: String)] = []
@@ -92,7 +93,7 @@ struct SafetensorsHeaderParser {
     private var reader: JSONReader
     private var names: Set<ExactKey> = []
 
-    /// No tensor has more extents; keeps a long list from taking memory.
+    /// The maximum number of extents of a tensor: no tensor has more; keeps a long list from taking memory.
     private static let maximumExtents = 64
 
     /// - Safety: `text` must stay alive while the parser is used.

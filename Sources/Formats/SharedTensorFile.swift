@@ -7,7 +7,7 @@ package import MartletTensors
 package struct SharedTensorFile: Sendable {
     private let path: String
     private let header: [UInt8]
-    /// Where the elements of each tensor begin in the file.
+    /// The offset of each tensor's elements in the file, in bytes.
     private let offsets: [ExactKey: Int]
     private let bytes: Int
 

@@ -5,15 +5,15 @@ package import MartletTensors
 package struct StoredTensor: Sendable {
     package let name: String
     package let type: StoredType
-    /// Outermost first, as everywhere in this package; GGUF writes them the other way round.
+    /// The shape, outermost axis first, as everywhere in this package; GGUF writes it the other way round.
     package let extents: [Int]
-    /// Place in ``storage``.
+    /// The place of the elements in ``storage``.
     package let byteOffset: Int
     package let bytes: Int
     /// The file, mapped.
     package let storage: Storage
     package let path: String
-    /// How the elements follow from others of the file, where they are packed in a way of their own.
+    /// The derivation of the elements from others of the file, where they are packed in a way of their own.
     let derivation: Derivation?
 
     typealias Derivation = @Sendable () throws(FormatError) -> Tensor
@@ -41,7 +41,7 @@ package struct StoredTensor: Sendable {
     /// - Throws: ``FormatError`` when this package has no such element type or more than four extents.
     package func tensor() throws(FormatError) -> Tensor { try tensor(on: nil) }
 
-    /// The same, converted by the threads of `device` where elements are converted.
+    /// The tensor, as a view of the mapped file, converted by the threads of `device` where elements are converted.
     package func tensor(on device: Device?) throws(FormatError) -> Tensor {
         if let derivation { return try derivation() }
         let shape = try checkedShape()

@@ -3,9 +3,9 @@ package import MartletTensors
 
 /// The tensors of a checkpoint, in one file or several, found by the bytes of their name.
 package struct StoredTensors: Sendable {
-    /// In the order of the file.
+    /// All tensors, in the order of the file.
     package let all: [StoredTensor]
-    /// What to name in messages: the file, the index or the folder.
+    /// The place to name in messages: the file, the index or the folder.
     package let path: String
     let files: [MappedFile]
     private let positions: [ExactKey: Int]
@@ -26,7 +26,7 @@ package struct StoredTensors: Sendable {
         for file in files { try file.checkUnchanged() }
     }
 
-    /// Where the files are.
+    /// The paths of the files.
     package var paths: [String] { files.map(\.path) }
 
     /// Tells the system that the files will not be read again soon; what is read all the same comes back by itself.
@@ -34,8 +34,8 @@ package struct StoredTensors: Sendable {
         for file in files { file.storage.release(0..<file.storage.bytes) }
     }
 
-    /// These with tensors of another checkpoint in their place or beside them, under the names that `renamed` gives;
-    /// those without one stay away.
+    /// Returns these tensors with those of another checkpoint in their place or beside them, under the names that
+    /// `renamed` gives; those without one stay away.
     package func overlaid(
         by other: StoredTensors, renamed: (String) -> String?
     ) throws(FormatError) -> StoredTensors {
@@ -56,7 +56,8 @@ package struct StoredTensors: Sendable {
         name: String, extents: [Int], make: @Sendable () throws(FormatError) -> Tensor
     )
 
-    /// These with tensors that are made of them or of what stands beside them; those that are there already stay.
+    /// Returns these tensors with others that are made of them or of what stands beside them; those that are there
+    /// already stay.
     package func adding(_ derived: [Derived]) throws(FormatError) -> StoredTensors {
         guard let file = files.first else { return self }
         let made = derived.filter { self[$0.name] == nil }.map { tensor in
@@ -71,7 +72,7 @@ package struct StoredTensors: Sendable {
     package var count: Int { all.count }
     package var names: [String] { all.map(\.name) }
 
-    /// Bytes of all tensors.
+    /// The size of all tensors in bytes.
     package var bytes: Int { all.reduce(0) { $0 + $1.bytes } }
 
     package subscript(name: String) -> StoredTensor? { positions[ExactKey(name)].map { all[$0] } }

@@ -1,17 +1,19 @@
 package import MartletTensors
 
-/// How a file stores elements: every type that a format names, also those that this package does not compute with.
+/// The element type of a tensor in a file: every type that a format names, also those that this package does not
+/// compute with.
 package struct StoredType: Sendable, Hashable {
-    /// As the format spells it: "BF16", "Q4_K".
+    /// The name as the format spells it: "BF16", "Q4_K".
     package let name: String
-    /// Elements stored together, and their bytes.
+    /// The block size: the number of elements stored together, and their bytes.
     package let blockElements: Int
     package let blockBytes: Int
-    /// The same type as ours, or nil where elements are converted when they are loaded, or can only be listed.
+    /// Our element type that is the same, or nil where elements are converted when they are loaded, or can only be
+    /// listed.
     package let elementType: ElementType?
     let conversion: Conversion?
 
-    /// What is done with elements that are loaded as another type.
+    /// The conversion of elements that are loaded as another type.
     enum Conversion: Sendable, Hashable {
         /// A block type of ggml, by its number.
         case ggml(UInt32)

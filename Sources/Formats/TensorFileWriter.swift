@@ -13,16 +13,16 @@ package struct PlannedTensor: Sendable {
         (self.name, self.type, self.shape, self.blocks) = (name, type, shape, blocks)
     }
 
-    /// Bytes of the elements.
+    /// The size of the elements in bytes.
     package var bytes: Int {
         blocks?.bytes(of: shape) ?? shape.elements / type.blockElements * type.blockBytes
     }
 
-    /// Whether elements are stored in blocks.
+    /// True where elements are stored in blocks.
     package var isBlockQuantized: Bool { blocks != nil || type.isBlockQuantized }
 }
 
-/// Writes the tensors of one file one after another, so that never more than one has to be in memory.
+/// A writer of the tensors of one file one after another, so that never more than one has to be in memory.
 ///
 ///     var writer = try GGUF.writer(for: plan, metadata: metadata, to: path)
 ///     for planned in writer.plan { try writer.write(convert(planned)) }

@@ -1,10 +1,10 @@
-/// Reads the pickle of a PyTorch checkpoint and executes nothing: it knows dictionaries, tuples, numbers, texts and
+/// A reader of a PyTorch checkpoint's pickle that executes nothing: it knows dictionaries, tuples, numbers, texts and
 /// tensors; whatever else a pickle would call or build becomes a value without meaning.
 ///
 /// Source: the opcodes of Python's `pickletools`, protocols 2 to 5, as `torch.save` writes them. Containers stand in
 /// lists of their own and refer to each other by number, so that nothing recurses, however a file nests them.
 struct Pickle {
-    /// What stands on the stack.
+    /// A value on the stack of the pickle machine.
     enum Value {
         case integer(Int)
         case text(String)
@@ -13,7 +13,7 @@ struct Pickle {
         case tuple(Int), list(Int), dictionary(Int)
         case storage(TensorStorage)
         case tensor(TensorView)
-        /// Anything that is not needed.
+        /// A value that is not needed.
         case other
     }
 
@@ -34,7 +34,7 @@ struct Pickle {
     }
 
     private(set) var tuples: [[Value]] = []
-    /// Of lists, only the texts are kept: the names of storages.
+    /// The lists, of which only the texts are kept: the names of storages.
     private(set) var lists: [[String]] = []
     private(set) var dictionaries: [[(key: String, value: Value)]] = []
     private let reader: ByteReader
@@ -125,7 +125,8 @@ struct Pickle {
         return true
     }
 
-    /// What an opcode that takes nothing from the stack puts there; nil for other opcodes, and where the text ends.
+    /// The value that an opcode which takes nothing from the stack puts there; nil for other opcodes, and where the
+    /// text ends.
     private mutating func scalar(_ code: UInt8) -> Value? {
         switch code {
         case UInt8(ascii: "N"): .other

@@ -149,7 +149,7 @@ struct PyTorchFile {
             storage: file.storage, path: file.path, derivation: derivation)
     }
 
-    /// How many elements of the storage, from the tensor's first on, a view reaches.
+    /// The number of elements of the storage that a view reaches, from the tensor's first on; nil on overflow.
     private static func lastElement(_ view: Pickle.TensorView) -> Int? {
         if view.extents.contains(0) { return 0 }
         var last = 1

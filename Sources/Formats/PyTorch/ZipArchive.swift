@@ -7,7 +7,7 @@ internal import MartletJSON
 struct ZipArchive {
     struct Entry {
         let name: String
-        /// Where the bytes are in the file.
+        /// The range of the entry's bytes in the file.
         let range: Range<Int>
     }
 
@@ -16,7 +16,7 @@ struct ZipArchive {
     private static let (localHeader, entryHeader, end, end64, locator64): (UInt32, UInt32, UInt32, UInt32, UInt32) =
         (0x0403_4b50, 0x0201_4b50, 0x0605_4b50, 0x0606_4b50, 0x0706_4b50)
 
-    /// Whether a file begins as a zip file does.
+    /// Returns whether a file begins as a zip file does.
     static func begins(_ bytes: UnsafeRawBufferPointer) -> Bool {
         let reader = unsafe ByteReader(bytes)
         return reader.word32(0) == localHeader
@@ -55,7 +55,7 @@ struct ZipArchive {
         self.entries = entries
     }
 
-    /// Where the directory begins, and how many entries it has.
+    /// The offset of the central directory, and the number of its entries.
     private static func directory(_ reader: ByteReader) -> (offset: Int, count: Int)? {
         let first = max(0, reader.count - 22 - 65_535)
         guard reader.count >= 22,
@@ -72,7 +72,7 @@ struct ZipArchive {
         return wide <= reader.count / 46 ? (start, wide) : nil
     }
 
-    /// Where the bytes of the entry described at `place` are.
+    /// The range of the bytes of the entry described at `place`.
     private static func range(_ reader: ByteReader, _ place: Int, extra: Int, _ extraLength: Int) -> Range<Int>? {
         guard var size = reader.word32(place + 20).map(Int.init), var header = reader.word32(place + 42).map(Int.init),
             let plain = reader.word32(place + 24)

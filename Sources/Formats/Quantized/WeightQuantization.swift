@@ -1,6 +1,6 @@
 package import MartletJSON
 
-/// How the matrices of a published checkpoint are packed, as its config.json says: `quantization_config`, or MLX's
+/// The quantization of a published checkpoint's matrices, as its config.json says: `quantization_config`, or MLX's
 /// `quantization`.
 ///
 /// They are unpacked when they are loaded, into the type of their scales.
@@ -27,7 +27,7 @@ package struct WeightQuantization: Sendable, Hashable {
     }
 
     let method: Method
-    /// What the files call it.
+    /// The method's name in the files.
     package let name: String
 
     /// Reads what `config` says of its weights; nil where they are not quantized.
@@ -98,7 +98,7 @@ extension StoredTensors {
 }
 
 extension WeightQuantization {
-    /// What the parts of a packed matrix are called behind their module.
+    /// The endings of the names of a packed matrix's parts, behind their module.
     static let endings = [
         ".weight", ".qweight", ".qzeros", ".scales", ".biases", ".g_idx", ".SCB", ".weight_format", ".weight_packed",
         ".weight_scale",

@@ -1,7 +1,7 @@
 internal import MartletJSON
 internal import MartletTensors
 
-/// Unpacks the matrices of one checkpoint. Every result is a tensor that is computed when it is loaded.
+/// The unpacking of one checkpoint's matrices. Every result is a tensor that is computed when it is loaded.
 struct WeightUnpacking {
     let tensors: StoredTensors
 
@@ -83,7 +83,7 @@ struct WeightUnpacking {
         }
     }
 
-    /// Where the eight integers of a word of AWQ stand.
+    /// The positions of the eight integers in a word of AWQ.
     private static let awqPlaces: [UInt32] = [0, 4, 1, 5, 2, 6, 3, 7]
 
     /// `qweight` `[inputs, outputs / 8]`, `qzeros` `[groups, outputs / 8]`, `scales` `[groups, outputs]`: (q − zero) ·
