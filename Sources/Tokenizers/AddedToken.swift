@@ -1,18 +1,19 @@
-/// A token that is found in the text before the pipeline runs, with the rules of where it may stand.
+/// An added token, found in the text before the pipeline runs, with the rules of where it may stand.
 public struct AddedToken: Sendable, Equatable {
     /// The text that it is found by, as UTF-8 bytes.
     public var content: [UInt8]
-    /// Its number.
+    /// The token id.
     public var id: Int32
-    /// Only where no word scalar stands next to it.
+    /// True for a token that counts only where no word scalar stands next to it.
     public var isSingleWord = false
-    /// Takes the blanks before it, or after it.
+    /// True for a token that takes in the blanks before it.
     public var stripsLeft = false
-    /// Takes the blanks after it into the token.
+    /// True for a token that takes in the blanks after it.
     public var stripsRight = false
-    /// Looked for in the normalized text rather than the text as given.
+    /// True for a token that is looked for in the normalized text rather than the text as given.
     public var isNormalized = false
-    /// Marks the structure of the text (`<s>`, `[SEP]`); left out by a decoding that skips special tokens.
+    /// True for a special token, which marks the structure of the text (`<s>`, `[SEP]`) and which a decoding that skips
+    /// special tokens leaves out.
     public var isSpecial = false
 
     /// A token with the rules that the reference gives it by default.

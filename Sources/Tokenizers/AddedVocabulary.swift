@@ -1,8 +1,9 @@
-/// The tokens beside the model's own: those found in the text as given, those found in normalized text, and their ids.
+/// The added vocabulary, the tokens beside the model's own: those found in the text as given, those found in normalized
+/// text, and their ids.
 struct AddedVocabulary: Sendable {
-    /// In the order of the file.
+    /// The added tokens in the order of the file.
     let tokens: [AddedToken]
-    /// As they are found and written: normalized tokens in their normalized form.
+    /// The spellings by which they are found and written: normalized tokens in their normalized form.
     private let spellings: [[UInt8]]
     private let inText: TokenFinder
     private let inNormalizedText: TokenFinder

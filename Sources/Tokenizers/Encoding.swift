@@ -1,4 +1,4 @@
-/// A text as tokens: ids, and for each where it came from. All arrays have one element per token.
+/// The encoding of a text as tokens: ids, and for each where it came from. All arrays have one element per token.
 public struct Encoding: Sendable, Equatable {
     /// A range of the text as given.
     public struct Offsets: Sendable, Equatable {
@@ -13,9 +13,9 @@ public struct Encoding: Sendable, Equatable {
 
     /// The token ids.
     public var ids: [Int32] = []
-    /// Which part of a pair a token belongs to, as the post-processor numbers them (segment ids).
+    /// The segment ids (token type ids): which part of a pair a token belongs to, as the post-processor numbers them.
     public var typeIDs: [Int32] = []
-    /// Where each token lies in its text, in UTF-8 bytes; (0, 0) for a token that the post-processor added.
+    /// The range of each token in its text, in UTF-8 bytes; (0, 0) for a token that the post-processor added.
     public var offsets: [Offsets] = []
     /// The number of the word in its text, by the pre-tokenizer; nil for a token that the post-processor added.
     public var words: [Int32?] = []
@@ -23,18 +23,18 @@ public struct Encoding: Sendable, Equatable {
     public var sequences: [Int32?] = []
     /// True for tokens that the post-processor added, and for padding.
     public var isSpecial: [Bool] = []
-    /// False for padding.
+    /// The attention mask: false for padding.
     public var isAttended: [Bool] = []
     /// The parts that truncation cut off, each as long as the rest, with the overlap that was asked for.
     public var overflow: [Encoding] = []
 
-    /// No tokens.
+    /// An encoding without tokens.
     public init() {}
 
-    /// How many tokens there are.
+    /// The number of tokens.
     public var count: Int { ids.count }
 
-    /// ``offsets`` counted in Unicode scalars of `text` rather than in bytes.
+    /// The ``offsets``, counted in Unicode scalars of `text` rather than in bytes.
     ///
     /// - Parameters:
     ///   - text: The text, or the pair's text that `sequence` names.

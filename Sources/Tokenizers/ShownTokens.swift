@@ -1,5 +1,5 @@
-/// What the reference shows of tokens whose spelling the vocabulary does not tell: Unigram's unknown ones, as the
-/// stages before the model made their text.
+/// The texts that the reference shows for tokens whose spelling the vocabulary does not tell: Unigram's unknown ones,
+/// as the stages before the model made their text.
 struct ShownTokens {
     private struct Place: Hashable {
         let sequence: Int32
@@ -43,7 +43,7 @@ extension Tokenizer {
         return takesBlanks(token, stretch) ? Array(stretch) : spelling(ofToken: id) ?? []
     }
 
-    /// Whether a stretch of text is an added token with blanks at its ends.
+    /// Returns whether a stretch of text is an added token with blanks at its ends.
     private func takesBlanks(_ token: AddedToken, _ stretch: ArraySlice<UInt8>) -> Bool {
         var found: [Piece] = []
         LiteralPattern(content: token.content).matches(in: stretch.span, into: &found)

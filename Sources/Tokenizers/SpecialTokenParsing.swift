@@ -1,17 +1,17 @@
-/// Which spellings of added tokens in a text count as these tokens; the others are plain text.
+/// The rule for spellings of added tokens in a text: which of them count as these tokens; the others are plain text.
 package enum SpecialTokenParsing: Sendable {
-    /// All of them.
+    /// All spellings of added tokens count.
     case all
-    /// None of special tokens'.
+    /// No spelling of a special token counts.
     case none
-    /// All but those that reach into these stretches, UTF-8 offsets in ascending order: what somebody else wrote there
-    /// forges no token.
+    /// All spellings count but those that reach into these stretches, UTF-8 offsets in ascending order: what somebody
+    /// else wrote there forges no token.
     case outside([Range<Int>])
 
-    /// Whether it must be known where in the text a token is spelled.
+    /// True where it must be known where in the text a token is spelled.
     var needsOrigins: Bool { if case .outside = self { true } else { false } }
 
-    /// Whether `token`, spelled at `range` of the text, counts.
+    /// Returns whether `token`, spelled at `range` of the text, counts.
     func takes(_ token: AddedToken, _ range: Range<Int>) -> Bool {
         switch self {
         case .all: return true

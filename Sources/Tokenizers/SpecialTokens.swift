@@ -1,18 +1,18 @@
-/// The tokens with a role in generation, as far as the files name them.
+/// The special tokens, those with a role in generation, as far as the files name them.
 public struct SpecialTokens: Sendable, Equatable {
-    /// Begins a text (`<s>`, `[CLS]` has a role of its own).
+    /// The beginning-of-sequence token (BOS), which begins a text (`<s>`; `[CLS]` has a role of its own).
     public var beginning: Int32?
-    /// Any of these ends a text; the first is the main one.
+    /// The end-of-sequence tokens (EOS), any of which ends a text; the first is the main one.
     public var ends: [Int32] = []
-    /// Stands for what the vocabulary cannot spell.
+    /// The unknown token, which stands for what the vocabulary cannot spell.
     public var unknown: Int32?
-    /// Fills texts up to one length.
+    /// The padding token, which fills texts up to one length.
     public var padding: Int32?
-    /// Stands between texts and behind them (`[SEP]`).
+    /// The separator token, which stands between texts and behind them (`[SEP]`).
     public var separator: Int32?
-    /// Stands before a text that is classified (`[CLS]`).
+    /// The classifier token, which stands before a text that is classified (`[CLS]`).
     public var classifier: Int32?
-    /// Stands for a token that is to be guessed.
+    /// The mask token, which stands for a token that is to be guessed.
     public var mask: Int32?
 
     /// No special tokens.

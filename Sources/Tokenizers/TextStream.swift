@@ -25,7 +25,7 @@ public struct TextStream: Sendable {
         String(decoding: try bytes(appending: id), as: UTF8.self)
     }
 
-    /// What is left at the end; a character that was never completed becomes U+FFFD.
+    /// Returns the text that is left at the end; a character that was never completed becomes U+FFFD.
     public mutating func finish() -> String { String(decoding: finishBytes(), as: UTF8.self) }
 
     mutating func bytes(appending id: Int32) throws(TokenizerError) -> [UInt8] {

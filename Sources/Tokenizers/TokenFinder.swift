@@ -1,4 +1,4 @@
-/// Finds tokens in text: leftmost first, of those the longest.
+/// A finder of tokens in text: leftmost first, of those the longest.
 ///
 /// A byte trie in an open-addressed table, tried only at bytes that begin a token, so ordinary text is passed at the
 /// speed of a table look-up per byte. A try ends after at most the longest token.

@@ -18,7 +18,8 @@ extension Tokenizer {
         ).ids
     }
 
-    /// One segmentation drawn at random, of a text or of a pair of texts, with where each token came from.
+    /// The encoding of one segmentation drawn at random, of a text or of a pair of texts, with where each token came
+    /// from.
     ///
     /// - Throws: as ``encoding(of:pair:addSpecialTokens:parseSpecialTokens:truncation:)``.
     public func encoding(

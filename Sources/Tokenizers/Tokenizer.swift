@@ -1,8 +1,8 @@
 import MartletPlatform
 import Synchronization
 
-/// Text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the tokens added beside
-/// them.
+/// A tokenizer, from text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the
+/// tokens added beside them.
 ///
 /// A value that can be used from any number of threads at once; what it needs to work is kept in a pool.
 public struct Tokenizer: Sendable {
@@ -12,11 +12,11 @@ public struct Tokenizer: Sendable {
     let postProcessor: any PostProcessor
     let decoder: (any Decoder)?
     let added: AddedVocabulary
-    /// How the file asks texts to be cut and padded. Neither happens unless it is asked for.
+    /// The truncation of long texts that the file asks for. Neither this nor padding happens unless it is asked for.
     public let truncation: Truncation?
-    /// How the file asks short texts to be filled up.
+    /// The padding of short texts that the file asks for.
     public let padding: Padding?
-    /// The tokens with a role.
+    /// The special tokens, those with a role.
     public let specialTokens: SpecialTokens
     /// The chat template that came with the vocabulary, if any.
     public let chatTemplate: String?
@@ -27,7 +27,7 @@ public struct Tokenizer: Sendable {
     private let direct: DirectPattern?
     private let skipped: Set<Int32>
 
-    /// What the readers of files put together.
+    /// The parts of a tokenizer, which the readers of files put together.
     struct Parts {
         var normalizer: (any Normalizer)?
         var preTokenizer: (any PreTokenizer)?
@@ -57,10 +57,10 @@ public struct Tokenizer: Sendable {
         skipped = added.ids(spelledAsSpecial: parts.model.vocabulary)
     }
 
-    /// One more than the largest id, added tokens included.
+    /// The size of the vocabulary: one more than the largest id, added tokens included.
     public var vocabularySize: Int { max(model.vocabulary.count, added.largestID.map { Int($0) + 1 } ?? 0) }
 
-    /// Whether tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
+    /// True where tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
     package var marksContinuations: Bool { model.marksContinuations }
 
     /// The tokens that stand beside the model's own, in the order of the file.
@@ -68,7 +68,7 @@ public struct Tokenizer: Sendable {
 
     // MARK: Encoding
 
-    /// The ids of a text.
+    /// The token ids of a text.
     ///
     /// - Parameters:
     ///   - addSpecialTokens: Adds what marks the structure, as `<s>` or `[CLS]`, where the tokenizer has such.
@@ -93,7 +93,7 @@ public struct Tokenizer: Sendable {
         return ids
     }
 
-    /// The ids of many texts, in their order, by several threads.
+    /// The token ids of many texts, in their order, by several threads.
     ///
     /// - Parameter threads: nil: one per processor.
     /// - Throws: the error of the first text that has one.
@@ -329,11 +329,11 @@ public struct Tokenizer: Sendable {
         return added.id(of: bytes) ?? model.vocabulary.id(of: bytes)
     }
 
-    /// Whether an id is that of a special token.
+    /// Returns whether an id is that of a special token.
     public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
 
-    /// Whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One whose
-    /// text the normalizer changes is not, as in the reference.)
+    /// Returns whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One
+    /// whose text the normalizer changes is not, as in the reference.)
     func isSkipped(_ id: Int32) -> Bool { skipped.contains(id) }
 
     func spelling(ofToken id: Int32) -> [UInt8]? {

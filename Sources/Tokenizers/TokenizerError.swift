@@ -5,7 +5,8 @@
 
 @_exported public import protocol MartletPlatform.MartletError
 
-/// Why a tokenizer could not be made, or could not do what was asked. Nothing outside can make this module trap.
+/// The reason why a tokenizer could not be made, or could not do what was asked. Nothing outside can make this module
+/// trap.
 public enum TokenizerError: MartletError, Equatable {
     /// A file that is not what it claims to be, with everything that was found wrong.
     case malformed(source: String, offences: [String])
@@ -27,7 +28,7 @@ public enum TokenizerError: MartletError, Equatable {
         if case .malformed(_, let offences) = self { offences } else { [cause] }
     }
 
-    /// The same error of the file `path`.
+    /// This error, of the file `path`.
     package func inFile(_ path: String) -> TokenizerError {
         func name(_ source: String) -> String { source.utf8.elementsEqual(path.utf8) ? path : "\(path): \(source)" }
         return switch self {

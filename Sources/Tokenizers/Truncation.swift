@@ -1,33 +1,33 @@
-/// How a text that is too long is cut, as Hugging Face's tokenizers cut it.
+/// Truncation of a text that is too long, as Hugging Face's tokenizers cut it.
 public struct Truncation: Sendable, Equatable {
-    /// Which of two texts gives way.
+    /// The strategy for a pair of texts: which of the two gives way.
     public enum Strategy: String, Sendable {
-        /// The longer one, token by token.
+        /// The longer text, token by token.
         case longestFirst = "LongestFirst"
-        /// The first.
+        /// The first text.
         case onlyFirst = "OnlyFirst"
-        /// The second.
+        /// The second text.
         case onlySecond = "OnlySecond"
     }
 
-    /// The end at which tokens go.
+    /// The direction, the end of a text at which tokens go.
     public enum Direction: String, Sendable {
-        /// At the beginning.
+        /// The beginning of the text.
         case left = "Left"
-        /// At the end.
+        /// The end of the text.
         case right = "Right"
     }
 
-    /// Most tokens in all, special ones included.
+    /// The maximum length in tokens, special ones included.
     public var maximumLength: Int
-    /// Which of two texts gives way.
+    /// The strategy for a pair of texts: which of the two gives way.
     public var strategy: Strategy
     /// The end at which tokens go.
     public var direction: Direction
-    /// How many tokens each cut-off part repeats of the one before.
+    /// The overlap in tokens: how many each cut-off part repeats of the one before.
     public var stride: Int
 
-    /// As the reference does it where nothing else is said.
+    /// Truncation as the reference does it where nothing else is said.
     public init(
         maximumLength: Int, strategy: Strategy = .longestFirst, direction: Direction = .right, stride: Int = 0
     ) {
@@ -97,30 +97,30 @@ public struct Truncation: Sendable, Equatable {
     }
 }
 
-/// How texts are made equally long.
+/// Padding, which makes texts equally long.
 public struct Padding: Sendable, Equatable {
-    /// How long texts become.
+    /// The length to which texts are padded.
     public enum Length: Sendable, Equatable {
-        /// That of the longest text.
+        /// The length of the longest text.
         case longest
-        /// So many tokens.
+        /// A fixed number of tokens.
         case fixed(Int)
     }
 
-    /// How long texts become.
+    /// The length to which texts are padded.
     public var length: Length
     /// The end at which tokens are put.
     public var direction: Truncation.Direction
-    /// Rounds the length up to a multiple of this.
+    /// The multiple to which the length is rounded up; nil: it is not.
     public var multiple: Int?
-    /// The token that fills up.
+    /// The id of the padding token.
     public var id: Int32
-    /// Its type.
+    /// The segment id of the padding token.
     public var typeID: Int32
-    /// Its text.
+    /// The text of the padding token.
     public var token: String
 
-    /// As the reference does it where nothing else is said.
+    /// Padding as the reference does it where nothing else is said.
     public init(
         length: Length = .longest, direction: Truncation.Direction = .right, multiple: Int? = nil, id: Int32 = 0,
         typeID: Int32 = 0, token: String = "[PAD]"

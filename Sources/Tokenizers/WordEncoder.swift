@@ -1,4 +1,4 @@
-/// What one thread needs to encode, and the loop from words to ids.
+/// The workspace of one encoding thread, and the loop from words to ids.
 struct Workspace {
     var model = ModelWorkspace()
     var output = TokenOutput()

@@ -9,7 +9,7 @@ struct TokenFragment: Sendable {
 ///
 /// Whole texts and streams run through the same stages, so a stream cannot differ from the decoding of the whole.
 protocol Decoder: Sendable {
-    /// Whether everything goes out as one token.
+    /// True where everything goes out as one token.
     var fuses: Bool { get }
 
     /// - Parameter isFused: Whether the fragments that come in are parts of one token.

@@ -1,4 +1,4 @@
-/// All tokens as one.
+/// A decoder that fuses all tokens into one.
 struct FuseDecoder: Decoder {
     var fuses: Bool { true }
     func bytes(of token: [UInt8]) -> [UInt8] { token }

@@ -2,7 +2,7 @@
 struct MetaspaceDecoder: Decoder {
     let replacement: UInt32
     let dropsInFirst: Bool
-    /// As the file has them; of no use in decoding.
+    /// Settings as the file has them; of no use in decoding.
     let scheme: MetaspaceScheme
     let splits: Bool
 

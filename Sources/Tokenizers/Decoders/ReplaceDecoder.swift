@@ -25,7 +25,7 @@ struct ReplaceDecoder: Decoder {
         return WholeTokenStage(isFused: isFused) { token, _ in decoder.bytes(of: token) }
     }
 
-    /// Holds back what may be the beginning of a match.
+    /// A stage that holds back what may be the beginning of a match.
     private struct FusedStage: DecoderStage {
         let decoder: ReplaceDecoder
         let literal: [UInt8]

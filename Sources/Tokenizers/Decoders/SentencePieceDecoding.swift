@@ -11,8 +11,8 @@ enum SentencePieceDecoding {
     }
 }
 
-/// The same for SentencePiece's own files, where control pieces stand for nothing and the unknown piece for a sign of
-/// its own.
+/// Pieces back to text for SentencePiece's own files, where control pieces stand for nothing and the unknown piece for
+/// a sign of its own.
 struct SentencePieceDecoder: Decoder {
     let unknown: [UInt8]
     let unknownSurface: [UInt8]

@@ -1,4 +1,4 @@
-/// Up to so many of one scalar off the front and the back of each token.
+/// A decoder that takes up to so many of one scalar off the front and the back of each token.
 struct StripDecoder: Decoder {
     let content: UInt32
     let start: Int

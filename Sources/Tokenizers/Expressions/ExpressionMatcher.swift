@@ -1,4 +1,4 @@
-/// Runs an expression over one text, in time that grows linearly with its length.
+/// A matcher that runs an expression over one text, in time that grows linearly with its length.
 ///
 /// It tries the ways of a fork in their order and goes back, as the engines do that the patterns were written for. Once
 /// that has taken more steps than texts need, it remembers of every fork at every place that no way from there leads
@@ -6,24 +6,25 @@
 /// matched. So each is tried once for a whole text (memoized backtracking, as in J. C. Davis et al., "Using Selective
 /// Memoization to Defeat Regular Expression Denial of Service", 2021).
 struct ExpressionMatcher {
-    /// Steps for each byte that are taken before ways are remembered.
+    /// The number of steps for each byte that are taken before ways are remembered.
     private static let patience = 128
 
     private let program: ExpressionProgram
-    /// Bytes of the text, which every call is given.
+    /// The length in bytes of the text that every call is given.
     private let count: Int
     private var stack: [Frame] = []
     private var steps: Int
     private var remembers: Bool
     /// A bit for each fork and place: no way leads on from there.
     private var failed: [UInt64] = []
-    /// The same: the way that is tried leads through there.
+    /// A bit for each fork and place: the way that is tried leads through there.
     private var onPath: [UInt64] = []
-    /// Where bodies of looks and atomic groups end that begin, or go on, at a fork and a place.
+    /// The ends of the bodies of looks and atomic groups that begin, or go on, at a fork and a place.
     private var ends: [Int: Int] = [:]
 
     private struct Frame {
-        /// What is tried next; below 0: a fork's mark that its ways are used up, as the complement of its number.
+        /// The instruction that is tried next; below 0: a fork's mark that its ways are used up, as the complement of
+        /// its number.
         let instruction: Int32
         let place: Int32
     }
@@ -154,7 +155,7 @@ struct ExpressionMatcher {
         place > 0 && ExpressionSet.isWord(text.scalar(before: place).value)
     }
 
-    /// Whether scalars of `sets` end at `place`.
+    /// Returns whether scalars of `sets` end at `place`.
     private static func isBehind(_ sets: [ExpressionSet], _ place: Int, _ text: Span<UInt8>) -> Bool {
         var place = place
         for set in sets.reversed() {

@@ -1,26 +1,26 @@
 /// A regular expression as a tree. What is deeper than the parser allows is refused, so walking it needs bounded stack.
 indirect enum ExpressionNode: Sendable {
-    /// One scalar of a set.
+    /// A scalar of a set.
     case set(ExpressionSet)
     case sequence([ExpressionNode])
     case choice([ExpressionNode])
     case repetition(ExpressionNode, least: Int, most: Int?, Preference)
-    /// What is matched once and not gone back into: `(?>…)`.
+    /// An atomic group, matched once and not gone back into: `(?>…)`.
     case atomic(ExpressionNode)
-    /// `(?=…)`, `(?!…)`.
+    /// Lookahead: `(?=…)`, `(?!…)`.
     case ahead(ExpressionNode, isNegative: Bool)
-    /// `(?<=…)`, `(?<!…)`: alternatives of fixed length.
+    /// Lookbehind: `(?<=…)`, `(?<!…)`, alternatives of fixed length.
     case behind([[ExpressionSet]], isNegative: Bool)
     case anchor(Anchor)
 
-    /// Which of several lengths is tried first.
+    /// The preference of a repetition: which of several lengths is tried first.
     enum Preference: Sendable { case longest, shortest, possessive }
 
     enum Anchor: Sendable {
         case lineStart, lineEnd, textStart, textEnd, lastLineEnd, wordBoundary, noWordBoundary
     }
 
-    /// Whether it can match nothing at all.
+    /// True where it can match nothing at all.
     var isNullable: Bool {
         switch self {
         case .set: false

@@ -1,6 +1,6 @@
-/// Reads the syntax that tokenizers' files use (Oniguruma's, of which Rust's and Python's are parts).
+/// A parser of the syntax that tokenizers' files use (Oniguruma's, of which Rust's and Python's are parts).
 struct ExpressionParser {
-    /// Groups and sets may lie in one another this deep.
+    /// The depth to which groups and sets may lie in one another.
     private static let maximumDepth = 50
     /// The largest count of a repetition.
     private static let maximumCount = 1_000
@@ -12,7 +12,7 @@ struct ExpressionParser {
     private var matchesNewlines = false
     private var isExtended = false
 
-    /// Why an expression is not one that can be run.
+    /// The reason why an expression is not one that can be run.
     struct Failure: Error {
         let reason: String
     }
@@ -103,7 +103,7 @@ struct ExpressionParser {
 
     // MARK: Atoms
 
-    /// Nil for what sets flags only.
+    /// The next atom; nil for what sets flags only.
     private mutating func atom() throws(Failure) -> ExpressionNode? {
         guard let scalar = current else { throw Failure(reason: "its end where something was expected") }
         switch scalar {
@@ -151,7 +151,7 @@ struct ExpressionParser {
         return try flagged()
     }
 
-    /// `(?i)` for the rest of the group at hand, `(?i:…)` for one of its own.
+    /// A group with flags: `(?i)` for the rest of the group at hand, `(?i:…)` for one of its own.
     private mutating func flagged() throws(Failure) -> ExpressionNode? {
         let before = (ignoresCase, matchesNewlines, isExtended)
         var value = true
@@ -245,7 +245,7 @@ struct ExpressionParser {
         return .range(scalar.value...scalar.value)
     }
 
-    /// `\d`, `\p{L}`, `\x{41}`, `\n`, and signs that stand for themselves.
+    /// An escape: `\d`, `\p{L}`, `\x{41}`, `\n`, and signs that stand for themselves.
     private mutating func escapedItem(inBracket: Bool) throws(Failure) -> ExpressionSet.Item {
         index += 1
         guard let scalar = current else { throw Failure(reason: "a backslash at its end") }

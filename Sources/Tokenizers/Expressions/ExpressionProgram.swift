@@ -16,14 +16,14 @@ struct ExpressionProgram: Sendable {
         case end
     }
 
-    /// The most instructions and forks that an expression may have.
+    /// The maximum number of instructions and forks that an expression may have.
     private static let maximumCount = 20_000
     private static let maximumForks = 256
 
     private(set) var instructions: [Instruction] = []
     private(set) var sets: [ExpressionSet] = []
     private(set) var forks = 0
-    /// Whether something that can be empty is repeated, so that forks must know where they have been.
+    /// True where something that can be empty is repeated, so that forks must know where they have been.
     private(set) var repeatsNothing = false
 
     init(_ node: ExpressionNode) throws(ExpressionParser.Failure) {
@@ -66,7 +66,7 @@ struct ExpressionProgram: Sendable {
         }
     }
 
-    /// Any number of `body`.
+    /// Adds a loop for any number of `body`.
     private mutating func addLoop(_ body: ExpressionNode, _ preference: ExpressionNode.Preference)
         throws(ExpressionParser.Failure)
     {

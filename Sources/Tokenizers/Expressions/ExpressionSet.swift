@@ -9,7 +9,7 @@ final class ExpressionSet: Sendable {
         case space
         case word
         case nested(ExpressionSet)
-        /// What is in all of them.
+        /// The intersection of several sets.
         case intersection([ExpressionSet])
         /// A property that only the standard library's tables know.
         case other(ScalarProperty)
@@ -57,7 +57,8 @@ final class ExpressionSet: Sendable {
         }
     }
 
-    /// `\w` of the reference's engine: letters, marks, decimal digits, connectors, and a few numbers; no joiners.
+    /// Returns whether a scalar is of `\w` of the reference's engine: letters, marks, decimal digits, connectors, and a
+    /// few numbers; no joiners.
     static func isWord(_ scalar: UInt32) -> Bool {
         let properties = ScalarProperties(scalar)
         if properties.isLetter || properties.isMark || properties.isDecimalDigit || properties.category == 11 {

@@ -2,13 +2,14 @@
 /// Where its spelling only approximates the published `tokenizer.json` (letters' case, possessive repetition), the
 /// published one stands here.
 struct GGUFPreTokenizer: Sendable {
-    /// What the tokens spell.
+    /// The alphabet that the tokens are spelled in.
     enum Tokens: Sendable {
         /// GPT-2's names of bytes.
         case bytes
         /// Text; what is no token is spelled by tokens of bytes, `<0x41>`.
         case text
-        /// The same, with U+2581 for spaces; a run of newlines that is a token is that token.
+        /// Text with U+2581 for spaces; what is no token is spelled by tokens of bytes, and a run of newlines that is a
+        /// token is that token.
         case textWithSign
     }
 

@@ -1,8 +1,8 @@
 package import MartletJSON
 
 extension GGUFVocabulary {
-    /// What GGUF can say of a `tokenizer.json`: byte-level byte pairs, and SentencePiece's byte pairs with byte
-    /// fallback.
+    /// The GGUF vocabulary of a `tokenizer.json`, as far as GGUF can say it: byte-level byte pairs, and SentencePiece's
+    /// byte pairs with byte fallback.
     ///
     /// Ids that the file leaves out become unused tokens, up to `count`, since ggml's matrices have a row for each.
     /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for other models and for pre-tokenizers that

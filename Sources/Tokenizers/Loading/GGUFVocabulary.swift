@@ -1,62 +1,62 @@
-/// What a GGUF file holds under `tokenizer.ggml.*`, as its reader found it. This module opens no GGUF files.
+/// The vocabulary of a GGUF file, `tokenizer.ggml.*` as its reader found it. This module opens no GGUF files.
 public struct GGUFVocabulary: Sendable {
     /// The values of `tokenizer.ggml.token_type`.
     public enum TokenType: Int32, Sendable {
-        /// Found in text.
+        /// A token found in text.
         case normal = 1
-        /// Stands for text that has no token.
+        /// The unknown token, which stands for text that has no token.
         case unknown = 2
-        /// Marks structure; never part of text.
+        /// A control token, which marks structure and is never part of text.
         case control = 3
-        /// Found in text before all others.
+        /// A user-defined token, found in text before all others.
         case userDefined = 4
-        /// Never found.
+        /// A token that is never found.
         case unused = 5
-        /// One byte, spelled `<0x41>`.
+        /// A token of one byte, spelled `<0x41>`.
         case byte = 6
     }
 
-    /// `model`: gpt2, llama, bert, t5, …
+    /// The kind of vocabulary, `model`: gpt2, llama, bert, t5, …
     public var model: String
-    /// `pre`: the name of the pre-tokenizer, for `gpt2` models.
+    /// The name of the pre-tokenizer, `pre`, for `gpt2` models.
     public var pre: String?
-    /// `tokens`, as bytes: GGUF strings need not be UTF-8.
+    /// The `tokens` as bytes: GGUF strings need not be UTF-8.
     public var tokens: ByteStrings
-    /// `scores`, one for each token, or none.
+    /// The `scores`, one for each token, or none.
     public var scores: [Float] = []
-    /// `token_type`, one for each token, or none: see ``TokenType``.
+    /// The token types, `token_type`, one for each token, or none: see ``TokenType``.
     public var types: [Int32] = []
-    /// `merges`: two tokens with a space between.
+    /// The `merges`, each two tokens with a space between.
     public var merges: ByteStrings = []
-    /// `bos_token_id`.
+    /// The beginning-of-sequence token (BOS), `bos_token_id`.
     public var beginningID: Int32?
-    /// `eos_token_id`.
+    /// The end-of-sequence token (EOS), `eos_token_id`.
     public var endID: Int32?
     /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`).
     public var otherEndIDs: [Int32] = []
-    /// `unknown_token_id`.
+    /// The unknown token, `unknown_token_id`.
     public var unknownID: Int32?
-    /// `seperator_token_id`, as the specification spells it.
+    /// The separator token, `seperator_token_id`, as the specification spells it.
     public var separatorID: Int32?
-    /// `padding_token_id`.
+    /// The padding token, `padding_token_id`.
     public var paddingID: Int32?
-    /// `cls_token_id`.
+    /// The classifier token, `cls_token_id`.
     public var classifierID: Int32?
-    /// `mask_token_id`.
+    /// The mask token, `mask_token_id`.
     public var maskID: Int32?
-    /// `add_bos_token`.
+    /// The setting that puts the beginning-of-sequence token before a text, `add_bos_token`.
     public var addsBeginning: Bool?
-    /// `add_eos_token`.
+    /// The setting that puts the end-of-sequence token behind a text, `add_eos_token`.
     public var addsEnd: Bool?
-    /// `add_sep_token`.
+    /// The setting that puts a separator behind a text, `add_sep_token`.
     public var addsSeparator: Bool?
-    /// `add_space_prefix`.
+    /// The setting that puts a space before a text, `add_space_prefix`.
     public var addsSpacePrefix: Bool?
-    /// `remove_extra_whitespaces`.
+    /// The setting that removes extra white space, `remove_extra_whitespaces`.
     public var removesExtraWhitespace: Bool?
-    /// `precompiled_charsmap`; empty: none.
+    /// The compiled normalization, `precompiled_charsmap`; empty: none.
     public var precompiledCharsmap: [UInt8] = []
-    /// `tokenizer.chat_template`.
+    /// The chat template, `tokenizer.chat_template`.
     public var chatTemplate: String?
 
     /// A vocabulary of these tokens; what else the file says is set afterwards.

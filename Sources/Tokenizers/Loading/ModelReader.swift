@@ -30,7 +30,7 @@ enum ModelReader {
         return reader.object["max_input_chars_per_word"] != nil ? "WordPiece" : "unknown"
     }
 
-    /// `[["piece", score], …]`.
+    /// The pieces of a Unigram model, `[["piece", score], …]`.
     private static func unigram(_ reader: StageReader) throws(TokenizerError) -> UnigramModel {
         let elements = try reader.array("vocab")
         guard elements.count <= Vocabulary.maximumCount else {
@@ -58,7 +58,7 @@ enum ModelReader {
             fallsBackToBytes: try reader.bool("byte_fallback", default: false))
     }
 
-    /// `{"token": id}`, by id.
+    /// The vocabulary, `{"token": id}`, by id.
     static func vocabulary(_ reader: StageReader) throws(TokenizerError) -> [[UInt8]?] {
         guard let members = reader.object["vocab"]?.objectValue?.members else {
             throw reader.malformed("has no vocab that is an object")
@@ -106,7 +106,7 @@ enum ModelReader {
             Vocabulary(tokens), merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
     }
 
-    /// `["a b", …]` or `[["a", "b"], …]`.
+    /// The merges, `["a b", …]` or `[["a", "b"], …]`.
     private static func merges(_ reader: StageReader) throws(TokenizerError) -> [([UInt8], [UInt8])] {
         var merges: [([UInt8], [UInt8])] = []
         for (index, merge) in try reader.array("merges").enumerated() {

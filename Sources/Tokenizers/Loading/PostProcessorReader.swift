@@ -24,7 +24,7 @@ enum PostProcessorReader {
         }
     }
 
-    /// `["</s>", 2]`.
+    /// A token and its id, `["</s>", 2]`.
     private static func token(_ reader: StageReader, _ key: String) throws(TokenizerError) -> (
         content: String, id: Int32
     ) {

@@ -40,7 +40,7 @@ enum PreTokenizerReader {
         return behavior
     }
 
-    /// `prepend_scheme` and `split`, with the older `add_prefix_space` that they replace.
+    /// The settings of Metaspace, `prepend_scheme` and `split`, with the older `add_prefix_space` that they replace.
     static func metaspace(_ reader: StageReader) throws(TokenizerError) -> (MetaspaceScheme, splits: Bool) {
         let name = try reader.optionalString("prepend_scheme") ?? "always"
         guard var scheme = MetaspaceScheme(rawValue: name) else {

@@ -1,4 +1,4 @@
-/// Reads the wire format of Protocol Buffers: fields by number, nothing interpreted.
+/// A reader of the wire format of Protocol Buffers: fields by number, nothing interpreted.
 struct ProtobufReader {
     enum Value {
         case varint(UInt64)

@@ -1,4 +1,4 @@
-/// What a SentencePiece `.model` file holds (`sentencepiece_model.proto`), as far as encoding needs it.
+/// The contents of a SentencePiece `.model` file (`sentencepiece_model.proto`), as far as encoding needs them.
 struct SentencePieceFile {
     enum PieceType: UInt64 {
         case normal = 1

@@ -1,9 +1,9 @@
 import MartletJSON
 
-/// Reads the members of one JSON object of a `tokenizer.json`, with errors that name the place.
+/// A reader of the members of one JSON object of a `tokenizer.json`, with errors that name the place.
 struct StageReader {
     let object: JSONObject
-    /// Where the object stands, as `pre_tokenizer.pretokenizers[1]`.
+    /// The path of the object in the file, as `pre_tokenizer.pretokenizers[1]`.
     let path: String
 
     /// Objects within objects (sequences of sequences) go at most this deep.
@@ -95,7 +95,7 @@ struct StageReader {
         return first.value
     }
 
-    /// `{"String": …}` or `{"Regex": …}`.
+    /// The pattern under a key, `{"String": …}` or `{"Regex": …}`.
     func pattern(_ key: String) throws(TokenizerError) -> FilePattern {
         guard let value = object[key] else { throw malformed("lacks \(key)") }
         let reader = try StageReader(value, path: "\(path).\(key)")

@@ -1,13 +1,14 @@
 import MartletJSON
 import MartletPlatform
 
-/// What a vocabulary's file does not say of itself.
+/// Hints about a vocabulary that its file does not say of itself.
 public struct VocabularyHints: Sendable, Hashable {
     /// The pattern that tiktoken ranks are split by: a name (`cl100k_base`, `llama-bpe`), or a regular expression.
     public var pattern: String?
     /// The file of the merges that belong to a `vocab.json`; `merges.txt` beside it when nil.
     public var merges: String?
-    /// Whether a `vocab.txt` knows upper case; as `tokenizer_config.json` says when nil, else not.
+    /// Case sensitivity of a `vocab.txt`: true where it knows upper case; as `tokenizer_config.json` says when nil,
+    /// else not.
     public var isCased: Bool?
 
     /// Hints for vocabularies that need them.
@@ -62,7 +63,7 @@ private struct VocabularyFile {
         return path + "/" + name
     }
 
-    /// What a file holds, by its format.
+    /// The contents of a file, by its format.
     enum Content {
         case json([UInt8])
         case pieces([UInt8])
@@ -105,7 +106,7 @@ private struct VocabularyFile {
 
     // MARK: vocab.txt
 
-    /// What the tokenizer_config.json beside a vocab.txt says.
+    /// Returns whether the tokenizer_config.json beside a vocab.txt says that it is cased.
     private func isCasedByConfiguration() -> Bool {
         guard let root = try? JSON(contentsOf: folder + "tokenizer_config.json") else { return false }
         return root["do_lower_case"]?.boolValue == false
@@ -113,7 +114,7 @@ private struct VocabularyFile {
 
     // MARK: tiktoken
 
-    /// Whether the first line is a token in base 64 and the rank 0, as in Llama 3's tokenizer.model.
+    /// Returns whether the first line is a token in base 64 and the rank 0, as in Llama 3's tokenizer.model.
     private static func looksLikeRanks(_ bytes: [UInt8]) -> Bool {
         let line = bytes.prefix(64).prefix { $0 != 10 }
         return line.count < 64 && line.suffix(2).elementsEqual(" 0".utf8)

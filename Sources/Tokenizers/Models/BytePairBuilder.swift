@@ -1,4 +1,4 @@
-/// Puts a ``BytePairModel`` together from what files hold.
+/// A builder that puts a ``BytePairModel`` together from what files hold.
 enum BytePairBuilder {
     /// The settings of Hugging Face's `BPE`.
     struct Rules: Sendable {
@@ -57,8 +57,8 @@ enum BytePairBuilder {
             joints: bytes == nil ? joints(vocabulary, rules, merges: entries) : nil)
     }
 
-    /// Where a text may be cut; nowhere when the ends of words matter, or when what stands for unknown text merges with
-    /// its neighbours.
+    /// The places where a text may be cut; nowhere when the ends of words matter, or when what stands for unknown text
+    /// merges with its neighbours.
     private static func joints(
         _ vocabulary: Vocabulary, _ rules: Rules, merges: [(left: Int32, right: Int32, merge: MergeTable.Merge)]
     ) -> PieceJoints? {

@@ -4,24 +4,24 @@
 /// 256), or its scalars with the rules of Hugging Face's `BPE` (``Symbols/scalars(_:)``); a SentencePiece BPE
 /// vocabulary turns its scores into ranks first.
 struct BytePairModel: TokenModel {
-    /// What the first symbols of a word are.
+    /// The first symbols of a word, before any merge.
     enum Symbols: Sendable {
-        /// One per byte, by the id of each byte.
+        /// The bytes of the word, by the id of each byte.
         case bytes(ids: FrozenArray<Int32>)
         case scalars(ScalarSymbols)
     }
 
-    /// What becomes of a scalar that is no token.
+    /// The rules for a scalar that is no token.
     struct ScalarSymbols: Sendable {
         var unknown: Int32?
         /// The file names an unknown token that its vocabulary does not have: unknown text is an error, as in the
         /// reference.
         var lacksUnknown = false
-        /// Neighbouring unknown scalars become one token.
+        /// True where neighbouring unknown scalars become one token.
         var fusesUnknown = false
         /// The ids of `<0x00>`…`<0xFF>`; a scalar is spelled by them if all it needs are there.
         var byteTokens: [Int32]?
-        /// Goes before every scalar but a word's first, and after its last.
+        /// The prefix before every scalar but a word's first; ``endSuffix`` goes after its last.
         var continuingPrefix: [UInt8] = []
         var endSuffix: [UInt8] = []
     }
@@ -31,7 +31,7 @@ struct BytePairModel: TokenModel {
     let matching: Vocabulary
     let merges: MergeTable
     let symbols: Symbols
-    /// A word that is a token is that token, whatever the merges say.
+    /// True where a word that is a token is that token, whatever the merges say (`ignore_merges`).
     let matchesWholeWords: Bool
     /// The settings as the file has them.
     let rules: BytePairBuilder.Rules

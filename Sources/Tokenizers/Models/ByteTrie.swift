@@ -3,7 +3,7 @@
 /// (Aoe 1989.) One load per byte of text; slots of 12 bytes.
 struct ByteTrie: Sendable {
     private struct Slot: BitwiseCopyable, Sendable {
-        /// Where the children of this node lie.
+        /// The base of this node: its children lie at `base + byte`.
         var base: Int32 = 0
         /// The node that this slot is a child of; -1 while it is free.
         var parent: Int32 = -1

@@ -1,4 +1,5 @@
-/// What two neighbouring symbols become, and when: [left, right] → [rank, id]; the lowest rank merges first.
+/// The merges of byte-pair encoding, by two neighbouring symbols: [left, right] → [rank, id]; the lowest rank merges
+/// first.
 struct MergeTable: Sendable {
     struct Merge: BitwiseCopyable, Sendable {
         let rank: UInt32

@@ -1,5 +1,5 @@
-/// Merges the symbols of one word, lowest rank first, leftmost among equals, until no pair is left (Sennrich et al.
-/// 2016).
+/// A byte-pair merger: it merges the symbols of one word, lowest rank first, leftmost among equals, until no pair is
+/// left (Sennrich et al. 2016).
 ///
 /// Short words scan all ranks for each merge; long ones keep the candidate pairs in a binary heap; very long ones go
 /// through windows, so that their cost stays proportional to their length.
@@ -246,7 +246,7 @@ struct PairMerger {
         if ids.count > 1 { mergeLong(table) }
     }
 
-    /// Whether the symbols from `start` to `end` merge to the two tokens that meet at `joint`.
+    /// Returns whether the symbols from `start` to `end` merge to the two tokens that meet at `joint`.
     private mutating func staysApart(
         _ symbols: [Int32], _ start: Int, _ joint: Int, _ end: Int, _ left: Int32, _ right: Int32, _ table: MergeTable
     ) -> Bool {

@@ -6,9 +6,10 @@
 /// lattice spans them. Two unknown scalars that would become one token are never parted: one neighbour is always a
 /// token of its own.
 struct PieceJoints: Sendable {
-    /// 256 × 256 bits, [last byte of the left scalar][first byte of the right one]: may a piece hold both?
+    /// The pairs of bytes that a piece may hold: 256 × 256 bits, [last byte of the left scalar][first byte of the right
+    /// one].
     private let held: FrozenArray<UInt64>
-    /// For each last byte, whether a piece holds it before the sign.
+    /// The last bytes that a piece holds before the sign, by byte.
     private let heldBeforeSign: FrozenArray<Bool>
 
     /// - Parameters:

@@ -61,7 +61,7 @@ struct ScoredBytePairModel: TokenModel {
     private let userDefined: ByteTrie?
 
     private static let noSymbol: Int32 = .max
-    /// Marks the id of a piece of the user's, so that it is in no merge.
+    /// The flag in the id of a piece of the user's, by which it is in no merge.
     private static let frozen: Int32 = 1 << 30
     /// The symbol of each ASCII scalar.
     private let ascii: FrozenArray<Int32>

@@ -7,7 +7,7 @@ struct SentenceWordsModel: TokenModel {
     }
 
     let vocabulary: Vocabulary
-    /// What is looked up: text that spells a control, byte or unknown piece is unknown.
+    /// The pieces that are looked up: text that spells a control, byte or unknown piece is unknown.
     let pieces: Vocabulary
     let unit: Unit
     let unknown: Int32

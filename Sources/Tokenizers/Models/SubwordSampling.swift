@@ -2,9 +2,10 @@
 ///
 /// The same seed and the same calls give the same segmentations everywhere.
 public struct SubwordSampling: Sendable {
-    /// BPE: the probability to leave a merge out (Provilkov et al. 2020, usually 0.1).
+    /// The BPE-dropout probability, with which a merge is left out (Provilkov et al. 2020, usually 0.1).
     public var dropout: Double
-    /// Unigram: how sharply likelier segmentations are preferred (Kudo 2018, usually 0.1 to 0.5); 0 is uniform.
+    /// The Unigram smoothing: how sharply likelier segmentations are preferred (Kudo 2018, usually 0.1 to 0.5); 0 is
+    /// uniform.
     public var smoothing: Double
     private var state: UInt64
 

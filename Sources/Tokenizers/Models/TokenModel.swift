@@ -1,7 +1,7 @@
 /// The tokens of a text as a model appends them: ids, and where each token ends in the bytes of its word.
 struct TokenOutput {
     var ids: [Int32] = []
-    /// Where each token lies in the bytes of its word.
+    /// The range of each token in the bytes of its word.
     var spans: [Piece] = []
 
     @inline(__always)
@@ -21,10 +21,10 @@ protocol TokenModel: Sendable {
     /// The tokens as the file spells them.
     var vocabulary: Vocabulary { get }
 
-    /// Where a text that spaces do not cut may be cut all the same; nil: nowhere.
+    /// The places where a text that spaces do not cut may be cut all the same; nil: nowhere.
     var joints: PieceJoints? { get }
 
-    /// Whether tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
+    /// True where tokens inside a word are spelled with a prefix (##ing), so that words can be told from tokens.
     var marksContinuations: Bool { get }
 
     /// Appends the tokens of `word`, which is not empty.
@@ -45,6 +45,6 @@ extension TokenModel {
 struct ModelWorkspace {
     var merger = PairMerger()
     var lattice = UnigramLattice()
-    /// Draws for subword regularisation, when the caller asked for it.
+    /// The random draws for subword regularisation, when the caller asked for it.
     var sampling: SubwordSampling?
 }

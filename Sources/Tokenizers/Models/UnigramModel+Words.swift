@@ -1,5 +1,5 @@
 extension UnigramModel {
-    /// Beyond this a rounded sum is too coarse for words to be remembered.
+    /// The largest sum of scores: beyond this a rounded sum is too coarse for words to be remembered.
     private static let largestSum = 16_384.0
     /// A word is remembered when each choice on its best way was won by this much: roundings of a float sum below
     /// ``largestSum`` cannot turn it over in any other place. (Each is at most 2⁻¹¹; two ways of at most 24 sums each
@@ -40,7 +40,7 @@ extension UnigramModel {
         }
     }
 
-    /// Whether the scores of the tokens that the path becomes are those of its steps.
+    /// Returns whether the scores of the tokens that the path becomes are those of its steps.
     private func hasSumOfTokens(_ path: [UnigramLattice.Step]) -> Bool {
         var wasUnknown = false
         for step in path {

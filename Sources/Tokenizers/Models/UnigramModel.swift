@@ -3,7 +3,7 @@
 /// Two references, two roundings: Hugging Face sums doubles, SentencePiece rounds each sum to a float; ties go to the
 /// piece that was found first, which is the one that begins further left.
 struct UnigramModel: TokenModel {
-    /// What is peculiar to SentencePiece's own files.
+    /// The rules that are peculiar to SentencePiece's own files.
     struct SentencePieceRules: Sendable {
         /// Pieces that win wherever they stand: whatever score the file gives them, the library takes 0.1 for each byte
         /// but the first.
@@ -206,7 +206,7 @@ struct UnigramModel: TokenModel {
     }
 }
 
-/// For each place in a text, the best piece that ends there.
+/// The Viterbi lattice: for each place in a text, the best piece that ends there.
 struct UnigramLattice {
     struct Step {
         let id: Int32

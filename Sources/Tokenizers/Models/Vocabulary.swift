@@ -11,7 +11,7 @@ struct Vocabulary: Sendable {
     private let present: FrozenArray<Bool>
     private let slots: FrozenArray<Int32>
     private let seed = ByteHash.seed
-    /// One more than the largest id.
+    /// The number of ids: one more than the largest.
     let count: Int
     /// The length of the longest token in bytes.
     let longest: Int
@@ -128,7 +128,7 @@ struct Vocabulary: Sendable {
         return true
     }
 
-    /// Whether `id` names a token.
+    /// Returns whether `id` names a token.
     func contains(_ id: Int) -> Bool { id >= 0 && id < count && present[id] }
 
     /// The bytes of a token; empty for a hole.

@@ -3,7 +3,7 @@
 struct WordPieceModel: TokenModel {
     let vocabulary: Vocabulary
     let unknownToken: [UInt8]
-    /// Goes before every token but a word's first.
+    /// The prefix before every token but a word's first.
     let continuingPrefix: [UInt8]
     var marksContinuations: Bool { !continuingPrefix.isEmpty }
     /// A word of more scalars is unknown.

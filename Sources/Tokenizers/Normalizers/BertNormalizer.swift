@@ -2,7 +2,7 @@
 struct BertNormalizer: Normalizer {
     let cleansText: Bool
     let spacesIdeographs: Bool
-    /// nil: as ``lowercases``.
+    /// The setting `strip_accents`; nil: as ``lowercases``.
     let stripsAccents: Bool?
     let lowercases: Bool
 
@@ -10,7 +10,7 @@ struct BertNormalizer: Normalizer {
         if text.tracksOrigins { normalizeStepwise(&text) } else { normalizeByRuns(&text) }
     }
 
-    /// What becomes of each ASCII byte: 0 for nothing.
+    /// The byte that each ASCII byte becomes: 0 for nothing.
     private var asciiMap: InlineArray<128, UInt8> {
         InlineArray<128, UInt8> { index in
             let byte = UInt8(index)

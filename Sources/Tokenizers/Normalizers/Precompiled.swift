@@ -48,7 +48,7 @@ struct Charsmap: Sendable {
         }
     }
 
-    /// For each byte, whether it is ASCII that stays as it is wherever ASCII or the end follows.
+    /// The plain bytes: for each byte, whether it is ASCII that stays as it is wherever ASCII or the end follows.
     var plainBytes: [Bool] {
         (0..<256).map { byte in
             guard byte < 128, byte > 0 else { return false }
@@ -57,7 +57,7 @@ struct Charsmap: Sendable {
         }
     }
 
-    /// Whether the trie has a string that begins with `prefix`, or that is `prefix`.
+    /// Returns whether the trie has a string that begins with `prefix`, or that is `prefix`.
     private func leads(_ prefix: [UInt8], isLeaf: Bool) -> Bool {
         var node = Charsmap.offset(units[0])
         var unit: UInt32 = 0

@@ -23,7 +23,7 @@ extension StagedText {
     }
 }
 
-/// Drops combining marks (`StripAccents`).
+/// A normalizer that drops combining marks (`StripAccents`).
 struct StripAccentsNormalizer: Normalizer {
     func normalize(_ text: inout StagedText) {
         text.mapScalars { ScalarProperties($0).isCombiningMark ? nil : $0 }
@@ -43,7 +43,7 @@ struct NMTNormalizer: Normalizer {
     }
 }
 
-/// Takes blanks off the ends.
+/// A normalizer that takes blanks off the ends.
 struct StripNormalizer: Normalizer {
     let left: Bool
     let right: Bool

@@ -89,7 +89,7 @@ struct SentencePieceNormalizer: Normalizer {
         return index > start ? index : nil
     }
 
-    /// What the text at `start` begins with, and what that becomes.
+    /// The prefix of the text at `start` that is normalized in one piece, and its replacement.
     private func normalizedPrefix(_ bytes: Span<UInt8>, _ start: Int) -> (end: Int, replacement: [UInt8]) {
         var node = ByteTrie.root
         var index = start

@@ -25,7 +25,7 @@ enum UnicodeForm: String, Normalizer {
         var scalar: UInt32
         var source: Int
         let combiningClass: UInt16
-        /// How many scalars that went in it takes: 0 for one that a decomposition added.
+        /// The number of scalars that went in which it takes: 0 for one that a decomposition added.
         var taken: Int
     }
 

@@ -1,7 +1,7 @@
-/// `[CLS] A [SEP]`, `[CLS] A [SEP] B [SEP]` (`BertProcessing`), or RoBERTa's `<s> A </s> </s> B </s>` with all types 0
-/// (`RobertaProcessing`).
+/// BERT's post-processor, `[CLS] A [SEP]`, `[CLS] A [SEP] B [SEP]` (`BertProcessing`), or RoBERTa's
+/// `<s> A </s> </s> B </s>` with all types 0 (`RobertaProcessing`).
 struct BertProcessor: PostProcessor {
-    /// What RoBERTa's processor does besides.
+    /// The settings of RoBERTa's processor.
     struct Roberta: Sendable {
         let trimsOffsets: Bool
         let addsPrefixSpace: Bool

@@ -1,8 +1,9 @@
-/// Takes the blanks at either end of a byte-level token out of its offsets (`ByteLevel`, `trim_offsets`).
+/// A post-processor that takes the blanks at either end of a byte-level token out of its offsets (`ByteLevel`,
+/// `trim_offsets`).
 struct ByteLevelProcessor: PostProcessor {
     let trimsOffsets: Bool
     let addsPrefixSpace: Bool
-    /// As the file has it; of no use here.
+    /// The setting `use_regex` as the file has it; of no use here.
     let splitsByPattern: Bool
 
     func addedTokens(isPair: Bool) -> Int { 0 }

@@ -1,6 +1,6 @@
 /// The fourth stage: the tokens of one text or two, with the tokens that mark their structure.
 protocol PostProcessor: Sendable {
-    /// How many tokens ``process(_:addingSpecialTokens:)`` adds to one text, or to two.
+    /// The number of tokens that ``process(_:addingSpecialTokens:)`` adds to one text, or to two.
     func addedTokens(isPair: Bool) -> Int
 
     /// - Parameters:
@@ -11,7 +11,7 @@ protocol PostProcessor: Sendable {
         -> [Encoding]
 }
 
-/// What a post-processor may ask about the text.
+/// The context of a post-processor: what it may ask about the text.
 struct PostProcessorContext {
     /// The token of an id as an encoding shows it, given which text it stands in and the stretch that it stands for.
     let token: (_ id: Int32, _ sequence: Int32, _ stretch: ArraySlice<UInt8>) -> [UInt8]
@@ -19,7 +19,7 @@ struct PostProcessorContext {
     let texts: [[UInt8]]
 }
 
-/// Without a post-processor the second text has type 1.
+/// The post-processor where there is none: the second text has type 1.
 struct PlainPostProcessor: PostProcessor {
     func addedTokens(isPair: Bool) -> Int { 0 }
 

@@ -1,13 +1,13 @@
-/// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+/// GPT-4's pattern, `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
 /// ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` and its kin: cl100k, Llama 3, Qwen 2, …
 struct CL100KPattern: CoveringPattern {
     /// Longest run of digits that stays together: 3 for GPT-4 and Llama 3, 1 for Qwen 2.
     var digits = 3
     /// tiktoken's spelling has `\s++$` before the newlines: blanks that end a text stay together.
     var keepsTrailingBlanks = false
-    /// Marks count as letters inside a word: `[\p{L}\p{M}]+`.
+    /// True where marks count as letters inside a word: `[\p{L}\p{M}]+`.
     var wordsHoldMarks = false
-    /// Whether `'s` and its like are words.
+    /// True where `'s` and its like are words.
     var keepsContractions = true
     private let classes = ScalarClasses()
 

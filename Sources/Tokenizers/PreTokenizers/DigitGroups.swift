@@ -1,12 +1,12 @@
-/// Cuts runs of digits into threes from their end, so that groups stand as in 1 234 567: in one pass, where a lookahead
-/// that counts the digits left costs the square of the run.
+/// A pattern that cuts runs of digits into threes from their end, so that groups stand as in 1 234 567: in one pass,
+/// where a lookahead that counts the digits left costs the square of the run.
 struct DigitGroupsPattern: Pattern {
     enum Rule: Sendable {
-        /// `(?=(\d{3})+(?!\d))`: an empty match before each whole group (SuperBPE).
+        /// Cuts by `(?=(\d{3})+(?!\d))`: an empty match before each whole group (SuperBPE).
         case cuts
-        /// `\d{1,3}(?=(?:\d{3})*\b)`: the groups, unless a word goes on behind the digits (Tiny Aya).
+        /// Matches of `\d{1,3}(?=(?:\d{3})*\b)`: the groups, unless a word goes on behind the digits (Tiny Aya).
         case groupsAtWordEnd
-        /// `\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))`: the groups, of any numbers (AFMoE).
+        /// Matches of `\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))`: the groups, of any numbers (AFMoE).
         case groups
     }
 
@@ -38,7 +38,8 @@ struct DigitGroupsPattern: Pattern {
         rule == .groups ? properties.isNumber : properties.isDecimalDigit
     }
 
-    /// `\w` of the reference's expressions: no joiners, and the fractions and powers of Latin-1.
+    /// Returns whether a scalar is of `\w` of the reference's expressions: no joiners, and the fractions and powers of
+    /// Latin-1.
     private func hasWord(_ text: Span<UInt8>, _ index: Int) -> Bool {
         guard index < text.count else { return false }
         let scalar = text.scalar(at: index).value

@@ -1,6 +1,6 @@
 /// Words of so many scalars each.
 struct FixedLengthPreTokenizer: PreTokenizer {
-    /// At least 1.
+    /// The length of a word in scalars, at least 1.
     let length: Int
 
     func preTokenize(_ text: inout StagedText) {

@@ -1,4 +1,4 @@
-/// When the sign for a space goes before a text that does not begin with it.
+/// The scheme by which the sign for a space goes before a text that does not begin with it.
 enum MetaspaceScheme: String, Sendable {
     case first
     case never

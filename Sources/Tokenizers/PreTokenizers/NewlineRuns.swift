@@ -1,4 +1,4 @@
-/// `[^\n]+|[\n]+`: lines, and the newlines between them.
+/// A pattern of newline runs, `[^\n]+|[\n]+`: lines, and the newlines between them.
 struct NewlineRunsPattern: CoveringPattern {
     static let spelling = #"[^\n]+|[\n]+"#
 

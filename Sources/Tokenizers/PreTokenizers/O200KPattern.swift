@@ -14,11 +14,11 @@ struct O200KPattern: CoveringPattern {
     static let kimiSpelling =
         #"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
-    /// Whether a word takes the contraction behind it.
+    /// True where a word takes the contraction behind it.
     var keepsContractions = true
     /// Longest run of digits.
     var digits = 3
-    /// Runs of Han stand alone.
+    /// True where runs of Han stand alone.
     var partsHan = false
     private let classes = ScalarClasses()
 

@@ -1,4 +1,4 @@
-/// Something that is looked for in a text.
+/// A pattern that is looked for in a text.
 protocol Pattern: Sendable {
     /// Appends the matches in `text` from left to right, none overlapping; an empty one cuts where it stands.
     func matches(in text: Span<UInt8>, into found: inout [Piece])
@@ -25,7 +25,7 @@ extension CoveringPattern {
     }
 }
 
-/// What becomes of a match and of the text between matches.
+/// The behaviour of a split: what becomes of a match and of the text between matches.
 enum MatchBehavior: String, Sendable {
     case removed = "Removed"
     case isolated = "Isolated"
@@ -53,7 +53,7 @@ extension Pattern {
     }
 }
 
-/// Joins an alternation of matches and gaps into words, by behaviour.
+/// A splitter that joins an alternation of matches and gaps into words, by behaviour.
 private struct MatchSplitter {
     let behavior: MatchBehavior
     let offset: Int

@@ -5,7 +5,7 @@ protocol PreTokenizer: Sendable {
 }
 
 extension PreTokenizer {
-    /// Whether the last thing done is to name every byte, so that a model may take the bytes themselves instead.
+    /// True where naming every byte is the last thing done, so that a model may take the bytes themselves instead.
     var endsInByteNames: Bool {
         switch self {
         case is ByteLevelPreTokenizer: true
@@ -16,7 +16,7 @@ extension PreTokenizer {
         }
     }
 
-    /// The same, handing on bytes in place of their names.
+    /// This pre-tokenizer, handing on bytes in place of their names.
     func withoutByteNames() -> any PreTokenizer {
         switch self {
         case var byteLevel as ByteLevelPreTokenizer:

@@ -12,7 +12,7 @@ struct ScalarPattern: Pattern {
     }
 }
 
-/// Splits at single scalars: the pre-tokenizers that need no more than a property of each.
+/// A split at single scalars: the pre-tokenizers that need no more than a property of each.
 struct ScalarSplit: PreTokenizer {
     enum Kind: Sendable, Equatable {
         case whitespaceSplit

@@ -1,4 +1,4 @@
-/// Splits at the matches of a pattern.
+/// A pre-tokenizer that splits at the matches of a pattern.
 struct SplitPreTokenizer: PreTokenizer {
     let pattern: FilePattern
     let behavior: MatchBehavior

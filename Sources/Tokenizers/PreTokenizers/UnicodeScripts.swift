@@ -1,4 +1,4 @@
-/// Splits where the script changes; Hiragana, Katakana and Han are one, spaces go with any.
+/// A pre-tokenizer that splits where the script changes; Hiragana, Katakana and Han are one, spaces go with any.
 struct UnicodeScriptsPreTokenizer: PreTokenizer {
     private static let table = ScalarTable(runs: packedScripts)
 

@@ -1,4 +1,4 @@
-/// `\w+|[^\w\s]+`: runs of word scalars, and runs of what is neither word nor blank.
+/// A pre-tokenizer by `\w+|[^\w\s]+`: runs of word scalars, and runs of what is neither word nor blank.
 struct WhitespacePreTokenizer: PreTokenizer {
     func preTokenize(_ text: inout StagedText) {
         let table = ScalarProperties.table

@@ -1,15 +1,15 @@
 /// Strings of bytes that lie end to end in one array: a vocabulary of 150,000 tokens is two blocks of memory instead of
 /// as many as there are tokens.
 public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, ExpressibleByArrayLiteral {
-    /// All strings, one behind the other.
+    /// The bytes of all strings, one behind the other.
     public private(set) var bytes: [UInt8]
-    /// Where each ends.
+    /// The end of each string in ``bytes``.
     private var ends: [Int]
 
-    /// No strings.
+    /// An empty collection.
     public init() { (bytes, ends) = ([], []) }
 
-    /// These strings, in order.
+    /// A collection of these strings, in order.
     public init(_ strings: some Sequence<[UInt8]>) {
         self.init()
         for string in strings { append(string) }

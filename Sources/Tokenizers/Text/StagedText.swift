@@ -1,4 +1,4 @@
-/// Where a byte of staged text came from: a range of bytes of the text as given, always whole scalars.
+/// The source of a byte of staged text: a range of bytes of the text as given, always whole scalars.
 struct SourceRange: BitwiseCopyable, Equatable {
     var start: Int32
     var end: Int32
@@ -21,13 +21,13 @@ struct Piece: BitwiseCopyable {
 struct StagedText {
     /// The text as the stages have made it so far; valid UTF-8 until a byte-level stage that feeds a byte-level model.
     var bytes: [UInt8]
-    /// For each byte its source, when offsets are asked for; else empty.
+    /// The source of each byte, when offsets are asked for; else empty.
     var origins: [SourceRange]
     /// The words so far, ascending, none empty. Before any split: one, the whole.
     var pieces: [Piece]
     let tracksOrigins: Bool
-    /// How many bytes from the front stand for the very first scalar of the text as given: what begins among them
-    /// begins the text.
+    /// The number of bytes from the front that stand for the very first scalar of the text as given: what begins among
+    /// them begins the text.
     var startExtent: Int
 
     /// The `range` of `source`, whole scalars.
@@ -72,7 +72,8 @@ struct StagedText {
     }
 }
 
-/// Writes the next form of a staged text while reading the present one, and keeps the origins when they are tracked.
+/// A rewriter that writes the next form of a staged text while reading the present one, and keeps the origins when they
+/// are tracked.
 struct Rewriter {
     private(set) var bytes: [UInt8] = []
     private(set) var origins: [SourceRange] = []

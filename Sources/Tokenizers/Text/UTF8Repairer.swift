@@ -1,7 +1,7 @@
 /// Bytes to valid UTF-8 as they come: whole scalars go out at once, a scalar that is not complete waits, a malformed
 /// sequence becomes U+FFFD.
 struct UTF8Repairer: Sendable {
-    /// How many replacements a malformed sequence gets.
+    /// The rule for the number of replacements that a malformed sequence gets.
     enum Rule: Sendable {
         /// One per maximal part of a scalar: Rust's lossy conversion, Python's `errors="replace"`.
         case perMaximalPart
@@ -14,7 +14,7 @@ struct UTF8Repairer: Sendable {
 
     init(_ rule: Rule = .perMaximalPart) { self.rule = rule }
 
-    /// What can be told of the text after `bytes`.
+    /// Returns the text that is certain after `bytes`, as valid UTF-8.
     mutating func push(_ bytes: [UInt8]) -> [UInt8] {
         let all = held.isEmpty ? bytes : held + bytes
         let complete = all.count - UTF8Repairer.incompleteTail(all)
@@ -22,7 +22,7 @@ struct UTF8Repairer: Sendable {
         return repair(complete == all.count ? all : Array(all[..<complete]))
     }
 
-    /// What is left when no more bytes come.
+    /// Returns the text that is left when no more bytes come.
     mutating func finish() -> [UInt8] {
         defer { held = [] }
         return repair(held)
@@ -41,7 +41,7 @@ struct UTF8Repairer: Sendable {
         return result
     }
 
-    /// How many bytes at the end begin a scalar whose other bytes may still come.
+    /// The number of bytes at the end that begin a scalar whose other bytes may still come.
     static func incompleteTail(_ bytes: [UInt8]) -> Int {
         for back in 1...3 where back <= bytes.count {
             let byte = bytes[bytes.count - back]

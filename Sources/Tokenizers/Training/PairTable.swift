@@ -3,7 +3,7 @@
 struct PairTable: ~Copyable {
     /// A free slot is all zeros, so that a table need not be written before it is used.
     private struct Slot: BitwiseCopyable {
-        /// One more than the pair.
+        /// The pair plus one.
         var key: UInt64
         var count: Int64
         /// The first link of the words, 0 for none.
@@ -12,7 +12,7 @@ struct PairTable: ~Copyable {
 
     private struct Link: BitwiseCopyable {
         var word: Int32
-        /// 0 for none.
+        /// The next link, 0 for none.
         var next: Int32
     }
 
@@ -34,7 +34,7 @@ struct PairTable: ~Copyable {
 
     var capacity: Int { slots.count }
 
-    /// What a slot holds.
+    /// The pair and count that a slot holds; nil for a free one.
     func entry(_ slot: Int) -> (key: UInt64, count: Int64)? {
         let entry = slots[slot]
         return entry.key == 0 ? nil : (entry.key - 1, entry.count)

@@ -1,5 +1,5 @@
-/// Learns byte pair merges from counted words (Sennrich et al. 2016): again and again the pair that occurs most becomes
-/// a symbol; of equally frequent pairs the one with the smaller ids, as in Hugging Face's trainer.
+/// A trainer of byte-pair merges from counted words (Sennrich et al. 2016): again and again the pair that occurs most
+/// becomes a symbol; of equally frequent pairs the one with the smaller ids, as in Hugging Face's trainer.
 ///
 /// All that grows with the text lies flat in ``MappedArray``s: the symbols of the words end to end, a table of pairs
 /// with their counts, chains of the words that hold each pair, a heap of candidates.
@@ -8,7 +8,7 @@ struct PairTrainer: ~Copyable {
         var count: Int64
         let pair: UInt64
 
-        /// Whether this one is taken before `other`.
+        /// Returns whether this one is taken before `other`.
         @inline(__always)
         func precedes(_ other: Candidate) -> Bool { count != other.count ? count > other.count : pair < other.pair }
     }
@@ -16,7 +16,7 @@ struct PairTrainer: ~Copyable {
     private struct Word: BitwiseCopyable {
         let count: Int64
         let start: UInt32
-        /// How many symbols are left of it; a word shrinks in its place.
+        /// The number of symbols that are left of it; a word shrinks in its place.
         var length: Int32
     }
 
@@ -29,16 +29,16 @@ struct PairTrainer: ~Copyable {
     private var words: MappedArray<Word>
     private var pairs: PairTable
     private var heap: CandidateHeap
-    /// What all symbols but a word's first begin with (`##` of WordPiece).
+    /// The prefix of all symbols but a word's first (`##` of WordPiece).
     private let prefix: [UInt8]
-    /// The first symbols are bytes, not scalars.
+    /// True where the first symbols are bytes, not scalars.
     private let isByteLevel: Bool
     /// The pairs that a merge made more of, each more than once until there are too many.
     private var grown: [UInt64] = []
     private var mostGrown = PairTrainer.portion
     private var found: [Int32] = []
 
-    /// So many words of a pair are merged at a time.
+    /// The number of words of a pair that are merged at a time.
     private static let portion = 1 << 17
 
     /// - Parameter symbols: The first symbols, special tokens among them, by id.

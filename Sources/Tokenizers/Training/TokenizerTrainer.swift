@@ -1,19 +1,19 @@
 public import MartletPlatform
 
-/// Learns a vocabulary from text.
+/// A trainer that learns a vocabulary from text.
 ///
 /// Text is read in blocks and counted by several threads; the result does not depend on their number. Counts have 64
 /// bits.
 public struct TokenizerTrainer: Sendable {
     /// The kinds of vocabulary that can be learnt.
     public enum Kind: String, Sendable, CaseIterable {
-        /// Byte pair encoding of scalars, with the sign U+2581 for spaces and an unknown token.
+        /// Byte-pair encoding of scalars, with the sign U+2581 for spaces and an unknown token.
         case bytePair = "bpe"
-        /// GPT-2's: byte pair encoding of bytes, which knows every text.
+        /// Byte-level byte-pair encoding, GPT-2's, which knows every text.
         case byteLevelBytePair = "byte-bpe"
-        /// Pieces with probabilities (Kudo 2018), with the sign U+2581 for spaces.
+        /// Unigram: pieces with probabilities (Kudo 2018), with the sign U+2581 for spaces.
         case unigram
-        /// BERT's, of lower-cased text.
+        /// WordPiece, BERT's, of lower-cased text.
         case wordPiece = "wordpiece"
     }
 
@@ -21,59 +21,60 @@ public struct TokenizerTrainer: Sendable {
     public var kind: Kind
     /// The number of tokens wanted, special ones included.
     public var vocabularySize: Int
-    /// A pair of symbols that occurs less often is not merged.
+    /// The minimum frequency of a pair of symbols: one that occurs less often is not merged.
     public var minimumFrequency = 2
     /// The first tokens of the vocabulary. Empty: those that the kind needs.
     public var specialTokens: [String] = []
-    /// The token for what the vocabulary cannot spell, one of the special ones. Nil: `<unk>` or `[UNK]` where it is
-    /// among them.
+    /// The unknown token, which stands for what the vocabulary cannot spell, one of the special ones. Nil: `<unk>` or
+    /// `[UNK]` where it is among them.
     public var unknownToken: String?
-    /// At most this many different scalars in the first vocabulary, the most frequent ones; nil: all.
+    /// The maximum number of different scalars in the first vocabulary, the most frequent ones; nil: all.
     public var alphabetLimit: Int?
     /// The share of the text's scalars that the first vocabulary covers, the most frequent ones first (SentencePiece's
     /// `character_coverage`).
     public var characterCoverage = 1.0
-    /// Scalars that are in the first vocabulary, whether the text has them or not.
+    /// The scalars that are in the first vocabulary, whether the text has them or not.
     public var seedAlphabet = ""
-    /// Whether scalars that are in no token are spelled by their bytes (`<0x41>`), which are then tokens. Byte-level
-    /// and WordPiece vocabularies have no use for it.
+    /// Byte fallback: true where scalars that are in no token are spelled by their bytes (`<0x41>`), which are then
+    /// tokens. Byte-level and WordPiece vocabularies have no use for it.
     public var fallsBackToBytes = false
     /// The longest token that is learnt, in scalars; nil: as long as words are, or 16 in a Unigram vocabulary.
     public var longestToken: Int?
-    /// How text is rewritten before it is learnt from, one form after the other; nil: as the kind does.
+    /// The normalization of text before it is learnt from, one form after the other; nil: as the kind does.
     public var normalization: [Normalization]?
 
     /// A form that text is brought to.
     public enum Normalization: String, Sendable, CaseIterable {
         case nfc, nfd, nfkc, nfkd, lowercase
     }
-    /// The bytes that counting and learning may take beside the texts given and the vocabulary itself. What does not
-    /// fit goes to temporary files (in TMPDIR, else /var/tmp); the result is the same.
+    /// The memory limit in bytes of counting and learning, beside the texts given and the vocabulary itself. What does
+    /// not fit goes to temporary files (in TMPDIR, else /var/tmp); the result is the same.
     public var memoryLimit = 4 << 30
     /// The bytes of the longest line: what has none is no text, and may never end.
     package var longestLine = 1 << 28
     /// Threads that count; nil: one per processor.
     public var threads: Int?
-    /// Called now and then with what has been done of what there is to do; false stops the training.
+    /// The progress callback, called now and then with what has been done of what there is to do; false stops the
+    /// training.
     public var progress: @Sendable (Stage, _ done: Int, _ total: Int) -> Bool = { _, _, _ in true }
 
-    /// What the training is at.
+    /// The stage of a training.
     public enum Stage: String, Sendable {
-        /// Words are counted; of bytes.
+        /// The counting of words, measured in bytes.
         case reading
-        /// The vocabulary grows or shrinks; of tokens.
+        /// The growing or shrinking of the vocabulary, measured in tokens.
         case learning
     }
 
-    /// What was learnt.
+    /// The result of a training.
     public struct Result: Sendable {
         /// The tokenizer with the vocabulary learnt.
         public let tokenizer: Tokenizer
-        /// Words counted, all together and different ones.
+        /// The number of words counted, repetitions included.
         public let words: Int64
-        /// How many different words there were.
+        /// The number of different words.
         public let differentWords: Int
-        /// Places where the text was not UTF-8, each read as U+FFFD.
+        /// The number of places where the text was not UTF-8, each read as U+FFFD.
         public let malformed: Int
     }
 
@@ -160,7 +161,7 @@ public struct TokenizerTrainer: Sendable {
     }
 }
 
-/// Why a training could not be done.
+/// The reason why a training could not be done.
 public enum TrainingError: MartletError, Equatable {
     /// The settings do not fit together: each offence.
     case settings([String])
@@ -191,8 +192,8 @@ public enum TrainingError: MartletError, Equatable {
     }
 }
 
-/// Counts words block by block: the lines of a block are shared out, and the counts of the shares put together in their
-/// order.
+/// The counting of words, block by block: the lines of a block are shared out, and the counts of the shares put
+/// together in their order.
 private struct Counting: ~Copyable {
     let trainer: TokenizerTrainer
     let recipe: TrainingRecipe
@@ -218,7 +219,7 @@ private struct Counting: ~Copyable {
 }
 
 extension Counting {
-    /// How often U+FFFD stands in a text.
+    /// The number of times that U+FFFD stands in a text.
     fileprivate static func replacements(_ text: [UInt8]) -> Int {
         guard text.count > 2 else { return 0 }
         return (2..<text.count).count { text[$0 - 2] == 0xEF && text[$0 - 1] == 0xBF && text[$0] == 0xBD }

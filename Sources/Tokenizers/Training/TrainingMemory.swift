@@ -14,7 +14,7 @@ final class TrainingMemory {
     private let baseline: Int
     private let status: Int32
     private var untilCheck = 0
-    /// More in memory than this, and pages are let go of.
+    /// The memory in bytes that may be taken before pages are let go of.
     private var most: Int
 
     init(limit: Int) {
@@ -26,10 +26,10 @@ final class TrainingMemory {
 
     deinit { if status >= 0 { close(status) } }
 
-    /// What counted words may take.
+    /// The bytes that counted words may take.
     var counts: Int { limit / 4 }
 
-    /// How much text is counted at once: words by themselves take several times what they take as text.
+    /// The bytes of text that are counted at once: words by themselves take several times what they take as text.
     var block: Int { min(max(limit / 64, 1 << 15), 1 << 22) }
 
     /// Takes `bytes` more of what tables may have (fewer when negative); false when there are not so many left.
@@ -96,7 +96,7 @@ final class TrainingMemory {
         throw failure()
     }
 
-    /// What the last call of the system's says about temporary files.
+    /// The error for the last call of the system's about temporary files.
     static func failure() -> TrainingError {
         .unwritable(path: "a temporary file", reason: unsafe String(cString: strerror(errno)))
     }

@@ -1,10 +1,10 @@
-/// How text is prepared for each kind of vocabulary, and what tokenizer comes out of it.
+/// The recipe for each kind of vocabulary: how its text is prepared, and what tokenizer comes out of it.
 struct TrainingRecipe: Sendable {
     let kind: TokenizerTrainer.Kind
     let normalizer: (any Normalizer)?
     let preTokenizer: any PreTokenizer
     let specialTokens: [[UInt8]]
-    /// `<0x00>` to `<0xFF>`, where scalars may be spelled by their bytes.
+    /// The tokens of bytes, `<0x00>` to `<0xFF>`, where scalars may be spelled by their bytes.
     let byteTokens: [[UInt8]]
     private let trainer: TokenizerTrainer
 
@@ -205,7 +205,7 @@ struct TrainingRecipe: Sendable {
         return Tokenizer(parts)
     }
 
-    /// What puts the words of a vocabulary with signs for spaces together again.
+    /// The decoder that puts the words of a vocabulary with signs for spaces together again.
     var decoder: any Decoder {
         let spaces = MetaspaceDecoder(replacement: 0x2581, dropsInFirst: true, scheme: .always, splits: true)
         guard trainer.fallsBackToBytes else { return spaces }

@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// Learns a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of
+/// A trainer of a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of
 /// expectation-maximisation, each followed by dropping the pieces whose loss costs the likelihood least.
 ///
 /// Sums are taken over fixed portions of the words, in a fixed order, so that the number of threads changes nothing.
@@ -49,7 +49,7 @@ struct UnigramTrainer {
 
     // MARK: Seeds
 
-    /// All scalars, and the substrings that cover most text.
+    /// Begins with all scalars, and the substrings that cover most text.
     private mutating func seed(_ wanted: Int) throws(TrainingError) {
         var scalars: [[UInt8]: Double] = [:]
         for index in 0..<words.count {
@@ -112,7 +112,7 @@ struct UnigramTrainer {
 
     private var trie: ByteTrie { ByteTrie(pieces.enumerated().map { ($1.piece, Int32($0)) }) }
 
-    /// How often each piece is expected in the words, and the log-likelihood of the words.
+    /// The expected count of each piece in the words, and the log-likelihood of the words (the E step).
     private func expectations() -> (counts: [Double], likelihood: Double) {
         let (trie, scores, words) = (trie, pieces.map(\.score), words)
         let threads = min(max(1, trainer.threads ?? Threads.available), UnigramTrainer.portions)
@@ -147,7 +147,7 @@ struct UnigramTrainer {
         pieces = kept.map { ($0.piece, UnigramTrainer.digamma($0.count) - total) }
     }
 
-    /// ψ(x), by recurrence to x ≥ 7 and the asymptotic series.
+    /// The digamma function ψ(x), by recurrence to x ≥ 7 and the asymptotic series.
     private static func digamma(_ x: Double) -> Double {
         var (x, result) = (x, 0.0)
         while x < 7 {

@@ -1,12 +1,12 @@
 import MartletPlatform
 
-/// How often each word occurs: an open-addressed table over bytes end to end, with 64-bit counts.
+/// A counter of words: an open-addressed table over bytes end to end, with 64-bit counts.
 ///
 /// Changed by one thread, then read by any number.
 final class WordCounter: @unchecked Sendable {
     private struct Slot: BitwiseCopyable {
         var hash: UInt32
-        /// One more than the word; 0 for none.
+        /// The number of the word plus one; 0 for none.
         var word: Int32
     }
 

@@ -5,7 +5,7 @@ import MartletPlatform
 /// What comes out does not depend on when runs were written. A run is a row of records: the length of a word and its
 /// bytes, its count; numbers are of seven bits to the byte, the lowest first.
 struct WordRuns: ~Copyable {
-    /// So many runs are merged into one.
+    /// The number of runs that are merged into one.
     private static let mostRuns = 32
 
     private var runs: [RunFile] = []
@@ -71,7 +71,7 @@ struct WordRuns: ~Copyable {
     }
 }
 
-/// One sorted run: written once, then read as often as wanted.
+/// A sorted run: written once, then read as often as wanted.
 private final class RunFile {
     private static let bufferSize = 1 << 16
 

@@ -1,4 +1,5 @@
-/// Where extended grapheme clusters end (UAX #29, Unicode 16), for the one normalizer of the reference that asks.
+/// The breaks between extended grapheme clusters (UAX #29, Unicode 16), for the one normalizer of the reference that
+/// asks.
 struct GraphemeBreaks: Sendable {
     static let shared = GraphemeBreaks()
     private let table = ScalarTable(runs: packedGraphemeBreaks)

@@ -7,7 +7,7 @@ struct NormalizationData: Sendable {
     private let canonical: ScalarTable
     private let compatibility: ScalarTable
     private let expansions: [[UInt32]]
-    /// (first, second) → primary composite.
+    /// The primary composites: (first, second) → composite.
     private let compositions: [UInt64: UInt32]
     /// The scalars at which text already is in a form and may be cut: bit 0 NFC, 1 NFD, 2 NFKC, 3 NFKD.
     let stability: ScalarTable

@@ -1,5 +1,5 @@
-/// Reads the numbers of `UnicodeData.swift`: groups of five bits, low first, 32 marking that more follow, as ASCII from
-/// 48.
+/// A reader of the numbers of `UnicodeData.swift`: groups of five bits, low first, 32 marking that more follow, as
+/// ASCII from 48.
 @safe
 struct PackedNumbers {
     private let text: UnsafeBufferPointer<UInt8>

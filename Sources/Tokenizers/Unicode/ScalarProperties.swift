@@ -1,5 +1,5 @@
-/// What the reference's libraries say of one scalar: its general category (Oniguruma, Unicode 16) and the predicates
-/// that other libraries define on older or newer tables. The bits are laid out by `Tools/unicode_tables.py`.
+/// The properties of one scalar in the reference's libraries: its general category (Oniguruma, Unicode 16) and the
+/// predicates that other libraries define on older or newer tables. The bits are laid out by `Tools/unicode_tables.py`.
 struct ScalarProperties {
     let bits: UInt16
 
@@ -23,10 +23,10 @@ struct ScalarProperties {
     var isNumericInRust: Bool { bits & 1 << 6 != 0 }
     /// ASCII punctuation, or punctuation to `unicode_categories`.
     var isPunctuation: Bool { bits & 1 << 7 != 0 }
-    /// What BERT's cleaning removes: control, format, private use, unassigned, U+FFFD.
+    /// True for scalars that BERT's cleaning removes: control, format, private use, unassigned, U+FFFD.
     var isRemovedByCleaning: Bool { bits & 1 << 8 != 0 }
     var isNonspacingMark: Bool { bits & 1 << 9 != 0 }
     var isCombiningMark: Bool { bits & 1 << 10 != 0 }
-    /// `\w` of Rust's `regex`.
+    /// True for `\w` of Rust's `regex`.
     var isWord: Bool { bits & 1 << 11 != 0 }
 }
