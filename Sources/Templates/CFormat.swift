@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// What the C library formats exactly.
+/// Number and time formatting as the C library does it exactly.
 enum CFormat {
     /// `%.*f`.
     static func fixed(_ value: Double, _ places: Int) -> String { number(value, places, "%.*f") }

@@ -1,23 +1,25 @@
 public import MartletJSON
 
-/// A conversation to the text that a model was trained on, by the Jinja2 template that came with the model.
+/// A chat template, the Jinja2 template that came with a model: it turns a conversation into the text that the model
+/// was trained on.
 ///
 /// Renders as transformers does: Jinja2 3.1.6 in its immutable sandbox, with `trim_blocks`, `lstrip_blocks`, loop
 /// controls, `tojson`, `raise_exception`, `strftime_now`. Written here from the language's documentation; nothing of
 /// the host can be reached, and steps, output and depth are limited.
 public struct ChatTemplate: Sendable {
-    /// What a rendering may use.
+    /// The limits of a rendering.
     public struct Limits: Sendable {
-        /// Values and nodes looked at; every 16 bytes of text made or compared count as one more.
+        /// The maximum number of steps: values and nodes looked at; every 16 bytes of text made or compared count as
+        /// one more.
         public var steps = 1_000_000
-        /// Bytes of text written.
+        /// The maximum length of the text written, in bytes.
         public var outputBytes = 1 << 24
 
         /// The limits as they are by default.
         public init() {}
     }
 
-    /// Longest template that is read.
+    /// The maximum length of a template, in bytes.
     public static let maximumBytes = 1 << 20
 
     private let program: TemplateProgram
@@ -30,7 +32,7 @@ public struct ChatTemplate: Sendable {
         program = try TemplateParser.parse(source)
     }
 
-    /// The text of a conversation.
+    /// The prompt text of a conversation.
     ///
     /// - Parameters:
     ///   - messages: An array of objects with `role` and `content`, and what else the template reads.

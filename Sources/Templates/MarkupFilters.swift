@@ -147,7 +147,7 @@ struct URLFinder {
     }
 }
 
-/// What counts as an address.
+/// The rules for what counts as an address.
 private enum WebAddress {
     private typealias Scalars = Substring.UnicodeScalarView
 

@@ -1,6 +1,6 @@
 /// Python's two ways to format: `%` and `str.format`.
 enum PythonFormat {
-    /// What stands after the colon of `{:…}`.
+    /// A format specification: what stands after the colon of `{:…}`.
     struct Specification {
         var fill: Unicode.Scalar = " "
         var alignment: Unicode.Scalar?

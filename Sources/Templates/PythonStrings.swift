@@ -64,7 +64,7 @@ enum PythonStrings {
         return String(decoding: result, as: UTF8.self)
     }
 
-    /// How often `needle` stands in `bytes` without overlap, at most `limit`.
+    /// The number of times that `needle` stands in `bytes` without overlap, at most `limit`.
     private static func occurrences(of needle: [UInt8], in bytes: [UInt8], _ limit: Int) -> Int {
         var (count, start) = (0, 0)
         while count < limit, let place = next(needle, in: bytes, from: start) {
@@ -167,7 +167,7 @@ enum PythonStrings {
             + lower(String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())))
     }
 
-    /// Whether upper case begins each run of letters with case, and only there.
+    /// Returns whether upper case begins each run of letters with case, and only there.
     static func isTitle(_ text: String) -> Bool {
         var (inWord, hasWord) = (false, false)
         for scalar in text.unicodeScalars {

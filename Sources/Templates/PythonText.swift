@@ -1,4 +1,4 @@
-/// How Python writes values as text.
+/// Text of values as Python writes it.
 enum PythonText {
     /// `str(value)`.
     static func string(_ value: TemplateValue, _ renderer: TemplateRenderer) throws(TemplateError) -> String {
@@ -159,7 +159,7 @@ enum PythonText {
 
     static func isNumber(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.numericType != nil }
 
-    /// `\\w` of `re`.
+    /// Returns whether a scalar is of `\w` of `re`.
     static func isWord(_ scalar: Unicode.Scalar) -> Bool { isLetter(scalar) || isNumber(scalar) || scalar == "_" }
 
     /// The text without blanks, or without the scalars of `set`, at its ends.

@@ -77,7 +77,7 @@ enum TemplateArithmetic {
         return .string(a + b)
     }
 
-    /// How often something of `count` parts is to be repeated.
+    /// The number of times that something of `count` parts is to be repeated.
     private static func times(_ count: Int, _ times: TemplateValue) throws(TemplateError) -> Int {
         let times = max(0, times.integer ?? 0)
         guard count > 0, times > 0 else { return 0 }

@@ -1,22 +1,22 @@
 @_exported public import protocol MartletPlatform.MartletError
 
-/// Why a template could not be read or rendered, in Jinja2's words where it has any.
+/// The reason why a template could not be read or rendered, in Jinja2's words where it has any.
 public struct TemplateError: MartletError, Equatable {
-    /// What went wrong, as Jinja2 and Python name it.
+    /// The kind of error, as Jinja2 and Python name it.
     public enum Kind: String, Sendable {
-        /// The template itself is wrong.
+        /// A template that is itself wrong.
         case syntax = "TemplateSyntaxError"
-        /// The template called `raise_exception`: the conversation is not one it knows.
+        /// A call of `raise_exception` by the template: the conversation is not one it knows.
         case raised = "TemplateError"
-        /// It asks for what a sandbox does not give.
+        /// A request for what a sandbox does not give.
         case security = "SecurityError"
-        /// Something is done with a name or attribute that is missing.
+        /// An operation on a name or attribute that is missing.
         case undefined = "UndefinedError"
-        /// An operation does not take values of this kind.
+        /// An operation that does not take values of this kind.
         case type = "TypeError"
-        /// An operation does not take this value.
+        /// An operation that does not take this value.
         case value = "ValueError"
-        /// A mapping lacks the key that a format asks for.
+        /// A mapping that lacks the key that a format asks for.
         case key = "KeyError"
         /// A division by zero.
         case zeroDivision = "ZeroDivisionError"
@@ -24,13 +24,13 @@ public struct TemplateError: MartletError, Equatable {
         case overflow = "OverflowError"
         /// A filter or test that is not there, or anything else that shows when it is reached.
         case runtime = "TemplateRuntimeError"
-        /// It took more steps, text or nesting than allowed.
+        /// A limit that was exceeded: it took more steps, text or nesting than allowed.
         case limit = "LimitError"
     }
 
-    /// What went wrong.
+    /// The kind of error.
     public let kind: Kind
-    /// What it was about, in Jinja2's words where it has some.
+    /// The message: what the error is about, in Jinja2's words where it has some.
     public let message: String
     /// The line of the template, from 1, where known.
     public var line: Int?

@@ -126,7 +126,7 @@ enum TemplateFilters {
         return (cutsWords ? head : try PythonStrings.splitFromRight(head, " ", 1, renderer)[0]) + end
     }
 
-    /// What is no text is as it is while it is short, and an error beyond.
+    /// The value where `truncate` is asked of what is no text: as it is while it is short, and an error beyond.
     private static func truncated(_ value: TemplateValue, _ arguments: TemplateArguments) throws(TemplateError)
         -> TemplateValue
     {

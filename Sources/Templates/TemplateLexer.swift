@@ -28,7 +28,7 @@ struct TemplateLexer {
     private var position = 0
     private var line = 1
     private var tokens: [TemplateToken] = []
-    /// Whether what was read last ended a line, so that blanks before a tag may go.
+    /// True where what was read last ended a line, so that blanks before a tag may go.
     private var startsLine = true
 
     init(_ source: String) {
@@ -65,8 +65,8 @@ struct TemplateLexer {
 
     private func error(_ message: String) -> TemplateError { TemplateError(.syntax, message, line: line) }
 
-    /// Most tokens of a template: what a text of the largest size can hold of them would take a hundred times its
-    /// bytes.
+    /// The maximum number of tokens of a template: what a text of the largest size can hold of them would take a
+    /// hundred times its bytes.
     static let maximumTokens = 200_000
 
     private mutating func add(_ kind: TemplateToken.Kind, _ text: String = "") {

@@ -6,7 +6,7 @@ struct TemplateParser {
     let tokens: [TemplateToken]
     var position = 0
     var depth = 0
-    /// Within `if`, an unknown filter or test is an error only when it is reached.
+    /// True within `if`, where an unknown filter or test is an error only when it is reached.
     private var isSoft = false
     /// The unknown filters and tests outside of `if`.
     var unknown: [TemplateError] = []
@@ -237,7 +237,7 @@ struct TemplateParser {
                 otherwise: otherwise))
     }
 
-    /// What is assigned to: names, an attribute of a namespace, or a tuple of them.
+    /// The target of an assignment: names, an attribute of a namespace, or a tuple of them.
     private mutating func target() throws(TemplateError) -> TemplateNode.Target {
         try nested { parser throws(TemplateError) in
             var targets: [TemplateNode.Target] = []

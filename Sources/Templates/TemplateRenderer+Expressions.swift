@@ -117,7 +117,7 @@ extension TemplateRenderer {
         return .float(sign.utf8.elementsEqual("-".utf8) ? -number : number)
     }
 
-    /// Anything done with a missing value but asking whether it is there is an error.
+    /// Refuses a missing value: anything done with one but asking whether it is there is an error.
     static func refuseUndefined(_ value: TemplateValue) throws(TemplateError) {
         switch value {
         case .undefined(let what): throw TemplateError(.undefined, what)

@@ -2,13 +2,13 @@
 /// compared costs by its length, and both are charged before memory is taken, so that no template runs, grows or nests
 /// without end.
 final class TemplateRenderer {
-    /// Most evaluations inside one another: macros that call themselves end at 150, where Python's would at some 300. A
+    /// The maximum depth of evaluations: macros that call themselves end at 150, where Python's would at some 300. A
     /// debug build takes 9 KB of stack for each, so all of them fit into half of what a thread has.
     static let maximumDepth = 300
 
     let now: (String) -> String
     private let blocks: [String: TemplateNode.Block]
-    /// Whether what is written is escaped for HTML (`{% autoescape true %}`).
+    /// True while what is written is escaped for HTML (`{% autoescape true %}`).
     private(set) var escapes = false
     private var stepsLeft: Int
     private var outputLeft: Int
@@ -16,10 +16,10 @@ final class TemplateRenderer {
     private var holders: [any TemplateHolder] = []
     /// The scope of the template's top level, which blocks see.
     private var top = TemplateScope(nil)
-    /// What stands in `{% generation %}`, in bytes of the whole text; nil where one stands in a text that is made aside
-    /// (a macro's, a `{% set %}` block's), whose place in the whole is not known.
+    /// The ranges of text in `{% generation %}`, in bytes of the whole text; nil where one stands in a text that is
+    /// made aside (a macro's, a `{% set %}` block's), whose place in the whole is not known.
     private(set) var generations: [Range<Int>]? = []
-    /// Texts that are being made aside, one in another.
+    /// The number of texts that are being made aside, one in another.
     private var textsAside = 0
 
     private enum Flow {
@@ -318,7 +318,7 @@ final class TemplateRenderer {
 }
 
 extension TemplateNode.Macro {
-    /// Whether `caller` is a parameter of its own.
+    /// True where `caller` is a parameter of its own.
     var takesCaller: Bool { parameters.contains { $0.name.utf8.elementsEqual("caller".utf8) } }
 }
 

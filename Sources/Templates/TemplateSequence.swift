@@ -32,7 +32,7 @@ final class TemplateSequence: @unchecked Sendable {
         bounds = (start, stop, step)
     }
 
-    /// Whether it can be gone through once only.
+    /// True where it can be gone through once only.
     var isOnce: Bool { kind == .generator || kind == .reversed }
 
     /// The elements that are left; those of a generator are then gone.
@@ -111,8 +111,8 @@ final class TemplateCounter: @unchecked Sendable {
     func reset() { calls = 0 }
 }
 
-/// What the rounds of one loop share: the loop itself, for it may call itself, its elements, and the values that
-/// `changed` saw last.
+/// The memory that the rounds of one loop share: the loop itself, for it may call itself, its elements, and the values
+/// that `changed` saw last.
 ///
 /// Reached by one rendering only, which runs in one thread, and which empties it in the end.
 final class TemplateLoopMemory: @unchecked Sendable, TemplateHolder {
@@ -125,7 +125,7 @@ final class TemplateLoopMemory: @unchecked Sendable, TemplateHolder {
         (self.definition, self.elements, self.scope) = (definition, elements, scope)
     }
 
-    /// Whether the values are others than the last ones asked about.
+    /// Returns whether the values are others than the last ones asked about.
     func hasChanged(_ values: [TemplateValue], _ renderer: TemplateRenderer) throws(TemplateError) -> Bool {
         let values = TemplateValue.tuple(TemplateArray(values))
         defer { seen = values }

@@ -1,7 +1,7 @@
 /// A value inside a template, with Python's kinds. Lists and dictionaries never change once made, as Jinja2's immutable
 /// sandbox demands; only a namespace does.
 enum TemplateValue: Sendable {
-    /// What a missing name or attribute is; the text says how to name it in an error.
+    /// A missing name or attribute; the text says how to name it in an error.
     case undefined(String)
     case none
     case bool(Bool)
@@ -35,8 +35,8 @@ extension TemplateValue {
     /// whoever walks a value, its release among them, needs bounded stack.
     static let maximumDepth = 256
 
-    /// How deep values lie in this one; 0 for what holds none. A namespace's attributes are no part of it: they can
-    /// change.
+    /// The depth of the values that lie in this one; 0 for what holds none. A namespace's attributes are no part of it:
+    /// they can change.
     var depth: Int {
         switch self {
         case .list(let elements), .tuple(let elements): elements.depth
@@ -169,7 +169,7 @@ extension TemplateValue {
 struct TemplateArray: Sendable, RandomAccessCollection {
     let elements: [TemplateValue]
     let depth: Int
-    /// Whether it is what `groupby` gives: a tuple whose parts are also called `grouper` and `list`.
+    /// True for an element of what `groupby` gives: a tuple whose parts are also called `grouper` and `list`.
     var isGroup = false
 
     init(_ elements: [TemplateValue]) {
@@ -177,7 +177,7 @@ struct TemplateArray: Sendable, RandomAccessCollection {
         depth = TemplateArray.depth(of: elements)
     }
 
-    /// How deep a value lies that holds `elements`.
+    /// The depth of a value that holds `elements`.
     static func depth(of elements: some Sequence<TemplateValue>) -> Int {
         var deepest = 0
         for element in elements where element.depth > deepest { deepest = element.depth }
@@ -273,7 +273,7 @@ final class TemplateNamespace: @unchecked Sendable, TemplateHolder {
 final class TemplateMacro: @unchecked Sendable {
     let definition: TemplateNode.Macro
     let scope: TemplateScope
-    /// Whether what its body writes is escaped.
+    /// True where what its body writes is escaped.
     let escapes: Bool
 
     init(_ definition: TemplateNode.Macro, _ scope: TemplateScope, escapes: Bool) {
@@ -292,8 +292,8 @@ final class TemplateLoop: Sendable {
     }
 }
 
-/// What can come to hold itself, or a chain without end of its like. The rendering keeps a list of them and empties
-/// each when it is done, so that nothing is left over and no release runs deep.
+/// A value that can come to hold itself, or a chain without end of its like. The rendering keeps a list of them and
+/// empties each when it is done, so that nothing is left over and no release runs deep.
 protocol TemplateHolder: AnyObject {
     func empty()
 }
@@ -302,7 +302,7 @@ protocol TemplateHolder: AnyObject {
 final class TemplateScope: @unchecked Sendable, TemplateHolder {
     private var names: [[UInt8]: TemplateValue] = [:]
     private let parent: TemplateScope?
-    /// Whether the rendering has it in its list.
+    /// True where the rendering has it in its list.
     var isHeld = false
 
     init(_ parent: TemplateScope?) { self.parent = parent }
