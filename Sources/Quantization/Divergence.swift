@@ -3,7 +3,7 @@ package import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// How far one model's predictions of a text are from another's.
+/// The divergence of one model's predictions of a text from another's: KL divergence, agreement and perplexities.
 ///
 /// Per predicted token, with p of the reference and q of the other: Σ p log(p / q), in nats; whether the likeliest
 /// token is the same; and the text's perplexity under each, exp of the mean of −log of the probability of what follows.

@@ -2,26 +2,26 @@ package import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// How much each column of each matrix matters: the mean square of the numbers that it met in a calibration text.
+/// The importance of each column of each matrix: the mean square of the numbers that it met in a calibration text.
 ///
 /// The error of y = W x that rounding W causes is, for inputs without correlation, Σ mean(x²) · (w − rounded)²; this is
 /// what llama.cpp calls an importance matrix.
 package struct Importance: Sendable {
-    /// One matrix's columns.
+    /// The columns of one matrix.
     package struct Columns: Sendable, Equatable {
-        /// Σ x² per column.
+        /// The sums of squares, Σ x² per column.
         package var squares: [Double]
-        /// Rows that were seen; 0 for an expert that no row was sent to.
+        /// The number of rows that were seen; 0 for an expert that no row was sent to.
         package var rows: Int
 
         package init(squares: [Double], rows: Int) { (self.squares, self.rows) = (squares, rows) }
     }
 
-    /// By our names.
+    /// The columns of each matrix, by our names.
     package private(set) var columns: [String: Columns]
-    /// Pieces of text that were run.
+    /// The number of pieces of text that were run.
     package let chunks: Int
-    /// Tokens of a piece.
+    /// The chunk size, the number of tokens of a piece.
     package let chunkSize: Int
 
     package init(columns: [String: Columns], chunks: Int, chunkSize: Int) {
@@ -69,7 +69,7 @@ package struct Importance: Sendable {
 /// A checkpoint whose matrices count what they meet.
 package final class ObservingSource: ParameterSource {
     private let base: CheckpointSource
-    /// By our names.
+    /// The statistics of each matrix, by our names.
     package private(set) var statistics: [String: InputStatistics] = [:]
 
     package init(_ base: CheckpointSource) { self.base = base }

@@ -2,13 +2,13 @@ public import MartletJSON
 package import MartletPlanning
 import MartletTensors
 
-/// What each of several mixes costs and loses.
+/// A report on several mixes of types: what each of them costs and loses.
 public struct QuantizationReport: Sendable {
-    /// One mix.
+    /// A mix of types, with its size and its losses.
     package struct Format: Sendable {
         package let fileType: FileType
         package let errors: [TensorError]
-        /// Nil where there was no text to compare on.
+        /// The divergence from the model as it is; nil where there was no text to compare on.
         package let divergence: Divergence?
 
         package init(_ fileType: FileType, _ errors: [TensorError], _ divergence: Divergence?) {
@@ -60,7 +60,7 @@ public struct QuantizationReport: Sendable {
         return object
     }
 
-    /// One line per mix, then, where there is one mix only, one per tensor.
+    /// The report as text: one line per mix, then, where there is one mix only, one per tensor.
     public var text: String {
         var rows = [["type", "MB", "bits/weight", "error", "perplexity", "KL mean", "KL max", "same top"]]
         if let divergence = formats.lazy.compactMap(\.divergence).first {
@@ -98,7 +98,7 @@ public struct QuantizationReport: Sendable {
 }
 
 extension Double {
-    /// With so many digits behind the point.
+    /// The number with so many digits behind the point.
     fileprivate func digits(_ count: Int) -> String {
         guard isFinite, magnitude < 1e12 else { return "\(self)" }
         var power = 1.0

@@ -4,13 +4,13 @@ package import MartletModels
 package import MartletPlanning
 package import MartletTensors
 
-/// One model in one mix of types: as a GGUF file, or in memory to see what it has lost.
+/// A quantizer of one model in one mix of types: as a GGUF file, or in memory to see what it has lost.
 package struct Quantizer {
-    /// How numbers become integers.
+    /// The rounding of numbers to integers.
     package enum Rounding: Sendable {
-        /// As ggml's reference quantizers do.
+        /// Rounding as ggml's reference quantizers do it.
         case reference
-        /// With the scales of least error searched for: never worse.
+        /// Rounding with the scales of least error searched for: never worse.
         case searched
     }
 
@@ -140,7 +140,7 @@ package struct Quantizer {
         return errors
     }
 
-    /// The same model in memory, its matrices rounded as the file's would be, and what each lost.
+    /// The quantized model in memory, its matrices rounded as the file's would be, and what each lost.
     package func decoder() throws -> (decoder: Decoder, errors: [TensorError]) {
         var names: [String: WeightExport.Content] = [:]
         for content in try weights().contents {
@@ -177,7 +177,7 @@ package struct Quantizer {
 private final class RoundingSource: ParameterSource {
     let base: CheckpointSource
     private let round: (Parameter, Tensor) -> (Tensor, TensorError)?
-    /// In the order of the model; parts of one tensor together.
+    /// The errors in the order of the model; parts of one tensor together.
     private(set) var errors: [TensorError] = []
     private var places: [String: Int] = [:]
 

@@ -1,14 +1,15 @@
 package import MartletTensors
 
-/// What rounding took from one tensor: √(Σ w (x − rounded)² / Σ w x²), with w = 1 and with the columns' weights.
+/// The relative error of one quantized tensor: √(Σ w (x − rounded)² / Σ w x²), with w = 1 and with the columns'
+/// weights.
 package struct TensorError: Sendable, Equatable {
     package let name: String
-    /// How its elements are stored, by ggml's name.
+    /// The element type of the quantized tensor, by ggml's name.
     package let type: String
-    /// Elements and their bytes.
+    /// The number of elements, and their bytes.
     package private(set) var elements: Int
     package private(set) var bytes: Int
-    /// Σ (x − rounded)², Σ x², and both with weights.
+    /// The sums Σ (x − rounded)², Σ x², and both with weights.
     private var sums: [Double]
     private let hasWeights: Bool
 
@@ -54,17 +55,17 @@ package struct TensorError: Sendable, Equatable {
     }
 
     package var relative: Double { sums[1] > 0 ? (sums[0] / sums[1]).squareRoot() : 0 }
-    /// Nil where the columns have no weights.
+    /// The relative error with the columns' weights; nil where they have none.
     package var weighted: Double? { hasWeights ? (sums[3] > 0 ? (sums[2] / sums[3]).squareRoot() : 0) : nil }
 
-    /// Another part of the same tensor.
+    /// Adds the error of another part of the same tensor.
     mutating func add(_ other: TensorError) {
         elements += other.elements
         bytes += other.bytes
         for index in sums.indices { sums[index] += other.sums[index] }
     }
 
-    /// That of all tensors together.
+    /// The relative error of all tensors together.
     package static func relative(_ errors: [TensorError]) -> Double {
         let (error, size) = errors.reduce((0.0, 0.0)) { ($0.0 + $1.sums[0], $0.1 + $1.sums[1]) }
         return size > 0 ? (error / size).squareRoot() : 0

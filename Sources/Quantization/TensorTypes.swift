@@ -79,7 +79,7 @@ package struct TensorOverride: Sendable, Equatable {
         return rest.count >= last.count && rest.suffix(last.count).elementsEqual(last)
     }
 
-    /// Where `piece` first stands in `text`.
+    /// The range of `text` where `piece` first stands in it.
     private static func first(_ piece: [UInt8], in text: ArraySlice<UInt8>) -> Range<Int>? {
         guard piece.count <= text.count else { return nil }
         for start in text.startIndex...text.endIndex - piece.count
