@@ -3,7 +3,7 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// Finds the answer to a question in a text (extractive question answering).
+/// A model for extractive question answering, which finds the answer to a question in a text.
 ///
 /// A long text is read in overlapping windows. In each, the probability of a span is that of its start times that of
 /// its end, and the probability that there is no answer is that of the first row for both. Spans grow to whole words,
@@ -11,33 +11,33 @@ package import MartletTokenizers
 public struct Answerer: Sendable {
     /// The settings of a search for answers.
     public struct Options: Sendable {
-        /// Most tokens of a window, question and special tokens included; the model's limit when that is smaller.
+        /// The longest window in tokens, question and special tokens included; the model's limit when that is smaller.
         public var window = 384
-        /// How many tokens neighbouring windows share.
+        /// The overlap of neighbouring windows, in tokens.
         public var overlap = 128
         /// The longest answer in tokens.
         public var longestAnswer = 15
-        /// How many answers are returned, best first.
+        /// The number of answers that are returned, best first.
         public var results = 1
-        /// Whether "there is none" competes with the others.
+        /// The treatment of "there is none": whether it competes with the others.
         public var noAnswer = NoAnswer.excluded
 
         /// The settings of transformers' pipeline.
         public init() {}
     }
 
-    /// Whether "there is no answer" may be the result.
+    /// The treatment of "there is no answer": excluded, or a possible result.
     public enum NoAnswer: String, Sendable { case excluded, possible }
 
     /// A span of the text that answers a question.
     public struct Answer: Sendable, Equatable {
-        /// Empty when the text holds no answer.
+        /// The text of the answer; empty when the text holds none.
         public let text: String
         /// The probability, summed over the spans that read the same.
         public internal(set) var score: Float
-        /// Where it first lies, in Unicode scalars of the text.
+        /// The start of the first such span, in Unicode scalars of the text.
         public let start: Int
-        /// The scalar behind its last.
+        /// The end of the span: the scalar behind its last.
         public let end: Int
     }
 
@@ -48,7 +48,7 @@ public struct Answerer: Sendable {
         try self.init(file, TextEncoder(file, tokenizer, on: device))
     }
 
-    /// The same of a model that is loaded.
+    /// An answerer on a model that is loaded.
     package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .answers = file.architecture.head else {
             throw TaskError("\(file.path): this model has no head that finds answers (…ForQuestionAnswering)")
@@ -109,7 +109,7 @@ public struct Answerer: Sendable {
         return [first] + first.overflow
     }
 
-    /// What sees all in models whose attention is local: everything before the first separator.
+    /// The rows with global attention in models whose attention is local: everything before the first separator.
     private static func questionRows(_ window: Encoding) -> [Int] {
         let separator = window.isSpecial.indices.dropFirst().first { window.isSpecial[$0] } ?? 0
         return Array(0..<separator)

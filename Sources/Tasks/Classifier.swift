@@ -4,15 +4,15 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// Classes of a whole text, or a number that it is given.
+/// A text classifier: classes of a whole text, or a number that it is given (regression).
 public struct Classifier: Sendable {
-    /// What the head's numbers mean.
+    /// The kind of classification, which says what the head's logits mean.
     public enum Kind: String, Sendable {
-        /// One class of several: probabilities that sum to 1.
+        /// Single-label classification, one class of several: softmax gives probabilities that sum to 1.
         case oneOfMany
-        /// Any number of classes: a probability for each.
+        /// Multi-label classification, any number of classes: the logistic function gives a probability for each.
         case anyOfMany
-        /// The numbers themselves.
+        /// Regression: the logits themselves.
         case regression
     }
 
@@ -24,7 +24,7 @@ public struct Classifier: Sendable {
         public let score: Float
     }
 
-    /// The meaning of the head's numbers.
+    /// The kind of classification, which says what the head's logits mean.
     public let kind: Kind
     /// The names of the classes, in the order of the head.
     public let labels: [String]
@@ -35,7 +35,7 @@ public struct Classifier: Sendable {
         try self.init(file, TextEncoder(file, tokenizer, on: device))
     }
 
-    /// The same of a model that is loaded.
+    /// A classifier on a model that is loaded.
     package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .sequence(_, let count, _) = file.architecture.head else {
             throw TaskError("\(file.path): this model has no head that classifies texts (…ForSequenceClassification)")
@@ -50,10 +50,10 @@ public struct Classifier: Sendable {
             }
     }
 
-    /// The most tokens that are read of a text; nil: all.
+    /// The longest input in tokens; nil: all are read.
     package var limit: Int? { model.limit }
 
-    /// How many texts were longer, and cut.
+    /// The number of texts that were longer, and cut.
     package var cutTexts: Int { model.cutTexts }
 
     /// The classes of each text, or pair of texts, the most probable first (a regression's in their own order).

@@ -3,25 +3,25 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// One vector per text.
+/// An embedding model: one vector per text.
 public struct Embedder: Sendable {
     private let model: TextEncoder
     package var modules: SentenceModules
 
-    /// What stands before every text.
+    /// The prompt before every text.
     public enum Prompt: Sendable, Hashable {
-        /// The one that the model's files choose, where they do.
+        /// The prompt that the model's files choose, where they do.
         case standard
-        /// One of those that the model's files name: "query", "passage".
+        /// A prompt that the model's files name: "query", "passage".
         case named(String)
-        /// A text of the caller's own.
+        /// A prompt of the caller's own.
         case text(String)
     }
 
-    /// How near two vectors are, as sentence-transformers' files name it: the greater, the nearer.
+    /// The similarity of two embeddings, as sentence-transformers' files name it: the greater, the nearer.
     public enum Similarity: String, Sendable, CaseIterable {
         case cosine, dot
-        /// Less the distance.
+        /// The negative distance.
         case euclidean, manhattan
     }
 
@@ -31,13 +31,13 @@ public struct Embedder: Sendable {
         try self.init(file, TextEncoder(file, tokenizer, on: device))
     }
 
-    /// The same of a model that is loaded.
+    /// An embedder on a model that is loaded.
     package init(_ file: ModelFile, _ model: TextEncoder) throws {
         self.model = model
         modules = try SentenceModules(file)
     }
 
-    /// The most tokens that are read of a text; nil: all.
+    /// The longest input in tokens; nil: all are read.
     package var limit: Int? { [modules.limit, model.limit].compactMap { $0 }.min() }
 
     /// How many tokens a text has with the prompt that the model's files choose, uncut.
@@ -48,13 +48,13 @@ public struct Embedder: Sendable {
     /// How many texts were longer, and cut.
     package var cutTexts: Int { model.cutTexts }
 
-    /// What may stand before a text, by name.
+    /// The prompts that may stand before a text, by name.
     public var prompts: [String: String] { modules.prompts }
 
     /// The similarity that the model was made for.
     public var similarity: Similarity { modules.similarity }
 
-    /// The vectors of the texts, in order.
+    /// The embeddings of the texts, in order.
     ///
     /// - Throws: ``TokenizerError``, ``TaskError`` for a text that has no token or a prompt that the model does not
     ///   name.
@@ -90,7 +90,7 @@ public struct Embedder: Sendable {
         }
     }
 
-    /// How many rows the prompt takes: those of the prompt alone, without a special token at its end.
+    /// The number of rows that the prompt takes: those of the prompt alone, without a special token at its end.
     private func promptRows(_ prompt: String) throws -> Int {
         let encoding = try model.encoding(read(prompt), limit: modules.limit)
         return encoding.count - (encoding.isSpecial.last == true ? 1 : 0)
@@ -124,7 +124,7 @@ public struct Embedder: Sendable {
         }
     }
 
-    /// How near two vectors are by `similarity`, or as the model was made for.
+    /// The similarity of two embeddings by `similarity`, or as the model was made for.
     public func similarity(_ a: [Float], _ b: [Float], by similarity: Similarity? = nil) -> Float {
         precondition(a.count == b.count, "similarity: vectors of \(a.count) and \(b.count) elements")
         func sum(_ term: (Double, Double) -> Double) -> Double {

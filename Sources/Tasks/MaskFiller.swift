@@ -4,7 +4,7 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// What may stand where a text has a mask.
+/// A masked language model, which tells what may stand where a text has a mask.
 public struct MaskFiller: Sendable {
     /// A token that may stand where the mask is.
     public struct Filling: Sendable, Equatable {
@@ -36,7 +36,7 @@ public struct MaskFiller: Sendable {
         model = try TextEncoder(file, tokenizer, on: device)
     }
 
-    /// For each text and each mask in it, the `count` most probable tokens, best first.
+    /// The `count` most probable tokens for each mask in each text, best first.
     public func fill(_ texts: [String], count: Int = 5) throws -> [[[Filling]]] {
         let encodings = try texts.map { try model.encoding($0) }
         for (text, encoding) in zip(texts, encodings) where !encoding.ids.contains(maskToken) {

@@ -4,7 +4,8 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// How well documents answer a query, by a model that reads both at once: a cross-encoder.
+/// A reranker, a model that reads a query and a document at once and scores how well one answers the other: a
+/// cross-encoder.
 ///
 /// Source: sentence-transformers' `CrossEncoder`. Scores are the head's number under the function that config.json
 /// names for this use: none, or σ, which also holds where it names none.

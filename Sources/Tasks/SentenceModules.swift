@@ -4,27 +4,27 @@ package import MartletModels
 import MartletPlatform
 import MartletTensors
 
-/// What sentence-transformers' files say of a model: how its rows become one vector, and what stands before the texts.
+/// The modules of a sentence-transformers model: how its rows become one vector, and what stands before the texts.
 ///
 /// Source: sentence-transformers 1 to 6. Names of modules are those of its classes, whichever package they stand in.
 package struct SentenceModules: Sendable {
-    /// Vectors are joined where there are several.
+    /// The poolings of rows, whose vectors are joined where there are several.
     package var poolings: [Pooling] = [.mean]
-    /// Whether the rows of the prompt count too.
+    /// True where the rows of the prompt count too.
     package var poolsPrompt = true
-    /// What becomes of the vector, in order.
+    /// The steps after pooling, in order.
     package var steps: [SentenceStep] = []
     /// The longest input in tokens.
     package var limit: Int?
-    /// Whether texts are read in lower case.
+    /// True where texts are read in lower case.
     package var lowercases = false
-    /// What stands before a text, by name: "query", "passage".
+    /// The prompts that stand before a text, by name: "query", "passage".
     package var prompts: [String: String] = [:]
     /// The prompt of texts for which none is chosen.
     package var defaultPrompt: String?
     package var similarity = Embedder.Similarity.cosine
 
-    /// How a text's rows become one vector.
+    /// The pooling of a text's rows to one vector.
     package enum Pooling: String, Sendable, CaseIterable {
         /// The first row.
         case cls
@@ -42,8 +42,8 @@ package struct SentenceModules: Sendable {
     /// The plain mean: what a model without `modules.json` is pooled by.
     package init() {}
 
-    /// What the files of a model say; a GGUF says how its rows are pooled, and its vectors have length 1, as
-    /// llama.cpp's.
+    /// The modules that the files of a model name; a GGUF says how its rows are pooled, and its vectors have length 1,
+    /// as llama.cpp's.
     package init(_ file: ModelFile) throws {
         guard case .gguf(let gguf) = file.container else {
             try self.init(directory: file.path)
@@ -143,7 +143,7 @@ package struct SentenceModules: Sendable {
     }
 }
 
-/// What becomes of a text's vector after pooling.
+/// A step on a text's vector after pooling.
 package enum SentenceStep: Sendable {
     case normalize
     case dense(SentenceDense)
@@ -164,7 +164,7 @@ package enum SentenceStep: Sendable {
     }
 }
 
-/// f(W x + b), perhaps plus x or a projection of it: sentence-transformers' `Dense`.
+/// A dense layer, f(W x + b), perhaps plus x or a projection of it: sentence-transformers' `Dense`.
 package struct SentenceDense: Sendable {
     private let weight: [Float]
     private let bias: [Float]?

@@ -3,22 +3,24 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// Named spans of a text: people, places, parts of speech, whatever the model was trained to tag.
+/// A token classifier, which tags named spans of a text: people, places, parts of speech, whatever the model was
+/// trained to tag.
 ///
 /// A text longer than the model's input is read in overlapping windows; each token's tag is taken from the window where
 /// it stands farthest from an edge.
 public struct Tagger: Sendable {
-    /// How tokens' tags become spans, as transformers' pipeline names it.
+    /// The aggregation of tokens' tags to spans, as transformers' pipeline names it.
     public enum Aggregation: String, Sendable, CaseIterable {
-        /// Every token is a span of its own, and keeps `B-` and `I-`.
+        /// No aggregation: every token is a span of its own, and keeps `B-` and `I-`.
         case none
         /// Neighbouring tokens of one kind are joined.
         case simple
         /// A word takes its first token's tag; then neighbouring words of one kind are joined.
         case first
-        /// The same, and a word takes the tag that is the most probable on the mean of its tokens.
+        /// A word takes the tag that is the most probable on the mean of its tokens; then neighbouring words of one
+        /// kind are joined.
         case average
-        /// The same, and a word takes the tag of its token that is the surest.
+        /// A word takes the tag of its token that is the surest; then neighbouring words of one kind are joined.
         case max
     }
 
@@ -30,9 +32,9 @@ public struct Tagger: Sendable {
         public let score: Float
         /// The text of the span.
         public let text: String
-        /// Where it lies, in Unicode scalars of the text.
+        /// The start of the span, in Unicode scalars of the text.
         public let start: Int
-        /// The scalar behind its last.
+        /// The end of the span: the scalar behind its last.
         public let end: Int
     }
 
@@ -45,7 +47,7 @@ public struct Tagger: Sendable {
         try self.init(file, TextEncoder(file, tokenizer, on: device))
     }
 
-    /// The same of a model that is loaded.
+    /// A tagger on a model that is loaded.
     package init(_ file: ModelFile, _ model: TextEncoder) throws {
         guard case .rows(_, let count) = file.architecture.head, count > 1 else {
             throw TaskError("\(file.path): this model has no head that tags tokens (…ForTokenClassification)")
@@ -229,7 +231,7 @@ public struct Tagger: Sendable {
     }
 }
 
-/// From UTF-8 bytes of a text to its Unicode scalars.
+/// Offsets of a text from UTF-8 bytes to its Unicode scalars.
 struct ScalarOffsets {
     private var counts: [Int] = []
 
@@ -242,6 +244,6 @@ struct ScalarOffsets {
         counts.append(count)
     }
 
-    /// How many scalars begin before byte `offset`.
+    /// The number of scalars that begin before byte `offset`.
     subscript(offset: Int) -> Int { counts[min(max(offset, 0), counts.count - 1)] }
 }

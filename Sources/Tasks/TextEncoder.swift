@@ -11,7 +11,7 @@ import Synchronization
 
 @_exported public import protocol MartletPlatform.MartletError
 
-/// A model that reads, with its tokenizer: what every task that does not write runs on.
+/// An encoder with its tokenizer: a model that reads, what every task that does not write runs on.
 ///
 /// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend
 /// on the others.
@@ -22,7 +22,7 @@ public struct TextEncoder: Sendable {
     public let tokenizer: Tokenizer
     /// The device on which the model computes.
     public let device: Device
-    /// The most tokens of one pass, unless a single text has more.
+    /// The maximum number of tokens of one pass, unless a single text has more.
     private static let rowsPerPass = 4_096
 
     private let model: Model
@@ -35,7 +35,7 @@ public struct TextEncoder: Sendable {
         try self.init(file, file.model(on: device), tokenizer, on: device)
     }
 
-    /// The same of a model that is loaded.
+    /// An encoder on a model that is loaded.
     package init(_ file: ModelFile, _ model: Model, _ tokenizer: Tokenizer, on device: Device) throws {
         architecture = file.architecture
         if case .encoderDecoder = architecture.body, architecture.writes {
@@ -49,7 +49,7 @@ public struct TextEncoder: Sendable {
     /// The longest input in tokens, special ones included; nil when nothing limits it.
     public var limit: Int? { architecture.context }
 
-    /// How many texts were longer than the limit, and cut.
+    /// The number of texts that were longer than the limit, and cut.
     public var cutTexts: Int { cuts.count }
 
     /// Reads the texts of a task in passes of this thread's own, and makes of them what the task makes.
@@ -118,7 +118,7 @@ public struct TextEncoder: Sendable {
     }
 }
 
-/// How many texts were cut, for all copies of an encoder.
+/// A counter of the texts that were cut, for all copies of an encoder.
 private final class CutCounter: Sendable {
     private let texts = Atomic<Int>(0)
 
@@ -136,7 +136,7 @@ public struct TaskError: MartletError, Equatable {
     package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }
 
-/// exp(x) / Σ exp(x).
+/// The softmax exp(x) / Σ exp(x).
 func softmax(_ values: [Float]) -> [Float] {
     let largest = values.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
     let powers = values.map { exponential(Double($0 - largest)) }

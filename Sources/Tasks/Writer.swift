@@ -4,7 +4,7 @@ package import MartletModels
 package import MartletTensors
 import MartletTokenizers
 
-/// Writes one text about another with an encoder-decoder: translations, summaries.
+/// An encoder-decoder that writes one text about another: translations, summaries.
 ///
 /// How it searches, and what stands before the text, is what the model's files say, unless told otherwise.
 public struct Writer: Sendable {
@@ -17,7 +17,7 @@ public struct Writer: Sendable {
         public let text: String
         /// The sum of log-probabilities over length^penalty.
         public let score: Float
-        /// Of each token that was written, its end included.
+        /// The log-probability of each token that was written, its end included.
         public let logProbabilities: [Float]
         /// The tokens that were written, the end included.
         package let tokens: [Int32]
@@ -28,7 +28,7 @@ public struct Writer: Sendable {
     private let model: EncoderDecoder
     private let vocabulary: any WriterVocabulary
     private let device: Device
-    /// Texts that are searched for in one pass.
+    /// The number of texts that are searched for in one pass.
     private static let textsPerPass = 16
 
     /// - Throws: what loading throws, and ``TaskError`` for a model that is no encoder-decoder, or whose files do not
@@ -45,7 +45,7 @@ public struct Writer: Sendable {
         try self.init(file, model, vocabulary, task: task, languages, on: device)
     }
 
-    /// The same of a model that is loaded.
+    /// A writer on a model that is loaded.
     package init(
         _ file: ModelFile, _ model: EncoderDecoder, _ vocabulary: any WriterVocabulary, task: Task?,
         _ languages: Languages, on device: Device
@@ -62,7 +62,7 @@ public struct Writer: Sendable {
         try settings.choose(languages, file, vocabulary)
     }
 
-    /// For each text the best of what may be written about it.
+    /// Writes the best texts about each text.
     ///
     /// - Throws: ``TaskError`` for a text longer than the model reads, ``GenerationError``, ``TokenizerError``.
     public func write(_ texts: [String]) throws -> [[Written]] {

@@ -5,7 +5,7 @@ import MartletModels
 import MartletPlatform
 
 extension Writer {
-    /// From which language and into which one a model of several translates, in the words of its vocabulary: de_DE,
+    /// The languages from which and into which a model of several translates, in the words of its vocabulary: de_DE,
     /// deu, German.
     public struct Languages: Sendable, Hashable {
         /// The language that is read; nil where the model reads one only, or finds out by itself.

@@ -3,21 +3,21 @@ public import MartletGeneration
 package import MartletJSON
 import MartletPlatform
 
-/// How an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`, whose
-/// `task_specific_params` go first.
+/// The settings by which an encoder-decoder writes, as its files say: `generation_config.json`, else `config.json`,
+/// whose `task_specific_params` go first.
 public struct WriterSettings: Sendable {
-    /// What stands before every text: "translate English to German: ".
+    /// The prefix before every text: "translate English to German: ".
     public var prefix = ""
     /// Tokens around the source, where they are not the tokenizer's own.
     package var frame: (before: [Int32], after: [Int32])?
     /// The settings of the beam search.
     public var search: BeamSearch.Options
-    /// What the decoder reads first.
+    /// The decoder's start token, which it reads first.
     public var startToken: Int32
-    /// What the files say of generating, and what of it is not done here.
+    /// The generation defaults of the files, and what of them is not done here.
     package private(set) var defaults = GenerationDefaults.none
 
-    /// As CTranslate2 writes where it is told nothing: two beams, and no end before the first token.
+    /// Settings as CTranslate2 has them where it is told nothing: two beams, and no end before the first token.
     ///
     /// - Throws: ``TaskError`` for a vocabulary without tokens for start and end.
     package init(ctranslate2 vocabulary: any WriterVocabulary, path: String) throws {
@@ -54,11 +54,11 @@ public struct WriterSettings: Sendable {
         prefix = merged["prefix"]?.stringValue ?? ""
     }
 
-    /// The most tokens that are written where neither the model's positions nor the caller set a limit: files may ask
-    /// for lengths that no text has (`"max_length": 4294967296`).
+    /// The maximum number of tokens that are written where neither the model's positions nor the caller set a limit:
+    /// files may ask for lengths that no text has (`"max_length": 4294967296`).
     static let longestWithoutContext = 4_096
 
-    /// What config.json says of one task: "summarization", or the first of its translations.
+    /// The parameters of one task in config.json: "summarization", or the first of its translations.
     private static func parameters(of task: Writer.Task?, _ config: JSONObject) -> JSONObject? {
         guard let task, let all = config["task_specific_params"]?.objectValue else { return nil }
         return all.members.first { $0.key.hasPrefix(task.rawValue) }?.value.objectValue

@@ -4,7 +4,7 @@ import MartletPlatform
 import MartletTensors
 package import MartletTokenizers
 
-/// What turns a text into the tokens that a model reads, and those that it writes into a text.
+/// A vocabulary that turns a text into the tokens that a model reads, and those that it writes into a text.
 package protocol WriterVocabulary: Sendable {
     /// The tokens of a text; those around it only with `addSpecialTokens`.
     func read(_ text: String, addSpecialTokens: Bool) throws -> [Int32]
@@ -12,15 +12,15 @@ package protocol WriterVocabulary: Sendable {
     func written(_ text: String) throws -> [Int32]
     /// The text of what was written, without special tokens.
     func text(of tokens: [Int32]) throws -> String
-    /// How a token that is read is spelled; nil for one that nothing is read as.
+    /// The spelling of a token that is read; nil for one that nothing is read as.
     func spelling(ofRead token: Int32) -> String?
-    /// How a token that is written is spelled, special ones too.
+    /// The spelling of a token that is written, special ones too.
     func spelling(ofWritten token: Int32) -> String?
     /// The token with this spelling, among those that are read and written.
     func id(ofToken token: String) -> Int32?
 }
 
-/// One vocabulary for what is read and what is written.
+/// A single vocabulary for what is read and what is written.
 extension WriterVocabulary {
     package func written(_ text: String) throws -> [Int32] { try read(text, addSpecialTokens: false) }
     package func spelling(ofRead token: Int32) -> String? { try? text(of: [token]) }
@@ -131,7 +131,7 @@ package struct MarianVocabulary: WriterVocabulary {
     private let end, unknown: Int32
     private let special: Set<Int32>
 
-    /// Whether the folder has such files.
+    /// Returns whether the folder has such files.
     package static func isIn(_ directory: String) -> Bool {
         ["source.spm", "target.spm", "vocab.json"].allSatisfy { fileExists(directory + "/" + $0) }
     }
@@ -164,7 +164,8 @@ package struct MarianVocabulary: WriterVocabulary {
         ) { first, _ in first }
     }
 
-    /// What stands at the beginning as `>>fra<<` names the language to write, and is no part of the text.
+    /// The tokens of a text that is read. `>>fra<<` at its beginning names the language to write, and is no part of the
+    /// text.
     package func read(_ text: String, addSpecialTokens: Bool) throws -> [Int32] {
         var (rest, ids) = (text, [Int32]())
         if text.utf8.starts(with: ">>".utf8), let end = text.utf8.lastIndex(of: UInt8(ascii: "<")),
@@ -211,7 +212,7 @@ package struct MarianVocabulary: WriterVocabulary {
 }
 
 extension String {
-    /// Without spaces at both ends.
+    /// The text without spaces at both ends.
     fileprivate var trimmingSpaces: String {
         var scalars = unicodeScalars[...]
         while scalars.first == " " { scalars.removeFirst() }
