@@ -13,8 +13,8 @@ package final class ComputeThread: TaskExecutor {
         thread = SystemThread { queue.work() }
     }
 
-    /// Whether the system granted it. Without, jobs run where they are enqueued; but then Swift's own threads are not
-    /// to be had either, and who waits for those waits for ever.
+    /// True where the system granted the thread. Without, jobs run where they are enqueued; but then Swift's own
+    /// threads are not to be had either, and who waits for those waits for ever.
     var isRunning: Bool { thread != nil }
 
     deinit {

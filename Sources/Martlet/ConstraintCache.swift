@@ -2,7 +2,7 @@ package import MartletConstraints
 package import MartletTokenizers
 import Synchronization
 
-/// The masks of the last forms that texts of one model were kept to.
+/// A cache of token masks: those of the last forms that texts of one model were kept to.
 package final class ConstraintCache: Sendable {
     private static let most = 16
 

@@ -14,7 +14,7 @@ public struct GeneratedText: AsyncSequence, Sendable {
 
     private let stream: EngineStream
     private let assembly: TextAssembly
-    /// Whose engine writes: it must not end before the text does.
+    /// The model whose engine writes: it must not end before the text does.
     private let model: LanguageModel
 
     init(_ stream: EngineStream, _ assembly: TextAssembly, of model: LanguageModel) {
@@ -71,7 +71,7 @@ public struct GeneratedText: AsyncSequence, Sendable {
 }
 
 extension GenerationError {
-    /// What ended a text before its end.
+    /// The error for what ended a text before its end.
     fileprivate init(ending error: any Error) {
         self =
             switch error {
@@ -82,7 +82,7 @@ extension GenerationError {
             }
     }
 
-    /// What an engine refuses, or does not finish.
+    /// The error for what an engine refuses, or does not finish.
     init(refusing error: EngineError, after kind: Kind = .request) {
         if case .invalid(let offences) = error { self.init(.request, offences) } else { self.init(kind, ["\(error)"]) }
     }

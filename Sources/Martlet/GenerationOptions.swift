@@ -1,19 +1,19 @@
 public import MartletConstraints
 public import MartletGeneration
 
-/// What to generate, and when to stop.
+/// The options of a generation: what to generate, and when to stop.
 public struct GenerationOptions: Sendable, Hashable {
-    /// At most this many new tokens.
+    /// The maximum number of new tokens.
     public var maximumTokens: Int
     /// The choice of the next token from the logits.
     public var sampling: Sampling
-    /// Which tokens may not, or must, come next.
+    /// The rules for tokens that may not, or must, come next.
     public var rules: TokenRules
-    /// The text ends where one of these begins; it is not part of the result.
+    /// The stop texts: the text ends where one of these begins, which is not part of the result.
     public var stopTexts: [String]
-    /// Ends the generation besides the model's own end-of-text tokens.
+    /// The stop tokens, which end the generation besides the model's own end-of-text tokens.
     public var stopTokens: Set<Int32>
-    /// Whether the model's end-of-text tokens end the generation.
+    /// The treatment of the model's end-of-text tokens: whether they end the generation.
     public var endOfText: EndOfText
 
     /// The element type of the key-value cache.
@@ -23,14 +23,14 @@ public struct GenerationOptions: Sendable, Hashable {
     /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
     /// verified several tokens at once. The text is the same; texts that copy are written faster.
     public var guesses = false
-    /// Whether the draft model guesses, where one was loaded beside the model. The text is the same.
+    /// Speculative decoding by a draft model, where one was loaded beside the model. The text is the same.
     public var isDrafted = true
     /// The adapter that writes, by the name that it was loaded under; nil for the model alone.
     public var adapter: String?
-    /// How many of the most probable tokens are scored beside each token that comes, in ``GeneratedPiece/scores``; nil
-    /// scores none.
+    /// The number of most probable tokens that are scored beside each token that comes, in ``GeneratedPiece/scores``;
+    /// nil scores none.
     public var logProbabilities: Int?
-    /// Among generations that wait for this model, higher begins first.
+    /// The priority among generations that wait for this model: higher begins first.
     public var priority = 0
     /// The time after which the generation is given up, finished or not.
     public var timeLimit: Duration?
@@ -48,7 +48,8 @@ public struct GenerationOptions: Sendable, Hashable {
         (self.endOfText, self.cache) = (endOfText, cache)
     }
 
-    /// What a model's files say, behind a prompt of `count` tokens. Beams are for ``LanguageModel/search(_:_:)``.
+    /// The options that a model's files name, behind a prompt of `count` tokens. Beams are for
+    /// ``LanguageModel/search(_:_:)``.
     package init(_ defaults: GenerationDefaults, after count: Int = 0) {
         self.init(sampling: defaults.sampling, rules: defaults.rules, stopTexts: defaults.stopTexts)
         maximumTokens = defaults.maximumNewTokens(after: count) ?? maximumTokens
@@ -64,7 +65,7 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
     public let tokens: [Int32]
     /// Their log-probabilities, where ``GenerationOptions/logProbabilities`` asks for them.
     public let scores: [SampledToken]
-    /// What the whole generation was, with its last piece.
+    /// The summary of the whole generation, with its last piece.
     public let summary: GenerationSummary?
 
     init(
@@ -73,26 +74,26 @@ public struct GeneratedPiece: Sendable, CustomStringConvertible {
         (self.text, self.tokens, self.scores, self.summary) = (text, tokens, scores, summary)
     }
 
-    /// The text of it, for people.
+    /// The text of the piece, for people.
     public var description: String { text }
 }
 
-/// What a finished generation was.
+/// The summary of a finished generation.
 public struct GenerationSummary: Sendable, Hashable {
     /// The reason why the generation ended.
     public let finish: FinishReason
-    /// The tokens of the prompt.
+    /// The number of prompt tokens.
     public let promptTokens: Int
-    /// How many of them were known from an earlier text, and not computed again.
+    /// The number of prompt tokens that were known from an earlier text (prefix cache), and not computed again.
     public let rememberedTokens: Int
-    /// The tokens that were generated.
+    /// The number of tokens that were generated.
     public let generatedTokens: Int
-    /// The tokens that were guessed, by prompt look-up or a draft model.
+    /// The number of tokens that were guessed, by prompt look-up or a draft model.
     public let guessedTokens: Int
-    /// How many of them were right, and needed no pass of their own.
+    /// The number of guessed tokens that were right, and needed no pass of their own.
     public let acceptedTokens: Int
-    /// From the request to the first token: the prompt is read in this time.
+    /// The seconds from the request to the first token: the prompt is read in this time (prefill).
     public let promptSeconds: Double
-    /// From the first token to the last.
+    /// The seconds from the first token to the last.
     public let generationSeconds: Double
 }

@@ -30,9 +30,9 @@ public final class LanguageModel: Sendable {
     public let architecture: Architecture
     /// The tokenizer that came with the model.
     public let tokenizer: Tokenizer
-    /// Tokens that end a text, as the model's files name them.
+    /// The end-of-text tokens (EOS), which end a text, as the model's files name them.
     public let endOfTextTokens: Set<Int32>
-    /// How the model's makers mean it to generate: its generation_config.json.
+    /// The generation defaults that the model's makers mean: its generation_config.json.
     package let defaults: GenerationDefaults
     /// The device on which the model computes.
     public let device: Device
@@ -41,13 +41,14 @@ public final class LanguageModel: Sendable {
     private let draft: Decoder?
     /// The names of the adapters that generations may select, in the order of their numbers.
     public let adapters: [String]
-    /// Where passes of the decoder say which rows select which adapter.
+    /// The selection of adapters by rows, which passes of the decoder read.
     package let selection: AdapterSelection
     /// The chat template, or what is wrong with it; only conversations ask.
     package let chat: Result<ChatFormat, GenerationError>
-    /// What batches all generations whose KV cache is f32, and runs other work of the model between their steps.
+    /// The engine that batches all generations whose KV cache is f32, and runs other work of the model between their
+    /// steps.
     package let engine: Engine
-    /// Those of other KV caches, each made when it is first asked for.
+    /// The engines of other KV caches, each made when it is first asked for.
     private let otherEngines = Mutex<[CacheType: Engine]>([:])
     /// The masks of forms that texts are kept to.
     package let constraints: ConstraintCache

@@ -1,4 +1,4 @@
-/// Ends a text where one of a few stop texts begins, although it may arrive in pieces.
+/// The stop texts of a generation, which end it where one of them begins, although it may arrive in pieces.
 ///
 /// Works on UTF-8 bytes. What could still become a stop text is held back until the next piece decides.
 package struct StopTexts: Sendable {
@@ -20,7 +20,7 @@ package struct StopTexts: Sendable {
         return take(held.count - longestBeginning())
     }
 
-    /// What was held back, at the end of the text.
+    /// Returns the text that was held back, at the end of the text.
     package mutating func finish() -> String { found ? "" : take(held.count) }
 
     private mutating func take(_ count: Int) -> String {

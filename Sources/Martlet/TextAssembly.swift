@@ -29,7 +29,7 @@ struct TextAssembly: Sendable {
         return text.isEmpty ? GeneratedPiece() : piece(text, nil)
     }
 
-    /// What is left after the last token.
+    /// The piece that is left after the last token.
     mutating func finish(_ finish: FinishReason, _ progress: EngineProgress) -> GeneratedPiece {
         last(finish, progress, text: stops.append(stream.finish()) + stops.finish())
     }

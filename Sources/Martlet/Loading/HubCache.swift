@@ -6,8 +6,8 @@ public enum HubCache {
     /// ~/.cache/huggingface/hub.
     public static var folder: String { HubSettings().cache }
 
-    /// Where the cache keeps the model `org/name`, or one file or quantization of it, `org/name:Q4_K_M`: a snapshot's
-    /// folder, or a GGUF in it. Nil where it has none.
+    /// The path of the model `org/name` in the cache, or of one file or quantization of it, `org/name:Q4_K_M`: a
+    /// snapshot's folder, or a GGUF in it. Nil where it has none.
     public static func snapshot(of name: String, in folder: String = HubCache.folder) -> String? {
         (try? HubName(name)).flatMap { HubListing.location(of: $0, in: folder) }
     }

@@ -6,7 +6,7 @@ import MartletPlatform
 import MartletTensors
 package import MartletTokenizers
 
-/// What a model's files say about text: its tokenizer, and the tokens that end a text.
+/// The text side of a model's files: its tokenizer, and the tokens that end a text.
 package enum ModelText {
     /// The tokenizer of a model.
     ///
@@ -38,7 +38,7 @@ package enum ModelText {
         try Tokenizer(gguf: vocabulary(of: gguf))
     }
 
-    /// What a GGUF holds under `tokenizer.ggml`. Source: the GGUF specification.
+    /// The vocabulary of a GGUF, what it holds under `tokenizer.ggml`. Source: the GGUF specification.
     static func vocabulary(of gguf: GGUF) throws -> GGUFVocabulary {
         let metadata = gguf.metadata
         func key(_ name: String) -> String { "tokenizer.ggml." + name }
@@ -85,8 +85,8 @@ package enum ModelText {
         return try ids(ModelFile.config(in: path)["eos_token_id"], path + "/config.json") ?? []
     }
 
-    /// How a model's files mean it to generate: generation_config.json, or where there is none what config.json keeps
-    /// of it.
+    /// The generation defaults of a model's files: generation_config.json, or where there is none what config.json
+    /// keeps of it.
     package static func generationDefaults(_ file: ModelFile) throws -> GenerationDefaults {
         guard case .directory(let path) = file.container else { return .none }
         let generation = path + "/generation_config.json"
@@ -99,7 +99,7 @@ package enum ModelText {
         return try GenerationDefaults(object, path: generation)
     }
 
-    /// One id, or a list of them; nil when nothing is said.
+    /// The ids of a value, one or a list of them; nil when nothing is said.
     private static func ids(_ value: JSON?, _ path: String) throws -> Set<Int32>? {
         guard let value, !value.isNull else { return nil }
         let values = value.arrayValue ?? [value]

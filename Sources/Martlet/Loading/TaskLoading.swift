@@ -6,16 +6,17 @@ public import MartletTasks
 import MartletTensors
 import MartletTokenizers
 
-/// How the model of a task is loaded.
+/// The options for loading the model of a task.
 public struct LoadOptions: Sendable, Hashable {
     /// The number of threads that compute; the physical cores when nil.
     public var threads: Int?
-    /// Whether matrices are rounded to eight bits when they are loaded, and weights and activations multiplied as int8.
+    /// The element type of matrices in memory: as stored, or rounded to eight bits when they are loaded, weights and
+    /// activations then multiplied as int8.
     public var weights: Weights
 
-    /// What the matrices of a model become when they are loaded.
+    /// The element type that the matrices of a model become when they are loaded.
     public enum Weights: Sendable, Hashable {
-        /// What they are in the file.
+        /// The type that they have in the file.
         case asStored
         /// Eight bits and a scale for every 32 elements.
         // swift-format-ignore: AlwaysUseLowerCamelCase

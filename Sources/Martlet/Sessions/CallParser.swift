@@ -1,27 +1,27 @@
 import MartletJSON
 
-/// What an answer consists of, as it is written.
+/// A part of an answer, as it is written.
 package enum AnswerPart: Sendable, Equatable {
     case text(String)
     case thinking(String)
     /// A call began; its name is known.
     case call(index: Int, name: String)
-    /// More of the JSON text of a call's arguments, as the model wrote it.
+    /// A further part of the JSON text of a call's arguments, as the model wrote it.
     case arguments(index: Int, String)
     case callEnd(index: Int)
 }
 
-/// Finds calls of functions in an answer that comes in pieces. Only structure is parsed: the bytes of arguments are
-/// passed on as they are.
+/// A parser that finds calls of functions in an answer that comes in pieces. Only structure is parsed: the bytes of
+/// arguments are passed on as they are.
 ///
 /// What could still become a call is held back until it is decided; a call that turns out not to be one is text.
 package struct CallParser {
     private enum Stage: Equatable {
-        /// In text; `held` may begin the mark of a call.
+        /// The stage in text; `held` may begin the mark of a call.
         case text
-        /// Behind the mark, before or between calls.
+        /// The stage behind the mark, before or between calls.
         case between
-        /// Inside the object of a call.
+        /// The stage inside the object of a call.
         case call
     }
 
@@ -30,7 +30,7 @@ package struct CallParser {
     private var held: [UInt8] = []
     private var scanner = CallScanner()
     private var isAtStart = true
-    /// Calls that are complete.
+    /// The number of calls that are complete.
     package private(set) var completed = 0
     private var began = 0
 
@@ -43,7 +43,7 @@ package struct CallParser {
         return CallParser.joined(parts)
     }
 
-    /// What is left at the end of the answer.
+    /// Returns the parts that are left at the end of the answer.
     package mutating func finish() -> [AnswerPart] {
         defer { held = [] }
         switch stage {
@@ -82,7 +82,7 @@ package struct CallParser {
         return false
     }
 
-    /// Whether the text behind a call is blanks so far, which belong to no answer.
+    /// Returns whether the text behind a call is blanks so far, which belong to no answer.
     private func isBlankBetweenCalls(_ text: ArraySlice<UInt8>) -> Bool {
         completed > 0 && text.allSatisfy { CallParser.isBlank($0) }
     }
@@ -194,7 +194,7 @@ package struct CallParser {
         return (0...text.count - word.count).first { text[$0..<$0 + word.count].elementsEqual(word) }
     }
 
-    /// How many bytes at the end of `text` begin `word`.
+    /// The number of bytes at the end of `text` that begin `word`.
     static func overlap(_ text: [UInt8], _ word: [UInt8]) -> Int {
         for count in stride(from: min(text.count, word.count - 1), to: 0, by: -1)
         where word.starts(with: text.suffix(count)) { return count }
@@ -277,7 +277,8 @@ struct CallScanner {
     }
 }
 
-/// Parts a model's thinking, between `<think>` and `</think>` at the beginning of an answer, from the answer.
+/// A splitter that parts a model's thinking, between `<think>` and `</think>` at the beginning of an answer, from the
+/// answer.
 package struct ThinkingSplitter {
     private static let opening = Array("<think>".utf8)
     private static let closing = Array("</think>".utf8)

@@ -38,8 +38,8 @@ package struct ChatFormat: Sendable {
         Result { try ChatFormat(file, tokenizer) }.mapError(GenerationError.init(wrapping:))
     }
 
-    /// What a model's files say: its template, the one that it has for conversations with tools besides, and the names
-    /// that templates may read.
+    /// The chat templates in a model's files: its template, the one that it has for conversations with tools besides,
+    /// and the names that templates may read.
     package struct Source: Sendable {
         package var template: String?
         package var toolTemplate: String?

@@ -77,7 +77,7 @@ public struct GenerableStream<Content: Generable>: AsyncSequence, Sendable {
 
     /// A value so far.
     public struct Snapshot: Sendable {
-        /// What is written so far: members and items that have begun, the last string perhaps in part.
+        /// The value as far as it is written: members and items that have begun, the last string perhaps in part.
         public let partial: JSON
         /// The whole value, with its last piece.
         public let content: Content?

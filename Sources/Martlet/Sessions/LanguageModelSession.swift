@@ -48,17 +48,18 @@ public final class LanguageModelSession: Sendable {
         state = Mutex(State(transcript: transcript))
     }
 
-    /// Everything that was said so far.
+    /// The transcript, everything that was said so far.
     public var transcript: Transcript { state.withLock { $0.transcript } }
 
-    /// Whether an answer is being written.
+    /// True while an answer is being written.
     public var isResponding: Bool { state.withLock { $0.isResponding } }
 
     /// An answer that is finished.
     public struct Response<Content: Sendable>: Sendable {
         /// The answer.
         public let content: Content
-        /// What this answer added to the transcript: the prompt, calls of tools and their outputs, the answer.
+        /// The entries that this answer added to the transcript: the prompt, calls of tools and their outputs, the
+        /// answer.
         public let transcriptEntries: [Transcript.Entry]
         /// The generation that wrote the answer.
         public let summary: GenerationSummary

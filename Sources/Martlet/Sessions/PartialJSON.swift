@@ -3,7 +3,7 @@ import MartletJSON
 /// The beginning of a JSON text (RFC 8259) as a value: what has begun is closed, and what means nothing yet is left
 /// out.
 enum PartialJSON {
-    /// Nil where nothing has begun.
+    /// The value of the beginning of a JSON text; nil where nothing has begun.
     static func value(of text: String) -> JSON? {
         let bytes = Array(text.utf8)
         var reader = Reader()
@@ -17,11 +17,11 @@ enum PartialJSON {
 
         private var closers: [UInt8] = []
         private var place = Place.value
-        /// Whether the string that is read is the name of a member.
+        /// True where the string that is read is the name of a member.
         private var isName = false
-        /// Names are expected: after `{` and after `,` in an object.
+        /// True where a name is expected: after `{` and after `,` in an object.
         private var expectsName = false
-        /// Up to here the text can be closed, by `closersAtEnd`.
+        /// The end up to which the text can be closed, by `closersAtEnd`.
         private var end = 0
         private var closersAtEnd: [UInt8] = []
 

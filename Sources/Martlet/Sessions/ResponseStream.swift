@@ -48,16 +48,16 @@ public struct ResponseStream: AsyncSequence, Sendable {
 
 /// One answer of a session in the making: rounds of generation, with the calls of tools between them.
 final class ResponseTurn {
-    /// Rounds of tool calls after which an answer is given up.
+    /// The number of rounds of tool calls after which an answer is given up.
     private static let longest = 16
 
     private let session: LanguageModelSession
     private let options: GenerationOptions
     private let parser: ToolCallParser
-    /// What the answer adds to the transcript.
+    /// The entries that the answer adds to the transcript.
     private(set) var entries: [Transcript.Entry]
     private var pieces: GeneratedText.AsyncIterator?
-    /// What this round wrote, and how much of it was given out.
+    /// The text that this round wrote, and how much of it was given out.
     private var written = "", shown = 0
     private var rounds = 0
     private var progress = Progress.new

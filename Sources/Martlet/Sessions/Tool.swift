@@ -30,7 +30,7 @@ public protocol Tool<Arguments, Output>: Sendable {
 
     /// The name by which the model calls it.
     var name: String { get }
-    /// What it does, for the model.
+    /// The description of what the tool does, for the model.
     var description: String { get }
     /// The JSON schema of the arguments.
     var parameters: JSON { get }

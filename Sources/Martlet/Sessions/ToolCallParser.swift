@@ -10,7 +10,7 @@ package struct ToolCallParser: Sendable {
     /// A parser of calls to the tools called `names`.
     package init(names: Set<String>) { self.names = names }
 
-    /// Whether `text`, the beginning of an answer, may still become a tool call.
+    /// Returns whether `text`, the beginning of an answer, may still become a tool call.
     package func mayBecomeCall(_ text: String) -> Bool {
         guard !names.isEmpty else { return false }
         let start = text.utf8.drop(while: CallParser.isBlank)
@@ -32,7 +32,7 @@ package struct ToolCallParser: Sendable {
         return calls(of: parts)
     }
 
-    /// None where anything else was written, a call is not complete, or names no tool.
+    /// The calls of an answer's parts; none where anything else was written, a call is not complete, or names no tool.
     private func calls(of parts: [AnswerPart]) -> [Transcript.ToolCall] {
         var calls: [Transcript.ToolCall] = []
         var (name, arguments) = ("", "")

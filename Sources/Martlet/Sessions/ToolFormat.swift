@@ -1,6 +1,6 @@
 import MartletJSON
 
-/// How a model's template writes calls of functions.
+/// The format in which a model's template writes tool calls.
 package enum ToolFormat: Sendable, Equatable {
     /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen; also what a model is told whose template
     /// knows no tools.
@@ -24,7 +24,7 @@ package enum ToolFormat: Sendable, Equatable {
         }
     }
 
-    /// What begins a call; nil where a call is the whole answer.
+    /// The mark that begins a call; nil where a call is the whole answer.
     package var opening: String? {
         switch self {
         case .hermes: "<tool_call>"
@@ -43,7 +43,7 @@ package enum ToolFormat: Sendable, Equatable {
         }
     }
 
-    /// What stands before the object of a call.
+    /// The text before the object of a call.
     package var callBeginning: String {
         switch self {
         case .hermes: "<tool_call>\n"
@@ -55,7 +55,7 @@ package enum ToolFormat: Sendable, Equatable {
     /// The key under which a call has its arguments.
     package var argumentsKey: String { self == .llama ? "parameters" : "arguments" }
 
-    /// What follows the arguments.
+    /// The text that follows the arguments.
     package var callEnd: String {
         switch self {
         case .hermes: "}\n</tool_call>"

@@ -1,14 +1,14 @@
 /// The transcript of a conversation: everything that was said in it, in order.
 public struct Transcript: Sendable, Hashable, Codable, RandomAccessCollection {
-    /// One turn of a conversation.
+    /// An entry, one turn of a conversation.
     public enum Entry: Sendable, Hashable, Codable {
-        /// What the model is told before the conversation begins.
+        /// The system instructions, which the model is told before the conversation begins.
         case instructions(String)
         /// A message of the user.
         case prompt(String)
         /// The tools that the model wants called.
         case toolCalls([ToolCall])
-        /// The answer of one of them.
+        /// The output of one of the tools.
         case toolOutput(ToolOutput)
         /// The model's answer to a prompt.
         case response(String)

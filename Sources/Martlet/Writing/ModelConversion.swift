@@ -5,7 +5,7 @@ public import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// What a conversion writes, and how.
+/// The options of a conversion: what it writes, and how.
 public struct ConversionOptions: Sendable, Hashable {
     /// The element type of the weights.
     public enum WeightType: String, Sendable, Hashable, CaseIterable {
@@ -23,7 +23,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
     /// The type of the weights; nil leaves each as it is.
     public var type: WeightType?
-    /// Whether the tokenizer goes along.
+    /// True where the tokenizer goes along.
     public var includesTokenizer: Bool
 
     /// Options for a conversion; the defaults keep the types of the weights and take the tokenizer along.
@@ -40,7 +40,7 @@ public struct WrittenModel: Sendable, Hashable {
     public let modelType: String
     /// The number of parameters.
     public let parameters: Int
-    /// What the format has no words for, one sentence each.
+    /// The caveats of the format, what it has no words for, one sentence each.
     public let caveats: [String]
 }
 

@@ -6,11 +6,11 @@ public import MartletQuantization
 package import MartletTensors
 import MartletTokenizers
 
-/// How a model is brought to fewer bits.
+/// The options of a quantization, which brings a model to fewer bits.
 public struct QuantizationOptions: Sendable, Hashable {
-    /// What says how much each column of a matrix matters for the rounding.
+    /// The calibration, which says how much each column of a matrix matters for the rounding.
     public enum Calibration: Sendable, Hashable {
-        /// Nothing: all columns matter alike.
+        /// No calibration: all columns matter alike.
         case none
         /// A text, which is read by the model; `name` is what messages call it.
         case text(String, name: String)
@@ -18,25 +18,25 @@ public struct QuantizationOptions: Sendable, Hashable {
         case importanceMatrix(path: String)
     }
 
-    /// How numbers become integers.
+    /// The rounding of numbers to integers.
     public enum Rounding: Sendable, Hashable {
-        /// With the scales of least error searched for: never worse.
+        /// Rounding with the scales of least error searched for: never worse.
         case searched
-        /// As ggml's reference quantizers do.
+        /// Rounding as ggml's reference quantizers do it.
         case reference
     }
 
-    /// The source of the weights of columns.
+    /// The calibration, which weighs the columns of a matrix.
     public var calibration: Calibration
-    /// The way in which numbers become integers.
+    /// The rounding of numbers to integers.
     public var rounding: Rounding
-    /// Types for the tensors whose names match: `ffn_down=q6_K`, `blk.0.*=q8_0`.
+    /// The types for the tensors whose names match: `ffn_down=q6_K`, `blk.0.*=q8_0`.
     public var tensors: [String]
-    /// The most tokens that are read of a text.
+    /// The maximum number of tokens that are read of a text.
     public var maximumTokens: Int
-    /// The tokens of the pieces into which a calibration's text is cut.
+    /// The context length in tokens: a calibration's text is cut into pieces of it.
     public var context: Int
-    /// The tokens of a window in which a report's text is read; nil for the model's context, at most 1,024.
+    /// The window length in tokens in which a report's text is read; nil for the model's context, at most 1,024.
     public var window: Int?
 
     /// Options for a quantization; the defaults search for scales and calibrate on nothing.
@@ -61,7 +61,7 @@ public struct ModelQuantization {
     private let overrides: [TensorOverride]
     private let importance: Importance?
     private let device: Device
-    /// Told how far long work is, in words.
+    /// A closure that is told how far long work is, in words.
     package var progress: (String) -> Void = { _ in }
 
     /// Opens the model `path` (or `org/name` in the hub cache) and calibrates.
@@ -104,8 +104,8 @@ public struct ModelQuantization {
         try importance?.write(to: path, for: Quantizer(file, .f32, on: device).weights(), dataset: dataset)
     }
 
-    /// What each of `types` costs and loses: bytes, error of every tensor and, on a text, perplexity and divergence
-    /// from the model as it is.
+    /// A report on what each of `types` costs and loses: bytes, error of every tensor and, on a text, perplexity and
+    /// divergence from the model as it is.
     ///
     /// - Parameters:
     ///   - text: the text to compare on, and what messages call it; nil compares the tensors alone.
@@ -188,7 +188,7 @@ public struct ModelQuantization {
         }
     }
 
-    /// What a GGUF says beside the model's settings: its tokenizer, and where it comes from.
+    /// The metadata of a GGUF beside the model's settings: its tokenizer, and where it comes from.
     private func metadata() throws -> GGUFMetadata {
         var metadata = try TokenizerConversion.metadata(of: file)
         guard case .gguf(let gguf) = file.container else { return metadata }

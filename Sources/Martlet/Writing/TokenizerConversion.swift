@@ -4,7 +4,7 @@ import MartletPlatform
 import MartletTensors
 import MartletTokenizers
 
-/// What a model's files say about text, from a Hugging Face directory to a GGUF's metadata and back.
+/// The conversion of a model's tokenizer files, from a Hugging Face directory to a GGUF's metadata and back.
 package enum TokenizerConversion {
     /// The files beside the weights that say something about text.
     private static let files = [
