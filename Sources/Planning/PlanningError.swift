@@ -1,10 +1,10 @@
 @_exported public import protocol MartletPlatform.MartletError
 
-/// What keeps a plan from being made. Every message names the cause and the remedy.
+/// The error that keeps a plan from being made. Every message names the cause and the remedy.
 public enum PlanningError: MartletError, Equatable {
     /// The configuration names no model type, or one that no description exists for.
     case unknownModelType(String, known: [String])
-    /// Everything that is wrong with a configuration, at once.
+    /// A configuration with offences, everything that is wrong with it at once.
     case configuration(modelType: String, problems: [String])
     /// A hardware name that no table has.
     case unknownHardware(String, known: [String])

@@ -6,7 +6,7 @@
 /// A number of things: parameters, bytes, operations. 128 bits, since a training run's operations do not fit 64.
 public typealias Count = Int128
 
-/// What a number is measured in. GB (10⁹) and GiB (2³⁰) never stand for each other: sizes are in plain bytes.
+/// The unit that a number is measured in. GB (10⁹) and GiB (2³⁰) never stand for each other: sizes are in plain bytes.
 public enum Unit: String, Sendable, Hashable, Codable {
     case parameters
     case bytes
@@ -41,7 +41,7 @@ public struct Formula: Sendable, Hashable {
     public let name: String
     /// The formula itself, in words and symbols.
     public let text: String
-    /// Which of the customs of the field it follows, where customs differ.
+    /// The convention that the formula follows, where those of the field differ.
     public let convention: String
     /// Paper, specification or program it was taken from.
     public let source: String
@@ -56,15 +56,15 @@ public struct Formula: Sendable, Hashable {
 public struct Quantity: Sendable, Hashable {
     /// A number: counted exactly, or measured.
     public enum Value: Sendable, Hashable {
-        /// Exact.
+        /// An exact count.
         case count(Count)
         /// A number that is measured or estimated.
         case measure(Double)
-        /// Between two ends, with the value that the stated assumptions make the likeliest.
+        /// A range between two ends, with the value that the stated assumptions make the likeliest.
         case range(low: Double, middle: Double, high: Double)
     }
 
-    /// One number that went into a formula.
+    /// An input of a formula, a number that went into it.
     public struct Input: Sendable, Hashable {
         /// The name in the formula.
         public let name: String
@@ -117,7 +117,7 @@ public struct Quantity: Sendable, Hashable {
     /// The exact value, where there is one.
     public var count: Count? { if case .count(let count) = value { count } else { nil } }
 
-    /// "formula = value unit, with a = 1, b = 2 [convention; source]".
+    /// The derivation as text: "formula = value unit, with a = 1, b = 2 [convention; source]".
     public var derivation: String {
         let numbers = inputs.isEmpty ? "" : " with " + inputs.map { "\($0.name) = \($0.value)" }.joined(separator: ", ")
         return "\(formula.text)\(numbers) = \(readable) [\(formula.convention); \(formula.source)]"

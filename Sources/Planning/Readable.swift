@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// 1234567 as "1,234,567".
+/// The number with separators between thousands: 1234567 as "1,234,567".
 package func grouped(_ value: Count) -> String {
     let digits = Array(String(value.magnitude))
     var text = value < 0 ? "-" : ""

@@ -1,7 +1,8 @@
 internal import MartletLayers
 
 extension OperationCount {
-    /// One more token of each sequence of a decoder, with `context` tokens in the cache once it is there.
+    /// The operations of a decode step, one more token of each sequence of a decoder, with `context` tokens in the
+    /// cache once it is there.
     ///
     /// Keys and values of the source of an encoder-decoder are in the cache already; experts are those one token meets.
     /// With latent attention the up-projections are absorbed into query and output (arXiv:2405.04434 §2.1.2), so that
@@ -44,7 +45,7 @@ extension OperationCount {
         return total
     }
 
-    /// Reading a prompt: a pass over it, with logits of its last position only.
+    /// The operations of prefill, reading a prompt: a pass over it, with logits of its last position only.
     package func prefill(_ workload: Workload) -> Quantity {
         var convention = convention
         convention.head = .lastPosition
@@ -52,7 +53,7 @@ extension OperationCount {
         return Quantity(forward.value, .flop, .prefill(convention), forward.inputs)
     }
 
-    /// A prompt of `prompt` tokens and `generated` more, one after the other.
+    /// The operations of generation, of a prompt of `prompt` tokens and `generated` more, one after the other.
     package func generation(prompt: Int, generated: Int, sequences: Int = 1) -> Quantity {
         let first = prefill(Workload(sequences: sequences, tokens: prompt)).count ?? 0
         var rest = decodeProducts * Count(max(generated - 1, 0))

@@ -1,6 +1,6 @@
 internal import MartletLayers
 
-/// What counts as an operation.
+/// The convention by which operations are counted.
 package struct OperationConvention: Sendable, Hashable {
     package enum Attention: String, Sendable, Hashable, Codable {
         /// All keys for every query, as a plain matrix product computes them.
@@ -11,7 +11,7 @@ package struct OperationConvention: Sendable, Hashable {
     package enum Elementwise: String, Sendable, Hashable, Codable {
         /// Matrix products only.
         case left
-        /// Also softmax (5 per score) and norms (5 per element).
+        /// Matrix products, softmax (5 per score) and norms (5 per element).
         case counted
     }
     package enum Head: String, Sendable, Hashable, Codable {
@@ -50,7 +50,7 @@ package struct OperationCount: Sendable {
         (self.blueprint, self.convention) = (blueprint, convention)
     }
 
-    /// One pass over whole sequences.
+    /// The operations of one pass over whole sequences, by term.
     package func forwardTerms(_ workload: Workload) -> [OperationTerm: Count] {
         var terms: [OperationTerm: Count] = [:]
         let sequences = Count(workload.sequences)
@@ -80,12 +80,12 @@ package struct OperationCount: Sendable {
         return terms.filter { $0.value > 0 }
     }
 
-    /// All of one pass over whole sequences.
+    /// The operations of one pass over whole sequences, all together.
     package func forward(_ workload: Workload) -> Quantity {
         Quantity(forwardTerms(workload).values.reduce(0, +), .flop, .forward(convention), workloadInputs(workload))
     }
 
-    /// The pass back, for the gradients of both inputs of every product.
+    /// The operations of the backward pass, for the gradients of both inputs of every product.
     package func backward(_ workload: Workload) -> Quantity {
         let forward = forwardTerms(workload).values.reduce(0, +)
         return Quantity(2 * forward, .flop, .backward(convention), [.init("forward", forward)])
@@ -101,7 +101,7 @@ package struct OperationCount: Sendable {
 
     // MARK: - Parts
 
-    /// 2 operations per element and row.
+    /// The operations of a matrix product, 2 per element and row.
     private func products(_ tensor: ParameterTensor, rows: Count, source: Count) -> Count {
         switch tensor.use {
         case .lookedUp, .elementwise: 0
@@ -176,7 +176,7 @@ extension Architecture.Reach {
         }
     }
 
-    /// Keys that the query at the end of `tokens` sees.
+    /// The number of keys that the query at the end of `tokens` sees.
     package func seenKeys(tokens: Int) -> Int {
         switch self {
         case .all, .past: tokens

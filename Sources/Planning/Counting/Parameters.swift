@@ -14,7 +14,8 @@ package struct ParameterCount: Sendable {
         Quantity(sum(\.elements), .parameters, .parametersTotal, [.init("tensors", tensors.count)])
     }
 
-    /// What one token meets: the experts it is not sent to do not count; router, tables and head do.
+    /// The active parameters, which one token meets: the experts it is not sent to do not count; router, tables and
+    /// head do.
     package var active: Quantity {
         let idle = sum { $0.elements - $0.activeElements }
         return Quantity(
@@ -47,7 +48,8 @@ package struct ParameterCount: Sendable {
             [.init("total", sum(\.elements)), .init("norms and biases", vectors)])
     }
 
-    /// Elements that would be stored twice if the output projection were not the token table; 0 when it is not.
+    /// The number of elements that would be stored twice if the output projection were not the token table; 0 when it
+    /// is not.
     package var tied: Quantity {
         let count = headIsTied ? Count(blueprint.vocabulary) * Count(blueprint.head.width) : 0
         return Quantity(

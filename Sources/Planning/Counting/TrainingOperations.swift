@@ -1,6 +1,7 @@
 /// Operations of a training run as papers state them. Each is an approximation with a name.
 package enum TrainingOperations {
-    /// 6·N·D (Kaplan et al. 2020, arXiv:2001.08361): 2 forward and 4 backward per parameter and token.
+    /// The training operations 6·N·D (Kaplan et al. 2020, arXiv:2001.08361): 2 forward and 4 backward per parameter and
+    /// token.
     package static func sixND(parameters: Double, tokens: Double) -> Quantity {
         Quantity(
             6 * parameters * tokens, .flop,

@@ -1,11 +1,11 @@
 internal import MartletLayers
 
-/// What is asked of a model at once: so many sequences of so many tokens.
+/// The workload of a model, what is asked of it at once: so many sequences of so many tokens.
 package struct Workload: Sendable, Hashable {
     package var sequences: Int
-    /// Tokens of one sequence: of the decoder's, where there is one, otherwise of the encoder's.
+    /// The number of tokens of one sequence: of the decoder's, where there is one, otherwise of the encoder's.
     package var tokens: Int
-    /// Tokens of one source sequence of an encoder-decoder.
+    /// The number of tokens of one source sequence of an encoder-decoder.
     package var sourceTokens: Int
 
     package init(sequences: Int = 1, tokens: Int, sourceTokens: Int? = nil) {
@@ -14,7 +14,7 @@ package struct Workload: Sendable, Hashable {
 }
 
 extension Blueprint {
-    /// Rows of one sequence in the stack at `index`.
+    /// The number of rows of one sequence in the stack at `index`.
     func rows(ofStack index: Int, _ workload: Workload) -> Int {
         switch stacks[index].length {
         case .fixed(let rows): rows
@@ -23,7 +23,7 @@ extension Blueprint {
         }
     }
 
-    /// Rows of one sequence that cross-attention reads.
+    /// The number of rows of one sequence that cross-attention reads.
     package func sourceRows(_ workload: Workload) -> Int {
         guard let encoder = stacks.firstIndex(where: { $0.role == .encoder }) else { return 0 }
         return rows(ofStack: encoder, workload)

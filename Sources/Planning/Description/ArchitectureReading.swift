@@ -59,7 +59,7 @@ extension Blueprint.Layer {
 }
 
 extension Architecture.Layer {
-    /// Norms over the residual stream, also those that have nothing to learn.
+    /// The number of norms over the residual stream, also those that have nothing to learn.
     fileprivate var streamNorms: Int {
         let sublayers = crossAttention == nil ? 2 : 3
         return switch arrangement {

@@ -1,6 +1,6 @@
 package import MartletLayers
 
-/// What a model is made of, as far as it costs something: for model types that run, the parameters of the model itself
+/// The blueprint of a model, as far as it costs something: for model types that run, the parameters of the model itself
 /// with the forms of its attentions; for the others a description of their own.
 ///
 /// It says less than ``Architecture`` (no epsilon, no activation function) and reaches further: latent attention,
@@ -10,14 +10,14 @@ package struct Blueprint: Sendable, Hashable {
     package var modelType: String
     package var width: Int
     package var vocabulary: Int
-    /// The longest sequence the model was made for; nil when its positions set no limit.
+    /// The context length, the longest sequence the model was made for; nil when its positions set no limit.
     package var context: Int?
     /// The tables in front of the stacks.
     package var embeddings: [ParameterTensor]
-    /// In the order in which they run: an encoder comes before its decoder.
+    /// The stacks in the order in which they run: an encoder comes before its decoder.
     package var stacks: [Stack]
     package var head: Head
-    /// What Martlet would run; nil for model types that only the planner knows.
+    /// The architecture that Martlet would run; nil for model types that only the planner knows.
     package var architecture: Architecture?
 
     package init(
@@ -35,17 +35,17 @@ package struct Blueprint: Sendable, Hashable {
     package struct Stack: Sendable, Hashable {
         package typealias Role = ParameterPlace.Stack
 
-        /// How many rows a sequence has here.
+        /// The number of rows that a sequence has here.
         package enum Length: Sendable, Hashable {
-            /// As many as it has tokens.
+            /// The sequence's tokens, one row each.
             case tokens
-            /// So many, whatever is asked: the patches of a picture, half a minute of sound.
+            /// A fixed number of rows, whatever is asked: the patches of a picture, half a minute of sound.
             case fixed(Int)
         }
 
         package var role: Role
         package var length: Length
-        /// The width of the residual stream.
+        /// The hidden size, the width of the residual stream.
         package var width: Int
         /// Positions, stems and norms of the stack itself.
         package var own: [ParameterTensor]
@@ -64,14 +64,14 @@ package struct Blueprint: Sendable, Hashable {
     }
 
     package struct Layer: Sendable, Hashable {
-        /// "decoder.3".
+        /// The name of the layer, "decoder.3".
         package var name: String
         package var attention: Attention
         package var crossAttention: Attention?
         package var feedForward: FeedForward
-        /// Norms over the residual stream.
+        /// The number of norms over the residual stream.
         package var norms: Int
-        /// By their names within the layer, so that layers which are alike have equal ones.
+        /// The parameters by their names within the layer, so that layers which are alike have equal ones.
         package var tensors: [ParameterTensor]
         /// The index of an earlier layer whose parameters this one uses.
         package var sharesParametersOf: Int?
@@ -96,9 +96,9 @@ package struct Blueprint: Sendable, Hashable {
     package struct Attention: Sendable, Hashable {
         package var queryHeads: Int
         package var keyHeads: Int
-        /// Elements of a head that take part in a score.
+        /// The width of a head, the elements that take part in a score.
         package var headWidth: Int
-        /// Elements of a head's value.
+        /// The width of a head's value, in elements.
         package var valueWidth: Int
         package var reach: Architecture.Reach
         package var latent: Latent?
@@ -143,9 +143,9 @@ package struct Blueprint: Sendable, Hashable {
 
     /// The feed-forward of a layer by the elements between its products.
     package enum FeedForward: Sendable, Hashable {
-        /// down(f(up(x))).
+        /// A plain feed-forward (MLP), down(f(up(x))).
         case plain(hidden: Int)
-        /// down(f(gate(x)) · up(x)).
+        /// A gated feed-forward (GLU), down(f(gate(x)) · up(x)).
         case gated(hidden: Int)
         /// Gated feed-forwards behind a router, and one of `sharedHidden` elements that every row passes; 0 where there
         /// is none.
@@ -163,9 +163,9 @@ package struct Blueprint: Sendable, Hashable {
         }
     }
 
-    /// What reads the last hidden states.
+    /// The head of a model, which reads its last hidden states.
     package struct Head: Sendable, Hashable {
-        /// Where the projection to the vocabulary has its matrix.
+        /// The matrix of the projection to the vocabulary.
         package enum Projection: Sendable, Hashable {
             case none, own
             /// The token table once more.

@@ -1,7 +1,7 @@
 package import MartletLayers
 internal import MartletTensors
 
-/// One tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer
+/// A tensor of a model: its name, its shape, the role it plays and how often a token meets it. The experts of a layer
 /// are one tensor.
 package struct ParameterTensor: Sendable, Hashable {
     package var name: String
@@ -41,7 +41,7 @@ package struct ParameterTensor: Sendable, Hashable {
         return elements / Count(experts) * Count(min(active, experts))
     }
 
-    /// Whether every row of the tensor takes part in a matrix product.
+    /// True where every row of the tensor takes part in a matrix product.
     package var isMatrix: Bool {
         switch use {
         case .multiplied: true

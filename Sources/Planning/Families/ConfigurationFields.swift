@@ -70,7 +70,7 @@ package struct ConfigurationFields {
         return number
     }
 
-    /// Whether the field is a whole number below zero, which some model types use for "no limit".
+    /// Returns whether the field is a whole number below zero, which some model types use for "no limit".
     package mutating func integerIsNegative(_ key: String) -> Bool {
         guard let (_, value) = value([key]), let number = value.integerValue else { return false }
         return number < 0

@@ -12,9 +12,9 @@ public struct DescribedModel: Sendable, Hashable {
     public var defaulted: [String]
     /// Fields of the configuration that had no part in the plan.
     public var ignored: [String]
-    /// What Martlet would run; nil for model types that it only counts.
+    /// The architecture that Martlet would run; nil for model types that it only counts.
     package var architecture: Architecture? { blueprint.architecture }
-    /// How a file keeps each parameter, where there is a file.
+    /// The storage type of each parameter in a file, where there is one.
     package var storedTypes: [String: StorageType]?
 
     package init(blueprint: Blueprint, defaulted: [String] = [], ignored: [String] = []) {
@@ -93,7 +93,7 @@ extension DescribedModel {
         self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: fields.ignored)
     }
 
-    /// What may have contradicted the rest without being written anywhere.
+    /// The defaults in words, which may have contradicted the rest without being written anywhere.
     private static func told(defaults: [String]) -> [String] {
         defaults.isEmpty
             ? [] : ["not in the configuration, so defaults were taken: \(defaults.joined(separator: ", "))"]

@@ -2,7 +2,7 @@ internal import MartletLayers
 
 // The tensors of layers that only the planner knows, under the names that our models would give them.
 
-/// What a norm stores.
+/// The vectors that a norm stores.
 enum NormVectors: Int, Sendable { case none = 0, weight, weightAndBias }
 
 func norm(_ name: String, _ width: Int, _ vectors: NormVectors) -> [ParameterTensor] {

@@ -18,7 +18,7 @@ public enum Preset {
         }
     }
 
-    /// Every name.
+    /// The names of all presets.
     public static func names() throws(PlanningError) -> [String] { try models().keys }
 
     /// The model called `name`, in any case.

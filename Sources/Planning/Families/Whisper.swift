@@ -4,7 +4,7 @@ internal import MartletLayers
 /// (arXiv:2212.04356).
 let whisperFamily = PlannedFamily("whisper") { fields in whisper(&fields) }
 
-/// One layer per index, with cross-attention in decoders.
+/// The layers, one per index, with cross-attention in decoders.
 private func layers(
     _ role: Blueprint.Stack.Role, _ count: Int, width: Int, attention: Blueprint.Attention,
     feedForward: Blueprint.FeedForward

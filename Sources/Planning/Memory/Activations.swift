@@ -1,15 +1,15 @@
 package import MartletLayers
 
-/// How attention keeps its scores for the pass back.
+/// The attention kernel, by what it keeps of the scores for the backward pass.
 package enum AttentionKernel: String, Sendable, Hashable, Codable, CaseIterable {
-    /// All of them: the square of the length.
+    /// All scores are kept: the square of the length.
     case plain
-    /// One number per query and head, the rest computed again (arXiv:2205.14135).
+    /// One number per query and head is kept, the rest computed again (arXiv:2205.14135).
     case flash
 }
 
-/// What the pass back needs of the forward pass, by layer (arXiv:2205.05198, equations 1 to 6, for any layer of a
-/// description).
+/// The activations of the forward pass that the backward pass needs, by layer (arXiv:2205.05198, equations 1 to 6, for
+/// any layer of a description).
 ///
 /// With e bytes an element and dropout masks of one byte, a GPT layer comes out as s·b·h·(34 + 5·a·s/h) for e = 2.
 package struct Activations: Sendable, Hashable {
@@ -24,13 +24,13 @@ package struct Activations: Sendable, Hashable {
 
     /// Bytes of a row in one layer, by how tensor parallelism treats them.
     struct RowBytes: Sendable, Hashable {
-        /// On every device, unless rows are split too.
+        /// The bytes that are on every device, unless rows are split too.
         var between = 0.0
-        /// Divided by the tensor-parallel devices.
+        /// The bytes that are divided by the tensor-parallel devices.
         var inside = 0.0
-        /// Scores: divided too, and gone under selective recomputation.
+        /// The bytes of the scores: divided too, and gone under selective recomputation.
         var scores = 0.0
-        /// The layer's input: all that full recomputation keeps.
+        /// The bytes of the layer's input: all that full recomputation keeps.
         var input = 0.0
 
         var whole: Double { between + inside + scores }
@@ -57,7 +57,7 @@ package struct Activations: Sendable, Hashable {
         return bytes
     }
 
-    /// Elements per row between the projections of an attention.
+    /// The number of elements per row between the projections of an attention.
     private func inner(_ attention: Blueprint.Attention) -> Double {
         let own = attention.queryWidth + attention.keyWidth + attention.valuesWidth + attention.outputWidth
         guard let latent = attention.latent else { return Double(own) }
@@ -72,7 +72,7 @@ package struct Activations: Sendable, Hashable {
         return perScore * heads * Double(keys)
     }
 
-    /// Elements per row inside a feed-forward: in and out of the activation, both factors of a gate.
+    /// The number of elements per row inside a feed-forward: in and out of the activation, both factors of a gate.
     private func hidden(_ feedForward: Blueprint.FeedForward, width: Int) -> Double {
         switch feedForward {
         case .plain(let hidden): return 2 * Double(hidden)
@@ -96,7 +96,7 @@ package struct Activations: Sendable, Hashable {
         return profile
     }
 
-    /// What every microbatch in flight keeps on the first stage, which holds the most of them.
+    /// The activations that every microbatch in flight keeps on the first stage, which holds the most of them.
     package func firstStage(_ blueprint: Blueprint, _ workload: Workload, layout: ParallelLayout, microBatches: Int)
         -> Quantity
     {
@@ -110,7 +110,7 @@ package struct Activations: Sendable, Hashable {
             ])
     }
 
-    /// Microbatches whose activations the first stage keeps at once, over the number of stages.
+    /// The number of microbatches whose activations the first stage keeps at once, over the number of stages.
     static func inFlight(_ layout: ParallelLayout, microBatches: Int) -> Double {
         let stages = Double(layout.pipeline)
         let most = Double(max(microBatches, 1))
@@ -138,7 +138,7 @@ struct ActivationProfile: Sendable, Hashable {
         if layer.whole > largest.whole { largest = layer }
     }
 
-    /// One microbatch in all layers, on one device of each tensor-parallel group.
+    /// The bytes of one microbatch in all layers, on one device of each tensor-parallel group.
     func bytes(_ layout: ParallelLayout) -> Double {
         ActivationProfile.bytes(all, layout, layout.recomputation)
     }

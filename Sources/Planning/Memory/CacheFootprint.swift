@@ -1,6 +1,6 @@
 internal import MartletLayers
 
-/// How a decoder's keys and values are kept.
+/// The layout of a decoder's KV cache.
 public struct CacheLayout: Sendable, Hashable {
     /// The keys that a layer with a window keeps.
     public enum Windows: Sendable, Hashable {
@@ -19,7 +19,7 @@ public struct CacheLayout: Sendable, Hashable {
     /// The heads for which keys and values are kept.
     public enum Heads: Sendable, Hashable {
         case stored
-        /// One key and value for every query head, as transformers keeps Falcon-40B's.
+        /// A key and a value for every query head, as transformers keeps Falcon-40B's.
         case expanded
     }
     /// The element type.
@@ -30,7 +30,7 @@ public struct CacheLayout: Sendable, Hashable {
     public var latent: Latent
     /// The heads for which keys and values are kept.
     public var heads: Heads
-    /// Tokens are rounded up to whole blocks of so many.
+    /// The block size in tokens, to whose multiples lengths are rounded up.
     public var block: Int
 
     /// A cache; the defaults are those of llama.cpp.
@@ -48,7 +48,7 @@ public struct CacheLayout: Sendable, Hashable {
     }
 }
 
-/// Bytes of keys and values.
+/// The size of keys and values in bytes.
 package struct CacheFootprint: Sendable {
     let blueprint: Blueprint
     let layout: CacheLayout
@@ -57,13 +57,13 @@ package struct CacheFootprint: Sendable {
         (self.blueprint, self.layout) = (blueprint, layout)
     }
 
-    /// Bytes that one more token takes in every layer that sees everything and every window that is not full.
+    /// The bytes that one more token takes in every layer that sees everything and every window that is not full.
     package var bytesPerToken: Quantity {
         let bytes = decoderLayers.reduce(Count(0)) { $0 + tokenBytes($1.attention) }
         return Quantity(bytes, .bytesPerToken, .cachePerToken(layout), inputs)
     }
 
-    /// Bytes for sequences of `workload.tokens` each; an encoder-decoder also keeps keys and values of its source.
+    /// The bytes for sequences of `workload.tokens` each; an encoder-decoder also keeps keys and values of its source.
     package func bytes(_ workload: Workload) -> Quantity {
         var bytes: Count = 0
         for layer in decoderLayers {
@@ -75,7 +75,7 @@ package struct CacheFootprint: Sendable {
         return Quantity(total, .bytes, .cache(layout), inputs + asked)
     }
 
-    /// Tokens that fit a budget when every token takes the same.
+    /// The number of tokens that fit a budget when every token takes the same.
     package func slots(budget: Count) -> Quantity {
         let each = bytesPerToken.count ?? 0
         let slots = each > 0 ? budget / each : 0

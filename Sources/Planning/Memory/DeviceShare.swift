@@ -4,11 +4,11 @@ internal import MartletLayers
 /// layouts needs of a model, computed once.
 struct ParameterGroups: Sendable {
     enum Splitting: Int, Sendable, CaseIterable {
-        /// On every device: vectors, routers, position tables.
+        /// Parameters on every device: vectors, routers, position tables.
         case everywhere
-        /// Over the tensor-parallel devices.
+        /// Parameters divided over the tensor-parallel devices.
         case tensor
-        /// Over the expert-parallel ones too.
+        /// Parameters divided over the expert-parallel devices too.
         case experts
     }
 
@@ -24,7 +24,7 @@ struct ParameterGroups: Sendable {
     private(set) var outside: [Group]
     /// The head; on the last stage.
     private(set) var head: [Group]
-    /// All layers together.
+    /// The groups of all layers together.
     private(set) var layers: [Group]
     let layerCount: Int
 

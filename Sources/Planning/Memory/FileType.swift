@@ -67,7 +67,8 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
     /// The type called `name`, in any case.
     public init?(named name: String) { self.init(rawValue: name.uppercased()) }
 
-    /// `general.file_type`, as llama.cpp numbers them; nil for those that hold types which cannot be written here.
+    /// The number of the file type, `general.file_type`, as llama.cpp numbers them; nil for those that hold types which
+    /// cannot be written here.
     package var number: Int? {
         switch self {
         case .f32: 0
@@ -94,11 +95,11 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
-    /// Those that can be written.
+    /// The file types that can be written.
     public static var writable: [FileType] { allCases.filter { $0.number != nil } }
 
-    /// Of those that can be written the ones worth having, from the most bits to the fewest: nothing is recommended
-    /// that cannot be made.
+    /// The file types worth having of those that can be written, from the most bits to the fewest: nothing is
+    /// recommended that cannot be made.
     public static var recommended: [FileType] {
         let byBits: [FileType] = [
             .f16, .q8_0, .q6_K, .q5_K_M, .q5_K_S, .q4_K_M, .q4_K_S, .q3_K_L, .q3_K_M, .q3_K_S, .q2_K,

@@ -13,7 +13,7 @@ package struct InferenceLimits: Sendable {
         (self.blueprint, self.weights, layout, self.budget, self.program) = (blueprint, weights, cache, budget, program)
     }
 
-    /// Tokens no model here is asked beyond.
+    /// The context in tokens beyond which no model here is asked.
     private static let farthest = 1 << 26
 
     /// The longest context that fits, for so many sequences; nil when not even one token does.
@@ -26,7 +26,7 @@ package struct InferenceLimits: Sendable {
         return found.map { quantity($0, .tokens, "limits.longest_context", "sequences", sequences) }
     }
 
-    /// The most sequences of `tokens` that fit; nil when not even one does.
+    /// The maximum number of sequences of `tokens` that fit; nil when not even one does.
     package func largestBatch(tokens: Int) throws(PlanningError) -> Quantity? {
         let found = try largest { sequences throws(PlanningError) in
             try self.total(Workload(sequences: sequences, tokens: tokens))

@@ -1,6 +1,7 @@
 internal import MartletLayers
 
-/// What running a model keeps in memory: weights, cache, the buffers of a pass, and a constant of the program.
+/// The memory of inference, what running a model keeps: weights, KV cache, the buffers of a pass, and a constant of the
+/// program.
 package struct InferenceMemory: Sendable {
     package let weights: Quantity
     package let cache: Quantity
@@ -8,7 +9,7 @@ package struct InferenceMemory: Sendable {
     package let buffers: Quantity
     /// Logits in 32 bits for the rows that need them.
     package let logits: Quantity
-    /// What the program takes before any model; stated, not computed.
+    /// The memory that the program takes before any model; stated, not computed.
     package let program: Quantity
 
     /// - Parameters:
@@ -47,7 +48,8 @@ package struct InferenceMemory: Sendable {
             zip(["weights", "cache", "buffers", "logits", "program"], parts).map { .init($0, $1.count ?? 0) })
     }
 
-    /// 4 bytes · rows · (2 residual streams + the widest layer's queries, keys, values and hidden elements).
+    /// The bytes of buffers: 4 bytes · rows · (2 residual streams + the widest layer's queries, keys, values and hidden
+    /// elements).
     private static func buffers(_ blueprint: Blueprint, rows: Int) -> Quantity {
         let widest =
             blueprint.stacks.flatMap(\.layers).map { layer -> Int in

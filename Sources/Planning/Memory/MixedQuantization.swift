@@ -1,6 +1,7 @@
 package import MartletLayers
 
-/// Chooses the block format of each tensor as llama.cpp does, before any file exists.
+/// The mixed quantization of a model: it chooses the block format of each tensor as llama.cpp does, before any file
+/// exists.
 ///
 /// Source: `llama_tensor_get_type` of llama.cpp (2025); verified against the sizes that its quantize table and
 /// published files print. Norms, biases, routers and position tables stay in 32 bits (16 in files of plain types where
@@ -10,12 +11,12 @@ package struct MixedQuantization {
     let isFalcon: Bool
     /// The size class that llama.cpp calls 70B: 80 layers of grouped-query attention.
     let isSeventyBillion: Bool
-    /// Query heads per key-value head.
+    /// The number of query heads per key-value head.
     let groups: Int
     let experts: Int
     let layers: Int
     let headIsTied: Bool
-    /// Whether the rounding is weighted by an importance matrix, which lets a few tensors have other types.
+    /// True where the rounding is weighted by an importance matrix, which lets a few tensors have other types.
     let hasImportance: Bool
 
     package init(

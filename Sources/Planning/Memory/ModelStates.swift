@@ -1,10 +1,10 @@
 internal import MartletLayers
 
-/// What an optimizer keeps of every parameter, in bytes.
+/// The optimizer, by the states that it keeps of every parameter, in bytes.
 package enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
     case adam, adam8bit, sgd, momentum, lion, adafactor, muon
 
-    /// Bytes of state for the parameters of one tensor.
+    /// The size in bytes of the state for the parameters of one tensor.
     func stateBytes(_ tensor: ParameterTensor) -> Count {
         let elements = tensor.elements
         switch self {
@@ -25,7 +25,7 @@ package enum Optimizer: String, Sendable, Hashable, Codable, CaseIterable {
     }
 }
 
-/// In which precision a training run keeps what, in bytes per parameter.
+/// The precision of a training run: in which it keeps what, in bytes per parameter.
 package struct TrainingPrecision: Sendable, Hashable {
     package var name: String
     package var weights: Int
@@ -39,22 +39,22 @@ package struct TrainingPrecision: Sendable, Hashable {
 
     /// Weights and gradients in 32 bits: Martlet's own trainer.
     package static let single = TrainingPrecision(name: "32-bit", weights: 4, gradients: 4, master: 0)
-    /// 2 + 2 + 4, with Adam's 8 makes the 16 of ZeRO (arXiv:1910.02054).
+    /// Mixed precision as ZeRO counts it, 2 + 2 + 4, which with Adam's 8 makes its 16 (arXiv:1910.02054).
     package static let mixed = TrainingPrecision(name: "ZeRO, 2+2+12", weights: 2, gradients: 2, master: 4)
-    /// 32-bit main gradients: 2 + 4 + 4, with Adam's 8 makes Megatron's 18.
+    /// Mixed precision as Megatron has it, with 32-bit main gradients: 2 + 4 + 4, which with Adam's 8 makes its 18.
     package static let megatron = TrainingPrecision(name: "Megatron, 2+4+12", weights: 2, gradients: 4, master: 4)
-    /// 16-bit and 32-bit gradients kept side by side: 20 with Adam.
+    /// Mixed precision with 16-bit and 32-bit gradients kept side by side: 20 with Adam.
     package static let both = TrainingPrecision(name: "both gradients, 2+6+12", weights: 2, gradients: 6, master: 4)
 }
 
-/// How far ZeRO (arXiv:1910.02054) spreads the states over data-parallel devices.
+/// The ZeRO stage (arXiv:1910.02054): how far the states are spread over data-parallel devices.
 package enum ShardingStage: Int, Sendable, Hashable, Codable, CaseIterable {
     case none = 0
-    /// Optimizer states and master weights.
+    /// Stage 1: optimizer states and master weights.
     case optimizer
-    /// Also gradients.
+    /// Stage 2: gradients too.
     case gradients
-    /// Also weights: FSDP's full sharding.
+    /// Stage 3: weights too, FSDP's full sharding.
     case weights
 }
 
@@ -67,7 +67,8 @@ package struct ModelStates: Sendable, Hashable {
 
     package var bytes: Double { weights + gradients + optimizer }
 
-    /// For so many parameters on the device before sharding, with `stateBytes` per parameter of master copy and states.
+    /// States for so many parameters on the device before sharding, with `stateBytes` per parameter of master copy and
+    /// states.
     package init(
         parameters: Double, weightBytes: Double, gradientBytes: Double, stateBytes: Double, stage: ShardingStage,
         dataParallel: Int

@@ -1,6 +1,6 @@
 package import MartletLayers
 
-/// What is computed twice instead of kept.
+/// Activation recomputation: what is computed twice instead of kept.
 package enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
     case none
     /// The scores and what follows from them up to the values (arXiv:2205.05198 §5).
@@ -9,11 +9,12 @@ package enum Recomputation: String, Sendable, Hashable, Codable, CaseIterable {
     case full
 }
 
-/// How the stages of a pipeline take turns.
+/// The pipeline schedule, by which the stages take turns.
 package enum PipelineSchedule: Sendable, Hashable {
-    /// All forward, then all backward: every microbatch is in flight at once (arXiv:1811.06965).
+    /// GPipe, all forward, then all backward: every microbatch is in flight at once (arXiv:1811.06965).
     case allForwardFirst
-    /// One forward, one backward, with so many groups of layers per device (arXiv:2104.04473); 1 is the plain schedule.
+    /// 1F1B, one forward, one backward, with so many groups of layers per device (arXiv:2104.04473); 1 is the plain
+    /// schedule.
     case alternating(interleave: Int)
     /// Backward passes in two halves, of which the second fills waits (ZB-H1, arXiv:2401.10241).
     case zeroBubble
@@ -21,7 +22,7 @@ package enum PipelineSchedule: Sendable, Hashable {
     package var interleave: Int { if case .alternating(let interleave) = self { max(interleave, 1) } else { 1 } }
 }
 
-/// How a training run is spread over devices.
+/// The parallel layout of a training run, by which it is spread over devices.
 ///
 /// `tensor · pipeline · context · data` devices take part; experts are spread over `expert` of the data-parallel ones.
 package struct ParallelLayout: Sendable, Hashable {
@@ -30,12 +31,12 @@ package struct ParallelLayout: Sendable, Hashable {
     package var data: Int
     package var context: Int
     package var expert: Int
-    /// Whether the rows between tensor-parallel regions are split too (arXiv:2205.05198 §4.2.2).
+    /// Sequence parallelism: whether the rows between tensor-parallel regions are split too (arXiv:2205.05198 §4.2.2).
     package var sequenceParallel: Architecture.Presence
     package var schedule: PipelineSchedule
     package var sharding: ShardingStage
     package var recomputation: Recomputation
-    /// Sequences that one device group takes at once.
+    /// The micro-batch size, the number of sequences that one device group takes at once.
     package var microBatch: Int
 
     package init(
@@ -51,13 +52,13 @@ package struct ParallelLayout: Sendable, Hashable {
 
     package var devices: Int { tensor * pipeline * data * context }
 
-    /// Microbatches that a pipeline takes for its share of the batch; nil when they do not come out even.
+    /// The number of microbatches that a pipeline takes for its share of the batch; nil when they do not come out even.
     package func microBatches(globalBatch: Int) -> Int? {
         let share = data * microBatch
         return globalBatch % share == 0 ? globalBatch / share : nil
     }
 
-    /// "tensor 8, pipeline 4, data 16, …", without the ones.
+    /// The layout as text: "tensor 8, pipeline 4, data 16, …", without the ones.
     package var text: String {
         var parts: [String] = []
         for (name, count) in [

@@ -1,4 +1,4 @@
-/// How numbers are stored, by bytes per block: plain types, and ggml's block formats with their scales.
+/// The storage type of numbers, by bytes per block: plain types, and ggml's block formats with their scales.
 ///
 /// Sizes are those of ggml's block structures; a block is indivisible. Source: the GGUF specification and
 /// ggml-common.h.
@@ -20,9 +20,9 @@ public enum StorageType: String, Sendable, Hashable, Codable, CaseIterable {
     /// bitsandbytes' 4-bit NormalFloat with doubly quantized scales (QLoRA, arXiv:2305.14314 §3).
     case nf4
 
-    /// Elements that are stored together.
+    /// The number of elements that are stored together.
     public var blockElements: Int { layout.elements }
-    /// Bytes of one block.
+    /// The size of one block in bytes.
     public var blockBytes: Int { layout.bytes }
 
     private var layout: (elements: Int, bytes: Int) {

@@ -5,7 +5,7 @@ package struct Adapters: Sendable, Hashable {
     package var rank: Int
     /// The roles of the matrices that get them.
     package var roles: Set<ParameterRole>
-    /// How the frozen weights are stored: nf4 for QLoRA.
+    /// The storage type of the frozen weights: nf4 for QLoRA.
     package var base: StorageType
 
     package init(
@@ -13,13 +13,13 @@ package struct Adapters: Sendable, Hashable {
         base: StorageType = .bf16
     ) { (self.rank, self.roles, self.base) = (rank, roles, base) }
 
-    /// rank · (inputs + outputs), for each expert.
+    /// The adapter parameters of a matrix, rank · (inputs + outputs), for each expert.
     func parameters(of tensor: ParameterTensor) -> Count {
         let copies = tensor.shape.count == 3 ? tensor.shape[0] : 1
         return Count(rank) * Count(copies) * tensor.shape.suffix(2).reduce(0) { $0 + Count($1) }
     }
 
-    /// rank · (inputs + outputs) of every matrix that gets them.
+    /// The adapter parameters of a model, rank · (inputs + outputs) of every matrix that gets them.
     package func parameters(_ blueprint: Blueprint) -> Quantity {
         var total: Count = 0
         for tensor in blueprint.tensors where roles.contains(tensor.role) && tensor.isMatrix {
@@ -34,7 +34,7 @@ package struct Adapters: Sendable, Hashable {
     }
 }
 
-/// What a device keeps during training.
+/// The memory footprint of training on one device.
 package struct TrainingFootprint: Sendable {
     package let weights: Quantity
     package let gradients: Quantity
@@ -118,8 +118,8 @@ package struct TrainingFootprint: Sendable {
             zip(names, parts).map { .init($0, $1.amount) })
     }
 
-    /// 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type, and the head's
-    /// input.
+    /// The bytes of logits: 4 bytes · rows · vocabulary for the logits, as much for their gradient in the element type,
+    /// and the head's input.
     static func logitBytes(_ blueprint: Blueprint, _ recipe: Recipe, _ layout: ParallelLayout, _ tokens: Int) -> Double
     {
         let rows = Double(tokens * layout.microBatch) / Double(layout.context)

@@ -1,16 +1,16 @@
 internal import MartletLayers
 
-/// How the weights of a model are stored.
+/// The storage of a model's weights.
 public enum WeightStorage: Sendable, Hashable, CustomStringConvertible {
-    /// Every tensor in one type. A block format applies to matrices and token tables whose rows it divides; the rest is
-    /// f32.
+    /// One type for every tensor. A block format applies to matrices and token tables whose rows it divides; the rest
+    /// is f32.
     case uniform(StorageType)
-    /// llama.cpp's mixture of that name.
+    /// The mixture of quantization types that llama.cpp gives that name.
     case mixed(FileType)
-    /// As a file has them, by the names of the parameters.
+    /// The types as a file has them, by the names of the parameters.
     case stored([String: StorageType])
 
-    /// The text of it, for people.
+    /// The name of the storage, for people.
     public var description: String {
         switch self {
         case .stored: "as stored"

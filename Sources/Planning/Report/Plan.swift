@@ -1,4 +1,4 @@
-/// Everything the planner has to say about one model: named quantities in sections, and what was assumed.
+/// The plan of a model, everything the planner has to say about it: named quantities in sections, and what was assumed.
 ///
 ///     let model = try Preset.model(named: "llama-3-8b")
 ///     let plan = try Plan(model, PlanRequest())
@@ -18,7 +18,7 @@ public struct Plan: Sendable {
     public let request: PlanRequest
     /// The quantities, group by group.
     public internal(set) var sections: [Section] = []
-    /// What was assumed, defaulted, ignored or left out, in words.
+    /// Notes on what was assumed, defaulted, ignored or left out, in words.
     public package(set) var notes: [String] = []
     /// The short answer: whether it fits, how long a text may be, how fast it is.
     public package(set) var answer: [String] = []
@@ -35,7 +35,7 @@ public struct Plan: Sendable {
     package internal(set) var layouts: LayoutSearch.Result?
     /// The fastest of them simulated, by their simulated time, where that was asked for.
     package internal(set) var simulations: [SimulatedIteration] = []
-    /// Operations of a pass by term.
+    /// The operations of a pass by term.
     package internal(set) var terms: [OperationTerm: Count] = [:]
     package let workload: Workload
 
@@ -186,10 +186,10 @@ public struct Plan: Sendable {
         }
     }
 
-    /// Whether the verdict is that of the engine on this machine.
+    /// True where the verdict is that of the engine on this machine.
     private var isAnsweredByEngine: Bool { request.isHere && model.architecture != nil }
 
-    /// Whether it fits and, where it does not, the nearest remedy.
+    /// Adds the verdict, whether it fits, and where it does not the nearest remedy.
     private mutating func addVerdict(_ budget: Count) {
         guard let needed = self["memory", "total_bytes"] else { return }
         let place = request.budget == nil ? (request.hardware.map { " on \($0.name)" } ?? "") : ""
@@ -199,7 +199,7 @@ public struct Plan: Sendable {
                 : "does not fit \(readableBytes(Double(budget)))\(place): \(needed.readable) are needed\(remedy ?? "")")
     }
 
-    /// What would make a model fit that does not: a file type, or how many devices its weights are spread over.
+    /// The remedy for a model that does not fit: a file type, or how many devices its weights are spread over.
     package var remedy: String? {
         let budget = request.budget ?? Count(request.hardware?[.memory] ?? 0)
         if let best = try? InferenceLimits.bestQuantization(

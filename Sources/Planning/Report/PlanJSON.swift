@@ -2,7 +2,7 @@ public import MartletJSON
 internal import MartletLayers
 
 extension Quantity {
-    /// Value, unit, formula, convention, source and inputs. A range also has its ends.
+    /// The quantity as an object: value, unit, formula, convention, source and inputs. A range also has its ends.
     public var json: JSON {
         var object = JSONObject()
         switch value {

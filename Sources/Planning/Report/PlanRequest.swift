@@ -1,10 +1,10 @@
-/// What a plan is asked for beside the model.
+/// The request for a plan: what is asked beside the model.
 public struct PlanRequest: Sendable {
-    /// Tokens of one sequence; nil: the model's context, at most 4,096.
+    /// The tokens of one sequence; nil: the model's context, at most 4,096.
     public var context: Int?
     /// The sequences that are computed at once.
     public var sequences = 1
-    /// Tokens of one source sequence of an encoder-decoder; nil: as many as `context`.
+    /// The tokens of one source sequence of an encoder-decoder; nil: as many as `context`.
     public var sourceTokens: Int?
     /// The types in which the weights are kept.
     public var weights: WeightStorage = .uniform(.bf16)
@@ -12,13 +12,13 @@ public struct PlanRequest: Sendable {
     public var cache = CacheLayout()
     /// The hardware for which times are estimated; nil estimates none.
     public var hardware: Hardware?
-    /// Whether the hardware is this machine, on which this engine runs the model.
+    /// True where the hardware is this machine, on which this engine runs the model.
     public var isHere = false
-    /// Threads it computes with; nil: the physical cores.
+    /// The number of threads that the hardware computes with; nil: the physical cores.
     public var threads: Int?
-    /// Bytes to fit in; nil: the hardware's memory.
+    /// The memory budget in bytes; nil: the hardware's memory.
     public var budget: Count?
-    /// What speculation gains is shown for this acceptance and number of guesses.
+    /// The speculative decoding whose gain is shown: its acceptance and number of guesses.
     package var speculation: Speculation?
     /// The training run to be planned; nil plans none.
     public var training: Training?
@@ -32,14 +32,14 @@ public struct PlanRequest: Sendable {
         public var tokens: Double
         /// The number of devices.
         public var devices: Int
-        /// Sequences of one step.
+        /// The sequences of one step.
         public var globalBatch: Int
         package var recipe = TrainingFootprint.Recipe()
-        /// Whether the fastest layouts are simulated, pipeline stage by pipeline stage.
+        /// True where the fastest layouts are simulated, pipeline stage by pipeline stage.
         public var simulates = false
-        /// USD per device hour; nil: the hardware's, where it is known.
+        /// The price in USD per device hour; nil: the hardware's, where it is known.
         public var price: Double?
-        /// kg CO2e per kWh; nil: from the lowest to the highest published one.
+        /// The carbon intensity in kg CO2e per kWh; nil: from the lowest to the highest published one.
         public var carbonIntensity: Double?
 
         /// A run over `tokens` tokens.

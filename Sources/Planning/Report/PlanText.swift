@@ -56,7 +56,7 @@ extension Plan {
         return ["simulated"] + lines + ["where the first one waits"] + stages + [""]
     }
 
-    /// Every tensor: name, shape, parameters, and bytes as the weights are asked to be stored.
+    /// The table of all tensors: name, shape, parameters, and bytes as the weights are asked to be stored.
     public var tensorTable: String {
         let rows: [(ParameterTensor, StorageType)] =
             switch request.weights {

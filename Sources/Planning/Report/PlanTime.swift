@@ -51,7 +51,7 @@ extension Plan {
         return request.isHere ? hardware[enginePeak] : hardware.peak(for: type)
     }
 
-    /// What this engine multiplies with: int8 for block formats, f32 for the rest.
+    /// The peak of what this engine multiplies with: int8 for block formats, f32 for the rest.
     private var enginePeak: Hardware.Field {
         switch request.weights {
         case .uniform(let type): type.blockElements > 1 ? .integerPeak : .singlePeak

@@ -1,9 +1,9 @@
 /// The frame of a report: one HTML file, light or dark, on a desk or on a phone; no script, nothing to load.
 package struct ReportPage: Sendable {
-    /// What the report is about, and how it came about.
+    /// The heading of a report: what it is about, and how it came about.
     package struct Heading: Sendable {
         package var title: String
-        /// What was asked on which machine: name and value.
+        /// The facts that were asked on which machine: name and value.
         package var facts: [(name: String, value: String)]
 
         package init(_ title: String, _ facts: [(name: String, value: String)]) {

@@ -55,7 +55,7 @@ struct Minimizer {
         return lowest
     }
 
-    /// H ← (1 − ρsyᵀ) H (1 − ρysᵀ) + ρssᵀ.
+    /// The BFGS update H ← (1 − ρsyᵀ) H (1 − ρysᵀ) + ρssᵀ.
     private static func update(_ h: inout [[Double]], _ s: [Double], _ y: [Double]) {
         let curvature = zip(s, y).reduce(0) { $0 + $1.0 * $1.1 }
         guard curvature > 1e-300 else { return }

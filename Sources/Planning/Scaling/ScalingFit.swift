@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// One finished training run: what a scaling law is fitted to.
+/// A finished training run: what a scaling law is fitted to.
 package struct RunObservation: Sendable, Hashable {
     package var parameters: Double
     package var tokens: Double
@@ -11,8 +11,8 @@ package struct RunObservation: Sendable, Hashable {
     }
 }
 
-/// Fits L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences, from
-/// many starts.
+/// A fit of L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences,
+/// from many starts.
 package struct ScalingFit: Sendable {
     package static let delta = 1e-3
     let runs: [RunObservation]
@@ -72,7 +72,7 @@ package struct ScalingFit: Sendable {
         }
     }
 
-    /// splitmix64.
+    /// A random number by splitmix64.
     private static func random(_ state: inout UInt64) -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
@@ -81,7 +81,7 @@ package struct ScalingFit: Sendable {
         return z ^ (z >> 31)
     }
 
-    /// ln A, ln B, ln E, α, β.
+    /// The starts of the fit: ln A, ln B, ln E, α, β.
     private static let starts: [[Double]] = [0.0, 10, 20].flatMap { a in
         [0.0, 10, 20].flatMap { b in [-0.5, 0.5].flatMap { e in [0.2, 0.8].map { [a, b, e, $0, $0] } } }
     }
@@ -104,7 +104,7 @@ package struct ScalingFit: Sendable {
         return minimizer.minimum(from: best.point)
     }
 
-    /// Σ Huber(logsumexp(a − αn, b − βd, e) − l), in units of δ², with its gradient.
+    /// The objective Σ Huber(logsumexp(a − αn, b − βd, e) − l), in units of δ², with its gradient.
     private static func objective(
         _ point: [Double], _ data: [(n: Double, d: Double, l: Double)]
     ) -> (value: Double, gradient: [Double]) {

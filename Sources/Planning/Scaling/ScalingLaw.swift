@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// L(N, D) = E + A / N^α + B / D^β (Hoffmann et al. 2022, arXiv:2203.15556, equation 2).
+/// A parametric scaling law, L(N, D) = E + A / N^α + B / D^β (Hoffmann et al. 2022, arXiv:2203.15556, equation 2).
 package struct ParametricLaw: Sendable, Hashable {
     package var name: String
     package var source: String
@@ -19,7 +19,7 @@ package struct ParametricLaw: Sendable, Hashable {
     package static let hoffmannRounded = ParametricLaw(
         name: "Hoffmann rounded", source: "arXiv:2203.15556 eq. 10", a: 406.4, b: 410.7, e: 1.69, alpha: 0.34,
         beta: 0.28)
-    /// The same fit before rounding, from the paper's TeX source.
+    /// The fit of Hoffmann et al. before rounding, from the paper's TeX source.
     package static let hoffmannUnrounded = ParametricLaw(
         name: "Hoffmann unrounded", source: "arXiv:2203.15556, TeX source", a: exp(6.0073404), b: exp(6.0179186),
         e: exp(0.5267228), alpha: 0.33917084, beta: 0.2849083)
@@ -43,7 +43,7 @@ package struct ParametricLaw: Sendable, Hashable {
             formula("scaling.loss", "E + A / N^α + B / D^β"), constants + [.init("N", parameters), .init("D", tokens)])
     }
 
-    /// (αA / βB)^(1/(α+β)).
+    /// The coefficient G = (αA / βB)^(1/(α+β)).
     private var g: Double { pow(alpha * a / (beta * b), 1 / (alpha + beta)) }
 
     /// The parameters that lose least for `compute` operations: G · (C/6)^(β/(α+β)) (equation 4).

@@ -1,4 +1,4 @@
-/// What the stages of a pipeline do, in which order each: a schedule as data.
+/// The order of a pipeline, what its stages do and when each: a schedule as data.
 ///
 /// The layers are cut into `chunks` runs for each stage; run c of stage s is number c · stages + s from the front, so
 /// that a microbatch passes every stage `chunks` times each way.
@@ -9,7 +9,7 @@ package struct PipelineOrder: Sendable, Hashable {
         case backward
         /// Gradients of the inputs alone, which the stage before waits for.
         case backwardInput
-        /// Those of the weights, which nobody waits for.
+        /// Gradients of the weights alone, which nobody waits for.
         case backwardWeight
     }
 
@@ -25,7 +25,7 @@ package struct PipelineOrder: Sendable, Hashable {
 
     package let chunks: Int
     package let microBatches: Int
-    /// For each stage its items, one after the other.
+    /// The items of each stage, one after the other.
     package let items: [[Item]]
 
     package init(chunks: Int = 1, microBatches: Int, items: [[Item]]) {
@@ -69,7 +69,7 @@ package struct PipelineOrder: Sendable, Hashable {
         return PipelineOrder(microBatches: microBatches, items: items)
     }
 
-    /// The same over several runs of layers for each stage (arXiv:2104.04473 §2.2).
+    /// The interleaved 1F1B schedule, over several runs of layers for each stage (arXiv:2104.04473 §2.2).
     ///
     /// - Precondition: the stages divide the microbatches.
     package static func interleaved(stages: Int, microBatches: Int, chunks: Int) -> PipelineOrder {

@@ -2,9 +2,9 @@
 package struct PipelineSimulation: Sendable {
     /// Seconds of the parts of a step.
     package struct Times: Sendable {
-        /// For each run of layers, from the front.
+        /// The seconds of each run of layers, from the front.
         package var forward, backwardInput, backwardWeight: [Double]
-        /// From one stage to another.
+        /// The seconds of a send from one stage to another.
         package var send: Double
 
         package init(forward: [Double], backwardInput: [Double], backwardWeight: [Double], send: Double = 0) {
@@ -21,14 +21,14 @@ package struct PipelineSimulation: Sendable {
         }
     }
 
-    /// One stage's share of the step.
+    /// A stage's share of the step.
     package struct Stage: Sendable, Hashable {
         package fileprivate(set) var busy = 0.0
         /// Waiting before its first item, between items, and after its last.
         package fileprivate(set) var before = 0.0
         package fileprivate(set) var between = 0.0
         package fileprivate(set) var after = 0.0
-        /// The most activations that it holds at once, in those of one microbatch in all of its layers.
+        /// The peak of the activations that it holds at once, in those of one microbatch in all of its layers.
         package fileprivate(set) var inFlight = 0.0
     }
 
@@ -40,7 +40,7 @@ package struct PipelineSimulation: Sendable {
 
     package let seconds: Double
     package let stages: [Stage]
-    /// In the order of their starts, stages of one instant in theirs; none unless they were asked for.
+    /// The events in the order of their starts, stages of one instant in theirs; none unless they were asked for.
     package let events: [Event]
 
     /// The part of the step that the average stage waits, of what it works.
@@ -86,7 +86,7 @@ package struct PipelineSimulation: Sendable {
         }
     }
 
-    /// Why a stage waits, in words.
+    /// The explanation of why a stage waits, in words.
     package func explanation(ofStage number: Int) -> String {
         let stage = stages[number]
         func share(_ time: Double) -> String { "\(fixed(100 * time / max(seconds, .leastNormalMagnitude), 1)) %" }
@@ -99,7 +99,7 @@ package struct PipelineSimulation: Sendable {
 private struct PipelineRun {
     private let order: PipelineOrder
     private let times: PipelineSimulation.Times
-    /// When each pass of a run of layers ends; nil before it does. By run, then microbatch.
+    /// The end of each pass of a run of layers, in seconds; nil before it. By run, then microbatch.
     private var forwardEnds, backwardEnds: [[Double?]]
     private var next: [Int]
     private var clocks: [Double]
@@ -158,7 +158,7 @@ private struct PipelineRun {
         return true
     }
 
-    /// When an item could begin; nil while that is not known.
+    /// The time at which an item could begin; nil while that is not known.
     private func ready(_ item: PipelineOrder.Item, _ run: Int, _ stage: Int) -> Double? {
         func sent(_ end: Double?, from other: Int) -> Double? {
             end.map { $0 + (other % order.stages == stage ? 0 : times.send) }
@@ -183,7 +183,7 @@ private struct PipelineRun {
         }
     }
 
-    /// What the first stage that cannot go on waits for; nil where all is done.
+    /// The reason why the first stage that cannot go on waits; nil where all is done.
     var stuck: String? {
         guard let stage = (0..<order.stages).first(where: { next[$0] < order.items[$0].count }) else { return nil }
         let item = order.items[stage][next[stage]]

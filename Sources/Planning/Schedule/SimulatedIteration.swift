@@ -1,10 +1,10 @@
-/// One training iteration of a layout, its pipeline simulated stage by stage: uneven stages, the head on the last one,
+/// A training iteration of a layout, its pipeline simulated stage by stage: uneven stages, the head on the last one,
 /// and sends as they come.
 package struct SimulatedIteration: Sendable {
     package let layout: ParallelLayout
     package let pipeline: PipelineSimulation
-    /// What comes after the last microbatch: gradients over data-parallel devices as far as nothing hides them, and the
-    /// update.
+    /// The seconds after the last microbatch: gradients over data-parallel devices as far as nothing hides them, and
+    /// the update.
     package let rest: Double
 
     package var seconds: Double { pipeline.seconds + rest }
@@ -32,7 +32,8 @@ extension IterationModel {
         return SimulatedIteration(layout: layout, pipeline: pipeline, rest: time.gradients + time.optimizer)
     }
 
-    /// Seconds of each run of layers: the first ones have those that do not come out even, the last one the head.
+    /// The time in seconds of each run of layers: the first ones have those that do not come out even, the last one the
+    /// head.
     private func times(_ layout: ParallelLayout, runs: Int) -> PipelineSimulation.Times {
         let all = passes(layout)
         let layerCount = max(1, groups.layerCount)

@@ -1,23 +1,24 @@
-/// How long devices take to exchange data over rings.
+/// The link between devices: how long they take to exchange data over rings.
 package struct Link: Sendable, Hashable {
-    /// Bytes per second that one device sends, one way.
+    /// The bandwidth, in bytes per second that one device sends, one way.
     package var bandwidth: Double
-    /// Seconds before the first byte moves.
+    /// The latency, in seconds before the first byte moves.
     package var latency: Double
 
     package init(bandwidth: Double, latency: Double = 10e-6) { (self.bandwidth, self.latency) = (bandwidth, latency) }
 
-    /// 2·(n − 1)/n · bytes / bandwidth: every device ends with the sum.
+    /// The seconds of an all-reduce, 2·(n − 1)/n · bytes / bandwidth: every device ends with the sum.
     package func allReduce(_ bytes: Double, devices: Int) -> Double {
         devices > 1 ? 2 * Double(devices - 1) / Double(devices) * bytes / bandwidth + latency : 0
     }
 
-    /// (n − 1)/n · bytes / bandwidth: every device ends with all parts, or each with the sum of one part.
+    /// The seconds of an all-gather or reduce-scatter, (n − 1)/n · bytes / bandwidth: every device ends with all parts,
+    /// or each with the sum of one part.
     package func allGather(_ bytes: Double, devices: Int) -> Double {
         devices > 1 ? Double(devices - 1) / Double(devices) * bytes / bandwidth + latency : 0
     }
 
-    /// (n − 1)/n · bytes / bandwidth: every device sends a part to every other.
+    /// The seconds of an all-to-all, (n − 1)/n · bytes / bandwidth: every device sends a part to every other.
     package func allToAll(_ bytes: Double, devices: Int) -> Double { allGather(bytes, devices: devices) }
 
     package func send(_ bytes: Double) -> Double { bytes / bandwidth + latency }

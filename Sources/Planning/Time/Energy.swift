@@ -2,7 +2,7 @@
 package enum Energy {
     private static let source = "Patterson et al. 2021, arXiv:2104.10350"
 
-    /// hours · watts · PUE.
+    /// The energy in kWh, hours · watts · PUE.
     package static func kilowattHours(deviceHours: Double, watts: Double, pue: Double) -> Quantity {
         Quantity(
             deviceHours * watts * pue / 1000, .kilowattHours,
@@ -11,7 +11,7 @@ package enum Energy {
                 source: source), [.init("device hours", deviceHours), .init("W", watts), .init("PUE", pue)])
     }
 
-    /// C / (FLOP/s of a device) device seconds.
+    /// The device hours of operations, C / (FLOP/s of a device) device seconds.
     package static func deviceHours(operations: Double, achievedPerDevice: Double) -> Quantity {
         Quantity(
             operations / achievedPerDevice / 3600, .hours,
@@ -20,7 +20,7 @@ package enum Energy {
             [.init("C", operations), .init("FLOP/s", achievedPerDevice)])
     }
 
-    /// energy · carbon intensity.
+    /// The carbon in kg CO2e, energy · carbon intensity.
     package static func carbon(kilowattHours: Double, kilogramsPerKilowattHour: Double) -> Quantity {
         Quantity(
             kilowattHours * kilogramsPerKilowattHour, .kilograms,
@@ -28,7 +28,7 @@ package enum Energy {
             [.init("kWh", kilowattHours), .init("kg/kWh", kilogramsPerKilowattHour)])
     }
 
-    /// device hours · price.
+    /// The money in USD, device hours · price.
     package static func money(deviceHours: Double, dollarsPerHour: Double) -> Quantity {
         Quantity(
             deviceHours * dollarsPerHour, .dollars,
@@ -38,7 +38,7 @@ package enum Energy {
             [.init("device hours", deviceHours), .init("USD/h", dollarsPerHour)])
     }
 
-    /// What published reports used, for readers who have nothing better.
+    /// Carbon intensities that published reports used, for readers who have nothing better.
     package static let publishedIntensities: [(place: String, kilogramsPerKilowattHour: Double, source: String)] = [
         ("US average, as LLaMA", 0.385, "arXiv:2302.13971 §6"),
         ("GPT-3's data centre", 0.429, "arXiv:2104.10350 table 4"),

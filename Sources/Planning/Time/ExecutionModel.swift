@@ -1,5 +1,5 @@
-/// How fast a device does the operations of a model: a roofline per operation, with what published measurements show is
-/// reached.
+/// The execution model of a device, how fast it does a model's operations: a roofline per operation, with the shares
+/// that published measurements show are reached.
 ///
 /// A matrix product takes max(operations / (peak · reached), bytes / (bandwidth · reached)) and a launch; its output is
 /// dealt in tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants
@@ -8,9 +8,9 @@
 package struct ExecutionModel: Sendable {
     package let hardware: Hardware
     package let type: StorageType
-    /// Operations per second that large products reach.
+    /// The rate of large products, in operations per second.
     let productRate: Double
-    /// Bytes per second that elementwise passes reach.
+    /// The memory rate of elementwise passes, in bytes per second.
     let memoryRate: Double
     let processors: Double?
     let launch = 6e-6
@@ -22,7 +22,8 @@ package struct ExecutionModel: Sendable {
     static let memoryShare = 0.75
     /// The part of a link's one-way peak that rings reach.
     static let linkShare = 0.78
-    /// One way to devices beyond the link: 200 Gb/s each, the usual network of the clusters in the table.
+    /// The bandwidth, one way, to devices beyond the link: 200 Gb/s each, the usual network of the clusters in the
+    /// table.
     static let assumedNetwork = 25e9
     private static let tile = (rows: 256, columns: 128)
 
@@ -37,7 +38,7 @@ package struct ExecutionModel: Sendable {
         processors = hardware[.processors]
     }
 
-    /// Seconds for `count` products [rows, inner] × [inner, columns].
+    /// The time in seconds of `count` products [rows, inner] × [inner, columns].
     func product(rows: Double, inner: Double, columns: Double, count: Double = 1) -> Double {
         guard rows > 0, inner > 0, columns > 0, count > 0 else { return 0 }
         let bytes = type.bitsPerElement / 8
@@ -46,7 +47,7 @@ package struct ExecutionModel: Sendable {
         return max(operations * rounds(rows, columns, count) / productRate, moved / memoryRate) + launch
     }
 
-    /// How much longer whole rounds of tiles take than the tiles themselves; 1 once there are many rounds.
+    /// The factor by which whole rounds of tiles take longer than the tiles themselves; 1 once there are many rounds.
     private func rounds(_ rows: Double, _ columns: Double, _ count: Double) -> Double {
         guard let processors else { return 1 }
         let tiles =
@@ -56,7 +57,7 @@ package struct ExecutionModel: Sendable {
         return rounds < 40 ? rounds.rounded(.up) / rounds : 1
     }
 
-    /// Seconds for an elementwise pass over so many bytes.
+    /// The time in seconds of an elementwise pass over so many bytes.
     func pass(bytes: Double) -> Double { bytes > 0 ? bytes / memoryRate + launch : 0 }
 
     /// The link for a group of `devices`: the fast one where it joins them all, the network otherwise.
@@ -71,7 +72,7 @@ package struct ExecutionModel: Sendable {
         Link(bandwidth: (hardware[.network] ?? ExecutionModel.assumedNetwork) * ExecutionModel.linkShare)
     }
 
-    /// What was assumed because the table does not say.
+    /// The assumptions that were made because the table does not say.
     package var assumptions: [String] {
         var list = [
             "products reach \(shortened(ExecutionModel.productShare)) of the best measured speed, elementwise passes \(shortened(ExecutionModel.memoryShare)) and rings \(shortened(ExecutionModel.linkShare)) of the peak bandwidth"

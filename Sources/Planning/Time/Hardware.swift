@@ -5,7 +5,7 @@ internal import MartletJSON
 /// Peaks are dense (no sparsity); capacity is what the vendor prints, in units of 10⁹ bytes; the link counts both
 /// directions.
 public struct Hardware: Sendable {
-    /// One figure with its origin.
+    /// A figure with its origin.
     public struct Figure: Sendable, Hashable {
         /// The number in SI units.
         public let value: Double
@@ -20,7 +20,7 @@ public struct Hardware: Sendable {
         }
     }
 
-    /// What is known of a device. Not all is known of all.
+    /// The field of a device: what is known of it. Not all is known of all.
     public enum Field: String, Sendable, Hashable, CaseIterable {
         case halfPeak = "half_flops"
         case eightBitPeak = "fp8_flops"
@@ -31,13 +31,13 @@ public struct Hardware: Sendable {
         case bandwidth = "bandwidth_bytes_per_second"
         case watts
         case link = "link_bytes_per_second"
-        /// Devices that the link joins.
+        /// The number of devices that the link joins.
         case linkDomain = "link_domain"
-        /// Multiprocessors over which a product's tiles are dealt.
+        /// The number of multiprocessors, over which a product's tiles are dealt.
         case processors
         /// The share of the peak that the best matrix products reach, measured.
         case matmulCeiling = "matmul_ceiling"
-        /// Bytes per second of each device to devices beyond the link's.
+        /// The network bandwidth of each device to devices beyond the link's, in bytes per second.
         case network = "network_bytes_per_second"
         case price = "usd_per_hour"
     }

@@ -1,14 +1,14 @@
 internal import MartletLayers
 
-/// One training iteration of a layout, by what takes the time. Seconds.
+/// The time of one training iteration of a layout, in seconds, by what takes it.
 package struct IterationTime: Sendable, Hashable {
     /// Work of the fullest stage: forward, backward, and what is computed again.
     package let work: Double
     package let head: Double
     package let bubble: Double
-    /// Of `work`, what tensor and expert parallelism exchange.
+    /// The exchange of tensor and expert parallelism, a part of `work`.
     package let exchange: Double
-    /// Stage to stage.
+    /// The sends from stage to stage.
     package let sends: Double
     /// Gradients over data-parallel devices, and weights under ZeRO, as far as nothing hides them.
     package let gradients: Double
@@ -16,7 +16,8 @@ package struct IterationTime: Sendable, Hashable {
 
     package var seconds: Double { work + head + bubble + sends + gradients + optimizer }
 
-    /// More than the model's worst error, 7.3 %, on the published iterations that its constants were chosen over.
+    /// The relative error that is stated, more than the model's worst, 7.3 %, on the published iterations that its
+    /// constants were chosen over.
     package static let error = 0.10
 
     package func quantity(_ inputs: [Quantity.Input] = []) -> Quantity {
@@ -41,7 +42,7 @@ extension Formula {
         source: "constants chosen over arXiv:2205.05198 table 5")
 }
 
-/// Times layouts of one model on one kind of device. Layers that are alike are timed once.
+/// A model of iteration times, for layouts of one model on one kind of device. Layers that are alike are timed once.
 package struct IterationModel: Sendable {
     private struct Kind: Sendable {
         var layer: Blueprint.Layer
@@ -58,7 +59,7 @@ package struct IterationModel: Sendable {
     let profile: ActivationProfile
     private let kinds: [Kind]
 
-    /// For sequences of `tokens` each.
+    /// A model of iterations for sequences of `tokens` each.
     package init(
         _ blueprint: Blueprint, model: ExecutionModel, recipe: TrainingFootprint.Recipe, tokens: Int,
         sourceTokens: Int? = nil
@@ -135,19 +136,21 @@ package struct IterationModel: Sendable {
         return 3 * product + model.pass(bytes: 16 * rows * columns)
     }
 
-    /// One microbatch to the next stage and its gradient back, once for the last one: the others hide behind work.
+    /// The seconds of sends: one microbatch to the next stage and its gradient back, once for the last one; the others
+    /// hide behind work.
     private func sends(rows: Double, _ layout: ParallelLayout) -> Double {
         2 * Double(layout.pipeline - 1) * send(rows: rows, layout)
     }
 
-    /// One microbatch from a stage to the next.
+    /// The seconds of sending one microbatch from a stage to the next.
     func send(rows: Double, _ layout: ParallelLayout) -> Double {
         guard layout.pipeline > 1 else { return 0 }
         let bytes = Double(recipe.activations.elementBytes) * rows * Double(blueprint.width) / Double(layout.tensor)
         return model.network.send(bytes)
     }
 
-    /// What ZeRO and data parallelism move, less what hides behind the work of the last microbatch's pass back.
+    /// The seconds in which ZeRO and data parallelism exchange gradients and weights, less what hides behind the work
+    /// of the last microbatch's backward pass.
     private func gradients(_ share: DeviceShare, _ layout: ParallelLayout, hidden microBatch: Double) -> Double {
         let replicas = layout.data * layout.context
         guard replicas > 1 else { return 0 }

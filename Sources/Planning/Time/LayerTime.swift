@@ -4,14 +4,15 @@ internal import MartletLayers
 struct LayerTime: Sendable {
     var forward = 0.0
     var backward = 0.0
-    /// What selective recomputation does again: the scores.
+    /// The seconds of the scores, which selective recomputation computes again.
     var scores = 0.0
-    /// Of `forward` and of `backward` each, what tensor parallelism exchanges.
+    /// The seconds of tensor parallelism's exchange, a part of `forward` and of `backward` each.
     var exchange = 0.0
-    /// Whether matrices get gradients of their own; beside adapters they are frozen.
+    /// True where matrices get gradients of their own; beside adapters they are frozen.
     private let trainsMatrices: Bool
 
-    /// With `kernel`, dropout and element size from the recipe; `rows` are those of the microbatch on this device.
+    /// The time of a layer with `kernel`, dropout and element size from the recipe; `rows` are those of the microbatch
+    /// on this device.
     init(
         _ layer: Blueprint.Layer, width: Int, sequences: Double, tokens: Double, sourceTokens: Double,
         layout: ParallelLayout, activations: Activations, trainsMatrices: Bool = true, model: ExecutionModel
@@ -144,7 +145,7 @@ struct MatrixGroup: Sendable {
         return order.compactMap { groups[$0] }
     }
 
-    /// What a matrix is multiplied together with: those of its module that read the same rows.
+    /// The group of matrices that a matrix is multiplied together with: those of its module that read the same rows.
     private static func group(_ tensor: ParameterTensor) -> (String, MatrixGroup) {
         let sides = tensor.shape.suffix(2).map(Double.init)
         let columns = sides.first ?? 0

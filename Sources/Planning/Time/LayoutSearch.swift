@@ -7,7 +7,7 @@ package struct LayoutSearch: Sendable {
     package struct Candidate: Sendable, Hashable {
         package let layout: ParallelLayout
         package let time: IterationTime
-        /// Bytes of the fullest device.
+        /// The memory of the fullest device in bytes.
         package let bytes: Double
     }
 
@@ -18,9 +18,9 @@ package struct LayoutSearch: Sendable {
     }
 
     package struct Result: Sendable {
-        /// The fastest first.
+        /// The layouts that fit, the fastest first.
         package let fitting: [Candidate]
-        /// Those of `fitting` than which none is both faster and smaller.
+        /// The Pareto front: those of `fitting` than which none is both faster and smaller.
         package let pareto: [Candidate]
         package let neighbours: [Neighbour]
         package let tried: Int
@@ -162,7 +162,7 @@ package struct LayoutSearch: Sendable {
         return kept
     }
 
-    /// One step from the best in each direction, with the reason it is not better.
+    /// The neighbours of the best layout, one step from it in each direction, with the reason it is not better.
     private func neighbours(of best: Candidate) -> [Neighbour] {
         var steps: [ParallelLayout] = []
         func step(_ change: (inout ParallelLayout) -> Void) {
@@ -218,7 +218,7 @@ package struct LayoutSearch: Sendable {
 }
 
 extension IterationModel {
-    /// Bytes of the fullest device, from the sums made once; the same as ``TrainingFootprint/total``.
+    /// The memory of the fullest device in bytes, from the sums made once; the same as ``TrainingFootprint/total``.
     func bytes(_ layout: ParallelLayout, microBatches: Int) -> Double {
         let activations = profile.bytes(layout) * Activations.inFlight(layout, microBatches: microBatches)
         return DeviceShare(groups, layout: layout).bytes + activations + profile.recomputedLayer(layout)

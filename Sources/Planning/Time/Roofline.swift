@@ -6,16 +6,16 @@ package struct Roofline: Sendable, Hashable {
 
     package let operations: Double
     package let bytes: Double
-    /// Operations per second.
+    /// The peak arithmetic rate, in operations per second.
     package let peak: Double
-    /// Bytes per second.
+    /// The memory bandwidth, in bytes per second.
     package let bandwidth: Double
 
     package init(operations: Double, bytes: Double, peak: Double, bandwidth: Double) {
         (self.operations, self.bytes, self.peak, self.bandwidth) = (operations, bytes, peak, bandwidth)
     }
 
-    /// Operations per byte above which arithmetic is the limit.
+    /// The ridge point, in operations per byte, above which arithmetic is the limit.
     package static func ridge(peak: Double, bandwidth: Double) -> Quantity {
         Quantity(
             peak / bandwidth, .flopPerByte,
@@ -34,7 +34,7 @@ package struct Roofline: Sendable, Hashable {
 
     package var limit: Limit { operations / peak >= bytes / bandwidth ? .arithmetic : .memory }
 
-    /// max(operations / peak, bytes / bandwidth): nothing is faster.
+    /// The minimum time, max(operations / peak, bytes / bandwidth): nothing is faster.
     package var least: Quantity {
         Quantity(
             max(operations / peak, bytes / bandwidth), .seconds,
@@ -61,8 +61,8 @@ package struct Roofline: Sendable, Hashable {
 }
 
 extension Roofline {
-    /// One decode step of `sequences` with `context` tokens each: weights of active experts and the cache are read
-    /// once.
+    /// The roofline of a decode step of `sequences` with `context` tokens each: weights of active experts and the cache
+    /// are read once.
     package static func decode(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout, context: Int, sequences: Int,
         sourceTokens: Int = 0,
@@ -76,7 +76,7 @@ extension Roofline {
         return Roofline(operations: operations.amount, bytes: read + kept.amount, peak: peak, bandwidth: bandwidth)
     }
 
-    /// Reading prompts: all weights once, the cache written.
+    /// The roofline of prefill: all weights once, the cache written.
     package static func prefill(
         _ blueprint: Blueprint, weights: WeightStorage, cache: CacheLayout, workload: Workload, peak: Double,
         bandwidth: Double
@@ -91,7 +91,7 @@ extension Roofline {
 }
 
 extension Blueprint {
-    /// Bytes of weights that a decode step of so many sequences reads.
+    /// The size in bytes of the weights that a decode step of so many sequences reads.
     package func decodeBytes(_ storage: WeightStorage, sequences: Int = 1) throws(PlanningError) -> Quantity {
         Quantity(
             try bytesRead(storage, sequences: sequences), .bytes,
@@ -102,8 +102,9 @@ extension Blueprint {
             [.init("sequences", sequences), .init("weights", storage.description)])
     }
 
-    /// Bytes of weights that a pass over so many rows reads: not the token table, of which it copies rows, unless the
-    /// head uses it; of the experts those that rows chosen independently meet, count · (1 − (1 − active / count)^rows).
+    /// The size in bytes of the weights that a pass over so many rows reads: not the token table, of which it copies
+    /// rows, unless the head uses it; of the experts those that rows chosen independently meet, count · (1 − (1 −
+    /// active / count)^rows).
     func bytesRead(_ storage: WeightStorage, sequences rows: Int) throws(PlanningError) -> Double {
         let total = try weightBytes(storage).amount
         let all = tensors.reduce(0.0) { $0 + Double($1.elements) }

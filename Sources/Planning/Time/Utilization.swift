@@ -1,4 +1,4 @@
-/// How much of a machine a run uses, from what was measured; and back: how long a run takes at a stated use.
+/// The utilization of a machine by a run, from what was measured; and back: how long a run takes at a stated use.
 package enum Utilization {
     private static func percent(
         _ value: Double, _ name: String, _ text: String, _ convention: String, _ source: String,
@@ -38,7 +38,7 @@ package enum Utilization {
             ])
     }
 
-    /// C / (devices · peak · utilization).
+    /// The time of a run by its utilization, C / (devices · peak · utilization).
     package static func time(operations: Double, devices: Int, peak: Double, utilization: Double) -> Quantity {
         Quantity(
             operations / (Double(devices) * peak * utilization), .seconds,
@@ -51,7 +51,7 @@ package enum Utilization {
             ])
     }
 
-    /// tokens / (tokens per second and device · devices).
+    /// The time of a run by its throughput, tokens / (tokens per second and device · devices).
     package static func time(tokens: Double, tokensPerSecondPerDevice: Double, devices: Int) -> Quantity {
         Quantity(
             tokens / (tokensPerSecondPerDevice * Double(devices)), .seconds,
