@@ -3,13 +3,14 @@ internal import MartletPlanning
 import MartletPlatform
 internal import MartletTensors
 
-/// What attention over a cache takes here, by its length: measured on keys of zeros.
+/// A probe of attention's cost over a KV cache on this machine, by its length: measured on keys of zeros.
 struct AttentionProbe {
     let device: Device
-    /// Rows that are measured; more take in proportion to the pairs of a query and a key.
+    /// The number of rows that are measured; more take in proportion to the pairs of a query and a key.
     private static let rows = 64
 
-    /// Seconds for `rows` new rows behind `start` kept ones, in one layer and sequence: keeping them and attending.
+    /// The time in seconds of `rows` new rows behind `start` kept ones, in one layer and sequence: keeping them and
+    /// attending.
     func seconds(_ form: Architecture.Attention, rows: Int, start: Int) -> Double {
         let measured = min(rows, AttentionProbe.rows)
         let pairs = AttentionProbe.pairs(form.reach, rows: rows, start: start)

@@ -4,10 +4,10 @@ package import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// How fast a decoder reads prompts and continues them here: the work of generation without sampling.
+/// A speed test of prefill and decode on this machine: the work of generation without sampling.
 package struct DecoderSpeedTest {
     package struct Result: Sendable {
-        /// Seconds of each repetition.
+        /// The prefill and decode times of each repetition, in seconds.
         package var prefill: [Double] = []
         package var decode: [Double] = []
     }

@@ -1,7 +1,7 @@
 package import MartletLayers
 package import MartletTensors
 
-/// How a file stores each parameter of a model.
+/// The element type in which a file stores each parameter of a model.
 package typealias StoredTypes = (ParameterDescription) -> ElementType
 
 /// Parameters without a checkpoint: what a model of this description keeps in memory, counted by the model itself as it
@@ -28,7 +28,7 @@ final class EmptyWeights: ParameterSource {
     private(set) var packedBytes = 0
     /// The largest matrix as a file keeps it: it is read while it is packed, after most others have been.
     private(set) var largestStoredBytes = 0
-    /// The most that is resident at a time while the model is loaded.
+    /// The maximum resident size while the model is loaded.
     private(set) var loadingBytes = 0
     /// Tables that are looked up in the file.
     private(set) var tableBytes = 0

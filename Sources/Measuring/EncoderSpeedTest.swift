@@ -4,7 +4,7 @@ package import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// How fast an encoder reads texts here.
+/// A speed test of an encoder on this machine.
 package struct EncoderSpeedTest {
     private let encoder: Encoder
     private let device: Device

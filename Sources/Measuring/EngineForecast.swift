@@ -3,8 +3,8 @@ internal import MartletModels
 package import MartletPlanning
 package import MartletTensors
 
-/// How fast this engine reads and writes with a model on this machine, from its description and the types of its
-/// weights.
+/// A forecast of this engine's prefill and decode times with a model on this machine, from its description and the
+/// types of its weights.
 ///
 /// One layer of each form is timed with weights of zeros, more of them and fewer, and what else a pass takes beside it;
 /// the whole is their sum: ends + Σ count · layer. What a longer text adds is the time of attention over its keys,
@@ -14,24 +14,24 @@ package struct EngineForecast: Sendable {
     package struct Part: Sendable, Hashable {
         package let name: String
         package let count: Int
-        /// Bytes of one layer's packed matrices.
+        /// The size of one layer's packed matrices in bytes.
         package let bytes: Int
         package var timing: EngineRun.Timing
     }
 
     package let request: EngineRun.Request
-    /// Kept tokens while writing.
+    /// The tokens in the KV cache while writing.
     package let context: Int
-    /// Bytes of all packed matrices.
+    /// The size of all packed matrices in bytes.
     package let packedBytes: Int
     private let timedPrompt: Int
     package private(set) var parts: [Part] = []
     /// Tables, last norm, head and everything that is done once in a pass.
     package private(set) var ends = EngineRun.Timing(read: 0, write: nil)
-    /// What attention takes longer than at the length that was timed, over all layers.
+    /// The seconds that attention takes longer than at the length that was timed, over all layers.
     package private(set) var longer = EngineRun.Timing(read: 0, write: nil)
 
-    /// Rows that are timed; a longer prompt is read in passes of so many.
+    /// The number of rows that are timed; a longer prompt is read in passes of so many.
     fileprivate static let timedPrompt = 512
     static let writtenTokens = 32
     /// Weights beyond this come from memory whatever the caches hold.
@@ -48,7 +48,7 @@ package struct EngineForecast: Sendable {
         fileprivate let packedBytes: Int
         fileprivate let context: Int
         fileprivate let device: Device
-        /// What takes turns.
+        /// The runs that take turns.
         package var runs: [EngineRun] { variants.map(\.run) }
 
         /// - Parameter types: how each matrix is stored.
@@ -91,7 +91,8 @@ package struct EngineForecast: Sendable {
             (self.variants, self.layerBytes) = (variants, layerBytes)
         }
 
-        /// Layers besides the first: all of a small model, of a large one enough to be told from the rest.
+        /// The number of layers besides the first: all of a small model, of a large one enough to be told from the
+        /// rest.
         private static func copies(of bytes: Int, count: Int) -> Int {
             let wanted = max(2, (128 << 20) / max(bytes, 1))
             return min(count - 1, wanted)
@@ -154,12 +155,12 @@ package struct EngineForecast: Sendable {
         return parts.reduce(ends) { $0 + (of($1.timing) ?? 0) * Double($1.count) }
     }
 
-    /// Seconds until everything is read.
+    /// The time in seconds until everything is read (prefill).
     package var read: Double {
         (total(\.read) ?? 0) * Double(request.prompt) / Double(timedPrompt) + longer.read
     }
 
-    /// Seconds of one more token; nil for encoders.
+    /// The time per output token in seconds; nil for encoders.
     package var write: Double? { total(\.write).map { $0 + (longer.write ?? 0) } }
 
     /// Times the runs of a timed for about so many seconds in all.

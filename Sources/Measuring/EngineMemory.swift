@@ -3,7 +3,7 @@ internal import MartletModels
 package import MartletPlanning
 internal import MartletTensors
 
-/// What a run of this engine keeps resident at most: its own parameters as it packs them, blocks of keys and values,
+/// The peak resident memory of a run of this engine: its own parameters as it packs them, blocks of keys and values,
 /// buffers that are used again, and what stands beside the model.
 package struct EngineMemory: Sendable {
     /// The program with its library, before any model.
@@ -11,22 +11,22 @@ package struct EngineMemory: Sendable {
     package let tokenizer: Quantity
     /// Matrices in panels, vectors in f32.
     package let weights: Quantity
-    /// Rows of tables that are looked up, by the pages of the file that hold them.
+    /// The tables that are looked up row by row, by the pages of the file that hold those rows.
     package let tables: Quantity
     /// A piece of a matrix as the file has it, while it is being packed.
     package let loading: Quantity
     package let cache: Quantity
     package let buffers: Quantity
     package let logits: Quantity
-    /// Of the weights, matrices in panels.
+    /// The bytes of matrices in panels, a part of the weights.
     package let packedBytes: Int
 
-    /// What the program takes by itself, measured on Linux x86-64; sizes of other builds differ by a few MB.
+    /// The bytes that the program takes by itself, measured on Linux x86-64; sizes of other builds differ by a few MB.
     private static let programBytes: Count = 14_500_000
-    /// What a tokenizer takes for each entry of its vocabulary: measured 280 from a GGUF, 500 to 680 from a
+    /// The bytes that a tokenizer takes for each entry of its vocabulary: measured 280 from a GGUF, 500 to 680 from a
     /// tokenizer.json.
     package enum TokenizerFile: Count, Sendable { case gguf = 280, json = 560, unknown = 450 }
-    /// What the system maps around a byte that is read of a file.
+    /// The bytes that the system maps around a byte that is read of a file.
     private static let mappedAround: Count = 65_536
 
     /// - Parameters:
@@ -87,7 +87,7 @@ package struct EngineMemory: Sendable {
         ]
     }
 
-    /// program + tokenizer + max(loading, weights + tables + cache + buffers + logits).
+    /// The total: program + tokenizer + max(loading, weights + tables + cache + buffers + logits).
     package var total: Quantity {
         func sum(_ quantities: [Quantity]) -> Count { quantities.reduce(0) { $0 + ($1.count ?? 0) } }
         let working = sum([weights, tables, cache, buffers, logits])
@@ -100,7 +100,7 @@ package struct EngineMemory: Sendable {
             (parts + [("loading", loading)]).map { .init($0.name, $0.quantity.readable) })
     }
 
-    /// Blocks of 64 positions, in f32; windows are kept whole.
+    /// The size in bytes of the KV cache: blocks of 64 positions, in f32; windows are kept whole.
     private static func cacheBytes(_ architecture: Architecture, tokens: Int, source: Int, sequences: Int) -> Count {
         func blocks(_ form: Architecture.Attention, _ tokens: Int) -> Count {
             let size = BlockLayout.positions
@@ -114,8 +114,9 @@ package struct EngineMemory: Sendable {
         }
     }
 
-    /// What one layer has in use at a time, the widest of them; buffers go by the size classes of the device. Between
-    /// its products a feed-forward has one buffer, of int8 blocks where its weights are quantized.
+    /// The bytes of the buffers that one layer has in use at a time, the widest of them; buffers go by the size classes
+    /// of the device. Between its products a feed-forward has one buffer, of int8 blocks where its weights are
+    /// quantized.
     private static func bufferBytes(
         _ architecture: Architecture, rows: Int, types: StoredTypes
     ) -> Count {

@@ -9,13 +9,13 @@ package import MartletTensors
 /// Several models of one form may take turns, so that the weights of a small one come from memory as those of a large
 /// one do.
 package final class EngineRun {
-    /// What is read and written.
+    /// The request of a run: what is read and written.
     package struct Request: Sendable, Hashable {
-        /// Tokens of each sequence that are read: the prompt, or what an encoder gets.
+        /// The number of tokens of each sequence that are read: the prompt, or what an encoder gets.
         package var prompt: Int
-        /// Sequences at once.
+        /// The number of sequences at once.
         package var sequences: Int
-        /// Rows of one pass while a prompt is read.
+        /// The chunk size of prefill, the rows of one pass while a prompt is read.
         package var chunk = 512
 
         package init(prompt: Int, sequences: Int = 1) { (self.prompt, self.sequences) = (prompt, sequences) }
@@ -26,8 +26,8 @@ package final class EngineRun {
     private let device: Device
     private var reads = 0
     private var steps = 0
-    /// For each model, what the sequences remember, and how far they reach. One that has not read goes on with a copy
-    /// of what another remembers: nobody looks at the numbers.
+    /// The KV cache of each model's sequences, and how far they reach. A model that has not read goes on with a copy of
+    /// what another remembers: nobody looks at the numbers.
     private var caches: [Int: (cache: KeyValueCache, length: Int)] = [:]
     private var engines: [Int: StepEngine] = [:]
 
@@ -37,8 +37,8 @@ package final class EngineRun {
         (self.models, self.request, self.device) = (models, request, device)
     }
 
-    /// Seconds in which the next model reads everything once: a decoder with the logits that follow, an encoder with
-    /// its head.
+    /// The time in seconds in which the next model reads everything once: a decoder with the logits that follow, an
+    /// encoder with its head.
     package func read() -> Double {
         let model = models[reads % models.count]
         reads += 1
@@ -55,7 +55,7 @@ package final class EngineRun {
         }
     }
 
-    /// Seconds of one more token for every sequence; nil for an encoder.
+    /// The time in seconds of one more token for every sequence; nil for an encoder.
     package func write() -> Double? {
         let index = steps % models.count
         steps += 1

@@ -5,22 +5,24 @@ import MartletPlatform
 package import MartletServing
 package import MartletTensors
 
-/// How fast an engine writes several texts at once here: whole requests, prompts included, with their own sampling.
+/// A speed test of an engine that writes several texts at once on this machine: whole requests, prompts included, with
+/// their own sampling.
 package struct EngineSpeedTest: Sendable {
-    /// What `streams` requests at once took.
+    /// The times and counts of `streams` requests at once.
     package struct Result: Sendable {
         package let streams: Int
-        /// From the first request to the last token.
+        /// The seconds from the first request to the last token.
         package let seconds: Double
-        /// Tokens that were read and written in all.
+        /// The numbers of tokens that were read and written in all.
         package let readTokens, writtenTokens: Int
-        /// Seconds to the first token of each request, ascending.
+        /// The times to first token (TTFT) of each request, in seconds, ascending.
         package let firstTokens: [Double]
-        /// Seconds between tokens that follow one another, of all requests, ascending.
+        /// The inter-token latencies of all requests, in seconds between tokens that follow one another, ascending.
         package let gaps: [Double]
-        /// Tokens written a second from the last first token to the first last token: while all of them write.
+        /// The decode throughput in tokens per second, from the last first token to the first last token: while all of
+        /// them write.
         package let decode: Double
-        /// Tokens that were guessed by a draft model, and those of them that were right.
+        /// The numbers of tokens that were guessed by a draft model, and of those that were right.
         package let guessedTokens, acceptedTokens: Int
 
         /// The value that `share` of `values`, which ascend, do not exceed.

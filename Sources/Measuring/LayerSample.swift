@@ -46,7 +46,7 @@ struct LayerSample {
         }
     }
 
-    /// One layer of each form, and `more` of form `index` besides.
+    /// A model of one layer of each form, and `more` of form `index` besides.
     ///
     /// - Returns: the model, and the bytes of its packed matrices.
     func model(adding more: Int = 0, ofForm index: Int = 0, from pool: EmptyWeights.Pool? = nil) throws(PlanningError)
@@ -92,7 +92,7 @@ struct LayerSample {
         return result
     }
 
-    /// What a parameter of the sample is in the whole model.
+    /// The parameter of the whole model that a parameter of the sample stands for.
     private static func original(
         _ parameter: ParameterDescription, _ examples: [ParameterPlace.Stack: [Int]]
     ) -> ParameterDescription {

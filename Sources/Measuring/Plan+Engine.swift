@@ -116,7 +116,7 @@ extension Plan {
             [.init("tokens", tokens), .init("seconds", seconds.amount)])
     }
 
-    /// How the engine has each parameter; nil where it has no product for the type.
+    /// The element type that the engine has for each parameter; nil where it has no product for the type.
     private func engineTypes() -> StoredTypes? {
         switch request.weights {
         case .uniform(let type):
@@ -142,8 +142,8 @@ extension Plan {
 }
 
 extension EngineForecast {
-    /// ends + Σ count · layer + what attention takes longer, each with the share of the bandwidth that its weights
-    /// reach.
+    /// The forecast as a quantity: ends + Σ count · layer + what attention takes longer, each with the share of the
+    /// bandwidth that its weights reach.
     func quantity(
         _ name: String, _ seconds: Double, _ of: (EngineRun.Timing) -> Double?, bandwidth: Double?
     ) -> Quantity {

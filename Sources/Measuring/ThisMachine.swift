@@ -8,12 +8,14 @@ package import MartletTensors
 /// not measure.
 package struct KeptLimits: Sendable {
     package let limits: MachineLimits
-    /// "2026-11-29".
+    /// The day: "2026-11-29".
     package let date: String
-    /// Programs that wanted to run while it was measured (the load average of a minute), where more than this one did.
+    /// The load average of a minute while it was measured, the number of programs that wanted to run, where more than
+    /// this one did.
     package let load: Double?
 
-    /// Where they are kept: `machine.json` in Martlet's folder of the user's cache; nil where there is no home folder.
+    /// The path of the kept limits: `machine.json` in Martlet's folder of the user's cache; nil where there is no home
+    /// folder.
     package static var path: String? {
         func variable(_ name: String) -> String? {
             guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
@@ -23,7 +25,7 @@ package struct KeptLimits: Sendable {
         return cache.map { $0 + "/martlet/machine.json" }
     }
 
-    /// What was measured with so many threads on this processor; nil where nothing was, or something else.
+    /// The limits that were measured with so many threads on this processor; nil where nothing was, or something else.
     package static func read(threads: Int?) -> KeptLimits? {
         guard let path, fileExists(path), let json = try? JSON(contentsOf: path),
             json["processor"]?.stringValue == Processor.name, json["kernels"]?.stringValue == Processor.kernels,

@@ -4,10 +4,10 @@ package import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// How fast an encoder-decoder reads sources here and writes about them with several beams.
+/// A speed test of an encoder-decoder that reads sources and writes about them with several beams on this machine.
 package struct WriterSpeedTest {
     package struct Result: Sendable {
-        /// Seconds of each repetition: of reading the sources, and of all together.
+        /// The times of each repetition, in seconds: of reading the sources, and of all together.
         package var reading: [Double] = []
         package var total: [Double] = []
     }
@@ -43,7 +43,7 @@ package struct WriterSpeedTest {
         return result
     }
 
-    /// One that ends no text before its last token.
+    /// A beam search that ends no text before its last token.
     private func search(_ count: Int, _ beams: Int) throws(GenerationError) -> BeamSearch {
         var options = BeamSearch.Options(beams: beams, maximumTokens: count, stopTokens: [0])
         options.rules.minimumNewTokens = count
