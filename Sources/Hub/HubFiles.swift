@@ -10,7 +10,7 @@ struct HubFile: Sendable, Hashable {
     var kind: Digest.Kind { digest.utf8.count == 64 ? .sha256 : .sha1 }
 }
 
-/// What the hub says of one revision of a model.
+/// A revision of a model on the hub: its commit and its files.
 struct HubRevision {
     let commit: String
     let files: [HubFile]
@@ -41,7 +41,7 @@ struct HubRevision {
             && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }
 
-    /// Whether a path stays below the folder that it is put in.
+    /// Returns whether a path stays below the folder that it is put in.
     private static func isPlain(_ path: String) -> Bool {
         path.utf8.count < 512 && path.utf8.allSatisfy { $0 >= 32 && $0 != 127 && $0 != UInt8(ascii: "\\") }
             && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
@@ -78,7 +78,7 @@ struct HubRevision {
         return parts(of: found)
     }
 
-    /// Those of the model itself, not of other formats in folders beside it.
+    /// The weights of the model itself, not of other formats in folders beside it.
     private var weights: [HubFile] {
         func top(_ file: HubFile) -> Bool { !file.path.contains("/") }
         let safetensors = files.filter { $0.path.hasSuffix(".safetensors") && top($0) }
@@ -116,12 +116,12 @@ struct HubRevision {
     }
 }
 
-/// Which of several GGUF files is meant.
+/// The selection among several GGUF files: which of them is meant.
 enum HubSelection {
-    /// What is taken where nothing is said, the first that there is.
+    /// The selections that are tried where nothing is said, the first that there is.
     static let usual = ["Q4_K_M", "Q8_0", "F16", "BF16"]
 
-    /// Whether a file holds what looks at pictures, and no model.
+    /// Returns whether a file holds what looks at pictures, and no model.
     static func isProjector(_ path: String) -> Bool { base(path).hasPrefix("mmproj") }
 
     private static func base(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }

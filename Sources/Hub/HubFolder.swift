@@ -21,7 +21,7 @@ struct HubFolder {
     func partial(_ file: HubFile) -> String { blob(file) + ".incomplete" }
     func snapshot(_ commit: String) -> String { "\(path)/snapshots/\(commit)" }
 
-    /// Whether the file is here, whole.
+    /// Returns whether the file is here, whole.
     func holds(_ file: HubFile) -> Bool { Folder.size(of: blob(file)) == file.bytes }
 
     /// The commit that `revision` means, as far as the cache knows.

@@ -1,16 +1,16 @@
 import MartletPlatform
 
-/// What the cache holds.
+/// The list of models in the cache.
 package enum HubListing {
     /// A model of the cache.
     package struct Entry: Sendable {
         package let name: String
-        /// Of all its blobs.
+        /// The bytes of all its blobs.
         package let bytes: Int
         /// Branches and tags, with the commits that they mean.
         package let revisions: [(name: String, commit: String)]
         package let path: String
-        /// Whether a download of it has not ended.
+        /// True where a download of it has not ended.
         package let isPartial: Bool
     }
 
@@ -39,8 +39,8 @@ package enum HubListing {
         }
     }
 
-    /// Where the cache has the model: the snapshot of its branch `main`, or the GGUF in it that is meant; nil where it
-    /// has not.
+    /// The path of the model in the cache: the snapshot of its branch `main`, or the GGUF in it that is meant; nil
+    /// where it is not there.
     package static func location(of name: HubName, in cache: String) -> String? {
         let folder = HubFolder(cache, name)
         guard let commit = folder.commit(of: "main") else { return nil }

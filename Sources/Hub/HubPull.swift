@@ -7,10 +7,10 @@ import MartletPlatform
 /// digest is checked before it has a name that anyone reads, and the revision is known by its name only when all files
 /// are there. Two processes at once fetch each file once.
 package struct HubPull {
-    /// How far it is.
+    /// An event of a download: how far it is.
     package enum Event: Sendable {
         case files(Int, bytes: Int)
-        /// Of the file at `index`, bytes that are here; of all files, bytes of those before it.
+        /// The progress of the file at `path`: bytes that are here, of those it has.
         case progress(path: String, done: Int, of: Int)
         case waiting(path: String)
         case retry(path: String, reason: String)
@@ -65,7 +65,7 @@ package struct HubPull {
         return "\(snapshot)/\(first)"
     }
 
-    /// What the cache has, where no connection is to be made.
+    /// The snapshot that the cache has, where no connection is to be made.
     private func known(_ name: HubName, _ revision: String, _ folder: HubFolder) throws(HubError) -> String {
         let commit = folder.commit(of: revision) ?? revision
         let snapshot = folder.snapshot(commit)

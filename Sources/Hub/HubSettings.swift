@@ -1,24 +1,24 @@
 import MartletPlatform
 
-/// Where models come from and where they are kept, as the environment says: the variables of Hugging Face's tools.
+/// The settings of the hub and its cache, as the environment says them: the variables of Hugging Face's tools.
 package struct HubSettings: Sendable {
-    /// `HF_ENDPOINT`, else https://huggingface.co.
+    /// The hub's address, `HF_ENDPOINT`, else https://huggingface.co.
     package var endpoint: String
-    /// `HF_TOKEN`, else what the token file holds; nil without either.
+    /// The access token, `HF_TOKEN`, else what the token file holds; nil without either.
     package var token: String?
     /// The cache's folder: `HF_HUB_CACHE`, else `HF_HOME`/hub, else `XDG_CACHE_HOME`/huggingface/hub, else
     /// ~/.cache/huggingface/hub.
     package var cache: String
-    /// `HF_HUB_OFFLINE`: no connection is made.
+    /// The offline mode, `HF_HUB_OFFLINE`: no connection is made.
     package var isOffline: Bool
-    /// Waited after the first failure without progress; doubled after each further one.
+    /// The delay after the first failure without progress; doubled after each further one.
     package var delay: Duration = .seconds(1)
 
     package init(endpoint: String, token: String?, cache: String, isOffline: Bool = false) {
         (self.endpoint, self.token, self.cache, self.isOffline) = (endpoint, token, cache, isOffline)
     }
 
-    /// What the environment says.
+    /// The settings that the environment says.
     package init() {
         let home =
             HubSettings.variable("HF_HOME")
@@ -47,7 +47,7 @@ package struct HubSettings: Sendable {
 /// A model by its name on the hub: `org/name`, or one file or quantization of it, `org/name:Q4_K_M`.
 package struct HubName: Sendable, Hashable, CustomStringConvertible {
     package let organization, model: String
-    /// What stands behind the colon.
+    /// The selection behind the colon.
     package let selection: String?
 
     /// - Throws: ``HubError`` for anything that is no such name.

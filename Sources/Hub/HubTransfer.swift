@@ -8,26 +8,26 @@ import MartletPlatform
 struct HubTransfer {
     let settings: HubSettings
 
-    /// What of the environment curl sees.
+    /// The variables of the environment that curl sees.
     private static let variables = [
         "PATH", "HOME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "http_proxy",
         "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
     ]
 
-    /// How a request ended.
+    /// The end of a request.
     struct Answer {
         /// curl's exit code.
         let code: Int32
-        /// 0 where none came.
+        /// The HTTP status; 0 where none came.
         let status: Int
         let body: [UInt8]
         let message: String
 
-        /// Whether the same request may succeed later: dropped connections, time-outs, servers that are busy.
+        /// True where the same request may succeed later: dropped connections, time-outs, servers that are busy.
         var isPassing: Bool {
             [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92].contains(code) || status == 408 || status == 429 || status >= 500
         }
-        /// Whether the server gives no part of a file from this offset.
+        /// True where the server gives no part of a file from this offset.
         var refusesRange: Bool { code == 33 || status == 416 }
     }
 
@@ -83,7 +83,7 @@ struct HubTransfer {
         return result + "\""
     }
 
-    /// What an answer other than a success means.
+    /// The error that an answer other than a success means.
     func refusal(_ answer: Answer, of what: String) -> HubError {
         switch answer.status {
         case 401, 403:
