@@ -23,7 +23,7 @@ public enum JSON: Sendable {
     case bool(Bool)
     /// A number without fraction and exponent that fits `Int`.
     case integer(Int)
-    /// Any other finite number.
+    /// A finite number of any other kind.
     case number(Double)
     /// A text.
     case string(String)
@@ -32,14 +32,14 @@ public enum JSON: Sendable {
     /// Members with unique keys, in order.
     case object(JSONObject)
 
-    /// Arrays and objects may be nested this deep.
+    /// The deepest nesting of arrays and objects.
     public static let maximumDepth = 512
 
-    /// Which texts are accepted.
+    /// The dialect: which texts are accepted.
     public enum Dialect: Sendable {
         /// RFC 8259 with the policies above.
         case standard
-        /// What Python's `json` module accepts: the files beside a published model.
+        /// JSON as Python's `json` module accepts it: the files beside a published model.
         case python
     }
 }
@@ -69,7 +69,7 @@ extension JSON {
     /// The object, or nil for any other kind.
     public var objectValue: JSONObject? { if case .object(let value) = self { value } else { nil } }
 
-    /// Whether this is `null`.
+    /// True where this is `null`.
     public var isNull: Bool { if case .null = self { true } else { false } }
 
     /// The value under `key` when this is an object that has it.
@@ -81,7 +81,7 @@ extension JSON {
         return elements[index]
     }
 
-    /// What this is, in words for messages: "an integer", "a string".
+    /// The kind of value in words, for messages: "an integer", "a string".
     public var kind: String {
         switch self {
         case .null: "null"

@@ -1,6 +1,6 @@
 @_exported public import protocol MartletPlatform.MartletError
 
-/// Why a text is not the JSON that this package accepts, and where.
+/// The reason why a text is not the JSON that this package accepts, and the place.
 public struct JSONError: MartletError, Equatable {
     /// The rule that a text breaks.
     public enum Kind: Sendable, Equatable {
@@ -19,7 +19,7 @@ public struct JSONError: MartletError, Equatable {
         /// A control character in a string that is not escaped.
         case controlCharacter(UInt8)
         case invalidEscape
-        /// Half of a surrogate pair.
+        /// A lone half of a surrogate pair.
         case loneSurrogate(UInt32)
         case invalidUTF8
         /// A number beyond the range of Double, or a word that stands for one.
@@ -31,7 +31,7 @@ public struct JSONError: MartletError, Equatable {
     public let kind: Kind
     /// The byte at which reading stopped, from 0.
     public let offset: Int
-    /// Its line, and its place in bytes within the line, from 1.
+    /// The line at which reading stopped, from 1.
     public let line: Int
     /// The place in bytes within the line, from 1.
     public let column: Int

@@ -19,14 +19,14 @@ public struct JSONObject: Sendable {
         }
     }
 
-    /// Of members with equal keys, the value of the last at the place of the first.
+    /// An object of members; of those with equal keys, the value of the last at the place of the first.
     package init(lastOf members: [Member]) {
         for (key, value) in members { self[key] = value }
     }
 
     /// The number of members.
     public var count: Int { members.count }
-    /// Whether there are no members.
+    /// True where there are no members.
     public var isEmpty: Bool { members.isEmpty }
     /// The keys in the order of the members.
     public var keys: [String] { members.map(\.key) }

@@ -16,10 +16,10 @@
     let count: Int
     /// The next byte to read.
     package internal(set) var offset = 0
-    /// Where the latest event began.
+    /// The offset at which the latest event began.
     package private(set) var eventOffset = 0
     private var expected = Expected.value
-    /// Whether each open container, outermost first, is an object.
+    /// The open containers, outermost first: true for an object.
     private var containers: [Bool] = []
     let dialect: JSON.Dialect
 
@@ -31,7 +31,7 @@
         if dialect == .python, follows("\u{FEFF}") { offset = 3 }
     }
 
-    /// How many arrays and objects are open.
+    /// The number of arrays and objects that are open.
     package var depth: Int { containers.count }
 
     /// The next event.

@@ -1,9 +1,10 @@
 extension JSON {
     /// The blanks between the parts of a written value.
     public enum Layout: Sendable {
-        /// No blank anywhere.
+        /// The compact layout: no blank anywhere.
         case compact
-        /// One member or element per line, each level indented by so many spaces; empty containers stay on one line.
+        /// The pretty layout: one member or element per line, each level indented by so many spaces; empty containers
+        /// stay on one line.
         case pretty(indent: Int)
     }
 

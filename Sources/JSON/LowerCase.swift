@@ -14,7 +14,7 @@ extension String {
         return String(result)
     }
 
-    /// Whether a letter with case stands before `index` and none behind it, what counts for neither left out.
+    /// Returns whether a letter with case stands before `index` and none behind it, what counts for neither left out.
     private func endsWord(_ index: Index) -> Bool {
         let before = unicodeScalars[..<index].last { !$0.properties.isCaseIgnorable }
         let after = unicodeScalars[unicodeScalars.index(after: index)...].first { !$0.properties.isCaseIgnorable }
