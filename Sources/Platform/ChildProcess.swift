@@ -1,4 +1,4 @@
-/// A program that runs beside this one: its input is given whole, and what it writes is read whole.
+/// A child process, a program that runs beside this one: its input is given whole, and what it writes is read whole.
 package struct ChildProcess: Sendable {
     /// The exit code, or 128 and the number of the signal that ended it.
     package let status: Int32
@@ -70,7 +70,7 @@ package struct ChildProcess: Sendable {
     }
 }
 
-/// What was read of a stream, up to a limit.
+/// The bytes that were read of a stream, up to a limit.
 private final class Collected {
     private let limit: Int
     private(set) var bytes: [UInt8] = []

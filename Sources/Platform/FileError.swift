@@ -20,5 +20,5 @@ public struct FileError: MartletError, Equatable {
     public var cause: String { "\(path): cannot \(operation): \(reason)" }
 }
 
-/// Whether something is at `path`.
+/// Returns whether something is at `path`.
 package func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

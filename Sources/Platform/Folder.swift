@@ -1,4 +1,4 @@
-/// What a run does with folders. Every failure throws the system's reason.
+/// The operations of a run on folders. Every failure throws the system's reason.
 package enum Folder {
     /// Makes a folder and those above it where they are missing.
     package static func make(_ path: String) throws(FileError) {
@@ -61,7 +61,7 @@ package enum Folder {
         return unsafe stat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
-    /// Whether a regular file is at `path`.
+    /// Returns whether a regular file is at `path`.
     package static func isFile(_ path: String) -> Bool {
         var status = stat()
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG

@@ -1,4 +1,4 @@
-/// What the system says of the processors that this process may use.
+/// The processors that this process may use, as the system tells them.
 package enum Processors {
     /// The physical cores among the allowed processors: two threads of one core share its arithmetic.
     package static func availableCores() -> Int {
@@ -24,7 +24,7 @@ package enum Processors {
         }
     }
 
-    /// Bytes of the largest cache of the first processor; 0 where the system does not say.
+    /// The size in bytes of the largest cache of the first processor; 0 where the system does not say.
     package static func lastLevelCache() -> Int {
         (0..<8).map { index in
             let line = lines(of: "/sys/devices/system/cpu/cpu0/cache/index\(index)/size").first ?? ""

@@ -1,13 +1,13 @@
 /// The memory that this process may have: of the machine, of its control groups, and of its own limits the least.
 package enum SystemMemory {
-    /// What sets the limit.
+    /// The limit that allows no more memory.
     package enum Limit: String, Sendable {
         case machine = "the machine"
         case controlGroup = "its control group"
         case addressSpace = "its limit of addresses (ulimit -v)"
     }
 
-    /// Bytes of all memory.
+    /// The size of all memory in bytes.
     package static var total: Int { min(machine("MemTotal"), groups.map(\.limit).min() ?? .max) }
 
     /// Bytes that can be had without swapping, and what allows no more.
@@ -25,7 +25,7 @@ package enum SystemMemory {
 
     // MARK: Control groups
 
-    /// Of the process's control groups with a limit: that, and what is free under it.
+    /// The limit of each of the process's control groups that has one, and what is free under it.
     private static var groups: [(limit: Int, free: Int)] {
         Processors.lines(of: "/proc/self/cgroup").flatMap { line -> [(limit: Int, free: Int)] in
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
@@ -55,7 +55,8 @@ package enum SystemMemory {
             "total_inactive_file")
     }
 
-    /// What is used counts the pages of files, which the system takes back when it needs them.
+    /// The limit of a control group, and what is free under it. What is used counts the pages of files, which the
+    /// system takes back when it needs them.
     private static func free(_ limit: String, _ usage: String, _ statistics: String, _ files: String)
         -> (limit: Int, free: Int)?
     {
@@ -67,7 +68,7 @@ package enum SystemMemory {
         return (most, max(0, most - max(0, used - reclaimed)))
     }
 
-    /// Bytes of addresses that are left under RLIMIT_AS; nil where there is no limit.
+    /// The address space in bytes that is left under RLIMIT_AS; nil where there is no limit.
     private static var addressesLeft: Int? {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < 1 << 60,
