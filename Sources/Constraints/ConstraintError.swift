@@ -2,7 +2,7 @@ public import MartletPlatform
 
 /// A grammar, expression or schema that cannot constrain a text, with the place of the offence and what to do instead.
 public struct ConstraintError: MartletError, Hashable {
-    /// A JSON pointer into a schema (`/properties/a/allOf`), or a line or offset of a text.
+    /// The place of the offence: a JSON pointer into a schema (`/properties/a/allOf`), or a line or offset of a text.
     public let place: String
     private let offence: String
     private let advice: String
@@ -14,7 +14,7 @@ public struct ConstraintError: MartletError, Hashable {
     /// The remedy, where one is known.
     public var remedy: String? { advice }
 
-    /// The same offence at another place.
+    /// This error at another place.
     func at(_ place: String) -> ConstraintError {
         ConstraintError(place: place, cause: cause, remedy: advice)
     }

@@ -4,19 +4,19 @@ package import MartletTokenizers
 package final class ConstraintVocabulary: Sendable {
     struct Node: Sendable {
         let byte: UInt8
-        /// Bytes before this one.
+        /// The number of bytes before this one.
         let depth: UInt16
         /// The first node in preorder that does not continue this one.
         var end: Int32
-        /// Where the tokens that end here begin.
+        /// The first of the tokens that end here.
         let firstToken: Int32
     }
 
-    /// In preorder.
+    /// The nodes in preorder.
     let nodes: [Node]
     private let tokens: [Int32]
     let longest: Int
-    /// As many as logits have; tokens beyond the tokenizer's never come.
+    /// The size of the vocabulary, as many as logits have; tokens beyond the tokenizer's never come.
     package let count: Int
     var words: Int { (count + 31) / 32 }
 
@@ -52,7 +52,7 @@ package final class ConstraintVocabulary: Sendable {
             count: count)
     }
 
-    /// Those whose bytes end at a node: they were sorted, so they stand together.
+    /// The tokens whose bytes end at a node: they were sorted, so they stand together.
     func tokens(at node: Int) -> ArraySlice<Int32> {
         let end = node + 1 < nodes.count ? nodes[node + 1].firstToken : Int32(tokens.count)
         return tokens[Int(nodes[node].firstToken)..<Int(end)]

@@ -5,7 +5,7 @@
 /// refused.
 public struct Grammar: Sendable {
     enum Node: Sendable {
-        /// Reads a byte of the range.
+        /// A byte of the range.
         case byte(ClosedRange<UInt8>, next: Int)
         case split([Int])
         case call(rule: Int, next: Int)
@@ -13,12 +13,13 @@ public struct Grammar: Sendable {
         case end
     }
 
-    /// Nodes of one grammar at most.
+    /// The maximum number of nodes of one grammar.
     static let maximumNodes = 100_000
 
     private(set) var nodes: [Node] = [.end]
     private(set) var starts: [Int] = []
-    /// How many calls deep a text goes at least between a node and the end of its rule; `never` where there is no end.
+    /// The depth of calls that a text goes at least between a node and the end of its rule; `never` where there is no
+    /// end.
     private(set) var depths: [Int] = []
     static let never = Int.max
 
@@ -36,7 +37,7 @@ public struct Grammar: Sendable {
         depths = Grammar.depths(nodes, starts, most: GrammarAutomaton.maximumDepth)
     }
 
-    /// The least depth of calls from each node on, up to `most`: until no node's sinks any more.
+    /// The minimum depth of calls from each node on, up to `most`: until no node's sinks any more.
     private static func depths(_ nodes: [Node], _ starts: [Int], most: Int) -> [Int] {
         var depths = Array(repeating: never, count: nodes.count)
         func depth(_ node: Node) -> Int {

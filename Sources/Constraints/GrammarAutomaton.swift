@@ -38,10 +38,10 @@ final class GrammarAutomaton: Sendable {
         }
     }
 
-    /// Whether a text may end in `state`.
+    /// Returns whether a text may end in `state`.
     func accepts(_ state: Int) -> Bool { states.withLock { $0.accepts[state] } }
 
-    /// Whether a text ends in `state`, and no byte can follow.
+    /// Returns whether a text ends in `state`, and no byte can follow.
     func isEnd(_ state: Int) -> Bool { states.withLock { $0.accepts[state] && !$0.reads(state) } }
 
     /// The bytes of which nothing else can come, from `state` on, at most `limit`; none where the text may end first.
@@ -96,7 +96,7 @@ private struct States {
     private var places: [[Place]] = []
     private(set) var accepts: [Bool] = []
     private var numbers: [[Place]: Int] = [:]
-    /// 256 for each state; −1 where it has not been asked for.
+    /// The transitions by byte, 256 for each state; −1 where it has not been asked for.
     private var table: [Int32] = []
     private var frames: [(next: Int, parent: Int, depth: Int)] = [(0, 0, 0)]
     private var frameNumbers: [Place: Int] = [:]
@@ -177,7 +177,7 @@ private struct States {
         return places.count - 1
     }
 
-    /// nil where calls would be nested too deep: such texts do not come.
+    /// Calls a rule; nil where calls would be nested too deep: such texts do not come.
     private mutating func call(returningTo next: Int, from frame: Int) throws(ConstraintError) -> Int? {
         let key = States.place(next, frame: frame)
         if let known = frameNumbers[key] { return known }

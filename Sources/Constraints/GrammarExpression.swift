@@ -5,12 +5,12 @@ indirect enum GrammarExpression: Sendable, Hashable {
     case scalars(ScalarRanges)
     case sequence([GrammarExpression])
     case choice([GrammarExpression])
-    /// At least `minimum` times, and at most `maximum` where there is one.
+    /// A repetition: at least `minimum` times, and at most `maximum` where there is one.
     case repeated(GrammarExpression, minimum: Int, maximum: Int?)
     case rule(Int)
 
     static let empty = GrammarExpression.sequence([])
-    /// No text at all.
+    /// A grammar of no text at all.
     static let never = GrammarExpression.choice([])
 
     static func text(_ text: String) -> GrammarExpression { .bytes(Array(text.utf8)) }

@@ -1,5 +1,5 @@
-/// llama.cpp's GBNF: `name ::= alternatives`, with "literals", [classes], groups, `*`, `+`, `?`, `{m,n}`, `.` and #
-/// comments. A text begins at `root`.
+/// A reader of llama.cpp's GBNF: `name ::= alternatives`, with "literals", [classes], groups, `*`, `+`, `?`, `{m,n}`,
+/// `.` and # comments. A text begins at `root`.
 struct GrammarText {
     private let scalars: [Unicode.Scalar]
     private var at = 0

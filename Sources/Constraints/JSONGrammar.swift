@@ -9,7 +9,7 @@ enum JSONGrammar {
     private static let digit = GrammarExpression.scalars(ScalarRanges([0x30...0x39]))
     private static let nonzero = GrammarExpression.scalars(ScalarRanges([0x31...0x39]))
 
-    /// One character of a string: as it is, or by any escape but half of a surrogate pair.
+    /// A character of a string: as it is, or by any escape but half of a surrogate pair.
     static let character: GrammarExpression = {
         func digits(_ count: Int) -> GrammarExpression {
             .repeated(.scalars(hexadecimal), minimum: count, maximum: count)
@@ -30,7 +30,7 @@ enum JSONGrammar {
         .sequence([.text("\""), inner, .text("\"")])
     }
 
-    /// One of `scalars` within a string, spelled in one way.
+    /// A scalar of `scalars` within a string, spelled in one way.
     static func spelled(_ scalars: ScalarRanges) -> GrammarExpression {
         var parts: [GrammarExpression] = []
         let unescaped = scalars.intersection(plain)
@@ -43,7 +43,7 @@ enum JSONGrammar {
         return parts.count == 1 ? parts[0] : .choice(parts)
     }
 
-    /// `open`, items with commas between them, `close`.
+    /// A list: `open`, items with commas between them, `close`.
     static func list(
         _ item: GrammarExpression, minimum: Int, maximum: Int?, _ open: String, _ close: String
     ) -> GrammarExpression {
@@ -61,7 +61,7 @@ enum JSONGrammar {
         .text("."), .repeated(digit, minimum: 0, maximum: 15), nonzero,
     ])
 
-    /// Up to sixteen digits on each side of the point: what a double holds.
+    /// A number of up to sixteen digits on each side of the point: what a double holds.
     static let number: GrammarExpression = {
         let whole = GrammarExpression.choice([
             .text("0"), .sequence([nonzero, .repeated(digit, minimum: 0, maximum: 15)]),
@@ -92,7 +92,7 @@ enum JSONGrammar {
         return .choice(parts)
     }
 
-    /// 0 ≤ low ≤ high in decimal, by number of digits.
+    /// The whole numbers from `low` to `high`, 0 ≤ low ≤ high, in decimal, by number of digits.
     private static func natural(_ low: Int, _ high: Int) -> GrammarExpression {
         guard low <= high else { return .never }
         var (parts, first): ([GrammarExpression], Int) = ([], low)

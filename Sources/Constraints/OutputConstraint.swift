@@ -3,7 +3,7 @@ import MartletJSON
 package import MartletTokenizers
 import Synchronization
 
-/// What a generated text must look like.
+/// A constraint on generated text: a JSON schema, a regular expression or a grammar.
 public enum OutputConstraint: Sendable, Hashable {
     /// A JSON text that is valid under this JSON schema; see `Documentation/Constraints.md` for the keywords.
     case schema(String)
@@ -12,7 +12,7 @@ public enum OutputConstraint: Sendable, Hashable {
     /// A text of this grammar in llama.cpp's GBNF.
     case grammar(String)
 
-    /// The grammar that says so.
+    /// The grammar of the constraint, compiled.
     ///
     /// - Throws: ``ConstraintError`` naming the place and the keyword that is not supported.
     public func compiled() throws(ConstraintError) -> Grammar {
@@ -75,7 +75,7 @@ package struct GrammarConstraint: TokenConstraint {
 /// A grammar beside a vocabulary: the masks of states that have been reached, kept within a limit of memory. Shared by
 /// all sequences.
 package final class ConstraintMasks: Sendable {
-    /// Bytes of masks that are kept.
+    /// The size in bytes of the masks that are kept.
     private static let limit = 64 << 20
 
     let automaton: GrammarAutomaton
@@ -129,7 +129,7 @@ package final class ConstraintMasks: Sendable {
 }
 
 extension ConstraintMasks {
-    /// Of a model's tokenizer, for logits of `count` tokens.
+    /// The masks for a model's tokenizer, and logits of `count` tokens.
     package convenience init(
         _ constraint: OutputConstraint, _ vocabulary: ConstraintVocabulary, _ tokenizer: Tokenizer
     ) throws(ConstraintError) {

@@ -4,7 +4,7 @@ struct RegularExpression {
     private let scalars: [Unicode.Scalar]
     private var at = 0
     private var depth = 0
-    /// How a set of scalars is spelled in the text: as it is, or inside a JSON string.
+    /// The spelling of a set of scalars in the text: as it is, or inside a JSON string.
     private let spelled: (ScalarRanges) -> GrammarExpression
 
     /// - Parameters:
@@ -221,7 +221,7 @@ extension ScalarRanges {
 }
 
 extension Unicode.Scalar {
-    /// As a hexadecimal digit.
+    /// The value of the scalar as a hexadecimal digit.
     var hexadecimalValue: UInt32? {
         switch self {
         case "0"..."9": value - 48
