@@ -1,7 +1,7 @@
 import ArgumentParser
 import MartletTraining
 
-/// What people write on command lines that the parser would not understand.
+/// The words on command lines that the parser would not understand.
 enum CommandWords {
     /// - Throws: ``UsageError`` for a verb that there is not, with the one that was probably meant.
     static func checkVerb(_ arguments: [String]) throws(UsageError) {

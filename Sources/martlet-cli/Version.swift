@@ -1,6 +1,6 @@
 import MartletTensors
 
-/// What `--version` says: the release, the commit that it was built from, and the kernels that run here.
+/// The version that `--version` prints: the release, the commit that it was built from, and the kernels that run here.
 enum Version {
     static let number = "0.1.0"
     /// The commit; `Scripts/release` writes it into the copy that it builds.

@@ -215,7 +215,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    /// What the keys and values take at the middle of the generation, which is what a step reads on average.
+    /// The bytes of the KV cache at the middle of the generation, which is what a step reads on average.
     private func cacheBytes(_ architecture: Architecture) -> Double {
         guard case .decoder(let stack) = architecture.body else { return 0 }
         let elements =
@@ -271,10 +271,10 @@ private struct WriterReport {
     }
 }
 
-/// What was measured, and its share of what the machine can do.
+/// The measurements, and their shares of what the machine can do.
 private struct Report {
     let prefill: Double
-    /// Nil for encoders, which do not continue.
+    /// The tokens per second of decoding; nil for encoders, which do not continue.
     let decode: Double?
     let prompt: Int
     let limits: MachineLimits

@@ -62,7 +62,7 @@ struct DoctorCommand: ParsableCommand {
         for verdict in verdicts { Output.write("* \(verdict)\n") }
     }
 
-    /// What is to be minded on this machine, in sentences.
+    /// The warnings about this machine, in sentences.
     private static func verdicts(threads: Int) -> [String] {
         var verdicts: [String] = []
         let load = Processors.lines(of: "/proc/loadavg").first?.split(separator: " ").first.flatMap { Double($0) } ?? 0

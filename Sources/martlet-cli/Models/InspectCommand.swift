@@ -38,15 +38,15 @@ struct InspectCommand: ParsableCommand {
     }
 }
 
-/// What a checkpoint holds, whether or not this package can run it.
+/// The contents of a checkpoint, whether or not this package can run it.
 private struct Contents {
     let tensors: StoredTensors
     let metadata: [(key: String, value: JSON)]
     let modelType: String?
     let architecture: Architecture?
-    /// Why there is no architecture, where a model could be expected.
+    /// The reason why there is no architecture, where a model could be expected.
     let obstacle: String?
-    /// What nobody reads of the files, and what is repacked.
+    /// Remarks on what nobody reads of the files, and what is repacked.
     let remarks: [String]
 
     init(path: String) throws {

@@ -3,7 +3,7 @@ public import Martlet
 import MartletModels
 import MartletPlatform
 
-/// Which model, and how many threads: the same words for every verb that computes.
+/// The options for the model and the threads: the same words for every verb that computes.
 struct ModelOptions: ParsableArguments {
     @Option(
         name: [.short, .long],
@@ -57,7 +57,7 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Where the model's files are: of the one that was named, or of the one that ships with Martlet.
+    /// The path of the model's files: of the one that was named, or of the one that ships with Martlet.
     func path() throws -> String {
         let path = try location()
         if model != nil, verbose || strict { try tell(ModelFile(path: path)) }

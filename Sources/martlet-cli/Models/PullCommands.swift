@@ -45,7 +45,7 @@ struct PullCommand: ParsableCommand {
     }
 }
 
-/// What is told of a download, on standard error.
+/// The progress of a download, told on standard error.
 private final class PullProgress {
     private var last = ""
     private let isTerminal = isatty(2) == 1

@@ -180,7 +180,7 @@ struct PlanCommand: ParsableCommand {
         try model.map { try ModelLocation.path(of: $0) } ?? EmbeddedModel.path()
     }
 
-    /// What the report calls the model.
+    /// The name of the model in the report.
     private var reportName: String {
         preset ?? model.flatMap { $0.split(separator: "/").last.map(String.init) } ?? EmbeddedModel.name
     }

@@ -36,7 +36,7 @@ enum PlanFile {
         return Count(number * unit.1)
     }
 
-    /// How a report came about: the command, when, by which version.
+    /// The facts of how a report came about: the command, when, by which version.
     static var facts: [(name: String, value: String)] {
         var now = time(nil)
         var parts = unsafe tm()

@@ -11,16 +11,16 @@ struct PlanTask {
     let verb: String
     private let arguments: [String]
     private let text: String
-    /// Tokens that are read, and tokens whose keys are kept at the end.
+    /// The number of tokens that are read, and of those whose keys are kept at the end.
     let read: Int
     let kept: Int
-    /// Rows of the largest pass.
+    /// The number of rows of the largest pass.
     let rows: Int
     /// Different tokens among those that are read.
     let distinct: Int
     private static let written = 8
 
-    /// Nil for a model without a tokenizer, which no verb runs on a text.
+    /// Creates the task; nil for a model without a tokenizer, which no verb runs on a text.
     init?(_ file: ModelFile, tokens: Int) throws {
         guard let tokenizer = try? ModelText.tokenizer(of: file) else { return nil }
         let words = ["the", " quick", " brown", " fox", " jumps", " over", " a", " lazy", " dog", "."]

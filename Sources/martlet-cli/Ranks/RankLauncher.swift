@@ -1,7 +1,7 @@
 import MartletDistributed
 import MartletPlatform
 
-/// Starts the ranks of a run on this machine: `mpirun` with this very command.
+/// A launcher that starts the ranks of a run on this machine: `mpirun` with this very command.
 enum RankLauncher {
     /// Replaces this process by mpirun.
     ///

@@ -6,14 +6,14 @@ import MartletModels
 import MartletPlatform
 import MartletTensors
 
-/// What is to be served, from options, environment and file.
+/// The plan of a server, what is to be served: from options, environment and file.
 struct ServePlan {
     let models: [Served]
-    /// After so long without a request a model is let go; nil keeps all.
+    /// The idle seconds after which a model that nobody asks for is let go; nil keeps all.
     let idleSeconds: Int?
     let host: String
     let port: Int
-    /// How each model is loaded.
+    /// The settings by which each model is loaded.
     var loading = ServedModel.Settings()
     let drainSeconds: Int
     var settings = ServiceSettings()
@@ -90,12 +90,12 @@ struct ServePlan {
     struct Served: Sendable {
         let name: String
         let path: String
-        /// Whether it is loaded only when somebody asks for it.
+        /// True where it is loaded only when somebody asks for it.
         let isOnDemand: Bool
         var adapters: [(directory: String, scale: Float)] = []
-        /// Where a smaller model is that guesses what this one writes.
+        /// The draft model, a smaller one that guesses what this one writes.
         var draft: String?
-        /// What it shares with other names for the same files; nil for weights of its own.
+        /// The weights that it shares with other names for the same files; nil for weights of its own.
         var shared: SharedModel?
 
         /// The model's file with its adapters.
@@ -137,7 +137,7 @@ struct ServePlan {
         return try sharing(models)
     }
 
-    /// The same, where names for the same files that differ in adapters alone share the weights.
+    /// The models, where names for the same files that differ in adapters alone share the weights.
     private static func sharing(_ models: [Served]) throws -> [Served] {
         var models = models
         for place in models.indices where models[place].shared == nil && !models[place].adapters.isEmpty {
@@ -155,7 +155,8 @@ struct ServePlan {
         return models
     }
 
-    /// Whose draft model is given, as NAME=MODEL, and where it is; of the first model without a name.
+    /// The draft model that is given as NAME=MODEL, or as MODEL for the first one: the name whose draft it is, and the
+    /// draft's path.
     private static func draft(_ given: String, of models: [Served]) -> (name: String, path: String) {
         let parts = given.split(separator: "=", maxSplits: 1).map(String.init)
         if parts.count == 2, models.contains(where: { $0.name == parts[0] }) { return (parts[0], parts[1]) }

@@ -2,7 +2,7 @@ import MartletJSON
 import MartletPlatform
 import MartletTraining
 
-/// Where a setting may stand besides the command line: the environment (`MARTLET_…`), then a YAML file.
+/// The sources of settings besides the command line: the environment (`MARTLET_…`), then a YAML file.
 final class SettingSources {
     private let path: String
     private let file: JSONObject

@@ -57,7 +57,7 @@ struct VerifyCommand: AsyncParsableCommand {
         return (alike, rest(logged), rest(here))
     }
 
-    /// One document, or one a line.
+    /// The entries of a log: one document, or one a line.
     private static func entries(_ bytes: [UInt8], _ path: String) throws -> [JSON] {
         if let one = try? JSON(parsing: bytes) { return [one] }
         return try InputLines.split(bytes).filter { !$0.isEmpty }.map { try JSON(parsing: Array($0)) }

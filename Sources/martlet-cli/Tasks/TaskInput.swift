@@ -6,7 +6,7 @@ import MartletModels
 import MartletTensors
 import MartletTokenizers
 
-/// What the verbs that answer line by line have in common: the model, the lines, how results are written.
+/// The input that the verbs which answer line by line have in common: the model, the lines, how results are written.
 struct TaskInput: ParsableArguments {
     @OptionGroup var model: ModelOptions
     @OptionGroup var ranks: RankOptions
@@ -91,7 +91,7 @@ struct TaskInput: ParsableArguments {
         private var reader: InputLines
         private let batch: Int
         private var lines: ArraySlice<String> = []
-        /// Lines so far.
+        /// The number of lines so far.
         private(set) var count = 0
 
         init(_ path: String, batch: Int) throws(FileError) {

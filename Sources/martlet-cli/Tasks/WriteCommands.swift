@@ -9,7 +9,7 @@ import MartletTasks
 import MartletTensors
 import MartletTokenizers
 
-/// How an encoder-decoder writes; what is absent is as the model's files say.
+/// The options by which an encoder-decoder writes; what is absent is as the model's files say.
 struct WriterOptions: ParsableArguments {
     @Option(help: "What stands before every text.")
     var prefix: String?

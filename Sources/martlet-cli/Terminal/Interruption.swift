@@ -8,6 +8,6 @@ enum Interruption {
     /// Takes Ctrl-C from now on.
     static func watch() { _ = signal(SIGINT) { _ in Interruption.count.add(1, ordering: .relaxed) } }
 
-    /// How often it was pressed.
+    /// The number of times it was pressed.
     static var presses: Int { count.load(ordering: .relaxed) }
 }

@@ -2,12 +2,12 @@ import MartletJSON
 import MartletPlatform
 import MartletTensors
 
-/// Where the command writes: results to standard output, the rest to standard error.
+/// The output of the command: results to standard output, the rest to standard error.
 enum Output {
     /// Writes to standard output at once, so that a reader sees each piece as it comes.
     static func write(_ text: String) { write(Array(text.utf8), to: 1) }
 
-    /// The same for text that is bytes already.
+    /// Writes bytes to standard output at once.
     static func write(_ text: [UInt8]) { write(text, to: 1) }
 
     /// Words for the person at the terminal, on standard error, without ending the line.
@@ -43,7 +43,7 @@ enum Output {
     /// A piece of a line that is written over, for progress on a terminal.
     static func line(_ text: String) { write(Array(text.utf8), to: 2) }
 
-    /// One machine-readable document, on standard output.
+    /// Writes one machine-readable document to standard output.
     static func document(_ json: JSON) { write(json.text(.pretty(indent: 2)) + "\n") }
 
     /// Keeps the numbers of streams that came closed: the next file that is opened would have one, and be written into.
@@ -79,7 +79,7 @@ enum Output {
     }
 }
 
-/// What the command reads besides models.
+/// The input of the command besides models.
 enum Input {
     /// The most bytes that are read at once; whatever never ends, ends here, and before memory does.
     static var limit: Int { fitting(1 << 30, shareOfMemory: 16) }

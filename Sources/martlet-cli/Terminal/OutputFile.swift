@@ -1,7 +1,7 @@
 import ArgumentParser
 import MartletPlatform
 
-/// Whether what is there already may be written over: the same words for every verb that writes files.
+/// The option to write over what is there already: the same words for every verb that writes files.
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Write over what is there already.")
     var force = false

@@ -1,8 +1,8 @@
 import MartletPlatform
 import Synchronization
 
-/// How far long work is, on standard error: nothing in the first two seconds, then a line that is written over on a
-/// terminal, or a line every ten seconds without one. Silent where results go to the same terminal.
+/// The progress of long work, on standard error: nothing in the first two seconds, then a line that is written over on
+/// a terminal, or a line every ten seconds without one. Silent where results go to the same terminal.
 struct Progress: ~Copyable {
     private let began = ContinuousClock.now
     private var last: ContinuousClock.Instant?

@@ -1,7 +1,7 @@
 import ArgumentParser
 import MartletJSON
 
-/// How a verb with one result writes it for machines.
+/// The form in which a verb with one result writes it for machines.
 struct ResultForm: ParsableArguments {
     @Flag(help: "One JSON document.")
     var json = false

@@ -153,7 +153,7 @@ struct ChatTalk {
     private static func short(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 }
 
-/// How words stand out at a terminal, unless `NO_COLOR` is set.
+/// The style of words at a terminal, by which they stand out unless `NO_COLOR` is set.
 enum Style {
     static func dim(_ text: String) -> String {
         unsafe getenv("NO_COLOR") == nil && !text.isEmpty ? "\u{1B}[2m\(text)\u{1B}[0m" : text

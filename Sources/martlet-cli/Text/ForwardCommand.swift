@@ -54,7 +54,7 @@ struct ForwardCommand: AsyncParsableCommand {
         Output.note("\(output): \(results.count) tensors of \(sequences.count) sequences")
     }
 
-    /// As many lists as there are sequences, or none.
+    /// The lists of ids, as many as there are sequences, or none.
     private func lists(_ texts: [String], _ name: String) throws -> [[Int32]]? {
         guard !texts.isEmpty else { return nil }
         guard texts.count == tokens.count else {

@@ -2,8 +2,8 @@ import ArgumentParser
 import Martlet
 import MartletGeneration
 
-/// How a text is continued, and where it ends: the same words for `generate` and `chat`. What is absent is as the
-/// model's files say.
+/// The options for continuing a text, and for its end: the same words for `generate` and `chat`. What is absent is as
+/// the model's files say.
 struct SamplingOptions: ParsableArguments {
     @Option(help: "At most this many new tokens (default: as the model's files say, else 128).")
     var maxTokens: Int?
@@ -63,7 +63,7 @@ struct SamplingOptions: ParsableArguments {
         return model.defaults
     }
 
-    /// What is generated behind a prompt of `count` tokens.
+    /// The options of a generation behind a prompt of `count` tokens.
     func options(_ defaults: GenerationDefaults, after count: Int = 0) -> GenerationOptions {
         var options = GenerationOptions(defaults, after: count)
         apply(to: &options.sampling)

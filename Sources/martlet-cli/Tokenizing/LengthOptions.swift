@@ -1,7 +1,7 @@
 import ArgumentParser
 import MartletTokenizers
 
-/// How long the texts of `martlet tokenize` become: as they are unless something else is asked for.
+/// The options for the length of texts in `martlet tokenize`: as they are unless something else is asked for.
 struct LengthOptions: ParsableArguments {
     @Option(help: "Most tokens of a text, special ones included; \"file\" as the tokenizer's file says.")
     var truncation: String?
@@ -12,10 +12,10 @@ struct LengthOptions: ParsableArguments {
     @Flag(help: "Fill short texts up to the length of --truncation, or to what the tokenizer's file says.")
     var padding = false
 
-    /// Whether anything is asked for.
+    /// True where anything is asked for.
     var areGiven: Bool { truncation != nil || stride != nil || padding }
 
-    /// What is asked for, with what the file of `tokenizer` says of the rest.
+    /// The lengths that are asked for, with what the file of `tokenizer` says of the rest.
     ///
     /// - Throws: ``UsageError`` for what neither the command line nor the file says; what encoding throws.
     func settings(of tokenizer: Tokenizer, addsSpecialTokens: Bool) throws -> LengthSettings {
@@ -74,11 +74,11 @@ struct LengthOptions: ParsableArguments {
     }
 }
 
-/// How texts are cut and filled up.
+/// The settings of truncation and padding.
 struct LengthSettings {
     let truncation: Truncation?
     let padding: Padding?
-    /// Whether what was cut off is wanted.
+    /// True where what was cut off is wanted.
     let keepsOverflow: Bool
     let areGiven: Bool
 

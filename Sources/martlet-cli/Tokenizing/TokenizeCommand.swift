@@ -7,7 +7,7 @@ import MartletPlatform
 import MartletTasks
 import MartletTokenizers
 
-/// Which tokenizer: a model's, or a file of its own.
+/// The options for a tokenizer: a model's, or a file of its own.
 struct TokenizerOptions: ParsableArguments {
     @Option(name: [.short, .long], help: "The model whose tokenizer is used.")
     var model: String?
@@ -99,7 +99,7 @@ struct TokenizeCommand: ParsableCommand {
         }
     }
 
-    /// One document, rather than plain ids or a line of JSON for each text.
+    /// True for one document, rather than plain ids or a line of JSON for each text.
     private var isDocument: Bool { json && !jsonLines }
     private var isJSON: Bool { json || jsonLines }
 

@@ -90,7 +90,7 @@ struct CompareCommand: ParsableCommand {
             processor: max(CompareCommand.processorSeconds - used, 1e-9), measure: (first.name, value))
     }
 
-    /// What this process has used of all processors so far.
+    /// The processor seconds that this process has used so far, of all processors.
     private static var processorSeconds: Double {
         var usage = rusage()
         unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
@@ -98,7 +98,7 @@ struct CompareCommand: ParsableCommand {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
-    /// Of the weights as they lie on the disk.
+    /// The bytes of the weights as they lie on the disk.
     private static func bytes(of file: ModelFile) -> Int {
         switch file.container {
         case .gguf(let gguf): return Folder.size(of: gguf.path) ?? 0

@@ -139,7 +139,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
     }
 
-    /// What the task measures, of the model that `load` gives where one is needed.
+    /// The measurements of the task, of the model that `load` gives where one is needed.
     func measure(_ load: Loading) throws -> Values {
         switch task {
         case .perplexity: try perplexity(load)

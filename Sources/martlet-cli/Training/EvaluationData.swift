@@ -85,7 +85,7 @@ struct EvaluationData {
         }
     }
 
-    /// Whether every record brings its prediction.
+    /// True where every record brings its prediction.
     var hasPredictions: Bool { records.allSatisfy { $0["prediction"] != nil } }
 
     /// The text under one of `keys` in each record; numbers are spelled out.
@@ -104,7 +104,7 @@ struct EvaluationData {
         }
     }
 
-    /// One text or several.
+    /// The lists of texts under one of `keys` in each record: one text or several.
     func lists(_ keys: String...) throws -> [[String]] {
         try records.enumerated().map { index, record in
             for key in keys {

@@ -4,9 +4,9 @@ import MartletModels
 import MartletTensors
 import MartletTokenizers
 
-/// How records are shared by ranks.
+/// The sharing of records by ranks.
 extension EvaluateCommand {
-    /// How the model is loaded where one is needed, and the ranks that share the work.
+    /// The loading of the model where one is needed, and the ranks that share the work.
     struct Loading {
         let communicator: any Communicator
         private let load: () throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device)
@@ -56,7 +56,7 @@ extension EvaluateCommand {
         }
     }
 
-    /// Large enough that texts of like lengths find each other.
+    /// The number of records in a part, large enough that texts of like lengths find each other.
     private static let recordsPerPart = 256
 }
 

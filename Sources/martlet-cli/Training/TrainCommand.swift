@@ -125,7 +125,7 @@ struct TrainCommand: ParsableCommand {
     }
 }
 
-/// Whether a signal has asked the command to end. A library installs no handler; the command may.
+/// The wish of a signal that the command end. A library installs no handler; the command may.
 enum Stopping {
     private static let asked = Atomic<Bool>(false)
 

@@ -3,7 +3,7 @@ import MartletTensors
 import MartletTraining
 import Synchronization
 
-/// What a person sees of a run: on a terminal a line that changes with every step; always a line for evaluations and
+/// The screen of a training run: on a terminal a line that changes with every step; always a line for evaluations and
 /// the end.
 final class TrainingScreen: Sendable {
     private struct State {
@@ -11,7 +11,7 @@ final class TrainingScreen: Sendable {
         var firstStep = 0
         var firstTokens = 0
         var firstSeconds = 0.0
-        /// Operations of a token, forward and backward, and of the machine in a second.
+        /// The operations of a token, forward and backward, and of the machine in a second.
         var operationsPerToken = 0.0
         var peak = 0.0
         var last: (step: Int, tokens: Int, seconds: Double)?
