@@ -90,7 +90,7 @@ INLINE void foresee_quarter(const uint8_t *p, size_t bytes, size_t part) {
     for (size_t i = bytes * part / 4; i < bytes * (part + 1) / 4; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
-/// One block for a tile: what each head sees of it, and its raw products, then scores, then probabilities.
+/// A block for a tile: what each head sees of it, and its raw products, then scores, then probabilities.
 typedef struct {
     size_t number;
     const float *keys, *values;
@@ -120,7 +120,7 @@ INLINE void raise_maximum(head_tile *tile, tile_block *block, size_t h) {
     tile->total[h] *= factor;
 }
 
-/// What dropout multiplies a block's sixty-four weights of one query head by.
+/// Dropout's factors for a block's sixty-four weights of one query head.
 INLINE void dropout_factors(const martlet_attention *work, size_t row, size_t head, size_t block, f32x16 factors[KEY_GROUPS]) {
     const martlet_attention_dropout *dropout = &work->dropout;
     const uint64_t query = dropout->first + row * dropout->row_stride + head;
@@ -206,7 +206,7 @@ INLINE void multiply_values(int rows, head_tile *tile, const tile_block *block, 
     }
 }
 
-/// Whether any of `rows` heads from head h on sees the block.
+/// Returns whether any of `rows` heads from head h on sees the block.
 INLINE bool any_sees(const tile_block *block, size_t h, size_t rows) {
     for (size_t end = h + rows; h < end; h++)
         if (sees(block, h)) return true;
@@ -257,7 +257,7 @@ INLINE key_range tile_blocks(const head_tile *tile) {
     return lower < upper ? (key_range){(size_t)lower / KEYS, ((size_t)upper + KEYS - 1) / KEYS} : (key_range){0, 0};
 }
 
-/// One segment for the whole tile, into its sums, maxima and totals.
+/// Attends to one segment for the whole tile, into its sums, maxima and totals.
 static void attend_tile(head_tile *tile, size_t segment) {
     key_range blocks = tile_blocks(tile);
     const size_t first = segment * SEGMENT_BLOCKS, end = first + SEGMENT_BLOCKS;
@@ -298,7 +298,7 @@ static size_t attend_scratch(const martlet_attention *work) {
     return (HEAD_TILE + 1) * padded_to_lanes(work->value_width) + wide;
 }
 
-/// What a head's maximum and total begin with: its sink, where there are such.
+/// The initial maximum of a head's scores: its sink, where there are such, which its total (first_total) then counts.
 INLINE float first_maximum(const martlet_attention *work, size_t head) {
     return work->sinks ? work->sinks[head % work->group] : -__builtin_inff();
 }

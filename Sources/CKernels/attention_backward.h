@@ -19,7 +19,7 @@ static __attribute__((noinline)) void tile_products(size_t rows, const float *co
     FOR_TILE_ROWS(rows, dense_panel, false, a, b, step_stride, group_stride, steps, sums)
 }
 
-/// The same for sixteen columns or fewer, by way of padded copies.
+/// tile_products for sixteen columns or fewer, by way of padded copies.
 static __attribute__((noinline)) void tile_rest(size_t rows, const float *const *a, const float *b, size_t step_stride, size_t columns,
                                                 size_t steps, float *const *sums) {
     float padded[KEYS][LANES] __attribute__((aligned(64))), totals[TILE_ROWS][LANES] __attribute__((aligned(64)));
@@ -53,7 +53,7 @@ static void add_products(size_t rows, const float *a, size_t a_stride, const flo
     }
 }
 
-/// What one block of keys and one tile of heads share.
+/// The operands that one block of keys and one tile of heads share.
 typedef struct {
     const martlet_attention_backward *work;
     size_t block, keys;                      // the block's number, and how many keys exist in it

@@ -49,7 +49,7 @@ static __attribute__((noinline)) f32x16 with_changes(logit_reader *reader, size_
     return logits;
 }
 
-/// All ones in the lanes whose bit is set among the low sixteen.
+/// A mask of all ones in the lanes whose bit is set among the low sixteen.
 INLINE i32x16 lanes_of_bits(uint32_t bits) {
     const i32x16 single = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
     return (splat_int((int32_t)bits) & single) != splat_int(0);
@@ -179,7 +179,8 @@ static double weight_of_all(const martlet_logits *row, float largest, float fact
 
 // ---------------------------------------------------------------- restrictions
 
-/// What a restriction orders candidates by, largest first, and how much each counts towards its share.
+/// A candidate's rank, by which a restriction orders them, largest first, and its weight, which counts towards its
+/// share.
 typedef struct { float rank, weight; } ranked;
 
 static double sum_of_weights(const martlet_candidate *candidates, size_t count) {
@@ -243,7 +244,7 @@ static size_t keep_nucleus(martlet_candidate *candidates, ranked *items, size_t 
     return keep_share(candidates, items, count, share);
 }
 
-/// Those at least `least` times as probable as the most probable one.
+/// min-p: keeps the candidates at least `least` times as probable as the most probable one, and returns their number.
 static size_t keep_probable(martlet_candidate *candidates, size_t count, float least) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -251,8 +252,8 @@ static size_t keep_probable(martlet_candidate *candidates, size_t count, float l
     return kept;
 }
 
-/// Those whose surprise −log p is nearest to its mean, the entropy, until they have `share` of the probability
-/// (arXiv:2202.00666). Surprise and entropy differ as the scaled logit and its mean do.
+/// typical-p: keeps the candidates whose surprise −log p is nearest to its mean, the entropy, until they have `share`
+/// of the probability (arXiv:2202.00666). Surprise and entropy differ as the scaled logit and its mean do.
 static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t count, float share) {
     double total = 0, mean = 0;
     for (size_t i = 0; i < count; i++) {
@@ -265,8 +266,8 @@ static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t 
     return keep_share(candidates, items, count, share * total);
 }
 
-/// Everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few nats of
-/// the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
+/// Gathers everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few
+/// nats of the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
 static size_t gather_nucleus(const martlet_logits *row, float largest, float factor, float top_p, martlet_candidate *candidates,
                              double *share) {
     logit_reader reader = read_logits(row, 0);

@@ -49,13 +49,13 @@ void martlet_unpack_block(martlet_type type, const void *block, uint8_t *values)
     }
 }
 
-/// scale · (q − offset), for formats whose whole block has one scale.
+/// Decodes by scale · (q − offset), for formats whose whole block has one scale.
 static void decode_plain(const uint8_t *block, const uint8_t *q, int offset, float *values) {
     const float scale = martlet_half_to_float(block);
     for (int i = 0; i < BLOCK; i++) values[i] = scale * (float)(q[i] - offset);
 }
 
-/// scale · q + minimum.
+/// Decodes by scale · q + minimum.
 static void decode_affine(const uint8_t *block, const uint8_t *q, float *values) {
     const float scale = martlet_half_to_float(block), minimum = martlet_half_to_float(block + 2);
     for (int i = 0; i < BLOCK; i++) values[i] = scale * (float)q[i] + minimum;

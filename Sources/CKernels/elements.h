@@ -59,7 +59,7 @@ static void soft_cap(const float *x, float cap, float *y, size_t count) {
     FOR_GROUPS(count) store_some(y + i, capped(load_some(x + i, left), cap), left);
 }
 
-/// (a, b) ← (a·cos − b·sin, b·cos + a·sin).
+/// A rotation: (a, b) ← (a·cos − b·sin, b·cos + a·sin).
 INLINE void turn(f32x16 *a, f32x16 *b, f32x16 cosine, f32x16 sine) {
     f32x16 first = fused(*a, cosine, -(*b * sine)), second = fused(*b, cosine, *a * sine);
     *a = first, *b = second;

@@ -8,7 +8,7 @@
 
 #include "vector.h"
 
-/// e^x = 2^n · e^r with |r| ≤ ln 2 / 2. Below −86 (4.5e-38) the result is 0.
+/// The exponential, e^x = 2^n · e^r with |r| ≤ ln 2 / 2. Below −86 (4.5e-38) the result is 0.
 INLINE f32x16 exponential(f32x16 x) {
     const float rounder = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
     f32x16 limited = choose(x > splat(89.0f), splat(89.0f), x);

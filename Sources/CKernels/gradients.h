@@ -6,7 +6,7 @@
 #include "elements.h"
 #include "rows.h"
 
-/// d(tanh approximation of GELU)/dx with k = √(2/π).
+/// The derivative d(tanh approximation of GELU)/dx with k = √(2/π).
 INLINE f32x16 gelu_tanh_slope(f32x16 x) {
     const f32x16 half = splat(0.5f), one = splat(1.0f), square = x * x;
     const f32x16 tangent = hyperbolic_tangent(fused(square * x, splat(0.044715f), x) * splat(0x1.988454p-1f));
@@ -82,7 +82,7 @@ static void softmax_backward(const float *y, const float *dy, float *dx, size_t 
     }
 }
 
-/// With n = x · f and g = dy · (weight + offset): dx = f · (g − n · mean(g · n)).
+/// The gradient of RMS norm: with n = x · f and g = dy · (weight + offset), dx = f · (g − n · mean(g · n)).
 static void rms_norm_backward(const float *x, const float *weight, float weight_offset, float epsilon, const float *dy, float *dx,
                               float *factors, size_t rows, size_t width) {
     for (size_t r = 0; r < rows; r++, x += width, dy += width, dx += width) {
@@ -102,7 +102,7 @@ static void rms_norm_backward(const float *x, const float *weight, float weight_
     }
 }
 
-/// With n = (x − mean) · f and g = dy · weight: dx = f · (g − mean(g) − n · mean(g · n)).
+/// The gradient of layer norm: with n = (x − mean) · f and g = dy · weight, dx = f · (g − mean(g) − n · mean(g · n)).
 static void layer_norm_backward(const float *x, const float *weight, float epsilon, const float *dy, float *dx, float *means,
                                 float *factors, size_t rows, size_t width) {
     for (size_t r = 0; r < rows; r++, x += width, dy += width, dx += width) {

@@ -41,8 +41,8 @@ typedef struct {
     uint64_t (*burn_bf16)(uint64_t, float *);
 } martlet_kernels;
 
-/// Whether a bf16 dot product does twice the work of an f32 one here (Zen 4 and 5), and not half of it (Sapphire
-/// Rapids).
+/// Returns whether a bf16 dot product does twice the work of an f32 one here (Zen 4 and 5), and not half of it
+/// (Sapphire Rapids).
 bool martlet_has_fast_bf16(void);
 
 extern const martlet_kernels martlet_kernels_scalar;

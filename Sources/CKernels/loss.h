@@ -6,7 +6,7 @@
 #include "gradients.h"
 #include "philox.h"
 
-/// What one pass over a row says of it.
+/// The totals of a row of logits, from one pass over it.
 typedef struct { float maximum, total, sum; } row_totals;
 
 INLINE row_totals totals_of(const float *x, size_t width) {
@@ -20,7 +20,7 @@ INLINE row_totals totals_of(const float *x, size_t width) {
     return (row_totals){maximum, sum_lanes(exponentials), sum_lanes(plain)};
 }
 
-/// factor · (p · (1 + 2 z · log total) − share of each class − share of the target).
+/// The gradient of the loss, factor · (p · (1 + 2 z · log total) − share of each class − share of the target).
 INLINE void loss_gradient(const martlet_loss *form, float *x, row_totals row, float log_total, size_t target, size_t width) {
     const f32x16 weight = splat(form->factor * (1 + 2 * form->z_weight * log_total) / row.total);
     const f32x16 even = splat(form->factor * form->smoothing / (float)width);

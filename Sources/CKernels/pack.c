@@ -66,7 +66,7 @@ static inline uint16_t half_at(const uint8_t *p) {
     return half;
 }
 
-/// One f16 of every column that exists.
+/// Gathers one f16 of every column that exists.
 static inline void gather_halves(const uint8_t *rows, size_t row_bytes, size_t columns, uint8_t *target) {
     size_t c = 0;
     for (; c + 8 <= columns; c += 8) {

@@ -35,7 +35,7 @@ INLINE void transpose_full(const float *x, size_t stride, float *y, size_t y_str
     UNROLL for (size_t i = 0; i < LANES; i++) store(y + i * y_stride, a[i]);
 }
 
-/// y[c, r] = x[r, c] for a rectangle.
+/// A transpose, y[c, r] = x[r, c] for a rectangle.
 static void transpose_rectangle(const float *x, size_t stride, size_t rows, size_t columns, float *y, size_t y_stride) {
     for (size_t c = 0; c < columns; c += LANES)
         for (size_t r = 0; r < rows; r += LANES) {
@@ -50,7 +50,7 @@ static void transpose(const float *x, size_t rows, size_t columns, float *y, siz
     transpose_rectangle(x + first, columns, rows, end - first, y + first * rows, rows);
 }
 
-/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end`, a multiple of sixteen at the start.
+/// A mirror, y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end`, a multiple of sixteen at the start.
 static void mirror(float *y, size_t size, size_t first, size_t end) {
     for (size_t r = first; r < end; r += LANES) {
         const size_t rows = end - r < LANES ? end - r : LANES;

@@ -28,7 +28,8 @@ enum {
     HALF_ROW = 2 * PANEL   // bytes of one f16 of every column
 };
 
-/// Where the words of a stored block begin and how many there are; the f16 scales follow them in the panel.
+/// The range of words of a stored block: where they begin and how many there are; the f16 scales follow them in the
+/// panel.
 typedef struct { size_t at, count; } word_range;
 
 static inline word_range block_words(martlet_type type) {
@@ -60,7 +61,7 @@ static inline size_t high_bits_at(martlet_type type) {
     return type == MARTLET_Q5_K ? 3 * WORD_ROW : type == MARTLET_Q6_K ? 32 * WORD_ROW : 0;
 }
 
-/// One prepared activation row for quantized weights, of K inputs: int8 values [K], f32 scales [K / 32], and [K / 16]
+/// A prepared activation row for quantized weights, of K inputs: int8 values [K], f32 scales [K / 32], and [K / 16]
 /// words of corrections: what the integer sums start at (−offset · Σ q, once per 32, for q6_K per 16), or −scale · Σ q
 /// for formats with minima.
 typedef struct {
@@ -81,7 +82,7 @@ static inline bool has_minima(martlet_type type) {
 }
 static inline bool has_fifth_bits(martlet_type type) { return type == MARTLET_Q5_0 || type == MARTLET_Q5_1; }
 
-/// What was added to the signed weights to store them unsigned.
+/// The offset that was added to the signed weights to store them unsigned.
 static inline int weight_offset(martlet_type type) {
     return type == MARTLET_Q8_0 ? 128 : type == MARTLET_Q4_0 ? 8 : type == MARTLET_Q5_0 ? 16 : type == MARTLET_Q6_K ? 32 : 0;
 }

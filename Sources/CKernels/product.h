@@ -10,7 +10,7 @@
 /// Rows that pass over one slice of a panel; their sums stay in the second-level cache.
 enum { ROW_BLOCK = 252 };
 
-/// y = sums + bias, or y + (sums + bias), for the columns that exist.
+/// Finishes a row: y = sums + bias, or y + (sums + bias), for the columns that exist.
 INLINE void finish_row(const float *sums, size_t columns, const float *bias, bool accumulate, float *y) {
     for (size_t i = 0; i < columns; i += LANES) {
         f32x16 v = load(sums + i);
@@ -27,16 +27,16 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif
 
-/// Whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second on out of
-/// the second-level cache; more rows are worth unpacking a slice for all of them.
+/// Returns whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second
+/// on out of the second-level cache; more rows are worth unpacking a slice for all of them.
 INLINE bool reads_packed(martlet_type type, size_t rows) { return rows == 1 || rows <= (size_t)TILED_ROWS(type); }
 
-/// Whether panel_product adds to sums that must be there, in place of beginning them.
+/// Returns whether panel_product adds to sums that must be there, in place of beginning them.
 INLINE bool adds_to_sums(martlet_type type, size_t rows) {
     return type == MARTLET_BF16_PAIRS || (is_quantized(type) && !reads_packed(type, rows));
 }
 
-/// sums[r] = one panel's product with rows of activations.
+/// The product of a panel: sums[r] = one panel's product with rows of activations.
 INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
     if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
     if (rows == 1) {

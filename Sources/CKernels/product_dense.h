@@ -34,7 +34,7 @@ INLINE f32x16 dense_columns(martlet_type type, const uint8_t *panel, size_t k, i
     return type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, odd, g);
 }
 
-/// At most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
+/// The product of at most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
 INLINE void dense_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
     f32x16 total[TILE_ROWS][PANEL_GROUPS];
     UNROLL for (int r = 0; r < rows; r++)

@@ -19,10 +19,10 @@ INLINE float float_at(const void *p) {
     return value;
 }
 
-/// Integer sums per 32 inputs: q6_K has two scales there.
+/// The number of integer sums per 32 inputs: q6_K has two scales there.
 INLINE int halves_of(martlet_type type) { return type == MARTLET_Q6_K ? 2 : 1; }
 
-/// What the integer sums of block number `index` start at, so that unsigned weights give the signed product.
+/// The start of the integer sums of block number `index`, so that unsigned weights give the signed product.
 INLINE i32x16 start_of(martlet_type type, activation_row row, size_t index, int half) {
     if (has_minima(type) || (type == MARTLET_Q8_0 && DOT4_SIGNED_Q8)) return splat_int(0);
     return splat_int(word_at(row.corrections + 8 * index + 4 * (size_t)half));
@@ -54,8 +54,8 @@ INLINE void add_block(int rows, martlet_type type, const uint8_t *block, int b, 
         total[r] = fused(minima, splat(float_at(a[r].corrections + 8 * index)), total[r]);
 }
 
-/// How far ahead to ask. K-quants read parts of a superblock that lie far apart, so the whole next one is asked for
-/// during this one; only q4_K with one row was faster with the short distance.
+/// The prefetch distance in bytes. K-quants read parts of a superblock that lie far apart, so the whole next one is
+/// asked for during this one; only q4_K with one row was faster with the short distance.
 INLINE size_t stream_ahead(int rows, martlet_type type) {
     if (block_elements(type) == BLOCK || (type == MARTLET_Q4_K && rows == 1)) return STREAM_AHEAD;
     return block_bytes(type) * PANEL;
@@ -72,7 +72,7 @@ INLINE void add_columns(int rows, martlet_type type, const uint8_t *block, int b
     KEEP_ORDER;
 }
 
-/// At most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
+/// The product of at most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
 INLINE void quantized_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations,
                                float *sums) {
     const int per = (int)(block_elements(type) / BLOCK);
@@ -128,7 +128,7 @@ INLINE size_t unpack_slice(martlet_type type, const uint8_t *panel, size_t input
     return count;
 }
 
-/// One block for `rows` rows and `groups` groups of columns from group `first_group` on.
+/// The product of one block for `rows` rows and `groups` groups of columns from group `first_group` on.
 INLINE void quantized_tile(martlet_type type, int rows, int groups, const slice_block *block, int first_group,
                            const activation_row *a, size_t index, float *sums) {
     const int halves = halves_of(type), quads = QUADS / halves;

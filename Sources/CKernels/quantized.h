@@ -19,7 +19,7 @@ INLINE i32x16 joined(i32x16 pairs);
 INLINE i32x16 joined(i32x16 sums) { return sums; }
 #endif
 
-/// Whether dot number i of a run begins new sums, and whether it is the last before they are joined.
+/// Returns whether dot number i of a run begins new sums, and (ends_run) whether it is the last before they are joined.
 INLINE bool begins_run(martlet_type type, int i) { return PAIRED_SUMS(type) && i % PAIRED_SUMS(type) == 0; }
 INLINE bool ends_run(martlet_type type, int i) { return PAIRED_SUMS(type) && (i + 1) % PAIRED_SUMS(type) == 0; }
 
@@ -72,7 +72,7 @@ INLINE f32x16 column_scales(martlet_type type, const uint8_t *block, int b, int 
     return scale * __builtin_convertvector(words << (24 - 8 * (index % 4)) >> 24, f32x16);
 }
 
-/// What is subtracted from each weight.
+/// The minimum that is subtracted from each weight.
 INLINE f32x16 column_minima(martlet_type type, const uint8_t *block, int b, int g) {
     const f32x16 minimum = half_row(block + scales_at(type) + HALF_ROW, g);
     return has_sub_scales(type) ? minimum * six_bits(block + sub_scales_at(type), 1, b, g) : -minimum;

@@ -60,7 +60,7 @@ static float exponential_sum(const float *x, size_t count, float *largest) {
     return sum_lanes(sums);
 }
 
-/// y = e^(x − max) / Σ e^(x − max). A row of −∞ alone gives zeros.
+/// Softmax: y = e^(x − max) / Σ e^(x − max). A row of −∞ alone gives zeros.
 static void softmax(const float *x, float *y, size_t rows, size_t width) {
     for (size_t r = 0; r < rows; r++, x += width, y += width) {
         float maximum = row_maximum(x, width);

@@ -40,7 +40,7 @@ INLINE search_span span_of(const float *values, const float *weights, int groups
     return span;
 }
 
-/// x ≈ scale · q + shift.
+/// A linear fit of values by integers, x ≈ scale · q + shift.
 typedef struct { float scale, shift; } linear_fit;
 
 /// The error of a fit whose integers are the nearest in lowest ... highest.
@@ -55,7 +55,8 @@ INLINE float fit_error(const search_span *span, linear_fit fit, float lowest, fl
     return sum_lanes(error);
 }
 
-/// Least squares without a shift, for the integers that `scale` gives; `scale` itself where they are all zero.
+/// The scale by least squares without a shift, for the integers that `scale` gives; `scale` itself where they are all
+/// zero.
 INLINE float refit_scale(const search_span *span, float scale, float lowest, float highest) {
     const float inverse = scale != 0 ? 1 / scale : 0;
     f32x16 xq = splat(0), qq = splat(0);
@@ -67,7 +68,7 @@ INLINE float refit_scale(const search_span *span, float scale, float lowest, flo
     return sum_qq > 0 ? sum_lanes(xq) / sum_qq : scale;
 }
 
-/// The same with a shift; `largest_shift` bounds it above (0 where a format only subtracts).
+/// The scale and shift by least squares; `largest_shift` bounds the latter above (0 where a format only subtracts).
 INLINE linear_fit refit_both(const search_span *span, linear_fit fit, float highest, float largest_shift) {
     const float inverse = fit.scale != 0 ? 1 / fit.scale : 0;
     f32x16 w = splat(0), x = splat(0), q1 = splat(0), qq = splat(0), xq = splat(0);
@@ -349,7 +350,7 @@ static void search_signed_superblock(const float *x, const float *weights, block
     martlet_store_q6(q, stored);
 }
 
-/// One block of a type that has scales.
+/// Searches the scales of one block of a type that has such.
 static void search_block(martlet_type type, const float *x, const float *weights, uint8_t *stored) {
     switch (type) {
     case MARTLET_Q8_0: case MARTLET_Q4_0: case MARTLET_Q5_0: search_signed(type, x, weights, stored); break;

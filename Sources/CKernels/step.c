@@ -26,7 +26,7 @@ static void normalise(const martlet_step_norm *norm, const float *x, float *y, s
 
 // ---------------------------------------------------------------- scratch of one thread
 
-/// Where the rows of a product stand: normed rows first, then the rows prepared for each matrix.
+/// The offset of a product's rows in the scratch: normed rows first, then the rows prepared for each matrix.
 static size_t prepared_at(const martlet_step_phase *phase, const martlet_step_pass *pass, size_t matrix) {
     size_t at = rounded_up(pass->rows * phase->inputs * sizeof(float));
     for (size_t m = 0; m < matrix; m++) at += rounded_up(pass->rows * martlet_activation_bytes(phase->matrices[m].type, phase->inputs));
@@ -35,7 +35,7 @@ static size_t prepared_at(const martlet_step_phase *phase, const martlet_step_pa
 
 static const martlet_step_table *table_of(const martlet_step_attention *a, const martlet_step_pass *pass) { return &pass->tables[a->table]; }
 
-/// Whether a phase's rows are attention's results in parts.
+/// Returns whether a phase's rows are attention's results in parts.
 static bool merges(const martlet_step_phase *phase, const martlet_step_pass *pass) {
     return phase->attended && table_of(&phase->attention, pass)->split;
 }
@@ -51,7 +51,7 @@ static martlet_attention head_work(const martlet_step_attention *a, size_t head)
                                .slopes = a->slopes ? a->slopes + head * a->group : NULL};
 }
 
-/// What an activation computes of one panel: a strip of 64 columns for each matrix.
+/// The offset in the scratch of what an activation computes of one panel: a strip of 64 columns for each matrix.
 static size_t strips_at(const martlet_step_phase *phase, const martlet_step_pass *pass) {
     return phase->prepared ? 0 : prepared_at(phase, pass, phase->matrix_count);
 }
@@ -85,7 +85,7 @@ static const void *activations_for(const martlet_step_phase *phase, const martle
     return phase->norm.kind == MARTLET_NORM_NONE && !merges(phase, pass) ? (const void *)phase->x : scratch;
 }
 
-/// Where the parts of one row and head begin, one for each segment the row sees.
+/// The partial results of one row and head, one for each segment the row sees.
 static float *partials_of(const martlet_step_attention *a, const martlet_step_pass *pass, size_t row, size_t head) {
     const martlet_step_table *table = table_of(a, pass);
     const martlet_attention work = head_work(a, head);

@@ -4,7 +4,8 @@
 
 enum { KEYS = MARTLET_BLOCK, GROUP = MARTLET_KEY_GROUP };
 
-/// At most BLOCK elements: element i goes to place i · step, and the scale, where the type has one, to `scale`.
+/// Stores a run of at most BLOCK elements: element i goes to place i · step, and the scale, where the type has one, to
+/// `scale`.
 static void store_run(martlet_type type, const float *x, size_t count, uint8_t *place, size_t step, uint8_t *scale) {
     if (type == MARTLET_F32) {
         for (size_t i = 0; i < count; i++) memcpy(place + 4 * i * step, x + i, sizeof *x);

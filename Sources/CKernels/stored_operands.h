@@ -18,13 +18,13 @@ enum {
     STORED_TILE = TILE_ROWS * STORED_STEPS  // floats of a tile's share of a slice
 };
 
-/// How an operand is stored and read: f32 as it is, f32 to be rounded, or bf16.
+/// The form in which an operand is stored and read: f32 as it is, f32 to be rounded, or bf16.
 typedef enum { EXACT, ROUNDED, HALVES } operand_form;
 
 INLINE operand_form form_of(const martlet_stored_product *p, martlet_type type) {
     return type == MARTLET_BF16 ? HALVES : p->pairs ? ROUNDED : EXACT;
 }
-/// Whether b is decoded to f32 before it is copied: blocks, f16, and bf16 where it is not multiplied as such.
+/// Returns whether b is decoded to f32 before it is copied: blocks, f16, and bf16 where it is not multiplied as such.
 INLINE bool is_decoded(const martlet_stored_product *p) {
     return p->b_type != MARTLET_F32 && !(p->b_type == MARTLET_BF16 && p->pairs && !p->b_columns);
 }
@@ -57,7 +57,7 @@ INLINE f32x16 neighbours_swapped(f32x16 v) {
     return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
 }
 
-/// One tile of rows as they lie, [row][STORED_STEPS]; asks for the tile after the next.
+/// Copies one tile of rows as they lie, [row][STORED_STEPS]; asks for the tile after the next.
 INLINE void tile_of_rows(operand_form form, const uint8_t *from, size_t stride, size_t rows, size_t steps, float *tile) {
     for (size_t i = 0; i < rows; i++, from += stride, tile += STORED_STEPS) {
         fetch(from + 2 * TILE_ROWS * stride, STORED_STEPS * form_bytes(form));

@@ -19,7 +19,7 @@ INLINE void foresee(foresight *ahead, size_t bytes) {
         UNROLL for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(ahead->row + at, 0, 2);
 }
 
-/// Whether b is more than what the second-level cache keeps anyway.
+/// Returns whether b is more than what the second-level cache keeps anyway.
 INLINE bool comes_from_afar(const martlet_stored_product *p) { return p->steps * p->columns * form_bytes(form_of(p, p->b_type)) > 1 << 20; }
 
 static foresight foresee_slice(const martlet_stored_product *p, size_t column, size_t first, size_t rows) {
@@ -30,15 +30,15 @@ static foresight foresee_slice(const martlet_stored_product *p, size_t column, s
     return (foresight){(const uint8_t *)p->b + at * bytes, p->b_stride * bytes, count, (count + tiles - 1) / tiles};
 }
 
-/// What was written past the caches is seen by whoever is told of it.
+/// A store fence: what was written past the caches is seen by whoever is told of it.
 INLINE void end_stream(void) {
 #if defined(__x86_64__)
     __builtin_ia32_sfence();
 #endif
 }
 
-/// Where a tile begins and ends: at zero or at the sums; in the sums, or in the result, where whole columns of f32 go
-/// at once.
+/// The place of a tile, its beginning and its end: it begins at zero or at the sums; it ends in the sums, or in the
+/// result, where whole columns of f32 go at once.
 typedef struct {
     const martlet_stored_product *product;
     float *sums;    // [TILE_ROWS][PANEL]
@@ -67,7 +67,8 @@ static void finish_tile(const tile_place *place) {
         }
 }
 
-/// How a tile reads its rows: [row][step], [step][row], and the same with words of two bf16 numbers for steps.
+/// The form in which a tile reads its rows: [row][step], [step][row], and the same with words of two bf16 numbers for
+/// steps.
 typedef enum { AS_IT_LIES, TURNED, WORDS, TURNED_WORDS } tile_form;
 
 /// `groups` groups of sixteen columns from `column` on, of one tile.
@@ -125,7 +126,7 @@ typedef void tile_function(const float *a, const float *b, size_t steps, const t
 
 INLINE bool in_words(const martlet_stored_product *p) { return HAS_WORDS && p->pairs && p->words; }
 
-/// One slice of one panel for all rows of an item.
+/// The product of one slice of one panel for all rows of an item.
 static void stored_panel(const martlet_stored_product *p, const float *tiles, const float *slice, size_t rows, size_t steps,
                          tile_place place, foresight next) {
     const size_t bytes = (p->b_columns ? (size_t)STORED_STEPS : (size_t)PANEL) * form_bytes(form_of(p, p->b_type));
@@ -144,8 +145,8 @@ static void stored_panel(const martlet_stored_product *p, const float *tiles, co
     }
 }
 
-/// One slice of the columns' share, as tiles read it; blocks are decoded first, so that their bits are those of the
-/// decoded matrix.
+/// Copies one slice of the columns' share, as tiles read it; blocks are decoded first, so that their bits are those of
+/// the decoded matrix.
 static void columns_slice(const martlet_stored_product *p, size_t column, size_t columns, size_t first, size_t steps, float *slice) {
     float part[STORED_STEPS * PANEL] __attribute__((aligned(64)));
     martlet_stored_product decoded = *p;

@@ -62,8 +62,8 @@ INLINE void fetch(const void *p, size_t bytes) {
     UNROLL for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const uint8_t *)p + i, 0, 3);
 }
 
-/// How far a one-row product asks ahead in its stream of weights: one core alone keeps too few misses in flight when it
-/// also computes.
+/// The prefetch distance in bytes of a one-row product in its stream of weights: one core alone keeps too few misses in
+/// flight when it also computes.
 enum { STREAM_AHEAD = 4096 };
 
 /// The lanes below `count`, which may be 16 or more.
@@ -119,7 +119,7 @@ INLINE void store_some(float *p, f32x16 v, size_t count) {
 #endif
 
 #if defined(LEVEL_PORTABLE)
-/// Without the instruction, sixteen calls of the C library's.
+/// A fused multiply-add without the instruction: sixteen calls of the C library's.
 static __attribute__((noinline)) f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
     for (int i = 0; i < LANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;

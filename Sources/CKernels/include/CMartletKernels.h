@@ -25,7 +25,7 @@ typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MART
 /// The level in use, probed once.
 martlet_level martlet_kernel_level(void);
 
-/// For tests: use `level` from now on. False, and no change, when this processor lacks it.
+/// Uses `level` from now on, for tests. False, and no change, when this processor lacks it.
 bool martlet_use_kernel_level(martlet_level level);
 
 /// Processor features that matter here, by their usual names, separated by spaces. Static storage.
@@ -46,15 +46,15 @@ typedef enum {
     MARTLET_BF16_PAIRS
 } martlet_type;
 
-/// `count` stored elements (whole blocks) to f32, exactly as ggml decodes them.
+/// Decodes `count` stored elements (whole blocks) to f32, exactly as ggml decodes them.
 void martlet_decode(martlet_type type, const void *stored, float *values, size_t count);
 
-/// `count` f32 values (whole blocks) to `type`: f32, f16, bf16 (round to nearest even), the block types as ggml's
-/// reference quantizers round. False when this type cannot be written.
+/// Encodes `count` f32 values (whole blocks) to `type`: f32, f16, bf16 (round to nearest even), the block types as
+/// ggml's reference quantizers round. False when this type cannot be written.
 bool martlet_encode(martlet_type type, const float *values, void *stored, size_t count);
 
-/// The same, with the scales of blocks searched for the least Σ weights · (value − decoded)², never worse than
-/// `martlet_encode`; `weights` NULL when all count alike.
+/// Encodes `count` f32 values as `martlet_encode` does, with the scales of blocks searched for the least Σ weights ·
+/// (value − decoded)², never worse than `martlet_encode`; `weights` NULL when all count alike.
 bool martlet_encode_searched(martlet_type type, const float *values, const float *weights, void *stored, size_t count);
 
 // ---------------------------------------------------------------- products with packed weights
@@ -79,22 +79,24 @@ size_t martlet_activation_bytes(martlet_type type, size_t inputs);
 /// with scales for quantized ones. Each row depends on itself alone.
 void martlet_prepare(martlet_type type, const float *x, size_t rows, size_t inputs, void *activations);
 
-/// The same for inputs `first ..< end` of each row alone, multiples of 32, for quantized types. Row r's input `first`
+/// Prepares inputs `first ..< end` of each row alone, multiples of 32, for quantized types. Row r's input `first`
 /// stands at `x + r * x_stride`.
 void martlet_prepare_part(martlet_type type, const float *x, size_t x_stride, size_t rows, size_t inputs, void *activations,
                           size_t first, size_t end);
 
-/// y[r, o] = Σ_k x[r, k] · w[o, k] (+ bias[o]) for the outputs of panels `first ..< end`; `bias` may be NULL.
-/// y row r starts at `y + r * y_stride`; the stride is in floats. With `accumulate`, the sum is added to what y holds.
+/// The product of activations with a packed weight: y[r, o] = Σ_k x[r, k] · w[o, k] (+ bias[o]) for the outputs of
+/// panels `first ..< end`; `bias` may be NULL. y row r starts at `y + r * y_stride`; the stride is in floats. With
+/// `accumulate`, the sum is added to what y holds.
 void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
                     const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
 
 // ---------------------------------------------------------------- row-wise operations
 
-/// y = x / sqrt(mean(x²) + epsilon) · (weight + weight_offset). x and y may be the same.
+/// RMS norm: y = x / sqrt(mean(x²) + epsilon) · (weight + weight_offset). x and y may be the same.
 void martlet_rms_norm(const float *x, const float *weight, float weight_offset, float epsilon, float *y, size_t rows, size_t width);
 
-/// y = (x − mean) / sqrt(variance + epsilon) · weight + bias; `weight` and `bias` may be NULL. x and y may be the same.
+/// Layer norm: y = (x − mean) / sqrt(variance + epsilon) · weight + bias; `weight` and `bias` may be NULL. x and y may
+/// be the same.
 void martlet_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y, size_t rows, size_t width);
 
 /// Softmax of each row. x and y may be the same.
@@ -105,18 +107,19 @@ typedef enum {
     MARTLET_SIGMOID
 } martlet_activation;
 
-/// y = f(x). x and y may be the same. GELU is exact (erf), GELU_TANH the approximation, GELU_SIGMOID x·σ(1.702x).
+/// An activation: y = f(x). x and y may be the same. GELU is exact (erf), GELU_TANH the approximation, GELU_SIGMOID
+/// x·σ(1.702x).
 void martlet_activate(martlet_activation f, const float *x, float *y, size_t count);
 
-/// y = f(gate) · up. y may be either input.
+/// A gated linear unit: y = f(gate) · up. y may be either input.
 void martlet_gate(martlet_activation f, const float *gate, const float *up, float *y, size_t count);
 
 void martlet_add(const float *a, const float *b, float *y, size_t count);
 void martlet_multiply(const float *a, const float *b, float *y, size_t count);
 void martlet_scale(const float *x, float factor, float *y, size_t count);
-/// y[r, i] = x[r, i] + bias[i].
+/// Adds a bias: y[r, i] = x[r, i] + bias[i].
 void martlet_add_bias(const float *x, const float *bias, float *y, size_t rows, size_t width);
-/// y = cap · tanh(x / cap).
+/// A soft cap: y = cap · tanh(x / cap).
 void martlet_soft_cap(const float *x, float cap, float *y, size_t count);
 
 /// Rotary positions on x `[rows, heads, head_width]` in place: the first `rotary_width` of each head are rotated by the
@@ -141,8 +144,7 @@ size_t martlet_largest(const float *x, size_t count, size_t wanted, uint32_t *in
 /// `subtracted`.
 typedef struct { uint32_t token; float bias, penalty, subtracted; } martlet_logit_change;
 
-/// One row of logits, changed in a few places, of whose tokens some may not come. A logit that is NaN or −∞ never
-/// comes.
+/// A row of logits, changed in a few places, of whose tokens some may not come. A logit that is NaN or −∞ never comes.
 typedef struct {
     const float *logits;
     size_t count;
@@ -151,18 +153,18 @@ typedef struct {
     size_t change_count;
 } martlet_logits;
 
-/// How a token is drawn: softmax(logits / temperature), of which only the `top_k` largest stay (0: all), of these the
-/// most probable that together have `top_p`, of these the ones at least `min_p` times as probable as the most probable,
-/// of these the most typical that together have `typical_p`. Of equals the lower token stays.
+/// The sampling of a token: softmax(logits / temperature), of which only the `top_k` largest stay (0: all), of these
+/// the most probable that together have `top_p`, of these the ones at least `min_p` times as probable as the most
+/// probable, of these the most typical that together have `typical_p`. Of equals the lower token stays.
 typedef struct { float temperature; size_t top_k; float top_p, min_p, typical_p; } martlet_sampling;
 
 /// A token that may be drawn: its changed logit, (logit − largest) / temperature, and e to the power of that.
 typedef struct { uint32_t token; float logit, scaled, weight; } martlet_candidate;
 
-/// Up to this many of the largest are found in one reading of the row.
+/// The most candidates that are found among the largest in one reading of the row.
 enum { MARTLET_INSERTED_CANDIDATES = 256 };
 
-/// How many candidates there must be room for.
+/// The number of candidates that there must be room for.
 size_t martlet_candidate_room(size_t count, const martlet_sampling *sampling);
 
 /// The candidates and their number; `scratch` holds room · 16 bytes. Temperature is positive.
@@ -253,15 +255,15 @@ typedef struct {
 /// Floats of scratch that one call of martlet_attend needs.
 size_t martlet_attend_scratch(const martlet_attention *work);
 
-/// softmax(scores) · values for query rows `first ..< end`, online over blocks, merged over segments. Memory does not
-/// grow with the number of keys.
+/// Attention: softmax(scores) · values for query rows `first ..< end`, online over blocks, merged over segments. Memory
+/// does not grow with the number of keys.
 void martlet_attend(const martlet_attention *work, size_t first_row, size_t end_row, float *scratch);
 
 /// Floats of one partial result: per query row and head, value_width sums, a maximum and a total.
 size_t martlet_attend_partial_floats(const martlet_attention *work);
 
-/// One segment only, for splitting long contexts over threads; then the merge of `segments` partials, in order, into
-/// the outputs. The two give the same bits as martlet_attend.
+/// Attends to one segment only, for splitting long contexts over threads; then merges `segments` partials, in order,
+/// into the outputs. The two give the same bits as martlet_attend.
 void martlet_attend_segment(const martlet_attention *work, size_t segment, float *partial, float *scratch);
 void martlet_attend_merge(const martlet_attention *work, const float *partials, size_t segments);
 

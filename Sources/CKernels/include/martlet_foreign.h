@@ -16,16 +16,16 @@ enum {
     MARTLET_GGML_MXFP4 = 39, MARTLET_GGML_NVFP4 = 40
 };
 
-/// `blocks` stored blocks of a type (single elements of a plain one) to f32, with the bits of the gguf package. False
-/// for another type.
+/// Decodes `blocks` stored blocks of a type (single elements of a plain one) to f32, with the bits of the gguf package.
+/// False for another type.
 bool martlet_decode_foreign(uint32_t type, const void *stored, float *values, size_t blocks);
 
-/// The same blocks as q8_0 (as q6_K those of q3_K), which says exactly the same numbers: integers times an f16 scale.
+/// Repacks blocks as q8_0 (as q6_K those of q3_K), which says exactly the same numbers: integers times an f16 scale.
 /// False, and `repacked` is of no use, for a type that has no such twin, or where no f16 holds a scale.
 bool martlet_repack_foreign(uint32_t type, const void *stored, void *repacked, size_t blocks);
 
-/// f32 numbers as `blocks` stored blocks of q2_K, q3_K, iq4_nl or iq4_xs, as ggml's reference makes them without an
-/// importance matrix. False for another type.
+/// Encodes f32 numbers as `blocks` stored blocks of q2_K, q3_K, iq4_nl or iq4_xs, as ggml's reference makes them
+/// without an importance matrix. False for another type.
 bool martlet_encode_foreign(uint32_t type, const float *values, void *stored, size_t blocks);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct {
     float offset, epsilon;
 } martlet_step_norm;
 
-/// One of the matrices that multiply the same rows, as in martlet_matmul.
+/// A matrix, one of those that multiply the same rows, as in martlet_matmul.
 typedef struct {
     martlet_type type;
     const void *packed;
@@ -27,7 +27,7 @@ typedef struct {
     float *y;  // [rows, outputs]
 } martlet_step_matrix;
 
-/// What one row of a pass sees of its sequence, in all layers of one reach.
+/// One row of a pass and what it sees of its sequence's KV cache, in all layers of one reach.
 typedef struct {
     const void *const *blocks;  // the sequence's table of blocks
     int32_t position;           // of this row: keys before it are in the blocks, its own is written by the phase
@@ -46,8 +46,8 @@ typedef struct {
     float *partials;
 } martlet_step_table;
 
-/// What positions add to the scores of one layer: for query head h and key k, values[h · head_stride + k], or with
-/// `moves` by distance: values[h · head_stride + zero + k − position].
+/// The position bias that is added to the scores of one layer: for query head h and key k, values[h · head_stride + k],
+/// or with `moves` by distance: values[h · head_stride + zero + k − position].
 typedef struct {
     const float *values;
     size_t head_stride;
@@ -94,23 +94,25 @@ typedef struct {
 } martlet_step_experts;
 
 typedef enum {
-    /// y = norm(x) Wᵀ + b for up to three matrices; with `accumulate`, added to y. Chunks are panels.
+    /// A product: y = norm(x) Wᵀ + b for up to three matrices; with `accumulate`, added to y. Chunks are panels.
     MARTLET_STEP_PRODUCT,
-    /// f(norm(x) W₀ᵀ) · (norm(x) W₁ᵀ), or f(norm(x) W₀ᵀ) where there is one matrix; prepared for the next product, or
-    /// as f32 into the first matrix's y. The matrices have one width, the second needs no y. Chunks are panels.
+    /// An activation: f(norm(x) W₀ᵀ) · (norm(x) W₁ᵀ), or f(norm(x) W₀ᵀ) where there is one matrix; prepared for the
+    /// next product, or as f32 into the first matrix's y. The matrices have one width, the second needs no y. Chunks
+    /// are panels.
     MARTLET_STEP_ACTIVATED,
     MARTLET_STEP_ATTENTION,
-    /// y = y + norm(x). Chunks are a few rows.
+    /// A join: y = y + norm(x). Chunks are a few rows.
     MARTLET_STEP_JOIN,
-    /// y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with `next_type`.
-    /// Chunks are a few rows.
+    /// Normed rows: y = norm(x), which may be y, and where `next_prepared` is not NULL also prepared for products with
+    /// `next_type`. Chunks are a few rows.
     MARTLET_STEP_ROWS,
     /// The experts of norm(x)'s rows by the router's scores, and the rows sorted by expert. One chunk.
     MARTLET_STEP_ROUTE,
-    /// f(gate(x)) · up(x) of every slot, and down of that. Chunks are panels of each expert that may have rows.
+    /// The experts: f(gate(x)) · up(x) of every slot, and down of that. Chunks are panels of each expert that may have
+    /// rows.
     MARTLET_STEP_EXPERTS,
     MARTLET_STEP_EXPERTS_DOWN,
-    /// y = y + norm(shared + Σ weights · results), experts ascending. Chunks are a few rows.
+    /// The mixing of experts: y = y + norm(shared + Σ weights · results), experts ascending. Chunks are a few rows.
     MARTLET_STEP_MIX
 } martlet_step_kind;
 
@@ -133,7 +135,7 @@ typedef struct {
     martlet_step_attention attention;
 } martlet_step_phase;
 
-/// What changes from pass to pass.
+/// One pass through the phases, what changes from pass to pass.
 typedef struct {
     size_t rows;
     size_t wanted;                     // the first rows, whose logits are asked for
@@ -147,7 +149,7 @@ size_t martlet_step_scratch(const martlet_step_phase *phase, const martlet_step_
 /// Bytes of weights that one chunk reads; 0 where none.
 size_t martlet_step_chunk_bytes(const martlet_step_phase *phase);
 
-/// Before a thread's first chunk of a phase; what it leaves in `scratch` its chunks read.
+/// Prepares a thread before its first chunk of a phase; what it leaves in `scratch` its chunks read.
 void martlet_step_prologue(const martlet_step_phase *phase, const martlet_step_pass *pass, uint8_t *scratch);
 
 /// Chunks `first ..< end`.

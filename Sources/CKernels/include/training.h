@@ -7,7 +7,7 @@
 
 // ---------------------------------------------------------------- bf16
 
-/// To the nearest bf16, ties to even, and back.
+/// Rounds to the nearest bf16, ties to even, and back.
 void martlet_round_bf16(const float *x, uint16_t *y, size_t count);
 void martlet_widen_bf16(const uint16_t *x, float *y, size_t count);
 
@@ -46,51 +46,52 @@ size_t martlet_stored_product_scratch(const martlet_stored_product *product);
 /// Items `first ..< end`: the bits of martlet_matmul with f32 or MARTLET_BF16_PAIRS.
 void martlet_run_stored_product(const martlet_stored_product *product, size_t first, size_t end, float *scratch);
 
-/// y[c, r] = x[r, c] for columns `first ..< end` of x `[rows, columns]`; y is `[columns, rows]`.
+/// A transpose: y[c, r] = x[r, c] for columns `first ..< end` of x `[rows, columns]`; y is `[columns, rows]`.
 void martlet_transpose(const float *x, size_t rows, size_t columns, float *y, size_t first, size_t end);
 
-/// y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end` of a square matrix; `first` is a multiple of
-/// 16.
+/// A mirror of the lower triangle: y[r, c] = y[c, r] where c is greater than r, for rows `first ..< end` of a square
+/// matrix; `first` is a multiple of 16.
 void martlet_mirror(float *y, size_t size, size_t first, size_t end);
 
 // ---------------------------------------------------------------- row-wise operations, backward
 
-/// dx = f'(x) · dy. dx and dy may be the same.
+/// The gradient of an activation: dx = f'(x) · dy. dx and dy may be the same.
 void martlet_activate_backward(martlet_activation f, const float *x, const float *dy, float *dx, size_t count);
 
-/// For y = f(gate) · up: d_gate = f'(gate) · up · dy, d_up = f(gate) · dy.
+/// The gradient of y = f(gate) · up: d_gate = f'(gate) · up · dy, d_up = f(gate) · dy.
 void martlet_gate_backward(martlet_activation f, const float *gate, const float *up, const float *dy, float *d_gate, float *d_up,
                            size_t count);
 
-/// For y = cap · tanh(x / cap): dx = dy · (1 − (y / cap)²).
+/// The gradient of y = cap · tanh(x / cap): dx = dy · (1 − (y / cap)²).
 void martlet_soft_cap_backward(const float *y, const float *dy, float cap, float *dx, size_t count);
 
-/// For y = softmax(x): dx = y · (dy − Σ y · dy).
+/// The gradient of y = softmax(x): dx = y · (dy − Σ y · dy).
 void martlet_softmax_backward(const float *y, const float *dy, float *dx, size_t rows, size_t width);
 
-/// dx of martlet_rms_norm. `factors[r]` becomes 1 / sqrt(mean(x²) + epsilon).
+/// The gradient dx of martlet_rms_norm. `factors[r]` becomes 1 / sqrt(mean(x²) + epsilon).
 void martlet_rms_norm_backward(const float *x, const float *weight, float weight_offset, float epsilon, const float *dy, float *dx,
                                float *factors, size_t rows, size_t width);
 
-/// dx of martlet_layer_norm. `means[r]` and `factors[r]` become the row's mean and 1 / sqrt(variance + epsilon).
+/// The gradient dx of martlet_layer_norm. `means[r]` and `factors[r]` become the row's mean and 1 / sqrt(variance +
+/// epsilon).
 void martlet_layer_norm_backward(const float *x, const float *weight, float epsilon, const float *dy, float *dx, float *means,
                                  float *factors, size_t rows, size_t width);
 
-/// sums[c] (+)= Σ_r dy[r, c] · (x[r, c] − means[r]) · factors[r] for columns `first ..< end`; `means` may be NULL for
-/// zeros.
+/// The gradient of a norm's weight: sums[c] (+)= Σ_r dy[r, c] · (x[r, c] − means[r]) · factors[r] for columns `first
+/// ..< end`; `means` may be NULL for zeros.
 void martlet_norm_weight_backward(const float *x, const float *means, const float *factors, const float *dy, float *sums,
                                   bool accumulate, size_t rows, size_t width, size_t first, size_t end);
 
-/// sums[c] (+)= Σ_r x[r, c] for columns `first ..< end`.
+/// The sums of columns: sums[c] (+)= Σ_r x[r, c] for columns `first ..< end`.
 void martlet_column_sums(const float *x, float *sums, bool accumulate, size_t rows, size_t width, size_t first, size_t end);
 
-/// table[indices[r], c] += dy[r, c] · factor for columns `first ..< end`, rows ascending.
+/// Scatters rows: table[indices[r], c] += dy[r, c] · factor for columns `first ..< end`, rows ascending.
 void martlet_scatter_rows(const float *dy, const int32_t *indices, float factor, float *table, size_t rows, size_t width, size_t first,
                           size_t end);
 
 // ---------------------------------------------------------------- loss
 
-/// How a row of logits is compared with its target.
+/// The form of the cross-entropy loss, by which a row of logits is compared with its target.
 typedef struct {
     float smoothing;  // the share of the target that is spread evenly over all classes (arXiv:1512.00567)
     float z_weight;   // adds z_weight · (log Σ e^logit)² (arXiv:2204.02311)
@@ -105,16 +106,16 @@ void martlet_cross_entropy(const martlet_loss *form, float *logits, const int32_
 
 // ---------------------------------------------------------------- dropout
 
-/// y = x · factor where an element's random word is at least `threshold` = p · 2³², otherwise 0. Element i of the call
-/// is element first + i of the sequence, `first` a multiple of 64; element 64 b + 16 j + l takes word j of counter 16 b
-/// + l. x and y may be the same.
+/// Dropout: y = x · factor where an element's random word is at least `threshold` = p · 2³², otherwise 0. Element i of
+/// the call is element first + i of the sequence, `first` a multiple of 64; element 64 b + 16 j + l takes word j of
+/// counter 16 b + l. x and y may be the same.
 void martlet_dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
                      float factor);
 
 // ---------------------------------------------------------------- attention, backward
 
-/// log Σ e^score of each query row and head, from the partials of all segments (see martlet_attend_segment): −∞ where
-/// nothing is seen.
+/// The logarithms of totals, log Σ e^score of each query row and head, from the partials of all segments (see
+/// martlet_attend_segment): −∞ where nothing is seen.
 void martlet_attend_log_totals(const martlet_attention *work, const float *partials, size_t segments, float *log_totals);
 
 /// The backward work of one key head. All arrays lie as the forward's operands do.
@@ -138,14 +139,13 @@ void martlet_attend_backward(const martlet_attention_backward *work, float *scra
 
 // ---------------------------------------------------------------- optimizers
 
-/// Σ x² in f64, sixteen lanes, one fixed tree.
+/// The sum of squares Σ x² in f64, sixteen lanes, one fixed tree.
 double martlet_sum_of_squares(const float *x, size_t count);
 
-/// y = a · a_factor + b · b_factor. y may be either input.
+/// A blend: y = a · a_factor + b · b_factor. y may be either input.
 void martlet_blend(const float *a, float a_factor, const float *b, float b_factor, float *y, size_t count);
 
-/// One element-wise optimizer step; `gradient_scale` multiplies each gradient first (clipping and normalisation in
-/// one).
+/// An element-wise optimizer step; `gradient_scale` multiplies each gradient first (clipping and normalisation in one).
 typedef struct {
     float rate, beta1, beta2, epsilon, decay, gradient_scale;
     float correction1, correction2;  // 1 − beta^step
