@@ -129,7 +129,7 @@ extension Communicator {
     /// Waits until all ranks have come here.
     package func barrier() throws(CommunicationError) { _ = try gather([0], .agreement) }
 
-    /// Whether the number of ranks is one that the tree of sums divides.
+    /// True where the number of ranks is one that the tree of sums divides.
     package var isPowerOfTwo: Bool { size > 0 && size & (size - 1) == 0 }
 
     private func bytes(_ values: UnsafeMutableBufferPointer<Float>, _ range: Range<Int>) -> UnsafeRawBufferPointer {

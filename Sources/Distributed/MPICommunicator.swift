@@ -17,7 +17,7 @@ import MartletPlatform
     /// The largest message: MPI counts in 32 bits.
     private static let largest = 1 << 30
 
-    /// Whether a launcher has started this process as one of several ranks.
+    /// True where a launcher has started this process as one of several ranks.
     package static var isLaunched: Bool { MPILibrary.isLaunched }
 
     /// A line about each MPI library that is here, the one that would be used first.

@@ -37,7 +37,7 @@ import MartletPlatform
     let abort: Abort
     private let version: Version
 
-    /// Bytes of a request in an array of them.
+    /// The size in bytes of a request in an array of them.
     var requestBytes: Int { abi == .mpich ? 4 : 8 }
 
     /// Loads the library that the launcher belongs to.
@@ -60,7 +60,7 @@ import MartletPlatform
         )
     }
 
-    /// All that are here, opened apart from each other, as their functions have the same names.
+    /// The libraries that are here, opened apart from each other, as their functions have the same names.
     static func found(_ own: String?) -> [MPILibrary] {
         var handles: Set<UInt> = []
         return (own.map { [$0] } ?? candidates).compactMap { path in
@@ -124,7 +124,7 @@ import MartletPlatform
 
     private static func hasVariable(_ name: String) -> Bool { unsafe getenv(name) != nil }
 
-    /// Whether a launcher (mpirun, srun) has started this process as one of several ranks.
+    /// True where a launcher (mpirun, srun) has started this process as one of several ranks.
     static var isLaunched: Bool {
         let single = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"]
         return single.contains(where: hasVariable)

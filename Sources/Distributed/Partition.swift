@@ -3,7 +3,7 @@
 /// Ranges lie in the array in the order of the ranks' numbers with their bits reversed, because the nearest ranks
 /// halve first.
 package struct Partition: Sendable, Equatable {
-    /// Where the ranges begin, in the order of the array, and where the last one ends.
+    /// The bounds of the ranges: where each begins, in the order of the array, and where the last one ends.
     private let bounds: [Int]
 
     /// Cuts at places of one's own choice.
@@ -16,12 +16,12 @@ package struct Partition: Sendable, Equatable {
         self.bounds = bounds
     }
 
-    /// As even a cut of `range` as there is.
+    /// The most even cut of `range` that there is.
     package init(_ range: Range<Int>, among size: Int) {
         self.init(at: (0...size).map { range.lowerBound + range.count * $0 / size })
     }
 
-    /// Near to an even cut of `range`, at places that are allowed.
+    /// A cut near to an even one of `range`, at places that are allowed.
     ///
     /// - Parameter places: ascending, the range's own bounds among them.
     package init(_ range: Range<Int>, among size: Int, at places: [Int]) {
@@ -37,7 +37,7 @@ package struct Partition: Sendable, Equatable {
     package var size: Int { bounds.count - 1 }
     package var whole: Range<Int> { bounds[0]..<bounds[size] }
 
-    /// What rank `rank` has of the array.
+    /// The range of the array that rank `rank` has.
     package subscript(_ rank: Int) -> Range<Int> {
         let place = Partition.reversed(rank, below: size)
         return bounds[place]..<bounds[place + 1]
@@ -62,7 +62,7 @@ package struct Partition: Sendable, Equatable {
         return result
     }
 
-    /// With each peer a rank gives one half of what it holds and keeps the other.
+    /// A step of recursive halving: with each peer a rank gives one half of what it holds and keeps the other.
     struct Step: Equatable {
         let peer: Int
         let kept, given: Range<Int>
@@ -87,9 +87,9 @@ package struct Partition: Sendable, Equatable {
 
     private func elements(_ ranges: Range<Int>) -> Range<Int> { bounds[ranges.lowerBound]..<bounds[ranges.upperBound] }
 
-    /// Bytes that rank `rank` sends in one ``Communicator/scatterSums(_:_:_:)`` of floats.
+    /// The number of bytes that rank `rank` sends in one ``Communicator/scatterSums(_:_:_:)`` of floats.
     package func scatteredBytes(by rank: Int) -> Int { 4 * steps(of: rank).reduce(0) { $0 + $1.given.count } }
 
-    /// Bytes that rank `rank` sends in one ``Communicator/gatherRanges(_:_:_:)`` of floats.
+    /// The number of bytes that rank `rank` sends in one ``Communicator/gatherRanges(_:_:_:)`` of floats.
     package func gatheredBytes(by rank: Int) -> Int { 4 * steps(of: rank).reduce(0) { $0 + $1.kept.count } }
 }

@@ -8,6 +8,6 @@ package final class Traffic: Sendable {
 
     func count(_ sent: Int, _ purpose: Purpose) { bytes.withLock { $0[purpose, default: 0] += sent } }
 
-    /// Bytes sent so far for `purpose`.
+    /// The number of bytes sent so far for `purpose`.
     package subscript(_ purpose: Purpose) -> Int { bytes.withLock { $0[purpose] ?? 0 } }
 }

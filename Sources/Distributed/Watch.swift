@@ -2,7 +2,7 @@ import MartletPlatform
 
 /// A limit on calls that cannot be told to give up: MPI's start and its end wait for every rank.
 enum Watch {
-    /// Does something, and ends this process, and with it all ranks, where it takes longer than `seconds`.
+    /// Runs `body`, and ends this process, and with it all ranks, where it takes longer than `seconds`.
     static func within<Result>(_ seconds: Double, _ what: String, _ body: () -> Result) -> Result {
         let turn = Turn()
         SystemThread { turn.wait(seconds, what) }?.detach()
