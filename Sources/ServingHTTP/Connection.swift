@@ -8,7 +8,7 @@
     import NIOHTTPTypesHTTP1
     import Synchronization
 
-    /// One client's connection: which request is being answered on it, and whether the client is still there.
+    /// A client's connection: which request is being answered on it, and whether the client is still there.
     final class Connection: Sendable {
         private struct State {
             var isGone = false
@@ -67,8 +67,9 @@
         var count: Int { all.withLock { $0.count } }
     }
 
-    /// Watches a channel: notices a client that leaves while it is being answered (Hummingbird does not by itself),
-    /// answers `Expect: 100-continue`, and answers heads that break the limits with a body that says so.
+    /// A handler that watches a channel: it notices a client that leaves while it is being answered (Hummingbird does
+    /// not by itself), answers `Expect: 100-continue`, and answers heads that break the limits with a body that says
+    /// so.
     ///
     /// A client that closes its side and waits for the answer is taken for gone, as other servers do.
     final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {

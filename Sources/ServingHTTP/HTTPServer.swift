@@ -12,7 +12,7 @@
     import ServiceLifecycle
     import Synchronization
 
-    /// A service behind a port. Installs no signal handler.
+    /// An HTTP server, a service behind a port. Installs no signal handler.
     package final class HTTPServer: Sendable {
         private let service: ModelService
         private let host: String
@@ -82,7 +82,7 @@
             await group.withLock { $0 }?.triggerGracefulShutdown()
         }
 
-        /// How many connections are open.
+        /// The number of open connections.
         package var connectionCount: Int { connections.count }
     }
 #endif

@@ -6,14 +6,14 @@
     import NIOCore
     import Synchronization
 
-    /// What Hummingbird gives along with a request: the channel that it came by.
+    /// The context that Hummingbird gives along with a request: the channel that it came by.
     struct ServerContext: InitializableFromSource {
         let channel: any Channel
 
         init(source: ApplicationRequestContextSource) { channel = source.channel }
     }
 
-    /// Between Hummingbird and the API: reads a request within its limits, and writes the answer.
+    /// A request handler between Hummingbird and the API: reads a request within its limits, and writes the answer.
     struct RequestHandler: HTTPResponder {
         let service: ModelService
         let connections: Connections
