@@ -5,19 +5,20 @@
 /// remembered block is taken when no free one is left, the one that was released first. Blocks are numbered from 0 in
 /// each group of layers.
 package struct BlockLedger: Sendable {
-    /// Positions of one block.
+    /// The block size in positions.
     package static let positions = 64
 
     /// Layers that reach equally far back, and therefore hold on to the same positions.
     package struct Group: Sendable, Hashable {
-        /// Blocks at most.
+        /// The maximum number of blocks of the group.
         package var capacity: Int
-        /// How many positions a query sees, its own among them; nil sees all.
+        /// The attention window, how many positions a query sees, its own among them; nil sees all.
         package var window: Int?
 
         package init(capacity: Int, window: Int? = nil) { (self.capacity, self.window) = (capacity, window) }
 
-        /// Blocks that one sequence of `length` positions holds at most while `rows` more are computed at once.
+        /// The maximum number of blocks that one sequence of `length` positions holds while `rows` more are computed at
+        /// once.
         package func blocks(length: Int, rows: Int = 1) -> Int {
             let whole = BlockLedger.blocks(length)
             guard let window else { return whole }
@@ -41,14 +42,14 @@ package struct BlockLedger: Sendable {
         states = groups.map { BlockStates(capacity: $0.capacity) }
     }
 
-    /// Blocks of a group that can be taken: free or remembered.
+    /// The number of blocks of a group that can be taken: free or remembered.
     package func available(_ group: Int) -> Int { states[group].available }
     package func remembered(_ group: Int) -> Int { states[group].remembered }
     package func free(_ group: Int) -> Int { states[group].freeCount }
     package func capacity(_ group: Int) -> Int { groups[group].capacity }
     package func limit(_ group: Int) -> Int { states[group].limit }
 
-    /// From now on at most this many blocks of a group are in use or remembered; owners keep what they have.
+    /// Limits a group to at most this many blocks in use or remembered from now on; owners keep what they have.
     package mutating func limit(_ group: Int, to blocks: Int) {
         for serial in states[group].limit(to: blocks) { index.drop(serial) }
     }
@@ -60,7 +61,7 @@ package struct BlockLedger: Sendable {
         return block
     }
 
-    /// One owner more of a beginning's whole blocks, as far as queries behind it look back; nil before that.
+    /// Retains a beginning's whole blocks for one owner more, as far as queries behind it look back; nil before that.
     package mutating func retain(_ beginning: Beginning, _ group: Int) -> [Int?] {
         let first = groups[group].firstBlock(at: beginning.length)
         return beginning.serials.enumerated().map { number, serial in
@@ -73,7 +74,8 @@ package struct BlockLedger: Sendable {
     /// A run's number stays known until `forget` is called once more.
     package mutating func remember(_ serial: UInt64) { index.retain(serial) }
 
-    /// One owner less. Give up a sequence's last blocks first, so that beginnings are remembered longest.
+    /// Releases a block of one owner. Give up a sequence's last blocks first, so that beginnings are remembered
+    /// longest.
     package mutating func release(_ block: Int, _ group: Int) {
         if let forgotten = states[group].release(block) { index.drop(forgotten) }
     }
@@ -99,11 +101,11 @@ package struct BlockLedger: Sendable {
 
     // MARK: Beginnings
 
-    /// What is known of the beginning of a text.
+    /// The known beginning of a text (prefix).
     package struct Beginning: Sendable {
-        /// Whole runs of 64 tokens, in order.
+        /// The serial numbers of its whole runs of 64 tokens, in order.
         package var serials: [UInt64] = []
-        /// Of the run after them that begins alike, and how many of its tokens do.
+        /// The run after them that begins alike, and how many of its tokens do.
         package var partial: (serial: UInt64, count: Int)?
         package var length: Int { serials.count * BlockLedger.positions + (partial?.count ?? 0) }
     }
@@ -142,16 +144,16 @@ package struct BlockLedger: Sendable {
     /// The block of a group that holds a run.
     package func block(_ serial: UInt64, _ group: Int) -> Int? { states[group].block(serial) }
 
-    /// Owners of a block; 0 for one that is remembered or free.
+    /// The number of owners of a block; 0 for one that is remembered or free.
     package func owners(_ block: Int, _ group: Int) -> Int { states[group].owners(block) }
 
-    /// Blocks of a beginning that have no owner yet, and so are no longer available once it is used.
+    /// The number of blocks of a beginning that have no owner yet, and so are no longer available once it is used.
     package func unowned(_ beginning: Beginning, _ group: Int) -> Int {
         beginning.serials.dropFirst(groups[group].firstBlock(at: beginning.length))
             .count { serial in states[group].block(serial).map { states[group].owners($0) == 0 } ?? false }
     }
 
-    /// What is wrong with the books; empty when nothing is.
+    /// The offences of the books; empty when nothing is wrong.
     package func offences() -> [String] {
         groups.indices.flatMap { group in states[group].offences().map { "group \(group): \($0)" } }
     }

@@ -58,7 +58,7 @@ struct BlockStates: Sendable {
         owners[block] += 1
     }
 
-    /// One owner less; the run that was forgotten because the limit had been lowered.
+    /// Releases a block of one owner; returns the run that was forgotten because the limit had been lowered.
     mutating func release(_ block: Int) -> UInt64? {
         precondition(owners[block] > 0, "BlockStates: block \(block) has no owner")
         owners[block] -= 1

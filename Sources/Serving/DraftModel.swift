@@ -22,7 +22,7 @@ final class DraftModel {
         var guessed: [Int32] = []
     }
 
-    /// Rows that are read in one pass before a step, of texts that this model does not know yet.
+    /// The number of rows that are read in one pass before a step, of texts that this model does not know yet.
     private static let most = 256
 
     private let steps: StepEngine
@@ -30,7 +30,7 @@ final class DraftModel {
     private var cache: KeyValueCache
     private var known: Set<Int> = []
     private var rows: [StepRow] = []
-    /// Bytes that the blocks of texts which are read next will take.
+    /// The size in bytes that the blocks of texts which are read next will take.
     private var promised = 0
 
     /// - Parameter limit: bytes of keys and values at most.
@@ -41,7 +41,7 @@ final class DraftModel {
     }
 
     var heldBytes: Int { cache.pool.heldBytes }
-    /// Sequences of which something is remembered.
+    /// The number of sequences of which something is remembered.
     var sequences: Int { known.count }
 
     func forget(_ id: Int) {
@@ -100,7 +100,7 @@ final class DraftModel {
         return isWhole
     }
 
-    /// Whether the pool has blocks for so many more positions, after others have been forgotten if they must.
+    /// Returns whether the pool has blocks for so many more positions, after others have been forgotten if they must.
     private func makeRoom(_ id: SequenceID, for count: Int, beside wishes: [Wish]) -> Bool {
         func fits() -> Bool {
             cache.pool.usedBytes + promised + cache.bytesNeeded(id, for: count) <= cache.pool.limit ?? .max

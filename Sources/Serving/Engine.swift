@@ -72,7 +72,7 @@ package final class Engine: Sendable {
         thread?.detach()
     }
 
-    /// Whether the system granted a thread. Without, nothing can be computed.
+    /// True where the system granted a thread. Without, nothing can be computed.
     package var isRunning: Bool { thread != nil }
 
     /// Takes a request; its tokens come from the stream that is returned. As many come as the context and the cache
@@ -138,13 +138,13 @@ package final class Engine: Sendable {
         }
     }
 
-    /// What the engine has done and does; as of its last step.
+    /// The metrics of the engine, what it has done and does; as of its last step.
     package var metrics: EngineMetrics { mailbox.metrics }
 
     /// Ends the engine: what is not finished fails with ``EngineError/stopped``.
     package func stop() { mailbox.stop() }
 
-    /// Everything that is wrong with a request, each with its remedy.
+    /// The offences of a request, everything that is wrong with it, each with its remedy.
     package func offences(of request: EngineRequest) -> [String] {
         let vocabulary = architecture.vocabulary
         var offences =
@@ -221,7 +221,7 @@ package final class Engine: Sendable {
 
 /// The adapters of a decoder that the requests of an engine may select.
 package struct EngineAdapters: Sendable {
-    /// Where a pass of the decoder says which rows select which; nil where there are none.
+    /// The selection by which a pass of the decoder says which rows select which; nil where there are none.
     package var selection: AdapterSelection?
     package var count = 0
 
@@ -243,7 +243,7 @@ extension Engine: TaskExecutor {
 }
 
 extension Architecture {
-    /// What keeps a model from guessing what `model` writes.
+    /// The offences that keep a model from guessing what `model` writes.
     package func offences(drafting model: Architecture) -> [String] {
         vocabulary == model.vocabulary
             ? []
@@ -255,7 +255,7 @@ extension Architecture {
 }
 
 extension EngineOptions {
-    /// What is wrong with these numbers, each with its remedy.
+    /// The offences of these numbers, each with its remedy.
     var offences: [String] {
         var offences: [String] = []
         if !(1...1_024).contains(maximumSequences) {

@@ -8,13 +8,13 @@ struct EngineBlocks {
     private let layout: KeyValueLayout
     private let device: Device
     private let pool: BlockPool
-    /// For each table of the layout, how many blocks there may be.
+    /// The maximum number of blocks of each table of the layout.
     let capacity: [Int]
     var heldBytes: Int { pool.heldBytes }
-    /// For each table and number, once it has been needed.
+    /// The blocks of each table, by number, once they have been needed.
     private var blocks: [[KeyValueBlock?]]
 
-    /// Positions that all sequences of an engine without a limit in bytes may have together.
+    /// The number of positions that all sequences of an engine without a limit in bytes may have together.
     private static let positions = 1 << 22
     /// Sequences that a search about a source is taken to have.
     private static let beams = 8
@@ -25,7 +25,7 @@ struct EngineBlocks {
         blocks = capacity.map { Array(repeating: nil, count: $0) }
     }
 
-    /// For each table of the layout, how many blocks there may be.
+    /// The maximum number of blocks of each table of the layout.
     ///
     /// - Parameter draft: the layout of a draft model, which may have as many.
     static func capacity(

@@ -36,7 +36,7 @@ extension EngineLoop {
         return counts
     }
 
-    /// How many tokens were found earlier in the text; nil for none.
+    /// The number of tokens that were found earlier in the text; nil for none.
     private func lookUp(_ id: Int, after tokens: [Int32], writing: Int, most: Int) -> Int? {
         let count = sequences[id]?.count(.lookup, sequences: writing, options.guesses, costs) ?? 0
         return sequences[id]?.lookUp(min(count, most), after: tokens)

@@ -4,14 +4,14 @@ import MartletModels
 import MartletPlatform
 import MartletTensors
 
-/// One step: rows of all sequences that the scheduler chose, one pass, one token or several for each.
+/// The step of an engine: rows of all sequences that the scheduler chose, one pass, one token or several for each.
 extension EngineLoop {
-    /// What a run of a step came to.
+    /// The result of a run of a step.
     struct RunResult {
         let id: Int
-        /// Positions whose keys and values stay: all but those of wrong guesses.
+        /// The number of positions whose keys and values stay: all but those of wrong guesses.
         var accepted: Int
-        /// Why the text ends, if it does.
+        /// The reason why the text ends, if it does.
         var finish: FinishReason?
     }
 

@@ -9,7 +9,7 @@ final class EngineLoop {
     let architecture: Architecture
     let steps: StepEngine
     let options: EngineOptions
-    /// What guesses the next tokens of texts; nil without.
+    /// The draft model that guesses the next tokens of texts; nil without.
     let draft: DraftModel?
     let mailbox: Mailbox
     var blocks: EngineBlocks
@@ -30,7 +30,7 @@ final class EngineLoop {
     var tokens: [SampledToken] = []
     private var readers: [CheckedContinuation<Void, Never>] = []
     var metrics = EngineMetrics()
-    /// Rows that a second computes, as far as is known.
+    /// The rows that a second computes, as far as is known.
     var rowsPerSecond = 2_000.0
 
     init(
@@ -51,7 +51,7 @@ final class EngineLoop {
         metrics.blocks = blocks.capacity.max() ?? 0
     }
 
-    /// Until the engine is stopped.
+    /// Runs until the engine is stopped.
     func run() {
         while true {
             let mail = mailbox.collect(waiting: sequences.isEmpty && parts.isEmpty)
@@ -92,7 +92,7 @@ final class EngineLoop {
         }
     }
 
-    /// By what the tokens of a request are guessed.
+    /// The sources of guesses for the tokens of a request.
     private func sources(for request: EngineRequest) -> Set<TokenGuesses.Source> {
         guard !architecture.keysDependOnLength else { return [] }
         var sources: Set<TokenGuesses.Source> = []
@@ -207,7 +207,7 @@ final class EngineLoop {
 
     func wake(_ reader: CheckedContinuation<Void, Never>?) { if let reader { readers.append(reader) } }
 
-    /// One wake for all readers of a step.
+    /// Wakes all readers of a step at once.
     private func publish() {
         metrics.running = scheduler.running.count
         (metrics.usedBlocks, metrics.rememberedBlocks) = (0, 0)

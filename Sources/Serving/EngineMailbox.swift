@@ -1,7 +1,7 @@
 import MartletPlatform
 import Synchronization
 
-/// What other threads tell an engine's thread, and what they may know of it without waiting.
+/// The mailbox of an engine: what other threads tell its thread, and what they may know of it without waiting.
 final class Mailbox: Sendable {
     /// A request on its way.
     struct Letter: Sendable {
@@ -11,7 +11,7 @@ final class Mailbox: Sendable {
         let submitted: ContinuousClock.Instant
     }
 
-    /// Everything that arrived since the last step.
+    /// The mail, everything that arrived since the last step.
     struct Mail: Sendable {
         var letters: [Letter] = []
         var cancelled: [Int] = []
@@ -24,7 +24,7 @@ final class Mailbox: Sendable {
     private struct State: Sendable {
         var mail = Mail()
         var lastID = 0
-        /// Those that have not begun: their tenants and how many tokens they have to read.
+        /// The requests that have not begun: their tenants and how many tokens they have to read.
         var waiting: [Int: (tenant: Int, tokens: Int)] = [:]
         var waitingTokens = 0
         var metrics = EngineMetrics()
@@ -97,7 +97,7 @@ final class Mailbox: Sendable {
         signal.wakeAll()
     }
 
-    /// What has arrived; waits for something where there is nothing else to do.
+    /// Returns what has arrived; waits for something where there is nothing else to do.
     func collect(waiting: Bool) -> Mail {
         signal.withLock {
             while true {

@@ -6,14 +6,14 @@ package import MartletTensors
 package struct EngineRequest: Sendable {
     /// The prompt.
     package var tokens: [Int32]
-    /// At most this many new tokens.
+    /// The maximum number of new tokens.
     package var maximumTokens: Int
     package var sampling: Sampling
     /// Tokens that end the text; they are not part of it.
     package var stopTokens: Set<Int32>
-    /// Which tokens may not, or must, come next, by the whole text.
+    /// The rules for tokens that may not, or must, come next, by the whole text.
     package var rules = TokenRules()
-    /// Restricts which tokens may come: a schema, a grammar.
+    /// The constraint on which tokens may come: a schema, a grammar.
     package var constraint: (any TokenConstraint)?
     /// Speculative decoding by prompt look-up: what followed earlier in the text is guessed to follow again, and
     /// verified several tokens at once while rows cost little. The tokens are the same.
@@ -22,15 +22,16 @@ package struct EngineRequest: Sendable {
     package var isDrafted = true
     /// The adapter over the engine's model that writes, by number; nil for the model alone.
     package var adapter: Int?
-    /// How many of the most probable tokens are scored beside the chosen one; nil scores none.
+    /// The number of most probable tokens that are scored beside the chosen one; nil scores none.
     package var scored: Int?
-    /// Higher is admitted first and preempted last.
+    /// The priority: higher is admitted first and preempted last.
     package var priority = 0
-    /// When the request is given up, finished or not.
+    /// The deadline at which the request is given up, finished or not.
     package var deadline: ContinuousClock.Instant?
-    /// Whose it is: queues are bounded, and admission takes turns, by tenant.
+    /// The tenant whose request it is: queues are bounded, and admission takes turns, by tenant.
     package var tenant = 0
-    /// Requests of one namespace share the KV cache of equal beginnings; nil shares with nobody. The bits are the same.
+    /// The namespace: requests of one share the KV cache of equal beginnings; nil shares with nobody. The bits are the
+    /// same.
     package var namespace: Int?
 
     package init(
@@ -43,31 +44,32 @@ package struct EngineRequest: Sendable {
 
 /// The settings of an engine.
 package struct EngineOptions: Sendable, Hashable {
-    /// Sequences that are written at once.
+    /// The maximum number of sequences that are written at once.
     package var maximumSequences = 32
-    /// What keys and values are kept as: f32, f16, bf16 or q8_0.
+    /// The element type of the KV cache: f32, f16, bf16 or q8_0.
     package var cache: ElementType = .f32
-    /// Bytes of keys and values, shared beginnings included, that are never exceeded; nil for what the sequences need,
-    /// but not more than a quarter of the memory that is to be had.
+    /// The maximum size of the KV cache in bytes, shared beginnings included; nil for what the sequences need, but not
+    /// more than a quarter of the memory that is to be had.
     package var cacheBytes: Int?
-    /// How many tokens are guessed of each text before a step, by look-up and by a draft model; nil for as many as pay.
+    /// The number of tokens that are guessed of each text before a step, by look-up and by a draft model; nil for as
+    /// many as pay.
     package var guesses: Int?
-    /// How long a step may take that reads prompts beside writing.
+    /// The milliseconds that a step may take which reads prompts beside writing.
     package var stepMilliseconds = 60.0
-    /// Requests that wait; more are refused.
+    /// The maximum number of requests that wait; more are refused.
     package var waitingRequests = 256
     package var waitingRequestsPerTenant = 256
-    /// Prompt tokens of all that wait; more are refused.
+    /// The maximum number of prompt tokens of all that wait; more are refused.
     package var waitingTokens = 65_536
 
     package init() {}
 }
 
-/// Why an engine does not take a request, or does not finish it.
+/// The reason why an engine does not take a request, or does not finish it.
 package enum EngineError: MartletError, Hashable {
-    /// Everything that is wrong with the request.
+    /// A request with offences, everything that is wrong with it.
     case invalid([String])
-    /// Too much waits; the numbers.
+    /// A queue in which too much waits; the numbers.
     case overloaded(String)
     /// The deadline has passed.
     case expired

@@ -6,13 +6,13 @@ final class EngineSequence {
     let request: EngineRequest
     let output: EngineOutput
     let submitted: ContinuousClock.Instant
-    /// How far the text is known to reach, for rotations that depend on it.
+    /// The extent of the text, as far as it is known to reach, for rotations that depend on it.
     var extent: Int
     private(set) var generated = 0
     var preemptions = 0
     private(set) var sampler: Sampler
     private var constraint: (any TokenConstraint)?
-    /// What is guessed of the text; nil where nothing is.
+    /// The guesses of the text; nil where nothing is guessed.
     private(set) var guesses: TokenGuesses?
     /// The tokens that are guessed to come next, of which the step verifies as many as it has rows for.
     private(set) var drafts: [Int32] = []
@@ -32,7 +32,7 @@ final class EngineSequence {
     /// New tokens that may still come.
     var room: Int { request.maximumTokens - generated }
 
-    /// How many tokens a source should guess now; none where nothing was asked for or guesses do not pay.
+    /// The number of tokens that a source should guess now; none where nothing was asked for or guesses do not pay.
     func count(
         _ source: TokenGuesses.Source, sequences: Int, _ fixed: Int?, _ costs: SpeculationCosts
     ) -> Int {
@@ -61,7 +61,7 @@ final class EngineSequence {
         output.note(guessed: guessed, accepted: accepted)
     }
 
-    /// How the token after `tokens` is chosen.
+    /// The choice of the token after `tokens`: its sampler, mask and rules.
     ///
     /// - Throws: why the constraint lets none come.
     func choice(after tokens: [Int32]) throws -> SamplingRow {

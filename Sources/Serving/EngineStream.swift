@@ -1,23 +1,23 @@
 package import MartletGeneration
 import Synchronization
 
-/// How a request ended.
+/// The usage of a request that ended.
 package struct EngineUsage: Sendable, Hashable {
     package let finish: FinishReason
     package let generatedTokens: Int
-    /// How often its blocks were taken for an older request, and it was read again.
+    /// The number of times that its blocks were taken for an older request, and it was read again.
     package let preemptions: Int
 }
 
-/// When the parts of a request happened.
+/// The progress of a request: when its parts happened.
 package struct EngineProgress: Sendable, Hashable {
-    /// When it left the queue; nil while it waits.
+    /// The time at which it left the queue; nil while it waits.
     package fileprivate(set) var began: ContinuousClock.Instant?
     package fileprivate(set) var firstToken: ContinuousClock.Instant?
     package fileprivate(set) var lastToken: ContinuousClock.Instant?
-    /// How many tokens of the prompt were not computed, because another request began alike.
+    /// The number of prompt tokens that were not computed, because another request began alike.
     package fileprivate(set) var sharedTokens = 0
-    /// Tokens that were guessed, and those of them that were right.
+    /// The number of tokens that were guessed, and of those that were right.
     package fileprivate(set) var guessedTokens = 0
     package fileprivate(set) var acceptedTokens = 0
 }
@@ -42,7 +42,7 @@ package final class EngineStream: AsyncSequence, Sendable {
     /// thrown.
     package func cancel() { onEnd() }
 
-    /// What the request was; nil before its end, and where it failed.
+    /// The usage of the request; nil before its end, and where it failed.
     package var usage: EngineUsage? { output.usage }
 
     package var progress: EngineProgress { output.progress }
@@ -69,7 +69,7 @@ package final class EngineStream: AsyncSequence, Sendable {
     }
 }
 
-/// Between the engine's thread, which writes, and one reader.
+/// The output of a request, between the engine's thread, which writes, and one reader.
 final class EngineOutput: Sendable {
     private struct State: Sendable {
         var tokens: [SampledToken] = []

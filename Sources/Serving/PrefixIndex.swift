@@ -5,7 +5,7 @@
 /// cannot share a block. A run is known as long as a block of some group holds its keys and values, or a longer run
 /// continues it.
 struct PrefixIndex: Sendable {
-    /// 0 is the empty beginning.
+    /// The serial number of a run; 0 is the empty beginning.
     typealias Serial = UInt64
 
     private struct Key: Hashable {
@@ -21,7 +21,7 @@ struct PrefixIndex: Sendable {
         var children: [Serial] = []
     }
 
-    /// Runs after one parent that are compared token by token: the latest.
+    /// The number of runs after one parent that are compared token by token: the latest.
     private static let compared = 64
 
     private var serials: [Key: Serial] = [:]

@@ -1,9 +1,9 @@
-/// What a scheduler has to know of a request.
+/// A request as a scheduler has to know it.
 package struct ScheduledRequest: Sendable {
     package enum Kind: Sendable, Hashable {
         /// Continues a text: keys and values are kept, the prompt may be read in chunks.
         case generation
-        /// Reads a text in one piece and keeps nothing: embeddings, classes, tags, bidirectional texts.
+        /// A text that is read in one piece, of which nothing is kept: embeddings, classes, tags, bidirectional texts.
         case uncut
         /// Continues a text in several ways at once, about a source of `sourceRows` that is read when it begins, in
         /// `blocks` of every group from its beginning to its end.
@@ -14,14 +14,14 @@ package struct ScheduledRequest: Sendable {
     package var kind = Kind.generation
     /// The prompt.
     package var tokens: [Int32]
-    /// New tokens at most; 0 for texts that are only read.
+    /// The maximum number of new tokens; 0 for texts that are only read.
     package var maximumNewTokens: Int
-    /// Whose it is: queues are bounded, and admission takes turns, by tenant.
+    /// The tenant whose request it is: queues are bounded, and admission takes turns, by tenant.
     package var tenant = 0
-    /// Higher is admitted first and preempted last; equals go by age.
+    /// The priority: higher is admitted first and preempted last; equals go by age.
     package var priority = 0
-    /// What its keys and values depend on besides tokens (model, adapter, cache type, tenant's salt); nil shares no
-    /// beginnings.
+    /// The namespace of its keys and values, what they depend on besides tokens (model, adapter, cache type, tenant's
+    /// salt); nil shares no beginnings.
     package var namespace: Int?
 
     package init(id: Int, tokens: [Int32], maximumNewTokens: Int) {
@@ -29,7 +29,7 @@ package struct ScheduledRequest: Sendable {
     }
 }
 
-/// Why a request was not taken into the queue, with the numbers.
+/// The reason why a request was not taken into the queue, with the numbers.
 package enum SchedulerRefusal: Error, Sendable, Hashable {
     case empty
     case tooLong(positions: Int, context: Int)
@@ -41,28 +41,28 @@ package enum SchedulerRefusal: Error, Sendable, Hashable {
 }
 
 package struct SchedulerLimits: Sendable, Hashable {
-    /// Requests that run at once.
+    /// The maximum number of requests that run at once.
     package var slots = 32
     /// Positions of one request.
     package var context = Int.max
     package var waitingRequests = 256
     package var waitingTokens = 65_536
     package var waitingRequestsPerTenant = 256
-    /// Rows up to which more of them cost little: drafts are only verified within.
+    /// The number of rows up to which more of them cost little: drafts are only verified within.
     package var freeRows = 6
 
     package init() {}
 }
 
-/// What one step computes.
+/// The schedule of one step: what it computes.
 package struct StepSchedule: Sendable, Hashable {
     /// Consecutive positions of one request.
     package struct Run: Sendable, Hashable {
         package let id: Int
-        /// nil for an uncut text.
+        /// The slot of the request; nil for an uncut text.
         package let slot: Int?
         package let positions: Range<Int>
-        /// Of the last positions, how many are drafts to be verified.
+        /// The number of the last positions that are drafts to be verified.
         package let drafts: Int
         /// Positions whose logits are wanted: none in the middle of a prompt.
         package let wanted: Range<Int>
@@ -108,10 +108,10 @@ package struct StepSchedule: Sendable, Hashable {
     package func hash(into hasher: inout Hasher) { hasher.combine(runs) }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 package struct StepOutcome: Sendable, Hashable {
     package let id: Int
-    /// Positions of the run whose keys and values stay: all but rejected drafts.
+    /// The number of positions of the run whose keys and values stay: all but rejected drafts.
     package var accepted: Int
     /// Tokens that are known now: accepted drafts and what was chosen after them.
     package var appended: [Int32] = []
@@ -128,14 +128,14 @@ struct ScheduledEntry: Sendable {
     let arrival: Int
     /// The prompt and what has been written.
     var tokens: [Int32]
-    /// Positions whose keys and values are in blocks.
+    /// The number of positions whose keys and values are in blocks.
     var computed = 0
     var slot: Int?
-    /// By group and number of block; nil where it was given back behind a window.
+    /// The blocks, by group and number; nil where one was given back behind a window.
     var blocks: [[Int?]]
     /// The runs of 64 tokens at the beginning whose blocks are registered.
     var serials: [UInt64] = []
-    /// Rows of a prompt that it was owed and did not get.
+    /// The number of rows of a prompt that it was owed and did not get.
     var deficit = 0
     /// Plans that passed it over.
     var passed = 0

@@ -1,5 +1,5 @@
 extension Scheduler {
-    /// How many of a tenant's waiting requests are looked at, and how often one of them may be passed over.
+    /// The number of a tenant's waiting requests that are looked at, and how often one of them may be passed over.
     private static let lookAhead = 16
     private static let patience = 8
 
@@ -40,7 +40,7 @@ extension Scheduler {
         return ledger.beginning(of: entry.tokens, namespace: namespace)
     }
 
-    /// Whether a running request computes the very block that comes next.
+    /// Returns whether a running request computes the very block that comes next.
     private func isBeingComputed(_ entry: ScheduledEntry, after beginning: BlockLedger.Beginning) -> Bool {
         let (number, size) = (beginning.serials.count, BlockLedger.positions)
         guard let namespace = entry.request.namespace, entry.tokens.count > (number + 1) * size else { return false }
@@ -54,13 +54,13 @@ extension Scheduler {
         }
     }
 
-    /// Blocks that a request has at most for what it knows, and one more.
+    /// The maximum number of blocks that a request has for what it knows, and one more.
     private func needed(_ entry: ScheduledEntry, _ group: Int) -> Int {
         entry.reserved ?? ledger.groups[group].blocks(length: entry.tokens.count, rows: Scheduler.quantum) + 1
     }
 
-    /// Blocks of a group that the running requests do not have yet, for what they know and one more each: the watermark
-    /// below which nothing is admitted.
+    /// The number of blocks of a group that the running requests do not have yet, for what they know and one more each:
+    /// the watermark below which nothing is admitted.
     package func promised(_ group: Int) -> Int {
         running.reduce(0) { sum, id in
             guard let other = entries[id] else { return sum }

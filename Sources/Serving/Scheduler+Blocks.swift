@@ -55,7 +55,7 @@ extension Scheduler {
         entries.set(entry)
     }
 
-    /// What no query of the request will look at again goes back.
+    /// Gives back the blocks that no query of the request will look at again.
     mutating func giveBack(_ id: Int) {
         for group in ledger.groups.indices where ledger.groups[group].window != nil {
             guard let entry = entries[id], entry.slot != nil else { return }

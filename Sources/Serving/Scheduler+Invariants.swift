@@ -1,6 +1,6 @@
 extension Scheduler {
-    /// What is wrong with the scheduler; empty when nothing is. For tests, which ask after every event: one pass over
-    /// requests and blocks.
+    /// Checks the scheduler's invariants and returns what is wrong; empty when nothing is. For tests, which ask after
+    /// every event: one pass over requests and blocks.
     package func checkInvariants() -> [String] {
         var offences = ledger.offences()
         for group in ledger.groups.indices { check(group, &offences) }
@@ -25,7 +25,7 @@ extension Scheduler {
         if owned != held { offences.append("group \(group): \(owned) owned, tables hold \(held)") }
     }
 
-    /// Who runs and who waits, each once and in order, and each slot once.
+    /// Checks who runs and who waits, each once and in order, and each slot once.
     private func checkOrders(_ offences: inout [String]) {
         var slots = [Bool](repeating: false, count: limits.slots)
         for (order, runs) in [(running, true), (waiting, false)] {

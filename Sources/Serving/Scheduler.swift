@@ -5,7 +5,7 @@
 /// are a prompt to read in chunks. Blocks that run out are taken from the youngest, whose tokens are computed again
 /// later: the oldest request always goes on, and one alone fits, so every request ends.
 package struct Scheduler: Sendable {
-    /// Rows of a prompt that it gets before the next one does.
+    /// The quantum of fair scheduling: the number of rows of a prompt that it gets before the next one does.
     package static let quantum = 64
     private static let patience = 8
 
@@ -14,10 +14,10 @@ package struct Scheduler: Sendable {
     var entries = EntryTable()
     private var arrivals = 0
     private var freeSlots: [Int]
-    /// Those with a slot and those without, each in the order in which they are served.
+    /// The requests with a slot and those without, each in the order in which they are served.
     package private(set) var running: [Int] = []
     package private(set) var waiting: [Int] = []
-    /// Whose request was admitted last.
+    /// The tenant whose request was admitted last.
     var lastTenant = Int.min
 
     var freeSlotCount: Int { freeSlots.count }
@@ -27,12 +27,12 @@ package struct Scheduler: Sendable {
         freeSlots = Array((0..<limits.slots).reversed())
     }
 
-    /// Requests that are known: running or waiting.
+    /// The number of requests that are known: running or waiting.
     package var count: Int { entries.count }
     package func tokens(of id: Int) -> [Int32] { entries[id]?.tokens ?? [] }
     /// Blocks of a request by group; nil where one was given back.
     package func blocks(of id: Int) -> [[Int?]] { entries[id]?.blocks ?? [] }
-    /// Whether the next step has the row of a request's last token: it is read but for that.
+    /// Returns whether the next step has the row of a request's last token: it is read but for that.
     package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
 
     private static func insert(_ id: Int, into order: inout [Int], of entries: EntryTable) {
@@ -79,7 +79,7 @@ package struct Scheduler: Sendable {
         Scheduler.insert(request.id, into: &waiting, of: entries)
     }
 
-    /// Blocks of a group that a request needs, be it alone.
+    /// The number of blocks of a group that a request needs, be it alone.
     private func mostBlocks(of request: ScheduledRequest, _ group: Int) -> Int {
         switch request.kind {
         case .uncut: return 0
@@ -90,7 +90,7 @@ package struct Scheduler: Sendable {
         return ledger.groups[group].blocks(length: length, rows: Scheduler.quantum) + 1
     }
 
-    /// From now on a group has this many blocks at most.
+    /// Limits a group to this many blocks from now on.
     ///
     /// - Returns: the requests that no longer fit, even alone; they are forgotten.
     package mutating func limit(group: Int, to blocks: Int) -> [Int] {
@@ -163,10 +163,10 @@ package struct Scheduler: Sendable {
         step.admitted.removeAll { preempted.contains($0.id) }
     }
 
-    /// One more token of a request is known: chosen, or certain to come.
+    /// Appends one more token of a request that is known: chosen, or certain to come.
     package mutating func append(_ token: Int32, to id: Int) { entries.change(id) { $0.tokens.append(token) } }
 
-    /// What the runs of the last step came to.
+    /// Commits the outcomes of the last step's runs.
     package mutating func commit(_ outcomes: [StepOutcome]) {
         for outcome in outcomes {
             for token in outcome.appended { append(token, to: outcome.id) }
@@ -174,7 +174,7 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// What one run of the last step came to, beside the tokens that were appended: see ``StepOutcome``.
+    /// Commits the outcome of one run of the last step, beside the tokens that were appended: see ``StepOutcome``.
     package mutating func commit(_ id: Int, accepted: Int, finished: Bool = false) {
         guard let kind = entries[id]?.request.kind else { return }
         entries.change(id) { $0.computed += accepted }
@@ -191,7 +191,7 @@ package struct Scheduler: Sendable {
             wanted: min(last, positions.upperBound)..<positions.upperBound)
     }
 
-    /// One row for everyone who writes, and drafts while rows cost little.
+    /// Adds one row for everyone who writes, and drafts while rows cost little.
     private mutating func write(_ step: inout StepSchedule, _ drafts: [Int: Int]) {
         var spare = limits.freeRows - running.count { isWriting($0) }
         for id in running where isWriting(id) {
@@ -257,7 +257,7 @@ package struct Scheduler: Sendable {
 
     private func isUncut(_ id: Int) -> Bool { entries[id]?.request.kind == .uncut }
 
-    /// Those that fit, oldest first, into half of what is left where prompts are read too.
+    /// Adds the uncut texts that fit, oldest first, into half of what is left where prompts are read too.
     private mutating func readUncut(_ step: inout StepSchedule, _ budget: Int) {
         let reads = running.contains { !isWriting($0) }
         var left = max(0, budget - step.rows) / (reads ? 2 : 1)
