@@ -23,7 +23,7 @@ package struct BeamItem: Sendable {
     private let options: BeamSearch.Options
     private let maximumTokens: Int
     private var beams: [Beam]
-    /// At most `options.beams`, best first.
+    /// The finished beams, at most `options.beams`, best first.
     private var finished: [Beam] = []
     private var canImprove = true
     package private(set) var isDone = false
@@ -46,12 +46,12 @@ package struct BeamItem: Sendable {
         }
     }
 
-    /// How many continuations of each beam are looked at.
+    /// The number of continuations of each beam that are looked at.
     static func candidates(_ options: BeamSearch.Options) -> Int {
         options.beams == 1 ? 1 : max(2, 1 + options.stopTokens.count) * options.beams
     }
 
-    /// What the rules are told of the next token of beam `index`.
+    /// The step that the rules are told of for the next token of beam `index`.
     func rulesStep(_ index: Int, source: [Int32]) -> TokenRules.Step {
         .init(
             tokens: beams[index].tokens, promptCount: prompt.count, maximumNewTokens: maximumTokens,
@@ -135,7 +135,7 @@ package struct BeamItem: Sendable {
         return beam
     }
 
-    /// Whether a running beam may still become one of the best.
+    /// Returns whether a running beam may still become one of the best.
     private mutating func continues(_ ends: [Bool], length: Int) -> Bool {
         let longest = options.earlyStopping == .never && options.lengthPenalty > 0 ? maximumTokens : length
         let best = beams[0].score / Float(pow(Double(longest), Double(options.lengthPenalty)))

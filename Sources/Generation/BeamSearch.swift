@@ -1,18 +1,19 @@
 import MartletTensors
 
-/// The most probable continuations that `beams` running ones lead to.
+/// Beam search: the most probable continuations that `beams` running ones lead to.
 ///
 /// The semantics are those of transformers' `generate`: each step keeps max(2, 1 + stop tokens) · beams candidates;
 /// those among the best `beams` that end are finished, with their log-probability divided by length^penalty; the best
 /// that do not end run on. One beam is greedy decoding.
 public struct BeamSearch: Sendable {
-    /// When the search is over, besides at the longest length.
+    /// The early stopping of a search: when it is over, besides at the longest length.
     public enum EarlyStopping: String, Sendable, Hashable, Codable {
-        /// As soon as there are as many finished ones as beams.
+        /// The search is over as soon as there are as many finished ones as beams.
         case whenFull
-        /// When the best running one, at its present length, is no better than the worst finished one.
+        /// The search is over when the best running one, at its present length, is no better than the worst finished
+        /// one.
         case whenUnlikely
-        /// When it could not be better at any length.
+        /// The search is over when the best running one could not be better at any length.
         case never
     }
 
@@ -20,9 +21,9 @@ public struct BeamSearch: Sendable {
     public struct Options: Sendable, Hashable {
         /// The number of continuations that run on at each step.
         public var beams: Int
-        /// How many continuations are returned, best first.
+        /// The number of continuations that are returned, best first.
         public var results: Int
-        /// The most new tokens of a continuation.
+        /// The maximum number of new tokens of a continuation.
         public var maximumTokens: Int
         /// The exponent of the length by which a sum of log-probabilities is divided.
         public var lengthPenalty: Float
@@ -30,7 +31,7 @@ public struct BeamSearch: Sendable {
         public var earlyStopping: EarlyStopping
         /// The tokens that finish a continuation.
         public var stopTokens: Set<Int32>
-        /// Tokens that may not, or must, come next.
+        /// The rules for tokens that may not, or must, come next.
         public var rules: TokenRules
 
         /// A search of `beams` continuations.
@@ -56,9 +57,9 @@ public struct BeamSearch: Sendable {
 
     /// A continuation that is finished.
     public struct Hypothesis: Sendable, Hashable {
-        /// What follows the prompt; a stop token included.
+        /// The tokens that follow the prompt; a stop token included.
         public let tokens: [Int32]
-        /// Of each token, after the rules.
+        /// The log-probability of each token, after the rules.
         public let logProbabilities: [Float]
         /// The sum of log-probabilities divided by length^penalty.
         public let score: Float

@@ -21,7 +21,7 @@ public enum CacheType: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 extension Architecture {
-    /// What keeps a cache of keys and values from being kept as `type`.
+    /// The offences that keep a KV cache from being kept as `type`.
     package func offences(cache type: ElementType) -> [String] {
         guard BlockLayout.types.contains(type) else {
             let known = BlockLayout.types.map(\.rawValue).joined(separator: ", ")

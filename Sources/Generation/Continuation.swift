@@ -5,7 +5,7 @@ package import MartletTensors
 /// Sequences that grow token by token on one model: what a search needs to know of decoders and encoder-decoders. Each
 /// search needs its own.
 package struct Continuation: ~Copyable {
-    /// Whether keys and values are kept between steps, or computed anew from the whole text: the bits are the same.
+    /// The memory of keys and values: kept between steps, or computed anew from the whole text; the bits are the same.
     package enum Memory: Sendable { case cached, uncached }
 
     private enum Kind {
@@ -72,13 +72,13 @@ package struct Continuation: ~Copyable {
         }
     }
 
-    /// Why nothing can be written about the sources; nil for sound ones, and where there are none.
+    /// The error where nothing can be written about the sources; nil for sound ones, and where there are none.
     var brokenSource: GenerationError? {
         guard case .encoderDecoder(_, let source) = kind else { return nil }
         return UndefinedLogits.error(of: source)
     }
 
-    /// What makes the logits after `tokens` none of them a number.
+    /// The error for logits after `tokens` of which none is a number.
     func undefinedLogits(after tokens: [Int32]) -> GenerationError {
         switch kind {
         case .decoder(let decoder): UndefinedLogits.error(decoder, after: tokens, on: device)

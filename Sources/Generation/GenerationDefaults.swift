@@ -1,8 +1,8 @@
 package import MartletFormats
 package import MartletJSON
 
-/// How a model's makers mean it to generate: what `generation_config.json` says, or the settings that older models keep
-/// in config.json.
+/// The generation defaults of a model, as its makers mean it to generate: what `generation_config.json` says, or the
+/// settings that older models keep in config.json.
 ///
 /// Source: `GenerationConfig` of transformers 5, whose defaults hold where the file is silent.
 package struct GenerationDefaults: Sendable, Hashable {
@@ -10,22 +10,22 @@ package struct GenerationDefaults: Sendable, Hashable {
     package var sampling = Sampling.greedy
     package var rules = TokenRules()
     package var beams = 1
-    /// How many continuations are returned.
+    /// The number of continuations that are returned.
     package var results = 1
     package var lengthPenalty: Float = 1
     package var earlyStopping = BeamSearch.EarlyStopping.whenUnlikely
     package var maximumNewTokens: Int?
-    /// Of the prompt (an encoder-decoder's start token) and what follows, at most and at least.
+    /// The maximum length in tokens of the prompt (an encoder-decoder's start token) and what follows, and the minimum.
     package var maximumLength: Int?
     package var minimumLength: Int?
     package var stopTokens: Set<Int32> = []
     package var stopTexts: [String] = []
-    /// What the file says, key by key, in its order: "temperature = 0.6".
+    /// The settings that the file states, key by key, in its order: "temperature = 0.6".
     package var stated: [String] = []
-    /// What the file asks for and is not done here.
+    /// The settings that the file asks for and that are not done here.
     package var unsupported: [String] = []
 
-    /// Nothing said: greedy, without limits of its own.
+    /// The defaults where a file says nothing: greedy, without limits of its own.
     package static let none = GenerationDefaults()
 
     private init() {}
@@ -108,12 +108,12 @@ package struct GenerationDefaults: Sendable, Hashable {
         stopTexts.removeAll(where: \.isEmpty)
     }
 
-    /// The least new tokens behind a prompt of `count` tokens.
+    /// The minimum number of new tokens behind a prompt of `count` tokens.
     package func minimumNewTokens(after count: Int) -> Int {
         max(rules.minimumNewTokens, (minimumLength ?? 0) - count)
     }
 
-    /// The most new tokens behind a prompt of `count` tokens, where the file says so.
+    /// The maximum number of new tokens behind a prompt of `count` tokens, where the file says so.
     package func maximumNewTokens(after count: Int) -> Int? {
         maximumNewTokens ?? maximumLength.map { max(0, $0 - count) }
     }

@@ -11,16 +11,16 @@ package import MartletTensors
 /// of them writes. A cached pass gives the bits of an uncached one, whatever the chunks it was fed in and whatever
 /// other sequences are in it.
 package struct KeyValueCache: AttentionState, Sendable {
-    /// What is kept of one sequence.
+    /// The keys and values that are kept of one sequence.
     private struct Sequence: Sendable {
         let id: SequenceID
-        /// One for each reach of the layers.
+        /// The tables of blocks, one for each reach of the layers.
         var tables: [BlockTable]
         /// Keys and values of the encoder's output; nil where none has been read.
         var source: BlockTable?
         /// The first layers with cross-attention, this many, have written theirs.
         var sourceLayers = 0
-        /// How far the sequence was known to reach when it was read last.
+        /// The extent that the sequence was known to reach when it was read last.
         var extent = 0
 
         var length: Int { tables.first?.length ?? 0 }
@@ -31,11 +31,11 @@ package struct KeyValueCache: AttentionState, Sendable {
     }
 
     package let layout: KeyValueLayout
-    /// Where blocks come from; may be shared by several caches.
+    /// The pool that blocks are taken from; may be shared by several caches.
     package let pool: BlockPool
     private let device: Device
     private var sequences: [Sequence] = []
-    /// Where in `sequences` each one stands.
+    /// The index in `sequences` of each one.
     private var indices: [SequenceID: Int] = [:]
 
     /// - Parameters:
@@ -56,7 +56,7 @@ package struct KeyValueCache: AttentionState, Sendable {
         for number in 0..<sequences { add(SequenceID(number)) }
     }
 
-    /// What keys and values are kept as.
+    /// The element type that keys and values are kept as.
     package var type: ElementType { layout.type }
 
     // MARK: Sequences
@@ -100,10 +100,10 @@ package struct KeyValueCache: AttentionState, Sendable {
         return index
     }
 
-    /// Sequences that there are.
+    /// The number of sequences.
     package var sequenceCount: Int { sequences.count }
 
-    /// Positions that sequence `id` has; 0 for one that does not exist.
+    /// The number of positions that sequence `id` has; 0 for one that does not exist.
     package func length(of id: SequenceID = 0) -> Int { indices[id].map { sequences[$0].length } ?? 0 }
 
     /// Forgets all positions of sequence `id` from `length` on.
@@ -130,7 +130,7 @@ package struct KeyValueCache: AttentionState, Sendable {
         if known.length > 0 && known.extent <= trained { truncate(id, to: 0) }
     }
 
-    /// Bytes of blocks that `count` more positions of sequence `id` take of the pool.
+    /// The size in bytes of the blocks that `count` more positions of sequence `id` take of the pool.
     package mutating func bytesNeeded(_ id: SequenceID, for count: Int) -> Int {
         let index = index(of: id)
         return layout.tables.indices.reduce(0) { bytes, table in

@@ -26,13 +26,13 @@ public struct SampledToken: Sendable, Hashable {
     }
 }
 
-/// What is to be chosen from one row of a batch of logits.
+/// A row of a batch of logits, with what is needed to choose its token.
 package struct SamplingRow: Sendable {
     package var sampler: Sampler
     /// The position of the token that is chosen, in its sequence.
     package var position: Int
     package var mask: TokenMask?
-    /// How many of the most probable tokens are scored beside the chosen one; nil scores none, nor the chosen one.
+    /// The number of most probable tokens that are scored beside the chosen one; nil scores none, nor the chosen one.
     package var scored: Int?
     /// Rules on whole texts, and the text that they look at; nil without rules.
     package var ruling: Ruling?

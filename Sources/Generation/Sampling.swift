@@ -1,26 +1,27 @@
-/// How the next token is chosen from logits.
+/// The sampling of the next token from logits.
 public struct Sampling: Sendable, Hashable, Codable {
-    /// 0 takes the most probable token; higher is more varied.
+    /// The temperature: 0 takes the most probable token; higher is more varied.
     public var temperature: Float
-    /// Only the k most probable; 0 keeps all.
+    /// top-k: only the k most probable are kept; 0 keeps all.
     public var topK: Int
-    /// Only the most probable whose probabilities first sum to this (arXiv:1904.09751); 1 keeps all.
+    /// top-p: only the most probable whose probabilities first sum to this are kept (arXiv:1904.09751); 1 keeps all.
     public var topP: Float
-    /// Only those at least this times as probable as the most probable one (arXiv:2407.01082); 0 keeps all.
+    /// min-p: only those at least this times as probable as the most probable one are kept (arXiv:2407.01082); 0 keeps
+    /// all.
     public var minP: Float
-    /// Only those whose surprise is nearest to the entropy, until their probabilities sum to this (arXiv:2202.00666); 1
-    /// keeps all.
+    /// typical-p: only those whose surprise is nearest to the entropy are kept, until their probabilities sum to this
+    /// (arXiv:2202.00666); 1 keeps all.
     public var typicalP: Float
-    /// Logits of tokens that occurred, read or written, are divided by this when positive, multiplied when negative
-    /// (arXiv:1909.05858); 1 leaves them.
+    /// The repeat penalty, by which logits of tokens that occurred, read or written, are divided when positive,
+    /// multiplied when negative (arXiv:1909.05858); 1 leaves them.
     public var repeatPenalty: Float
-    /// Taken from the logits of tokens that have been written, however often.
+    /// The presence penalty, taken from the logits of tokens that have been written, however often.
     public var presencePenalty: Float
-    /// Taken from the logits of tokens that have been written, once for each time.
+    /// The frequency penalty, taken from the logits of tokens that have been written, once for each time.
     public var frequencyPenalty: Float
-    /// Added to the logits of single tokens, before all else.
+    /// The logit bias, added to the logits of single tokens, before all else.
     public var logitBias: [Int32: Float]
-    /// The same seed gives the same tokens.
+    /// The seed: the same seed gives the same tokens.
     public var seed: UInt64
 
     /// A choice among the most probable tokens; the defaults take the most probable one.
@@ -38,7 +39,7 @@ public struct Sampling: Sendable, Hashable, Codable {
     /// The most probable token, always.
     public static let greedy = Sampling()
 
-    /// What is wrong with these numbers, each offence with the range that is right; nothing when they can be used.
+    /// The offences of these numbers, each with the range that is right; none when they can be used.
     public var offences: [String] {
         var offences: [String] = []
         func check(_ name: String, _ value: Float, _ range: ClosedRange<Float>) {
@@ -60,7 +61,7 @@ public struct Sampling: Sendable, Hashable, Codable {
         return offences
     }
 
-    /// The same, and tokens that a vocabulary of this many lacks.
+    /// The offences of these numbers, and tokens that a vocabulary of this many lacks.
     public func offences(vocabulary: Int) -> [String] {
         let unknown = logitBias.keys.filter { $0 < 0 || Int($0) >= vocabulary }.sorted()
         return offences

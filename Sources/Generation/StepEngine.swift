@@ -25,17 +25,18 @@ package final class StepEngine {
 
     private let kind: Kind
     private let device: Device
-    /// Where the caches of this model's sequences keep keys and values.
+    /// The layout of the KV caches of this model's sequences.
     package let layout: KeyValueLayout
     package let vocabulary: Int
     private let dependsOnLength: Bool
     /// The recorded steps by rows: `buckets` of them.
     private var steps: [Int: DecoderStep] = [:]
-    /// Whether a step can be recorded; nil as long as nobody has tried.
+    /// True where a step can be recorded; nil as long as nobody has tried.
     private var isSteppable: Bool?
     /// The order of a step's rows, where those wanted do not come first.
     private var order: [Int] = []
-    /// Where a pass says which rows select which adapter; nil for a model without adapters to be selected.
+    /// The selection by which a pass says which rows select which adapter; nil for a model without adapters to be
+    /// selected.
     private let selection: AdapterSelection?
 
     /// Rows of a recorded step: up to 8, norms and rounding are done by every thread for itself; above, they are
@@ -173,7 +174,7 @@ package final class StepEngine {
 
     // MARK: Recorded steps
 
-    /// Whether every row is the next token of a sequence of its own.
+    /// Returns whether every row is the next token of a sequence of its own.
     private func isStep(_ rows: [StepRow]) -> Bool {
         var index = 1
         while index < rows.count {

@@ -9,7 +9,7 @@ package protocol TokenConstraint: Sendable {
     /// Takes note of a token that has come.
     mutating func append(_ token: Int32)
 
-    /// Whether nothing can follow: the generation ends here.
+    /// True where nothing can follow: the generation ends here.
     var isFinished: Bool { get }
 
     /// Tokens of which no others could come, which therefore need no logits; none where there is a choice.

@@ -1,6 +1,6 @@
-/// Which tokens of a vocabulary may come next: one bit each.
+/// A token mask, which tokens of a vocabulary may come next: one bit each.
 package struct TokenMask: Sendable, Hashable {
-    /// Bit t mod 32 of word t / 32 is set where token t may come.
+    /// The bits as words: bit t mod 32 of word t / 32 is set where token t may come.
     package private(set) var words: [UInt32]
     package let vocabulary: Int
 
@@ -18,7 +18,7 @@ package struct TokenMask: Sendable, Hashable {
         (self.words, self.vocabulary) = (words, vocabulary)
     }
 
-    /// Whether `token` may come; a token that the vocabulary lacks may not, and cannot be made to.
+    /// True where `token` may come; a token that the vocabulary lacks may not, and cannot be made to.
     package subscript(token: Int32) -> Bool {
         get {
             token >= 0 && Int(token) < vocabulary && words[Int(token) / 32] & 1 << UInt32(token % 32) != 0
@@ -36,7 +36,7 @@ package struct TokenMask: Sendable, Hashable {
         return Int32(index * 32 + words[index].trailingZeroBitCount)
     }
 
-    /// How many tokens may come.
+    /// The number of tokens that may come.
     package var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
     /// Lets come what may come by both.

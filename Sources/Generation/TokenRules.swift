@@ -1,39 +1,41 @@
 import MartletPlatform
 
-/// Which tokens may not, or must, come next. They act on log-probabilities in the reference's order.
+/// The rules for tokens that may not, or must, come next (logits processors). They act on log-probabilities in the
+/// reference's order.
 public struct TokenRules: Sendable, Hashable {
-    /// What becomes of the probabilities of the other tokens when some may not come.
+    /// The treatment of the other tokens' probabilities when some may not come.
     public enum Remainder: String, Sendable, Hashable, Codable {
-        /// They stay: transformers.
+        /// The probabilities stay as they are: transformers.
         case asItIs
-        /// They sum to 1 again: CTranslate2, and transformers with `renormalize_logits`.
+        /// The probabilities sum to 1 again: CTranslate2, and transformers with `renormalize_logits`.
         case renormalised
     }
 
     /// The probabilities of the other tokens when some may not come.
     public var remainder = Remainder.asItIs
-    /// No run of this many tokens occurs twice; 0 lets all.
+    /// The length of n-grams that are blocked: no run of this many tokens occurs twice; 0 lets all.
     public var noRepeatNGram = 0
-    /// Tokens, or runs of tokens, that never occur.
+    /// The bad words: tokens, or runs of tokens, that never occur.
     public var badWords: [[Int32]] = []
-    /// A stop token does not come before this many new tokens.
+    /// The minimum number of new tokens: a stop token does not come before.
     public var minimumNewTokens = 0
-    /// The first token after a start token that stands alone.
+    /// The forced first token after a start token that stands alone.
     public var forcedFirst: Int32?
-    /// The token at the longest length.
+    /// The forced token at the longest length.
     public var forcedLast: Int32?
-    /// Tokens that never come.
+    /// The suppressed tokens, which never come.
     public var suppressed: [Int32] = []
-    /// Tokens that do not come first.
+    /// The tokens that are suppressed at the beginning: they do not come first.
     public var suppressedFirst: [Int32] = []
-    /// Scores of tokens that occurred, prompt included, are divided by this when positive, multiplied when negative
-    /// (arXiv:1909.05858); 1 leaves them.
+    /// The repetition penalty, by which scores of tokens that occurred, prompt included, are divided when positive,
+    /// multiplied when negative (arXiv:1909.05858); 1 leaves them.
     public var repetitionPenalty: Float = 1
-    /// Scores of the tokens that were read are multiplied by this when positive, divided when negative; 1 leaves them.
+    /// The encoder repetition penalty, by which scores of the tokens that were read are multiplied when positive,
+    /// divided when negative; 1 leaves them.
     public var encoderRepetitionPenalty: Float = 1
-    /// Added to the score of the last token of a run whose other tokens the text ends in.
+    /// Sequence biases, each added to the score of the last token of a run whose other tokens the text ends in.
     public var sequenceBias: [SequenceBias] = []
-    /// The longer a text gets beyond a length, the more its end is favoured.
+    /// The exponential decay, by which the end is favoured the more, the longer a text gets beyond a length.
     public var decay: EndDecay?
 
     /// A run of tokens, and what is added to the score of its last one.
@@ -46,7 +48,8 @@ public struct TokenRules: Sendable, Hashable {
         public init(tokens: [Int32], bias: Float) { (self.tokens, self.bias) = (tokens, bias) }
     }
 
-    /// From `start` new tokens on, stop tokens gain |score| · (factor^n − 1), n being the tokens beyond.
+    /// The exponential decay of a text's length: from `start` new tokens on, stop tokens gain |score| · (factor^n − 1),
+    /// n being the tokens beyond.
     public struct EndDecay: Sendable, Hashable {
         /// The new tokens after which the decay begins.
         public var start: Int
@@ -59,23 +62,23 @@ public struct TokenRules: Sendable, Hashable {
     /// No rules.
     public init() {}
 
-    /// Whether any score is changed rather than a token forbidden or forced.
+    /// True where any score is changed rather than a token forbidden or forced.
     var changesScores: Bool {
         repetitionPenalty != 1 || encoderRepetitionPenalty != 1 || !sequenceBias.isEmpty || decay != nil
     }
 
-    /// Whether nothing is said.
+    /// True where there are no rules.
     package var isEmpty: Bool { self == TokenRules() }
 
-    /// What a step of a search looks like to the rules.
+    /// A step of a search, as the rules see it.
     package struct Step {
         /// The prompt (an encoder-decoder's start token) and what followed.
         package let tokens: [Int32]
         package let promptCount: Int
-        /// New tokens at most.
+        /// The maximum number of new tokens.
         package let maximumNewTokens: Int
         package let stopTokens: Set<Int32>
-        /// What an encoder read; the prompt in a decoder.
+        /// The tokens that an encoder read; the prompt in a decoder.
         package var source: [Int32] = []
 
         package init(
@@ -88,7 +91,7 @@ public struct TokenRules: Sendable, Hashable {
         var newTokens: Int { tokens.count - promptCount }
     }
 
-    /// What the rules say of the next token.
+    /// The verdict of the rules on the next token.
     struct Verdict {
         /// Tokens that may not come, in no order, some perhaps twice.
         var forbidden: [Int32] = []
@@ -120,7 +123,8 @@ public struct TokenRules: Sendable, Hashable {
         }
     }
 
-    /// Whether `tokens` end in all of `word` but its last token. A word that is a stop token alone is no bad word.
+    /// Returns whether `tokens` end in all of `word` but its last token. A word that is a stop token alone is no bad
+    /// word.
     func ends(_ tokens: [Int32], as word: [Int32], stops: Set<Int32>) -> Bool {
         guard let last = word.last, word.count > 1 || !stops.contains(last), word.count <= tokens.count else {
             return false
@@ -128,7 +132,7 @@ public struct TokenRules: Sendable, Hashable {
         return tokens.suffix(word.count - 1).elementsEqual(word.dropLast())
     }
 
-    /// What is wrong with these rules for a vocabulary of this many tokens.
+    /// The offences of these rules for a vocabulary of this many tokens.
     package func offences(vocabulary: Int) -> [String] {
         let named =
             badWords.flatMap { $0 } + sequenceBias.flatMap(\.tokens) + suppressed + suppressedFirst

@@ -3,10 +3,10 @@ import MartletTensors
 
 /// The most probable next tokens of one row, by log-probability after the rules; what may not come has −∞.
 struct TokenScores {
-    /// Best first; as many as were asked for, or the whole vocabulary.
+    /// The best tokens first; as many as were asked for, or the whole vocabulary.
     let best: [(token: Int32, logProbability: Float)]
 
-    /// Those of every row of `logits` `[rows, vocabulary]`, each at a step of its own.
+    /// The best scores of every row of `logits` `[rows, vocabulary]`, each at a step of its own.
     static func best(
         _ count: Int, of logits: Tensor, _ rules: TokenRules, _ steps: [TokenRules.Step]
     ) -> [TokenScores] {
@@ -26,7 +26,7 @@ struct TokenScores {
         }
     }
 
-    /// Those of one row whose scores the rules change.
+    /// The best scores of one row whose scores the rules change.
     private init(_ count: Int, of logits: [Float], _ rules: TokenRules, _ step: TokenRules.Step) {
         var scores = logits
         TokenRules.normalise(&scores)

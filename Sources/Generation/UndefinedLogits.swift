@@ -4,10 +4,10 @@ import MartletTensors
 
 /// Logits none of which is a number: a broken weight makes every one of them NaN, and no token follows from such.
 enum UndefinedLogits {
-    /// Tokens of a text that are read again to find where numbers end.
+    /// The number of tokens of a text that are read again to find where numbers end.
     private static let examined = 256
 
-    /// What is said where layer `layer` is the first whose output holds NaN; nil where none does.
+    /// The error where layer `layer` is the first whose output holds NaN, or with nil where none does.
     static func error(firstIn layer: Int?) -> GenerationError {
         let place =
             layer.map { "layer \($0) is the first whose output is not one" }
@@ -41,7 +41,7 @@ enum UndefinedLogits {
         return error(firstIn: first)
     }
 
-    /// What is said where an encoder made no numbers of its sources: nothing can be written about them.
+    /// The error where an encoder made no numbers of its sources, about which nothing can be written; else nil.
     static func error(of source: Source) -> GenerationError? {
         guard !source.hidden.isFinite else { return nil }
         return GenerationError(

@@ -1,14 +1,15 @@
-/// How many tokens of one sequence to guess: as many as pay by the acceptance of earlier ones and by what verifying
-/// costs, and none for a while where that is none, so that speculation never costs more than a few rows now and then.
+/// The policy for the number of tokens of one sequence to guess: as many as pay by the acceptance of earlier ones and
+/// by what verifying costs, and none for a while where that is none, so that speculation never costs more than a few
+/// rows now and then.
 package struct DraftPolicy: Sendable {
-    /// Guesses of one step at most: up to this many rows more cost little.
+    /// The maximum number of guesses of one step: up to this many rows more cost little.
     package static let longest = 5
-    /// Guesses after a pause, to see whether they are right by now.
+    /// The number of guesses after a pause, to see whether they are right by now.
     private static let probe = 3
-    /// Steps with guesses after which one is plain, so that it stays known what that takes.
+    /// The number of steps with guesses after which one is plain, so that it stays known what that takes.
     private static let refresh = 64
-    /// Guesses that were right and guesses that were tested, up to the first wrong one of each step; the latest weigh
-    /// most. The beginning is as if three of five had been right.
+    /// The counts of guesses that were right and of guesses that were tested, up to the first wrong one of each step;
+    /// the latest weigh most. The beginning is as if three of five had been right.
     private var right = 1.2
     private var tested = 2.0
     private var pause = 0
@@ -24,8 +25,8 @@ package struct DraftPolicy: Sendable {
     /// The chance that a guess is right whose predecessors are.
     package var acceptance: Double { right / tested }
 
-    /// For the next step, in which `sequences` write; `isDrafted` says that a draft model makes the guesses, whose time
-    /// counts.
+    /// The number of guesses for the next step, in which `sequences` write; `isDrafted` says that a draft model makes
+    /// the guesses, whose time counts.
     package mutating func count(
         sequences: Int = 1, isDrafted: Bool = false, _ costs: SpeculationCosts
     ) -> Int {
@@ -49,7 +50,7 @@ package struct DraftPolicy: Sendable {
         return 0
     }
 
-    /// What came of the guesses of a step; nothing is learnt from a step without.
+    /// Takes note of what came of the guesses of a step; nothing is learnt from a step without.
     package mutating func note(drafted: Int, accepted: Int) {
         guard drafted > 0 else { return }
         isProbe = false

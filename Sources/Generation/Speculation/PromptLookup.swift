@@ -3,7 +3,7 @@
 ///
 /// Source: Saxena, "Prompt lookup decoding", 2023. Texts that copy (summaries, edits, quotations) are guessed well.
 package struct PromptLookup: Sendable {
-    /// Behind the last occurrence of a run, by its length and tokens: a position in the text.
+    /// The position in the text behind the last occurrence of a run, by its length and tokens.
     private var triples: [Run: Int] = [:]
     private var pairs: [Run: Int] = [:]
     private var tokens: [Int32] = []
@@ -28,7 +28,7 @@ package struct PromptLookup: Sendable {
         }
     }
 
-    /// At most `count` tokens that are guessed to follow what was read.
+    /// Returns at most `count` tokens that are guessed to follow what was read.
     package func draft(_ count: Int) -> [Int32] {
         let end = tokens.count
         guard count > 0, end >= 2 else { return [] }

@@ -1,5 +1,5 @@
-/// What speculation costs here: seconds of steps by their rows, and of a pass of the draft model, as they were
-/// measured. Decides how many rows are computed, never what they come to.
+/// The costs of speculative decoding on this machine: seconds of steps by their rows, and of a pass of the draft model,
+/// as they were measured. Decides how many rows are computed, never what they come to.
 package struct SpeculationCosts: Sendable {
     /// The share by which a row more is taken to lengthen a step of a size that has not been measured.
     private static let row = 0.1
@@ -7,7 +7,8 @@ package struct SpeculationCosts: Sendable {
     private static let enough = 3
     private static let most = 32
 
-    /// Seconds of steps by their rows: those of one row for each sequence, with their number, and those that verify.
+    /// The seconds of steps by their rows: those of one row for each sequence, with their number, and those that
+    /// verify.
     private var plain: [(seconds: Double, count: Int)] = Array(repeating: (0, 0), count: most + 1)
     private var verifying: [Double?] = Array(repeating: nil, count: most + 1)
     private var pass: Double?
@@ -37,12 +38,12 @@ package struct SpeculationCosts: Sendable {
         return known + (seconds < known ? 0.25 : 0.05) * (min(seconds, 4 * known) - known)
     }
 
-    /// Whether it is known what a plain step of so many sequences takes, to which all else is compared.
+    /// Returns whether it is known what a plain step of so many sequences takes, to which all else is compared.
     package func isKnown(sequences: Int) -> Bool {
         sequences <= SpeculationCosts.most && plain[sequences].count >= SpeculationCosts.enough
     }
 
-    /// Seconds of a step that verifies; what was not measured follows from the next smaller one.
+    /// The seconds of a step that verifies; what was not measured follows from the next smaller one.
     private func seconds(rows: Int, of sequences: Int) -> Double {
         let smaller = (0...min(rows, SpeculationCosts.most)).last { verifying[$0] != nil }
         let (known, count) =
