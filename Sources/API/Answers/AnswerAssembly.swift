@@ -3,24 +3,25 @@ import MartletGeneration
 import MartletJSON
 import MartletTokenizers
 
-/// What one step adds to one choice: parts of the answer, and the tokens that they consist of.
+/// The delta of one choice in one step: parts of the answer, and the tokens that they consist of.
 struct AnswerDelta: Sendable {
     var parts: [AnswerPart] = []
     /// The tokens whose text went out with this, for log-probabilities.
     var tokens: [SampledToken] = []
 }
 
-/// One choice of an answer, from tokens to parts: whole characters, ended by stop texts, thinking and calls told apart.
+/// The assembly of one choice of an answer, from tokens to parts: whole characters, ended by stop texts, thinking and
+/// calls told apart.
 struct AnswerAssembly {
-    /// What of an answer's structure is looked for.
+    /// The structure that is looked for in an answer.
     struct Structure: Sendable {
         var tools: ToolFormat?
         var thinks = false
-        /// Whether the prompt ends within the part for thinking.
+        /// True where the prompt ends within the part for thinking.
         var isThinking = false
-        /// What completes the answer when its constraint lets nothing follow.
+        /// The text that completes the answer when its constraint lets nothing follow.
         var end = ""
-        /// What the prompt has written of the answer already: the beginning of a call that was asked for.
+        /// The text of the answer that the prompt has written already: the beginning of a call that was asked for.
         var written = ""
         /// The tokens that the answer goes on with, as one text; none where it is a text of its own.
         var continued: [Int32] = []
@@ -44,7 +45,7 @@ struct AnswerAssembly {
     /// How many of them were thinking.
     private(set) var thinkingTokens = 0
     private(set) var finish: String?
-    /// All that was written, as far as it is certain.
+    /// The text that was written, as far as it is certain.
     private(set) var text = ""
 
     init(_ tokenizer: Tokenizer, stopTexts: [String], _ structure: Structure) {
@@ -59,7 +60,7 @@ struct AnswerAssembly {
         if !structure.written.isEmpty { beginning = parser?.append(structure.written) ?? [] }
     }
 
-    /// What stands before the first token: the beginning of a call that was asked for.
+    /// The parts before the first token: the beginning of a call that was asked for.
     private(set) var beginning: [AnswerPart] = []
 
     /// Adds a token; its text may go out with a later one.

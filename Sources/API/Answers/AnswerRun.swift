@@ -4,7 +4,7 @@ import MartletTokenizers
 
 /// The answers to one request as they are written: what the routes stream or collect.
 actor AnswerRun {
-    /// What happened since the last look.
+    /// An update, something that happened since the last look.
     enum Update: Sendable {
         case delta(choice: Int, AnswerDelta)
         case finished(choice: Int, String)
@@ -133,7 +133,7 @@ actor AnswerRun {
     }
 }
 
-/// When the parts of a request happened, for the histograms.
+/// The clock of a request: when its parts happened, for the histograms.
 struct RequestClock {
     private let arrival: ContinuousClock.Instant
     private var last: [ContinuousClock.Instant?]

@@ -6,14 +6,14 @@ import MartletTokenizers
 ///
 /// One reader. Ends with an error, or when every choice has ended.
 final class Generation: Sendable {
-    /// What a reader sees.
+    /// An event that a reader sees.
     enum Event: Sendable {
         case began(choice: Int, cachedTokens: Int)
         case token(choice: Int, SampledToken)
         case guessed(choice: Int, GuessCounts)
         case finished(choice: Int, FinishReason)
         case failed(choice: Int?, any Error)
-        /// Nothing happened for a while: the connection is kept alive.
+        /// A ping, where nothing happened for a while: the connection is kept alive.
         case ping
         case deadline
     }
@@ -56,7 +56,7 @@ final class Generation: Sendable {
         }
     }
 
-    /// What came since the last call, at least one event.
+    /// Returns the events since the last call, at least one.
     func next() async -> [Event] { await mailbox.next() }
 
     /// Ends one choice early: a stop text was found.

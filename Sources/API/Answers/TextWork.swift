@@ -4,7 +4,7 @@ import MartletJSON
 import MartletTokenizers
 
 extension ServedModel {
-    /// What continues texts with this model.
+    /// The language model and engine that continue texts with this model.
     ///
     /// - Throws: ``APIError`` that says what the model does instead.
     func text() throws(APIError) -> (model: LanguageModel, engine: any TextEngine) {

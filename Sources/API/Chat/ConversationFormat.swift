@@ -4,17 +4,17 @@ import MartletModels
 import MartletTemplates
 package import MartletTokenizers
 
-/// How a model writes conversations: its chat template, the form of its tool calls, the marks around its thinking.
+/// The conversation format of a model: its chat template, the form of its tool calls, the marks around its thinking.
 package struct ConversationFormat: Sendable {
     private let template: ChatTemplate
-    /// For conversations with tools, where the model has a template of its own for them.
+    /// The template for conversations with tools, where the model has one of its own for them.
     private let toolTemplate: ChatTemplate?
     private let variables: JSONObject
     private let source: [UInt8]
     let tools: ToolFormat
-    /// Whether the template says by itself which tools there are.
+    /// True where the template says by itself which tools there are.
     private let namesTools: Bool
-    /// Whether answers may begin with a part between `<think>` and `</think>`.
+    /// True where answers may begin with a part between `<think>` and `</think>`.
     let thinks: Bool
 
     /// - Returns: nil for a model without a template.
@@ -70,7 +70,7 @@ package struct ConversationFormat: Sendable {
 /// A text with stretches in which special tokens are not looked for.
 package struct GuardedText: Sendable, Equatable {
     package var text: String
-    /// UTF-8 offsets, ascending.
+    /// The stretches that are plain text: UTF-8 offsets, ascending.
     package var plainRanges: [Range<Int>]
 
     /// The tokens; what marks the structure is spelled by the template.
@@ -80,12 +80,12 @@ package struct GuardedText: Sendable, Equatable {
     }
 }
 
-/// Keeps what users write from being read as special tokens.
+/// A guard that keeps what users write from being read as special tokens.
 ///
 /// A template mixes its own special tokens with what stands in the messages. So before rendering, each spelling of a
 /// special token inside a message is marked behind its first scalar by a scalar that occurs nowhere else (a
-/// noncharacter, U+FDD0 to U+FDEF); afterwards the
-/// marks are taken out, and the scalars before them are no part of a special token.
+/// noncharacter, U+FDD0 to U+FDEF); afterwards the marks are taken out, and the scalars before them are no part of
+/// a special token.
 package struct TokenGuard {
     /// Spellings by their first byte.
     private struct Spellings {
@@ -104,7 +104,7 @@ package struct TokenGuard {
 
     /// Tokens that mark structure.
     private let special: Spellings
-    /// Those and the added tokens that the template spells, as `<tool_call>`.
+    /// The tokens that mark structure and the added tokens that the template spells, as `<tool_call>`.
     private let structural: Spellings
     private let mark: [UInt8]
 

@@ -5,9 +5,9 @@ import MartletJSON
 
 /// A form that an answer must have: a JSON schema, a grammar, or a call of a function.
 struct ForcedForm: Sendable {
-    /// What the answer begins with, written for the model.
+    /// The beginning of the answer, written for the model.
     let beginning: String
-    /// What completes it.
+    /// The end that completes it.
     let end: String
     /// The answer is of one of these.
     private let forms: [OutputConstraint]
@@ -51,7 +51,7 @@ struct ForcedForm: Sendable {
             end: tools.callEnd)
     }
 
-    /// One of several functions: the object that names it is chosen by the model.
+    /// A call of one of several functions: the object that names it is chosen by the model.
     private init(callOfAny tools: [ToolDefinition], _ format: ToolFormat) {
         let calls = tools.map { tool -> JSON in
             var properties = JSONObject()

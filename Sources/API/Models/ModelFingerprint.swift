@@ -3,7 +3,8 @@ import MartletModels
 import MartletPlatform
 import MartletTensors
 
-/// What an answer's bits depend on besides the request: the model's bytes and the arithmetic.
+/// The fingerprint of a served model, what an answer's bits depend on besides the request: the model's bytes and the
+/// arithmetic.
 ///
 /// Threads, instruction sets, other requests and the cutting of prompts are no part of it: they change no bit.
 enum ModelFingerprint {

@@ -7,12 +7,12 @@ package import MartletTasks
 package import MartletTensors
 import MartletTokenizers
 
-/// One real forward pass of a loaded model, with what it computed on the way: what *Look inside* shows.
+/// An inspector of a loaded model: one real forward pass with what it computed on the way, which *Look inside* shows.
 package struct ModelInspector: Sendable {
     private let file: ModelFile
     private let model: Model
     private let device: Device
-    /// The most attention weights of one look: layers × heads × rows × keys.
+    /// The maximum number of attention weights of one look: layers × heads × rows × keys.
     private static let mostWeights = 12 << 20
     private static let mostTokens = 512
 
@@ -20,12 +20,12 @@ package struct ModelInspector: Sendable {
         (self.file, self.model, self.device) = (file, model, device)
     }
 
-    /// What is looked at.
+    /// The question of a look: the text that is looked at, and the row.
     package struct Question: Sendable {
         var text: String
         /// A second text, for models that read two.
         var pair: String?
-        /// What an encoder-decoder's decoder reads; what it writes itself when nil.
+        /// The text that an encoder-decoder's decoder reads; what it writes itself when nil.
         var target: String?
         /// The row whose next token is looked at; the last one, or the first mask, when nil.
         var row: Int?
@@ -152,7 +152,7 @@ package struct ModelInspector: Sendable {
         ]
     }
 
-    /// What a layer would say if it were the last: its best five tokens for one row.
+    /// The guesses of a layer as if it were the last (logit lens): its best five tokens for one row.
     private func guesses(_ hidden: Tensor, row: Int, _ vocabulary: any WriterVocabulary) -> JSON {
         guard let logits = model.guesses(hidden.rows(row..<row + 1)) else { return [] }
         let summary = logits.summary(row: 0, largest: 5)
@@ -184,7 +184,7 @@ package struct ModelInspector: Sendable {
         ]
     }
 
-    /// What the planner says that this pass takes, by part.
+    /// The cost of this pass as the planner tells it, by part.
     private func cost(_ input: ForwardPass.Input) throws -> JSON {
         let blueprint = try Blueprint(file.architecture, modelType: file.modelType)
         let tokens = input.decoderTokens?.count ?? input.tokens.count
@@ -207,7 +207,7 @@ package struct ModelInspector: Sendable {
 }
 
 extension Architecture {
-    /// How many maps of attention a pass makes: heads of all layers, cross-attention's too.
+    /// The number of attention maps that a pass makes: heads of all layers, cross-attention's too.
     fileprivate var attentionMaps: Int {
         func maps(_ stack: Stack) -> Int {
             stack.layers.reduce(0) { $0 + $1.attention.queryHeads + ($1.crossAttention?.queryHeads ?? 0) }

@@ -12,7 +12,7 @@ package import MartletTokenizers
 
 /// A model that is loaded and can be asked: what its files say, and what it does by its architecture and head.
 package final class ServedModel: Sendable {
-    /// What a model does.
+    /// The work that a model does.
     package enum Work: Sendable {
         /// A decoder: continues texts.
         case text(LanguageModel, any TextEngine)
@@ -28,18 +28,19 @@ package final class ServedModel: Sendable {
     /// The name that requests call it by.
     package let name: String
     package let path: String
-    /// Seconds since 1970 when it was loaded.
+    /// The time at which it was loaded, in seconds since 1970.
     package let created: Int
     package let work: Work
     package let architecture: Architecture
     package let modelType: String
-    /// Nil for models whose vocabulary is a list of words.
+    /// The tokenizer; nil for models whose vocabulary is a list of words.
     package let tokenizer: Tokenizer?
     package let chat: ConversationFormat?
     package let endOfTextTokens: Set<Int32>
-    /// How texts are continued where a request says nothing.
+    /// The sampling where a request says nothing.
     package let sampling: Sampling
-    /// What generation_config.json says besides: rules of what may come, lengths, texts that end an answer.
+    /// The generation defaults that generation_config.json says besides: rules of what may come, lengths, texts that
+    /// end an answer.
     package let defaults: GenerationDefaults
     /// The longest text in tokens; nil where nothing limits it.
     package let context: Int?
@@ -51,19 +52,19 @@ package final class ServedModel: Sendable {
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
 
-    /// How a model is loaded to be served.
+    /// The settings by which a model is loaded to be served.
     package struct Settings: Sendable {
-        /// How many compute at once; the physical cores when nil.
+        /// The number of threads that compute; the physical cores when nil.
         package var threads: Int?
-        /// How many texts are written at once.
+        /// The number of texts that are written at once.
         package var slots = 8
-        /// What keys and values are kept as.
+        /// The element type of the KV cache.
         package var cache = CacheType.f32
-        /// The most bytes of keys and values; nil for what the slots need.
+        /// The maximum size of the KV cache in bytes; nil for what the slots need.
         package var cacheBytes: Int?
         /// The longest text in tokens; nil for the model's own.
         package var context: Int?
-        /// Where a smaller model is that guesses what this one writes; nil for none.
+        /// The path of a draft model, a smaller one that guesses what this one writes; nil for none.
         package var draft: String?
 
         package init(threads: Int? = nil) { self.threads = threads }

@@ -1,6 +1,6 @@
 package import MartletGeneration
 
-/// What continues token sequences for a server: many at once, each by its own settings.
+/// A text engine, which continues token sequences for a server: many at once, each by its own settings.
 ///
 /// The seam between the API and whatever runs the model.
 package protocol TextEngine: Sendable {
@@ -12,28 +12,28 @@ package protocol TextEngine: Sendable {
         _ request: TokenRequest, _ receive: @escaping @Sendable (TokenEvent) -> Void
     ) -> @Sendable () -> Void
 
-    /// How many generations run and how many wait.
+    /// The load of the engine: how many generations run and how many wait.
     var load: EngineLoad { get }
 
     /// The most tokens that a text can have, with its prompt.
     var longestText: Int { get }
 }
 
-/// What a generation is asked for, in tokens.
+/// The request for a generation, in tokens.
 package struct TokenRequest: Sendable {
     package var prompt: [Int32]
     package var maximumTokens: Int
     package var sampling: Sampling
-    /// How many alternatives are reported with each token; nil reports no probabilities at all.
+    /// The number of alternatives that are reported with each token; nil reports no probabilities at all.
     package var alternatives: Int?
-    /// What the text must look like.
+    /// The constraint on the text.
     package var constraint: (any TokenConstraint)?
     package var stopTokens: Set<Int32>
-    /// Which tokens may not, or must, come next, by the whole text.
+    /// The rules for tokens that may not, or must, come next, by the whole text.
     package var rules = TokenRules()
-    /// Whether what followed earlier in the text is guessed to follow again.
+    /// Speculative decoding by prompt look-up: whether what followed earlier in the text is guessed to follow again.
     package var guesses = false
-    /// Whose it is: tenants take turns, and share no beginnings of texts with one another.
+    /// The tenant whose request it is: tenants take turns, and share no beginnings of texts with one another.
     package var tenant = 0
 
     package init(prompt: [Int32], maximumTokens: Int, sampling: Sampling, stopTokens: Set<Int32>) {
@@ -42,9 +42,9 @@ package struct TokenRequest: Sendable {
     }
 }
 
-/// What happens to a generation.
+/// An event of a generation.
 package enum TokenEvent: Sendable {
-    /// It left the queue; so many tokens of its prompt were known from an earlier text.
+    /// The generation left the queue; so many tokens of its prompt were known from an earlier text.
     case began(cachedTokens: Int)
     case token(SampledToken)
     /// So many tokens were guessed so far, and so many of them were right.
@@ -67,7 +67,7 @@ package struct GuessCounts: Sendable, Hashable {
 package struct EngineLoad: Sendable, Equatable {
     package var running: Int
     package var waiting: Int
-    /// Since its beginning, tokens that were guessed, and those of them that were right.
+    /// The tokens that were guessed since its beginning, and those of them that were right.
     package var guessedTokens = 0
     package var acceptedTokens = 0
     /// Texts that were read whole, and the passes that they shared.
@@ -76,6 +76,6 @@ package struct EngineLoad: Sendable, Equatable {
 
     package init(running: Int, waiting: Int) { (self.running, self.waiting) = (running, waiting) }
 
-    /// Whether nothing runs or waits.
+    /// True where nothing runs or waits.
     package var isIdle: Bool { running == 0 && waiting == 0 }
 }

@@ -10,9 +10,9 @@ struct ChatRequest: Sendable {
     var callsInParallel: Bool
     var format: AnswerFormat
     var generation: GenerationFields
-    /// What the template may read besides: `enable_thinking`, `reasoning_effort`.
+    /// The variables that the template may read besides: `enable_thinking`, `reasoning_effort`.
     var templateVariables: JSONObject
-    /// Whether special tokens spelled in messages count as such; false keeps them plain text.
+    /// True where special tokens spelled in messages count as such; false keeps them plain text.
     var parsesSpecialTokens: Bool
 
     init(_ fields: Fields, _ model: ServedModel) throws(APIError) {
@@ -230,7 +230,7 @@ struct ToolDefinition: Sendable {
     }
 }
 
-/// Whether the model must call a function.
+/// The choice of tools, whether the model must call a function.
 enum ToolChoice: Sendable, Equatable {
     case none
     case automatic

@@ -7,7 +7,7 @@ import Synchronization
 /// A field that is null counts as absent, as clients write it.
 struct Fields {
     let object: JSONObject
-    /// What stands before a field's name in a message: `messages[2].`.
+    /// The prefix of a field's name in a message: `messages[2].`.
     let prefix: String
     /// Takes note of the names that are asked for; nil where nobody wants to know.
     private let reads: FieldReads?
@@ -117,7 +117,7 @@ struct Fields {
         return Fields(object, prefix: path(name) + ".", noting: isNoted ? reads : nil)
     }
 
-    /// One text or a list of them.
+    /// The texts of a field, one or a list of them.
     func strings(_ name: String, atMost most: Int) throws(APIError) -> [String]? {
         guard let value = self[name] else { return nil }
         if let text = value.stringValue { return [text] }
@@ -129,7 +129,7 @@ struct Fields {
         }
     }
 
-    /// One of a few words.
+    /// The word of a field, one of a few.
     func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _ type: Choice.Type) throws(APIError)
         -> Choice?
     where Choice.RawValue == String {

@@ -1,18 +1,18 @@
 import MartletGeneration
 import MartletJSON
 
-/// How a text is to be continued, as chat, completion and response requests share it.
+/// The fields that say how a text is to be continued, as chat, completion and response requests share them.
 struct GenerationFields: Sendable {
     var maximumTokens: Int?
     var sampling: Sampling
-    /// How many alternatives are reported with each token; nil: none, and no probabilities.
+    /// The number of alternatives that are reported with each token; nil: none, and no probabilities.
     var alternatives: Int?
     var stopTexts: [String]
     var choices: Int
     var streams: Bool
     var includesUsage: Bool
     var ignoresEnd: Bool
-    /// Whether the request itself says how repetition is penalised.
+    /// True where the request itself says how repetition is penalised.
     var hasOwnRepeatPenalty: Bool
 
     /// - Parameters:

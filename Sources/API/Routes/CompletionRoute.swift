@@ -160,7 +160,7 @@ private struct CompletionWriter: Sendable {
         return Usage.json(prompt: prompt, cached: cached, generated: generated, guesses: guesses)
     }
 
-    /// One prompt after the other; the engine runs them together.
+    /// Streams one prompt after the other; the engine runs them together.
     func stream() async throws -> APIResponse {
         let first = try await runs[0].next()
         return .events { sink in

@@ -59,7 +59,7 @@ enum ModelRoutes {
         return .object(entry)
     }
 
-    /// What a model can be asked for.
+    /// The tasks that a model can be asked for.
     static func tasks(_ model: ServedModel) -> [String] {
         let vectors = model.embedder == nil ? [] : ["embed"]
         return switch model.work {

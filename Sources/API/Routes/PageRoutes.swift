@@ -31,7 +31,7 @@ package enum PageRoutes {
         answer("text/javascript; charset=utf-8", Part.javaScript.bytes)
     }
 
-    /// Nothing but what comes from here runs, and nobody frames it.
+    /// The answer with a part of the page: nothing but what comes from here runs, and nobody frames it.
     private static func answer(_ type: String, _ bytes: [UInt8]) -> APIResponse {
         var response = APIResponse(type: type, .whole(bytes))
         response.headers += [

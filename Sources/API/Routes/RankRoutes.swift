@@ -1,7 +1,8 @@
 import MartletJSON
 import MartletTasks
 
-/// How well texts answer a query: `/v1/rerank` (Cohere's and Jina's shape) and `/v1/score` (vLLM's).
+/// Routes for ranking texts by how well they answer a query: `/v1/rerank` (Cohere's and Jina's shape) and `/v1/score`
+/// (vLLM's).
 ///
 /// A cross-encoder reads query and text together; any other model that makes vectors compares them by cosine.
 enum RankRoutes {

@@ -1,6 +1,6 @@
 import MartletJSON
 
-/// How the service is: `/health`, `/ready`, `/metrics`.
+/// Routes for the state of the service: `/health`, `/ready`, `/metrics`.
 enum StateRoutes {
     /// 200 when models are loaded, whatever else happens; 503 while one is being loaded.
     static func health(_ job: Job) async throws -> APIResponse {
@@ -12,7 +12,7 @@ enum StateRoutes {
         return APIResponse(["status": "ok"])
     }
 
-    /// The same, and 503 while the service drains: whether a balancer should send more here.
+    /// The answer of `/health`, and 503 while the service drains: whether a balancer should send more here.
     static func ready(_ job: Job) async throws -> APIResponse {
         guard job.service.isDraining else { return try await health(job) }
         return APIResponse(["status": "draining"], status: 503)

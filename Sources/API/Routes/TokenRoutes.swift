@@ -46,7 +46,7 @@ enum TokenRoutes {
         return APIResponse(["prompt": .string(prompt.text)])
     }
 
-    /// How many tokens a conversation becomes.
+    /// The number of tokens that a conversation becomes.
     static func count(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)

@@ -23,7 +23,7 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The field that is wrong: `messages[2].content`.
     package var parameter: String?
     package var code: String?
-    /// When to come again, in whole seconds.
+    /// The time after which to come again, in whole seconds (`Retry-After`).
     package var retryAfter: Int?
     /// The methods that the address takes, where the request's is none of them.
     package var methods: [String]

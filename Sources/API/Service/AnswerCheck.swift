@@ -1,14 +1,14 @@
 import MartletGeneration
 package import MartletJSON
 
-/// Whether a logged answer is the one that a model gives: it is asked again, and compared byte for byte.
+/// A check of whether a logged answer is the one that a model gives: it is asked again, and compared byte for byte.
 package struct AnswerCheck: Sendable {
     package enum Verdict: Sendable, Equatable {
-        /// The same bytes.
+        /// The answer has the same bytes.
         case same
-        /// Another model, or other arithmetic: their fingerprints.
+        /// The model is another one, or its arithmetic: their fingerprints.
         case otherModel(logged: String, here: String)
-        /// The same fingerprint, other content: which choice, and both texts.
+        /// The fingerprint is the same, the content is other: which choice, and both texts.
         case different(choice: Int, logged: String, here: String)
         /// The request had no seed and drew at random.
         case notRepeatable

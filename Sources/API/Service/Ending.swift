@@ -1,6 +1,7 @@
 import Synchronization
 
-/// What is done once at the end of something: when it is told, or at the latest when nobody holds it any more.
+/// An ending, work that is done once at the end of something: when it is told, or at the latest when nobody holds it
+/// any more.
 ///
 /// An answer may never be written, because the client left before its head: what was counted for it is counted out all
 /// the same.

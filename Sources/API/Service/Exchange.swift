@@ -5,10 +5,10 @@ import Synchronization
 package struct APIRequest: Sendable {
     package var method: String
     package var path: String
-    /// Names in lower case; of several fields of one name the last.
+    /// The header fields, names in lower case; of several fields of one name the last.
     package var headers: [String: String]
     package var body: [UInt8]
-    /// Ends the work for this request when the client has gone.
+    /// The cancellation, which ends the work for this request when the client has gone.
     package let cancellation: Cancellation
 
     package init(
@@ -22,7 +22,8 @@ package struct APIRequest: Sendable {
 
 /// An answer: whole, or written piece by piece.
 package struct APIResponse: Sendable {
-    /// Takes the next bytes of a stream; suspends while the client reads slowly, and throws when it has gone.
+    /// A sink, which takes the next bytes of a stream; suspends while the client reads slowly, and throws when it has
+    /// gone.
     package typealias Sink = ([UInt8]) async throws -> Void
 
     package enum Body: Sendable {
@@ -56,7 +57,8 @@ package struct APIResponse: Sendable {
     }
 }
 
-/// What ends the work for a request early: whoever does the work registers how, whoever sees the client leave says so.
+/// The cancellation of a request's work before its end: whoever does the work registers how, whoever sees the client
+/// leave says so.
 package final class Cancellation: Sendable {
     private struct State {
         var reason: (any Error)?
@@ -68,7 +70,7 @@ package final class Cancellation: Sendable {
 
     package var isCancelled: Bool { reason != nil }
 
-    /// Why it was cancelled; nil while it was not.
+    /// The reason why it was cancelled; nil while it was not.
     var reason: (any Error)? { state.withLock { $0.reason } }
 
     /// Calls every registered action once.
@@ -131,7 +133,7 @@ final class Mailbox<Event: Sendable>: Sendable {
         waiter?.resume()
     }
 
-    /// What came since the last call, at least one event; empty once closed and read.
+    /// Returns the events since the last call, at least one; empty once closed and read.
     func next() async -> [Event] {
         while true {
             let (events, isClosed) = state.withLock { state in

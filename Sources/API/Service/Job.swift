@@ -5,10 +5,10 @@ struct Job: Sendable {
     let request: APIRequest
     let id: String
     let service: ModelService
-    /// Whose key it came with; nil where none is asked for.
+    /// The number of the key that it came with; nil where none is asked for.
     let tenant: Int?
     let arrival: ContinuousClock.Instant
-    /// What follows the route's path: a model's name.
+    /// The remainder of the path behind the route's: a model's name.
     var remainder = ""
     private let reads = FieldReads()
 
@@ -49,12 +49,12 @@ struct Job: Sendable {
     }
 }
 
-/// One address of the API.
+/// An address of the API.
 struct Route: Sendable {
     let method: String
     /// A path, or with a slash at its end the beginning of one.
     let path: String
-    /// Whether it is open without a key.
+    /// True where it is open without a key.
     var isOpen = false
     let handle: @Sendable (Job) async throws -> APIResponse
 

@@ -3,13 +3,13 @@ import MartletPlatform
 import MartletServing
 import Synchronization
 
-/// Models behind an API: finds the route of a request, checks who asks, and answers.
+/// A service of models behind an API: it finds the route of a request, checks who asks, and answers.
 ///
 /// Knows no socket, installs no signal handler, holds no global state; a process may have several.
 package final class ModelService: Sendable {
     private struct State {
         var isDraining = false
-        /// Tokens of prompts that are being answered or wait.
+        /// The number of prompt tokens that are being answered or wait.
         var promptTokens = 0
         var requests = 0
     }
@@ -274,8 +274,8 @@ package final class ModelService: Sendable {
         return error
     }
 
-    /// Without keys only requests to names of this machine are answered: a page whose name was made to point here is
-    /// not one.
+    /// Checks the Host field. Without keys only requests to names of this machine are answered: a page whose name was
+    /// made to point here is not one.
     private func check(host request: APIRequest) throws(APIError) {
         if let origin = request.headers["origin"], !isOwn(origin, request), allowed(request) == nil {
             throw APIError(

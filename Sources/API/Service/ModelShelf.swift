@@ -17,7 +17,8 @@ package final class ModelShelf: Sendable {
 
     private struct Place {
         let name: String
-        /// Nil for a model that was given loaded: it cannot be loaded again, so it is never let go.
+        /// The closure that loads the model; nil for one that was given loaded: it cannot be loaded again, so it is
+        /// never let go.
         let load: Load?
         var stage: Stage
         var used = ContinuousClock.now
@@ -37,10 +38,10 @@ package final class ModelShelf: Sendable {
     }
     private let state = Mutex(State())
 
-    /// How many models are loaded at once; nil for any number.
+    /// The maximum number of models that are loaded at once; nil for any number.
     package let most: Int?
 
-    /// How often it is looked, every 50 ms, whether a model has become idle that can make room.
+    /// The number of times that it is looked, every 50 ms, whether a model has become idle that can make room.
     private static let tries = 20
 
     package init(most: Int? = nil) { self.most = most }

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// The names end as vLLM's do, so that dashboards need only another prefix.
 package final class ServiceMetrics: Sendable {
-    /// What is measured in seconds.
+    /// The durations that are measured, in seconds.
     enum Duration: String, CaseIterable, Sendable {
         case firstToken = "time_to_first_token_seconds"
         case betweenTokens = "inter_token_latency_seconds"
@@ -29,7 +29,7 @@ package final class ServiceMetrics: Sendable {
     ]
 
     private struct Histogram {
-        /// One more than there are bounds: the last takes what is above all.
+        /// The counts of the histogram, one more than there are bounds: the last takes what is above all.
         var counts = [Int](repeating: 0, count: bounds.count + 1)
         var sum = 0.0
     }
@@ -76,7 +76,7 @@ package final class ServiceMetrics: Sendable {
         }
     }
 
-    /// How long an answer has taken on average, in whole seconds from 1 to 60: when a place should be free.
+    /// The average time that an answer has taken, in whole seconds from 1 to 60: when a place should be free.
     var secondsToWait: Int {
         state.withLock { state in
             let histogram = state.histograms[.whole] ?? Histogram()
@@ -87,7 +87,7 @@ package final class ServiceMetrics: Sendable {
 
     func disconnected() { state.withLock { $0.disconnects += 1 } }
 
-    /// Requests that are being answered, and clients that left before they were.
+    /// The numbers of requests that are being answered, and of clients that left before they were.
     package var counts: (inFlight: Int, disconnects: Int) { state.withLock { ($0.inFlight, $0.disconnects) } }
 
     /// The exposition, with how busy each model's engine is.

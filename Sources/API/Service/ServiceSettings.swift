@@ -1,43 +1,43 @@
 import Martlet
 package import MartletJSON
 
-/// What a service takes on, and for how long.
+/// The limits of a service: what it takes on, and for how long.
 package struct ServiceLimits: Sendable, Equatable {
-    /// Requests that are answered or wait at once; more are refused with 429.
+    /// The maximum number of requests that are answered or wait at once; more are refused with 429.
     package var requests = 256
-    /// Tokens of prompts of the requests that are answered or wait at once.
+    /// The maximum number of prompt tokens of the requests that are answered or wait at once.
     package var queuedTokens = 1 << 18
     package var bodyBytes = 16 << 20
-    /// Texts of one request to embed, classify, rank.
+    /// The maximum number of texts of one request to embed, classify, rank.
     package var textsPerRequest = 2_048
     package var requestSeconds = 600
-    /// Models that are loaded at once; nil for any number.
+    /// The maximum number of models that are loaded at once; nil for any number.
     package var loadedModels: Int?
-    /// A comment goes out on a stream that was silent for so long.
+    /// The seconds of silence on a stream after which a comment goes out.
     package var pingSeconds = 15
     package var connections = 1_024
     package var idleSeconds = 30
     package var headerBytes = 64 << 10
     package var headerFields = 128
-    /// A body may take this long, and a second more for each 64 KB.
+    /// The seconds that a body may take, and a second more for each 64 KB.
     package var bodySeconds = 30
 
     package init() {}
 }
 
-/// Who may ask, and what is written about it.
+/// The settings of a service: who may ask, and what is written about it.
 package struct ServiceSettings: Sendable {
     package var limits = ServiceLimits()
-    /// When empty, everybody who reaches the server may ask.
+    /// The API keys; when empty, everybody who reaches the server may ask.
     package var keys = KeyRing()
     /// Names besides 127.0.0.1, localhost and [::1] that a Host field may hold; checked only where no keys are asked
     /// for.
     package var hostNames: [String] = []
     /// The pages of other origins that may ask.
     package var origins: [String] = []
-    /// Takes each line of the log.
+    /// The closure that takes each line of the log.
     package var log: @Sendable (JSON) -> Void = { _ in }
-    /// Takes each answered generation, request and answer, for `martlet verify`.
+    /// The closure that takes each answered generation, request and answer, for `martlet verify`.
     package var answerLog: (@Sendable (JSON) -> Void)?
 
     package init() {}
@@ -63,7 +63,7 @@ package struct KeyRing: Sendable, Equatable {
 
     package init(_ keys: [String] = []) { self.keys = keys.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
-    /// One key per line; blank lines and those that begin with # are passed over.
+    /// Reads a key ring, one key per line; blank lines and those that begin with # are passed over.
     package init(file text: String) {
         self.init(
             text.split(whereSeparator: \.isNewline).map { line in

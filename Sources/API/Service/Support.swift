@@ -26,7 +26,7 @@ enum UnixTime {
     }
 }
 
-/// RFC 4648.
+/// Base64 as in RFC 4648.
 enum Base64 {
     private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
@@ -45,7 +45,7 @@ enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Nil for what is no base64.
+    /// The decoded bytes; nil for what is no base64.
     static func decode(_ text: String) -> [UInt8]? {
         var (word, bits): (UInt32, UInt32) = (0, 0)
         var bytes: [UInt8] = []
@@ -76,7 +76,7 @@ enum Base64 {
 
 /// Names of requests and answers.
 enum RequestIdentity {
-    /// What the client calls its request, as far as that can stand in a log; else 24 random letters.
+    /// The id of a request: what the client calls it, as far as that can stand in a log; else 24 random letters.
     static func id(_ request: APIRequest) -> String {
         guard let given = request.headers["x-request-id"], (1...64).contains(given.utf8.count),
             given.utf8.allSatisfy({ isWord($0) })
