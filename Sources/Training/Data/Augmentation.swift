@@ -1,6 +1,7 @@
 package import MartletTensors
 
-/// Changes to what a model reads that leave what it must predict as it is, so that it leans less on any one token.
+/// Data augmentation, changes to what a model reads that leave what it must predict as it is, so that it leans less on
+/// any one token.
 ///
 /// For encoder-decoders the text read by the encoder is changed, for all others only tokens that keep their place
 /// (masking), as each row there has a target of its own.

@@ -2,25 +2,25 @@ package import MartletLayers
 
 /// The examples of one pass, laid end to end.
 package struct Batch: Sendable {
-    /// Read by the decoder, or by the encoder of the models that have one.
+    /// The rows that are read by the decoder, or by the encoder of the models that have one.
     package private(set) var rows = Rows()
-    /// Read by the decoder of an encoder-decoder.
+    /// The rows that are read by the decoder of an encoder-decoder.
     package private(set) var decoderRows: Rows?
-    /// One per row that makes logits: the token to predict, or ``Example/ignored``.
+    /// The targets, one per row that makes logits: the token to predict, or ``Example/ignored``.
     package private(set) var targets: [Int32] = []
-    /// One per example that has a label.
+    /// The labels, one per example that has one.
     package private(set) var labels: [Label] = []
     /// The teacher's logits of all examples, one after the other; none without a teacher.
     package private(set) var teacher: [Float] = []
-    /// Texts of an example, each a sequence of the rows.
+    /// The number of texts of an example, each a sequence of the rows.
     package private(set) var textsPerExample = 1
-    /// Rows that have a target, and examples that have a label: what the mean of the loss is over.
+    /// The number of rows that have a target, and of examples that have a label: what the mean of the loss is over.
     package private(set) var targetCount = 0
     package private(set) var examples = 0
 
     package init() {}
 
-    /// What several passes read, as if one did: texts and their labels, in this order.
+    /// The batches of several passes joined as if one read them: texts and their labels, in this order.
     package init(joining batches: [Batch]) {
         for batch in batches {
             for sequence in batch.rows.sequences {
@@ -71,12 +71,12 @@ package struct Batch: Sendable {
         }
     }
 
-    /// Whether another example fits within `rows` on either side.
+    /// Returns whether another example fits within `rows` on either side.
     func hasRoom(for example: Example, rows limit: Int) -> Bool {
         rows.count + example.rows <= limit
             && (decoderRows?.count ?? 0) + (example.decoderTokens?.count ?? 0) <= limit
     }
 
-    /// Tokens read, on both sides.
+    /// The number of tokens read, on both sides.
     package var tokens: Int { rows.count + (decoderRows?.count ?? 0) }
 }

@@ -2,7 +2,7 @@ import MartletFormats
 
 /// An endless stream of batches that knows where it is: the same cursor, the same batches.
 package protocol BatchStream: Sendable {
-    /// Behind the last batch.
+    /// The cursor behind the last batch.
     var cursor: DataCursor { get }
 
     /// - Throws: ``DataError`` where there is nothing more to learn from.
@@ -17,9 +17,9 @@ extension DataStream: BatchStream {
 /// before.
 package struct LabelledStream: BatchStream {
     package struct Settings: Sendable {
-        /// Rows of a batch.
+        /// The batch size in rows.
         package var rows: Int
-        /// The most examples of a batch; nil: as many as there is room for.
+        /// The maximum number of examples of a batch; nil: as many as there is room for.
         package var examples: Int?
         package var seed: UInt64
 

@@ -9,9 +9,9 @@ import MartletTensors
 package struct DataStream: Sendable {
     package struct Source: Sendable {
         package let view: TokenView
-        /// How often it is drawn from, beside the others.
+        /// The weight with which it is drawn from, beside the others.
         package let weight: Double
-        /// The same text in the tokens of an epoch, where they differ from epoch to epoch.
+        /// The resampling of the same text for an epoch, where tokens differ from epoch to epoch.
         package let resampled: Resampled?
 
         package typealias Resampled = @Sendable (_ epoch: Int) throws(DataError) -> TokenView
@@ -24,7 +24,7 @@ package struct DataStream: Sendable {
     package struct Settings: Sendable {
         /// The longest sequence.
         package var length: Int
-        /// Rows of a batch, on either side.
+        /// The batch size in rows, on either side.
         package var rows: Int
         package var augmentation = Augmentation()
         package var seed: UInt64
@@ -42,10 +42,10 @@ package struct DataStream: Sendable {
     private let objective: any Objective
     private let settings: Settings
     private let total: Double
-    /// Of each source the two epochs that were read last: a batch may end just before the second.
+    /// The two epochs of each source that were read last: a batch may end just before the second.
     private var orders: [[Order]]
     private let vocabulary: Int
-    /// Where the epochs are counted: of each source the pieces before each of its epochs, and those of all.
+    /// The number of pieces before each epoch of each source, and that of all.
     private var piecesBefore: [[Int]] = []
 
     /// The pieces of an epoch and their order.

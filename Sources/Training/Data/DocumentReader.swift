@@ -6,7 +6,7 @@ package import MartletPlatform
 /// Long plain texts come in parts, cut before a line that begins with a letter or sign: no pre-tokenizer in use joins
 /// what stands on both sides of such a place, so the parts' tokens end to end are those of the whole.
 package struct DocumentReader {
-    /// One side of a document, or a part of it.
+    /// A side of a document, or a part of it.
     package struct Part: Sendable {
         package let side: Int
         package let bytes: [UInt8]

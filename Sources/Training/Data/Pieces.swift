@@ -4,7 +4,7 @@
 /// cuts. Every token belongs to exactly one piece; a piece of which `overlap` more tokens are wanted (the targets of a
 /// language model reach one further) reads on into the next. What holds fewer than `least` tokens is left out.
 package struct Pieces: Sendable {
-    /// Where a piece lies in its document.
+    /// A piece of a document, and where it lies there.
     package struct Piece: Sendable, Hashable {
         package let document: Int
         package let tokens: Range<Int>
@@ -38,7 +38,7 @@ package struct Pieces: Sendable {
 
     package var count: Int { firsts.last ?? 0 }
 
-    /// How many pieces begin within `tokens` tokens.
+    /// The number of pieces that begin within `tokens` tokens.
     private static func count(_ tokens: Int, _ length: Int, _ phase: Int) -> Int {
         guard tokens > length, phase > 0 else { return max(0, tokens + length - 1) / length }
         return 1 + (tokens - phase + length - 1) / length

@@ -1,7 +1,7 @@
 import MartletPlatform
 import MartletTensors
 
-/// Makes batches ahead on a thread of its own, a few at a time, each with the cursor behind it.
+/// A prefetcher, which makes batches ahead on a thread of its own, a few at a time, each with the cursor behind it.
 package final class Prefetcher: Sendable {
     package typealias Item = (batch: Batch, cursor: DataCursor)
 

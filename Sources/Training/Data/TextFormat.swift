@@ -1,4 +1,4 @@
-/// How documents stand in a file.
+/// The format of documents in a file.
 package enum TextFormat: Sendable, Hashable {
     /// Plain text, cut into documents.
     case text(Boundary)
@@ -7,7 +7,7 @@ package enum TextFormat: Sendable, Hashable {
     /// Tab-separated values; each column, counted from 0, is one side of the document.
     case tabSeparated(columns: [Int])
 
-    /// Where a plain text's documents end.
+    /// The boundary at which a plain text's documents end.
     package enum Boundary: Sendable, Hashable {
         case file
         case line
@@ -17,7 +17,7 @@ package enum TextFormat: Sendable, Hashable {
         case marker(String)
     }
 
-    /// Texts that one document has: two for translations.
+    /// The number of texts that one document has: two for translations.
     package var sides: Int {
         switch self {
         case .text: 1
@@ -26,7 +26,7 @@ package enum TextFormat: Sendable, Hashable {
         }
     }
 
-    /// What a cache's name says of the format.
+    /// The key of the format in a cache's name.
     var key: String {
         switch self {
         case .text(.file): "file"

@@ -4,18 +4,18 @@ package import MartletTensors
 package import MartletTokenizers
 import Synchronization
 
-/// Turns files of text into token caches, one per side, on several threads; a cache whose content and tokenizer are
-/// known is used again.
+/// A builder that turns files of text into token caches, one per side, on several threads; a cache whose content and
+/// tokenizer are known is used again.
 package struct TokenCacheBuilder: Sendable {
     package let tokenizer: Tokenizer
-    /// What stands for the tokenizer in a cache's name.
+    /// The key of the tokenizer in a cache's name.
     package let tokenizerKey: Fingerprint
     /// Tokens before and after each document.
     package let beginning: [Int32]
     package let end: [Int32]
     package let folder: String
     package let device: Device
-    /// Called with bytes read so far while text is being tokenized.
+    /// The progress callback, called with bytes read so far while text is being tokenized.
     package let progress: @Sendable (_ bytes: Int) -> Void
 
     private static let batchBytes = 4 << 20
@@ -144,7 +144,7 @@ package struct TokenCacheBuilder: Sendable {
 /// The files of one source of text.
 package struct TextFiles: Sendable, Hashable {
     package let paths: [String]
-    /// Where the second side of each file's lines stands, for texts in pairs of files.
+    /// The paths of the second side of each file's lines, for texts in pairs of files.
     package let parallelPaths: [String]
     package let format: TextFormat
 
@@ -156,7 +156,7 @@ package struct TextFiles: Sendable, Hashable {
     package var sides: Int { parallelPaths.isEmpty ? format.sides : 2 }
 }
 
-/// What several threads make of several texts.
+/// The results of several threads for several texts.
 private final class Results: Sendable {
     private let values: Mutex<[Result<[Int32], TokenizerError>]>
 

@@ -2,7 +2,7 @@ import MartletFormats
 import MartletPlatform
 import MartletTensors
 
-/// Writes a ``TokenCache``: tokens as they come, in bounded memory but for four bytes a document. The file appears
+/// A writer of a ``TokenCache``: tokens as they come, in bounded memory but for four bytes a document. The file appears
 /// whole or not at all.
 final class TokenCacheWriter {
     private let path: String

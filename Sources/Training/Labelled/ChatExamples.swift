@@ -2,7 +2,7 @@ package import MartletJSON
 package import MartletTemplates
 import MartletTokenizers
 
-/// How a model reads conversations: its chat template, and the names that this may use (`bos_token`).
+/// The format in which a model reads conversations: its chat template, and the names that this may use (`bos_token`).
 package struct ConversationFormat: Sendable {
     package let template: ChatTemplate
     package let variables: JSONObject
@@ -11,8 +11,8 @@ package struct ConversationFormat: Sendable {
         (self.template, self.variables) = (template, variables)
     }
 
-    /// Which bytes of a conversation's text the assistant wrote: those that the template marks by `{% generation %}`;
-    /// else what a turn adds to the text that ends with the beginning of an answer.
+    /// The bytes of a conversation's text that the assistant wrote: those that the template marks by `{% generation
+    /// %}`; else what a turn adds to the text that ends with the beginning of an answer.
     ///
     /// A turn that a longer conversation renders otherwise (templates that drop earlier reasoning) has none.
     /// - Throws: ``TemplateError`` for a conversation that the template refuses.
@@ -57,10 +57,10 @@ package struct ConversationFormat: Sendable {
         return start..<end
     }
 
-    /// How many bytes both begin with.
+    /// The number of bytes that both begin with.
     private static func shared(_ a: [UInt8], _ b: [UInt8]) -> Int { zip(a, b).prefix { $0 == $1 }.count }
 
-    /// Without white space at both ends, which templates strip.
+    /// The text without white space at both ends, which templates strip.
     private static func trimmed(_ text: [UInt8]) -> [UInt8] {
         Array(text.drop { $0 <= 32 }.reversed().drop { $0 <= 32 }.reversed())
     }
@@ -85,7 +85,7 @@ enum ChatRecord {
         return prompt + [message("assistant", answer)]
     }
 
-    /// What is asked: `prompt` as a text or as messages, or alpaca's instruction.
+    /// The prompt of a record: `prompt` as a text or as messages, or alpaca's instruction.
     static func prompt(_ record: LabelledRecord) -> [JSON]? {
         if let messages = record.fields["prompt"]?.arrayValue { return messages }
         if let prompt = record.text("prompt") { return [message("user", prompt)] }
@@ -94,7 +94,7 @@ enum ChatRecord {
         return [message("user", input.utf8.isEmpty ? instruction : "\(instruction)\n\n\(input)")]
     }
 
-    /// One of two answers of a preference: a text, or messages.
+    /// The messages of one of two answers of a preference: a text, or messages.
     static func answer(_ record: LabelledRecord, _ key: String) -> [JSON]? {
         record.fields[key]?.arrayValue ?? record.text(key).map { [message("assistant", $0)] }
     }

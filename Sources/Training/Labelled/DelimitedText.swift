@@ -80,7 +80,7 @@ struct DelimitedText {
         return field
     }
 
-    /// What stands between quotation marks, two of which stand for one.
+    /// The field between quotation marks, two of which stand for one.
     private func quoted(
         _ rest: inout ArraySlice<UInt8>, _ line: inout Int, _ offences: inout DataOffences
     ) -> [UInt8]? {

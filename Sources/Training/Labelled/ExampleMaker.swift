@@ -1,23 +1,23 @@
 import MartletJSON
 package import MartletTokenizers
 
-/// Turns the records of a labelled objective into examples, and collects what is wrong with them.
+/// A maker that turns the records of a labelled objective into examples, and collects what is wrong with them.
 package struct ExampleMaker: Sendable {
     private let objective: LabelledObjective
     let tokenizer: Tokenizer
     /// The longest sequence, special tokens included.
     let length: Int
     private let chat: ConversationFormat?
-    /// Whether the model tells the texts of a pair apart.
+    /// True where the model tells the texts of a pair apart.
     private let hasSegments: Bool
     private let names: LabelNames
-    /// Words of tagged texts that no token begins in.
+    /// The number of words of tagged texts that no token begins in.
     package private(set) var lostWords = 0
-    /// Conversations that were left out because nothing of an answer fits the length.
+    /// The number of conversations that were left out because nothing of an answer fits the length.
     package internal(set) var tooLong = 0
-    /// Answers that the template writes otherwise once something follows them; they are not predicted.
+    /// The number of answers that the template writes otherwise once something follows them; they are not predicted.
     package internal(set) var hiddenTurns = 0
-    /// Preferences that were left out because both answers are the same.
+    /// The number of preferences that were left out because both answers are the same.
     package internal(set) var equalAnswers = 0
     private var preferences = 0
 
@@ -202,7 +202,7 @@ package struct ExampleMaker: Sendable {
         return names.number("I-" + tag.dropFirst(2)) ?? names.number(tag) ?? Example.ignored
     }
 
-    /// Where each word begins when they are joined by single spaces, in bytes, and behind them the end.
+    /// The start of each word when they are joined by single spaces, in bytes, and behind them the end.
     private static func starts(_ words: [String]) -> [Int] {
         words.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.utf8.count + 1) }
     }
@@ -237,7 +237,7 @@ package struct ExampleMaker: Sendable {
         }
     }
 
-    /// Where an answer lies in its context.
+    /// The place of an answer in its context.
     private enum Answer { case absent, bytes(Range<Int>) }
 
     /// The first answer; nil where the record is wrong.

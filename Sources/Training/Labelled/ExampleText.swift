@@ -3,7 +3,7 @@ package import MartletTokenizers
 /// Examples as a person reads them: what the model reads, and which of its rows are trained towards what.
 package struct ExampleText: Sendable {
     private let tokenizer: Tokenizer
-    /// Of classes and tags.
+    /// The names of classes and tags.
     private let names: [String]
 
     package init(_ tokenizer: Tokenizer, names: [String]) { (self.tokenizer, self.names) = (tokenizer, names) }

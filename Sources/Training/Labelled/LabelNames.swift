@@ -31,7 +31,7 @@ package struct LabelNames: Sendable {
 
     package func number(_ name: String) -> Int32? { numbers[ByteText(name)] }
 
-    /// What is wrong with a name that is none.
+    /// The offence of a name that is none of the labels.
     package func unknown(_ name: String) -> String {
         let near = NearestWord.of(name, among: names).map { " (nearest: \($0))" } ?? ""
         return "the label \(name.quoted) is not among \(names.count)" + near

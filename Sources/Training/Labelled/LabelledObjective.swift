@@ -1,4 +1,5 @@
-/// What a recipe asks a model to learn from labelled texts: the kind of label, and the fields that hold it.
+/// The objective of learning from labelled texts, as a recipe asks for it: the kind of label, and the fields that hold
+/// it.
 package struct LabelledObjective: Sendable, Equatable {
     package enum Kind: String, Sendable, CaseIterable {
         case classification, regression, tagging, answering, embeddings, instructions, preferences
@@ -6,9 +7,9 @@ package struct LabelledObjective: Sendable, Equatable {
         case nextSentence = "next-sentence"
     }
 
-    /// What stands for a whole text in front of its classes.
+    /// The pooling of a whole text in front of its classes.
     package enum Pooling: String, Sendable, CaseIterable {
-        /// What the family's class of transformers reads: BERT's pooler, a decoder's last row.
+        /// The pooling that the family's class of transformers has: BERT's pooler, a decoder's last row.
         case family
         case mean, first
     }
@@ -21,26 +22,26 @@ package struct LabelledObjective: Sendable, Equatable {
     }
 
     package var kind: Kind
-    /// Fields of a record.
+    /// The fields of a record.
     package var text = "text"
     package var pair: String?
     package var negative: String?
     package var label = "label"
-    /// Between the labels of one text, where a field is no list.
+    /// The separator between the labels of one text, where a field is no list.
     package var separator = ","
     package var pooling = Pooling.family
-    /// Of regression and similarity: what the scores lie between, which become 0 and 1.
+    /// The range that the scores of regression and similarity lie in, whose ends become 0 and 1.
     package var range: ClosedRange<Double>?
     package var similarity = Similarity.inBatch
-    /// Cosines are multiplied by this in front of the softmax.
+    /// The scale by which cosines are multiplied in front of the softmax.
     package var scale = 20.0
-    /// Whether the texts of all passes of a step are compared, not those of one pass alone.
+    /// True where the texts of all passes of a step are compared, not those of one pass alone.
     package var comparesWholeSteps = false
     package var margin = 5.0
-    /// Preferences: how far the model may leave the reference.
+    /// The beta of preferences (DPO): how far the model may leave the reference.
     package var beta = 0.1
     package var widths: [Int] = []
-    /// Answering: tokens that windows share.
+    /// The stride of answering: tokens that windows share.
     package var stride = 128
     package var keepsWindowsWithoutAnswer = true
     /// Tagging: whether the tokens of a word behind its first carry `I-` of its tag; else they predict nothing.

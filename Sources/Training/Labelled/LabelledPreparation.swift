@@ -15,7 +15,7 @@ struct LabelledPreparation: Sendable {
     /// What a teacher with a tokenizer of its own reads: one text per example; none where no vectors are learnt.
     private let texts: (training: [String], validation: [String])
     let names: LabelNames
-    /// What is worth saying of the data, though nothing is wrong.
+    /// Notes on the data that are worth saying, though nothing is wrong.
     let notes: [String]
 
     /// - Parameter head: what the model of a recipe becomes with so many classes.
@@ -103,7 +103,7 @@ struct LabelledPreparation: Sendable {
         return notes
     }
 
-    /// Whether labels are classes with names.
+    /// Returns whether labels are classes with names.
     static func hasNames(_ kind: LabelledObjective.Kind) -> Bool {
         switch kind {
         case .classification, .multiLabel, .tagging: true

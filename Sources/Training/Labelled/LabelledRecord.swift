@@ -3,7 +3,7 @@ package import MartletJSON
 /// A row of a labelled file: its fields by name, and where it stands.
 package struct LabelledRecord: Sendable {
     package let file: String
-    /// Its first line, from 1; in a file that is one JSON document, the number of the record.
+    /// The line of the file on which it begins, from 1; in a file that is one JSON document, the number of the record.
     package let line: Int
     package let fields: JSONObject
 
@@ -35,8 +35,7 @@ package struct LabelledRecord: Sendable {
     }
 }
 
-/// Everything that is wrong with labelled data, collected before training begins: the first twenty are shown, all are
-/// counted.
+/// The offences of labelled data, collected before training begins: the first twenty are shown, all are counted.
 package struct DataOffences: Sendable {
     package private(set) var shown: [String] = []
     package private(set) var count = 0

@@ -1,8 +1,8 @@
 import MartletTensors
 
-/// How much a student learns from its teacher's classes, beside the right one (arXiv:1503.02531).
+/// The knowledge distillation of a student by its teacher's classes, beside the right one (arXiv:1503.02531).
 package struct Distillation: Sendable, Equatable {
-    /// Logits of both are divided by this before they are compared.
+    /// The temperature by which the logits of both are divided before they are compared.
     package var temperature: Double
     /// The teacher's share of the loss.
     package var weight: Double
@@ -11,7 +11,8 @@ package struct Distillation: Sendable, Equatable {
 }
 
 extension GradientFlow {
-    /// Σ over rows of (1 − w) · cross-entropy + w · T² · KL(softmax(teacher / T) ‖ softmax(logits / T)).
+    /// The distillation loss, Σ over rows of (1 − w) · cross-entropy + w · T² · KL(softmax(teacher / T) ‖
+    /// softmax(logits / T)).
     ///
     /// - Parameter teacher: its logits, as many as `logits` `[n, classes]`.
     mutating func distill(

@@ -8,9 +8,9 @@ package struct EmbeddingLoss: VectorLoss {
         /// Cross-entropy of each first text's partner among those of the whole batch, by cosines times `scale`; hard
         /// negatives are further candidates (arXiv:1705.00652). Texts that are equal to the partner are no candidates.
         case inBatchNegatives(scale: Float)
-        /// (cosine − score)².
+        /// The squared error of cosines, (cosine − score)².
         case cosine
-        /// max(0, |a − p| − |a − n| + margin) by Euclidean distances (arXiv:1503.03832).
+        /// The triplet loss, max(0, |a − p| − |a − n| + margin) by Euclidean distances (arXiv:1503.03832).
         case triplet(margin: Float)
         /// 1 − the cosine with a teacher's vector of the same text.
         case teacher
@@ -18,7 +18,7 @@ package struct EmbeddingLoss: VectorLoss {
 
     private let form: Form
     private let row: Architecture.SequenceRow
-    /// Whether distances are those of vectors of length 1; cosines always are.
+    /// True where distances are those of vectors of length 1; cosines always are.
     private let isNormalized: Bool
     /// The leading elements on which the loss is also taken (Matryoshka, arXiv:2205.13147); all of them when empty.
     private let widths: [Int]
@@ -167,7 +167,7 @@ extension Tensor {
         return rmsNorm(weight: weight, weightOffset: 0, epsilon: 1e-24)
     }
 
-    /// `[rows, width]` to `[rows, 1]`.
+    /// The sums of rows, `[rows, width]` to `[rows, 1]`.
     fileprivate var rowSums: Tensor {
         multiplied(byStored: device(for: "rowSums").make([1, shape.width]).filled(with: 1))
     }

@@ -8,9 +8,9 @@ package struct ClassLoss: TaskLoss {
 
     private let unit: Unit
     private let form: LossForm
-    /// Of the classes; of tags, in the IOB2 scheme.
+    /// The names of the classes; of tags, in the IOB2 scheme.
     private let names: [String]
-    /// Of batches whose examples have a teacher's logits.
+    /// The distillation in batches whose examples have a teacher's logits.
     private let distillation: Distillation?
 
     package init(_ unit: Unit, names: [String], _ form: LossForm = .init(), distillation: Distillation? = nil) {
@@ -57,7 +57,7 @@ package struct ClassLoss: TaskLoss {
     }
 }
 
-/// Half of nothing but the square: Σ (y − t)² / n over the n numbers of a text (PyTorch's `MSELoss` per example).
+/// The mean squared error: Σ (y − t)² / n over the n numbers of a text (PyTorch's `MSELoss` per example).
 package struct NumberLoss: TaskLoss {
     package init() {}
 
@@ -83,8 +83,8 @@ package struct NumberLoss: TaskLoss {
     }
 }
 
-/// Any number of classes per text: the mean over classes of −t log σ(y) − (1 − t) log (1 − σ(y)) (PyTorch's
-/// `BCEWithLogitsLoss` per example).
+/// The binary cross-entropy of any number of classes per text: the mean over classes of −t log σ(y) − (1 − t) log (1 −
+/// σ(y)) (PyTorch's `BCEWithLogitsLoss` per example).
 package struct MultiLabelLoss: TaskLoss {
     package init() {}
 
@@ -116,7 +116,7 @@ package struct MultiLabelLoss: TaskLoss {
     }
 }
 
-/// Where an answer starts and ends: the mean of the cross-entropies of both over the rows of a text.
+/// The loss of an answer's span, its start and end: the mean of the cross-entropies of both over the rows of a text.
 package struct SpanLoss: TaskLoss {
     package init() {}
 
@@ -166,7 +166,7 @@ extension Batch {
 }
 
 extension GradientFlow {
-    /// Σ of a loss of each element of `values` with a target of its own, whose gradient goes to that element.
+    /// Adds Σ of a loss of each element of `values` with a target of its own, whose gradient goes to that element.
     mutating func add(
         elementwise values: Tensor, _ targets: [Float], _ loss: (Float, Float) -> (loss: Double, gradient: Float)
     ) -> Double {
@@ -179,7 +179,7 @@ extension GradientFlow {
 }
 
 extension Tensor {
-    /// For each row the column with the largest number; the first of equals.
+    /// The column with the largest number of each row; the first of equals.
     var largestColumns: [Int] {
         let (values, width) = (values, shape.width)
         return (0..<shape.rows).map { row in

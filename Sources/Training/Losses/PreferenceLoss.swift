@@ -8,7 +8,7 @@ package import MartletTensors
 /// The reference is two numbers per example, computed once before training; there is no second model.
 package struct PreferenceLoss: TaskLoss {
     private let beta: Double
-    /// log r of the chosen and the rejected answer, by the example's number.
+    /// The reference's log-probabilities, log r of the chosen and the rejected answer, by the example's number.
     private let reference: [Int: (chosen: Double, rejected: Double)]
 
     package init(beta: Double, reference: [Int: (chosen: Double, rejected: Double)]) {
@@ -45,7 +45,7 @@ package struct PreferenceLoss: TaskLoss {
         return TaskResult(loss, roots: roots, outputs: outputs)
     }
 
-    /// Σ log p of the targets of each sequence.
+    /// The log-probabilities of sequences, Σ log p of the targets of each sequence.
     static func logProbabilities(_ head: TokenHeadLayer, _ hidden: Tensor, _ batch: Batch) -> [Double] {
         batch.rows.sequences.map { sequence in
             -head.loss(hidden.untracked.rows(sequence.rows), Array(batch.targets[sequence.rows]), LossForm()).loss

@@ -12,7 +12,7 @@ package protocol TaskLoss: Sendable {
         _ head: HeadLayer, _ hidden: Tensor, _ batch: Batch, dropout: Dropout?, _ flow: inout GradientFlow
     ) -> TaskResult
 
-    /// What is measured beside the loss, over all batches of an evaluation.
+    /// The measures beside the loss, over all batches of an evaluation.
     ///
     /// - Returns: names and values, the first being the one that decides unless a recipe names another.
     func measures(_ results: [(result: TaskResult, batch: Batch)]) -> [Measure]
@@ -21,7 +21,7 @@ package protocol TaskLoss: Sendable {
 /// A loss that compares one vector per text, and nothing else of a pass: so that the texts of several passes can be
 /// compared at once.
 package protocol VectorLoss: TaskLoss {
-    /// `[sequences, width]` of the last hidden states `[rows, width]`.
+    /// The vectors of texts, `[sequences, width]` of the last hidden states `[rows, width]`.
     func vectors(_ hidden: Tensor, _ batch: Batch) -> Tensor
 
     /// - Parameter vectors: of all sequences of the batch, in their order.
@@ -36,13 +36,13 @@ extension VectorLoss {
     }
 }
 
-/// What a pass says of a labelled batch.
+/// The result of a pass over a labelled batch.
 package struct TaskResult: Sendable {
-    /// Summed over examples, or over rows with a target.
+    /// The loss, summed over examples, or over rows with a target.
     package var loss: Double
-    /// Where the flow goes on from.
+    /// The roots of the autograd graph from which the flow goes on.
     package var roots: [GradientNode]
-    /// What the loss compared: logits `[n, labels]`, or vectors of texts; untracked.
+    /// The outputs that the loss compared: logits `[n, labels]`, or vectors of texts; untracked.
     package var outputs: Tensor
 
     init(_ loss: Double, roots: [GradientNode], outputs: Tensor) {

@@ -5,20 +5,20 @@ import MartletJSON
 /// as often as in one of them; BP = exp(1 − r / h) where the hypotheses are shorter (h words) than the references
 /// closest in length (r words).
 package struct BLEU: Sendable {
-    /// What becomes of an n whose n-grams never match.
+    /// The smoothing of an n whose n-grams never match.
     package enum Smoothing: Sendable, Equatable {
         case none
-        /// 1 / (2ᵏ · total) for the k-th such n (NIST).
+        /// Exponential smoothing, 1 / (2ᵏ · total) for the k-th such n (NIST).
         case exponential
-        /// This number in place of no matches.
+        /// A number in place of no matches.
         case floor(Double)
-        /// This number added to matches and total of each n above 1.
+        /// A number that is added to matches and total of each n above 1.
         case add(Double)
     }
 
     package struct Score: Sendable, Equatable {
         package let score: Double
-        /// In per cent, for n from 1 to 4.
+        /// The n-gram precisions in per cent, for n from 1 to 4.
         package let precisions: [Double]
         package let brevityPenalty: Double
         package let hypothesisLength: Int

@@ -1,4 +1,4 @@
-/// How a text is cut into words before n-grams are counted: the tokenizers of sacreBLEU 2 (Post, arXiv:1804.08771).
+/// A tokenizer that cuts a text into words before n-grams are counted, as in sacreBLEU 2 (Post, arXiv:1804.08771).
 ///
 /// Works on Unicode scalars. The international one asks for general categories, which the standard library knows.
 package enum BLEUTokenizer: String, Sendable, CaseIterable {

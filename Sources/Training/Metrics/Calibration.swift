@@ -1,4 +1,5 @@
-/// How far a classifier's confidence is from how often it is right (Guo et al., arXiv:1706.04599).
+/// The calibration of a classifier: how far its confidence is from how often it is right (Guo et al.,
+/// arXiv:1706.04599).
 package enum Calibration {
     /// The expected calibration error: Σ over bins of equal width of |accuracy − mean confidence|, by their share of
     /// the predictions. A confidence on a bin's border belongs to the lower one.
@@ -38,7 +39,7 @@ extension Classification {
         }
     }
 
-    /// How often each class (rows, as in ``classes``) was taken for each (columns).
+    /// The confusion matrix: how often each class (rows, as in ``classes``) was taken for each (columns).
     package var confusion: [[Int]] {
         let places = Dictionary(classes.enumerated().map { (ByteText($1), $0) }) { first, _ in first }
         var counts = Array(repeating: Array(repeating: 0, count: places.count), count: places.count)

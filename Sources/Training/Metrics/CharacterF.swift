@@ -15,7 +15,7 @@ package struct CharacterF: Sendable {
         var matches = 0
     }
 
-    /// In per cent.
+    /// The score of a corpus in per cent.
     ///
     /// - Parameter references: of each hypothesis, at least one; the one with the best score of the line counts.
     package func corpus(_ hypotheses: [String], _ references: [[String]]) -> Double {
@@ -51,7 +51,7 @@ package struct CharacterF: Sendable {
         return counts
     }
 
-    /// Over the orders that both sides have.
+    /// The score over the orders that both sides have.
     private static func score(_ counts: [Counts]) -> Double {
         var (precision, recall, orders) = (0.0, 0.0, 0.0)
         for count in counts where count.hypothesis > 0 && count.reference > 0 {
@@ -66,7 +66,7 @@ package struct CharacterF: Sendable {
         return 100 * (1 + factor) * precision * recall / (factor * precision + recall)
     }
 
-    /// For each order the n-grams and how often they occur; words stand apart by a line break, which no n-gram of
+    /// The n-grams of each order and how often they occur; words stand apart by a line break, which no n-gram of
     /// characters has.
     private func grams(_ line: String) -> [[[Unicode.Scalar]: Int]] {
         let words = Array(line.unicodeScalars).split(whereSeparator: CharacterF.isSpace).map(Array.init)

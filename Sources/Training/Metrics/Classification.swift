@@ -1,9 +1,9 @@
-/// How well predicted labels agree with the right ones.
+/// The agreement of predicted labels with the right ones: accuracy, precision, recall, F1.
 package struct Classification: Sendable {
     package enum Average: Sendable, Equatable {
-        /// Of one label, the positive one.
+        /// The scores of one label, the positive one.
         case binary(positive: String)
-        /// Of all decisions together: for single labels the accuracy.
+        /// The scores of all decisions together: for single labels the accuracy.
         case micro
         /// The mean over all labels that occur.
         case macro
@@ -57,7 +57,7 @@ package enum FMeasure {
         return (precision, recall, precision + recall == 0 ? 0 : 2 * precision * recall / (precision + recall))
     }
 
-    /// Of spans in IOB2 tags, as seqeval counts them: a span is right when its type and both ends are.
+    /// The scores of spans in IOB2 tags, as seqeval counts them: a span is right when its type and both ends are.
     ///
     /// - Parameter strict: whether only what begins with `B-` is a span (seqeval's strict mode with IOB2).
     package static func ofSpans(predictions: [[String]], labels: [[String]], strict: Bool = false) -> (

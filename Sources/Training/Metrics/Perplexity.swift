@@ -3,7 +3,7 @@ import MartletLayers
 package import MartletModels
 package import MartletTensors
 
-/// How surprising a model finds a text: exp(−1/N Σ log p(xᵢ | what the window holds before)), over ``TextWindows``.
+/// The perplexity of a text under a model: exp(−1/N Σ log p(xᵢ | what the window holds before)), over ``TextWindows``.
 package struct Perplexity: Sendable {
     package struct Score: Sendable, Equatable {
         /// The mean negative logarithm of the probabilities, in nats a token.
@@ -39,7 +39,7 @@ package struct Perplexity: Sendable {
         return Score(loss: count == 0 ? 0 : losses.reduce(0, +) / Double(count), tokens: count)
     }
 
-    /// −Σ log p of the tokens at `first` and after.
+    /// The loss in nats, −Σ log p of the tokens at `first` and after.
     private func loss(_ tokens: [Int32], from first: Int, _ decoder: Decoder, _ device: Device) -> Double {
         let rows = Rows(Array(tokens.dropLast()))
         var state = Uncached()
@@ -54,7 +54,7 @@ package struct Perplexity: Sendable {
         return total
     }
 
-    /// log Σ exp(logits) − logits[target].
+    /// The surprise of a target, log Σ exp(logits) − logits[target].
     private static func surprise(_ logits: UnsafeBufferPointer<Float>, _ target: Int) -> Double {
         let largest = unsafe logits.reduce(-Float.infinity) { max($0, $1) }
         let sum = unsafe logits.reduce(0.0) { $0 + exponential(Double($1 - largest)) }

@@ -17,7 +17,7 @@ package enum RankCorrelation {
         return product / (squareA * squareB).squareRoot()
     }
 
-    /// From 1.
+    /// The ranks of the numbers, from 1.
     static func ranks(_ values: [Double]) -> [Double] {
         let order = values.indices.sorted { (values[$0], $0) < (values[$1], $1) }
         var ranks = [Double](repeating: 0, count: values.count)

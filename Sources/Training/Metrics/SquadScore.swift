@@ -70,7 +70,7 @@ package enum SquadScore {
         return words.map { word in word.flatMap { Array(UTF8.encode($0) ?? .init()) } }
     }
 
-    /// What a regular expression's \w takes; the underscore has gone with the punctuation.
+    /// Returns whether a regular expression's \w takes the scalar; the underscore has gone with the punctuation.
     private static func isOfWord(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .decimalNumber,

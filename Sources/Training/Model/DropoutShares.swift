@@ -2,16 +2,17 @@ package import MartletJSON
 
 /// The shares of elements that become zero at random while a model trains (arXiv:1207.0580).
 package struct DropoutShares: Sendable, Hashable {
-    /// After the embeddings, and of each sublayer's result before it joins the residual stream.
+    /// The dropout after the embeddings, and of each sublayer's result before it joins the residual stream.
     package var residual: Float = 0
-    /// Of attention's weights.
+    /// The dropout of attention's weights.
     package var attention: Float = 0
-    /// Of what is between the two products of a feed-forward.
+    /// The dropout between the two products of a feed-forward.
     package var activation: Float = 0
 
     package init() {}
 
-    /// What the recipe says; where it is silent, what config.json says, which PyTorch's models go by; else nothing.
+    /// The shares that the recipe says; where it is silent, those of config.json, which PyTorch's models go by; else
+    /// none.
     ///
     /// - Throws: ``RunError`` for a share of config.json that is none.
     package init(_ recipe: Recipe, _ config: JSONObject) throws(RunError) {

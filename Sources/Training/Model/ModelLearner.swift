@@ -14,7 +14,7 @@ package final class ModelLearner: Learner {
     private let model, frozen: Model
     private let head, frozenHead: TokenHeadLayer?
     package let parameters: TrainableParameters
-    /// Of the passes since the last update.
+    /// The gradients of the passes since the last update.
     package let gradients: Gradients
     private let sharding: ParameterSharding
     /// What this rank computes of a model that is cut into stages.
@@ -144,8 +144,8 @@ package final class ModelLearner: Learner {
         }
     }
 
-    /// What the model says of both answers of each example before it learns: also that of a resumed run, which is
-    /// restored afterwards.
+    /// The log-probabilities of both answers of each example before the model learns: also those of a resumed run,
+    /// which is restored afterwards.
     private func reference(_ examples: [Example], rows: Int) throws -> [Int: (chosen: Double, rejected: Double)] {
         guard let frozenHead else { return [:] }
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
@@ -170,7 +170,7 @@ package final class ModelLearner: Learner {
         parts.arrays("", parts.indices.map { parts.weight($0) })
     }
 
-    /// What others are to use: the average of the weights where one is kept, and what is not trained.
+    /// The weights that others are to use: the average where one is kept, and what is not trained.
     ///
     /// - Precondition: this rank holds everything.
     package var exported: [(name: String, tensor: Tensor)] {
@@ -292,7 +292,7 @@ package final class ModelLearner: Learner {
         }
     }
 
-    /// What the task says of an untracked pass: nothing flows.
+    /// The result of the task for an untracked pass: nothing flows.
     private func measured(_ task: any TaskLoss, _ batch: Batch) throws -> TaskResult {
         try sharding.pass(learning: false) {
             var flow = GradientFlow(into: gradients, on: parameters.device)
@@ -392,7 +392,7 @@ package final class ModelLearner: Learner {
 }
 
 extension TrainingPass {
-    /// Of what a labelling head reads; apart from both stacks' places.
+    /// The dropout of what a labelling head reads; apart from both stacks' places.
     fileprivate var headDropout: Dropout? {
         var pass = self
         pass.stack = 2
@@ -401,7 +401,7 @@ extension TrainingPass {
 }
 
 extension Model {
-    /// What reads the last hidden states.
+    /// The head that reads the last hidden states.
     fileprivate var head: HeadLayer {
         switch self {
         case .decoder(let decoder): .tokens(decoder.head)
@@ -410,7 +410,7 @@ extension Model {
         }
     }
 
-    /// What predicts tokens, where something does.
+    /// The head that predicts tokens, where there is one.
     fileprivate var tokenHead: TokenHeadLayer? {
         switch self {
         case .decoder(let decoder): decoder.head

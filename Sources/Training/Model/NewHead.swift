@@ -30,7 +30,7 @@ enum NewHead {
         return config
     }
 
-    /// The same head as an architecture: pooling that no class of transformers has is put in here.
+    /// The new head as an architecture: pooling that no class of transformers has is put in here.
     static func architecture(
         _ described: Architecture, _ objective: LabelledObjective, _ names: LabelNames
     ) -> Architecture {

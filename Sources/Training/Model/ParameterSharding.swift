@@ -3,8 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// How the ranks of a run divide what belongs to the trained parameters (ZeRO: arXiv:1910.02054), and the messages that
-/// this takes: the optimizer's states from stage 1 on, the gradients from stage 2, the weights at stage 3.
+/// The sharding of the trained parameters among the ranks of a run (ZeRO: arXiv:1910.02054), and the messages that this
+/// takes: the optimizer's states are divided from stage 1 on, the gradients from stage 2, the weights at stage 3.
 ///
 /// What is divided keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
 /// From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward pass
@@ -18,9 +18,9 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// A run of parameters that are divided together.
     struct Bucket {
         let parameters: Range<Int>
-        /// Nil outside of layers.
+        /// The layer of the parameters; nil outside of layers.
         let layer: ParameterPlace?
-        /// Of the memory of all.
+        /// The partition of the memory of all.
         let partition: Partition
         /// The stage of a pipeline that steps on it.
         let home: Int
@@ -40,7 +40,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     private let everywhere: [Bucket]
     /// Passes that a rank computes in a step, from stage 2 on.
     private let rounds: Int
-    /// For each bucket the sums of the passes of this step, where there are several.
+    /// The sums of each bucket over the passes of this step, where there are several.
     private var trees: [GradientTree]
     private var isClosed: [Bool]
     private var isLearning = false
@@ -238,7 +238,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         trees = trees.map { _ in GradientTree() }
     }
 
-    /// √Σ gradient² over all parameters, added in the order in which one rank adds.
+    /// The gradient norm √Σ gradient² over all parameters, added in the order in which one rank adds.
     func gradientNorm() throws(CommunicationError) -> Double {
         let piece = Tensor.pieceOfSquares
         let counts = parameters.shapes.map { ($0.elements + piece - 1) / piece }
@@ -284,7 +284,8 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         return (least[0].isFinite ? Int(least[0]) : nil, least[1].isFinite ? Int(least[1]) : nil)
     }
 
-    /// Bytes that this rank sends in one step for gradients and for weights: what the collectives themselves run by.
+    /// The number of bytes that this rank sends in one step for gradients and for weights: what the collectives
+    /// themselves run by.
     var plannedTraffic: (gradients: Int, weights: Int) {
         let rank = communicator.rank
         let scattered = buckets.reduce(0) { $0 + $1.partition.scatteredBytes(by: rank) }
@@ -301,7 +302,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
 }
 
 extension Range<Int> {
-    /// What is left and right of `other`, which lies inside.
+    /// The ranges left and right of `other`, which lies inside.
     fileprivate func without(_ other: Range<Int>) -> [Range<Int>] {
         [lowerBound..<other.lowerBound, other.upperBound..<upperBound]
     }

@@ -3,7 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletPlatform
 
-/// How a sentence encoder's directory says that rows become a vector (sentence-transformers' `modules.json`).
+/// The pooling by which rows become a vector, as a sentence encoder's directory says (sentence-transformers'
+/// `modules.json`).
 struct SentencePooling: Sendable {
     var row = Architecture.SequenceRow.mean
     var isNormalized = false

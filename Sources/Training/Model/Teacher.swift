@@ -8,7 +8,7 @@ import MartletTensors
 /// A classifier whose logits a student learns from, computed once before training: it is let go before the first step.
 struct Teacher {
     private let encoder: Encoder
-    /// For each class of the student, the teacher's.
+    /// The teacher's class for each class of the student.
     private let places: [Int]
     private let device: Device
     private static let rowsPerPass = 4_096

@@ -2,12 +2,12 @@ import MartletJSON
 import MartletLayers
 import MartletModels
 
-/// Which parameters of a model are trained, and how fast, by the parts that a recipe names. The one place that knows
-/// parts by their names.
+/// The parts of a model that are trained, and how fast, by the names that a recipe uses. The one place that knows parts
+/// by their names.
 struct TrainedParts {
     private let frozen: [String]
     private let layers: Int
-    /// How many layers stand above each parameter of the model, the head being 0.
+    /// The depth of each parameter of the model: how many layers stand above it, the head being 0.
     private let depths: [String: Int]
     private let decay: Double
 
@@ -63,8 +63,8 @@ struct TrainedParts {
         }
     }
 
-    /// Whether a parameter is the last projection of a head that labels, which is new beside a body that adapters
-    /// change.
+    /// Returns whether a parameter is the last projection of a head that labels, which is new beside a body that
+    /// adapters change.
     static func isLabelHead(_ name: String) -> Bool {
         ["nextSentence", "sequence", "rows", "answers"].contains { head in
             ["weight", "bias"].contains { name.hasSameBytes(as: "\(head).\($0)") }

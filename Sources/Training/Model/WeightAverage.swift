@@ -6,7 +6,7 @@ import MartletTensors
 final class WeightAverage {
     private let parts: ParameterParts
     private let share: Float
-    /// In the order of the parts.
+    /// The averages in the order of the parts.
     private let tensors: [Tensor]
 
     /// - Parameter share: how much of the average each update keeps.
@@ -17,7 +17,7 @@ final class WeightAverage {
 
     var named: [CheckpointArray] { parts.arrays("average.", tensors) }
 
-    /// average ← share · average + (1 − share) · weights.
+    /// Updates the average: average ← share · average + (1 − share) · weights.
     func update() {
         for (part, average) in tensors.enumerated() { average.blend(share, parts.weight(part), 1 - share) }
     }

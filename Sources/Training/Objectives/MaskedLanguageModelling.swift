@@ -9,10 +9,10 @@ package struct MaskedLanguageModelling: Objective {
     package let share: Double
     package let mask: Int32
     package let vocabulary: Int
-    /// Before and after each piece: [CLS] and [SEP].
+    /// The tokens before and after each piece: [CLS] and [SEP].
     package let before: [Int32]
     package let after: [Int32]
-    /// For each token of the vocabulary, whether it begins a word; nil chooses tokens one by one.
+    /// The tokens of the vocabulary that begin words; nil chooses tokens one by one.
     package let beginsWord: [Bool]?
 
     package init(

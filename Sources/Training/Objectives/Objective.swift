@@ -1,20 +1,20 @@
 package import MartletTensors
 
-/// What a model is asked to learn from a piece of text: which tokens it reads and which it must predict.
+/// The objective of learning from a piece of text: which tokens a model reads and which it must predict.
 ///
 /// Knows no model, no loss and no file. Randomness comes from the generator handed in, one per piece, so that a piece
 /// becomes the same example whenever and wherever it is made.
 package protocol Objective: Sendable {
-    /// How a recipe calls it.
+    /// The name of the objective in a recipe.
     static var name: String { get }
 
     /// Sides of a document: 2 for translations.
     var sides: Int { get }
 
-    /// Whether a document is one piece, never cut into several.
+    /// True where a document is one piece, never cut into several.
     var takesWholeDocuments: Bool { get }
 
-    /// Tokens that an example needs beyond the piece.
+    /// The number of tokens that an example needs beyond the piece.
     var overlap: Int { get }
 
     /// The longest piece whose example has at most `rows` rows.
@@ -33,25 +33,25 @@ extension Objective {
     package func pieceLength(rows: Int) -> Int { rows }
 }
 
-/// What a model reads and must predict: tokens, or the label of one or several texts.
+/// A training example, what a model reads and must predict: tokens, or the label of one or several texts.
 package struct Example: Sendable, Hashable {
     /// A row that predicts nothing.
     package static let ignored: Int32 = -1
 
-    /// Read by the decoder, or by the encoder of the models that have one.
+    /// The tokens that are read by the decoder, or by the encoder of the models that have one.
     package var tokens: [Int32]
-    /// For each token the text of a pair that it belongs to; the first one when nil.
+    /// The segment of each token, the text of a pair that it belongs to; the first one when nil.
     package var segments: [Int32]?
     /// Further texts, read as sequences of their own: what the first one is compared with.
     package var others: [[Int32]] = []
-    /// Read by the decoder of an encoder-decoder.
+    /// The tokens that are read by the decoder of an encoder-decoder.
     package var decoderTokens: [Int32]?
-    /// One per row that makes logits (`decoderTokens` where there are such): the token or tag to predict, or
-    /// ``ignored``. None where the example has a label instead.
+    /// The targets, one per row that makes logits (`decoderTokens` where there are such): the token or tag to predict,
+    /// or ``ignored``. None where the example has a label instead.
     package var targets: [Int32] = []
-    /// What is right of the example as a whole.
+    /// The label of the example as a whole.
     package var label: Label?
-    /// What a teacher says of the text's classes: logits.
+    /// The teacher's logits of the text's classes.
     package var teacher: [Float] = []
 
     package init(tokens: [Int32], segments: [Int32]? = nil, decoderTokens: [Int32]? = nil, targets: [Int32]) {
@@ -72,11 +72,11 @@ package struct Example: Sendable, Hashable {
         (targets, label) = (better.targets + worse.targets, .preference(number))
     }
 
-    /// Rows on the reading side.
+    /// The number of rows on the reading side.
     package var rows: Int { others.reduce(tokens.count) { $0 + $1.count } }
 }
 
-/// What is right of a whole example.
+/// The label of a whole example.
 package enum Label: Sendable, Hashable {
     /// A class, by its number.
     case category(Int32)

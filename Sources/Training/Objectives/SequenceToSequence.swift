@@ -4,9 +4,10 @@ package import MartletTensors
 package struct SequenceToSequence: Objective {
     package static let name = "sequence-to-sequence"
 
-    /// What the decoder reads first.
+    /// The start token, which the decoder reads first.
     package let start: Int32
-    /// Rows that either side may have; longer pairs are left out, as a cut translation teaches to stop early.
+    /// The maximum number of rows of either side; longer pairs are left out, as a cut translation teaches to stop
+    /// early.
     package let longest: Int
 
     package init(start: Int32, longest: Int) { (self.start, self.longest) = (start, longest) }

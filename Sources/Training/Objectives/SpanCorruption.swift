@@ -10,9 +10,9 @@ package struct SpanCorruption: Objective {
 
     package let share: Double
     package let meanLength: Double
-    /// What the decoder reads first.
+    /// The start token, which the decoder reads first.
     package let start: Int32
-    /// After the text and after the answer.
+    /// The end token, after the text and after the answer.
     package let end: Int32
     /// The sentinels in the order of their use.
     package let sentinels: [Int32]

@@ -6,7 +6,7 @@ package import MartletTensors
 package final class Adafactor: Optimizer {
     private let parts: ParameterParts
     private let decay: Float
-    /// Of matrices the rows' and the columns' means, of others the second moments.
+    /// The means of rows and columns of matrices, and the second moments of others.
     private let rows, columns: Moments
     private static let smallest = Double(Float.ulpOfOne)
 
@@ -36,7 +36,7 @@ package final class Adafactor: Optimizer {
         }
     }
 
-    /// gradient / √(second moment), after the moments have taken the gradient in.
+    /// The direction of a step, gradient / √(second moment), after the moments have taken the gradient in.
     private func direction(_ part: Int, _ gradient: Tensor, share: Float) -> Tensor {
         let squares = gradient * gradient
         guard gradient.shape.rank >= 2 else {
@@ -71,7 +71,7 @@ package final class Adafactor: Optimizer {
 }
 
 extension Tensor {
-    /// self ← self + share · (other − self), for a tensor that the caller owns.
+    /// Moves a tensor: self ← self + share · (other − self), for a tensor that the caller owns.
     fileprivate func move(towards other: Tensor, _ share: Float) {
         overwrite(with: self * (1 - share) + other * share, adding: false)
     }

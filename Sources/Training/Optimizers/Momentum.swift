@@ -6,7 +6,7 @@ package final class Momentum: Optimizer {
     package enum Rule: Sendable {
         /// Stochastic gradient descent; decay is added to the gradient, as PyTorch does.
         case descent(momentum: Float, nesterov: Bool)
-        /// Only signs (arXiv:2302.06675).
+        /// Lion, which steps by signs only (arXiv:2302.06675).
         case lion(betas: (Float, Float))
     }
 

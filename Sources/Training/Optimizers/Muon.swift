@@ -9,7 +9,7 @@ package final class Muon: Optimizer {
     private let parts: ParameterParts
     private let adam: AdamW
     private let average: Moments
-    /// Of each parameter.
+    /// The parameters that are stepped on as matrices, by number; AdamW steps the others.
     private let isInside: [Bool]
 
     package init(
@@ -46,8 +46,8 @@ package final class Muon: Optimizer {
         }
     }
 
-    /// Near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`, times a length that is told: with X
-    /// of length 1, X ← a X + (b A + c A²) X and A = X Xᵀ, five times.
+    /// The orthogonal factor, near U Vᵀ of the singular value decomposition of `matrix` `[rows, columns]`, times a
+    /// length that is told: with X of length 1, X ← a X + (b A + c A²) X and A = X Xᵀ, five times.
     ///
     /// Every A is a polynomial of the first, so all steps happen among matrices of the smaller side, Q = a + b A + c
     /// A², A ← Q A Q and P ← Q P, all symmetric; the matrix itself is multiplied once, by P.

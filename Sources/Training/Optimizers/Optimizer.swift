@@ -1,12 +1,12 @@
 import MartletLayers
 package import MartletTensors
 
-/// Changes parameters by their gradients, and remembers what it needs for the next time.
+/// An optimizer, which changes parameters by their gradients, and remembers what it needs for the next time.
 package protocol Optimizer: AnyObject {
-    /// What it remembers, by name, in an order that never changes. The tensors are the memory itself.
+    /// The state that it remembers, by name, in an order that never changes. The tensors are the memory itself.
     var state: [CheckpointArray] { get }
 
-    /// One step.
+    /// Steps once.
     ///
     /// - Parameters:
     ///   - rate: the learning rate.
@@ -15,7 +15,7 @@ package protocol Optimizer: AnyObject {
     func step(_ gradients: Gradients, rate: Float, scale: Float, number: Int)
 }
 
-/// One f32 array per part of a parameter, zeros at first.
+/// The moments of an optimizer: an f32 array per part of a parameter, zeros at first.
 package struct Moments: Sendable {
     private let tensors: [Tensor]
     private let arrays: [CheckpointArray]

@@ -2,7 +2,7 @@ import MartletJSON
 
 /// The optimizer that a recipe names.
 package enum OptimizerChoice {
-    /// Whether it steps on each element by itself, so that a parameter may be cut among ranks.
+    /// Returns whether it steps on each element by itself, so that a parameter may be cut among ranks.
     package static func isElementwise(_ settings: Recipe.Optimizer) -> Bool {
         !["adafactor", "muon"].contains { settings.name.hasSameBytes(as: $0) }
     }

@@ -1,14 +1,15 @@
 package import MartletLayers
 package import MartletTensors
 
-/// What of the trained parameters one rank steps on: all of each, or ranges of their elements (ZeRO: arXiv:1910.02054).
+/// The parts of the trained parameters that one rank steps on: all of each, or ranges of their elements (ZeRO:
+/// arXiv:1910.02054).
 package struct ParameterParts {
     package let parameters: TrainableParameters
     /// Whether this rank writes its parts, as other ranks have the rest; else the leader's are written.
     package let isShared: Bool
     private let parts: [(parameter: Int, elements: Range<Int>)]
 
-    /// All of every parameter.
+    /// The parts that are all of every parameter.
     package init(_ parameters: TrainableParameters) {
         self.parameters = parameters
         isShared = false

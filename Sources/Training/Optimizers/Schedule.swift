@@ -2,19 +2,19 @@
 
 import MartletPlatform
 
-/// The learning rate of a step as a share of its peak: a linear rise over `warmUp` steps, then one of the usual ways
-/// down.
+/// A learning-rate schedule, the rate of a step as a share of its peak: a linear rise over `warmUp` steps, then one of
+/// the usual ways down.
 ///
 /// Steps count from 0; the share of step s during warm-up is (s + 1) / warmUp.
 public struct Schedule: Sendable, Hashable, Codable {
     /// The curve of the learning rate after the warm-up.
     public enum Shape: Sendable, Hashable, Codable {
         case constant
-        /// Straight down to `final` at the last step.
+        /// A straight line down to `final` at the last step.
         case linear(final: Float)
-        /// Half a cosine down to `final` (arXiv:1608.03983).
+        /// A cosine, half a period down to `final` (arXiv:1608.03983).
         case cosine(final: Float)
-        /// √(warmUp / step): the 2017 Transformer ("Noam").
+        /// Inverse square root, √(warmUp / step): the 2017 Transformer ("Noam").
         case inverseSquareRoot
         /// Warm-up, stable, decay (arXiv:2404.06395): flat, then straight down to `final` over the last `decay` steps.
         case stableThenDecay(decay: Int, final: Float)
@@ -22,9 +22,9 @@ public struct Schedule: Sendable, Hashable, Codable {
 
     /// The curve of the learning rate after the warm-up.
     public var shape: Shape
-    /// The steps in which the learning rate rises from zero.
+    /// The warm-up steps, in which the learning rate rises from zero.
     public var warmUp: Int
-    /// All steps of the run.
+    /// The number of steps of the run.
     public var steps: Int
 
     /// - Precondition: no count is negative.

@@ -9,9 +9,9 @@ package import MartletTensors
 /// number in every layer, and fewer tokens, so that config.json can say it and every reader gets a smaller, faster
 /// model.
 package struct ModelPruning {
-    /// What is to go.
+    /// The request for a pruning: what is to go.
     package struct Request: Sendable {
-        /// Layers of least influence that go; a text must say which.
+        /// The number of layers of least influence that go; a text must say which.
         package var layers = 0
         /// The layers that stay, in place of a number.
         package var kept: [Int]?
@@ -30,9 +30,9 @@ package struct ModelPruning {
     private let file: ModelFile
     private let directory: String
     private let config: JSONObject
-    /// As config.json describes it: without a head of sentence-transformers' modules, which is copied.
+    /// The architecture as config.json describes it: without a head of sentence-transformers' modules, which is copied.
     private let described: Architecture
-    /// What of config.json's head the file holds: none in the body of a sentence encoder.
+    /// The part of config.json's head that the file holds: none in the body of a sentence encoder.
     private let head: Architecture.Head
     private let stack: Architecture.Stack
     private let checkpoint: Checkpoint
@@ -289,14 +289,14 @@ package struct ModelPruning {
 }
 
 extension Tensor {
-    /// Those rows of a matrix, or elements of a vector.
+    /// The matrix with those rows alone, or the vector with those elements.
     fileprivate func keeping(rows: [Int]) -> Tensor {
         let (values, width) = (values, shape.rank == 1 ? 1 : shape.width)
         let kept = rows.flatMap { values[$0 * width..<($0 + 1) * width] }
         return Tensor(kept, shape: shape.rank == 1 ? [rows.count] : [rows.count, width])
     }
 
-    /// Those columns of a matrix.
+    /// The matrix with those columns alone.
     fileprivate func keeping(columns: [Int]) -> Tensor {
         let (values, width) = (values, shape.width)
         let kept = (0..<shape.rows).flatMap { row in columns.map { values[row * width + $0] } }

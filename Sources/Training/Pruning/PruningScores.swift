@@ -3,13 +3,13 @@ import MartletModels
 import MartletQuantization
 import MartletTensors
 
-/// How much each layer, each neuron of a feed-forward and each group of heads does: what pruning leaves out is the
-/// least.
+/// The scores of layers, neurons of feed-forwards and groups of heads by how much each does: what pruning leaves out is
+/// the least.
 struct PruningScores {
-    /// Σ x² of each column of each matrix over the calibration rows, by our names; none without a text.
+    /// The sums Σ x² of each column of each matrix over the calibration rows, by our names; none without a text.
     private let squares: [String: [Double]]
-    /// For each layer but the first 1 − the mean cosine of what comes in and what goes out (block influence,
-    /// arXiv:2403.03853).
+    /// The block influence of each layer but the first: 1 − the mean cosine of what comes in and what goes out
+    /// (arXiv:2403.03853).
     let influence: [Double]
 
     /// The scores of magnitudes alone.
@@ -38,7 +38,7 @@ struct PruningScores {
         squares = source.statistics.mapValues(\.squares)
     }
 
-    /// Σ over rows of 1 − cosine.
+    /// The distance Σ over rows of 1 − cosine.
     private static func distance(_ a: Tensor, _ b: Tensor) -> Double {
         let (a, b, width) = (a.values, b.values, a.shape.width)
         return stride(from: 0, to: a.count, by: width).reduce(0) { sum, first in
@@ -52,8 +52,8 @@ struct PruningScores {
         }
     }
 
-    /// For each input of a matrix `[outputs, inputs]` Σ |w| of its column times how large the input is: as the text
-    /// says (Wanda, arXiv:2306.11695), else as the rows that make it are.
+    /// The scores of each input of a matrix `[outputs, inputs]`: Σ |w| of its column times how large the input is, as
+    /// the text says (Wanda, arXiv:2306.11695), else as the rows that make it are.
     ///
     /// - Parameter makers: the matrices, one row for each input, whose product the input is.
     func ofInputs(_ name: String, _ matrix: Tensor, makers: [Tensor]) -> [Double] {

@@ -1,5 +1,5 @@
 extension Recipe.Objective {
-    /// Whether labelled files are learnt from, not plain texts.
+    /// True where labelled files are learnt from, not plain texts.
     package var isLabelled: Bool { labelled != nil }
 
     package var labelled: LabelledObjective? { if case .labelled(let objective) = self { objective } else { nil } }

@@ -254,7 +254,7 @@ extension Recipe {
         }
     }
 
-    /// Those of plain texts by number, and those of labelled ones, which are read before.
+    /// The names of objectives: those of plain texts by number, and those of labelled ones, which are read before.
     private static let objectiveNames: KeyValuePairs<String, Int> = [
         "causal": 0, "sequence-to-sequence": 1, "masked": 2, "span-corruption": 3, "classification": -1,
         "regression": -1, "multi-label": -1, "tagging": -1, "answering": -1, "embeddings": -1, "next-sentence": -1,

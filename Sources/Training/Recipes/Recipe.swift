@@ -3,8 +3,8 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// Everything a training run is told: what to train, on what, how, and for how long. Plain data; reading is in
-/// `Recipe+Reading.swift`.
+/// The recipe of a training run, everything it is told: what to train, on what, how, and for how long. Plain data;
+/// reading is in `Recipe+Reading.swift`.
 package struct Recipe: Sendable {
     package enum ModelOrigin: Sendable {
         /// The contents of a `config.json`, with weights drawn from the seed.
@@ -18,7 +18,7 @@ package struct Recipe: Sendable {
         case file(String)
         /// Learnt from the sources.
         case trained(kind: TokenizerKind, vocabulary: Int, specialTokens: [String])
-        /// That of the model directory.
+        /// The tokenizer of the model directory.
         case ofModel
     }
 
@@ -30,7 +30,7 @@ package struct Recipe: Sendable {
 
     package struct Source: Sendable {
         package var files: TextFiles
-        /// Nil: by size and temperature.
+        /// The weight of the source; nil: by size and temperature.
         package var weight: Double?
     }
 
@@ -47,7 +47,7 @@ package struct Recipe: Sendable {
         package var augmentationMask: String?
         /// Subword regularisation; nil: each text has the tokens that the tokenizer gives it.
         package var subwords: Double?
-        /// Where token caches are kept; nil: in the run.
+        /// The folder of token caches; nil: in the run.
         package var cache: String?
     }
 
@@ -69,13 +69,14 @@ package struct Recipe: Sendable {
         package var holdout = 0.0
     }
 
-    /// Which of a model's parameters are trained, and how fast.
+    /// The choice of a model's parameters that are trained, and how fast.
     package struct Training: Sendable, Equatable {
         /// Parts that are left as they are: see ``TrainedParts``.
         package var frozen: [String] = []
         /// The learning rate of a layer is this times that of the one above it.
         package var layerDecay = 1.0
-        /// How much of the average of weights each step keeps; nil: the weights themselves are evaluated and exported.
+        /// The share of the average of weights that each step keeps (EMA); nil: the weights themselves are evaluated
+        /// and exported.
         package var average: Double?
     }
 
@@ -101,7 +102,7 @@ package struct Recipe: Sendable {
         package var epsilon = 1e-8
         package var weightDecay = 0.0
         package var momentum = 0.9
-        /// The largest norm of all gradients together; nil does not clip.
+        /// The gradient clipping threshold, the largest norm of all gradients together; nil does not clip.
         package var clip: Double? = 1
 
         package static func == (a: Optimizer, b: Optimizer) -> Bool {
@@ -113,11 +114,11 @@ package struct Recipe: Sendable {
     package struct ScheduleSettings: Sendable, Equatable {
         package var name: String
         package var warmUp: Int
-        /// Steps of warm-up as a share of all; nil: `warmUp` counts them.
+        /// The warm-up steps as a share of all; nil: `warmUp` counts them.
         package var warmUpShare: Double?
         /// The share of the peak at the end.
         package var final: Double
-        /// Steps of the last phase of warm-up, stable, decay; nil: a tenth.
+        /// The number of decay steps, the last phase of warm-up, stable, decay; nil: a tenth.
         package var decay: Int?
 
         package init(name: String = "constant", warmUp: Int = 0, final: Double = 0, decay: Int? = nil) {
@@ -126,10 +127,10 @@ package struct Recipe: Sendable {
     }
 
     package struct Evaluation: Sendable, Equatable {
-        /// Steps from one to the next; 0: only at the end.
+        /// The interval of evaluations in steps; 0: only at the end.
         package var every: Int
         package var batches: Int
-        /// Evaluations without a better one after which the run ends; 0: never.
+        /// The patience of early stopping: evaluations without a better one after which the run ends; 0: never.
         package var patience: Int
         /// The measure that decides which model is the best; nil: the loss.
         package var metric: String?
@@ -140,7 +141,7 @@ package struct Recipe: Sendable {
     }
 
     package struct Checkpoints: Sendable, Equatable {
-        /// Steps from one to the next.
+        /// The interval of checkpoints in steps.
         package var every: Int
         /// The newest that are kept, beside the best.
         package var keep: Int
@@ -149,7 +150,7 @@ package struct Recipe: Sendable {
     }
 
     package enum Precision: String, Sendable { case f32, bf16 }
-    /// What to do with a step whose loss or gradient is not finite.
+    /// The treatment of a step whose loss or gradient is not finite.
     package enum NonFinite: Sendable { case stop, skip }
 
     package var model: ModelOrigin
@@ -165,22 +166,22 @@ package struct Recipe: Sendable {
     package var objective: Objective
     package var labelSmoothing: Double
     package var length: Int
-    /// Rows of a pass, on either side.
+    /// The batch size of a pass in rows, on either side.
     package var batchTokens: Int
-    /// The most labelled examples of a pass; nil: as many as its rows hold.
+    /// The maximum number of labelled examples of a pass; nil: as many as its rows hold.
     package var batchExamples: Int?
-    /// Passes to a step.
+    /// The number of passes of a step (gradient accumulation).
     package var accumulation: Int
-    /// Blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that divides it gives
-    /// the same bits.
+    /// The number of blocks that the passes of a step are summed in, added in a binary tree: a number of ranks that
+    /// divides it gives the same bits.
     package var shards: Int
     package var optimizer: Optimizer
     package var schedule: ScheduleSettings
     package var precision: Precision
     package var recomputation: Bool
-    /// Nil: what config.json says.
+    /// Dropout; nil: what config.json says.
     package var dropout, attentionDropout, activationDropout: Double?
-    /// The weight of the loss that spreads tokens evenly over experts.
+    /// The weight of the load-balancing loss, which spreads tokens evenly over experts.
     package var expertBalance: Double
     package var duration: Duration
     package var evaluation: Evaluation

@@ -1,10 +1,10 @@
 @_exported public import protocol MartletPlatform.MartletError
 
-/// Everything in a recipe that is missing, wrong or not known.
+/// The error of a recipe, with everything in it that is missing, wrong or not known.
 public struct RecipeError: MartletError, Equatable {
     /// The recipe.
     public let path: String
-    /// One per cause, each naming its key.
+    /// The offences, one per cause, each naming its key.
     public let offences: [String]
 
     package init(_ path: String, _ offences: [String]) { (self.path, self.offences) = (path, offences) }

@@ -1,7 +1,7 @@
 import MartletJSON
 
-/// Reads a recipe key by key and remembers what was asked for: what is missing or wrong, and what nobody asked for, is
-/// told at the end, all at once, with the key that was probably meant.
+/// A reader of a recipe, key by key, which remembers what was asked for: what is missing or wrong, and what nobody
+/// asked for, is told at the end, all at once, with the key that was probably meant.
 final class RecipeReader {
     private let object: JSONObject
     /// The keys that lead here, each followed by a dot.

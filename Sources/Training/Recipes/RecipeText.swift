@@ -19,7 +19,7 @@ package enum RecipeText {
         return object
     }
 
-    /// Any YAML value.
+    /// The value of any YAML text.
     package static func value(_ text: String, path: String) throws(RecipeError) -> JSON {
         let node: Node?
         do {

@@ -4,18 +4,18 @@ import MartletJSON
 import MartletPlatform
 package import MartletTensors
 
-/// Everything that a run needs to go on, bit for bit.
+/// The state of a run, everything that it needs to go on, bit for bit.
 package struct RunState: Sendable, Equatable {
-    /// Steps done.
+    /// The number of steps done.
     package var step = 0
     package var tokens = 0
     package var seconds = 0.0
-    /// Updates done: steps less those that were skipped.
+    /// The number of updates done: steps less those that were skipped.
     package var updates = 0
     package var cursor: DataCursor
     /// The best evaluation: its loss, its step, and the number that decided, of which more is better.
     package var best: Best?
-    /// Evaluations since then.
+    /// The number of evaluations since then.
     package var evaluationsSinceBest = 0
 
     package struct Best: Sendable, Equatable {
@@ -93,7 +93,7 @@ package struct CheckpointStore: Sendable {
         }
     }
 
-    /// What this rank writes.
+    /// The pieces that this rank writes.
     private static func pieces(
         _ arrays: [CheckpointArray], _ isLeader: Bool
     ) -> [(name: String, first: Int, elements: Tensor)] {
@@ -135,7 +135,7 @@ package struct CheckpointStore: Sendable {
 
     // MARK: - Reading
 
-    /// What is wrong with the checkpoint of a step; nil when it is whole.
+    /// The damage of a step's checkpoint; nil when it is whole.
     package func damage(_ step: Int) -> String? {
         let path = path(step)
         guard let seal = try? JSON(contentsOf: "\(path)/\(Self.marker)") else { return "\(path) has no marker" }

@@ -1,13 +1,13 @@
 import MartletJSON
 package import MartletTensors
 
-/// One f32 array of a checkpoint, and what of it this rank holds.
+/// An f32 array of a checkpoint, and what of it this rank holds.
 package struct CheckpointArray: Sendable {
     package let name: String
     package let shape: Shape
-    /// Ascending; each rank holds others, or every rank the whole.
+    /// The pieces, ascending; each rank holds others, or every rank the whole.
     package let pieces: [Piece]
-    /// Whether the ranks hold disjoint pieces; else the leader's is written.
+    /// True where the ranks hold disjoint pieces; else the leader's is written.
     package let isShared: Bool
 
     /// Elements of the array, from `first` on in row-major order.

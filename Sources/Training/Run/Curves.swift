@@ -7,7 +7,7 @@ package enum Curves {
     private static let margin = (left: 92.0, right: 24.0)
     private static let mostPoints = 400
 
-    /// One set of axes, and the curves on it.
+    /// A panel, one set of axes, and the curves on it.
     private struct Panel {
         let name: String
         let top, height: Double

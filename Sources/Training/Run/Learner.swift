@@ -1,7 +1,7 @@
 package import MartletDistributed
 package import MartletTensors
 
-/// What a run trains: a model, its gradients and its optimizer, seen from outside.
+/// A learner, what a run trains: a model, its gradients and its optimizer, seen from outside.
 ///
 /// Knows no data, no files and no schedule.
 package protocol Learner: AnyObject {
@@ -9,7 +9,7 @@ package protocol Learner: AnyObject {
     var weights: [CheckpointArray] { get }
     var optimizerState: [CheckpointArray] { get }
 
-    /// Parameters that products run through, for counting operations.
+    /// The number of parameters that products run through, for counting operations.
     var parameterCount: Int { get }
 
     /// Puts back what a checkpoint held, by the names of ``weights`` and ``optimizerState``.
@@ -22,10 +22,10 @@ package protocol Learner: AnyObject {
     /// - Parameter seed: of whatever is drawn at random in the pass (dropout); the same seed, the same bits.
     func accumulate(_ batch: Batch, seed: UInt64) throws -> Double
 
-    /// Whether the loss compares the examples of all passes of a step, which then come together.
+    /// True where the loss compares the examples of all passes of a step, which then come together.
     var comparesWholeSteps: Bool { get }
 
-    /// The same of all passes of a step at once, each with its seed.
+    /// Adds the gradients of all passes of a step at once, each with its seed, and returns their summed loss.
     func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double
 
     /// The stages that ranks cut the model into; 1 where each has all layers.
@@ -55,7 +55,7 @@ package protocol Learner: AnyObject {
     /// - Throws: ``CommunicationError``. So do the four that follow.
     func sumShards() throws(CommunicationError)
 
-    /// √Σ (scale · gradient)² over all parameters.
+    /// The gradient norm √Σ (scale · gradient)² over all parameters.
     func gradientNorm(scale: Float) throws(CommunicationError) -> Double
 
     /// The name of the first tensor that holds NaN or infinity: among the gradients, then the weights.
@@ -69,17 +69,17 @@ package protocol Learner: AnyObject {
     /// The summed loss of a batch, nothing recorded, nothing dropped; 0 on all stages of a pipeline but the last.
     func loss(of batch: Batch) throws -> Double
 
-    /// Whether more than a loss is measured of validation batches, which takes all of them.
+    /// True where more than a loss is measured of validation batches, which takes all of them.
     var measuresMore: Bool { get }
 
-    /// Does something with the weights that others are to use: their average, where one is kept.
+    /// Runs `body` with the weights that others are to use in place: their average, where one is kept.
     func withAverage<Result>(_ body: () throws -> Result) throws -> Result
 
     /// The mean loss over all targets of the batches, and what else is measured of them.
     func evaluate(_ batches: [Batch]) throws -> Evaluation
 }
 
-/// What validation batches say of a model.
+/// The evaluation of a model on validation batches.
 package struct Evaluation: Sendable, Equatable {
     package var loss: Double
     package var measures: [Measure]

@@ -45,7 +45,7 @@ struct ObjectiveBuilder {
         throw RunError("this objective needs a \(role) token, spelled \(spellings.joined(separator: " or "))")
     }
 
-    /// Which tokens begin words: by "##" before those that do not, else by "Ġ" or "▁" before those that do.
+    /// The tokens that begin words: by "##" before those that do not, else by "Ġ" or "▁" before those that do.
     private func beginsWord() -> [Bool] {
         let spellings = (0..<tokenizer.vocabularySize).map { tokenizer.token(Int32($0)).map { Array($0.utf8) } ?? [] }
         func starts(_ spelling: [UInt8], _ prefix: String) -> Bool { spelling.starts(with: prefix.utf8) }

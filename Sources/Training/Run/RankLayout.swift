@@ -2,10 +2,10 @@ package import MartletDistributed
 import MartletJSON
 package import MartletPlanning
 
-/// Where the parts of a run are: what each of its ranks holds. It changes no bit of what is computed.
+/// The layout of a run over its ranks: what each of them holds. It changes no bit of what is computed.
 package struct RankLayout: Sendable, Equatable {
-    /// What data-parallel ranks divide among them (ZeRO: arXiv:1910.02054): 0 nothing, 1 the optimizer's states, 2 the
-    /// gradients too, 3 the weights too.
+    /// The ZeRO stage (arXiv:1910.02054), what data-parallel ranks divide among them: 0 nothing, 1 the optimizer's
+    /// states, 2 the gradients too, 3 the weights too.
     package var zero = 0
     /// The number of data-parallel ranks, where it was named.
     package var data: Int?
@@ -85,7 +85,7 @@ package struct RankLayout: Sendable, Equatable {
 }
 
 extension Communicator {
-    /// Does something on this rank and waits for the others: all go on, or all throw.
+    /// Runs `work` on this rank and waits for the others: all go on, or all throw.
     ///
     /// - Throws: what `work` throws here; elsewhere ``RunError`` with the words of the rank that failed.
     package func agree(_ work: () throws -> Void) throws {

@@ -14,7 +14,7 @@ package struct RankShare: Sendable {
     let mesh: RankMesh
     private let passes: Int
     private let shards: Int
-    /// Whether all ranks compute a pass at once and sum its gradients during it.
+    /// True where all ranks compute a pass at once and sum its gradients during it.
     let isInRounds: Bool
 
     /// - Throws: ``RunError`` with the numbers of ranks that divide the shards, where that of the run does not; for
@@ -38,7 +38,7 @@ package struct RankShare: Sendable {
         }
     }
 
-    /// Whether this rank writes log, checkpoints and model: rank 0.
+    /// True where this rank writes log, checkpoints and model: rank 0.
     package var isLeader: Bool { communicator.rank == 0 }
 
     /// This rank's lane.
@@ -60,10 +60,10 @@ package struct RankShare: Sendable {
 
     func owns(pass: Int) -> Bool { lane(ofPass: pass) == lane }
 
-    /// Whether `pass` is the last one of its shard.
+    /// Returns whether `pass` is the last one of its shard.
     func endsShard(_ pass: Int) -> Bool { (pass + 1) % (passes / shards) == 0 }
 
-    /// Whether any rank wishes it.
+    /// Returns whether any rank wishes it.
     ///
     /// - Throws: ``CommunicationError``.
     func any(_ wish: Bool) throws(CommunicationError) -> Bool {

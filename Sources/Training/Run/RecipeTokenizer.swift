@@ -47,8 +47,8 @@ enum RecipeTokenizer {
         ]
     }
 
-    /// What `body` makes of the training sources' texts; a file that cannot be read is thrown before anything `body`
-    /// says about too few texts.
+    /// The result of `body` for the training sources' texts; a file that cannot be read is thrown before anything
+    /// `body` says about too few texts.
     private static func reading<Result>(_ recipe: Recipe, _ body: (Texts) throws -> Result) throws -> Result {
         let texts = Texts(recipe)
         do {

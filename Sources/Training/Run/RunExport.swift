@@ -5,7 +5,7 @@ import MartletModels
 import MartletPlatform
 package import MartletTensors
 
-/// Brings the weights of a run into a Hugging Face directory, `RUN/model`: what transformers, `martlet generate` and
+/// The export of a run's weights into a Hugging Face directory, `RUN/model`: what transformers, `martlet generate` and
 /// `martlet convert` read.
 package struct RunExport: Sendable {
     private let preparation: RunPreparation
@@ -89,8 +89,8 @@ package struct RunExport: Sendable {
         try AdapterFile.write(configuration, layout, factors: factors, saved: saved, in: aside)
     }
 
-    /// What peft is to find a module by: its name, and where that is one of BERT's many `dense`, what it is part of, so
-    /// that a pooler which the base has and this model has not is left alone.
+    /// The name by which peft is to find a module: its own, and where that is one of BERT's many `dense`, what it is
+    /// part of, so that a pooler which the base has and this model has not is left alone.
     private static func ending(of module: String) -> String {
         let parts = module.split(separator: ".")
         let isCommon = parts.last.map { String($0).hasSameBytes(as: "dense") } ?? false
@@ -123,7 +123,7 @@ package struct RunExport: Sendable {
         return try ModelExport(modelType: modelType, body, source, on: device).writeSafetensors(in: aside)
     }
 
-    /// What makes a sentence encoder of a body: the origin's modules, or the plain mean.
+    /// Writes the files that make a sentence encoder of a body: the origin's modules, or the plain mean.
     private func writeSentenceFiles(from origin: String, to folder: String) throws {
         for name in ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"]
         where Folder.exists("\(origin)/\(name)") {

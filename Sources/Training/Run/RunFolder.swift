@@ -11,7 +11,7 @@ import MartletTensors
 ///     cache/                           tokens of the data
 package final class RunFolder: Sendable {
     package let path: String
-    /// Nil where another rank of the same run holds it.
+    /// The lock on the folder; nil where another rank of the same run holds it.
     private let lock: FolderLock?
 
     /// Opens a run's folder, or makes it.
@@ -38,7 +38,7 @@ package final class RunFolder: Sendable {
     package var store: CheckpointStore { CheckpointStore(path + "/checkpoints") }
     package var modelPath: String { path + "/model" }
 
-    /// Whether a folder is that of a run.
+    /// Returns whether a folder is that of a run.
     package static func isRun(_ path: String) -> Bool {
         // The recipe is written last of the two.
         Folder.exists(path + "/recipe.yaml") && Folder.exists(path + "/tokenizer.json")

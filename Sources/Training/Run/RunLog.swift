@@ -3,20 +3,20 @@ package import MartletJSON
 package import MartletPlatform
 import MartletTensors
 
-/// One step as `log.jsonl` has it.
+/// The record of a step, as `log.jsonl` has it.
 package struct StepRecord: Sendable, Equatable {
     package var step: Int
     /// The mean of the loss over the targets, in nats.
     package var loss: Double
     package var learningRate: Double
-    /// Tokens read since the beginning of the run.
+    /// The number of tokens read since the beginning of the run.
     package var tokens: Int
-    /// Seconds of computing since the beginning of the run.
+    /// The time of computing since the beginning of the run, in seconds.
     package var seconds: Double
-    /// Before clipping.
+    /// The gradient norm before clipping.
     package var gradientNorm: Double
     package var validationLoss: Double?
-    /// What else an evaluation found.
+    /// The other measures of an evaluation.
     package var measures: [Measure] = []
     /// The tensor for which the step was skipped.
     package var skipped: String?

@@ -7,8 +7,8 @@ import MartletTasks
 package import MartletTensors
 package import MartletTokenizers
 
-/// From a recipe to everything a run needs but the learner: the tokenizer, the model's description, the streams of
-/// batches.
+/// The preparation of a run, from a recipe to everything it needs but the learner: the tokenizer, the model's
+/// description, the streams of batches.
 package struct RunPreparation: Sendable {
     package let recipe: Recipe
     package let tokenizer: Tokenizer
@@ -18,10 +18,10 @@ package struct RunPreparation: Sendable {
     package let architecture: Architecture
     let family: any Family.Type
     package let settings: RunSettings
-    /// What plain texts are asked, and the texts; nil where labelled files are learnt from.
+    /// The plain texts and what is asked of them; nil where labelled files are learnt from.
     private let texts: Texts?
     let labelled: LabelledPreparation?
-    /// How vectors are made of texts, where they are trained.
+    /// The pooling by which vectors are made of texts, where they are trained.
     let sentences: SentencePooling
 
     private struct Texts: Sendable {
@@ -29,11 +29,11 @@ package struct RunPreparation: Sendable {
         let sources, validation: [DataStream.Source]
     }
 
-    /// How many epochs are read, each piece once in each; nil: the data are drawn from without end.
+    /// The number of epochs that are read, each piece once in each; nil: the data are drawn from without end.
     package let epochs: Int?
-    /// Pieces of all epochs that nothing is learnt from: pairs that are longer than the recipe's length.
+    /// The number of pieces of all epochs that nothing is learnt from: pairs that are longer than the recipe's length.
     package let passedOver: Int
-    /// Pieces of all epochs.
+    /// The number of pieces of all epochs.
     package let pieces: Int
 
     /// - Parameters:
@@ -153,7 +153,7 @@ package struct RunPreparation: Sendable {
         }
     }
 
-    /// The most tokens whose batches are counted before the run.
+    /// The maximum number of tokens whose batches are counted before the run.
     private static let mostCounted = 1 << 28
 
     /// The recipe's epochs where every piece is to be seen once in each: whole ones, of sources that are not weighted.
@@ -238,7 +238,7 @@ package struct RunPreparation: Sendable {
         return batches
     }
 
-    /// Tokens of one epoch of the training data.
+    /// The number of tokens of one epoch of the training data.
     package var tokens: Int { texts?.sources.reduce(0) { $0 + $1.view.count } ?? labelled?.rows ?? 0 }
     package var validationTokens: Int {
         texts?.validation.reduce(0) { $0 + $1.view.count } ?? labelled?.validationRows ?? 0
@@ -276,11 +276,11 @@ package struct RunPreparation: Sendable {
         return try stream.next().parts.prefix(count).map { try text.lines($0) }
     }
 
-    /// What is worth saying of the data before training begins.
+    /// Notes on the data that are worth saying before training begins.
     package var notes: [String] { labelled?.notes ?? [] }
 }
 
-/// Makes the caches of a recipe's sources, and says how often each is drawn from.
+/// A maker of the caches of a recipe's sources, which says how often each is drawn from.
 private struct CacheMaker {
     private let recipe: Recipe
     private let builder: TokenCacheBuilder
@@ -321,7 +321,8 @@ private struct CacheMaker {
         )
     }
 
-    /// Given weights count per source; sources without one share theirs by size and temperature.
+    /// The sources with their weights: given ones count per source; sources without one share theirs by size and
+    /// temperature.
     private func weighted(
         _ views: [TokenView], _ weights: [Double?], _ resampled: [DataStream.Source.Resampled?]
     ) -> [DataStream.Source] {
@@ -334,7 +335,7 @@ private struct CacheMaker {
         }
     }
 
-    /// Where the recipe asks for subword regularisation, how an epoch's tokens of a source are made.
+    /// The resampling of a source's tokens for an epoch, where the recipe asks for subword regularisation.
     private func resampled(_ source: Recipe.Source) -> DataStream.Source.Resampled? {
         guard let share = recipe.data.subwords else { return nil }
         let (builder, seed) = (builder, recipe.seed)

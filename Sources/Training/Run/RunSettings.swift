@@ -1,14 +1,14 @@
-/// What a run does step by step: the numbers of a recipe that concern neither model nor data.
+/// The settings of a run, what it does step by step: the numbers of a recipe that concern neither model nor data.
 package struct RunSettings: Sendable {
     package var steps: Int
     package var schedule: Schedule
     /// The learning rate at the schedule's peak.
     package var learningRate: Double
-    /// The largest norm of all gradients together; nil does not clip.
+    /// The gradient clipping threshold, the largest norm of all gradients together; nil does not clip.
     package var clip: Double?
-    /// Batches to a step.
+    /// The number of batches of a step (gradient accumulation).
     package var accumulation = 1
-    /// Blocks of them, each a sum of its own.
+    /// The number of blocks of them, each a sum of its own.
     package var shards = 1
     package var evaluation = Recipe.Evaluation()
     package var checkpoints = Recipe.Checkpoints()
@@ -19,7 +19,8 @@ package struct RunSettings: Sendable {
         (self.steps, self.schedule, self.learningRate) = (steps, schedule, learningRate)
     }
 
-    /// Those of a recipe whose data hold `tokens` tokens: `epochs` become as many steps as that many tokens fill.
+    /// The settings of a recipe whose data hold `tokens` tokens: `epochs` become as many steps as that many tokens
+    /// fill.
     ///
     /// - Parameter counted: The steps of the recipe's epochs, where its batches were counted.
     package init(_ recipe: Recipe, tokens: Int, counted: Int? = nil) {
@@ -53,23 +54,23 @@ package struct RunSettings: Sendable {
     }
 }
 
-/// What a run tells while it goes on.
+/// An event that a run tells while it goes on.
 package enum RunEvent: Sendable {
     case step(StepRecord)
-    /// What the validation batches say; whether it is the best so far.
+    /// The evaluation on the validation batches; whether it is the best so far.
     case evaluated(step: Int, Evaluation, isBest: Bool)
     case saved(step: Int)
     /// Something failed that the run survives.
     case warning(String)
 }
 
-/// How a run ended.
+/// The summary of a run that ended.
 package struct RunSummary: Sendable, Equatable {
     package enum End: Sendable, Equatable {
         case done
         /// The validation loss stopped falling.
         case early
-        /// It was asked to stop; resuming goes on.
+        /// The run was asked to stop; resuming goes on.
         case stopped
     }
 

@@ -3,7 +3,8 @@ import MartletFormats
 import MartletJSON
 import MartletPlatform
 
-/// The loop: batches in, weights changed, everything written down so that nothing older than one interval can be lost.
+/// The training loop: batches in, weights changed, everything written down so that nothing older than one interval can
+/// be lost.
 ///
 /// A run is a function of its settings, its learner's first weights and its data: stopped anywhere and resumed, it
 /// gives the same bits. It installs no signal handler and prints nothing; who wants it to end early says so by
@@ -17,7 +18,7 @@ package final class TrainingRun {
     private let data: Prefetcher
     private let validation: [Batch]
     private let share: RankShare
-    /// Nil on all ranks but the leader.
+    /// The log; nil on all ranks but the leader.
     private let log: RunLog?
     private let export: (TrainingRun) throws -> Void
     private let events: (RunEvent) -> Void
@@ -171,7 +172,7 @@ package final class TrainingRun {
         return item.batch
     }
 
-    /// One pass of every rank, at once: a rank whose own has nothing to learn takes part with another's.
+    /// Accumulates one pass of every rank, at once: a rank whose own has nothing to learn takes part with another's.
     private func accumulateRound(_ number: Int, _ first: Int, _ losses: inout [Double], _ targets: inout Int) throws {
         let passes = first..<first + share.communicator.size
         let batches = try passes.map { _ in try nextBatch(&targets) }
@@ -204,7 +205,7 @@ package final class TrainingRun {
         Fingerprint.mixed(settings.seed ^ Fingerprint.mixed(UInt64(step) << 24 | UInt64(pass)))
     }
 
-    /// What to do with a step that is not finite.
+    /// Skips a step that is not finite, or throws where the settings say so.
     ///
     /// - Returns: the name of the tensor.
     private func skip(_ step: Int) throws -> String {
@@ -242,7 +243,8 @@ package final class TrainingRun {
         return isBest
     }
 
-    /// What decides which model is the best: the measure that the settings name, or the loss, where less is better.
+    /// The score that decides which model is the best: the measure that the settings name, or the loss, where less is
+    /// better.
     private func score(_ evaluation: Evaluation) throws(RunError) -> Double {
         guard let metric = settings.evaluation.metric, !metric.hasSameBytes(as: "loss") else { return -evaluation.loss }
         if let measure = evaluation.measures.first(where: { $0.name.hasSameBytes(as: metric) }) { return measure.value }
@@ -253,8 +255,8 @@ package final class TrainingRun {
     /// The mean loss over all targets of the validation batches.
     package func validationLoss() throws -> Double { try evaluation().loss }
 
-    /// What the validation batches say. Several ranks compute a share of the losses each, all at once; what more is
-    /// measured takes all batches, so that each rank computes all.
+    /// The evaluation on the validation batches. Several ranks compute a share of the losses each, all at once; what
+    /// more is measured takes all batches, so that each rank computes all.
     private func evaluation() throws -> Evaluation {
         let communicator = share.communicator
         guard communicator.size > 1, !learner.measuresMore else { return try learner.evaluate(validation) }

@@ -1,12 +1,12 @@
-/// What a training session tells while it goes on.
+/// The progress that a training session tells while it goes on.
 public enum TrainingProgress: Sendable {
-    /// A step was done.
+    /// A step that was done.
     case step(TrainingStep)
-    /// The validation data were measured.
+    /// An evaluation on the validation data.
     case evaluated(TrainingEvaluation)
-    /// Everything that is needed to go on was written.
+    /// A checkpoint that was written: everything that is needed to go on.
     case saved(step: Int)
-    /// Something failed that the session survives.
+    /// A warning: something failed that the session survives.
     case warning(String)
 
     init(_ event: RunEvent) {
@@ -32,21 +32,21 @@ public struct TrainingStep: Sendable, Hashable {
     public let loss: Double
     /// The learning rate of the step.
     public let learningRate: Double
-    /// Tokens read since the beginning.
+    /// The number of tokens read since the beginning.
     public let tokens: Int
-    /// Seconds of computing since the beginning.
+    /// The time of computing since the beginning, in seconds.
     public let seconds: Double
 }
 
-/// What the validation data say of a model.
+/// The evaluation of a model on the validation data.
 public struct TrainingEvaluation: Sendable, Hashable {
-    /// The steps that had been done.
+    /// The number of steps that had been done.
     public let step: Int
     /// The mean loss over what the validation examples predict, in nats.
     public let loss: Double
     /// The objective's measures by name: `accuracy`, `entity-f1`, `spearman` and others.
     public let measures: [String: Double]
-    /// Whether no earlier evaluation was better.
+    /// True where no earlier evaluation was better.
     public let isBest: Bool
 
     init(_ evaluation: Evaluation, step: Int, isBest: Bool) {
@@ -55,21 +55,21 @@ public struct TrainingEvaluation: Sendable, Hashable {
     }
 }
 
-/// How a training session ended.
+/// The result of a training session that ended.
 public struct TrainingResult: Sendable, Hashable {
     /// The reason why a session ended.
     public enum End: Sendable, Hashable {
-        /// All steps were done.
+        /// Completion: all steps were done.
         case done
-        /// The validation data had said nothing better for as long as the recipe allows.
+        /// Early stopping: the validation data had said nothing better for as long as the recipe allows.
         case early
-        /// The session was asked to stop; it goes on when it is resumed.
+        /// A stop that was asked for; the session goes on when it is resumed.
         case stopped
     }
 
     /// The reason of the end.
     public let end: End
-    /// Steps done.
+    /// The number of steps done.
     public let step: Int
     /// The step of the model in ``TrainingSession/modelPath``.
     public let bestStep: Int

@@ -27,10 +27,10 @@ public final class TrainingSession {
     package let device: Device
     private let communicator: any Communicator
     private let layout: RankLayout
-    /// Whether the folder began with this session, and holds nothing yet.
+    /// True where the folder began with this session, and holds nothing yet.
     private var isNew = false
     private let isResumed: Bool
-    /// Whether the recipe of a resumed session is no longer the one in its folder.
+    /// True where the recipe of a resumed session is no longer the one in its folder.
     private let isChanged: Bool
     private var started: (run: TrainingRun, learner: ModelLearner)?
     private var events: (RunEvent) -> Void = { _ in }
@@ -133,7 +133,7 @@ public final class TrainingSession {
         return TrainingResult(try run(shouldStop))
     }
 
-    /// What the validation data say of the weights as they are now.
+    /// The evaluation of the weights as they are now on the validation data.
     ///
     /// - Throws: ``DataError`` where the recipe names none.
     public func evaluate() throws -> TrainingEvaluation {
@@ -228,7 +228,7 @@ public final class TrainingSession {
         return try ModelText.tokenizerJSON(of: path)
     }
 
-    /// How the model of a recipe reads conversations, where those are learnt from.
+    /// The conversation format of a recipe's model, where conversations are learnt from.
     private static func chat(of recipe: Recipe) throws -> ConversationFormat? {
         guard recipe.objective.labelled?.isConversational == true, case .directory(let path) = recipe.model else {
             return nil
