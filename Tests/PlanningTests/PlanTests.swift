@@ -58,6 +58,17 @@ import Testing
         #expect(model.ignored == ["novelty"])
     }
 
+    /// Of a model that also sees, the language model is planned, and what is left out is named.
+    @Test func whatSeesIsNamedAsLeftOut() throws {
+        let text = #"{"model_type": "mistral", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "#
+        let rest = #""num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100}"#
+        let configuration = try JSON(
+            parsing: #"{"model_type": "mistral3", "vision_config": {"hidden_size": 8}, "text_config": "# + text + rest
+                + "}")
+        let model = try DescribedModel(configuration: configuration)
+        #expect(model.ignored.first == "vision_config")
+    }
+
     @Test func everyFigureOfTheHardwareTableHasASourceAndADate() throws {
         let table = try HardwareTable.standard()
         #expect(table.devices.count > 30)

@@ -61,6 +61,7 @@ extension ModelFile {
     package func write(
         _ export: ModelExport, to output: String, named name: String, _ options: ConversionOptions
     ) throws -> WrittenModel {
+        try checkMemory(export, output)
         var caveats: [String] = []
         if ModelFile.isNamedGGUF(output) {
             caveats = try writeGGUF(
@@ -71,6 +72,17 @@ extension ModelFile {
         }
         return WrittenModel(
             path: output, modelType: modelType, parameters: export.weights.inventory.total, caveats: caveats)
+    }
+
+    /// - Throws: ``ModelError`` where the largest tensor, once as numbers and once as it is written, takes more memory
+    ///   than there is.
+    private func checkMemory(_ export: ModelExport, _ output: String) throws(ModelError) {
+        let (available, limit) = SystemMemory.available
+        let most = export.weights.inventory.entries.reduce(0) { max($0, $1.shape.elements) } * 8
+        guard available > 0, most > available else { return }
+        throw ModelError(
+            "\(output): writing its largest tensor takes \(most / 1_000_000) MB, but \(limit.rawValue) leaves \(available / 1_000_000) MB; raise the limit"
+        )
     }
 
     /// Writes the weights of `export` as a GGUF file, with this file's tokenizer.

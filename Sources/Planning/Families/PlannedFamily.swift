@@ -72,13 +72,18 @@ extension DescribedModel {
         let isDescribed = PlannedFamily.described.contains { family in
             family.modelTypes.contains(whole["model_type"]?.stringValue ?? "")
         }
-        let object = isDescribed ? whole : ModelFile.textPart(of: whole) ?? whole
+        let text = isDescribed ? nil : ModelFile.textPart(of: whole)
+        let object = text ?? whole
+        // What a larger model sees or hears with is not planned, and that is told.
+        let others = ["text_config", "quantization_config", "generation_config"]
+        let outside = text == nil ? [] : whole.keys.filter { $0.hasSuffix("_config") && !others.contains($0) }
         guard let modelType = object["model_type"]?.stringValue else {
             throw .configuration(
                 modelType: "?", problems: ["model_type is missing, and without it the fields have no meaning"])
         }
         if PlannedFamily.runnable.contains(modelType) {
             self = try DescribedModel(runnable: object, modelType: modelType)
+            ignored = outside + ignored.filter { !outside.contains($0) }
             return
         }
         guard let family = PlannedFamily.described.first(where: { $0.modelTypes.contains(modelType) }) else {
@@ -90,7 +95,7 @@ extension DescribedModel {
             throw .configuration(
                 modelType: modelType, problems: fields.problems + DescribedModel.told(defaults: fields.defaulted))
         }
-        self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: fields.ignored)
+        self.init(blueprint: blueprint, defaulted: fields.defaulted, ignored: outside + fields.ignored)
     }
 
     /// The defaults in words, which may have contradicted the rest without being written anywhere.

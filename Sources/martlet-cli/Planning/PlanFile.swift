@@ -18,7 +18,9 @@ enum PlanFile {
             exists("\(path)/\($0)")
         }
         guard holdsWeights, described.architecture != nil else { return described }
-        return try DescribedModel(try ModelFile(path: path))
+        var model = try DescribedModel(try ModelFile(path: path))
+        model.ignored += described.ignored.filter { !model.ignored.contains($0) }
+        return model
     }
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
