@@ -77,6 +77,11 @@ import Testing
             #expect(fileExists(notes + "/config.json") && fileExists(notes + "/model.safetensors"))
             #expect(try Command.run(["plan", "--compute", "1e20", "--html", page, "--force"]).status == 0)
             #expect(try text(page).contains("<html"))
+            // A page in a model's folder is no part of the model.
+            try FileManager.default.moveItem(atPath: page, toPath: notes + "/page.html")
+            let inside = ["plan", notes, "--html", notes + "/page.html"]
+            #expect(try Command.run(inside).status == 1)
+            #expect(try Command.run(inside + ["--force"]).status == 0)
             #expect(try halves(folder).isEmpty)
         }
     }

@@ -30,13 +30,14 @@ import Testing
         struct Failure: Error {}
         let place = Fixtures.temporaryFile("folder")
         defer { Folder.remove(place) }
-        func fail() throws {
+        func fail(_ fails: Bool) throws {
             let folder = try AtomicFolder(place)
             try write("a", to: folder.aside + "/a")
-            throw Failure()
+            if fails { throw Failure() }
+            try folder.commit()
         }
         for names in [[], ["kept"]] {
-            #expect(throws: Failure.self) { try fail() }
+            #expect(throws: Failure.self) { try fail(true) }
             #expect(Folder.names(in: place) == names)
             try Folder.make(place)
             try write("", to: place + "/kept")

@@ -24,13 +24,17 @@ struct OutputOptions: ParsableArguments {
         Folder.isFile(path) ? Folder.size(of: path) != 0 : !Folder.names(in: path).isEmpty
     }
 
-    /// Whether `path` is `input`, by whatever name, or something that is there in it.
+    /// Whether `path` is `input`, by whatever name, or something there in it that is read with it.
     private static func reads(_ input: String, _ path: String) -> Bool {
         if let one = identity(input), one == identity(path) { return true }
         let (whole, part) = (Folder.absolute(input), Folder.absolute(path))
         if whole.utf8.elementsEqual(part.utf8) { return true }
-        return Folder.exists(path) && part.utf8.starts(with: (whole + "/").utf8)
+        guard Folder.exists(path), part.utf8.starts(with: (whole + "/").utf8) else { return false }
+        return !Folder.isFile(path) || modelFiles.contains { part.hasSuffix($0) }
     }
+
+    /// How the names of files end that are read where a model's folder is.
+    private static let modelFiles = [".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".tiktoken"]
 
     /// What tells a file from all others; nil where there is none.
     private static func identity(_ path: String) -> [UInt64]? {
