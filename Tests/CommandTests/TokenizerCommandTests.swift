@@ -194,9 +194,13 @@ import Testing
             let offsets = try JSON(parsing: ids("--truncation file --stride 2 --json --offsets"))
             let starts = offsets.arrayValue?.map { ($0.arrayValue ?? []).map { $0["start"]?.integerValue } }
             #expect(starts?[1] == [0, 10, 15, 20, 22, 0])
-            for wrong in [["--stride", "1"], ["--truncation", "many"], ["--truncation", "4", "--stride", "-1"]] {
+            for wrong in [
+                ["--stride", "1"], ["--truncation", "many"], ["--truncation", "4", "--stride", "-1"],
+                ["--truncation", "1"], ["--truncation", "0"],
+            ] {
                 #expect(try Command.run(["tokenize", "--tokenizer", file] + wrong, input: text).status == 2)
             }
+            #expect(try ids("--truncation 1 --no-special") == "5\n")
             let far = try Command.run(
                 ["tokenize", "--tokenizer", file, "--truncation", "4", "--stride", "2"], input: text)
             #expect(far.status == 1 && far.errors.contains("stride"))

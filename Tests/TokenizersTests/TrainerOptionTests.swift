@@ -1,3 +1,4 @@
+import Foundation
 import MartletJSON
 import MartletTokenizers
 import Testing
@@ -89,6 +90,24 @@ struct TrainerOptionTests {
         var trainer = TokenizerTrainer(.byteLevelBytePair, vocabularySize: 300)
         trainer.threads = 1
         #expect(try trainer.train(texts: ["one two \u{FFFD}"]).malformed == 0)
+    }
+
+    /// What has no lines is no text, however long it goes on; lines of the length allowed are.
+    @Test func linesHaveALength() throws {
+        var settings = TokenizerTrainer(.byteLevelBytePair, vocabularySize: 260)
+        (settings.threads, settings.longestLine) = (1, 1 << 16)
+        let trainer = settings
+        let line = String(repeating: "one two three ", count: 4_000)
+        #expect(try trainer.train(files: [file(line + "\n" + line)]).words > 0)
+        let error = #expect(throws: TrainingError.self) { try trainer.train(files: [file(line + line)]) }
+        #expect(error?.description.contains("longer than 65536 bytes") == true, "\(String(describing: error))")
+        #expect(throws: TrainingError.self) { try trainer.train(files: ["/dev/zero"]) }
+    }
+
+    private func file(_ text: String) throws -> String {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString).txt")
+        try Data(text.utf8).write(to: path)
+        return path.path
     }
 
     /// A word without an end costs time by its length alone.

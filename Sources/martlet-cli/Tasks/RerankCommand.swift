@@ -34,6 +34,8 @@ struct RerankCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try input.requireModel(
+            "rerank", "ranks texts", example: "path/to/ms-marco-MiniLM-L6-v2 \"What is a martlet?\" passages.txt")
         try input.ranks.refuse("rerank, which orders all lines,")
         // With --query, the first argument is the file.
         let (query, path) = query.map { ($0, question ?? input.file) } ?? (question ?? "", input.file)
@@ -41,10 +43,10 @@ struct RerankCommand: AsyncParsableCommand {
         guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
         let (file, tokenizer, device) = try input.load()
         let ranked: [Reranker.Ranked]
-        if case .none = file.architecture.head {
-            ranked = try Embedder(file, tokenizer, on: device).rank(lines, for: query)
-        } else {
+        if case .sequence = file.architecture.head {
             ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
+        } else {
+            ranked = try Embedder(file, tokenizer, on: device).rank(lines, for: query)
         }
         for result in ranked.prefix(top ?? ranked.count) {
             let line = lines[result.index]
