@@ -83,6 +83,20 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: output))
     }
 
+    /// Open MPI tells root a page; the command says it in a line.
+    @Test(.enabled(if: isRefusedByOpenMPI, "root without Open MPI's leave alone is refused"))
+    func ranksOfRootAreRefusedInALine() throws {
+        let result = try Command.run(["generate", "-m", CommandTests.model, "a", "--ranks", "2"])
+        #expect(result.status == 1 && result.errors.contains("root"), "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+    }
+
+    private static let isRefusedByOpenMPI: Bool = {
+        let isAllowed = ProcessInfo.processInfo.environment["OMPI_ALLOW_RUN_AS_ROOT"] != nil
+        let version = try? Command.run(["-c", "mpirun --version"], of: shell)
+        return geteuid() == 0 && !isAllowed && version?.output.contains("Open MPI") == true
+    }()
+
     @Test func argumentsAreText() throws {
         let line = "exec \(Command.executable.path) generate -m \(CommandTests.model) \"$(printf 'a\\377')\""
         let result = try Command.run(["-c", line], of: Self.shell)

@@ -29,6 +29,12 @@ import Testing
         } catch { return error.offences }
     }
 
+    /// A length that is out of its range is one that was given.
+    @Test func aLengthThatIsWrongIsNotMissing() {
+        let found = offences(RecipeTests.small, ["steps=0"])
+        #expect(found.contains { $0.contains("steps") } && !found.contains { $0.contains("needs one of") }, "\(found)")
+    }
+
     @Test func everythingIsRead() throws {
         let recipe = try Recipe(yaml: RecipeTests.small, path: "r.yaml")
         #expect(recipe.data.sources.map(\.files.paths) == [["/texts/a.txt"], ["/texts/b.tsv", "/c.tsv"]])
