@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func theFirstBlankIsTheAnswers() throws {
-        #expect(try text([a, blank, time], after: [1, once]) == " a  time")
+        #expect(try text([a, blank, time], after: [1, once]) == " a time")
         #expect(try text([a], after: []) == "a")
         // Behind what is no text, the answer begins it.
         #expect(try text([a], after: [1]) == "a")

@@ -16,6 +16,14 @@
             return object.keys == ["a"] && object["a"]?.integerValue != nil
         }
 
+        /// A `logit_bias` that writes the first token of `text` wherever it may come.
+        private func bias(_ text: String, _ service: TestService) async throws -> JSON {
+            let ids = try await service.ask("/tokenize", ["content": .string(text)]).json["tokens"]
+            var bias = JSONObject()
+            bias["\(try #require(ids?[0]?.integerValue))"] = 100
+            return .object(bias)
+        }
+
         private func tool(_ name: String, _ parameters: JSON? = nil) -> JSON {
             var function = JSONObject()
             function["name"] = .string(name)
@@ -61,7 +69,7 @@
                 "/v1/completions", ["prompt": "The", "grammar": "root ::= \" end\"", "max_tokens": 20])
             #expect(answer.json["choices"]?[0]?["text"] == " end")
             let cases: [(String, JSON)] = [
-                ("response_format", 5), ("grammar", "root ::="), ("json_schema", ["type": "nothing"]),
+                ("response_format", 5), ("grammar", "root ::= ("), ("json_schema", ["type": "nothing"]),
                 ("add_special_tokens", "yes"), ("echo", 1),
             ]
             for (name, value) in cases {
@@ -117,7 +125,8 @@
             let call = #"<tool_call>\n{\"name\": \"g\", \"arguments\": {\"x\": 1}}\n</tool_call>"#
             for (isParallel, count): (JSON, Int) in [(true, 2), (false, 1), (.null, 2)] {
                 let body: JSON = [
-                    "messages": greeting, "tools": .array([tool("f")]), "parallel_tool_calls": isParallel,
+                    "messages": greeting, "tools": .array([tool("zz")]), "parallel_tool_calls": isParallel,
+                    "logit_bias": try await bias("g", service), "temperature": 0,
                     "grammar": .string("root ::= \"" + call + #"\n"# + call + "\""), "max_tokens": 200,
                 ]
                 let answer = try await service.ask("/v1/chat/completions", body)
@@ -137,19 +146,13 @@
         /// With functions that may be called the answer has its form, or is a call.
         @Test func aFormLeavesTheFunctionsThatMayBeCalled() async throws {
             let service = try await TestService()
-            func bias(_ text: String) async throws -> JSON {
-                let ids = try await service.ask("/tokenize", ["content": .string(text)]).json["tokens"]
-                var bias = JSONObject()
-                bias["\(try #require(ids?[0]?.integerValue))"] = 100
-                return .object(bias)
-            }
             func message(_ beginning: String, _ choice: JSON = "auto") async throws -> JSON? {
                 let answer = try await service.ask(
                     "/v1/chat/completions",
                     [
                         "messages": greeting, "tools": .array([tool("look", schema)]), "tool_choice": choice,
                         "grammar": "root ::= \"yes\"", "max_tokens": 60, "temperature": 0,
-                        "logit_bias": try await bias(beginning),
+                        "logit_bias": try await bias(beginning, service),
                     ])
                 #expect(answer.status == 200)
                 return answer.json["choices"]?[0]?["message"]

@@ -72,7 +72,8 @@ struct AnswerAssembly {
         let new = stops.append(piece)
         text += new
         var delta = AnswerDelta(parts: parts(new))
-        count(delta.parts)
+        undecidedTokens += 1
+        decide(delta.parts)
         if stops.found {
             delta.parts += rest()
             end("stop")
@@ -94,13 +95,13 @@ struct AnswerAssembly {
         var delta = AnswerDelta(parts: parts(last), tokens: pending)
         if reason == .stop { delta.parts += parts(completion) }
         delta.parts += rest()
+        decide(delta.parts)
         end(reason == .length ? "length" : "stop")
         return delta
     }
 
-    /// Counts a token in, and the ones before it that were undecided, as what their text has turned out to be.
-    private mutating func count(_ parts: [AnswerPart]) {
-        undecidedTokens += 1
+    /// Counts the tokens that were undecided as what their text has turned out to be.
+    private mutating func decide(_ parts: [AnswerPart]) {
         guard let first = parts.first else { return }
         if case .thinking = first { thinkingTokens += undecidedTokens }
         undecidedTokens = 0

@@ -31,6 +31,8 @@ struct ResponseItems {
     mutating func take(_ parts: [AnswerPart], _ tokens: [SampledToken]) -> [Event] {
         var events: [Event] = []
         var tokens = tokens
+        // Tokens whose text is held back have probabilities already.
+        if parts.isEmpty, tokenizer != nil, !tokens.isEmpty, open?.kind == .text { add("", .text, tokens, &events) }
         for part in parts {
             switch part {
             case .thinking(let text): add(text, .thinking, [], &events)

@@ -13,8 +13,7 @@ enum RankRoutes {
         let texts = try documents(fields, atMost: job.limits.textsPerRequest)
         let most = try fields.integer("top_n", 1...1 << 20) ?? texts.count
         let returnsTexts = try fields.bool("return_documents") ?? false
-        try model.checkLengths(
-            pairs(texts.map { (query, $0) }, model), "documents", mayBeCut: fields.bool("truncate") ?? false)
+        try checkLengths(texts.map { (query, $0) }, ("query", "documents"), fields, model)
         let scores = try await scores(texts.map { (query, $0) }, model, job)
         let order = texts.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
         let results = order.prefix(most).map { index -> JSON in
@@ -40,7 +39,7 @@ enum RankRoutes {
             throw APIError.invalid("text_1 has \(first.count) texts and text_2 \(second.count).", "text_1")
         }
         let pairs = second.indices.map { (first[first.count == 1 ? 0 : $0], second[$0]) }
-        try model.checkLengths(self.pairs(pairs, model), "text_2", mayBeCut: fields.bool("truncate") ?? false)
+        try checkLengths(pairs, ("text_1", "text_2"), fields, model)
         let scores = try await scores(pairs, model, job)
         let data = scores.enumerated().map { index, score -> JSON in
             ["object": "score", "index": .integer(index), "score": .number(score)]
@@ -48,10 +47,17 @@ enum RankRoutes {
         return APIResponse(["object": "list", "model": .string(model.name), "data": .array(data)])
     }
 
-    /// What the model reads at once: a pair, or each text alone.
-    private static func pairs(_ pairs: [(String, String)], _ model: ServedModel) -> [(text: String, pair: String?)] {
-        if case .vectors = model.work { return pairs.map { ($0.1, nil) } }
-        return pairs.map { ($0.0, $0.1) }
+    /// Refuses what is longer than the model reads at once: a pair, or a text alone.
+    private static func checkLengths(
+        _ pairs: [(String, String)], _ names: (first: String, second: String), _ fields: Fields, _ model: ServedModel
+    ) throws {
+        let mayBeCut = try fields.bool("truncate") ?? false
+        guard case .vectors = model.work else {
+            return try model.checkLengths(pairs.map { ($0.0, $0.1) }, names.second, mayBeCut: mayBeCut)
+        }
+        let firsts = pairs.count > 1 && pairs.allSatisfy { $0.0.hasSameBytes(as: pairs[0].0) } ? Array(pairs.prefix(1)) : pairs
+        try model.checkLengths(firsts.map { ($0.0, nil) }, names.first, mayBeCut: mayBeCut)
+        try model.checkLengths(pairs.map { ($0.1, nil) }, names.second, mayBeCut: mayBeCut)
     }
 
     private static func documents(_ fields: Fields, atMost most: Int) throws -> [String] {
