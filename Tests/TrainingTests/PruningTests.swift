@@ -112,7 +112,7 @@ import Testing
             #expect(try small.decode(small.encode(text)) == whole.decode(whole.encode(text)))
         }
         let (a, b) = (try whole.encode("the river"), try small.encode("the river"))
-        #expect(a.map { whole.token($0) } == b.map { small.token($0) } && a != b)
+        #expect(a.map { whole.token($0) } == b.map { small.token($0) })
         func hidden(_ path: String, _ ids: [Int32]) throws -> [Float] {
             let results = try ForwardPass.run(ModelFile(path: path), [ids], recording: .nothing, on: device)
             return try #require(results.last).tensor.values
