@@ -129,7 +129,7 @@ let package = Package(
                 server("HTTPTypes", "swift-http-types"),
                 server("Logging", "swift-log"), server("ServiceLifecycle", "swift-service-lifecycle"),
             ]),
-        .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf"]),
+        .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf", "sentences.gguf"]),
         .executableTarget(
             name: "martlet-cli",
             dependencies: [

@@ -8,14 +8,19 @@
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
-static const unsigned char model[] = {
+static const unsigned char english[] = {
 #embed "english.gguf"
 };
 
-int martlet_shipped_model_open(void) {
+static const unsigned char sentences[] = {
+#embed "sentences.gguf"
+};
+
+/// A descriptor of anonymous memory that holds `size` bytes of `model`.
+static int opened(const unsigned char *model, size_t size) {
     int file = memfd_create("martlet-model", MFD_CLOEXEC);
-    for (size_t done = 0; file >= 0 && done < sizeof model;) {
-        ssize_t step = write(file, model + done, sizeof model - done);
+    for (size_t done = 0; file >= 0 && done < size;) {
+        ssize_t step = write(file, model + done, size - done);
         if (step < 0 && errno == EINTR) continue;
         if (step <= 0) {
             int code = errno;
@@ -27,3 +32,7 @@ int martlet_shipped_model_open(void) {
     }
     return file;
 }
+
+int martlet_shipped_model_open(void) { return opened(english, sizeof english); }
+
+int martlet_shipped_encoder_open(void) { return opened(sentences, sizeof sentences); }

@@ -4,14 +4,18 @@ package import MartletModels
 package import MartletTensors
 package import MartletTokenizers
 
-/// A reranker, a model that reads a query and a document at once and scores how well one answers the other: a
-/// cross-encoder.
+/// A reranker, which scores how well documents answer a query: by a model that reads both at once, a cross-encoder, or
+/// by the vectors of an encoder of sentences.
 ///
 /// Source: sentence-transformers' `CrossEncoder`. Scores are the head's number under the function that config.json
-/// names for this use: none, or σ, which also holds where it names none.
+/// names for this use: none, or σ, which also holds where it names none; of vectors, their similarity.
 public struct Reranker: Sendable {
-    private let model: TextEncoder
-    private let isLogistic: Bool
+    private let reader: Reader
+
+    private enum Reader: Sendable {
+        case pairs(TextEncoder, isLogistic: Bool)
+        case vectors(Embedder)
+    }
 
     /// A document of a list, and its score.
     public struct Ranked: Sendable, Equatable {
@@ -21,53 +25,55 @@ public struct Reranker: Sendable {
         public let score: Float
     }
 
-    /// - Throws: what loading throws, and ``TaskError`` for a model whose head gives no single number.
+    /// - Throws: what loading throws, and ``TaskError`` for a model whose head gives neither a single number nor rows
+    ///   for vectors.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
+        if case .encoder = file.architecture.body, case .none = file.architecture.head {
+            reader = .vectors(try Embedder(file, tokenizer, on: device))
+            return
+        }
         guard case .sequence(_, let labels, _) = file.architecture.head, labels == 1 else {
             throw TaskError(
-                "\(file.path): this model does not score pairs of texts: that takes …ForSequenceClassification with one label"
-            )
+                "\(file.path): this model does not score pairs of texts: that takes …ForSequenceClassification with one "
+                    + "label, or an encoder of sentences")
         }
-        model = try TextEncoder(file, tokenizer, on: device)
+        let model = try TextEncoder(file, tokenizer, on: device)
         let name =
             model.config["sentence_transformers"]?["activation_fn"]?.stringValue
             ?? model.config["sbert_ce_default_activation_function"]?.stringValue ?? "Sigmoid"
         switch name.split(separator: ".").last.map(String.init) {
-        case "Identity": isLogistic = false
-        case "Sigmoid": isLogistic = true
+        case "Identity": reader = .pairs(model, isLogistic: false)
+        case "Sigmoid": reader = .pairs(model, isLogistic: true)
         default: throw TaskError("\(file.path): the function \(name) of a cross-encoder's scores is not known here")
         }
     }
 
     /// The scores of pairs of texts, in order.
     public func scores(_ pairs: [(query: String, document: String)]) throws -> [Float] {
-        let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
-        return try model.run(
-            TextTask(model.texts(encodings)) { _, read in
-                let logit = read.outputs["logits"]?.values.first ?? 0
-                return isLogistic ? logistic(logit) : logit
-            })
+        switch reader {
+        case .vectors(let embedder):
+            // A query that is the same for all documents is read once.
+            var queries: [ExactKey: [Float]] = [:]
+            let vectors = try embedder.embed(pairs.map(\.document))
+            return try zip(pairs, vectors).map { pair, vector in
+                let key = ExactKey(pair.query)
+                let query = try queries[key] ?? embedder.embed([pair.query])[0]
+                queries[key] = query
+                return embedder.similarity(query, vector)
+            }
+        case .pairs(let model, let isLogistic):
+            let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
+            return try model.run(
+                TextTask(model.texts(encodings)) { _, read in
+                    let logit = read.outputs["logits"]?.values.first ?? 0
+                    return isLogistic ? logistic(logit) : logit
+                })
+        }
     }
 
     /// The documents, the best answer first; among equals, as they were given.
     public func rank(_ documents: [String], for query: String) throws -> [Ranked] {
-        Reranker.ranked(try scores(documents.map { (query, $0) }))
-    }
-
-    /// The places of scores, the best first; among equals, as they were given.
-    static func ranked(_ scores: [Float]) -> [Ranked] {
-        scores.enumerated().map { Ranked(index: $0.offset, score: $0.element) }
+        try scores(documents.map { (query, $0) }).enumerated().map { Ranked(index: $0.offset, score: $0.element) }
             .sorted { $0.score == $1.score ? $0.index < $1.index : $0.score > $1.score }
-    }
-}
-
-extension Embedder {
-    /// The documents, the one whose vector is nearest to that of `query` by cosine first; among equals, as they were
-    /// given.
-    ///
-    /// - Throws: as ``embed(_:prompt:)``.
-    public func rank(_ documents: [String], for query: String) throws -> [Reranker.Ranked] {
-        let vectors = try embed([query] + documents)
-        return Reranker.ranked(vectors.dropFirst().map { similarity(vectors[0], $0, by: .cosine) })
     }
 }

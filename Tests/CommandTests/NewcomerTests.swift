@@ -37,6 +37,20 @@ import Testing
         #expect(long.status == 0 && long.errors.contains("context"), "\(long.errors)")
     }
 
+    /// Without a model, the encoder of sentences that ships orders lines by how near they are.
+    @Test func linesAreOrderedWithoutAModel() throws {
+        let lines = "The committee postponed its vote.\nA woman is slicing onions.\nSomebody cuts vegetables.\n"
+        let ranked = try Command.run(["rerank", "--query", "A man is chopping a carrot."], input: lines)
+        #expect(ranked.status == 0, "\(ranked.errors)")
+        #expect(ranked.output.split(separator: "\n").last?.contains("committee") == true, "\(ranked.output)")
+        let near = try Command.run(
+            ["embed", "--similarity", "--json"], input: "A plane lands.\nAn aircraft is landing.\nI like tea.\n")
+        let scores = try near.output.split(separator: "\n").map {
+            try JSON(parsing: Array($0.utf8))["similarity"]?.doubleValue ?? 0
+        }
+        #expect(scores.count == 3 && scores[0] > 0.999 && scores[1] > scores[2] + 0.2, "\(scores)")
+    }
+
     @Test func misspeltVerbsAreGuessed() throws {
         let result = try Command.run(["genrate", "x"])
         #expect(result.status == 2 && result.errors.contains("did you mean martlet generate?"))

@@ -82,4 +82,21 @@ import Testing
         let vectors = try await Embedder.load(path: EmbeddedModel.path()).embed(["In the beginning", "the end"])
         #expect(vectors.map(\.count) == [256, 256])
     }
+
+    /// The encoder that ships: vectors of length 1, near the numbers of transformers over its weights in f32, and
+    /// nearer the nearer the meaning is.
+    @Test func theEncoderOfSentencesKnowsWhatIsNear() async throws {
+        let encoder = try await Embedder.load(path: EmbeddedModel.path(.sentences))
+        let vectors = try encoder.embed([
+            "A man is playing a guitar.", "Someone plays an instrument.", "The stock market fell sharply on Monday.",
+        ])
+        #expect(vectors.allSatisfy { $0.count == 384 && abs($0.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5 })
+        let wanted: [Float] = [-0.0099, 0.0232, -0.0299, -0.0579, -0.1573, 0.0163, 0.1551, -0.0634]
+        #expect(zip(vectors[0], wanted).allSatisfy { abs($0 - $1) < 4e-3 }, "\(vectors[0].prefix(8))")
+        let (near, far) = (encoder.similarity(vectors[0], vectors[1]), encoder.similarity(vectors[0], vectors[2]))
+        #expect(near > 0.5 && far < 0.25, "\(near) \(far)")
+        let ranker = try await Reranker.load(path: EmbeddedModel.path(.sentences))
+        let ranked = try ranker.rank(["Rain is expected.", "He strums his guitar."], for: "A man is playing a guitar.")
+        #expect(ranked.map(\.index) == [1, 0])
+    }
 }

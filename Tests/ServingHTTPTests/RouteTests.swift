@@ -1,4 +1,5 @@
 #if Server
+    import Martlet
     import MartletAPI
     import MartletGeneration
     import MartletJSON
@@ -173,6 +174,28 @@
                 }
                 for (caller, own) in zip(callers, alone) { #expect(try await caller.value == own) }
                 #expect(server.load.textPasses - passes <= 6)
+            }
+        }
+
+        /// A request that names no model means the one that is made for vectors, where there is one.
+        @Test func vectorsAreThoseOfTheEncoderOfSentences() async throws {
+            try await withServer { server async throws in
+                let settings = ServedModel.Settings(threads: 1)
+                server.service.add(
+                    try await ServedModel.load(name: "vectors", path: EmbeddedModel.path(.sentences), settings))
+                let found = try await server.ask("POST", "/v1/embeddings", ["input": "A cat sits on a mat."])
+                #expect(found.json["model"] == "vectors")
+                #expect(found.json["data"]?[0]?["embedding"]?.arrayValue?.count == 384)
+                let named = try await server.ask("POST", "/v1/embeddings", ["input": "a", "model": "fixture"])
+                #expect(named.json["model"] == "fixture")
+                let texts: JSON = ["The train leaves at noon.", "A kitten is lying on a rug."]
+                let ranked = try await server.ask(
+                    "POST", "/v1/rerank", ["query": "A cat sits on a mat.", "documents": texts])
+                #expect(ranked.json["model"] == "vectors" && ranked.json["results"]?[0]?["index"] == 1)
+                let ollama = try await server.ask("POST", "/api/embed", ["input": "a"])
+                #expect(ollama.json["model"] == "vectors")
+                let text = try await server.ask("POST", "/v1/completions", ["prompt": "a", "max_tokens": 1])
+                #expect(text.json["model"] == "fixture")
             }
         }
 

@@ -162,6 +162,14 @@ package final class ServedModel: Sendable {
         fingerprint = try await engine.run { try ModelFingerprint.of(file, cache: cache) }
     }
 
+    /// Whether it is made to turn texts into vectors.
+    var makesVectors: Bool { if case .vectors = work { true } else { false } }
+
+    /// Whether it scores how well a text answers another: a cross-encoder, or one that makes vectors.
+    var ranksTexts: Bool {
+        if case .classes(let classifier) = work { classifier.labels.count == 1 } else { makesVectors }
+    }
+
     /// The masks of a form beside this model's vocabulary; those of the last few forms are kept.
     ///
     /// - Throws: ``ConstraintError``.

@@ -9,7 +9,7 @@ enum EmbeddingRoute {
 
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try await job.service.model(fields)
+        let model = try await job.service.model(fields, madeFor: \.makesVectors)
         let format = try fields.choice("encoding_format", Format.self) ?? .float
         let dimensions = try fields.integer("dimensions", 1...max(1, model.architecture.width))
         let texts = try inputs(fields, model, atMost: job.limits.textsPerRequest)

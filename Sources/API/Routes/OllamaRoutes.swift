@@ -147,7 +147,7 @@ enum Ollama {
 
     static func embed(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try await job.service.model(fields)
+        let model = try await job.service.model(fields, madeFor: \.makesVectors)
         let isOld = job.request.path.utf8.elementsEqual("/api/embeddings".utf8)
         let name = isOld ? "prompt" : "input"
         guard let texts = try fields.strings(name, atMost: job.limits.textsPerRequest) else {

@@ -8,7 +8,7 @@ import MartletTasks
 enum RankRoutes {
     static func rerank(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try await job.service.model(fields)
+        let model = try await job.service.model(fields, madeFor: \.ranksTexts)
         let query = try fields.requiredString("query")
         let texts = try documents(fields, atMost: job.limits.textsPerRequest)
         let most = try fields.integer("top_n", 1...1 << 20) ?? texts.count
@@ -28,7 +28,7 @@ enum RankRoutes {
 
     static func score(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
-        let model = try await job.service.model(fields)
+        let model = try await job.service.model(fields, madeFor: \.ranksTexts)
         guard let first = try fields.strings("text_1", atMost: job.limits.textsPerRequest) else {
             throw fields.missing("text_1")
         }
@@ -75,11 +75,11 @@ enum RankRoutes {
     private static func scores(
         _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
     ) async throws -> [Double] {
-        if case .classes(let classifier) = model.work, classifier.labels.count == 1 {
+        if case .classes(let classifier) = model.work, model.ranksTexts {
             let items = pairs.map { (text: $0.0, pair: String?.some($0.1)) }
             return try await model.engine.run(items, for: job) { try classifier.task($0) }.map { Double($0[0].score) }
         }
-        guard case .vectors = model.work else { throw model.wrongTask("rank texts") }
+        guard model.makesVectors else { throw model.wrongTask("rank texts") }
         let firsts = Array(Set(pairs.map { ExactKey($0.0) }))
         let (vectors, _) = try await Embedding.vectors(firsts.map(\.string) + pairs.map(\.1), model, job)
         let places = Dictionary(uniqueKeysWithValues: firsts.enumerated().map { ($1, $0) })

@@ -43,6 +43,12 @@ package final class ModelService: Sendable {
     /// model is meant.
     func model(_ fields: Fields) async throws -> ServedModel { try await model(named: fields.string("model")) }
 
+    /// The same, where a request that names none means the first model that is made for what it asks.
+    func model(_ fields: Fields, madeFor isMade: (ServedModel) -> Bool) async throws -> ServedModel {
+        let name = try fields.string("model") ?? ""
+        return try await model(named: name.isEmpty ? models.first(where: isMade)?.name : name)
+    }
+
     func model(named name: String?) async throws -> ServedModel {
         do {
             return try await shelf.model(named: name.flatMap { $0.isEmpty ? nil : ModelService.untagged($0) })

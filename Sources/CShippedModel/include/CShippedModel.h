@@ -1,8 +1,12 @@
-// The model that ships inside the binary, a GGUF file as it is. How it was made: Documentation/ShippedModel.md.
+// The models that ship inside the binary, GGUF files as they are. How they were made: Documentation/ShippedModel.md and
+// Documentation/ShippedEncoder.md.
 #ifndef MARTLET_SHIPPED_MODEL_H
 #define MARTLET_SHIPPED_MODEL_H
 
-/// A descriptor of anonymous memory that holds the file; −1, with errno set, when the system gives none.
+/// A descriptor of anonymous memory that holds the model that writes; −1, with errno set, when the system gives none.
 int martlet_shipped_model_open(void);
+
+/// The same of the encoder of sentences.
+int martlet_shipped_encoder_open(void);
 
 #endif

@@ -26,8 +26,11 @@ struct ModelOptions: ParsableArguments {
     var adapter: [String] = []
 
     /// The model's file with the adapters that were named.
-    func file() throws -> ModelFile {
-        var file = try adding(to: ModelFile(path: path()))
+    func file() throws -> ModelFile { try file(orShipped: .writing) }
+
+    /// The same, where none was named that of the model of this kind that ships.
+    func file(orShipped kind: EmbeddedModel.Kind) throws -> ModelFile {
+        var file = try adding(to: ModelFile(path: path(orShipped: kind)))
         file.ranks = Ranks.products
         return file
     }
@@ -57,15 +60,15 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// The path of the model's files: of the one that was named, or of the one that ships with Martlet.
-    func path() throws -> String {
-        let path = try location()
+    /// The path of the model's files: of the one that was named, or of the one of this kind that ships with Martlet.
+    func path(orShipped kind: EmbeddedModel.Kind = .writing) throws -> String {
+        let path = try location(orShipped: kind)
         if model != nil, verbose || strict { try tell(ModelFile(path: path)) }
         return path
     }
 
-    private func location() throws -> String {
-        try model.map { name throws(ModelError) in try ModelLocation.path(of: name) } ?? EmbeddedModel.path()
+    private func location(orShipped kind: EmbeddedModel.Kind = .writing) throws -> String {
+        try model.map { name throws(ModelError) in try ModelLocation.path(of: name) } ?? EmbeddedModel.path(kind)
     }
 
     /// - Throws: ``ModelError`` with what nobody reads, where that is to be refused.

@@ -1,5 +1,6 @@
 import Martlet
 import MartletAPI
+import MartletDistributed
 import MartletGeneration
 import MartletLayers
 import MartletModels
@@ -111,7 +112,7 @@ struct ServePlan {
         if let folder = try sources.text("models-folder", command.modelsFolder) {
             models += try self.models(in: folder)
         }
-        if models.isEmpty { models = [Served(name: "martlet", path: try EmbeddedModel.path(), isOnDemand: false)] }
+        if models.isEmpty { models = try shipped(command) }
         if let twice = Dictionary(grouping: models, by: \.name).first(where: { $0.value.count > 1 })?.key {
             throw UsageError("two models are called \(twice); name them: -m NAME=MODEL")
         }
@@ -135,6 +136,14 @@ struct ServePlan {
             models[index].draft = try ModelLocation.path(of: path)
         }
         return try sharing(models)
+    }
+
+    /// The models that ship: one that writes, and unless ranks are to divide that one, an encoder of sentences.
+    private static func shipped(_ command: ServeCommand) throws -> [Served] {
+        let writing = Served(name: "martlet", path: try EmbeddedModel.path(), isOnDemand: false)
+        if MPICommunicator.isLaunched || command.ranks.ranks ?? 1 > 1 { return [writing] }
+        let path = try EmbeddedModel.path(.sentences)
+        return [writing, Served(name: "martlet-sentences", path: path, isOnDemand: false)]
     }
 
     /// The models, where names for the same files that differ in adapters alone share the weights.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
 import MartletTasks
 
@@ -6,7 +7,12 @@ import MartletTasks
 struct EmbedCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "embed", abstract: "Turn each line into a vector.",
-        discussion: "Example: martlet embed -m path/to/all-MiniLM-L6-v2 sentences.txt --json")
+        discussion: """
+            Example: martlet embed sentences.txt --json
+                     martlet embed -m path/to/all-MiniLM-L6-v2 --similarity < sentences.txt
+
+            Without -m, the small sentence encoder that ships with Martlet: English, 384 elements.
+            """)
 
     @OptionGroup var input: TaskInput
 
@@ -33,7 +39,7 @@ struct EmbedCommand: AsyncParsableCommand {
 
     func run() async throws {
         if similarity { try input.ranks.refuse("--similarity, which compares with the first line,") }
-        let (file, tokenizer, device) = try input.load()
+        let (file, tokenizer, device) = try input.load(orShipped: .sentences)
         var embedder = try Embedder(file, tokenizer, on: device)
         if let promptName, embedder.prompts[promptName] == nil {
             let known = embedder.prompts.keys.sorted().joined(separator: ", ")

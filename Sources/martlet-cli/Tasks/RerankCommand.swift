@@ -1,7 +1,6 @@
 import ArgumentParser
+import Martlet
 import MartletJSON
-import MartletLayers
-import MartletModels
 import MartletTasks
 
 /// `martlet rerank`: lines in the order in which they answer a query.
@@ -9,9 +8,11 @@ struct RerankCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rerank", abstract: "Order lines by how well they answer a query.",
         discussion: """
-            Example: martlet rerank -m path/to/ms-marco-MiniLM-L6-v2 "What is a martlet?" passages.txt
+            Example: martlet rerank "What is a martlet?" passages.txt
+                     martlet rerank -m path/to/ms-marco-MiniLM-L6-v2 "What is a martlet?" passages.txt
 
-            A cross-encoder reads query and line together; any other model that makes vectors compares them by cosine.
+            A cross-encoder reads the query and a line together; an encoder of sentences compares their vectors. Without -m, the small sentence
+            encoder that ships with Martlet.
             """)
 
     @Argument(help: "What the lines are to answer; with --query, the file.")
@@ -34,20 +35,13 @@ struct RerankCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try input.requireModel(
-            "rerank", "ranks texts", example: "path/to/ms-marco-MiniLM-L6-v2 \"What is a martlet?\" passages.txt")
         try input.ranks.refuse("rerank, which orders all lines,")
         // With --query, the first argument is the file.
         let (query, path) = query.map { ($0, question ?? input.file) } ?? (question ?? "", input.file)
         let lines = InputLines.split(try Input.bytes(path)).map { String(decoding: $0, as: UTF8.self) }
         guard !lines.isEmpty else { throw UsageError("there is no line to work on") }
-        let (file, tokenizer, device) = try input.load()
-        let ranked: [Reranker.Ranked]
-        if case .sequence = file.architecture.head {
-            ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
-        } else {
-            ranked = try Embedder(file, tokenizer, on: device).rank(lines, for: query)
-        }
+        let (file, tokenizer, device) = try input.load(orShipped: .sentences)
+        let ranked = try Reranker(file, tokenizer, on: device).rank(lines, for: query)
         for result in ranked.prefix(top ?? ranked.count) {
             let line = lines[result.index]
             input.write(

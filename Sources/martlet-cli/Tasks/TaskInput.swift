@@ -152,20 +152,26 @@ struct TaskInput: ParsableArguments {
     }
 
     /// The model's files, its tokenizer, and the device to compute on.
-    func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
-        let file = try modelFile()
+    ///
+    /// - Parameter kind: of the model that ships, where none was named.
+    func load(orShipped kind: EmbeddedModel.Kind = .writing) throws -> (
+        file: ModelFile, tokenizer: Tokenizer, device: Device
+    ) {
+        let file = try modelFile(orShipped: kind)
         return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
     }
 
     /// The model's files, as they are to be loaded.
-    func modelFile() throws -> ModelFile {
+    func modelFile(orShipped kind: EmbeddedModel.Kind = .writing) throws -> ModelFile {
         try ranks.launch(threads: model.threads)
-        return try TaskInput.modelFile(model, weights)
+        return try TaskInput.modelFile(model, weights, orShipped: kind)
     }
 
     /// The files of a model, with its matrices rounded when they are loaded.
-    static func modelFile(_ model: ModelOptions, _ weights: MatrixType?) throws -> ModelFile {
-        var file = try model.file()
+    static func modelFile(
+        _ model: ModelOptions, _ weights: MatrixType?, orShipped kind: EmbeddedModel.Kind = .writing
+    ) throws -> ModelFile {
+        var file = try model.file(orShipped: kind)
         if weights == .eightBits { file.matrices = .q8_0 }
         return file
     }

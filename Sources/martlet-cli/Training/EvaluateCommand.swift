@@ -214,7 +214,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     func load() throws -> (file: ModelFile, tokenizer: Tokenizer, device: Device) {
-        let file = try model.file()
+        let file = try model.file(orShipped: task == .spearman ? .sentences : .writing)
         return (file, try ModelText.tokenizer(of: file), Device(threads: model.threads))
     }
 
