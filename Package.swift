@@ -122,7 +122,7 @@ let package = Package(
         library(
             "ServingHTTP",
             [
-                "MartletAPI", "MartletJSON", "MartletPlatform", server("Hummingbird", "hummingbird"),
+                "MartletAPI", "MartletJSON", server("Hummingbird", "hummingbird"),
                 server("HummingbirdCore", "hummingbird"),
                 server("NIOCore", "swift-nio"), server("NIOPosix", "swift-nio"), server("NIOHTTP1", "swift-nio"),
                 server("NIOHTTPTypes", "swift-nio-extras"), server("NIOHTTPTypesHTTP1", "swift-nio-extras"),

@@ -140,7 +140,7 @@ package struct Checkpoint: Sendable {
         }
         let extents = entry.shape.array
         switch layout {
-        case .asStored, .rotaryPairs, .plus: return (extents, 0..<entry.shape[0])
+        case .asStored, .rotaryPairs, .plus: return (extents, 0..<(extents.first ?? 1))
         case .transposed: return (extents.reversed(), 0..<entry.shape[0])
         case .stacked(let count, _, let transposed):
             return ([count] + (transposed ? extents.reversed() : extents), 0..<entry.shape[0])

@@ -11,7 +11,7 @@
             let socket = try Socket(port: server.port)
             defer { socket.close() }
             socket.send(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8) + body)
-            return try await socket.readAll(seconds: 120)
+            return await socket.readAll(seconds: 120)
         }
 
         @Test func twoHostFieldsAreRefused() async throws {
