@@ -86,6 +86,9 @@ struct GGUFConfig {
             )
         }
         if let rows = tensors.extents("token_embd.weight")?.first { config["vocab_size"] = .integer(rows) }
+        if dialect.modelType == "mpt", let limit = metadata["attention.clamp_kqv"] {
+            config["attn_config"] = ["clip_qkv": GGUFConfig.tidy(limit)]
+        }
         // What ggml takes the base for where nothing is said; some families would take another.
         if dialect.positions == .rotary, let key = dialect.configKey("rope.freq_base"), config[key] == nil {
             config[key] = 10_000

@@ -52,6 +52,7 @@ struct GGUFDialect: Sendable {
         "attention.layer_norm_rms_epsilon": "rms_norm_eps",
         "attention.layer_norm_epsilon": "layer_norm_epsilon",
         "attention.sliding_window": "sliding_window",
+        "attention.clamp_kqv": "clip_qkv",
         "attn_logit_softcapping": "attn_logit_softcapping",
         "final_logit_softcapping": "final_logit_softcapping",
         "expert_count": "num_experts",
@@ -171,7 +172,7 @@ struct GGUFDialect: Sendable {
             otherKeys: [
                 "context_length": "max_seq_len", "embedding_length": "d_model", "block_count": "n_layers",
                 "attention.head_count": "n_heads", "attention.head_count_kv": nil, "feed_forward_length": nil,
-                "attention.max_alibi_bias": nil,
+                "attention.max_alibi_bias": nil, "attention.clamp_kqv": nil,
             ], positions: .others),
         .init(
             architecture: "deepseek2", modelType: "deepseek_v3", className: "DeepseekV3ForCausalLM",

@@ -92,6 +92,9 @@ struct GGUFSettings {
             set("attention.value_length", attention.headWidth)
         }
         if let cap = attention.scoreCap { set("attn_logit_softcapping", cap) }
+        if let limit = attention.inputLimit, ["olmo", "mpt"].contains(dialect.architecture) {
+            set("attention.clamp_kqv", limit)
+        }
         let windows = stack.layers.map { layer -> Int? in
             if case .window(let size) = layer.attention.reach { size } else { nil }
         }

@@ -163,7 +163,7 @@ package struct ModelExport {
         return try WeightExport(
             weights, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
             type: { name, shape, parts, own in
-                let isSmall = parts[0].shape.rank == 1 || [.router, .positions].contains(parts[0].role)
+                let isSmall = parts[0].shape.rank <= 1 || [.router, .positions].contains(parts[0].role)
                 guard !isSmall else { return .f32 }
                 let type = storage.type(name, shape, parts, own)
                 return shape.width % type.blockElements == 0 ? type : .f16

@@ -25,14 +25,13 @@ public struct Reranker: Sendable {
         public let score: Float
     }
 
-    /// - Throws: what loading throws, and ``TaskError`` for a model whose head gives neither a single number nor rows
-    ///   for vectors.
+    /// - Throws: what loading throws, and ``TaskError`` for a classifier of more than one label.
     package init(_ file: ModelFile, _ tokenizer: Tokenizer, on device: Device) throws {
-        if case .encoder = file.architecture.body, case .none = file.architecture.head {
+        guard case .sequence(_, let labels, _) = file.architecture.head else {
             reader = .vectors(try Embedder(file, tokenizer, on: device))
             return
         }
-        guard case .sequence(_, let labels, _) = file.architecture.head, labels == 1 else {
+        guard labels == 1 else {
             throw TaskError(
                 "\(file.path): this model does not score pairs of texts: that takes …ForSequenceClassification with one "
                     + "label, or an encoder of sentences")

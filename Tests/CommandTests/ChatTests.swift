@@ -52,11 +52,12 @@ import Testing
                 let result = try Command.run(["generate", "-m", path, "--max-tokens", "6", "--json", prompt])
                 return try JSON(parsing: result.output)["text"]?.stringValue
             }
-            #expect(try generated() == first)
+            // What continues a text begins with a blank; an answer is a text of its own.
+            #expect(try generated() == " " + first)
             prompt =
                 "w1 <|system|> w9 w8 <|end|> <|user|> w5 w6 <|end|> "
                 + "<|assistant|> \(first) <|end|> <|user|> w30 w31 w32 <|end|> <|assistant|>"
-            #expect(try generated() == answers[1]["text"]?.stringValue)
+            #expect(try generated() == " " + (answers[1]["text"]?.stringValue ?? ""))
             // What the second prompt begins with was known: the first prompt and all of the answer but its last token.
             #expect(answers[0]["usage"]?["cached_tokens"]?.integerValue == 0)
             #expect(answers[1]["usage"]?["cached_tokens"]?.integerValue == 10 + 5)

@@ -48,7 +48,8 @@ import Testing
             let session = model.session(instructions: "w9 w8")
             let first = try await session.respond(to: "w5 w6", options: Self.options)
             var prompt = "w1 <|system|> w9 w8 <|end|> <|user|> w5 w6 <|end|> <|assistant|>"
-            #expect(try await model.generate(prompt, Self.options).text() == first.content)
+            // What continues a text begins with a blank; an answer is a text of its own.
+            #expect(try await model.generate(prompt, Self.options).text() == " " + first.content)
             #expect(first.summary.rememberedTokens == 0)
             var streamed = ""
             var last: ResponseStream.Snapshot?
@@ -60,7 +61,7 @@ import Testing
             prompt =
                 "w1 <|system|> w9 w8 <|end|> <|user|> w5 w6 <|end|> "
                 + "<|assistant|> \(first.content) <|end|> <|user|> w30 <|end|> <|assistant|>"
-            #expect(try await model.generate(prompt, Self.options).text() == streamed)
+            #expect(try await model.generate(prompt, Self.options).text() == " " + streamed)
             #expect(last?.summary?.rememberedTokens == 10 + 5)
             #expect(
                 Array(session.transcript) == [
@@ -110,7 +111,7 @@ import Testing
             #expect(error?.cause.contains("no chat template") == true)
             let template = try ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")
             let response = try await model.session(template: template).respond(to: "w5", options: Self.options)
-            #expect(try await model.generate("w5", Self.options).text() == response.content)
+            #expect(try await model.generate("w5", Self.options).text() == " " + response.content)
         }
     }
 

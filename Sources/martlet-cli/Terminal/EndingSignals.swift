@@ -9,16 +9,27 @@ enum EndingSignals {
     /// What the handler wakes the thread by, for `sem_post` is one of the calls that it may make.
     nonisolated(unsafe) private static let wake = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
     private static let number = Atomic<Int32>(0)
+    private static let numbers = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Watches from now on; signals that came ignored stay so.
+    /// Watches from now on; signals that came ignored stay so, those that came blocked do not: a process that was
+    /// started by a thread which takes none could not be ended otherwise.
     ///
     /// - Returns: false where the system grants no thread.
     static func watch() -> Bool {
         unsafe sem_init(wake, 0, 0)
+        unblock()
         guard let thread = SystemThread({ EndingSignals.waitAndEnd() }) else { return false }
         thread.detach()
-        for number in [SIGINT, SIGTERM, SIGHUP] { take(number) }
+        for number in numbers { take(number) }
         return true
+    }
+
+    /// Lets the signals through to this thread, and to those that it starts.
+    private static func unblock() {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for number in numbers { unsafe sigaddset(&set, number) }
+        unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
 
     private static func take(_ number: Int32) {
