@@ -55,7 +55,8 @@ enum RankRoutes {
         guard case .vectors = model.work else {
             return try model.checkLengths(pairs.map { ($0.0, $0.1) }, names.second, mayBeCut: mayBeCut)
         }
-        let firsts = pairs.count > 1 && pairs.allSatisfy { $0.0.hasSameBytes(as: pairs[0].0) } ? Array(pairs.prefix(1)) : pairs
+        let isOne = pairs.allSatisfy { $0.0.hasSameBytes(as: pairs[0].0) }
+        let firsts = isOne ? Array(pairs.prefix(1)) : pairs
         try model.checkLengths(firsts.map { ($0.0, nil) }, names.first, mayBeCut: mayBeCut)
         try model.checkLengths(pairs.map { ($0.1, nil) }, names.second, mayBeCut: mayBeCut)
     }

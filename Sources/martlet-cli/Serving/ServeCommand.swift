@@ -26,7 +26,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         name: [.short, .long],
-        help: "A model, or NAME=MODEL; several are several models (default: the two small models that ship with Martlet).")
+        help: "A model, or NAME=MODEL; several are several models (default: the two small ones that ship with Martlet)."
+    )
     var model: [String] = []
 
     @Option(help: "A low-rank adapter over the model called NAME: NAME=DIR, or NAME=DIR=SCALE (may be repeated).")
