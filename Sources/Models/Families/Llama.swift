@@ -67,7 +67,8 @@ enum Llama: Family {
         _ config: ConfigReader, _ modelType: String, _ defaults: Defaults, width: Int, context: Int
     ) -> Architecture.Attention {
         let heads = config.integer("num_attention_heads", default: 32)
-        let headWidth = config.optionalInteger("head_dim") ?? defaults.headWidth ?? width / heads
+        // Null is not absence: it asks for the width over the heads.
+        let headWidth = config.integer(orNull: "head_dim", absent: defaults.headWidth) ?? width / heads
         let biased = modelType != "mistral" && modelType != "qwen2" && config.bool("attention_bias", default: false)
         return Architecture.Attention(
             queryHeads: heads,

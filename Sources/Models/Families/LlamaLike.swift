@@ -62,7 +62,8 @@ struct LlamaLike {
         layers = config.integer("num_hidden_layers", default: defaults.layers, in: ConfigReader.layers)
         vocabulary = config.integer("vocab_size", default: defaults.vocabulary)
         let heads = config.integer("num_attention_heads", default: defaults.heads)
-        let headWidth = config.optionalInteger("head_dim") ?? defaults.headWidth ?? width / heads
+        // Null is not absence: it asks for the width over the heads.
+        let headWidth = config.integer(orNull: "head_dim", absent: defaults.headWidth) ?? width / heads
         self.norm = norm(Float(config.number(defaults.epsilonKey, default: defaults.epsilon)))
         self.rotary =
             rotary?(headWidth, context)
