@@ -12,7 +12,7 @@ import MartletPlatform
     /// The deadline, and how long this rank waits for a message.
     private let limit, seconds: Double
     private let requests: UnsafeMutableRawPointer
-    /// What was posted and may be under way, in its order.
+    /// The posted messages that may be under way, in their order.
     private var posted: [Posted] = []
     /// The largest message: MPI counts in 32 bits.
     private static let largest = 1 << 30

@@ -99,7 +99,7 @@ package final class StepEngine {
         }
     }
 
-    /// What the encoder makes of sources: a source for each to ``attach(_:to:_:)``.
+    /// The encoded sources, one for each to ``attach(_:to:_:)``.
     ///
     /// - Throws: ``GenerationError`` where that is no number.
     package func encode(_ sources: [[Int32]]) throws(GenerationError) -> Source {
@@ -158,7 +158,7 @@ package final class StepEngine {
         return logitsByPass(rows, &cache)
     }
 
-    /// What makes the logits after `tokens` none of them a number.
+    /// The error about logits after `tokens` that are not numbers.
     ///
     /// - Parameter source: what an encoder-decoder read.
     package func undefinedLogits(after tokens: [Int32], source: [Int32] = []) -> GenerationError {

@@ -26,9 +26,9 @@ extension Architecture {
         package var inputLimit: Float?
         /// A norm over each head of the values: Gemma 4.
         package var valueNorm: Norm?
-        /// Whether values are rotated as queries and keys are: RoFormer with `rotary_value`.
+        /// True where values are rotated as queries and keys are: RoFormer with `rotary_value`.
         package var valueRotation = Presence.absent
-        /// What keys and values are made of.
+        /// The projections that make keys and values.
         package var keyValues = KeyValueSource.own
 
         package init(
@@ -41,7 +41,7 @@ extension Architecture {
             (self.queryKeyNorm, self.scoreCap) = (queryKeyNorm, scoreCap)
         }
 
-        /// Whether a KV cache has keys and values of this attention, not those of another layer alone.
+        /// True where a KV cache has keys and values of this attention, not those of another layer alone.
         package var keepsKeyValues: Bool { if case .layer = keyValues { false } else { true } }
 
         package var queryWidth: Int { queryHeads * headWidth }

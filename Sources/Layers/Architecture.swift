@@ -153,7 +153,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var feedForward: FeedForward
         /// The index of an earlier layer whose parameters this one uses: ALBERT.
         package var sharesParametersOf: Int?
-        /// Whether the layer's output is multiplied by a stored number: Gemma 4.
+        /// True where the layer's output is multiplied by a stored number: Gemma 4.
         package var outputScale = Presence.absent
 
         package init(
@@ -197,7 +197,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case experts(Experts)
     }
 
-    /// Which projections of a gated feed-forward add a bias.
+    /// The projections of a gated feed-forward that add a bias.
     package enum GatedBias: String, Sendable, Hashable, Codable {
         case absent, present
         /// The last one alone: GTE.
@@ -205,9 +205,9 @@ public struct Architecture: Sendable, Hashable, Codable {
 
         package init(_ presence: Presence) { self = presence == .present ? .present : .absent }
 
-        /// Whether gate and up have one.
+        /// True where gate and up have one.
         package var ofInputs: Presence { self == .present ? .present : .absent }
-        /// Whether down has one.
+        /// True where down has one.
         package var ofOutput: Presence { self == .absent ? .absent : .present }
     }
 

@@ -134,7 +134,7 @@ package struct AttentionLayer: Sendable {
         if let keyNorm { own = own.map { (keyNorm($0.key), $0.value) } }
     }
 
-    /// What is attended to: the layer's own keys and values, or those of the layer that it shares them with.
+    /// The keys and values that are attended to: the layer's own, or those of the layer that it shares them with.
     private func keyValues(_ own: KeyValues?, of layer: Int, _ shared: inout SharedKeyValues) -> KeyValues {
         if case .layer(let other) = form.keyValues { return shared.keyValues(of: other) }
         guard let own else { preconditionFailure("AttentionLayer: layer \(layer) has no keys and values") }

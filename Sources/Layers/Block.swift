@@ -2,7 +2,7 @@ package import MartletTensors
 
 /// The inputs of one layer in one pass beside the residual stream.
 package struct LayerInputs: Sendable {
-    /// What the pass's positions do in the layer.
+    /// The positions of the pass, as the layer uses them.
     let positions: PassPositions
     /// The encoder's rows that cross-attention reads, where there are any.
     let source: Source?
@@ -24,10 +24,10 @@ package struct Block: Sendable {
     let feedForward: FeedForwardLayer
     let moves: [Move]
 
-    /// Whether it has cross-attention.
+    /// True where it has cross-attention.
     package var readsSource: Bool { cross != nil }
 
-    /// What reads the residual stream and adds to it. The number is that of its dropout.
+    /// A part of the block that reads the residual stream and adds to it. The number is that of its dropout.
     enum Sublayer: Int, Sendable { case attention, cross, feedForward }
 
     /// A move of a layer on the residual stream x.

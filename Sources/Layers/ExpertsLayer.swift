@@ -19,7 +19,7 @@ package struct ExpertsLayer: Sendable {
         let before, after, afterShared, router: NormLayer
         /// `[count]`, what each expert's result is multiplied by.
         let scales: Parameter
-        /// What the router's normed rows are multiplied by.
+        /// The scale of the router's normed rows.
         let factor: Float
 
         init(_ norm: Architecture.Norm, count: Int, width: Int, _ scope: Scope) {

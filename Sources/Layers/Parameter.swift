@@ -44,7 +44,7 @@ package enum Fill: Sendable, Hashable {
     case constant(Float)
     case normal(deviation: Float)
 
-    /// Whether a parameter of this kind is none that learns.
+    /// True where a parameter of this kind is none that learns.
     package var isConstant: Bool { if case .constant = self { true } else { false } }
 }
 

@@ -12,7 +12,7 @@ package enum PassPositions: Sendable {
 }
 
 extension PassPositions {
-    /// What of it gradients flow to.
+    /// The tensors in it that gradients flow to.
     package var learned: Tensor? {
         switch self {
         case .none, .rotation: nil

@@ -10,7 +10,7 @@ package struct SharedKeyValues: Sendable {
             layers.compactMap { if case .layer(let index) = $0.attention.keyValues { index } else { nil } })
     }
 
-    /// Whether any layer has no keys and values of its own.
+    /// True where any layer has no keys and values of its own.
     package var isUsed: Bool { !readAgain.isEmpty }
 
     /// Keeps the keys `[rows, keyHeads, headWidth]` and values of layer `layer`, where another reads them again.

@@ -19,7 +19,7 @@ package final class TrainableParameters: ParameterSource {
     package let operands: ElementType
     /// The factor by which the learning rate of each is multiplied.
     package let rateFactors: [Float]
-    /// Whether each is in this rank's memory.
+    /// True where each is in this rank's memory.
     package let holds: [Bool]
     private let storage: Storage
     private let places: [String: Int]

@@ -10,7 +10,7 @@ package struct BlockStack: Sendable {
     /// The index of the block whose parameters each block has: its own layer's, or that of an earlier one.
     private let owners: [Int]
     private let stack: ParameterPlace.Stack?
-    /// What a pass begins with.
+    /// The state of shared keys and values at the beginning of a pass.
     private let shared: SharedKeyValues
 
     /// - Parameters:
@@ -100,7 +100,7 @@ package struct BlockStack: Sendable {
         return [x] + positions.kinds(sharedAcross: layer).compactMap { positions.shape(of: $0, rows) }
     }
 
-    /// Whether a layer from `layer` on reads a source.
+    /// True where a layer from `layer` on reads a source.
     func readsSource(from layer: Int) -> Bool { blocks[layer...].contains(where: \.readsSource) }
 
     private func visit(_ index: Int, _ rows: Rows) -> LayerVisit? {

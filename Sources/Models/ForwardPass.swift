@@ -171,7 +171,7 @@ package enum ForwardPass {
 }
 
 extension Architecture {
-    /// Whether some layer's attention has positions that see all and are seen by all.
+    /// True where some layer's attention has positions that see all and are seen by all.
     fileprivate var namesGlobals: Bool {
         let layers =
             switch body {

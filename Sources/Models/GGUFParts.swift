@@ -3,8 +3,8 @@ import MartletLayers
 import MartletPlatform
 import MartletTensors
 
-/// Parameters that a GGUF keeps otherwise than in one tensor: the slopes and constants of xIELU among its settings, and the upward
-/// matrix of latent attention cut by heads into one of keys and one of values.
+/// Parameters that a GGUF keeps otherwise than in one tensor: the slopes and constants of xIELU among its settings, and
+/// the upward matrix of latent attention cut by heads into one of keys and one of values.
 enum GGUFParts {
     /// The settings that hold one number for each layer, and how ``WeightNames`` call them: `KEY.LAYER`.
     private static let slopes = ["xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"]

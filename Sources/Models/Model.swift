@@ -19,7 +19,7 @@ package enum Model: Sendable {
             }
     }
 
-    /// What the model is.
+    /// The architecture of the model.
     package var architecture: Architecture {
         switch self {
         case .decoder(let model): model.architecture

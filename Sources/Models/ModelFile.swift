@@ -97,10 +97,10 @@ public struct ModelFile: Sendable {
         (architecture, tensors, settings) = (fitting, stored, config)
     }
 
-    /// Whether `path` is a GGUF file: by its name, or by how it begins.
+    /// True where `path` is a GGUF file: by its name, or by how it begins.
     package static func isGGUF(_ path: String) -> Bool { isNamedGGUF(path) || GGUF.begins(path) }
 
-    /// Whether a file of this name is a GGUF, in letters of either case.
+    /// True where a file of this name is a GGUF, in letters of either case.
     package static func isNamedGGUF(_ path: String) -> Bool {
         path.utf8.suffix(5).map { (65...90).contains($0) ? $0 + 32 : $0 }.elementsEqual(".gguf".utf8)
     }

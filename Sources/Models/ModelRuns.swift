@@ -46,7 +46,7 @@ package struct ModelRuns: Sendable {
         }
     }
 
-    /// What layers share besides the rows that one hands to the next, which no run knows of another; nil: nothing.
+    /// The reason why layers cannot be cut into runs: something is shared besides the rows handed on; nil: none.
     package static func joins(_ architecture: Architecture) -> String? {
         if architecture.embedding.perLayer != nil { return "each layer reads a part of the per-layer embeddings" }
         guard case .decoder(let stack) = architecture.body else { return nil }
@@ -154,7 +154,7 @@ extension Model {
         }
     }
 
-    /// What both stacks read, where there are two; an encoder-decoder that is given nothing to write reads its source
+    /// The rows that both stacks read, where there are two; an encoder-decoder with nothing to write reads its source
     /// once more.
     package func rows(
         _ reading: Rows, _ writing: Rows?, _ training: TrainingPass?, _ visitor: (any LayerVisitor)? = nil

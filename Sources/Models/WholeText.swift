@@ -14,11 +14,11 @@ package struct WholeText: Sendable {
     }
 }
 
-/// What a model computed for one text.
+/// The results of a model for one text.
 package struct ReadText: Sendable {
     /// The last hidden states `[rows, width]`.
     package let hidden: Tensor
-    /// What the head computes, by name; nothing of a head that writes.
+    /// The results of the head by name; none of a head that writes.
     package let outputs: [String: Tensor]
 }
 

@@ -5,7 +5,7 @@
 /// removed.
 package struct AtomicFolder: ~Copyable {
     package let path: String
-    /// Where the files are written.
+    /// The folder in which the files are written.
     package var aside: String { unfinished.path }
     private let unfinished: UnfinishedFile
     private let isNew: Bool

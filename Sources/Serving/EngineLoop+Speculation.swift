@@ -50,7 +50,7 @@ extension EngineLoop {
             id: id, tokens: tokens, count: min(count, most, own.room - 1), sampler: own.sampler, extent: own.extent)
     }
 
-    /// What is chosen behind the last token and behind each guess that was right. Each choice is the one of plain
+    /// The tokens chosen behind the last token and behind each accepted guess. Each choice is the one of plain
     /// decoding, by the same logits, mask and random number, so the text is the same token by token. Tokens that a
     /// constraint forces are compared like chosen ones.
     ///

@@ -129,7 +129,7 @@ final class EngineLoop {
         end(id, error)
     }
 
-    /// Whether a request, or a part of one, is worked on. A request is known by its first part until its last is done.
+    /// True where a request, or a part of one, is worked on. A request is known by its first part until its last ends.
     private func isKnown(_ id: Int) -> Bool { sequences[id] != nil || parts[id] != nil }
 
     private func end(_ id: Int, _ error: any Error) {

@@ -21,7 +21,7 @@ package struct ReadingRequest: Sendable {
 /// source is read once, for all beams and results.
 package struct SearchRequest: Sendable {
     package var sources: [[Int32]]
-    /// What the decoder reads first.
+    /// The tokens that the decoder reads first.
     package var prompt: [Int32]
     package var options: BeamSearch.Options
     /// Whose it is: queues are bounded, and admission takes turns, by tenant.
@@ -34,13 +34,13 @@ package struct SearchRequest: Sendable {
     }
 }
 
-/// What an engine is asked for, with where its results go.
+/// A request to an engine, and where its results go.
 enum EngineWork: Sendable {
     case generation(EngineRequest, EngineOutput)
     case reading(ReadingRequest, WorkOutput<ReadText>)
     case search(SearchRequest, WorkOutput<[BeamSearch.Hypothesis]>)
 
-    /// How many parts are scheduled by themselves.
+    /// The number of parts that are scheduled by themselves.
     var parts: Int {
         switch self {
         case .generation: 1

@@ -4,7 +4,7 @@
     import NIOCore
     import NIOHTTP1
 
-    /// What is lost when NIO's heads become those that Hummingbird reads: a second Host field, which is refused (RFC
+    /// A handler for parts of a head that Hummingbird's form of it loses: a second Host field, which is refused (RFC
     /// 9112, section 3.2), and the version of the request. An answer in HTTP/1.0 is not chunked, and ends with the
     /// connection (section 6.1).
     final class HeadHandler: ChannelDuplexHandler, RemovableChannelHandler {
@@ -13,9 +13,9 @@
         typealias OutboundIn = HTTPServerResponsePart
         typealias OutboundOut = HTTPServerResponsePart
 
-        /// Whether the request is in HTTP/1.0 or older.
+        /// True where the request is in HTTP/1.0 or older.
         private var isOld = false
-        /// Whether a request was refused here: what follows is not read.
+        /// True where a request was refused here: what follows is not read.
         private var isRefused = false
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -65,10 +65,10 @@
                 cancellation: cancellation)
         }
 
-        /// As many bodies of the largest size as are held at a time, over all connections.
+        /// The number of bodies of the largest size that are held at a time, over all connections.
         private static let heldBodies = 16
 
-        /// Whether the body is long, or may be: then the head is looked at before it is read.
+        /// True where the body is long, or may be: then the head is looked at before it is read.
         private func isLong(_ request: Request) -> Bool {
             guard let announced = request.headers[.contentLength].flatMap({ Int($0) }) else {
                 return request.method == .post

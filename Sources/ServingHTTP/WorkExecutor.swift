@@ -5,8 +5,8 @@
     /// A task executor with threads of its own, for what requests compute before an engine has them: templates, tokens
     /// and grammars of long prompts. The pool that all tasks share stays free for health checks and streams.
     final class WorkExecutor: TaskExecutor, @unchecked Sendable {
-        /// One for all servers of the process; nil where the system grants no thread. It has more threads than the machine
-        /// has processors, so that a short text shares a processor with long ones and does not wait for their end.
+        /// The executor of all servers of the process; nil where the system grants no thread. It has more threads than
+        /// the machine has processors, so that a short text shares a processor with long ones, and need not wait.
         static let shared = WorkExecutor(threads: max(16, 2 * Threads.available))
 
         // The condition's lock guards the jobs.

@@ -40,12 +40,12 @@ public struct Embedder: Sendable {
     /// The longest input in tokens; nil: all are read.
     package var limit: Int? { [modules.limit, model.limit].compactMap { $0 }.min() }
 
-    /// How many tokens a text has with the prompt that the model's files choose, uncut.
+    /// The length in tokens of an uncut text, with the prompt that the model's files choose.
     package func length(of text: String) throws -> Int {
         try model.tokenizer.encoding(of: read(self.text(of: .standard) + text)).count
     }
 
-    /// How many texts were longer, and cut.
+    /// The number of texts that were longer, and cut.
     package var cutTexts: Int { model.cutTexts }
 
     /// The prompts that may stand before a text, by name.

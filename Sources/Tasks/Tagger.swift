@@ -56,7 +56,7 @@ public struct Tagger: Sendable {
         labels = model.labels(count)
     }
 
-    /// What the model says of a token, and where it lies in bytes.
+    /// The label scores of a token, and its bytes in the text.
     package struct Token: Sendable {
         let scores: [Float]
         let offsets: Encoding.Offsets
@@ -70,7 +70,7 @@ public struct Tagger: Sendable {
         let offsets: Encoding.Offsets
     }
 
-    /// Which token of the whole text one of a window is: several may begin at one byte.
+    /// The number, in the whole text, of a window's token: several may begin at one byte.
     fileprivate struct Place: Hashable {
         let start: Int
         let repetition: Int
@@ -136,7 +136,7 @@ public struct Tagger: Sendable {
         }
     }
 
-    /// What the model says of the tokens of a window.
+    /// The label scores of a window's tokens.
     private func placed(_ window: Encoding, _ logits: [Float]) -> [Placed] {
         var repetitions: [Int: Int] = [:]
         var tokens: [Placed] = []

@@ -4,7 +4,7 @@ package import MartletModels
 /// has the model runs it: a thread that calls, or an engine that reads the texts of several callers in common passes.
 package struct TextTask<Part: Sendable, Output: Sendable>: Sendable {
     package let texts: [WholeText]
-    /// What is kept of text number `index`.
+    /// The part that is kept of text number `index`.
     package let part: @Sendable (_ index: Int, _ read: ReadText) throws -> Part
     /// The answer, of all parts in order.
     package let output: @Sendable ([Part]) throws -> Output

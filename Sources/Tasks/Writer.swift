@@ -83,7 +83,7 @@ public struct Writer: Sendable {
         try texts.filter { !Writer.isBlank($0) }.map { try source($0) }
     }
 
-    /// What was found for each of ``sources(_:)``, as texts; nothing is written about nothing.
+    /// The texts found for each of ``sources(_:)``; nothing is written about nothing.
     package func written(_ found: [[BeamSearch.Hypothesis]], about texts: [String]) throws -> [[Written]] {
         var next = 0
         return try texts.map { text in

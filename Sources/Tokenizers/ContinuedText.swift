@@ -2,7 +2,7 @@
 /// as SentencePiece's drop its first blank, have seen the prompt.
 package struct ContinuedText: Sendable {
     private var stream: TextStream
-    /// What the stream still holds back of the prompt's text, because its end was undecided.
+    /// The end of the prompt's text that the stream still holds back as undecided.
     private var left: [Unicode.Scalar]
 
     /// - Parameter prompt: the tokens before the text; none where it is a text of its own.
@@ -18,7 +18,7 @@ package struct ContinuedText: Sendable {
     /// - Throws: ``TokenizerError`` for a negative id.
     package mutating func append(_ id: Int32) throws(TokenizerError) -> String { own(try stream.append(id)) }
 
-    /// What is left at the end.
+    /// The rest of the text at the end.
     package mutating func finish() -> String { own(stream.finish()) }
 
     /// Without what belongs to the prompt.

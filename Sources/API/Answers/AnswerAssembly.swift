@@ -25,7 +25,7 @@ struct AnswerAssembly {
         var written = ""
         /// The tokens that the answer goes on with, as one text; none where it is a text of its own.
         var continued: [Int32] = []
-        /// Whether the answer ends with its first call.
+        /// True where the answer ends with its first call.
         var callsOnce = false
     }
 
@@ -42,7 +42,7 @@ struct AnswerAssembly {
     /// Tokens of which it is not known yet whether they are thinking.
     private var undecidedTokens = 0
     private(set) var generatedTokens = 0
-    /// How many of them were thinking.
+    /// Those of the generated tokens that were thinking.
     private(set) var thinkingTokens = 0
     private(set) var finish: String?
     /// The text that was written, as far as it is certain.
@@ -107,7 +107,7 @@ struct AnswerAssembly {
         undecidedTokens = 0
     }
 
-    /// Whether the one call that is wanted is complete.
+    /// True where the one call that is wanted is complete.
     private var hasOnlyCall: Bool { callsOnce && (parser?.completed ?? 0) > 0 }
 
     /// `tool_calls` just when a call is complete and the answer ended by itself.

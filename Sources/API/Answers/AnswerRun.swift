@@ -54,15 +54,15 @@ actor AnswerRun {
 
     var generatedTokens: Int { assemblies.reduce(0) { $0 + $1.generatedTokens } }
 
-    /// What was guessed of all choices, and what of it was right.
+    /// The guessed tokens of all choices, and the accepted ones of them.
     var guessedTokens: GuessCounts { guesses.reduce(GuessCounts(), +) }
 
     var thinkingTokens: Int { assemblies.reduce(0) { $0 + $1.thinkingTokens } }
 
-    /// How long the prompt was read, and how long the first choice was written.
+    /// The times of reading the prompt and of writing the first choice.
     var durations: (reading: Duration, writing: Duration) { clock.durations }
 
-    /// What came since the last call, at least one update; empty when all choices have ended.
+    /// The updates since the last call, at least one; none when all choices have ended.
     ///
     /// - Throws: what a generation failed with; nothing runs on then.
     func next() async throws -> [Update] {
@@ -146,7 +146,7 @@ struct RequestClock {
         first = last
     }
 
-    /// How long the prompt was read, and how long the first choice was written.
+    /// The times of reading the prompt and of writing the first choice.
     var durations: (reading: Duration, writing: Duration) {
         guard let began = began.first ?? nil, let first = first.first ?? nil, let last = last.first ?? nil else {
             return (.zero, .zero)

@@ -14,7 +14,7 @@ extension ServedModel {
     }
 }
 
-/// How probable a model finds a prompt, token by token.
+/// The log-probabilities of a prompt's tokens, each given those before it.
 private enum PromptScores {
     /// Rows whose logits are there at once.
     private static let rowsAtOnce = 128

@@ -95,7 +95,7 @@ enum Probabilities {
     struct Lists {
         private var (texts, values): ([JSON], [JSON]) = ([], [])
         private var (best, offsets): ([JSON], [JSON]) = ([], [])
-        /// Where in the text the next token begins, in scalars.
+        /// The scalar of the text at which the next token begins.
         var offset = 0
 
         init(from offset: Int = 0) { self.offset = offset }

@@ -69,7 +69,7 @@ struct ForcedForm: Sendable {
             end: String(decoding: end, as: UTF8.self))
     }
 
-    /// What keeps a generation of `model` to the form.
+    /// The constraint that keeps a generation of `model` to the form.
     ///
     /// - Throws: ``APIError`` with the place in the schema that cannot be kept.
     func constraint(_ model: ServedModel) throws -> any TokenConstraint {
@@ -86,7 +86,7 @@ struct ForcedForm: Sendable {
 
 /// Keeps a text to one of several forms: which one shows while it is written.
 struct EitherConstraint: TokenConstraint {
-    /// Those that the text is of so far.
+    /// The forms that the text may still have.
     private var parts: [any TokenConstraint]
 
     init(_ parts: [any TokenConstraint]) { self.parts = parts }

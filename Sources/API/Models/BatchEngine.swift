@@ -57,7 +57,7 @@ struct BatchEngine: TextEngine {
 }
 
 extension Engine {
-    /// How busy it is, and what it has done.
+    /// The engine's load, and counts of its work.
     var load: EngineLoad {
         let metrics = metrics
         var load = EngineLoad(running: metrics.running, waiting: metrics.waiting)

@@ -47,7 +47,7 @@ package final class ServedModel: Sendable {
     package let fingerprint: String
     let embedder: Embedder?
     package let inspector: ModelInspector
-    /// What batches everything that the model is asked for, whoever asks.
+    /// The engine that batches all requests to the model, whoever asks.
     let engine: ModelEngine
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
@@ -162,10 +162,10 @@ package final class ServedModel: Sendable {
         fingerprint = try await engine.run { try ModelFingerprint.of(file, cache: cache) }
     }
 
-    /// Whether it is made to turn texts into vectors.
+    /// True where it is made to turn texts into vectors.
     var makesVectors: Bool { if case .vectors = work { true } else { false } }
 
-    /// Whether it scores how well a text answers another: a cross-encoder, or one that makes vectors.
+    /// True where it scores how well a text answers another: a cross-encoder, or one that makes vectors.
     var ranksTexts: Bool {
         if case .classes(let classifier) = work { classifier.labels.count == 1 } else { makesVectors }
     }

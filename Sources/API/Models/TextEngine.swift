@@ -63,7 +63,7 @@ package struct GuessCounts: Sendable, Hashable {
     }
 }
 
-/// How busy an engine is.
+/// The load of an engine.
 package struct EngineLoad: Sendable, Equatable {
     package var running: Int
     package var waiting: Int

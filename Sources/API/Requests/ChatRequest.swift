@@ -6,7 +6,7 @@ struct ChatRequest: Sendable {
     var messages: [JSON]
     var tools: [ToolDefinition]
     var toolChoice: ToolChoice
-    /// Whether one answer may hold several calls.
+    /// True where one answer may hold several calls.
     var callsInParallel: Bool
     var format: AnswerFormat
     var generation: GenerationFields

@@ -143,7 +143,7 @@ struct Fields {
     }
 }
 
-/// Which fields of a request there are, and which of them somebody has asked for: what is left has had no effect.
+/// The fields of a request, and those of them that were read: the others have had no effect.
 final class FieldReads: Sendable {
     private let state = Mutex((names: [String](), read: Set<String>()))
 

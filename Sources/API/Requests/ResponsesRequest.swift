@@ -6,7 +6,7 @@ struct ResponsesRequest: Sendable {
     private(set) var chat: Fields
     /// The fields of the response that say again what was asked for.
     let echo: JSONObject
-    /// What a field of the chat completion is called in the request.
+    /// The request's name for a field of the chat completion.
     private var names: [(own: String, given: String)] = []
 
     /// - Throws: ``APIError`` for a value that cannot be meant, or is not served.
@@ -61,7 +61,7 @@ struct ResponsesRequest: Sendable {
         }
     }
 
-    /// What an answer may hold besides; what tools make that are not served here is in none.
+    /// The additions that an answer may hold; those of tools that are not served here are in none.
     private static let knownIncludes: Set<String> = [
         "message.output_text.logprobs", "reasoning.encrypted_content", "file_search_call.results",
         "web_search_call.results", "web_search_call.action.sources", "message.input_image.image_url",

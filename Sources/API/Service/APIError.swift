@@ -50,7 +50,7 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         return headers
     }
 
-    /// The same about a field as the client has named it, where the client's words are others than OpenAI's of chat
+    /// The error about a field by the client's name for it, where the client's words are others than OpenAI's of chat
     /// completions.
     func renamed(_ names: [(own: String, given: String)]) -> APIError {
         guard let parameter else { return self }

@@ -62,7 +62,7 @@ package struct AnswerCheck: Sendable {
         return .same
     }
 
-    /// What an answer says, choice by choice, without names and times that every answer has of its own.
+    /// The content of an answer, choice by choice, without names and times that every answer has of its own.
     private static func texts(_ answer: JSON) -> [String] {
         if let choices = answer["choices"]?.arrayValue { return choices.map(text) }
         if let items = answer["output"]?.arrayValue {
@@ -76,7 +76,7 @@ package struct AnswerCheck: Sendable {
         return [parts.map { answer[$0]?.text() ?? "null" }.joined(separator: "\n")]
     }
 
-    /// What a choice says, without the names that every answer has of its own.
+    /// The content of a choice, without the names that every answer has of its own.
     private static func text(_ choice: JSON) -> String {
         let message = choice["message"]
         let calls = (message?["tool_calls"]?.arrayValue ?? []).map { $0["function"]?.text() ?? "" }.joined()

@@ -207,7 +207,7 @@ package final class ModelService: Sendable {
 
     // MARK: Checks
 
-    /// Whether a request is refused whatever its body is: by its host, key, route, method or media type.
+    /// True where a request is refused whatever its body is: by its host, key, route, method or media type.
     package func refuses(head request: APIRequest) -> Bool {
         do throws(APIError) {
             try check(host: request)
@@ -221,7 +221,7 @@ package final class ModelService: Sendable {
         }
     }
 
-    /// Whether a request is in Ollama's dialect, whose errors have an envelope of their own.
+    /// True where a request is in Ollama's dialect, whose errors have an envelope of their own.
     private static func isOllama(_ request: APIRequest) -> Bool { request.path.utf8.starts(with: "/api/".utf8) }
 
     /// The route of a request, or the methods that its address takes.
@@ -243,7 +243,7 @@ package final class ModelService: Sendable {
         return (nil, "", methods)
     }
 
-    /// What a browser asks before a page of an allowed origin may: the page sends the header fields that it likes, as
+    /// The answer to a browser's preflight for an allowed origin: the page sends the header fields that it likes, as
     /// OpenAI's client does with `x-stainless-…`.
     private static func preflight(_ origin: String, _ request: APIRequest) -> APIResponse {
         var response = APIResponse(status: 204, type: "text/plain", .whole([]))

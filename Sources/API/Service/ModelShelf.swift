@@ -25,7 +25,7 @@ package final class ModelShelf: Sendable {
 
         var model: ServedModel? { if case .loaded(let model) = stage { model } else { nil } }
 
-        /// Whether it can be let go, and nothing is being computed.
+        /// True where it can be let go, and nothing is being computed.
         var isIdle: Bool { load != nil && model?.engine.load.isIdle == true }
     }
 

@@ -72,7 +72,7 @@ enum GTE: Family {
         }
     }
 
-    /// How the reference computes, and what it does in training.
+    /// Settings of how the reference computes, and of training.
     static let harmlessKeys = [
         "pack_qkv", "unpad_inputs", "use_memory_efficient_attention", "logn_attention_clip1", "classifier_dropout",
     ]

@@ -3,8 +3,8 @@ import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// Gemma 4's text part: Gemma's norms and gates with normed values, layers that share keys and values with earlier ones,
-/// wider heads where the whole text is seen, per-layer embeddings, and experts beside the feed-forward.
+/// Gemma 4's text part: Gemma's norms and gates with normed values, layers that share keys and values with earlier
+/// ones, wider heads where the whole text is seen, per-layer embeddings, and experts beside the feed-forward.
 ///
 /// Source: Google's configurations of Gemma 4 E2B, E4B, 12B, 26B-A4B and 31B.
 enum Gemma4: Family {
@@ -113,8 +113,8 @@ enum Gemma4: Family {
         }
     }
 
-    /// The sizes of single layers, by their numbers, where they are stated one by one: then the sizes for layers that see
-    /// the whole text do not count.
+    /// The sizes of single layers, by their numbers, where they are stated one by one: then the sizes for layers that
+    /// see the whole text do not count.
     private static func statedSizes(
         _ config: ConfigReader, layers: Int
     ) -> [Int: (keyHeads: Int?, headWidth: Int?)]? {
@@ -140,7 +140,7 @@ enum Gemma4: Family {
         }
     }
 
-    /// Where the whole text is seen, the first quarter of the pairs turns, at the frequencies of whole heads.
+    /// The rotation where the whole text is seen: the first quarter of the pairs turns, at whole heads' frequencies.
     private static func rotary(
         _ nested: ConfigReader?, _ width: Int, _ context: Int, base: Double, share: Double?
     ) -> Architecture.Rotary {

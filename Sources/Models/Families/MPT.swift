@@ -33,7 +33,7 @@ enum MPT: Family {
             head: config.decoderHead(config.tokenHead(tied: true)))
     }
 
-    /// What queries, keys and values are cut off at, and the scale of scores where it is stated.
+    /// The bound at which queries, keys and values are clipped, and the scale of scores where it is stated.
     private static func readAttention(_ form: ConfigReader, _ scale: inout Float) -> Float? {
         if let own = form.optionalNumber("softmax_scale", in: 1e-6...1e6) { scale = Float(own) }
         if form.integer("alibi_bias_max", default: 8) != 8 { form.reject("alibi_bias_max must be 8") }

@@ -102,7 +102,7 @@ package struct Blueprint: Sendable, Hashable {
         package var valueWidth: Int
         package var reach: Architecture.Reach
         package var latent: Latent?
-        /// Whether it has keys and values of its own in a KV cache, not those of an earlier layer.
+        /// True where it has keys and values of its own in a KV cache, not those of an earlier layer.
         package var keepsKeyValues = true
 
         package init(

@@ -86,7 +86,7 @@ package struct CacheFootprint: Sendable {
             [.init("budget", budget), .init("bytes per token", each)])
     }
 
-    /// Those that have keys and values of their own.
+    /// The layers that have keys and values of their own.
     private var decoderLayers: [Blueprint.Layer] {
         blueprint.stacks.filter { $0.role == .decoder }.flatMap(\.layers).filter(\.attention.keepsKeyValues)
     }

@@ -72,9 +72,9 @@ package struct GradientFlow {
         }
     }
 
-    /// The same in two parts where an encoder's hidden states, `source`, are read by a decoder: first all that follows
-    /// them, then what they are made of. Sums of parameters that both read so have one order, which does not depend on
-    /// where the two are computed.
+    /// The backward pass in two parts where a decoder reads an encoder's hidden states, `source`: first all that
+    /// follows them, then what they are made of. Sums of parameters that both read so have one order, which does not
+    /// depend on where the two are computed.
     package mutating func run(
         from roots: [GradientNode], through source: GradientNode?, stoppingAt ends: [GradientNode] = []
     ) {
@@ -111,7 +111,7 @@ package struct GradientFlow {
     }
 }
 
-/// What a backward pass adds to parameters, put off: the half of it that no other stage of a pipeline waits for
+/// Gradients of parameters put off to later: the half of a backward pass that no other stage of a pipeline waits for
 /// (arXiv:2401.10241). Done later in the same order, it gives the same sums.
 package final class DeferredGradients {
     private var work: [() -> Void] = []

@@ -66,7 +66,7 @@ package final class GradientNode: Sendable {
 }
 
 extension Tensor {
-    /// The same elements detached from the autograd graph: nobody differentiates by them.
+    /// The tensor detached from the autograd graph: nobody differentiates by it.
     package var untracked: Tensor { node == nil ? self : tracked(by: nil) }
 
     /// The result of an operation on `operands`, remembered where any of them is tracked. Rules hold untracked tensors

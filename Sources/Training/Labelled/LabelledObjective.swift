@@ -88,10 +88,10 @@ package struct LabelledObjective: Sendable, Equatable {
         return objective
     }
 
-    /// Whether the vectors of a teacher are learnt.
+    /// True where the vectors of a teacher are learnt.
     package var learnsVectorsOfTeacher: Bool { kind == .embeddings && similarity == .teacher }
 
-    /// Whether records are conversations, and the model goes on predicting tokens.
+    /// True where records are conversations, and the model goes on predicting tokens.
     package var isConversational: Bool { kind == .instructions || kind == .preferences }
 
     private mutating func readSimilarity(_ section: RecipeReader) {

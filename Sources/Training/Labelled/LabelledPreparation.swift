@@ -12,7 +12,7 @@ struct LabelledPreparation: Sendable {
     let objective: LabelledObjective
     private(set) var training: [Example]
     private(set) var validation: [Example]
-    /// What a teacher with a tokenizer of its own reads: one text per example; none where no vectors are learnt.
+    /// The texts that a teacher with its own tokenizer reads, one per example; none where no vectors are learnt.
     private let texts: (training: [String], validation: [String])
     let names: LabelNames
     /// Notes on the data that are worth saying, though nothing is wrong.

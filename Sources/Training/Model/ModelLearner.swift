@@ -17,7 +17,7 @@ package final class ModelLearner: Learner {
     /// The gradients of the passes since the last update.
     package let gradients: Gradients
     private let sharding: ParameterSharding
-    /// What this rank computes of a model that is cut into stages.
+    /// This rank's stage of a model that is cut into stages.
     private let pipeline: PipelineStage?
     private let optimizer: any Optimizer
     private let average: WeightAverage?
@@ -68,7 +68,7 @@ package final class ModelLearner: Learner {
         }
     }
 
-    /// How ranks cut the model into stages; nil where each has all layers.
+    /// The cut of the model into stages over ranks; nil where each rank has all layers.
     ///
     /// - Throws: ``RunError`` for a model or an objective that is not trained so.
     private static func cut(
@@ -278,7 +278,7 @@ package final class ModelLearner: Learner {
         return try pipeline.accumulate(shards, learning)
     }
 
-    /// What this rank did in the last step, where it is a stage of a pipeline.
+    /// The work of this rank in the last step, where it is a stage of a pipeline.
     package var pipelineItems: [PipelineOrder.Item] { pipeline?.done ?? [] }
 
     package func loss(of batch: Batch) throws -> Double {

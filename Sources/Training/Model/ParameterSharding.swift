@@ -31,12 +31,12 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     let communicator: any Communicator
     private let all: any Communicator
     private let mesh: RankMesh
-    /// What this rank's optimizer steps on.
+    /// The parts that this rank's optimizer steps on.
     let parts: ParameterParts
     private let parameters: TrainableParameters
     private let gradients: Gradients
     private let buckets: [Bucket]
-    /// Those of all stages.
+    /// The buckets of all stages.
     private let everywhere: [Bucket]
     /// Passes that a rank computes in a step, from stage 2 on.
     private let rounds: Int
@@ -70,10 +70,10 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         if stage == 3 { for bucket in buckets { discardWeights(bucket) } }
     }
 
-    /// Whether other ranks step on some of the parameters.
+    /// True where other ranks step on some of the parameters.
     private var isDivided: Bool { stage > 0 || mesh.stages > 1 }
 
-    /// What this rank holds of all weights between two passes.
+    /// The part of all weights that this rank holds between two passes.
     var held: ParameterParts {
         guard stage < 3 else { return parts }
         guard mesh.stages > 1 else { return ParameterParts(parameters) }

@@ -3,7 +3,7 @@ import MartletLayers
 import MartletModels
 import MartletPlanning
 
-/// How a model that learns is cut into the runs of a pipeline: which parameters each of them reads, and which stage
+/// The cut of a model that learns into the runs of a pipeline: the parameters that each of them reads, and which stage
 /// steps on them.
 struct PipelineCut {
     let mesh: RankMesh
@@ -85,7 +85,7 @@ struct PipelineCut {
         } catch let error as PipelineOrderError { throw RunError("--layout: \(error)") }
     }
 
-    /// What stages send each other of a model with these trained parameters.
+    /// The messages between stages of a model with these trained parameters.
     func messages(_ entries: [Inventory.Entry]) -> PipelineMessages {
         let shared = entries.map(readers(of:)).enumerated().filter { $1.count > 1 }
         return PipelineMessages(

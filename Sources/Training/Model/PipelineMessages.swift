@@ -1,10 +1,10 @@
 import MartletPlanning
 
-/// What stages of a pipeline send each other, and in which order: known to both sides from the schedule alone, so that
+/// The messages between stages of a pipeline, in their order: known to both sides from the schedule alone, so that
 /// messages need no names.
 struct PipelineMessages {
     enum Message: Hashable {
-        /// What run `run` hands on to the next one.
+        /// The message that run `run` hands on to the next one.
         case states(run: Int, microBatch: Int)
         /// The gradients of what run `run` was handed.
         case slopes(run: Int, microBatch: Int)
@@ -18,7 +18,7 @@ struct PipelineMessages {
 
     func stage(ofRun run: Int) -> Int { run % stages }
 
-    /// What follows from an item of `stage`, in the order in which it is sent.
+    /// The messages that follow an item of `stage`, in the order of sending.
     func messages(of item: PipelineOrder.Item, stage: Int) -> [(message: Message, target: Int)] {
         let (run, number) = (item.chunk * stages + stage, item.microBatch)
         let slopes: [(message: Message, target: Int)] =
@@ -39,7 +39,7 @@ struct PipelineMessages {
         }
     }
 
-    /// What an item of `stage` waits for.
+    /// The messages that an item of `stage` waits for.
     private func needs(of item: PipelineOrder.Item, stage: Int) -> [Message] {
         let (run, number) = (item.chunk * stages + stage, item.microBatch)
         let slopes: [Message] = run + 1 < runs ? [.slopes(run: run + 1, microBatch: number)] : []
@@ -71,7 +71,7 @@ struct PipelineMessages {
         return (0..<stages).filter { next[$0] < order.items[$0].count }
     }
 
-    /// What `stage` receives from `origin` in a step, in its order.
+    /// The messages that `stage` receives from `origin` in a step, in their order.
     func expected(by stage: Int, from origin: Int, _ order: PipelineOrder) -> [Message] {
         order.items[origin].flatMap { messages(of: $0, stage: origin) }.filter { $0.target == stage }
             .map(\.message)

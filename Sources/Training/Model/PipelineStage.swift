@@ -14,7 +14,7 @@ final class PipelineStage {
     /// A microbatch: what it reads, and the seed of its random zeros.
     typealias Pass = (batch: Batch, seed: UInt64)
 
-    /// What belongs to the learner: how a pass trains, and the loss that a pass ends with.
+    /// The learner's part: how a pass trains, and the loss that a pass ends with.
     struct Learning {
         let model: Model
         let pass: (_ seed: UInt64) -> TrainingPass
@@ -75,7 +75,7 @@ final class PipelineStage {
     private var stage: Int { lane.rank }
     private var lastRun: Int { cut.runs.count - 1 }
     private var device: Device { parameters.device }
-    /// Whether this stage computes losses.
+    /// True where this stage computes losses.
     var isLast: Bool { stage == cut.mesh.stages - 1 }
 
     // MARK: - A step

@@ -3,7 +3,7 @@ import MartletModels
 import MartletPlatform
 import MartletTensors
 
-/// What a teacher says of texts, on disk: computed once, and found again by every run that asks the same of it.
+/// A teacher's results for texts, on disk: computed once, and found again by every run that asks the same of it.
 struct TeacherCache: Sendable {
     /// Of everything that the teacher's answers depend on besides the text.
     private let key: Fingerprint

@@ -5,7 +5,7 @@ package import MartletTensors
 /// arXiv:1910.02054).
 package struct ParameterParts {
     package let parameters: TrainableParameters
-    /// Whether this rank writes its parts, as other ranks have the rest; else the leader's are written.
+    /// True where this rank writes its parts, as other ranks have the rest; else the leader's are written.
     package let isShared: Bool
     private let parts: [(parameter: Int, elements: Range<Int>)]
 
@@ -16,7 +16,7 @@ package struct ParameterParts {
         parts = parameters.shapes.enumerated().map { ($0, 0..<$1.elements) }
     }
 
-    /// What lies in `ranges` of the memory of all, which are ascending.
+    /// The part that lies in `ranges` of the memory of all, which are ascending.
     package init(_ parameters: TrainableParameters, in ranges: [Range<Int>], isShared: Bool = true) {
         self.parameters = parameters
         self.isShared = isShared

@@ -53,7 +53,7 @@ package struct VocabularyPruning: Sendable {
         kept.firstIndex(of: id)
     }
 
-    /// The same pipeline over the smaller vocabulary.
+    /// The tokenizer's pipeline over the smaller vocabulary.
     private static func renumbered(_ tokenizer: JSON, _ spellings: [String], _ places: [Int: Int]) -> JSON {
         guard var root = tokenizer.objectValue, var model = root["model"]?.objectValue else { return tokenizer }
         var vocabulary = JSONObject()

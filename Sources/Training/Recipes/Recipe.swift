@@ -83,9 +83,9 @@ package struct Recipe: Sendable {
     /// A model to learn from: its classes, or its vectors.
     package struct Teaching: Sendable {
         package var path: String
-        /// How much of the loss its classes are.
+        /// The weight of its classes in the loss.
         package var distillation: Distillation
-        /// Where what it says is kept; nil: in the run.
+        /// The folder of the teacher's cached results; nil: in the run.
         package var cache: String?
     }
 

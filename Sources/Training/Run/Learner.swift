@@ -37,7 +37,7 @@ package protocol Learner: AnyObject {
     /// - Returns: the summed loss of each pass, on the last stage; zeros on the others.
     func accumulate(shards: [[(batch: Batch, seed: UInt64)]]) throws -> [Double]
 
-    /// What the ranks of the run divide (``RankLayout/zero``). From 2 on every pass is a shard of its own, and
+    /// The stage of ZeRO sharding (``RankLayout/zero``). From 2 on every pass is a shard of its own, and
     /// gradients are summed over the ranks during each: all ranks compute a pass at once.
     var zeroStage: Int { get }
 

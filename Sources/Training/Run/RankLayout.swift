@@ -11,7 +11,7 @@ package struct RankLayout: Sendable, Equatable {
     package var data: Int?
     /// The stages that the model's layers are cut into, each a rank of its own.
     package var pipeline = 1
-    /// How the stages take turns.
+    /// The pipeline schedule, by which stages take turns.
     package var schedule = PipelineSchedule.alternating(interleave: 1)
 
     package init(zero: Int = 0) { self.zero = zero }
@@ -51,7 +51,7 @@ package struct RankLayout: Sendable, Equatable {
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
     }
 
-    /// What is wrong with a part of a layout.
+    /// The fault of a part of a layout.
     private static func problem(_ part: String, _ name: String) -> String {
         switch name {
         case "data": "\(part.quoted) is not data= and a number of ranks"

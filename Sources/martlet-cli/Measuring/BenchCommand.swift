@@ -241,7 +241,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
 }
 
-/// What was measured of an encoder-decoder.
+/// The measurements of an encoder-decoder.
 private struct WriterReport {
     /// Source tokens per second.
     let prefill: Double

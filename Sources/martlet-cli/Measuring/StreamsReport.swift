@@ -1,7 +1,7 @@
 import MartletJSON
 import MartletMeasuring
 
-/// What was measured of an engine with several requests at once.
+/// The measurements of an engine with several requests at once.
 struct StreamsReport {
     let results: [EngineSpeedTest.Result]
     let threads: Int
@@ -76,7 +76,7 @@ struct StreamsReport {
         return ([names] + rows).map { $0.map { column($0, 11) }.joined() + "\n" }.joined() + others
     }
 
-    /// What requests gain and lose by others.
+    /// The gain and loss of requests by others.
     private var others: String {
         func milliseconds(_ seconds: Double) -> String { "\((seconds * 1e4).rounded() / 10)" }
         var text = ""

@@ -50,7 +50,7 @@ struct VerifyCommand: AsyncParsableCommand {
         if isWrong { throw ReportedFailure() }
     }
 
-    /// How many scalars two texts begin with alike, and what follows in each.
+    /// The number of scalars that two texts have in common at the start, and what follows in each.
     static func difference(_ logged: String, _ here: String) -> (alike: Int, logged: String, here: String) {
         let alike = zip(logged.unicodeScalars, here.unicodeScalars).prefix { $0 == $1 }.count
         func rest(_ text: String) -> String { String(String.UnicodeScalarView(text.unicodeScalars.dropFirst(alike))) }

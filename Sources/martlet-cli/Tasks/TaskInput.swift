@@ -28,7 +28,7 @@ struct TaskInput: ParsableArguments {
 
     func validate() throws { try ResultForm.check(json: json, jsonLines: jsonLines) }
 
-    /// What is written about one line.
+    /// The results that are written for one line.
     struct Result {
         let json: JSON
         let words: String

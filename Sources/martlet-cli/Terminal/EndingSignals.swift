@@ -6,7 +6,7 @@ import Synchronization
 /// A handler may do next to nothing: it wakes a thread, which does it. Verbs that take a signal as a wish put their own
 /// handler in place of this one.
 enum EndingSignals {
-    /// What the handler wakes the thread by, for `sem_post` is one of the calls that it may make.
+    /// The semaphore by which the handler wakes the thread, for `sem_post` is one of the calls that it may make.
     nonisolated(unsafe) private static let wake = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
     private static let number = Atomic<Int32>(0)
     private static let numbers = [SIGINT, SIGTERM, SIGHUP]

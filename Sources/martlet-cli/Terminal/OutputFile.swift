@@ -9,8 +9,8 @@ struct OutputOptions: ParsableArguments {
     /// - Parameters:
     ///   - path: the file or folder to write; nil for none.
     ///   - inputs: the files and folders that the verb reads, or writes beside this one.
-    /// - Throws: ``FileError`` for a file that is not empty, or a folder that is not, unless `--force` is given; and for
-    ///   one of `inputs`, or something in one, in any case.
+    /// - Throws: ``FileError`` for a file that is not empty, or a folder that is not, unless `--force` is given; and
+    ///   for one of `inputs`, or something in one, in any case.
     func check(_ path: String?, inputs: [String?] = []) throws(FileError) {
         guard let path else { return }
         if inputs.contains(where: { $0.map { OutputOptions.reads($0, path) } ?? false }) {
@@ -24,7 +24,7 @@ struct OutputOptions: ParsableArguments {
         Folder.isFile(path) ? Folder.size(of: path) != 0 : !Folder.names(in: path).isEmpty
     }
 
-    /// Whether `path` is `input`, by whatever name, or something there in it that is read with it.
+    /// True where `path` is `input`, by whatever name, or something there in it that is read with it.
     private static func reads(_ input: String, _ path: String) -> Bool {
         if let one = identity(input), one == identity(path) { return true }
         let (whole, part) = (Folder.absolute(input), Folder.absolute(path))
@@ -33,10 +33,10 @@ struct OutputOptions: ParsableArguments {
         return !Folder.isFile(path) || modelFiles.contains { part.hasSuffix($0) }
     }
 
-    /// How the names of files end that are read where a model's folder is.
+    /// The endings of names of files that are read where a model's folder is.
     private static let modelFiles = [".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".tiktoken"]
 
-    /// What tells a file from all others; nil where there is none.
+    /// The identity of a file, that no other has; nil where there is none.
     private static func identity(_ path: String) -> [UInt64]? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }

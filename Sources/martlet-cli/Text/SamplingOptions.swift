@@ -93,7 +93,7 @@ struct SamplingOptions: ParsableArguments {
         throw UsageError("--logit-bias: token \(wrong.token) is none of the model's \(vocabulary)")
     }
 
-    /// Whether something was asked for that a search for the most probable text does not do.
+    /// True where something was asked for that a search for the most probable text does not do.
     var isSampled: Bool { temperature ?? 0 != 0 || !stop.isEmpty || cache != .f32 }
 
     func validate() throws {
