@@ -7,12 +7,11 @@ package import MartletTensors
 ///
 /// Knows no file, no text and no sampling. The same value serves inference, training and the inventory; what differs is
 /// the `ParameterSource` it was made from and the `AttentionState` it is given.
-package struct Decoder: Sendable {
+package struct Decoder: OneStackModel {
     package let architecture: Architecture
     let input: InputLayer
     let stack: BlockStack
     let perLayer: PerLayerEmbedding?
-    /// From the hidden states to the width of a narrower token table.
     let narrowing: Linear?
     package let head: TokenHeadLayer
 
@@ -52,19 +51,6 @@ package struct Decoder: Sendable {
         let hidden = stack(
             x, rows, perLayer: perLayer?(rows.tokens, x, on: device), &state, observe: observe)
         return narrowing?(hidden) ?? hidden
-    }
-
-    /// Layers `layers` alone: from what the run before hands on to what the next one needs, or to the last hidden
-    /// states (see ``Model/run(_:of:_:_:on:)``).
-    func run(_ layers: Range<Int>, _ handed: [Tensor], _ rows: Rows, on device: Device) -> [Tensor] {
-        let result = stack.run(layers, handed, rows, on: device) { input(rows, on: device) }
-        guard layers.upperBound == stack.blocks.count, let narrowing else { return result }
-        return result.map { narrowing($0) }
-    }
-
-    /// The shapes of what layers before `layer` hand on.
-    func shapes(before layer: Int, _ rows: Rows) -> [Shape] {
-        stack.shapes(before: layer, rows, width: architecture.width)
     }
 
     /// Hidden states to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when

@@ -6,12 +6,11 @@ package import MartletTensors
 ///
 /// The stack may be a decoder's, whose rows see only what came before: classifiers and sentence encoders made of
 /// language models.
-package struct Encoder: Sendable {
+package struct Encoder: OneStackModel {
     package let architecture: Architecture
-    private let input: InputLayer
-    private let stack: BlockStack
-    /// The projection from the hidden states to the width of a decoder's narrower token table.
-    private let narrowing: Linear?
+    let input: InputLayer
+    let stack: BlockStack
+    let narrowing: Linear?
     package let head: HeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says something else.
@@ -45,18 +44,5 @@ package struct Encoder: Sendable {
     ) -> Tensor {
         let hidden = stack(input(rows, on: device), rows, &state, observe: observe)
         return narrowing?(hidden) ?? hidden
-    }
-
-    /// Layers `layers` alone: from what the run before hands on to what the next one needs, or to the last hidden
-    /// states (see ``Model/run(_:of:_:_:on:)``).
-    func run(_ layers: Range<Int>, _ handed: [Tensor], _ rows: Rows, on device: Device) -> [Tensor] {
-        let result = stack.run(layers, handed, rows, on: device) { input(rows, on: device) }
-        guard layers.upperBound == stack.blocks.count, let narrowing else { return result }
-        return result.map { narrowing($0) }
-    }
-
-    /// The shapes of what layers before `layer` hand on.
-    func shapes(before layer: Int, _ rows: Rows) -> [Shape] {
-        stack.shapes(before: layer, rows, width: architecture.width)
     }
 }
