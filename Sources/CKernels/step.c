@@ -174,8 +174,10 @@ static void run_activated(const martlet_step_phase *phase, const martlet_step_pa
 
 // ---------------------------------------------------------------- attention
 
-static void turn(const martlet_step_attention *a, const martlet_step_norm *norm, size_t row, size_t heads, float *x) {
+/// Norms and rotates some heads; `weights`, those of the first of them, where each has its own.
+static void turn(const martlet_step_attention *a, const martlet_step_norm *norm, const float *weights, size_t row, size_t heads, float *x) {
     if (norm->kind != MARTLET_NORM_NONE) normalise(norm, x, x, heads, a->head_width);
+    if (weights) martlet_multiply(x, weights, x, heads * a->head_width);
     const size_t half = a->rotary_width / 2;
     if (half) martlet_rotate(x, 1, heads, a->head_width, a->rotary_width, a->neighbours, a->cosines + row * half, a->sines + row * half);
 }
@@ -184,7 +186,7 @@ static void turn(const martlet_step_attention *a, const martlet_step_norm *norm,
 static void store_own(const martlet_step_attention *a, const martlet_step_row *own, size_t row, size_t head, float *key) {
     const size_t width = a->head_width, key_width = a->key_heads * width, position = (size_t)own->position;
     memcpy(key, a->keys + row * key_width + head * width, width * sizeof(float));
-    turn(a, &a->key_norm, row, 1, key);
+    turn(a, &a->key_norm, a->key_weights ? a->key_weights + head * width : NULL, row, 1, key);
     uint8_t *block = (uint8_t *)own->blocks[position / MARTLET_BLOCK] + a->block_offset;
     martlet_store_block(a->block_type, key, key_width, a->values + row * key_width + head * width, key_width, 1, a->key_heads, head,
                         head + 1, width, width, block, position % MARTLET_BLOCK);
@@ -210,7 +212,7 @@ static void run_attention(const martlet_step_attention *a, const martlet_step_pa
     const size_t width = a->head_width, query_width = a->key_heads * a->group * width;
     float *queries = (float *)scratch, *room = (float *)(scratch + rounded_up(head_floats(a) * sizeof(float)));
     memcpy(queries, a->queries + row * query_width + head * a->group * width, a->group * width * sizeof(float));
-    turn(a, &a->query_norm, row, a->group, queries);
+    turn(a, &a->query_norm, a->query_weights ? a->query_weights + head * a->group * width : NULL, row, a->group, queries);
     if (segment == (size_t)own->position / MARTLET_SEGMENT) store_own(a, own, row, head, queries + a->group * width);
     const int32_t lower = own->lower, upper = own->position + 1, position = own->position;
     martlet_attention work = head_work(a, head);

@@ -92,6 +92,8 @@ extension Architecture {
     package enum QueryKeyNormSpan: String, Sendable, Hashable, Codable {
         /// Each head by itself, before it is rotated: Qwen3, Gemma 3.
         case head
+        /// Each head by itself with weights of its own, before it is rotated: Command R+, StableLM 2 12B.
+        case eachHead
         /// Each head by itself, after it was rotated: Hunyuan.
         case rotatedHead
         /// All heads of a row together, before they are rotated: OLMo 2.

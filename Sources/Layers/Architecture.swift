@@ -223,6 +223,14 @@ public struct Architecture: Sendable, Hashable, Codable {
         case rms(epsilon: Float, weightOffset: Float = 0)
         /// RMS norm without weights, x / √(mean(x²) + epsilon), nothing learned: the queries and keys of Llama 4.
         case unweightedRMS(epsilon: Float)
+
+        package var epsilon: Float {
+            switch self {
+            case .layer(let epsilon), .layerWithoutBias(let epsilon), .unweighted(let epsilon), .rms(let epsilon, _),
+                .unweightedRMS(let epsilon):
+                epsilon
+            }
+        }
     }
 
     /// The attention mask: which keys a query at position p sees.

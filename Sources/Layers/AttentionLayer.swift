@@ -44,15 +44,8 @@ package struct AttentionLayer: Sendable {
         output = Linear(
             form.queryHeads * form.valueWidth, width, bias: form.bias.presence(of: .output), .output, scope["output"])
         sinks = form.sinks == .present ? scope.vector("sinks", [form.queryHeads], .zeros, .other) : nil
-        let whole = form.queryKeyNormSpan == .allHeads
-        queryNorm = form.queryKeyNorm.map {
-            NormLayer($0, width: whole ? form.queryWidth : form.headWidth, scope["queryNorm"])
-        }
-        keyNorm =
-            hasKey
-            ? form.queryKeyNorm.map {
-                NormLayer($0, width: whole ? form.keyWidth : form.headWidth, scope["keyNorm"])
-            } : nil
+        queryNorm = form.queryKeyNorm(ofHeads: form.queryHeads, scope["queryNorm"])
+        keyNorm = hasKey ? form.queryKeyNorm(ofHeads: form.keyHeads, scope["keyNorm"]) : nil
         valueNorm = hasKey ? form.valueNorm.map { NormLayer($0, width: form.headWidth, scope["valueNorm"]) } : nil
         let (q, k) = (query, key)
         disentangled = k.flatMap { DisentangledAttention(form, width: width, query: q, key: $0, scope) }
@@ -125,6 +118,7 @@ package struct AttentionLayer: Sendable {
         own = own.map { (heads($0.key, form.keyHeads), heads($0.value, form.keyHeads)) }
         if let valueNorm { own = own.map { ($0.key, valueNorm($0.value)) } }
         normalise(&q, &own, over: .head)
+        normalise(&q, &own, over: .eachHead)
         return (q, own)
     }
 
@@ -161,5 +155,17 @@ package struct AttentionLayer: Sendable {
 
     private func joined(_ attended: Tensor) -> Tensor {
         output(attended.reshaped([attended.shape[0], form.queryHeads * form.valueWidth]))
+    }
+}
+
+extension Architecture.Attention {
+    /// The norm over `heads` heads of queries or keys; nil where there is none.
+    fileprivate func queryKeyNorm(ofHeads heads: Int, _ scope: Scope) -> NormLayer? {
+        guard let norm = queryKeyNorm else { return nil }
+        switch queryKeyNormSpan {
+        case .head, .rotatedHead: return NormLayer(norm, width: headWidth, scope)
+        case .allHeads: return NormLayer(norm, width: heads * headWidth, scope)
+        case .eachHead: return NormLayer(epsilon: norm.epsilon, heads: heads, width: headWidth, scope)
+        }
     }
 }

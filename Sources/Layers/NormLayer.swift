@@ -4,6 +4,14 @@ package import MartletTensors
 package enum NormLayer: Sendable {
     case layer(weight: Parameter?, bias: Parameter?, epsilon: Float)
     case rms(weight: Parameter, offset: Float, epsilon: Float)
+    /// Layer norm of each head, then times the head's own weights: Command R+, StableLM 2 12B.
+    case heads(weights: [Parameter], epsilon: Float)
+
+    /// A layer norm over heads of `width`, each of which has weights of its own.
+    package init(epsilon: Float, heads: Int, width: Int, _ scope: Scope) {
+        self = .heads(
+            weights: (0..<heads).map { scope[$0].vector("weight", [width], .ones, .norm) }, epsilon: epsilon)
+    }
 
     package init(_ form: Architecture.Norm, width: Int, _ scope: Scope) {
         switch form {
@@ -27,13 +35,15 @@ package enum NormLayer: Sendable {
         }
     }
 
-    /// The normed rows, from `[…, width]` to the same shape.
+    /// The normed rows, from `[…, width]`, with weights for each head `[rows, heads, width]`, to the same shape.
     package func callAsFunction(_ x: Tensor) -> Tensor {
         switch self {
         case .layer(let weight, let bias, let epsilon):
             x.layerNorm(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
         case .rms(let weight, let offset, let epsilon):
             x.rmsNorm(weight: weight.tensor, weightOffset: offset, epsilon: epsilon)
+        case .heads(let weights, let epsilon):
+            x.layerNorm(weight: nil, bias: nil, epsilon: epsilon).scaled(byHead: weights.map(\.tensor))
         }
     }
 
@@ -42,7 +52,7 @@ package enum NormLayer: Sendable {
         switch self {
         case .layer(let weight, let bias, let epsilon):
             x.layerNorm(adding: y, weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
-        case .rms: self(x + y)
+        case .rms, .heads: self(x + y)
         }
     }
 }

@@ -10,7 +10,13 @@ extension NormLayer {
             .layer(weight: weight?.tensor, bias: bias?.tensor, epsilon: epsilon)
         case .rms(let weight, let offset, let epsilon):
             .rms(weight: weight.tensor, offset: offset, epsilon: epsilon)
+        case .heads(_, let epsilon): .layer(weight: nil, bias: nil, epsilon: epsilon)
         }
+    }
+
+    /// The weights by which a step multiplies heads behind the norm, `[heads · width]`; nil where there are none.
+    var stepHeadWeights: Tensor? {
+        if case .heads(let weights, _) = self { Tensor.joined(rowsOf: weights.map(\.tensor)) } else { nil }
     }
 }
 
@@ -19,7 +25,7 @@ extension AttentionLayer {
     func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
             valueNorm == nil, form.valueRotation == .absent, form.inputLimit == nil,
-            queryNorm == nil || form.queryKeyNormSpan == .head,
+            queryNorm == nil || [.head, .eachHead].contains(form.queryKeyNormSpan),
             let query = query.stepMatrix, let key = key?.stepMatrix, let value = value?.stepMatrix
         else { return nil }
         var parts = StepAttention(
@@ -40,6 +46,7 @@ extension AttentionLayer {
         case .bias(let bias): parts.bias = bias
         }
         (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
+        parts.headWeights = (queryNorm?.stepHeadWeights, keyNorm?.stepHeadWeights)
         parts.cap = form.scoreCap
         return parts
     }

@@ -11,13 +11,16 @@ extension GGUFConfig {
             "qwen3_vl_moe_text":
             if has("blk.0.attn_output.bias") { config["attention_bias"] = true }
             if has("blk.0.ffn_up.bias") { config["mlp_bias"] = true }
+            if dialect.modelType == "cohere", has("blk.0.attn_q_norm.weight") { config["use_qk_norm"] = true }
         case "gpt_oss": config["attention_bias"] = .bool(has("blk.0.attn_output.bias"))
         case "phimoe":
             config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
             config["lm_head_bias"] = .bool(has("output.bias"))
         case "starcoder2", "ernie4_5", "ernie4_5_moe": config["use_bias"] = .bool(has("blk.0.attn_output.bias"))
         case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
-        case "stablelm": config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "stablelm":
+            config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
+            config["qk_layernorm"] = .bool(has("blk.0.attn_q_norm.weight"))
         case "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
         case "glm4_moe":
             config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))

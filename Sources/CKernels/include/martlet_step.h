@@ -66,6 +66,7 @@ typedef struct {
     float *outputs;                        // [rows, query heads, head_width]
     size_t key_heads, group, head_width;
     martlet_step_norm query_norm, key_norm;
+    const float *query_weights, *key_weights;  // [heads, head_width], what each normed head is multiplied by; NULL: nothing
     size_t rotary_width;  // 0: no rotation
     bool neighbours;
     const float *cosines, *sines;  // [rows, rotary_width / 2]

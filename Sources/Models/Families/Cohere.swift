@@ -2,10 +2,11 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Command R and R7B: attention and feed-forward beside each other under one LayerNorm without bias, neighbouring pairs
-/// rotated, logits scaled. From the second on three of four layers slide, and the fourth has no positions.
+/// Command R, R+ and R7B: attention and feed-forward beside each other under one LayerNorm without bias, neighbouring pairs
+/// rotated, logits scaled; in R+ a norm for each head of queries and keys. From the second on three of four layers
+/// slide, and the fourth has no positions.
 ///
-/// Sources: the configurations of CohereForAI/c4ai-command-r-v01 and c4ai-command-r7b-12-2024.
+/// Sources: the configurations of CohereForAI/c4ai-command-r-v01, c4ai-command-r-plus and c4ai-command-r7b-12-2024.
 enum Cohere: Family {
     static let modelTypes = ["cohere", "cohere2"]
 
@@ -22,7 +23,8 @@ enum Cohere: Family {
         model.head.scale = Float(config.number("logit_scale", default: 0.0625, in: 1e-6...1e6))
         guard isSecond else {
             if config.bool("use_qk_norm", default: false) {
-                config.reject("use_qk_norm gives every head a norm with weights of its own, which is not supported")
+                model.layer.attention.queryKeyNorm = model.norm
+                model.layer.attention.queryKeyNormSpan = .eachHead
             }
             return model.architecture()
         }
@@ -43,5 +45,13 @@ enum Cohere: Family {
 
     static let prefixes = Llama.prefixes
     static let unused = Llama.unused
-    static func names(_ architecture: Architecture) -> WeightNames { Llama.names(architecture) }
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        Llama.names(architecture).adding(
+            .headNorms(of: architecture, query: "layers.#.self_attn.q_norm", key: "layers.#.self_attn.k_norm"))
+    }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.headNorms(architecture))
+    }
 }

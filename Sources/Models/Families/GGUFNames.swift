@@ -26,6 +26,11 @@ enum GGUFNames {
         "decoder.#.feedForward.normAfter": "blk.#.post_ffw_norm",
     ]
 
+    /// Norms with weights of their own for each head of queries and keys: Command R+, StableLM 2 12B.
+    static func headNorms(_ architecture: Architecture) -> WeightNames {
+        .headNorms(of: architecture, query: "blk.#.attn_q_norm", key: "blk.#.attn_k_norm")
+    }
+
     /// BERT and its relatives.
     static let encoder: WeightNames = [
         "tokens": "token_embd",

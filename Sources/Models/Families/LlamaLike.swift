@@ -128,6 +128,17 @@ extension WeightNames {
         return before ? after.adding(["decoder.#.feedForward.normBefore": "layers.#.pre_feedforward_layernorm"]) : after
     }
 
+    /// The weights of norms for each head, one head after the other in one tensor; none where heads share them.
+    static func headNorms(of architecture: Architecture, query: String, key: String) -> WeightNames {
+        guard case .decoder(let stack) = architecture.body, let form = stack.layers.first?.attention,
+            form.queryKeyNormSpan == .eachHead
+        else { return [:] }
+        return [
+            "decoder.#.attention.queryNorm.##": WeightName(query, .stacked(count: form.queryHeads)),
+            "decoder.#.attention.keyNorm.##": WeightName(key, .stacked(count: form.keyHeads)),
+        ]
+    }
+
     /// Query, key and value one after the other in one tensor of the checkpoint.
     static func fusedAttention(_ name: String, order: [String] = ["query", "key", "value"], groups: Int = 1)
         -> WeightNames

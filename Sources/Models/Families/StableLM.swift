@@ -2,7 +2,8 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// StableLM 2: LayerNorm, a quarter of each head rotated, gated feed-forwards, beside the attention in the 12B model.
+/// StableLM 2: LayerNorm, a quarter of each head rotated, gated feed-forwards; in the 12B model beside the attention,
+/// and a norm for each head of queries and keys.
 ///
 /// Source: arXiv:2402.17834.
 enum StableLM: Family {
@@ -17,12 +18,23 @@ enum StableLM: Family {
         ) { .layer(epsilon: $0) }
         if config.bool("use_parallel_residual", default: false) { model.layer.arrangement = .parallelShared }
         if config.bool("qk_layernorm", default: false) {
-            config.reject("qk_layernorm gives every head a norm with weights of its own, which is not supported")
+            model.layer.attention.queryKeyNorm = .layerWithoutBias(epsilon: model.norm.epsilon)
+            model.layer.attention.queryKeyNormSpan = .eachHead
         }
         return model.architecture()
     }
 
     static let prefixes = Llama.prefixes
     static let unused = Llama.unused
-    static func names(_ architecture: Architecture) -> WeightNames { Llama.names(architecture) }
+
+    static func names(_ architecture: Architecture) -> WeightNames {
+        Llama.names(architecture).adding([
+            "decoder.#.attention.queryNorm.##": "layers.#.self_attn.q_layernorm.norms.##",
+            "decoder.#.attention.keyNorm.##": "layers.#.self_attn.k_layernorm.norms.##",
+        ])
+    }
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.decoder.adding(GGUFNames.headNorms(architecture))
+    }
 }

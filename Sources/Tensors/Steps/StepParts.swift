@@ -54,6 +54,8 @@ package struct StepAttention {
     package var query, key, value: StepMatrix
     package var queryNorm: StepNorm?
     package var keyNorm: StepNorm?
+    /// The weights by which normed queries and keys are multiplied, `[heads · headWidth]`, where each head has its own.
+    package var headWeights: (query: Tensor?, key: Tensor?)
     /// The rotation (RoPE) of queries and keys: which of the plan's, and whether pairs are neighbours.
     package var rotation: (index: Int, neighbours: Bool)?
     package var scale: Float

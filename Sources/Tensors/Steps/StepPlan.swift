@@ -104,6 +104,10 @@ import CMartletKernels
         )
         unsafe attention.query_norm = kernel(parts.queryNorm)
         unsafe attention.key_norm = kernel(parts.keyNorm)
+        held += [parts.headWeights.query, parts.headWeights.key].compactMap { $0?.storage }
+        unsafe (attention.query_weights, attention.key_weights) = (
+            parts.headWeights.query?.floats, parts.headWeights.key?.floats
+        )
         if let (index, neighbours) = parts.rotation {
             unsafe attention.rotary_width = rotations[index].pairs * 2
             unsafe attention.neighbours = neighbours
