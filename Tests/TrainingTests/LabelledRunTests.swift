@@ -258,6 +258,36 @@ import Testing
         }
     }
 
+    /// A base that is rounded as it is read trains adapters as a directory that has the rounded numbers in f32 does.
+    @Test(arguments: ["q8_0", "q4_0", "bf16"]) func aBaseIsRoundedAsItIsRead(_ name: String) throws {
+        let type = try #require(ElementType.allCases.first { "\($0)" == name })
+        let (device, path) = (Device(threads: 2), folder.path + "/decoded-" + name)
+        let stored = try Safetensors(contentsOf: Self.base + "/model.safetensors").tensors
+        let rounded = try stored.names.map { name in
+            let value = try stored.tensor(name)
+            let isMatrix = value.shape.rank == 2 && value.shape.width % type.blockElements == 0
+            return (name, isMatrix ? value.converted(to: type, on: device).decoded(on: device) : value)
+        }
+        try Folder.make(path)
+        try Safetensors.write(rounded, to: path + "/model.safetensors")
+        for file in ["config.json", "tokenizer.json"] {
+            try writeFile(Fixtures.bytes(Self.base + "/" + file), to: path + "/" + file)
+        }
+        func losses(_ run: String, _ overrides: [String]) throws -> [Double] {
+            let adapted = ["objective.pooling=mean", "adapters={rank: 4, targets: all}"]
+            let item = try prepare(run, adapted + overrides)
+            _ = try item.run.run()
+            return item.run.records.map(\.loss)
+        }
+        let found = try losses("rounded", ["model.weights=\(name)"])
+        #expect(found == (try losses("decoded", ["model.from=\(path)"])))
+        #expect(found != (try losses("plain", [])))
+        #expect(throws: RecipeError.self) { try recipe(["model.weights=q8_0"]) }
+        #expect(throws: RecipeError.self) {
+            try recipe(["model.weights=q8_0", "model.from=a.gguf", "adapters={rank: 4}"])
+        }
+    }
+
     /// Low-rank adapters over quantized weights: bit for bit the losses of those over their decoded numbers.
     @Test(arguments: ["q8_0", "q4_0", "q4_K", "f16", "bf16"]) func quantizedBasesTrainAsDecodedOnes(_ name: String)
         throws

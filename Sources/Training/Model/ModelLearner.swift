@@ -121,16 +121,19 @@ package final class ModelLearner: Learner {
         }
         let fresh = SeededInitialiser(seed: recipe.seed, device: device)
         var (source, checkpoint): (any ParameterSource, CheckpointSource?) = (fresh, nil)
+        func rounded(_ stored: any ParameterSource, leaving new: Set<String> = []) -> any ParameterSource {
+            recipe.weights.map { RoundedSource(stored, to: $0, leaving: new, on: device) } ?? stored
+        }
         if case .directory(let path) = recipe.model {
             let file = try ModelFile(path: path)
             if preparation.labelled == nil {
                 let stored = CheckpointSource(try file.checkpoint(), device: device)
-                (source, checkpoint) = (stored, stored)
+                (source, checkpoint) = (rounded(stored), stored)
                 if let layers = recipe.layers { source = KeptLayers(stored, layers) }
             } else {
                 let (held, new) = try file.checkpoint(under: preparation.architectureOfOrigin)
                 let stored = CheckpointSource(held, device: device)
-                (source, checkpoint) = (NewHeadSource(stored, new: new, from: fresh), stored)
+                (source, checkpoint) = (rounded(NewHeadSource(stored, new: new, from: fresh), leaving: new), stored)
                 if let layers = recipe.layers { source = KeptLayers(source, layers) }
             }
         }

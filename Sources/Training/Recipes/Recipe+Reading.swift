@@ -18,6 +18,7 @@ extension Recipe {
         let section = reader.section("model")
         model = Recipe.model(reader, section)
         layers = section?.integers("layers", in: 0...1 << 16)
+        weights = section?.choice("weights", Recipe.roundedTypes)
         objective = Recipe.objective(reader)
         (data, labelled) = Recipe.data(reader, isLabelled: objective.isLabelled)
         training = Recipe.training(reader.sectionOrEmpty("train"))
@@ -79,6 +80,15 @@ extension Recipe {
         if layers != nil && adapters != nil {
             reader.reject("\"model.layers\" makes another model, whose base \"adapters\" would not have")
         }
+        if weights != nil {
+            if adapters == nil {
+                reader.reject(
+                    "\"model.weights\" is of a base under \"adapters\"; martlet quantize rounds a whole model")
+            }
+            if case .directory(let path) = model, ModelFile.isGGUF(path) {
+                reader.reject("\"model.weights\" is of a model directory; the blocks of a GGUF are taken as they are")
+            }
+        }
         if adapters != nil {
             if case .config = model { reader.reject("\"adapters\" need \"model.from\", a model that they change") }
             if gguf != nil {
@@ -88,6 +98,11 @@ extension Recipe {
         }
         try reader.finish(path)
     }
+
+    private static let roundedTypes: KeyValuePairs<String, ElementType> = [
+        "q8_0": .q8_0, "q4_0": .q4_0, "q4_1": .q4_1, "q5_0": .q5_0, "q5_1": .q5_1, "q4_k": .q4_K, "q5_k": .q5_K,
+        "q6_k": .q6_K, "f16": .f16, "bf16": .bf16,
+    ]
 
     private static func model(_ root: RecipeReader, _ section: RecipeReader?) -> ModelOrigin {
         if section == nil && !root.has("model") { root.reject("\"model\" is missing") }

@@ -161,6 +161,8 @@ package struct Recipe: Sendable {
     package var teacher: Teaching?
     /// The layers of the origin that the model keeps, in this order; nil: all.
     package var layers: [Int]?
+    /// The type that matrices of the origin are rounded to as they are read, under adapters; nil: what the file has.
+    package var weights: ElementType?
     /// Low-rank adapters that are trained in the model's place; nil: the model itself.
     package var adapters: AdapterConfiguration?
     package var objective: Objective
