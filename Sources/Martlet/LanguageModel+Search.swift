@@ -1,5 +1,6 @@
 public import MartletGeneration
 import MartletLayers
+import MartletServing
 import MartletTokenizers
 
 /// A continuation that a search found.
@@ -16,33 +17,37 @@ public struct FoundText: Sendable, Hashable {
 
 extension LanguageModel {
     /// The most probable continuations of `prompt` that a beam search finds, best first; the model's end-of-text tokens
-    /// end them.
+    /// end them. Beams are rows of common steps with whatever else the model writes; cancelling the task ends the search.
     ///
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
     public func search(
         _ prompt: String, _ options: BeamSearch.Options
     ) async throws(GenerationError) -> [FoundText] {
-        let result = await Task(executorPreference: ComputeThread()) { () -> Result<[FoundText], GenerationError> in
-            Result { try self.found(prompt, options) }.mapError(GenerationError.init(wrapping:))
-        }.value
-        return try result.get()
-    }
-
-    /// Searches on the thread that calls.
-    private func found(_ prompt: String, _ options: BeamSearch.Options) throws -> [FoundText] {
         var options = options
         options.stopTokens.formUnion(endOfTextTokens)
-        let search = try BeamSearch(options, vocabulary: architecture.vocabulary)
-        let prompts = [try tokens(of: prompt)]
-        let continuation = try Continuation(decoder, sequences: 1, on: device)
-        return try search.run(prompts, on: continuation)[0].map { found in
-            let isStopped = found.tokens.last.map(options.stopTokens.contains) ?? false
-            let tokens = isStopped ? Array(found.tokens.dropLast()) : found.tokens
-            var text = ContinuedText(tokenizer, after: prompts[0])
-            let written = try tokens.reduce(into: "") { $0 += try text.append($1) }
-            return FoundText(
-                text: written + text.finish(), tokens: tokens, score: found.score,
-                finish: isStopped ? .stop : .length)
+        do {
+            let prompt = try tokens(of: prompt)
+            let found = try await engine.search(SearchRequest(prompts: [prompt], options))
+            return try found[0].map { try text($0, after: prompt, options.stopTokens) }
+        } catch let error as EngineError {
+            throw GenerationError(refusing: error)
+        } catch is CancellationError {
+            throw GenerationError.cancelled
+        } catch {
+            throw GenerationError(wrapping: error)
         }
+    }
+
+    /// A continuation of `prompt` as text, without its stop token.
+    private func text(
+        _ found: BeamSearch.Hypothesis, after prompt: [Int32], _ stopTokens: Set<Int32>
+    ) throws(TokenizerError) -> FoundText {
+        let isStopped = found.tokens.last.map(stopTokens.contains) ?? false
+        let tokens = isStopped ? Array(found.tokens.dropLast()) : found.tokens
+        var text = ContinuedText(tokenizer, after: prompt)
+        var written = ""
+        for token in tokens { written += try text.append(token) }
+        return FoundText(
+            text: written + text.finish(), tokens: tokens, score: found.score, finish: isStopped ? .stop : .length)
     }
 }

@@ -106,16 +106,16 @@ package final class Engine: Sendable {
         return try await results(of: .reading(request, output), output)
     }
 
-    /// Finds by beam search what is to be written about sources, in steps with the searches of other callers; what is
-    /// found does not depend on them. Cancelling the task ends the request within one step.
+    /// Finds by beam search how texts go on, in steps with the texts and searches of other callers; what is found does
+    /// not depend on them. Cancelling the task ends the request within one step.
     ///
-    /// - Returns: for each source the best continuations.
+    /// - Returns: for each text the best continuations.
     /// - Throws: ``EngineError``, ``GenerationError``; `CancellationError`.
     package func search(_ request: SearchRequest) async throws -> [[BeamSearch.Hypothesis]] {
         let offences = offences(of: request)
         guard offences.isEmpty else { throw EngineError.invalid(offences) }
-        guard !request.sources.isEmpty else { return [] }
-        let output = WorkOutput<[BeamSearch.Hypothesis]>(request.sources.count)
+        guard !request.texts.isEmpty else { return [] }
+        let output = WorkOutput<[BeamSearch.Hypothesis]>(request.texts.count)
         return try await results(of: .search(request, output), output)
     }
 
@@ -150,10 +150,7 @@ package final class Engine: Sendable {
         var offences =
             request.sampling.offences(vocabulary: vocabulary) + request.rules.offences(vocabulary: vocabulary)
         let count = request.tokens.count
-        if request.tokens.isEmpty { offences.append("the prompt has no tokens; give at least one") }
-        if let wrong = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
-            offences.append("token \(wrong) is not in the vocabulary of \(vocabulary)")
-        }
+        offences += self.offences(prompt: request.tokens, vocabulary: vocabulary)
         if !isDecoder { offences.append("this model does not continue texts: it is not a decoder") }
         if request.maximumTokens < 0 { offences.append("\(request.maximumTokens) tokens cannot be generated") }
         offences += self.offences(adapter: request.adapter)
@@ -176,6 +173,12 @@ package final class Engine: Sendable {
         return offences
     }
 
+    private func offences(prompt: [Int32], vocabulary: Int) -> [String] {
+        if prompt.isEmpty { return ["the prompt has no tokens; give at least one"] }
+        return prompt.first { $0 < 0 || $0 >= vocabulary }
+            .map { ["token \($0) is not in the vocabulary of \(vocabulary)"] } ?? []
+    }
+
     private func offences(adapter: Int?) -> [String] {
         guard let adapter, !(0..<adapters.count).contains(adapter) else { return [] }
         return ["there is no adapter \(adapter); the model has \(adapters.count)"]
@@ -194,21 +197,25 @@ package final class Engine: Sendable {
     }
 
     private func offences(of request: SearchRequest) -> [String] {
-        guard case .encoderDecoder = architecture.body, architecture.writes else {
-            return ["this model does not write about sources: it is not an encoder-decoder"]
+        guard architecture.writes, isDecoder || layout.source != nil else {
+            return ["this model does not write: it has no decoder"]
         }
         let vocabulary = architecture.embedding.targetVocabulary ?? architecture.vocabulary
         var offences = request.options.offences(vocabulary: vocabulary)
-        offences += self.offences(read: request.prompt, vocabulary: vocabulary, nil)
-        if let context = architecture.context, request.prompt.count >= context {
-            offences.append("the prompt has \(request.prompt.count) tokens, but the model's context is \(context)")
+        for prompt in Set(request.texts.map(\.prompt)) {
+            offences += self.offences(prompt: prompt, vocabulary: vocabulary)
+            guard let context = architecture.context, prompt.count >= context else { continue }
+            offences.append("the prompt has \(prompt.count) tokens, but the model's context is \(context)")
         }
-        for source in request.sources {
-            offences += self.offences(
-                read: source, vocabulary: architecture.vocabulary, architecture.sourceContext ?? architecture.context)
-            let needed = RunningSearch.blocks(
-                request.options, prompt: request.prompt.count, source: source.count, layout,
-                context: architecture.context)
+        for text in request.texts {
+            if isDecoder {
+                if !text.source.isEmpty { offences.append("this model does not write about sources") }
+            } else {
+                offences += self.offences(
+                    read: text.source, vocabulary: architecture.vocabulary,
+                    architecture.sourceContext ?? architecture.context)
+            }
+            let needed = RunningSearch.blocks(request.options, text, layout, architecture)
             if let most = capacity.min(), offences.isEmpty, needed > most {
                 offences.append(
                     "\(needed) blocks of 64 positions are needed, but the cache has memory for \(most); ask for fewer "

@@ -7,10 +7,10 @@ import MartletTensors
 struct EngineBlocks {
     private let layout: KeyValueLayout
     private let device: Device
-    private let pool: BlockPool
+    /// The memory, of which the searches' forks take theirs too.
+    let pool: BlockPool
     /// The maximum number of blocks of each table of the layout.
     let capacity: [Int]
-    var heldBytes: Int { pool.heldBytes }
     /// The blocks of each table, by number, once they have been needed.
     private var blocks: [[KeyValueBlock?]]
 
@@ -51,6 +51,10 @@ struct EngineBlocks {
         blocks[table][number] = made
         return made
     }
+
+    /// Gives the memory of a number back to the pool, for somebody who has reserved the number and takes blocks by
+    /// himself.
+    mutating func release(_ number: Int, of table: Int) { blocks[table][number] = nil }
 
     /// The first positions of one block into another.
     mutating func copy(_ copy: StepSchedule.Copy) {

@@ -3,72 +3,91 @@ import MartletLayers
 import MartletModels
 import MartletTensors
 
-/// A beam search about one source, whose beams are rows of the common step.
+/// A beam search from one prompt, whose beams are rows of the common step.
 struct RunningSearch {
     var item: BeamItem
-    let source: [Int32]
+    let text: SearchRequest.Text
     /// The sequences of the cache that the beams are; one until they part.
     var beams: [SequenceID]
     /// No text is longer, so that sums do not overflow.
     private static let longest = 1 << 40
 
-    /// Blocks of each table that a search of `options` about `source` tokens holds at most.
+    /// What the rules are told that the text is about.
+    var source: [Int32] { text.source.isEmpty ? text.prompt : text.source }
+
+    /// Blocks of each table that a search holds at most. Whole blocks of the prompt are shared by all beams, unless
+    /// each reads it anew when it outgrows a length.
     static func blocks(
-        _ options: BeamSearch.Options, prompt: Int, source: Int, _ layout: KeyValueLayout, context: Int?
+        _ options: BeamSearch.Options, _ text: SearchRequest.Text, _ layout: KeyValueLayout, _ model: Architecture
     ) -> Int {
-        let length = min(prompt + min(max(0, options.maximumTokens), longest), context ?? longest)
-        let own = options.beams * BlockLayout.blocks(for: length)
+        let prompt = text.prompt.count
+        let length = min(prompt + min(max(0, options.maximumTokens), longest), model.context ?? longest)
+        let isRead = model.rereadsBeyond.map { length > $0 } ?? false
+        let shared = isRead ? 0 : min(prompt, length) / BlockLayout.positions
+        let own = shared + options.beams * (BlockLayout.blocks(for: length) - shared)
         // Cross-attention's keys and values are counted in blocks of the first table.
-        let across = BlockLayout.blocks(for: source) * (layout.source?.bytes ?? 0)
+        let across = BlockLayout.blocks(for: text.source.count) * (layout.source?.bytes ?? 0)
         let unit = max(1, layout.tables.first?.bytes ?? 1)
         return own + (across + unit - 1) / unit
     }
 }
 
-/// Searches of an encoder-decoder: the source is read once, when a search begins, and its beams are forks that share
-/// what they have in common.
+/// Searches: what is written about is read once, and its beams are forks that share what they have in common, in blocks
+/// that are reserved from the beginning to the end. A search that is preempted begins anew.
 extension EngineLoop {
     func take(_ request: SearchRequest, _ parts: EngineParts) {
         for id in parts.ids { self.parts[id] = parts }
-        for (id, source) in zip(parts.ids, request.sources) where self.parts[id] != nil {
+        for (id, text) in zip(parts.ids, request.texts) where self.parts[id] != nil {
             var scheduled = ScheduledRequest(
-                id: id, tokens: request.prompt, maximumNewTokens: request.options.maximumTokens)
-            let blocks = RunningSearch.blocks(
-                request.options, prompt: request.prompt.count, source: source.count, steps.layout,
-                context: architecture.context)
-            scheduled.kind = .search(blocks: blocks, sourceRows: source.count)
+                id: id, tokens: text.prompt, maximumNewTokens: request.options.maximumTokens)
+            scheduled.kind = .search(
+                blocks: RunningSearch.blocks(request.options, text, steps.layout, architecture),
+                sourceRows: text.source.count)
             (scheduled.tenant, scheduled.priority) = (request.tenant, request.priority)
             submit(scheduled)
         }
     }
 
-    /// Reads the sources of searches that begin, all in one pass.
-    func begin(searches ids: [Int]) {
-        var begun: [(id: Int, source: [Int32], item: BeamItem)] = []
+    /// Begins the searches among `ids`.
+    ///
+    /// - Returns: how many rows of sources were read.
+    func begin(searches ids: [Int]) -> Int {
+        var begun: [Int] = []
         for id in ids {
             guard let parts = parts[id], case .search(let request, _) = parts.work else { continue }
             mailbox.begun(parts.ids.lowerBound)
-            begun.append(
-                (
-                    id, request.sources[id - parts.ids.lowerBound],
-                    BeamItem(prompt: request.prompt, request.options, context: architecture.context)
-                ))
-        }
-        guard !begun.isEmpty else { return }
-        do {
-            let source = try steps.encode(begun.map(\.source))
-            for search in begun {
-                let beam = newBeam()
-                cache.add(beam)
-                searches[search.id] = RunningSearch(item: search.item, source: search.source, beams: [beam])
+            let (text, beam) = (request.texts[id - parts.ids.lowerBound], newBeam())
+            // Beams take as much memory as the reserved blocks have, from the same pool.
+            for (table, numbers) in scheduler.blocks(of: id).enumerated() {
+                for case .some(let number) in numbers { blocks.release(number, of: table) }
             }
-            steps.attach(source, to: begun.flatMap { searches[$0.id]?.beams ?? [] }, &cache)
-            metrics.promptTokens += source.hidden.shape.rows
-            metrics.texts += begun.count
-            metrics.textPasses += 1
-        } catch {
-            for search in begun { fail(search.id, error) }
+            cache.add(beam)
+            searches[id] = RunningSearch(
+                item: BeamItem(prompt: text.prompt, request.options, context: architecture.context), text: text,
+                beams: [beam])
+            begun.append(id)
         }
+        return begun.isEmpty || steps.layout.source == nil ? 0 : readSources(of: begun)
+    }
+
+    /// Reads the sources of searches that begin, all in one pass.
+    private func readSources(of ids: [Int]) -> Int {
+        do {
+            let source = try steps.encode(ids.compactMap { searches[$0]?.text.source })
+            steps.attach(source, to: ids.flatMap { searches[$0]?.beams ?? [] }, &cache)
+            metrics.promptTokens += source.hidden.shape.rows
+            metrics.texts += ids.count
+            metrics.textPasses += 1
+            return source.hidden.shape.rows
+        } catch {
+            for id in ids { fail(id, error) }
+            return 0
+        }
+    }
+
+    /// Lets go of a search's beams.
+    func forget(search id: Int) {
+        for beam in searches.removeValue(forKey: id)?.beams ?? [] { cache.remove(beam) }
     }
 
     private func newBeam() -> SequenceID {
@@ -76,24 +95,30 @@ extension EngineLoop {
         return SequenceID(lastBeam)
     }
 
-    /// The rows of a search in this step: of its prompt, or one of each beam.
+    /// The rows of a search in this step: of its prompt, or one of each beam; all of each where it has outgrown the
+    /// length after which positions rotate otherwise.
     func append(_ run: StepSchedule.Run, of search: RunningSearch) {
         for (beam, tokens) in zip(search.beams, search.item.sequences) {
-            for position in run.positions {
+            cache.forget(beam, outgrowing: architecture.rereadsBeyond, extent: tokens.count)
+            for position in cache.length(of: beam)..<run.positions.upperBound {
                 rows.append(
                     StepRow(
                         token: tokens[position], position: position, extent: tokens.count, sequence: beam,
                         isWanted: run.wanted.contains(position)))
             }
         }
+        guard search.text.source.isEmpty else { return }
+        let read = min(search.text.prompt.count, run.positions.upperBound) - run.positions.lowerBound
+        metrics.promptTokens += max(0, read)
     }
 
-    /// One token more for every search whose rows are in `logits`.
-    func advance(_ logits: Tensor) {
+    /// One token more for every search whose rows are in `logits`, from row `first` on.
+    func advance(_ logits: Tensor, from first: Int) {
+        let runs = schedule.runs.dropFirst(textRuns)
         // One that fails may take others with it, whose rows are there all the same.
-        let counts = schedule.runs.map { $0.wanted.isEmpty ? 0 : searches[$0.id]?.beams.count ?? 0 }
-        var row = 0
-        for (run, count) in zip(schedule.runs, counts) where count > 0 {
+        let counts = runs.map { $0.wanted.isEmpty ? 0 : searches[$0.id]?.beams.count ?? 0 }
+        var row = first
+        for (run, count) in zip(runs, counts) where count > 0 {
             let own = row..<row + count
             row = own.upperBound
             guard var search = searches[run.id] else { continue }

@@ -16,47 +16,49 @@ extension EngineLoop {
     }
 
     func step() {
-        let budget = Int(min(2_048, max(16, options.stepMilliseconds / 1_000 * rowsPerSecond)))
+        let budget = pace.rows(within: options.stepMilliseconds / 1_000)
         let began = ContinuousClock.now
         let drafts = guess()
         let guessed = ContinuousClock.now
         scheduler.plan(&schedule, budget: budget, drafts: drafts)
         let texts = schedule.takeUncut()
-        prepare()
+        let sourceRows = prepare()
         rows.removeAll(keepingCapacity: true)
+        sortRuns()
         for run in schedule.runs { append(run) }
         guard !(rows.isEmpty && texts.isEmpty) else { return }
         if !rows.isEmpty { commit(steps.logits(rows, &cache)) }
         let textRows = texts.isEmpty ? 0 : read(texts)
         let now = ContinuousClock.now
-        note((now - guessed).seconds, textRows: textRows)
+        note((now - guessed).seconds, readWhole: textRows + sourceRows)
         metrics.steps += 1
         metrics.rows += rows.count + textRows
         metrics.busySeconds += (now - began).seconds
         metrics.lastStep = now
     }
 
-    /// Learns from what a step took, in which `textRows` rows of whole texts were read.
-    private func note(_ seconds: Double, textRows: Int) {
-        if rows.count + textRows > options.maximumSequences {
-            rowsPerSecond += (Double(rows.count + textRows) / max(seconds, 1e-6) - rowsPerSecond) / 4
-        }
-        if textRows == 0, schedule.admitted.isEmpty, schedule.runs.allSatisfy({ $0.positions.count == 1 + $0.drafts }) {
-            costs.note(
-                rows: rows.count, isVerifying: rows.count > schedule.runs.count, seconds: seconds)
+    /// Learns from what a step took, in which so many rows of whole texts were read.
+    private func note(_ seconds: Double, readWhole: Int) {
+        var readRows = readWhole
+        for run in schedule.runs { readRows += run.positions.count - run.wanted.count }
+        pace.note(seconds, rows: readRows)
+        if readRows == 0, schedule.admitted.isEmpty, textRuns == schedule.runs.count {
+            costs.note(rows: rows.count, isVerifying: rows.count > textRuns, seconds: seconds)
         }
     }
 
     /// Requests begin and are preempted; blocks change hands.
-    private func prepare() {
+    ///
+    /// - Returns: how many rows of sources were read.
+    private func prepare() -> Int {
         for id in schedule.preempted {
             cache.remove(SequenceID(id))
+            forget(search: id)
             sequences[id]?.preemptions += 1
             metrics.preemptions += 1
         }
         // Before anything is written: a block may be the source of a copy and somebody else's next.
         for copy in schedule.copies { blocks.copy(copy) }
-        if !parts.isEmpty { begin(searches: schedule.admitted.map(\.id)) }
         for (id, known) in schedule.admitted where sequences[id] != nil {
             let sequence = SequenceID(id)
             cache.add(sequence)
@@ -69,6 +71,17 @@ extension EngineLoop {
             cache.resume(sequence, at: known)
             begin(id, shared: known)
         }
+        return parts.isEmpty ? 0 : begin(searches: schedule.admitted.map(\.id))
+    }
+
+    /// Puts the runs of texts first, so that their rows are the first ones, and leaves out searches that could not
+    /// begin.
+    private func sortRuns() {
+        textRuns = schedule.runs.count
+        guard !parts.isEmpty else { return }
+        let texts = schedule.runs.filter { sequences[$0.id] != nil }
+        textRuns = texts.count
+        schedule.runs = texts + schedule.runs.filter { searches[$0.id] != nil }
     }
 
     /// The rows of a run, in blocks that are lent to it.
@@ -106,11 +119,13 @@ extension EngineLoop {
         for run in schedule.runs where run.wanted.isEmpty {
             results.append(RunResult(id: run.id, accepted: run.positions.count))
         }
-        if let logits, !searches.isEmpty {
-            advance(logits)
-        } else if let logits {
+        if let logits {
+            var wanted = 0
+            for run in schedule.runs.prefix(textRuns) { wanted += run.wanted.count }
+            let own = wanted < logits.shape.rows ? logits.rows(0..<wanted) : logits
             // Choices of one row each are made on all threads; those behind guesses depend on one another.
-            if schedule.runs.allSatisfy({ $0.drafts == 0 }) { choose(logits) } else { verify(logits) }
+            if schedule.runs.allSatisfy({ $0.drafts == 0 }) { choose(own) } else { verify(own) }
+            if !searches.isEmpty { advance(logits, from: wanted) }
         }
         for result in results {
             scheduler.commit(result.id, accepted: result.accepted, finished: result.finish != nil)
@@ -122,7 +137,7 @@ extension EngineLoop {
 
     private func verify(_ logits: Tensor) {
         var row = 0
-        for run in schedule.runs where !run.wanted.isEmpty {
+        for run in schedule.runs.prefix(textRuns) where !run.wanted.isEmpty {
             if let result = verify(run, logits, row: row) { results.append(result) }
             row += run.wanted.count
         }
@@ -131,7 +146,7 @@ extension EngineLoop {
     private func choose(_ logits: Tensor) {
         choices.removeAll(keepingCapacity: true)
         var failures: [Int: any Error] = [:]
-        for (row, run) in schedule.runs.lazy.filter({ !$0.wanted.isEmpty }).enumerated() {
+        for (row, run) in schedule.runs.prefix(textRuns).lazy.filter({ !$0.wanted.isEmpty }).enumerated() {
             do {
                 try checkNumbers(logits, row: row, of: run.id)
                 choices.append(try choice(run.id))
@@ -142,7 +157,7 @@ extension EngineLoop {
         }
         SamplingRow.next(choices, logits, into: &tokens)
         var row = 0
-        for run in schedule.runs where !run.wanted.isEmpty {
+        for run in schedule.runs.prefix(textRuns) where !run.wanted.isEmpty {
             row += 1
             if let error = failures[run.id] {
                 fail(run.id, error as? GenerationError ?? EngineError.unsatisfiable("\(error)"))

@@ -30,8 +30,9 @@ final class EngineLoop {
     var tokens: [SampledToken] = []
     private var readers: [CheckedContinuation<Void, Never>] = []
     var metrics = EngineMetrics()
-    /// The rows that a second computes, as far as is known.
-    var rowsPerSecond = 2_000.0
+    var pace = ReadingPace()
+    /// The number of the schedule's first runs that are texts; those after them are searches.
+    var textRuns = 0
 
     init(
         _ architecture: Architecture, _ steps: StepEngine, _ options: EngineOptions, _ draft: DraftModel?,
@@ -47,7 +48,7 @@ final class EngineLoop {
         scheduler = Scheduler(
             limits,
             groups: zip(steps.layout.tables, blocks.capacity).map { .init(capacity: $1, window: $0.window) })
-        cache = steps.cache()
+        cache = steps.cache(pool: blocks.pool)
         metrics.blocks = blocks.capacity.max() ?? 0
     }
 
@@ -151,7 +152,7 @@ final class EngineLoop {
     /// Lets go of what a part holds.
     func forget(part id: Int) {
         scheduler.cancel(id)
-        for beam in searches.removeValue(forKey: id)?.beams ?? [] { cache.remove(beam) }
+        forget(search: id)
     }
 
     private func close(_ request: EngineParts) {
@@ -216,7 +217,7 @@ final class EngineLoop {
             metrics.usedBlocks = max(metrics.usedBlocks, scheduler.ledger.capacity(table) - free - remembered)
             metrics.rememberedBlocks = max(metrics.rememberedBlocks, remembered)
         }
-        metrics.cacheBytes = blocks.heldBytes + cache.pool.heldBytes + (draft?.heldBytes ?? 0)
+        metrics.cacheBytes = blocks.pool.heldBytes + (draft?.heldBytes ?? 0)
         (metrics.held.requests, metrics.held.scheduled) = (sequences.count + parts.count, scheduler.count)
         (metrics.held.cached, metrics.held.drafted) = (cache.sequenceCount, draft?.sequences ?? 0)
         mailbox.publish(metrics)

@@ -10,7 +10,8 @@ extension Scheduler {
         var sourceRows = 0
         while freeSlotCount > 0, let (entry, beginning) = nextToAdmit() {
             sourceRows += entry.sourceRows
-            guard fits(entry, beginning), step.admitted.isEmpty || sourceRows <= budget else { return }
+            guard fits(entry, beginning) else { return }
+            guard step.admitted.isEmpty || sourceRows <= max(budget, Scheduler.quantum) else { return }
             begin(entry, beginning, &step)
         }
     }

@@ -8,6 +8,9 @@ package struct Scheduler: Sendable {
     /// The quantum of fair scheduling: the number of rows of a prompt that it gets before the next one does.
     package static let quantum = 64
     private static let patience = 8
+    /// Prompts up to this length have their first token within six steps: four that read them, and two in which others
+    /// come first.
+    private static let shortPrompt = 200
 
     package let limits: SchedulerLimits
     package internal(set) var ledger: BlockLedger
@@ -121,6 +124,8 @@ package struct Scheduler: Sendable {
         for serial in entry.serials.reversed() { ledger.forget(serial) }
         let slot = entry.slot
         (entry.serials, entry.slot, entry.computed, entry.deficit, entry.passed) = ([], nil, 0, 0, 0)
+        // A search begins anew.
+        if entry.reserved != nil { entry.tokens = entry.request.tokens }
         entries.set(entry)
         guard let slot else { return }
         freeSlots.append(slot)
@@ -133,7 +138,8 @@ package struct Scheduler: Sendable {
     /// The next step.
     ///
     /// - Parameters:
-    ///   - budget: rows that a step should have; there are at least one for each slot and a quantum of a prompt.
+    ///   - budget: rows that a step should read beside those that are written; at least a quarter of a quantum is read,
+    ///     or what a short prompt needs, and a quantum and one row for each slot where nobody writes.
     ///   - drafts: for requests that write, how many tokens have been guessed.
     package mutating func plan(budget: Int, drafts: [Int: Int] = [:]) -> StepSchedule {
         var step = StepSchedule()
@@ -144,7 +150,7 @@ package struct Scheduler: Sendable {
     /// The next step in place of `step`, in whose memory it is made.
     package mutating func plan(_ step: inout StepSchedule, budget: Int, drafts: [Int: Int] = [:]) {
         step.removeAll()
-        let budget = max(budget, limits.slots + Scheduler.quantum)
+        let budget = running.contains(where: isWriting) ? budget : max(budget, limits.slots + Scheduler.quantum)
         if let alone = uncutText(longerThan: budget) {
             step.runs.append(run(alone, alone.tokens.count))
             // The others wait as long again, so that who writes goes on between two of them.
@@ -154,8 +160,8 @@ package struct Scheduler: Sendable {
         // Whoever is admitted leaves what the others need: a step that admits does not preempt.
         admit(&step, budget)
         write(&step, drafts)
-        readUncut(&step, budget)
-        read(&step, budget)
+        let textRows = readUncut(&step, budget)
+        read(&step, budget - textRows)
         guard !step.preempted.isEmpty else { return }
         let preempted = step.preempted
         step.runs.removeAll { preempted.contains($0.id) }
@@ -209,11 +215,11 @@ package struct Scheduler: Sendable {
     /// Prompts share what is left of the budget by deficit round robin: the shortest first, whoever was passed over
     /// thrice before it.
     private mutating func read(_ step: inout StepSchedule, _ budget: Int) {
-        var left = budget - step.rows
-        guard running.contains(where: { !isWriting($0) }) else { return }
         var given: [Int: Int] = [:]
         var order: [Int] = []
         let readers = running.compactMap { isWriting($0) ? nil : entries[$0] }
+        guard !readers.isEmpty else { return }
+        var left = max(budget, Scheduler.fewestRows(readers))
         let starving = readers.filter { $0.deficit >= 3 * Scheduler.quantum }
         let others = readers.filter { $0.deficit < 3 * Scheduler.quantum }
         order += starving.map(\.request.id)
@@ -245,6 +251,13 @@ package struct Scheduler: Sendable {
         }
     }
 
+    /// The rows of prompts in a step, however long they take.
+    private static func fewestRows(_ readers: [ScheduledEntry]) -> Int {
+        readers.reduce(quantum / 4) { rows, reader in
+            reader.tokens.count > shortPrompt ? rows : max(rows, (reader.tokens.count + 3) / 4)
+        }
+    }
+
     // MARK: Texts that are read in one piece
 
     /// The oldest uncut text, if it is longer than a step and nothing else runs or it has waited long enough: a step of
@@ -257,10 +270,13 @@ package struct Scheduler: Sendable {
 
     private func isUncut(_ id: Int) -> Bool { entries[id]?.request.kind == .uncut }
 
-    /// Adds the uncut texts that fit, oldest first, into half of what is left where prompts are read too.
-    private mutating func readUncut(_ step: inout StepSchedule, _ budget: Int) {
+    /// Adds the uncut texts that fit into a quantum or more, oldest first: into half of it where prompts are read too.
+    ///
+    /// - Returns: how many rows that are.
+    private mutating func readUncut(_ step: inout StepSchedule, _ budget: Int) -> Int {
         let reads = running.contains { !isWriting($0) }
-        var left = max(0, budget - step.rows) / (reads ? 2 : 1)
+        let most = max(budget, Scheduler.quantum) / (reads ? 2 : 1)
+        var left = most
         for id in waiting where isUncut(id) {
             guard let text = entries[id], text.left <= left else {
                 entries.change(id) { $0.passed += 1 }
@@ -269,5 +285,6 @@ package struct Scheduler: Sendable {
             left -= text.left
             step.runs.append(run(text, text.left))
         }
+        return most - left
     }
 }

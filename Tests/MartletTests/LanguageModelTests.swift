@@ -67,6 +67,31 @@ import Testing
         #expect(try await text(model, GenerationOptions(maximumTokens: 2)).1 != nil)
     }
 
+    /// Searches beside generations and other searches find what one alone finds; what is wrong with one is said at once.
+    @Test func searchesShareTheEngine() async throws {
+        let model = try await LanguageModel.load(path: Self.path, threads: 2)
+        let options = BeamSearch.Options(beams: 3, results: 3, maximumTokens: 12)
+        let alone = try await model.search("one two", options)
+        #expect(alone.count == 3 && alone[0].score > alone[1].score)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    let found = try await model.search("one two", options)
+                    #expect(found == alone)
+                }
+                group.addTask { _ = try await self.text(model, GenerationOptions(maximumTokens: 20)) }
+            }
+            try await group.waitForAll()
+        }
+        let greedy = try await text(model, GenerationOptions(maximumTokens: 12)).0
+        let single = try await model.search("one two", .init(beams: 1, maximumTokens: 12))
+        #expect(single.first?.text == greedy)
+        let error = await #expect(throws: GenerationError.self) {
+            try await model.search("one", .init(beams: 0, maximumTokens: 0))
+        }
+        #expect(error?.kind == .request && error?.offences.count == 2)
+    }
+
     @Test func whatIsWrongIsThrown() async throws {
         await #expect(throws: LoadError.self) { try await LanguageModel.load(path: Fixtures.folder + "/nothing") }
         let model = try await LanguageModel.load(path: Self.path)

@@ -6,8 +6,7 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// What encoder-decoders write about sources: beams of all callers are rows of common steps, and what is found is what
-/// a search alone finds.
+/// Beam searches: the beams of all callers are rows of common steps, and what is found is what a search alone finds.
 @Suite struct EngineSearchTests {
     private static func options(_ number: Int) -> BeamSearch.Options {
         let beams = [1, 4, 2, 3][number % 4]

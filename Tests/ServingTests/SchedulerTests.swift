@@ -61,11 +61,20 @@ import Testing
         #expect(loop.scheduler.checkInvariants() == [] && loop.scheduler.ledger.available(0) == 64)
     }
 
-    /// A short prompt beside a very long one has its first token within six steps, whichever came first.
-    @Test(arguments: [64, 96, 200]) func shortPromptsDoNotWaitForLongOnes(budget: Int) throws {
-        for early in 0..<3 {
+    /// A short prompt beside a very long one has its first token within six steps, whichever came first, however dear
+    /// steps are, and though the long one has waited for its turn.
+    @Test(arguments: [1, 64, 96, 200], [false, true]) func shortPromptsDoNotWaitForLongOnes(
+        budget: Int, hasWaited: Bool
+    ) throws {
+        for early in 0..<5 {
             var loop = Loop(slots: 4, blocks: 700)
+            try loop.submit(0, prompt: 3, writes: 100)
+            loop.step()
             try loop.submit(1, prompt: 30_000)
+            if hasWaited {
+                try loop.submit(3, prompt: 192)
+                for _ in 0..<3 { loop.step(budget: 64) }
+            }
             for _ in 0..<early { loop.step(budget: budget) }
             try loop.submit(2, prompt: 200)
             var steps = 0
@@ -75,6 +84,41 @@ import Testing
             }
             #expect(steps <= 6)
         }
+    }
+
+    /// Where steps are dear, a quarter of a quantum of a long prompt is read beside what is written, and twice a quantum
+    /// at once where nothing is.
+    @Test func dearStepsReadLittle() throws {
+        var loop = Loop(slots: 4, blocks: 100)
+        try loop.submit(1, prompt: 5, writes: 100)
+        loop.step(budget: 1)
+        try loop.submit(2, prompt: 1_000)
+        let beside = (0..<3).map { _ in loop.step(budget: 1).step.runs.map(\.positions) }
+        #expect(beside == [[5..<6, 0..<16], [6..<7, 16..<32], [7..<8, 32..<48]])
+        #expect(loop.step(budget: 40).step.runs.map(\.positions) == [8..<9, 48..<88])
+        loop.scheduler.cancel(1)
+        #expect(loop.step(budget: 1).step.runs.map(\.positions) == [88..<156])
+    }
+
+    /// A search that gives its blocks to an older request begins anew, from its prompt.
+    @Test func preemptedSearchesBeginAnew() throws {
+        var loop = Loop(slots: 4, blocks: 9)
+        try loop.submit(1, prompt: 120, writes: 200)
+        var request = ScheduledRequest(id: 2, tokens: [7, 8, 9], maximumNewTokens: 100)
+        request.kind = .search(blocks: 5, sourceRows: 0)
+        try loop.scheduler.submit(request)
+        var preempted = 0
+        for _ in 0..<200 {
+            let step = loop.step().step
+            #expect(loop.scheduler.checkInvariants() == [])
+            guard step.preempted.contains(2) else { continue }
+            preempted = loop.steps
+            break
+        }
+        // 256 positions are four blocks; the next one is the search's.
+        #expect(preempted == 139 && loop.scheduler.tokens(of: 2) == [7, 8, 9])
+        loop.scheduler.cancel(1)
+        #expect(loop.step().step.runs.map(\.positions) == [0..<3])
     }
 
     /// A stream of short prompts does not stop a long one.
