@@ -101,7 +101,9 @@ package struct EngineMemory: Sendable {
     }
 
     /// The size in bytes of the KV cache: blocks of 64 positions, in f32; windows are kept whole.
-    private static func cacheBytes(_ architecture: Architecture, tokens: Int, source: Int, sequences: Int) -> Count {
+    package static func cacheBytes(
+        _ architecture: Architecture, tokens: Int, source: Int = 0, sequences: Int
+    ) -> Count {
         func blocks(_ form: Architecture.Attention, _ tokens: Int) -> Count {
             let size = BlockLayout.positions
             let block = Device.heldBytes(for: 4 * size * form.keyHeads * (form.headWidth + form.valueWidth))

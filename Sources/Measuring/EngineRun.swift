@@ -21,6 +21,9 @@ package final class EngineRun {
         package init(prompt: Int, sequences: Int = 1) { (self.prompt, self.sequences) = (prompt, sequences) }
     }
 
+    /// The most tokens that are written after what was read.
+    private static let mostWritten = 128
+
     private let models: [Model]
     private let request: Request
     private let device: Device
@@ -38,12 +41,13 @@ package final class EngineRun {
     }
 
     /// The time in seconds in which the next model reads everything once: a decoder with the logits that follow, an
-    /// encoder with its head.
+    /// encoder with its head. A decoder reads one sequence, and takes as long for each of the others, whose caches are
+    /// filled with zeros.
     package func read() -> Double {
         let model = models[reads % models.count]
         reads += 1
         caches = [:]
-        return EngineRun.seconds {
+        let seconds = EngineRun.seconds {
             switch model {
             case .decoder(let decoder): read(decoder)
             case .encoder(let encoder):
@@ -53,6 +57,29 @@ package final class EngineRun {
             case .encoderDecoder(let model): read(model)
             }
         }
+        guard case .decoder = model else { return seconds }
+        addSequences((reads - 1) % models.count)
+        return seconds * Double(request.sequences)
+    }
+
+    /// Adds the sequences that were not read, with zeros for keys and values, of a run of model `index`.
+    private func addSequences(_ index: Int) {
+        guard let (read, length) = caches[index] else { return }
+        var cache = read
+        caches[index] = nil
+        let blocks = BlockLayout.blocks(for: length + EngineRun.mostWritten)
+        for sequence in 1..<max(1, request.sequences) {
+            cache.add(SequenceID(sequence))
+            for (table, layout) in cache.layout.tables.enumerated() {
+                for number in 0..<blocks {
+                    guard let block = cache.pool.take(bytes: layout.bytes) else { continue }
+                    block.clear()
+                    cache.lend(block, to: SequenceID(sequence), table: table, at: number)
+                }
+            }
+            cache.resume(SequenceID(sequence), at: length)
+        }
+        caches[index] = (cache, length)
     }
 
     /// The time in seconds of one more token for every sequence; nil for an encoder.
@@ -69,9 +96,9 @@ package final class EngineRun {
     private func read(_ decoder: Decoder) {
         let index = (reads - 1) % models.count
         guard let engine = engine(index) else { return }
-        var cache = engine.cache(sequences: request.sequences)
+        var cache = engine.cache(sequences: 1)
         for start in stride(from: 0, to: request.prompt, by: request.chunk) {
-            advance(min(request.chunk, request.prompt - start), from: start, engine, &cache)
+            advance(min(request.chunk, request.prompt - start), of: 1, from: start, engine, &cache)
         }
         caches[index] = (cache, request.prompt)
         steps = reads - 1
@@ -106,10 +133,14 @@ package final class EngineRun {
         return engines[index]
     }
 
-    /// `count` tokens of every sequence, and the choice of what follows each last one, as generation has it.
-    private func advance(_ count: Int, from start: Int, _ engine: StepEngine?, _ cache: inout KeyValueCache) {
+    /// `count` tokens of each of so many sequences, all of them when nil, and the choice of what follows each last one,
+    /// as generation has it.
+    private func advance(
+        _ count: Int, of sequences: Int? = nil, from start: Int, _ engine: StepEngine?, _ cache: inout KeyValueCache
+    ) {
         guard let engine else { return }
-        let rows = (0..<request.sequences).flatMap { sequence in
+        let sequences = sequences ?? request.sequences
+        let rows = (0..<sequences).flatMap { sequence in
             (start..<start + count).map { position in
                 StepRow(
                     token: Int32((position + sequence) * 7_919 % engine.vocabulary), position: position,
@@ -117,7 +148,7 @@ package final class EngineRun {
             }
         }
         guard let logits = engine.logits(rows, &cache) else { return }
-        for row in 0..<request.sequences { _ = logits.rows(row..<row + 1).argmax() }
+        for row in 0..<sequences { _ = logits.rows(row..<row + 1).argmax() }
     }
 
     /// `count` rows of every sequence, their tokens spread over the vocabulary.
@@ -151,12 +182,12 @@ extension EngineRun {
     package static func compare(_ runs: [EngineRun], seconds: Double, tokens: Int) -> [Timing] {
         var (reads, writes) = (runs.map { _ in [Double]() }, runs.map { _ in [Double]() })
         let enough = seconds * Double(runs.count)
-        var (spent, round, written) = (0.0, 0, min(4, tokens))
+        var (began, round, written) = (ContinuousClock.now, 0, min(4, tokens))
+        var spent: Double { (ContinuousClock.now - began).seconds }
         while round < 2 || (round < 64 && spent < enough) {
             for (index, run) in runs.enumerated() {
                 let read = run.read()
                 let steps = (0..<written).compactMap { _ in run.write() }
-                spent += read + steps.reduce(0, +)
                 reads[index].append(read)
                 // The first step finds the caches full of the prompt.
                 writes[index] += steps.dropFirst()
@@ -166,7 +197,7 @@ extension EngineRun {
             if spent > enough { break }
             let slowest = writes.compactMap { median($0) }.max() ?? 1
             written = min(tokens, max(4, Int(seconds / 8 / slowest)))
-            (reads, writes, spent) = (runs.map { _ in [] }, runs.map { _ in [] }, 0)
+            (reads, writes, began) = (runs.map { _ in [] }, runs.map { _ in [] }, .now)
         }
         return zip(reads, writes).map { Timing(read: median($0) ?? 0, write: median($1)) }
     }

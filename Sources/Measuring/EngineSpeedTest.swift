@@ -24,6 +24,8 @@ package struct EngineSpeedTest: Sendable {
         package let decode: Double
         /// The numbers of tokens that were guessed by a draft model, and of those that were right.
         package let guessedTokens, acceptedTokens: Int
+        /// The most bytes that keys and values have taken since the test was made.
+        package let cacheBytes: Int
 
         /// The value that `share` of `values`, which ascend, do not exceed.
         package static func percentile(_ share: Double, _ values: [Double]) -> Double {
@@ -47,14 +49,18 @@ package struct EngineSpeedTest: Sendable {
     /// `streams` requests at once, of `prompt` tokens each that have no beginning in common, continued by `generate`
     /// tokens.
     ///
+    /// - Parameter guesses: whether what follows is guessed by prompt look-up.
     /// - Throws: ``EngineError`` for requests that cannot be served.
-    package func run(streams: Int, prompt: Int, generate: Int, sampling: Sampling) async throws -> Result {
+    package func run(
+        streams: Int, prompt: Int, generate: Int, sampling: Sampling, guesses: Bool = false
+    ) async throws -> Result {
         let (began, before) = (ContinuousClock.now, engine.metrics)
         let instants = try await withThrowingTaskGroup(of: [ContinuousClock.Instant].self) { group in
             for number in 0..<streams {
                 var request = EngineRequest(
                     tokens: tokens(prompt, number: number), maximumTokens: generate, sampling: sampling)
                 request.sampling.seed = UInt64(number)
+                request.guesses = guesses
                 let stream = try engine.submit(request)
                 group.addTask {
                     var instants: [ContinuousClock.Instant] = []
@@ -85,7 +91,7 @@ package struct EngineSpeedTest: Sendable {
             writtenTokens: instants.reduce(0) { $0 + $1.count },
             firstTokens: instants.compactMap { $0.first.map { ($0 - began).seconds } }.sorted(),
             gaps: gaps.sorted(), decode: to > from ? Double(between) / (to - from).seconds : 0,
-            guessedTokens: guessed, acceptedTokens: accepted)
+            guessedTokens: guessed, acceptedTokens: accepted, cacheBytes: engine.metrics.cacheBytes)
     }
 
     // MARK: What others cost

@@ -65,11 +65,11 @@ def request(body, path="/v1/completions", extra=""):
 
 
 def idle(seconds=20):
-    """How long it takes until nothing runs or waits; nil when it never does."""
+    """How long it takes until nothing runs, waits or has keys and values; nil when it never does."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         values = metrics()
-        if busy(values) == 0 and values["martlet:requests_in_flight"] <= 1:
+        if busy(values) == 0 and values["martlet:kv_cache_blocks_used"] == 0 and values["martlet:requests_in_flight"] <= 1:
             return time.monotonic() - began
         time.sleep(0.02)
     return None
@@ -135,7 +135,8 @@ async def canaries():
 
 
 async def overload():
-    """Ten times more than the queue takes: refusals are quick, say when to come again, and cost the accepted next to nothing."""
+    """Ten times more than the queue takes, by clients that come again when they are told to: refusals are quick, and cost the accepted next
+    to nothing."""
     refusals, statuses = [], set()
 
     async def client(end, counts):
@@ -150,8 +151,9 @@ async def overload():
             if status == "200":
                 counts.append(16)
             else:
-                refusals.append((time.monotonic() - began, "retry-after:" in head))
-                await asyncio.sleep(0.5)
+                later = [line for line in head.split("\r\n") if line.startswith("retry-after:")]
+                refusals.append((time.monotonic() - began, bool(later)))
+                await asyncio.sleep(float(later[0].split(":")[1]) * (0.5 + random.random()) if later else 0.5)
             writer.close()
 
     async def rate(clients):

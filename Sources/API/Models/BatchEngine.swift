@@ -63,6 +63,7 @@ extension Engine {
         var load = EngineLoad(running: metrics.running, waiting: metrics.waiting)
         (load.guessedTokens, load.acceptedTokens) = (metrics.draftedTokens, metrics.acceptedTokens)
         (load.texts, load.textPasses) = (metrics.texts, metrics.textPasses)
+        (load.usedBlocks, load.blocks, load.preemptions) = (metrics.usedBlocks, metrics.blocks, metrics.preemptions)
         return load
     }
 }

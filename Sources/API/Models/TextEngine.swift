@@ -73,6 +73,11 @@ package struct EngineLoad: Sendable, Equatable {
     /// Texts that were read whole, and the passes that they shared.
     package var texts = 0
     package var textPasses = 0
+    /// Blocks of 64 positions of keys and values that somebody's text has now, and how many there may be.
+    package var usedBlocks = 0
+    package var blocks = 0
+    /// How often a text gave its blocks to an older one since the engine's beginning.
+    package var preemptions = 0
 
     package init(running: Int, waiting: Int) { (self.running, self.waiting) = (running, waiting) }
 

@@ -113,6 +113,13 @@ package final class ServiceMetrics: Sendable {
             labelled(\.acceptedTokens))
         metric("texts_read_total", "counter", "Texts that were read whole, not written.", labelled(\.texts))
         metric("text_passes_total", "counter", "Passes that they shared.", labelled(\.textPasses))
+        metric(
+            "kv_cache_blocks_used", "gauge", "Blocks of 64 positions of keys and values that texts have.",
+            labelled(\.usedBlocks))
+        metric("kv_cache_blocks", "gauge", "Blocks that there may be.", labelled(\.blocks))
+        metric(
+            "num_preemptions_total", "counter", "Texts that gave their blocks to an older one.",
+            labelled(\.preemptions))
         metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", [("", "\(state.inFlight)")])
         metric("prompt_tokens_total", "counter", "Tokens of prompts.", [("", "\(state.promptTokens)")])
         metric(

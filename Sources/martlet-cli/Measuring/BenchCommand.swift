@@ -40,11 +40,17 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "With --streams: a smaller model with the same vocabulary that guesses what follows.")
     var draft: String?
 
+    @Flag(help: "With --streams: guess what follows by prompt look-up.")
+    var guess = false
+
     @Option(help: "With --streams: the first token of a request whose first so many tokens another one has had.")
     var prefix: Int?
 
     @Option(help: "With --streams: the time between tokens of four texts while a prompt of so many tokens is read.")
     var beside: Int?
+
+    @Flag(help: "With --streams: what the planner predicts of each number of requests, measured in turns with it.")
+    var predict = false
 
     @Option(help: "With --streams: 0 takes the most probable token.")
     var temperature: Float = 0
@@ -80,8 +86,8 @@ struct BenchCommand: AsyncParsableCommand {
         if streams != nil, batch != 1 || beams != 4 {
             throw ValidationError("--batch and --beams are not for --streams, which say how many there are at once.")
         }
-        if try counts().isEmpty && (draft != nil || prefix != nil || beside != nil) {
-            throw ValidationError("--draft, --prefix and --beside are for --streams.")
+        if try counts().isEmpty && (draft != nil || prefix != nil || beside != nil || predict || guess) {
+            throw ValidationError("--draft, --guess, --prefix, --beside and --predict are for --streams.")
         }
     }
 
@@ -106,19 +112,19 @@ struct BenchCommand: AsyncParsableCommand {
         (options.cache, options.waitingRequests, options.waitingRequestsPerTenant) = (cache.elementType, 1_024, 1_024)
         options.waitingTokens = .max
         let draft = try draft.map { try DraftFile($0, for: file).file.decoder(on: device) }
-        let test = try EngineSpeedTest(decoder, options, draft: draft, on: device)
-        let sampling = Sampling(temperature: temperature, topK: topK, topP: topP)
-        _ = try await test.run(streams: 1, prompt: min(prompt, 64), generate: 4, sampling: sampling)
         var results: [EngineSpeedTest.Result] = []
+        var predictions: [StreamsReport.Prediction] = []
         for count in counts {
-            var runs: [EngineSpeedTest.Result] = []
-            for _ in 0..<`repeat` {
-                runs.append(try await test.run(streams: count, prompt: prompt, generate: generate, sampling: sampling))
+            let (result, prediction) = try await measure(count, of: file, device) { () throws(GenerationError) in
+                try EngineSpeedTest(decoder, options, draft: draft, on: device)
             }
-            runs.sort { $0.seconds < $1.seconds }
-            results.append(runs[runs.count / 2])
+            results.append(result)
+            if let prediction { predictions.append(prediction) }
         }
-        var report = StreamsReport(results: results, threads: device.threads)
+        var report = StreamsReport(results: results, predictions: predictions, threads: device.threads)
+        guard prefix != nil || beside != nil else { return write(report) }
+        let test = try EngineSpeedTest(decoder, options, draft: draft, on: device)
+        _ = try await test.run(streams: 1, prompt: min(prompt, 64), generate: 4, sampling: .greedy)
         if let prefix {
             var runs: [(alone: Double, shared: Double)] = []
             for number in 0..<`repeat` { runs.append(try await test.firstTokens(prefix: prefix, number: number)) }
@@ -128,7 +134,46 @@ struct BenchCommand: AsyncParsableCommand {
             let found = try await test.gaps(of: BenchCommand.textsBeside, beside: beside)
             report.beside = (beside, found.gaps, found.reading, options.stepMilliseconds)
         }
+        write(report)
+    }
+
+    private func write(_ report: StreamsReport) {
         if form.isJSON { form.write(report.json) } else { Output.write(report.text) }
+    }
+
+    /// `count` requests at once, the median of so many runs; and in turns with them what is predicted, where that is
+    /// asked for.
+    private func measure(
+        _ count: Int, of file: ModelFile, _ device: Device, _ makeTest: () throws(GenerationError) -> EngineSpeedTest
+    ) async throws -> (EngineSpeedTest.Result, StreamsReport.Prediction?) {
+        let test = try makeTest()
+        let sampling = Sampling(temperature: temperature, topK: topK, topP: topP)
+        _ = try await test.run(streams: 1, prompt: min(prompt, 64), generate: 4, sampling: sampling)
+        let timed = try predict ? timing(count, of: file, device) : nil
+        var (runs, seconds): ([EngineSpeedTest.Result], [Double]) = ([], [])
+        for _ in 0..<`repeat` {
+            runs.append(
+                try await test.run(
+                    streams: count, prompt: prompt, generate: generate, sampling: sampling, guesses: guess))
+            if let timed { seconds.append(EngineForecast(timed, seconds: 2).write ?? 0) }
+        }
+        runs.sort { $0.seconds < $1.seconds }
+        let prediction = timed.map { _ in
+            StreamsReport.Prediction(
+                decode: Double(count) / BenchCommand.median(seconds),
+                cacheBytes: Int(
+                    clamping: EngineMemory.cacheBytes(
+                        file.architecture, tokens: prompt + generate - 1, sequences: count)))
+        }
+        return (runs[runs.count / 2], prediction)
+    }
+
+    /// Layers without weights that write for `count` requests in the middle of their texts.
+    private func timing(_ count: Int, of file: ModelFile, _ device: Device) throws -> EngineForecast.TimingRuns {
+        let checkpoint = try file.checkpoint()
+        return try EngineForecast.TimingRuns(
+            file.architecture, types: { checkpoint.type($0.name) ?? .f32 },
+            EngineRun.Request(prompt: max(1, prompt + generate / 2 - 16), sequences: count), on: device)
     }
 
     mutating func run() async throws {

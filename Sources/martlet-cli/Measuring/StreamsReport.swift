@@ -3,7 +3,15 @@ import MartletMeasuring
 
 /// The measurements of an engine with several requests at once.
 struct StreamsReport {
+    /// A prediction of the planner: tokens written per second, and bytes of keys and values in f32.
+    struct Prediction {
+        let decode: Double
+        let cacheBytes: Int
+    }
+
     let results: [EngineSpeedTest.Result]
+    /// Those of each of the results; empty where none was asked for.
+    let predictions: [Prediction]
     let threads: Int
     /// Seconds to the first token of a request, and of one that begins with the same tokens.
     var prefix: (tokens: Int, alone: Double, shared: Double)?
@@ -38,16 +46,20 @@ struct StreamsReport {
 
     private var streams: JSON {
         .array(
-            results.map { result in
-                [
+            results.enumerated().map { index, result in
+                let object: JSON = [
                     "streams": .integer(result.streams), "seconds": .number(result.seconds),
                     "tokens_per_second": .number(total(result)),
                     "decode_tokens_per_second": .number(result.decode),
                     "first_token_seconds": percentiles(result.firstTokens),
                     "between_tokens_seconds": percentiles(result.gaps),
                     "guessed_tokens": .integer(result.guessedTokens),
-                    "accepted_tokens": .integer(result.acceptedTokens),
+                    "accepted_tokens": .integer(result.acceptedTokens), "cache_bytes": .integer(result.cacheBytes),
                 ]
+                guard index < predictions.count, case .object(var fields) = object else { return object }
+                fields["predicted_decode_tokens_per_second"] = .number(predictions[index].decode)
+                fields["predicted_cache_bytes"] = .integer(predictions[index].cacheBytes)
+                return .object(fields)
             })
     }
 
@@ -66,14 +78,23 @@ struct StreamsReport {
         let names =
             ["streams", "tokens/s", "writing/s", "first ms", "p99", "between ms", "p99"]
             + (isDrafted ? ["guessed", "right"] : [])
-        let rows = results.map { result in
+            + (predictions.isEmpty ? [] : ["predicted/s", "cache MB", "predicted"])
+        let rows = results.enumerated().map { index, result in
             [
                 "\(result.streams)", "\(Int(total(result).rounded()))", "\(Int(result.decode.rounded()))",
                 milliseconds(0.5, result.firstTokens), milliseconds(0.99, result.firstTokens),
                 milliseconds(0.5, result.gaps), milliseconds(0.99, result.gaps),
             ] + (isDrafted ? ["\(result.guessedTokens)", "\(result.acceptedTokens)"] : [])
+                + (index < predictions.count ? predicted(predictions[index], result) : [])
         }
         return ([names] + rows).map { $0.map { column($0, 11) }.joined() + "\n" }.joined() + others
+    }
+
+    private func predicted(_ prediction: Prediction, _ result: Result) -> [String] {
+        func megabytes(_ bytes: Int) -> String { "\((Double(bytes) / 1e5).rounded() / 10)" }
+        return [
+            "\(Int(prediction.decode.rounded()))", megabytes(result.cacheBytes), megabytes(prediction.cacheBytes),
+        ]
     }
 
     /// The gain and loss of requests by others.
