@@ -16,7 +16,7 @@ extension EngineLoop {
     }
 
     func step() {
-        let budget = pace.rows(within: options.stepMilliseconds / 1_000)
+        let budget = pace.rows(within: options.stepMilliseconds / (scheduler.isCrowded ? 500 : 1_000))
         let began = ContinuousClock.now
         let drafts = guess()
         let guessed = ContinuousClock.now

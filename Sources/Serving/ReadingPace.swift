@@ -37,10 +37,11 @@ package struct ReadingPace: Sendable {
     }
 
     /// The number of rows by which a step lasts so long; half of the time is for them even where writing alone takes
-    /// longer. At most twice as many as the latest step read, so that one wrong measurement does no harm.
+    /// longer, or half as long as writing does. At most twice as many as the latest step read, so that one wrong
+    /// measurement does no harm.
     package func rows(within seconds: Double) -> Int {
         guard let row = rowSeconds.max() else { return ReadingPace.first }
-        let rows = max(seconds - writing, seconds / 2) / row
+        let rows = max(seconds - writing, seconds / 2, writing / 2) / row
         return Int(min(rows, Double(min(2 * latest, ReadingPace.most))))
     }
 }

@@ -35,6 +35,12 @@ package struct Scheduler: Sendable {
     package func tokens(of id: Int) -> [Int32] { entries[id]?.tokens ?? [] }
     /// Blocks of a request by group; nil where one was given back.
     package func blocks(of id: Int) -> [[Int?]] { entries[id]?.blocks ?? [] }
+    /// True where more of the requests that run are being read than written: then reading goes before short gaps.
+    package var isCrowded: Bool {
+        var writers = 0
+        for id in running where isWriting(id) { writers += 1 }
+        return running.count > 2 * writers
+    }
     /// Returns whether the next step has the row of a request's last token: it is read but for that.
     package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
 
@@ -139,7 +145,8 @@ package struct Scheduler: Sendable {
     ///
     /// - Parameters:
     ///   - budget: rows that a step should read beside those that are written; at least a quarter of a quantum is read,
-    ///     or what a short prompt needs, and a quantum and one row for each slot where nobody writes.
+    ///     half of one where more are read than written, or what a short prompt needs, and a quantum and one row for each
+    ///     slot where nobody writes.
     ///   - drafts: for requests that write, how many tokens have been guessed.
     package mutating func plan(budget: Int, drafts: [Int: Int] = [:]) -> StepSchedule {
         var step = StepSchedule()
@@ -219,7 +226,7 @@ package struct Scheduler: Sendable {
         var order: [Int] = []
         let readers = running.compactMap { isWriting($0) ? nil : entries[$0] }
         guard !readers.isEmpty else { return }
-        var left = max(budget, Scheduler.fewestRows(readers))
+        var left = max(budget, fewestRows(readers))
         let starving = readers.filter { $0.deficit >= 3 * Scheduler.quantum }
         let others = readers.filter { $0.deficit < 3 * Scheduler.quantum }
         order += starving.map(\.request.id)
@@ -252,9 +259,9 @@ package struct Scheduler: Sendable {
     }
 
     /// The rows of prompts in a step, however long they take.
-    private static func fewestRows(_ readers: [ScheduledEntry]) -> Int {
-        readers.reduce(quantum / 4) { rows, reader in
-            reader.tokens.count > shortPrompt ? rows : max(rows, (reader.tokens.count + 3) / 4)
+    private func fewestRows(_ readers: [ScheduledEntry]) -> Int {
+        readers.reduce(Scheduler.quantum / (isCrowded ? 2 : 4)) { rows, reader in
+            reader.tokens.count > Scheduler.shortPrompt ? rows : max(rows, (reader.tokens.count + 3) / 4)
         }
     }
 

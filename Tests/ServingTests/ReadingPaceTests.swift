@@ -34,13 +34,16 @@ import Testing
         }
     }
 
-    /// Where writing alone takes longer than a step may, half of the time is for reading, and a step that reads is
-    /// never taken for one that writes.
+    /// Where writing alone takes longer than a step may, half of the time is for reading, or half as long as writing
+    /// takes; and a step that reads is never taken for one that writes.
     @Test func readingAlwaysHasATime() {
         var pace = ReadingPace()
         pace.note(1, rows: 0)
         pace.note(0.125, rows: 32)
         // At most half of 1/8 s was written: 1/16 s for 32 rows, 1/512 s each.
         #expect(pace.rows(within: 0.0625) == 16)
+        // Half of the 1/8 s that writing takes.
+        pace.note(0.125, rows: 0)
+        #expect(pace.rows(within: 0.0625) == 32)
     }
 }

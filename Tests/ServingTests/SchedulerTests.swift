@@ -96,6 +96,10 @@ import Testing
         let beside = (0..<3).map { _ in loop.step(budget: 1).step.runs.map(\.positions) }
         #expect(beside == [[5..<6, 0..<16], [6..<7, 16..<32], [7..<8, 32..<48]])
         #expect(loop.step(budget: 40).step.runs.map(\.positions) == [8..<9, 48..<88])
+        // Twice as much where more are read than written.
+        try loop.submit(3, prompt: 600)
+        #expect(loop.step(budget: 1).step.runs.map(\.positions) == [9..<10, 0..<32])
+        loop.scheduler.cancel(3)
         loop.scheduler.cancel(1)
         #expect(loop.step(budget: 1).step.runs.map(\.positions) == [88..<156])
     }
