@@ -12,6 +12,7 @@ package final class ModelService: Sendable {
         /// The number of prompt tokens that are being answered or wait.
         var promptTokens = 0
         var requests = 0
+        var retries = RetryAdvice()
     }
 
     package let settings: ServiceSettings
@@ -77,15 +78,15 @@ package final class ModelService: Sendable {
 
     /// Counts a request in, or refuses it.
     private func admit() throws(APIError) {
-        let seconds = metrics.secondsToWait
+        let (seconds, limit) = (metrics.answerSeconds, settings.limits.requests)
         let refusal = state.withLock { state -> APIError? in
             if state.isDraining {
                 return .unavailable("The server is about to stop.", code: "draining", retryAfter: 5)
             }
-            guard state.requests < settings.limits.requests else {
+            guard state.requests < limit else {
                 return .overloaded(
                     "\(state.requests) requests are being answered or wait, as many as are taken; try again.",
-                    retryAfter: seconds)
+                    retryAfter: state.retries.refuse(at: .now, answering: seconds, limit: limit))
             }
             state.requests += 1
             return nil
@@ -95,12 +96,13 @@ package final class ModelService: Sendable {
 
     /// Counts a prompt's tokens in, or refuses it; what is returned counts them out.
     package func admit(promptTokens count: Int) throws(APIError) -> Ending {
-        let seconds = metrics.secondsToWait
+        let (seconds, limit) = (metrics.answerSeconds, settings.limits.requests)
         let refusal = state.withLock { state -> APIError? in
             guard state.promptTokens == 0 || state.promptTokens + count <= settings.limits.queuedTokens else {
                 return .overloaded(
                     "Prompts of \(state.promptTokens) tokens are being answered or wait, \(count) more are over the "
-                        + "\(settings.limits.queuedTokens) that are taken; try again.", retryAfter: seconds)
+                        + "\(settings.limits.queuedTokens) that are taken; try again.",
+                    retryAfter: state.retries.refuse(at: .now, answering: seconds, limit: limit))
             }
             state.promptTokens += count
             return nil

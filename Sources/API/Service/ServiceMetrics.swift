@@ -76,12 +76,12 @@ package final class ServiceMetrics: Sendable {
         }
     }
 
-    /// The average time that an answer has taken, in whole seconds from 1 to 60: when a place should be free.
-    var secondsToWait: Int {
+    /// The mean seconds of an answer; 2 as long as there was none.
+    var answerSeconds: Double {
         state.withLock { state in
             let histogram = state.histograms[.whole] ?? Histogram()
             let count = histogram.counts.reduce(0, +)
-            return count == 0 ? 2 : Int(max(1, min(60, (histogram.sum / Double(count)).rounded(.up))))
+            return count == 0 ? 2 : histogram.sum / Double(count)
         }
     }
 
