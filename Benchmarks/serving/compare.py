@@ -29,6 +29,7 @@ parser.add_argument("--read", type=int, default=256)
 parser.add_argument("--write", type=int, default=64)
 parser.add_argument("--turns", type=int, default=2)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--ids", type=int, default=30_000, help="prompts are tokens below this number; 0 for words")
 args = parser.parse_args()
 
 
@@ -58,7 +59,7 @@ class Server:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.py")
         out = subprocess.run(
             [sys.executable, script, "--port", str(self.port), "--clients", str(clients), "--requests", str(requests),
-             "--read", str(args.read), "--write", str(args.write)], check=True, capture_output=True, text=True).stdout
+             "--read", str(args.read), "--write", str(args.write), "--ids", str(args.ids)], check=True, capture_output=True, text=True).stdout
         return json.loads(out)
 
     def end(self):

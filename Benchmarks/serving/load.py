@@ -55,6 +55,11 @@ async def main(args):
         results = []
         for turn in range(args.requests):
             # Each prompt begins otherwise, so that nothing is remembered from another.
+            if args.ids:
+                # Exactly so many, whatever the vocabulary makes of words.
+                prompt = [(7_919 * i + 104_729 * (number + 1) + 611_953 * turn) % args.ids for i in range(args.read)]
+                results.append(await ask(args.port, args.model, prompt, args.write, args.key))
+                continue
             prompt = f"{number} {turn} " + " ".join(words[(number + turn + i) % len(words)] for i in range(args.read - 6))
             results.append(await ask(args.port, args.model, prompt, args.write, args.key))
         return results
@@ -80,4 +85,5 @@ parser.add_argument("--clients", type=int, default=8, choices=range(1, 1025), me
 parser.add_argument("--requests", type=int, default=4, choices=range(1, 101), metavar="1-100")
 parser.add_argument("--read", type=int, default=256)
 parser.add_argument("--write", type=int, default=64)
+parser.add_argument("--ids", type=int, default=0, help="prompts are tokens below this number, not words")
 asyncio.run(main(parser.parse_args()))
