@@ -12,8 +12,8 @@
 
 #include "elements.h"
 #include "philox.h"
+#include "attention_tile.h"
 #include "tile.h"
-#include "widen.h"
 
 enum {
     KEYS = MARTLET_BLOCK,
@@ -22,6 +22,13 @@ enum {
     HEAD_TILE = 48,     // query heads that pass over a block while it is in cache
     STREAM_HEADS = 16   // so few wait for memory more than they compute
 };
+
+// The level that every processor has is not worth an instance for each type.
+#if defined(LEVEL_PORTABLE)
+#define READS_CACHED false
+#else
+#define READS_CACHED true
+#endif
 
 /// A tile of query heads; number h is head head[h] of row row[h].
 typedef struct {
@@ -74,27 +81,20 @@ INLINE f32x16 finish_scores(const martlet_attention *work, size_t row, size_t he
     return choose(visible, scores, splat(-__builtin_inff()));
 }
 
-/// A block's keys and values of one head as they are kept, to be asked for while another block is attended to.
-typedef struct { const uint8_t *keys, *values; size_t key_bytes, value_bytes; } stored_block;
+/// A block's keys and values of one head as they are kept.
+typedef struct { const uint8_t *keys, *values; } stored_block;
 
 INLINE stored_block block_at(const martlet_attention *work, size_t number) {
     const size_t key_bytes = martlet_head_bytes(work->block_type, work->head_width);
     const size_t value_bytes = martlet_head_bytes(work->block_type, work->value_width);
     const uint8_t *base = (const uint8_t *)work->blocks[number] + work->block_offset;
-    return (stored_block){base + work->key_head * key_bytes, base + work->key_heads * key_bytes + work->key_head * value_bytes,
-                          key_bytes, value_bytes};
-}
-
-/// Quarter number `part` of `bytes` from p on, into the second-level cache.
-INLINE void foresee_quarter(const uint8_t *p, size_t bytes, size_t part) {
-    for (size_t i = bytes * part / 4; i < bytes * (part + 1) / 4; i += 64) __builtin_prefetch(p + i, 0, 2);
+    return (stored_block){base + work->key_head * key_bytes, base + work->key_heads * key_bytes + work->key_head * value_bytes};
 }
 
 /// A block for a tile: what each head sees of it, and its raw products, then scores, then probabilities.
 typedef struct {
     size_t number;
-    const float *keys, *values;
-    const stored_block *next;  // NULL where none follows, or where memory is not what a tile waits for
+    cached_part keys, values;
     key_range ranges[HEAD_TILE];
     float scores[HEAD_TILE][KEYS] __attribute__((aligned(64)));
 } tile_block;
@@ -144,34 +144,8 @@ INLINE void soften(head_tile *tile, tile_block *block, size_t h) {
     UNROLL for (int g = 0; g < KEY_GROUPS; g++) store(block->scores[h] + g * LANES, e[g] * factors[g]);
 }
 
-/// sums[r] += probabilities[r] · values, sixty-four columns at a time, then thirty-two, sixteen, and a padded copy of
-/// the rest.
-INLINE void add_values(int rows, const float *const *probabilities, const float *values, size_t width, size_t keys,
-                       float *const *sums) {
-    float *targets[TILE_ROWS];
-    UNROLL for (int r = 0; r < rows; r++) targets[r] = sums[r];
-    size_t column = 0;
-    for (; column + PANEL_GROUPS * LANES <= width; column += PANEL_GROUPS * LANES) {
-        dense_panel(rows, false, probabilities, values + column, width, LANES, keys, targets);
-        UNROLL for (int r = 0; r < rows; r++) targets[r] += PANEL_GROUPS * LANES;
-    }
-    // One group alone would wait for its own sums; two need the registers of AVX-512.
-    for (; TILE_GROUPS == PANEL_GROUPS && column + 2 * LANES <= width; column += 2 * LANES) {
-        dense_tile(rows, 2, false, probabilities, values + column, width, LANES, keys, targets);
-        UNROLL for (int r = 0; r < rows; r++) targets[r] += 2 * LANES;
-    }
-    for (; column + LANES <= width; column += LANES) {
-        dense_tile(rows, 1, false, probabilities, values + column, width, LANES, keys, targets);
-        UNROLL for (int r = 0; r < rows; r++) targets[r] += LANES;
-    }
-    if (column == width) return;
-    float rest[KEYS * LANES] __attribute__((aligned(64)));
-    for (size_t k = 0; k < keys; k++) store(rest + k * LANES, load_some(values + k * width + column, width - column));
-    dense_tile(rows, 1, false, probabilities, rest, LANES, LANES, keys, targets);
-}
-
 /// Raw products of `rows` heads from head h on with the block's keys.
-INLINE void multiply_keys(int rows, const head_tile *tile, tile_block *block, size_t h) {
+INLINE void multiply_keys(int rows, martlet_type type, const head_tile *tile, tile_block *block, size_t h) {
     const martlet_attention *work = tile->work;
     const float *queries[TILE_ROWS];
     float *scores[TILE_ROWS];
@@ -180,30 +154,44 @@ INLINE void multiply_keys(int rows, const head_tile *tile, tile_block *block, si
         queries[r] = work->queries + row * work->query_stride + head * work->head_width;
         scores[r] = block->scores[h + (size_t)r];
     }
-    const size_t width = work->head_width, parts = block->next && h == 0 ? 4 : 1;
-    for (size_t part = 0; part < parts; part++) {
-        const size_t from = width * part / parts, end = width * (part + 1) / parts;
-        if (parts > 1) foresee_quarter(block->next->keys, block->next->key_bytes, part);
-        dense_panel(rows, part == 0, queries, block->keys + from * LANES, LANES, width * LANES, end - from, scores);
-        UNROLL for (int r = 0; r < rows; r++) queries[r] += end - from;
-    }
+    cached_part keys = block->keys;
+    keys.type = type, keys.keys = true;
+    cached_panel(rows, KEY_GROUPS, true, queries, keys, work->head_width, scores);
+    block->keys.ahead += KEY_GROUPS * work->head_width * keys.share;
+}
+
+/// The last columns of values, fewer than sixteen, by way of a padded copy.
+INLINE void multiply_rest(int rows, const float *const *probabilities, const float *values, size_t stride, size_t columns,
+                          float *const *sums) {
+    float rest[KEYS * LANES] __attribute__((aligned(64)));
+    for (size_t k = 0; k < KEYS; k++) store(rest + k * LANES, load_some(values + k * stride, columns));
+    dense_tile(rows, 1, false, probabilities, rest, LANES, LANES, KEYS, sums);
 }
 
 /// The sums of `rows` heads from head h on; a head that does not see the block adds to a row that nobody reads.
-INLINE void multiply_values(int rows, head_tile *tile, const tile_block *block, size_t h) {
+INLINE void multiply_values(int rows, martlet_type type, head_tile *tile, tile_block *block, size_t h) {
     const float *probabilities[TILE_ROWS];
     float *sums[TILE_ROWS];
     UNROLL for (int r = 0; r < rows; r++) {
         probabilities[r] = block->scores[h + (size_t)r];
         sums[r] = tile->sums + (sees(block, h + (size_t)r) ? h + (size_t)r : HEAD_TILE) * tile->padded;
     }
-    const size_t width = tile->work->value_width, parts = block->next && h == 0 ? 4 : 1;
-    for (size_t part = 0; part < parts; part++) {
-        const size_t keys = KEYS / parts;
-        if (parts > 1) foresee_quarter(block->next->values, block->next->value_bytes, part);
-        add_values(rows, probabilities, block->values + part * keys * width, width, keys, sums);
-        UNROLL for (int r = 0; r < rows; r++) probabilities[r] += keys;
-    }
+    const size_t width = tile->work->value_width;
+    cached_part values = block->values;
+    values.type = type, values.keys = false;
+    size_t column = 0;
+    for (int groups = PANEL_GROUPS; groups > 0; groups /= 2)
+        for (; column + (size_t)groups * LANES <= width; column += (size_t)groups * LANES) {
+            values.from = block->values.from + column * cached_size(type), values.column = column;
+            if (groups == 4) cached_panel(rows, 4, false, probabilities, values, KEYS, sums);
+            else if (groups == 2) cached_panel(rows, 2, false, probabilities, values, KEYS, sums);
+            else cached_panel(rows, 1, false, probabilities, values, KEYS, sums);
+            values.ahead += (size_t)groups * KEYS * values.share;
+            UNROLL for (int r = 0; r < rows; r++) sums[r] += groups * LANES;
+        }
+    block->values.ahead = values.ahead;
+    if (type == MARTLET_F32 && column < width)
+        multiply_rest(rows, probabilities, (const float *)block->values.from + column, width, width - column, sums);
 }
 
 /// Returns whether any of `rows` heads from head h on sees the block.
@@ -220,27 +208,77 @@ INLINE size_t even_rows(size_t count) {
 }
 
 /// Keys first for all heads, then values for all, so that each part stays in the first-level cache.
-static void attend_block(head_tile *tile, size_t number, const stored_block *next) {
-    const martlet_attention *work = tile->work;
-    const stored_block stored = block_at(work, number);
-    tile_block block;
-    block.number = number;
-    block.next = next;
-    block.keys = widen_keys(work->block_type, stored.keys, work->head_width, tile->wide);
-    block.values = widen_values(work->block_type, stored.values, work->value_width, tile->wide + work->head_width * KEYS);
-    for (size_t h = 0; h < tile->count; h++) block.ranges[h] = visible_keys(work, tile->row[h], number);
+INLINE void attend_cached(martlet_type type, head_tile *tile, tile_block *block) {
     const size_t step = even_rows(tile->count);
     for (size_t h = 0, rows = step; h < tile->count; h += rows) {
         if (rows > tile->count - h) rows = tile->count - h;
-        if (any_sees(&block, h, rows)) FOR_TILE_ROWS(rows, multiply_keys, tile, &block, h)
+        if (any_sees(block, h, rows)) FOR_TILE_ROWS(rows, multiply_keys, type, tile, block, h)
     }
     for (size_t h = 0; h < tile->count; h++)
-        if (sees(&block, h)) raise_maximum(tile, &block, h);
+        if (sees(block, h)) raise_maximum(tile, block, h);
     for (size_t h = 0; h < tile->count; h++)
-        if (sees(&block, h)) soften(tile, &block, h);
+        if (sees(block, h)) soften(tile, block, h);
     for (size_t h = 0, rows = step; h < tile->count; h += rows) {
         if (rows > tile->count - h) rows = tile->count - h;
-        if (any_sees(&block, h, rows)) FOR_TILE_ROWS(rows, multiply_values, tile, &block, h)
+        if (any_sees(block, h, rows)) FOR_TILE_ROWS(rows, multiply_values, type, tile, block, h)
+    }
+}
+
+/// Bytes that each sixteen columns of a part ask for, so that `tiles` tiles ask for all of it.
+INLINE size_t foreseen_share(size_t bytes, size_t width, size_t tiles) {
+    const size_t asking = KEY_GROUPS * width * tiles;
+    return (bytes + asking - 1) / asking;
+}
+
+/// A block as it is kept.
+INLINE void read_cached(const head_tile *tile, tile_block *block, stored_block stored) {
+    const martlet_attention *work = tile->work;
+    const size_t size = cached_size(work->block_type), keys = work->head_width, values = work->value_width;
+    block->keys = (cached_part){.from = stored.keys, .step = LANES * size, .group = LANES * keys * size, .scales = tile->wide};
+    block->values = (cached_part){.from = stored.values, .step = values * size, .group = LANES * size,
+                                  .scales = tile->wide + KEYS * keys, .runs = values / BLOCK};
+    if (work->block_type != MARTLET_Q8_0) return;
+    widen_halves(MARTLET_F16, stored.keys + KEYS * keys, KEYS * keys / BLOCK, tile->wide);
+    widen_halves(MARTLET_F16, stored.values + KEYS * values, KEYS * values / BLOCK, tile->wide + KEYS * keys);
+}
+
+/// A block as f32.
+INLINE void read_widened(const head_tile *tile, tile_block *block, stored_block stored) {
+    const martlet_attention *work = tile->work;
+    const size_t keys = work->head_width, values = work->value_width;
+    const float *wide_keys = widen_keys(work->block_type, stored.keys, keys, tile->wide);
+    const float *wide_values = widen_values(work->block_type, stored.values, values, tile->wide + keys * KEYS);
+    block->keys = (cached_part){.from = (const uint8_t *)wide_keys, .step = LANES * sizeof(float), .group = LANES * keys * sizeof(float)};
+    block->values = (cached_part){.from = (const uint8_t *)wide_values, .step = values * sizeof(float), .group = LANES * sizeof(float)};
+}
+
+/// Returns whether a tile reads blocks as they are kept: a few heads do not make up for a copy as f32.
+INLINE bool reads_cached(const head_tile *tile) {
+    return tile->work->block_type == MARTLET_F32 ||
+           (READS_CACHED && tile->count <= STREAM_HEADS && tile->work->value_width % LANES == 0);
+}
+
+/// Attends to block `number`, while block `next` is asked for, of which little is waited for later.
+static void attend_block(head_tile *tile, size_t number, size_t next) {
+    const martlet_attention *work = tile->work;
+    const stored_block stored = block_at(work, number), ahead = block_at(work, next);
+    const bool as_kept = reads_cached(tile);
+    tile_block block;
+    block.number = number;
+    if (as_kept) read_cached(tile, &block, stored);
+    else read_widened(tile, &block, stored);
+    const size_t tiles = (tile->count + TILE_ROWS - 1) / TILE_ROWS;
+    block.keys.ahead = ahead.keys, block.values.ahead = ahead.values;
+    if (next != number) {
+        block.keys.share = foreseen_share(martlet_head_bytes(work->block_type, work->head_width), work->head_width, tiles);
+        block.values.share = foreseen_share(martlet_head_bytes(work->block_type, work->value_width), work->value_width, tiles);
+    }
+    for (size_t h = 0; h < tile->count; h++) block.ranges[h] = visible_keys(work, tile->row[h], number);
+    switch (READS_CACHED && as_kept ? work->block_type : MARTLET_F32) {
+    case MARTLET_F16: attend_cached(MARTLET_F16, tile, &block); break;
+    case MARTLET_BF16: attend_cached(MARTLET_BF16, tile, &block); break;
+    case MARTLET_Q8_0: attend_cached(MARTLET_Q8_0, tile, &block); break;
+    default: attend_cached(MARTLET_F32, tile, &block);
     }
 }
 
@@ -266,10 +304,8 @@ static void attend_tile(head_tile *tile, size_t segment) {
     for (size_t h = 0; h < tile->count; h++) tile->maximum[h] = -__builtin_inff(), tile->total[h] = 0;
     memset(tile->sums, 0, tile->count * tile->padded * sizeof(float));
     for (size_t block = blocks.low; block < blocks.high; block++) {
-        stored_block next;
         const bool streams = tile->count <= STREAM_HEADS && block + 1 < blocks.high;
-        if (streams) next = block_at(tile->work, block + 1);
-        attend_block(tile, block, streams ? &next : NULL);
+        attend_block(tile, block, streams ? block + 1 : block);
     }
 }
 

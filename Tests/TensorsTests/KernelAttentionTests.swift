@@ -17,6 +17,13 @@ extension KernelTests {
             AttentionCase(rows: 13, keys: 129, keyHeads: 2, group: 4, headWidth: 40, valueWidth: 24, type: .bf16),
             AttentionCase(rows: 2, keys: 600, keyHeads: 1, group: 7, headWidth: 16, valueWidth: 33, type: .f16),
             AttentionCase(rows: 9, keys: 530, keyHeads: 2, group: 2, headWidth: 64, valueWidth: 32, type: .q8_0),
+            // Few enough heads that blocks are read as they are kept, in tiles of every height and width.
+            AttentionCase(rows: 3, keys: 150, keyHeads: 1, group: 5, headWidth: 40, valueWidth: 48, type: .bf16),
+            AttentionCase(rows: 1, keys: 1100, keyHeads: 2, group: 6, headWidth: 64, valueWidth: 112, type: .f16),
+            AttentionCase(rows: 2, keys: 300, keyHeads: 2, group: 7, headWidth: 64, valueWidth: 96, type: .q8_0),
+            AttentionCase(rows: 1, keys: 130, keyHeads: 2, group: 1, headWidth: 32, valueWidth: 32, type: .q8_0),
+            AttentionCase(
+                rows: 4, keys: 520, keyHeads: 1, group: 2, headWidth: 96, valueWidth: 160, window: 70, type: .q8_0),
         ]
 
         @Test(arguments: cases) func agreesWithTheDefinition(_ what: AttentionCase) {

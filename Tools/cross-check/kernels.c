@@ -3,6 +3,7 @@
 #include "CMartletKernels.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { OUTPUTS = 131, INPUTS = 512, ROWS = 7, TYPES = 11 };
 
@@ -33,8 +34,10 @@ static void products(martlet_type type, size_t block_bytes, size_t block_element
     martlet_encode(type, weights, stored, OUTPUTS * INPUTS);
     martlet_pack(type, stored, row_bytes, OUTPUTS, INPUTS, packed, 0, panels);
     martlet_prepare(type, x, ROWS, INPUTS, activations);
-    martlet_matmul(type, packed, OUTPUTS, INPUTS, activations, ROWS, NULL, y, OUTPUTS, false, 0, panels);
-    printf("product %d %016llx\n", (int)type, (unsigned long long)hash(y, ROWS * OUTPUTS * sizeof(float)));
+    for (size_t rows = 1; rows <= ROWS; rows++) {
+        martlet_matmul(type, packed, OUTPUTS, INPUTS, activations, rows, NULL, y, OUTPUTS, false, 0, panels);
+        printf("product %d of %zu rows %016llx\n", (int)type, rows, (unsigned long long)hash(y, rows * OUTPUTS * sizeof(float)));
+    }
     martlet_encode_searched(type, weights, NULL, stored, OUTPUTS * INPUTS);
     printf("searched %d %016llx\n", (int)type, (unsigned long long)hash(stored, OUTPUTS * row_bytes));
 }
@@ -56,6 +59,29 @@ static void stored_products(const float *a, const float *b, float factor) {
     }
 }
 
+/// Queries at the end of the keys, by every number of heads up to a tile of six and beyond.
+static void attention(martlet_type type, const float *x) {
+    enum { WIDTH = 96, KEYS = 150, BLOCKS = (KEYS + MARTLET_BLOCK - 1) / MARTLET_BLOCK, HEADS = 20 };
+    const void *blocks[BLOCKS];
+    for (size_t b = 0; b < BLOCKS; b++) {
+        const size_t bytes = martlet_block_bytes(type, 1, WIDTH, WIDTH), first = b * MARTLET_BLOCK;
+        void *block = memory(bytes);
+        memset(block, 0, bytes);
+        martlet_store_block(type, x + first * WIDTH, WIDTH, x + (KEYS + first) * WIDTH, WIDTH,
+                            KEYS - first < MARTLET_BLOCK ? KEYS - first : MARTLET_BLOCK, 1, 0, 1, WIDTH, WIDTH, block, 0);
+        blocks[b] = block;
+    }
+    float *y = memory(HEADS * WIDTH * sizeof(float));
+    const int32_t lower = 5, upper = KEYS;
+    for (size_t heads = 1; heads <= HEADS; heads++) {
+        martlet_attention work = {.queries = x, .query_stride = heads * WIDTH, .outputs = y, .output_stride = heads * WIDTH, .rows = 1,
+                                  .group = heads, .head_width = WIDTH, .value_width = WIDTH, .blocks = blocks, .block_type = type,
+                                  .key_heads = 1, .lower = &lower, .upper = &upper, .positions = &upper, .scale = 0.5f};
+        martlet_attend(&work, 0, 1, memory(martlet_attend_scratch(&work) * sizeof(float)));
+        printf("attention %d of %zu heads %016llx\n", (int)type, heads, (unsigned long long)hash(y, heads * WIDTH * sizeof(float)));
+    }
+}
+
 int main(void) {
     static const martlet_type types[TYPES] = {MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_Q8_0,
                                               MARTLET_Q4_0, MARTLET_Q4_K, MARTLET_Q5_K, MARTLET_Q6_K,
@@ -64,6 +90,7 @@ int main(void) {
     static const size_t elements[TYPES] = {1, 1, 1, 32, 32, 256, 256, 256, 32, 32, 32};
     float *weights = numbers(1, OUTPUTS * INPUTS), *x = numbers(2, ROWS * INPUTS);
     for (int t = 0; t < TYPES; t++) products(types[t], bytes[t], elements[t], weights, x);
+    for (int t = 0; t < 4; t++) attention(types[t], weights);
     stored_products(weights, weights + OUTPUTS, 1), stored_products(weights, weights + OUTPUTS, 0x1p-124f);
     martlet_rms_norm(x, weights, 0, 1e-5f, x, ROWS, INPUTS);
     martlet_layer_norm(x, weights, weights + INPUTS, 1e-5f, x, ROWS, INPUTS);
