@@ -16,10 +16,10 @@
 // Measured on a Zen 3: above, unpacking pays. With whole blocks of four bits or eight it never does.
 #define TILED_ROWS(type) \
     ((type) == MARTLET_Q4_0 || (type) == MARTLET_Q4_1 || (type) == MARTLET_Q8_0   ? ROW_BLOCK \
-     : (type) == MARTLET_Q6_K                                                     ? 32 \
      : (type) == MARTLET_Q5_0 || (type) == MARTLET_Q5_1                           ? 16 \
-     : is_quantized(type)                                                         ? 12 \
-                                                                                  : 2)
+     : (type) == MARTLET_Q4_K                                                     ? 10 \
+     : is_quantized(type)                                                         ? 8 \
+                                                                                  : 48)
 #define BURN_CHAINS 6
 #define DOT4_SIGNED_Q8 1
 // Of weights up to 15, 31, 63 and 128 times activations up to 127, so many products of pairs stay below 2^15.

@@ -34,25 +34,43 @@ INLINE f32x16 dense_columns(martlet_type type, const uint8_t *panel, size_t k, i
     return type == MARTLET_F32 ? load((const float *)panel + k * PANEL + g * LANES) : widened(type, panel, k, odd, g);
 }
 
-/// The product of at most FEW_ROWS rows: the panel is streamed once, and never unpacked to memory.
-INLINE void dense_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
+/// Inputs first ..< end of a packed panel times a few rows, for `groups` groups of columns from group `g` on, while the
+/// memory from `next` on is asked for.
+INLINE void dense_few_columns(int rows, int groups, martlet_type type, const uint8_t *panel, size_t first, size_t end, const float *x,
+                              size_t inputs, int g, const uint8_t *next, float *sums) {
+    const size_t share = PANEL * block_bytes(type) * (size_t)groups / PANEL_GROUPS;
     f32x16 total[TILE_ROWS][PANEL_GROUPS];
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = splat(0);
-    for (size_t k = 0; k < inputs; k += 2) {
-        fetch(panel + STREAM_AHEAD + k * PANEL * block_bytes(type), 2 * PANEL * block_bytes(type));
+        UNROLL for (int c = 0; c < groups; c++) total[r][c] = first == 0 ? splat(0) : load(sums + r * PANEL + (g + c) * LANES);
+    for (size_t k = first; k < end; k += 2, next += 2 * share) {
+        fetch(next, 2 * share);
         UNROLL for (int odd = 0; odd < 2; odd++) {
-            if (k + (size_t)odd == inputs) break;
+            if (k + (size_t)odd == end) break;
+            if (groups < PANEL_GROUPS) KEEP_ORDER;  // a pair of bf16 that is kept for its second half would spill sums
             f32x16 columns[PANEL_GROUPS];
-            UNROLL for (int g = 0; g < PANEL_GROUPS; g++) columns[g] = dense_columns(type, panel, k + (size_t)odd, odd, g);
+            UNROLL for (int c = 0; c < groups; c++) columns[c] = dense_columns(type, panel, k + (size_t)odd, odd, g + c);
             UNROLL for (int r = 0; r < rows; r++) {
                 const f32x16 v = splat(x[(size_t)r * inputs + k + (size_t)odd]);
-                UNROLL for (int g = 0; g < PANEL_GROUPS; g++) total[r][g] = fused(columns[g], v, total[r][g]);
+                UNROLL for (int c = 0; c < groups; c++) total[r][c] = fused(columns[c], v, total[r][c]);
             }
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int g = 0; g < PANEL_GROUPS; g++) store(sums + r * PANEL + g * LANES, total[r][g]);
+        UNROLL for (int c = 0; c < groups; c++) store(sums + r * PANEL + (g + c) * LANES, total[r][c]);
+}
+
+/// The product of at most FEW_ROWS rows: the panel is read once, slice by slice where its columns need several tiles,
+/// and never unpacked to memory.
+INLINE void dense_few_rows(int rows, martlet_type type, const uint8_t *panel, size_t inputs, const float *x, float *sums) {
+    const int groups = rows == 1 || TILE_GROUPS == PANEL_GROUPS ? PANEL_GROUPS : rows == 2 ? 2 : 1;
+    if (groups == PANEL_GROUPS) return dense_few_columns(rows, groups, type, panel, 0, inputs, x, inputs, 0, panel + STREAM_AHEAD, sums);
+    for (size_t first = 0; first < inputs; first += SLICE_INPUTS) {
+        const size_t end = inputs - first < SLICE_INPUTS ? inputs : first + SLICE_INPUTS;
+        const size_t share = PANEL * block_bytes(type) / PANEL_GROUPS;
+        for (int g = 0; g < PANEL_GROUPS; g += groups)
+            dense_few_columns(rows, groups, type, panel, first, end, x, inputs, g,
+                              panel + (end * PANEL_GROUPS + (end - first) * (size_t)g) * share, sums);
+    }
 }
 
 INLINE void dense_rows(int rows, bool begins, const float *b, size_t steps, const float *x, size_t inputs, float *sums) {
