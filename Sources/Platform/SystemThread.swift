@@ -38,3 +38,14 @@ package struct SystemThread: Sendable {
     /// Lets it end by itself.
     package func detach() { pthread_detach(handle) }
 }
+
+extension SystemThread {
+    /// A number that tells the calling thread from all others that are alive.
+    package static var identity: UInt {
+        #if canImport(Musl)
+            UInt(bitPattern: pthread_self())
+        #else
+            UInt(pthread_self())
+        #endif
+    }
+}

@@ -401,11 +401,3 @@ private struct SpecialFrame: Sendable {
         after = Array(ids[(place + 1)...])
     }
 }
-
-/// Workspaces that wait for the next text.
-private final class WorkspacePool: Sendable {
-    private let idle = Mutex<[Workspace]>([])
-
-    func take() -> Workspace { idle.withLock { $0.popLast() } ?? Workspace() }
-    func give(_ workspace: Workspace) { idle.withLock { $0.append(workspace) } }
-}

@@ -53,6 +53,18 @@ struct GGUFPreTokenizerTests {
         #expect(try Tokenizer(gguf: file).encode("ab b\né") == [2, 1, 5, 7, 8])
     }
 
+    /// Merges make the first of the tokens that are spelled alike, also where the next id is another one of them.
+    @Test func firstOfEqualTokens() throws {
+        var file = GGUFVocabulary(model: "gpt2", tokens: Self.byteNames)
+        for token in ["ab", "bc", "ab", "abc", "cb"] { file.tokens.append(Array(token.utf8)) }
+        file.merges = ByteStrings(["b c", "a b", "ab c", "c b"].map { Array($0.utf8) })
+        let tokenizer = try Tokenizer(gguf: file)
+        #expect(try tokenizer.encode("ab") == [256])
+        #expect(try tokenizer.encode("bcb") == [257, 98])
+        #expect(try tokenizer.encode("abc") == [97, 257])
+        #expect(try tokenizer.encode("cb") == [260])
+    }
+
     /// Readers with both ends put a separator between two texts, as RoBERTa and XLM-R; writers begin anew.
     @Test func pairs() throws {
         var file = GGUFVocabulary(

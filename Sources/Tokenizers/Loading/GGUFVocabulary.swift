@@ -208,21 +208,21 @@ struct GGUFReader {
     }
 
     /// The merges as two tokens each. llama.cpp keeps those whose tokens are not there; they can never be used.
-    private func merges() throws(TokenizerError) -> [(ArraySlice<UInt8>, ArraySlice<UInt8>)] {
-        var merges: [(ArraySlice<UInt8>, ArraySlice<UInt8>)] = []
-        merges.reserveCapacity(file.merges.count)
-        var offences: [String] = []
-        for index in file.merges.indices {
-            let line = file.merges.slice(index)
-            // The parting space is looked for behind the first byte, as a token may itself be a space.
-            guard let space = line.indices.dropFirst().first(where: { line[$0] == UInt8(ascii: " ") }) else {
-                if offences.count < 8 { offences.append("merge \(index) is not two tokens") }
-                continue
-            }
-            merges.append((line[..<space], line[(space + 1)...]))
+    private func merges() throws(TokenizerError) -> some RandomAccessCollection<(ArraySlice<UInt8>, ArraySlice<UInt8>)>
+    {
+        let lines = file.merges
+        // The parting space is looked for behind the first byte, as a token may itself be a space.
+        func space(_ index: Int) -> Int? {
+            lines.range(of: index).dropFirst().first { lines.bytes[$0] == UInt8(ascii: " ") }
         }
-        guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: offences) }
-        return merges
+        let offences = lines.indices.lazy.filter { space($0) == nil }.prefix(8).map {
+            "merge \($0) is not two tokens"
+        }
+        guard offences.isEmpty else { throw .malformed(source: GGUFReader.source, offences: Array(offences)) }
+        return lines.indices.lazy.map { index in
+            let (line, space) = (lines.slice(index), space(index) ?? lines.range(of: index).upperBound)
+            return (line[..<space], line[space...].dropFirst())
+        }
     }
 
     /// BERT's: GGUF marks the beginning of a word by U+2581 where the vocabulary marks its continuation by `##`.

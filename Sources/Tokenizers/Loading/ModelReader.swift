@@ -103,7 +103,8 @@ enum ModelReader {
             rules.dropout = value
         }
         return try BytePairBuilder.build(
-            Vocabulary(tokens), merges: merges, rules, namesBytes: namesBytes, source: "tokenizer.json")
+            Vocabulary(tokens), merges: merges.lazy.map { ($0[...], $1[...]) }, rules, namesBytes: namesBytes,
+            source: "tokenizer.json")
     }
 
     /// The merges, `["a b", …]` or `[["a", "b"], …]`.

@@ -68,8 +68,8 @@ extension Tokenizer {
         }
         guard offences.isEmpty else { throw .malformed(source: "merges.txt", offences: offences) }
         let model = try BytePairBuilder.build(
-            Vocabulary(tokens), merges: pairs, BytePairBuilder.Rules(), namesBytes: true,
-            source: "vocab.json and merges.txt")
+            Vocabulary(tokens), merges: pairs.lazy.map { ($0[...], $1[...]) }, BytePairBuilder.Rules(),
+            namesBytes: true, source: "vocab.json and merges.txt")
         var byteLevel = ByteLevelPreTokenizer(addsPrefixSpace: false, splitsByPattern: true, trimsOffsets: false)
         if case .bytes = model.symbols { byteLevel.namesBytes = false }
         var parts = Parts(model: model)

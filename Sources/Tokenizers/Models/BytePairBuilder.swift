@@ -18,28 +18,19 @@ enum BytePairBuilder {
     /// - Parameter dropsUnusable: Whether merges of tokens that are not there are left out, instead of being an error.
     /// - Parameter namesBytes: Whether the tokens are spelled in GPT-2's names of bytes, by a byte-level pre-tokenizer
     ///   that comes last; then the model takes bytes if the vocabulary names all 256.
-    static func build<Part: Collection<UInt8>>(
-        _ vocabulary: Vocabulary, merges: [(Part, Part)], _ rules: Rules, namesBytes: Bool, source: String,
-        dropsUnusable: Bool = false
+    static func build(
+        _ vocabulary: Vocabulary, merges: some RandomAccessCollection<(ArraySlice<UInt8>, ArraySlice<UInt8>)>,
+        _ rules: Rules, namesBytes: Bool, source: String, dropsUnusable: Bool = false
     ) throws(TokenizerError) -> BytePairModel {
         var entries: [(left: Int32, right: Int32, merge: MergeTable.Merge)] = []
         entries.reserveCapacity(merges.count)
         var offences: [String] = []
-        // Whole vocabularies pass here while a user waits: no array is made for a look-up.
-        let none = EmptyCollection<UInt8>()
-        var spelling: [UInt8] = []
-        func find(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Int32? {
-            spelling.removeAll(keepingCapacity: true)
-            spelling.append(contentsOf: left)
-            spelling.append(contentsOf: right)
-            return vocabulary.id(of: spelling)
-        }
+        var merged = MergedTokens(vocabulary)
+        let prefix = rules.continuingPrefix.count
         for (rank, (left, right)) in merges.enumerated() {
+            let (leftID, rightID) = (vocabulary.find(left.span), vocabulary.find(right.span))
             // A right half shorter than the prefix that all right halves begin with cannot have been learnt.
-            let tail = right.dropFirst(rules.continuingPrefix.count)
-            if let leftID = find(left, none), let rightID = find(right, none),
-                right.count >= rules.continuingPrefix.count, let id = find(left, tail)
-            {
+            if leftID >= 0, rightID >= 0, right.count >= prefix, let id = merged.id(of: left, right.dropFirst(prefix)) {
                 entries.append((leftID, rightID, MergeTable.Merge(rank: UInt32(rank), id: id)))
             } else if !dropsUnusable, offences.count < 8 {
                 offences.append(
@@ -49,7 +40,8 @@ enum BytePairBuilder {
         }
         guard offences.isEmpty else { throw .malformed(source: source, offences: offences) }
         let bytes =
-            namesBytes && rules.continuingPrefix.isEmpty && rules.endSuffix.isEmpty ? byteMatching(vocabulary) : nil
+            namesBytes && rules.continuingPrefix.isEmpty && rules.endSuffix.isEmpty
+            ? byteMatching(vocabulary, rules) : nil
         return BytePairModel(
             vocabulary: vocabulary, matching: bytes?.matching ?? vocabulary, merges: MergeTable(entries),
             symbols: bytes.map { .bytes(ids: $0.ids) } ?? .scalars(scalarSymbols(vocabulary, rules)),
@@ -87,11 +79,37 @@ enum BytePairBuilder {
 
     /// The tokens with GPT-2's names of bytes undone, and the id of each byte; nil when a byte has no token.
     ///
-    /// A token that is spelled otherwise can never come out of merges of named bytes, so it matches nothing.
-    private static func byteMatching(_ vocabulary: Vocabulary) -> (matching: Vocabulary, ids: FrozenArray<Int32>)? {
-        let matching = vocabulary.mapped(ByteAlphabet.appendBytes(namedBy:to:))
-        let ids = (0...255).map { matching.id(of: [UInt8($0)]) ?? -1 }
+    /// A token that is spelled otherwise can never come out of merges of named bytes, so it matches nothing. Where no
+    /// word is looked up as a whole, they stay as they are: nobody would ask.
+    private static func byteMatching(
+        _ vocabulary: Vocabulary, _ rules: Rules
+    ) -> (matching: Vocabulary, ids: FrozenArray<Int32>)? {
+        let ids = (0...255).map { vocabulary.id(of: ByteAlphabet.names(of: [UInt8($0)])) ?? -1 }
         guard ids.allSatisfy({ $0 >= 0 }) else { return nil }
-        return (matching, FrozenArray(ids))
+        let isAsked = rules.matchesWholeWords || rules.matchesNewlines
+        return (isAsked ? vocabulary.mapped(ByteAlphabet.appendBytes(namedBy:to:)) : vocabulary, FrozenArray(ids))
+    }
+}
+
+/// A finder of the tokens that merges make. Vocabularies mostly number them in the order of the merges, so that the
+/// next one is looked at before the table.
+private struct MergedTokens {
+    private let vocabulary: Vocabulary
+    private var next = 0
+    private var spelling: [UInt8] = []
+
+    init(_ vocabulary: Vocabulary) { self.vocabulary = vocabulary }
+
+    /// The id of the token that is `left` and then `right`.
+    mutating func id(of left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>) -> Int32? {
+        if !vocabulary.isUnique || !vocabulary.isToken(next, joining: left.span, right.span) {
+            spelling.removeAll(keepingCapacity: true)
+            spelling.append(contentsOf: left)
+            spelling.append(contentsOf: right)
+            guard let found = vocabulary.id(of: spelling) else { return nil }
+            next = Int(found)
+        }
+        defer { next += 1 }
+        return Int32(next)
     }
 }

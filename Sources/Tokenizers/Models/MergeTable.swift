@@ -27,15 +27,16 @@ struct MergeTable: Sendable {
         while 1 << bits < merges.count * 2 { bits += 1 }
         shift = 64 - bits
         factor = ByteHash.seed
-        var slots = [Slot](repeating: Slot(key: MergeTable.empty, merge: Merge(rank: 0, id: 0)), count: 1 << bits)
-        let mask = slots.count - 1
-        for (left, right, merge) in merges {
-            let key = MergeTable.key(left, right)
-            var slot = MergeTable.slot(key, factor, shift)
-            while slots[slot].key != MergeTable.empty, slots[slot].key != key { slot = (slot + 1) & mask }
-            slots[slot] = Slot(key: key, merge: merge)
+        let (factor, shift, mask) = (factor, shift, 1 << bits - 1)
+        let free = Slot(key: MergeTable.empty, merge: Merge(rank: 0, id: 0))
+        slots = FrozenArray(repeating: free, count: 1 << bits) { slots in
+            for (left, right, merge) in merges {
+                let key = MergeTable.key(left, right)
+                var slot = MergeTable.slot(key, factor, shift)
+                while slots[slot].key != MergeTable.empty, slots[slot].key != key { slot = (slot + 1) & mask }
+                slots[slot] = Slot(key: key, merge: merge)
+            }
         }
-        self.slots = FrozenArray(slots)
     }
 
     @inline(__always)

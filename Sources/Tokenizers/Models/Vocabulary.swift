@@ -15,6 +15,8 @@ struct Vocabulary: Sendable {
     let count: Int
     /// The length of the longest token in bytes.
     let longest: Int
+    /// True where no two ids have one spelling.
+    let isUnique: Bool
 
     /// - Parameters:
     ///   - tokens: The token of each id, nil for a hole. Of two equal tokens the first is found.
@@ -32,13 +34,7 @@ struct Vocabulary: Sendable {
     /// A vocabulary without holes.
     init(_ tokens: ByteStrings) {
         precondition(tokens.count <= Vocabulary.maximumCount, "Vocabulary: \(tokens.count) tokens")
-        var builder = Builder(count: tokens.count)
-        builder.bytes.reserveCapacity(tokens.bytes.count)
-        for id in tokens.indices {
-            builder.bytes.append(contentsOf: tokens.slice(id))
-            builder.endToken(isPresent: true)
-        }
-        self.init(builder)
+        self.init(Builder(tokens))
     }
 
     /// The tokens end to end, before they can be found.
@@ -51,6 +47,18 @@ struct Vocabulary: Sendable {
         init(count: Int) {
             starts.reserveCapacity(count + 1)
             present.reserveCapacity(count)
+        }
+
+        /// The strings where they lie.
+        init(_ tokens: ByteStrings) {
+            self.init(count: tokens.count)
+            bytes = tokens.bytes
+            for id in tokens.indices {
+                let range = tokens.range(of: id)
+                longest = max(longest, range.count)
+                starts.append(UInt32(range.upperBound))
+            }
+            present = Array(repeating: true, count: tokens.count)
         }
 
         /// The bytes that were appended since the last call are the next token, or no token.
@@ -70,18 +78,20 @@ struct Vocabulary: Sendable {
         (self.bytes, self.starts, present) = (bytes, starts, FrozenArray(builder.present))
         var capacity = 16
         while capacity < count * 2 { capacity *= 2 }
-        var slots = [Int32](repeating: -1, count: capacity)
         let mask = capacity - 1
-        let text = builder.bytes.span
-        for id in 0..<count where builder.present[id] {
-            let token = text.extracting(Int(starts[id])..<Int(starts[id + 1]))
-            var slot = Int(truncatingIfNeeded: ByteHash.hash(token, seed: seed)) & mask
-            while slots[slot] >= 0, !Vocabulary.isToken(Int(slots[slot]), equalTo: token, bytes, starts) {
-                slot = (slot + 1) & mask
+        var isUnique = true
+        slots = FrozenArray(repeating: -1, count: capacity) { [seed, count] slots in
+            let text = builder.bytes.span
+            for id in 0..<count where builder.present[id] {
+                let token = text.extracting(Int(starts[id])..<Int(starts[id + 1]))
+                var slot = Int(truncatingIfNeeded: ByteHash.hash(token, seed: seed)) & mask
+                while slots[slot] >= 0, !Vocabulary.isToken(Int(slots[slot]), equalTo: token, bytes, starts) {
+                    slot = (slot + 1) & mask
+                }
+                if slots[slot] < 0 { slots[slot] = Int32(id) } else { isUnique = false }
             }
-            if slots[slot] < 0 { slots[slot] = Int32(id) }
         }
-        self.slots = FrozenArray(slots)
+        self.isUnique = isUnique
     }
 
     /// The vocabulary of what `append` makes of each token; a hole where it returns false.
@@ -125,6 +135,16 @@ struct Vocabulary: Sendable {
         let start = Int(starts[id])
         guard Int(starts[id + 1]) - start == token.count else { return false }
         for index in 0..<token.count where bytes[start + index] != token[index] { return false }
+        return true
+    }
+
+    /// Returns whether `id` names the token that is `left` and then `right`.
+    func isToken(_ id: Int, joining left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
+        guard contains(id) else { return false }
+        let (start, end) = (Int(starts[id]), Int(starts[id + 1]))
+        guard end - start == left.count + right.count else { return false }
+        for index in 0..<left.count where bytes[start + index] != left[index] { return false }
+        for index in 0..<right.count where bytes[start + left.count + index] != right[index] { return false }
         return true
     }
 

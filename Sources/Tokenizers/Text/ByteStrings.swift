@@ -44,5 +44,8 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
     public subscript(index: Int) -> [UInt8] { Array(slice(index)) }
 
     /// String number `index` where it lies.
-    public func slice(_ index: Int) -> ArraySlice<UInt8> { bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]] }
+    public func slice(_ index: Int) -> ArraySlice<UInt8> { bytes[range(of: index)] }
+
+    /// The place of string number `index` in ``bytes``.
+    func range(of index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
 }

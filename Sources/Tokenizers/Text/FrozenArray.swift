@@ -23,6 +23,17 @@ struct FrozenArray<Element: BitwiseCopyable & Sendable>: @unchecked Sendable {
         count = elements.count
     }
 
+    /// `count` elements that `fill` sets, all `element` before.
+    init(repeating element: Element, count: Int, _ fill: (inout MutableSpan<Element>) -> Void) {
+        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: count + 1)
+        unsafe buffer.initialize(repeating: element)
+        var elements = unsafe MutableSpan(_unsafeElements: buffer.extracting(0..<count))
+        fill(&elements)
+        owner = unsafe Owner(buffer)
+        unsafe base = UnsafePointer(buffer.baseAddress.unsafelyUnwrapped)
+        self.count = count
+    }
+
     @inline(__always)
     subscript(_ index: Int) -> Element {
         precondition(UInt(bitPattern: index) < UInt(bitPattern: count), "FrozenArray: index out of range")

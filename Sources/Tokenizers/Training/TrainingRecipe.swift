@@ -218,7 +218,7 @@ struct TrainingRecipe: Sendable {
         var rules = BytePairBuilder.Rules()
         rules.unknownToken = unknown
         rules.fallsBackToBytes = trainer.fallsBackToBytes
-        let merges = learner.merges.map { (tokens[Int($0.left + shift)], tokens[Int($0.right + shift)]) }
+        let merges = learner.merges.map { (tokens[Int($0.left + shift)][...], tokens[Int($0.right + shift)][...]) }
         return try? BytePairBuilder.build(
             Vocabulary(tokens), merges: merges, rules, namesBytes: kind == .byteLevelBytePair, source: "trainer")
     }
