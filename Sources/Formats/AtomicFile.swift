@@ -69,12 +69,16 @@ package struct AtomicFile: ~Copyable {
     }
 
     /// Puts the file in its place.
-    package consuming func commit() throws(FileError) {
+    ///
+    /// - Parameter flushed: whether it must be on the disk first; a file whose checksums are verified whenever it is
+    ///   read need not.
+    package consuming func commit(flushed: Bool = true) throws(FileError) {
         let (descriptor, temporary, path) = (descriptor, unfinished.path, path)
-        let isFlushed = fsync(descriptor) == 0
+        let isFlushed = !flushed || fsync(descriptor) == 0
         let code = isFlushed ? unfinished.end { unsafe rename(temporary, path) == 0 ? 0 : errno } : errno
         guard code == 0 else { throw FileError(path: path, operation: "write", code: code) }
         isCommitted = true
+        guard flushed else { return }
         // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what
         // it can.
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."

@@ -32,6 +32,18 @@ package struct Fingerprint: Sendable, Hashable, CustomStringConvertible {
         add(UInt64(file.bytes))
     }
 
+    /// Adds what the system tells of a file without reading it: its place, its length, and when it was written and
+    /// when it was put there. Whatever changes the content changes one of them.
+    package mutating func add(identityOf path: String) throws(FileError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        add(Folder.absolute(path))
+        for number in [
+            Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+            status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+        ] { add(UInt64(truncatingIfNeeded: number)) }
+    }
+
     private mutating func add(_ bytes: UnsafeRawBufferPointer) {
         let words = bytes.count / 8
         for index in 0..<words {

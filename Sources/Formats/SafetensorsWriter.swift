@@ -5,18 +5,19 @@ extension Safetensors {
     /// Begins a file of `plan`; the writer's ``TensorFileWriter/plan`` has the order of the format's own writer: wide
     /// elements first (so that all are aligned), then by name. The same tensors give the same bytes there and here.
     ///
+    /// - Parameter alignment: the multiple at which the data begins, as everywhere where it is 8.
     /// - Throws: ``FormatError`` for names twice, the reserved name `__metadata__`, block-quantized types, or the
     ///   system's reason.
     package static func writer(
-        for plan: [PlannedTensor], metadata: [(key: String, value: String)] = [], to path: String
+        for plan: [PlannedTensor], metadata: [(key: String, value: String)] = [], alignment: Int = 8, to path: String
     ) throws(FormatError) -> TensorFileWriter {
-        let (header, ordered) = try layout(plan, metadata, path)
+        let (header, ordered) = try layout(plan, metadata, alignment: alignment, path)
         return try TensorFileWriter.begin(path, header: header, plan: ordered, alignment: 1)
     }
 
     /// The first bytes of a file, and the order in which its tensors follow.
     static func layout(
-        _ plan: [PlannedTensor], _ metadata: [(key: String, value: String)], _ path: String
+        _ plan: [PlannedTensor], _ metadata: [(key: String, value: String)], alignment: Int = 8, _ path: String
     ) throws(FormatError) -> (header: [UInt8], ordered: [PlannedTensor]) {
         var offences = Offences()
         PlannedTensor.checkNames(plan, &offences)
@@ -34,7 +35,7 @@ extension Safetensors {
         let ordered = plan.sorted {
             (order($1.type), Array($0.name.utf8)) < (order($0.type), Array($1.name.utf8))
         }
-        let header = header(ordered, metadata)
+        let header = header(ordered, metadata, alignment)
         if header.count - 8 > maximumHeaderBytes {
             offences.add("the header would take \(header.count - 8) bytes; at most \(maximumHeaderBytes) are allowed")
         }
@@ -52,8 +53,10 @@ extension Safetensors {
 
     static let metadataKey = "__metadata__"
 
-    /// The length and the header, padded with blanks so that the data begins at a multiple of 8.
-    private static func header(_ plan: [PlannedTensor], _ metadata: [(key: String, value: String)]) -> [UInt8] {
+    /// The length and the header, padded with blanks so that the data begins at a multiple of `alignment`.
+    private static func header(
+        _ plan: [PlannedTensor], _ metadata: [(key: String, value: String)], _ alignment: Int
+    ) -> [UInt8] {
         var object = JSONObject()
         if !metadata.isEmpty {
             var strings = JSONObject()
@@ -69,7 +72,8 @@ extension Safetensors {
             offset += planned.bytes
         }
         var text = JSON.object(object).serialized()
-        text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (8 - text.count % 8) % 8))
+        let excess = (8 + text.count) % alignment
+        text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: excess == 0 ? 0 : alignment - excess))
         return (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) } + text
     }
 

@@ -16,6 +16,9 @@ package struct StoredTensor: Sendable {
     /// The derivation of the elements from others of the file, where they are packed in a way of their own.
     let derivation: Derivation?
 
+    /// True where the elements are made from others when the tensor is loaded.
+    package var isDerived: Bool { derivation != nil }
+
     typealias Derivation = @Sendable () throws(FormatError) -> Tensor
 
     init(

@@ -1,4 +1,5 @@
 internal import MartletJSON
+package import MartletPlatform
 package import MartletTensors
 
 /// The tensors of a checkpoint, in one file or several, found by the bytes of their name.
@@ -24,6 +25,13 @@ package struct StoredTensors: Sendable {
     /// - Throws: ``FormatError`` when a file was replaced, written or cut since.
     package func checkUnchanged() throws(FormatError) {
         for file in files { try file.checkUnchanged() }
+    }
+
+    /// Adds to `fingerprint` what tells these files from others and from what they were before.
+    ///
+    /// - Throws: ``FileError`` when one is no longer there.
+    package func identify(in fingerprint: inout Fingerprint) throws(FileError) {
+        for file in files { try fingerprint.add(identityOf: file.path) }
     }
 
     /// The paths of the files.

@@ -90,10 +90,11 @@ package struct TensorFileWriter: ~Copyable {
 
     /// Puts the file in its place.
     ///
+    /// - Parameter flushed: see ``AtomicFile/commit(flushed:)``.
     /// - Precondition: every planned tensor is written.
-    package consuming func finish() throws(FormatError) {
+    package consuming func finish(flushed: Bool = true) throws(FormatError) {
         precondition(written == plan.count, "TensorFileWriter: \(written) tensors of the \(plan.count) planned")
-        do { try file.commit() } catch { throw FormatError(error) }
+        do { try file.commit(flushed: flushed) } catch { throw FormatError(error) }
     }
 }
 

@@ -16,14 +16,7 @@ package struct KeptLimits: Sendable {
 
     /// The path of the kept limits: `machine.json` in Martlet's folder of the user's cache; nil where there is no home
     /// folder.
-    package static var path: String? {
-        func variable(_ name: String) -> String? {
-            guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-            return unsafe String(cString: value)
-        }
-        let cache = variable("XDG_CACHE_HOME") ?? variable("HOME").map { $0 + "/.cache" }
-        return cache.map { $0 + "/martlet/machine.json" }
-    }
+    package static var path: String? { CacheFolder.path.map { $0 + "/machine.json" } }
 
     /// The limits that were measured with so many threads on this processor; nil where nothing was, or something else.
     package static func read(threads: Int?) -> KeptLimits? {

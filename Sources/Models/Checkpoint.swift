@@ -168,6 +168,16 @@ package struct Checkpoint: Sendable {
     /// The name of the file's tensor that holds the parameter `name`.
     package func storedName(_ name: String) -> String? { places[ExactKey(name)]?.stored.name }
 
+    /// True where `tensor(_:shape:on:)` would make the parameter `name` of what the file has, and not look at it there.
+    package func makes(_ name: String) -> Bool {
+        guard let place = places[ExactKey(name)] else { return false }
+        switch place.layout {
+        case .asStored, .rows(of: _, groups: 1), .stacked(count: _, index: _, transposed: false):
+            return place.stored.type.elementType == nil || place.stored.isDerived
+        default: return true
+        }
+    }
+
     /// The type in which `tensor(_:shape:on:)` gives the parameter `name`.
     package func type(_ name: String) -> ElementType? {
         guard let place = places[ExactKey(name)] else { return nil }
@@ -251,6 +261,8 @@ public struct CheckpointError: MartletError, Equatable {
 package struct PackedWeights: Sendable {
     /// The size in bytes of all matrices, which one decode step reads.
     package private(set) var bytes = 0
+    /// The share of ``bytes`` that is mapped from the cache of packed matrices.
+    package private(set) var mappedBytes = 0
     /// Block-quantized elements that every row of a prompt multiplies by, so without the projection to the vocabulary;
     /// integer and float products run into different limits.
     package private(set) var quantizedElements = 0
@@ -260,6 +272,7 @@ package struct PackedWeights: Sendable {
 
     fileprivate mutating func add(_ matrix: PackedMatrix, _ role: ParameterRole) {
         bytes += matrix.bytes
+        if matrix.storage.kind == .mapped { mappedBytes += matrix.bytes }
         guard ![.tokens, .head, .headTransform].contains(role) else { return }
         if matrix.type.isBlockQuantized {
             quantizedElements += matrix.outputs * matrix.inputs
@@ -287,18 +300,34 @@ package final class CheckpointSource: ParameterSource {
     /// The ranks that divide the matrices (tensor parallelism); nil where all are packed here.
     private let ranks: ProductRanks?
 
+    /// The matrices that an earlier load packed; nil where none are kept.
+    private let kept: PackedFile?
+    /// The matrices that were packed here, by the names of their parameters.
+    private(set) var packed: [(name: String, matrix: PackedMatrix)] = []
+
     /// - Parameter queue: packs the matrices that the file has as they are; run it before the model computes.
-    package init(
+    package convenience init(
         _ checkpoint: Checkpoint, device: Device, matrices: ElementType? = nil, queue: PackingQueue? = nil,
         dividedAmong ranks: ProductRanks? = nil
     ) {
+        self.init(checkpoint, device: device, matrices: matrices, queue: queue, dividedAmong: ranks, kept: nil)
+    }
+
+    init(
+        _ checkpoint: Checkpoint, device: Device, matrices: ElementType?, queue: PackingQueue?,
+        dividedAmong ranks: ProductRanks?, kept: PackedFile?
+    ) {
         (self.checkpoint, self.device, self.matrices, self.queue) = (checkpoint, device, matrices, queue)
-        self.ranks = ranks
+        (self.ranks, self.kept) = (ranks, kept)
     }
 
     package func parameter(_ description: ParameterDescription) -> Parameter {
         do throws(FormatError) {
             let shape = description.shape
+            // What is only multiplied by need not be made again from what the file has.
+            if description.use.isMultiplied, checkpoint.makes(description.name), kept(description) != nil {
+                return Parameter(description, value: nil)
+            }
             var value = try checkpoint.tensor(description.name, shape: shape, on: device)
             if value == nil, case .constant(let number) = description.fill {
                 value = Tensor(Array(repeating: number, count: shape.elements), shape: shape)
@@ -311,32 +340,55 @@ package final class CheckpointSource: ParameterSource {
     }
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? {
+        if let matrix = kept(parameter.description) {
+            weights.add(matrix, parameter.role)
+            return matrix
+        }
         guard let value = parameter.value else { return nil }
         let matrix = ranks?.packed(value, pack) ?? pack(value)
         weights.add(matrix, parameter.role)
+        packed.append((parameter.name, matrix))
         return matrix
     }
 
+    /// The matrix that is kept of a parameter `[outputs, …]`.
+    private func kept(_ description: ParameterDescription) -> PackedMatrix? {
+        guard let kept, description.shape.rank > 1, let stored = checkpoint.type(description.name) else { return nil }
+        let (outputs, elements) = (description.shape[0], description.shape.elements)
+        let inputs = outputs > 0 ? elements / outputs : 0
+        return kept.matrix(
+            description.name, outputs: outputs, inputs: inputs, type: wantedType(stored, inputs: inputs) ?? stored)
+    }
+
     private func pack(_ value: Tensor) -> PackedMatrix {
-        let wanted = asWanted(value)
+        let type = wantedType(value.type, inputs: value.shape.width)
         // What was made for this is not to lie about until all is packed.
-        let waits = wanted.storage.kind == .mapped
-        if waits, let packed = queue?.add(wanted, on: device) { return packed }
-        let matrix = PackedMatrix(wanted, on: device)
+        let waits = value.storage.kind == .mapped
+        if waits, let packed = queue?.add(value, as: type, on: device) { return packed }
+        let matrix = PackedMatrix(value, as: type, on: device)
         value.storage.release(value.byteOffset..<value.byteOffset + value.bytes)
         return matrix
     }
 
-    /// Blocks that the file has stay, and so do rows that would not fill blocks.
-    private func asWanted(_ value: Tensor) -> Tensor {
-        guard let matrices, !value.type.isBlockQuantized, value.shape.width % matrices.blockElements == 0 else {
-            return value
-        }
-        return value.converted(to: matrices, on: device)
+    /// The type that a matrix of `type` is converted to; nil where it stays: blocks that the file has, and rows that
+    /// would not fill blocks.
+    private func wantedType(_ type: ElementType, inputs: Int) -> ElementType? {
+        guard let matrices, !type.isBlockQuantized, inputs % matrices.blockElements == 0 else { return nil }
+        return matrices
     }
 
     package func decoded(_ parameter: Parameter) -> Parameter {
         guard let value = parameter.value else { return parameter }
         return parameter.with(value.decoded(on: device))
+    }
+}
+
+extension ParameterUse {
+    /// True where the parameter is a matrix that rows are multiplied by, and nothing else.
+    fileprivate var isMultiplied: Bool {
+        switch self {
+        case .multiplied, .routed: true
+        case .lookedUp, .elementwise: false
+        }
     }
 }

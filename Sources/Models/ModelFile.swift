@@ -44,6 +44,9 @@ public struct ModelFile: Sendable {
     /// The ranks that divide its matrices (tensor parallelism); nil where all are packed here.
     package var ranks: ProductRanks?
 
+    /// The cache that keeps its packed matrices for later starts; nil, the default, keeps none.
+    package var packedCache: PackedCache?
+
     /// Keys of its configuration that say nothing to this model type: the reference passes them over too.
     package let passedOver: [String]
 
@@ -287,8 +290,10 @@ public struct ModelFile: Sendable {
     package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
         try checkMemory()
         let queue = PackingQueue()
+        let cached = try packedIdentity()
+        let kept = cached.flatMap { $0.cache.matrices(of: $0.identity, on: device) }
         let source = CheckpointSource(
-            try checkpoint(), device: device, matrices: matrices, queue: queue, dividedAmong: ranks)
+            try checkpoint(), device: device, matrices: matrices, queue: queue, dividedAmong: ranks, kept: kept)
         let adapted = try adapted(source, on: device)
         let model = try Model(architecture, Scope(adapted))
         if let failure = source.failure { throw failure }
@@ -301,8 +306,28 @@ public struct ModelFile: Sendable {
         ranks?.complete()
         // What was packed was that of the file which was opened.
         try tensors.checkUnchanged()
+        if let cached, kept == nil { cached.cache.keep(source.packed, of: cached.identity, on: device) }
         weights = source.weights
         return model
+    }
+
+    /// The cache, and the identity of this model in it; nil where nothing is to be kept: without a cache, and of ranks,
+    /// which pack parts.
+    private func packedIdentity() throws(FormatError) -> (cache: PackedCache, identity: PackedCache.Identity)? {
+        guard let packedCache, ranks == nil else { return nil }
+        var (name, content) = (Fingerprint(), Fingerprint())
+        for path in tensors.paths { name.add(Folder.absolute(path)) }
+        name.add(matrices?.rawValue ?? "")
+        content.add("\(name)")
+        content.add(JSON.object(settings).serialized())
+        do throws(FileError) {
+            try tensors.identify(in: &content)
+            // Another version may pack otherwise, or read other rows.
+            try content.add(identityOf: "/proc/self/exe")
+        } catch {
+            throw FormatError(error)
+        }
+        return (packedCache, PackedCache.Identity(name: name, content: content))
     }
 
     /// - Throws: ``ModelError`` where the weights alone take more memory than there is: better told than killed.

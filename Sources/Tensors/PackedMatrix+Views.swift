@@ -1,5 +1,5 @@
 extension PackedMatrix {
-    /// A matrix whose panels already lie in `storage`, as a part of it may that is measured with.
+    /// A matrix whose panels already lie in `storage`: mapped from a file, or a part of one that is measured with.
     package init(outputs: Int, inputs: Int, type: ElementType, packed storage: Storage) {
         precondition(
             storage.bytes >= PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type),

@@ -12,22 +12,33 @@ package struct PackedMatrix: Sendable {
     package var part: MatrixPart?
 
     /// Packs `matrix` `[outputs, inputs]`, its panels shared among the threads of `device`.
-    package init(_ matrix: Tensor, on device: Device) {
-        self.init(reservedFor: matrix, on: device)
+    ///
+    /// - Parameter type: the type that it is converted to; its own when nil.
+    package init(_ matrix: Tensor, as type: ElementType? = nil, on device: Device) {
+        self.init(reservedFor: matrix, as: type ?? matrix.type, on: device)
         let packed = self
-        device.parallel(panels, cost: Int(MARTLET_PANEL) * inputs) { packed.pack(matrix, panels: $0) }
+        device.parallel(panels, cost: Int(MARTLET_PANEL) * inputs) { packed.pack(matrix, panels: $0, on: device) }
     }
 
-    /// Memory for `matrix`, which ``pack(_:panels:)`` is yet to fill.
-    init(reservedFor matrix: Tensor, on device: Device) {
+    /// Memory for `matrix`, which ``pack(_:panels:on:)`` is yet to fill.
+    init(reservedFor matrix: Tensor, as type: ElementType, on device: Device) {
         precondition(matrix.shape.rank == 2, "PackedMatrix: \(matrix.shape) is not a matrix")
-        (outputs, inputs, type) = (matrix.shape[0], matrix.shape[1], matrix.type)
+        (outputs, inputs, self.type) = (matrix.shape[0], matrix.shape[1], type)
         storage = device.weights.take(bytes: PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type))
     }
 
-    /// Packs some panels of the matrix that this was made for.
-    func pack(_ matrix: Tensor, panels: Range<Int>) {
+    /// Packs some panels of the matrix that this was made for. Where it has another type, their rows are converted
+    /// first, so that never more of it is there twice.
+    func pack(_ matrix: Tensor, panels: Range<Int>, on device: Device) {
         let bytes = martlet_panel_bytes(type.kernelType, inputs)
+        guard matrix.type == type else {
+            let rows = panels.lowerBound * Int(MARTLET_PANEL)..<min(outputs, panels.upperBound * Int(MARTLET_PANEL))
+            let part = PackedMatrix(
+                outputs: rows.count, inputs: inputs, type: type,
+                packed: Storage(part: panels.lowerBound * bytes..<panels.upperBound * bytes, of: storage))
+            return part.pack(
+                matrix.rows(rows).converted(to: type, on: device), panels: 0..<panels.count, on: device)
+        }
         storage.populate(panels.lowerBound * bytes..<panels.upperBound * bytes)
         unsafe martlet_pack(
             type.kernelType, matrix.pointer, matrix.rowBytes, outputs, inputs, storage.mutablePointer,

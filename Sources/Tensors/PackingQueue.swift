@@ -10,7 +10,7 @@ package final class PackingQueue {
         let stored: Tensor
         let panels: Range<Int>
 
-        func pack() { matrix.pack(stored, panels: panels) }
+        func pack(on device: Device) { matrix.pack(stored, panels: panels, on: device) }
 
         /// The byte range of this piece in the storage of `stored`.
         var source: Range<Int> {
@@ -32,8 +32,10 @@ package final class PackingQueue {
     private static let together = 8
 
     /// The matrix that `stored` `[outputs, inputs]` will be packed into.
-    package func add(_ stored: Tensor, on device: Device) -> PackedMatrix {
-        let matrix = PackedMatrix(reservedFor: stored, on: device)
+    ///
+    /// - Parameter type: the type that it will be converted to; its own when nil.
+    package func add(_ stored: Tensor, as type: ElementType? = nil, on device: Device) -> PackedMatrix {
+        let matrix = PackedMatrix(reservedFor: stored, as: type ?? stored.type, on: device)
         let step = max(1, PackingQueue.pieceBytes / max(1, Int(MARTLET_PANEL) * stored.rowBytes))
         for first in stride(from: 0, to: matrix.panels, by: step) {
             pieces.append(Piece(matrix: matrix, stored: stored, panels: first..<min(first + step, matrix.panels)))
@@ -47,7 +49,7 @@ package final class PackingQueue {
         let (pieces, together) = (pieces, PackingQueue.together)
         self.pieces = []
         device.pool.run(chunks: pieces.count) { index in
-            pieces[index].pack()
+            pieces[index].pack(on: device)
             // The group before: a piece of it that is still being read comes back by itself.
             guard (index + 1) % together == 0, index >= together else { return }
             PackingQueue.release(pieces[(index + 1 - 2 * together)..<(index + 1 - together)])

@@ -31,14 +31,14 @@ package import MartletPlatform
         owner = nil
     }
 
-    /// A part of owned memory, as memory of its own: nobody writes to the same part of `whole`.
-    init(part: Range<Int>, of whole: Storage) {
+    /// A part of memory or of a mapped file, as a storage of its own: nobody writes to the same part of `whole`.
+    package init(part: Range<Int>, of whole: Storage) {
         precondition(
-            whole.kind == .owned && part.lowerBound >= 0 && part.upperBound <= whole.bytes,
+            part.lowerBound >= 0 && part.upperBound <= whole.bytes,
             "Storage: bytes \(part) of \(whole.bytes) \(whole.kind)")
         unsafe base = whole.base + part.lowerBound
         bytes = part.count
-        kind = .owned
+        kind = whole.kind
         owner = whole
     }
 
@@ -79,8 +79,8 @@ package import MartletPlatform
 
     deinit {
         switch kind {
-        case .owned where owner == nil: unsafe base.deallocate()
-        case .owned: break
+        case _ where owner != nil: break
+        case .owned: unsafe base.deallocate()
         case .mapped where bytes > 0: unsafe munmap(base, bytes)
         case .mapped: unsafe base.deallocate()
         case .borrowed: break
@@ -98,15 +98,16 @@ package import MartletPlatform
         return unsafe base
     }
 
-    /// Asks the system for all pages of a range that is about to be written, at once: cheaper than a fault for each.
-    /// Where it cannot, each page comes when it is touched.
+    /// Asks the system for all pages of a range that is about to be written, of a mapped file to be read, at once:
+    /// cheaper than a fault for each. Where it cannot, each page comes when it is touched.
     package func populate(_ range: Range<Int>) {
-        guard kind == .owned, let pages = pages(within: range) else { return }
-        unsafe madvise(base + pages.lowerBound, pages.count, Storage.populateForWriting)
+        guard kind != .borrowed, let pages = pages(within: range) else { return }
+        let advice = kind == .owned ? Storage.populateForWriting : Storage.populateForReading
+        unsafe madvise(base + pages.lowerBound, pages.count, advice)
     }
 
-    /// MADV_POPULATE_WRITE, since Linux 5.14; older headers lack the name.
-    private static let populateForWriting: Int32 = 23
+    /// MADV_POPULATE_READ and MADV_POPULATE_WRITE, since Linux 5.14; older headers lack the names.
+    private static let (populateForReading, populateForWriting): (Int32, Int32) = (22, 23)
 
     /// The whole pages of memory that lie in a range of bytes.
     private func pages(within range: Range<Int>) -> Range<Int>? {

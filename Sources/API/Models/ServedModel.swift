@@ -66,6 +66,8 @@ package final class ServedModel: Sendable {
         package var context: Int?
         /// The path of a draft model, a smaller one that guesses what this one writes; nil for none.
         package var draft: String?
+        /// The cache that keeps packed matrices for later starts; nil keeps none.
+        package var packedCache: PackedCache?
 
         package init(threads: Int? = nil) { self.threads = threads }
 

@@ -35,6 +35,7 @@ package final class SharedModel: Sendable {
                     engine: settings.engine()
                 ) {
                     var file = try ModelFile(path: path)
+                    file.packedCache = settings.packedCache
                     for set in sets { try file.add(selectable: set.adapters) }
                     return file
                 }

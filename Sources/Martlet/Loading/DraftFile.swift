@@ -11,7 +11,9 @@ package struct DraftFile: Sendable {
     /// - Throws: ``ModelError`` for a model whose vocabulary is of another size than that of `model`, with both; what
     ///   opening throws.
     package init(_ path: String, for model: ModelFile) throws {
-        file = try ModelFile(path: ModelLocation.path(of: path))
+        var file = try ModelFile(path: ModelLocation.path(of: path))
+        file.packedCache = model.packedCache
+        self.file = file
         let offences = file.architecture.offences(drafting: model.architecture)
         guard offences.isEmpty else {
             throw ModelError("\(file.path), to draft for \(model.path): " + offences.joined(separator: "; "))

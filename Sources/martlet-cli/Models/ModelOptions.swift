@@ -25,6 +25,9 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "A low-rank adapter over the model: peft's or MLX's directory, or DIR=SCALE (may be repeated).")
     var adapter: [String] = []
 
+    @Flag(help: "Pack the weights anew, and keep none in the cache folder for a later start.")
+    var noPackedCache = false
+
     /// The model's file with the adapters that were named.
     func file() throws -> ModelFile { try file(orShipped: .writing) }
 
@@ -32,6 +35,7 @@ struct ModelOptions: ParsableArguments {
     func file(orShipped kind: EmbeddedModel.Kind) throws -> ModelFile {
         var file = try adding(to: ModelFile(path: path(orShipped: kind)))
         file.ranks = Ranks.products
+        file.packedCache = noPackedCache ? nil : .ofUser
         return file
     }
 

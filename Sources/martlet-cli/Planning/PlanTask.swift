@@ -57,7 +57,7 @@ struct PlanTask {
         let input = "/tmp/martlet-plan-\(getpid()).txt"
         try PlanFile.write(text + "\n", to: input)
         defer { unsafe unlink(input) }
-        let words = ["martlet", verb, "--model", path] + arguments + [input]
+        let words = ["martlet", verb, "--model", path, "--no-packed-cache"] + arguments + [input]
         var pointers: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
         defer { for index in words.indices { unsafe free(pointers[index]) } }
         var actions = unsafe posix_spawn_file_actions_t()

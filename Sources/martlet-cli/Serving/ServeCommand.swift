@@ -98,6 +98,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Append every answered generation to this file, one JSON object a line, for martlet verify.")
     var answerLog: String?
 
+    @Flag(help: "Pack the weights anew, and keep none in the cache folder for a later start.")
+    var noPackedCache = false
+
     @Option(help: "A YAML file with these options.")
     var config: String?
 
@@ -135,7 +138,7 @@ struct ServeCommand: AsyncParsableCommand {
                 let ranks = Ranks.products
                 service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
                     var (file, settings) = (try model.file(), plan.loading)
-                    file.ranks = ranks
+                    (file.ranks, file.packedCache) = (ranks, settings.packedCache)
                     settings.draft = model.draft
                     return try await ServedModel.load(name: model.name, file, settings, shared: model.shared)
                 }

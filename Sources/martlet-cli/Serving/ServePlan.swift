@@ -37,6 +37,7 @@ struct ServePlan {
             }
             loading.cache = cache
         }
+        loading.packedCache = try sources.flag("no-packed-cache", command.noPackedCache) ? nil : .ofUser
         loading.cacheBytes = try sources.text("kv-memory", command.kvMemory).map {
             Int(clamping: try PlanFile.bytes($0))
         }
