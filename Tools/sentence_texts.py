@@ -1,11 +1,11 @@
 """The texts from which the sentence encoder that ships learns: FOLDER/train.txt and FOLDER/held.txt, one text a line, none twice, mixed.
 
     apt-get download wordnet-base && dpkg-deb -x wordnet-base_*.deb wordnet
-    python3 Tools/sentence_texts.py wordnet/usr/share/wordnet CORPORA DATASETS FOLDER
+    python3 Tools/sentence_texts.py wordnet/usr/share/wordnet CORPORA DATASETS all-MiniLM-L6-v2/tokenizer.json FOLDER
 
 Licences: WordNet 3.0's own (free to use, copy and change), WikiText-2 and SQuAD (CC BY-SA), BANKING77's training queries and
-WNUT-17's training posts (CC BY 4.0), TinyStories (CDLA-Sharing 1.0), books of Project Gutenberg (public domain). Of the STS
-benchmark nothing is read: parts of its texts are under terms of their own, and it measures the result.
+WNUT-17's training posts (CC BY 4.0), TinyStories (CDLA-Sharing 1.0), books of Project Gutenberg (public domain). Further texts are
+made by sentence_patterns.py. Of the STS benchmark nothing is read: parts of its texts are under terms of their own, and it measures the result.
 """
 
 import csv
@@ -16,9 +16,12 @@ import re
 import sys
 from pathlib import Path
 
+import sentence_patterns
+
 # Texts of each kind. A text of any length is one vector to learn, so short ones teach more in the same time.
 LIMITS = {
     "examples": 24_000, "glosses": 12_000, "wiki": 3_000, "squad": 9_000, "banking": 5_000, "posts": 1_500, "stories": 8_000, "books": 4_000,
+    "scenes": 8_384, "headlines": 5_000, "advice": 3_000,
 }
 WORDS = range(4, 15)
 HELD = 512
@@ -53,7 +56,7 @@ def glosses(folder):
 
 
 def main():
-    wordnet, corpora, datasets, folder = map(Path, sys.argv[1:5])
+    wordnet, corpora, datasets, tokenizer, folder = map(Path, sys.argv[1:6])
     found = {name: [] for name in LIMITS}
     found["glosses"], found["examples"] = glosses(wordnet)
     for name in ("wiki.valid.raw.gz", "wiki.test.raw.gz"):
@@ -71,6 +74,10 @@ def main():
     found["stories"] = list(sentences(read(corpora / "tinystories" / "tiny_stories_944K.txt")))
     for name in ("botchan.txt", "sherlock.txt.gz", "war-and-peace.txt.gz"):
         found["books"] += sentences(read(corpora / "books" / name))
+    # The vocabulary's frequent whole words: WordPieces stand in order of how often they are met.
+    pieces = json.loads(tokenizer.read_text())["model"]["vocab"]
+    words = {word for word, number in pieces.items() if number < 20_000}
+    found.update(sentence_patterns.made(wordnet, words, LIMITS))
 
     random.seed(1)
     seen, texts = set(), []

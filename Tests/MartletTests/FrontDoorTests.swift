@@ -91,7 +91,7 @@ import Testing
             "A man is playing a guitar.", "Someone plays an instrument.", "The stock market fell sharply on Monday.",
         ])
         #expect(vectors.allSatisfy { $0.count == 384 && abs($0.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5 })
-        let wanted: [Float] = [-0.0099, 0.0232, -0.0299, -0.0579, -0.1573, 0.0163, 0.1551, -0.0634]
+        let wanted: [Float] = [0.0126, -0.0027, -0.0282, -0.0705, -0.1475, 0.0108, 0.0937, -0.0324]
         #expect(zip(vectors[0], wanted).allSatisfy { abs($0 - $1) < 4e-3 }, "\(vectors[0].prefix(8))")
         let (near, far) = (encoder.similarity(vectors[0], vectors[1]), encoder.similarity(vectors[0], vectors[2]))
         #expect(near > 0.5 && far < 0.25, "\(near) \(far)")
