@@ -6,6 +6,9 @@ extension ModelFile {
     /// Returns whether GGUF has a name for models of this type.
     package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
 
+    /// What GGUF calls a model of this type; nil where it has no name.
+    package var ggufArchitecture: String? { GGUFDialect.writing(modelType, architecture.body)?.architecture }
+
     /// The class that transformers loads a model of this type with, where it is known.
     package static func className(_ modelType: String) -> String? { GGUFDialect.writing(modelType)?.className }
 
@@ -18,6 +21,11 @@ extension ModelFile {
         guard !generation.isEmpty else { return nil }
         generation["_from_model_config"] = true
         return generation
+    }
+
+    /// The settings by which a model writes: those of its config.json, or what a GGUF says in those words.
+    package func writingConfig() throws -> JSONObject {
+        if case .gguf = container { try publishedConfig(dataType: nil) } else { try config() }
     }
 
     /// A `config.json` that transformers reads: a directory's own, or what a GGUF says in those words.
@@ -38,10 +46,12 @@ extension ModelFile {
                 throw ModelError(
                     "\(file.path): config.json has no words for layers of different sizes; keep the model as a GGUF")
             }
-            if let dialect = GGUFDialect.writing(modelType) { config["architectures"] = [.string(dialect.className)] }
-            for name in ["bos", "eos"] {
+            if let dialect = GGUFDialect.writing(modelType, architecture.body) {
+                config["architectures"] = [.string(dialect.className)]
+            }
+            for (key, name) in [("bos", "bos"), ("eos", "eos"), ("pad", "padding")] {
                 if let id = try file.metadata.integer("tokenizer.ggml.\(name)_token_id") {
-                    config["\(name)_token_id"] = .integer(id)
+                    config["\(key)_token_id"] = .integer(id)
                 }
             }
             if config["rope_scaling"]?["rope_type"]?.stringValue == "divided" {

@@ -21,7 +21,7 @@ extension GGUFConfig {
         case "stablelm":
             config["use_qkv_bias"] = .bool(has("blk.0.attn_q.bias"))
             config["qk_layernorm"] = .bool(has("blk.0.attn_q_norm.weight"))
-        case "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
+        case "glm", "glm4": config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
         case "glm4_moe":
             config["attention_bias"] = .bool(has("blk.0.attn_q.bias"))
             config["use_qk_norm"] = .bool(has("blk.0.attn_q_norm.weight"))
@@ -38,6 +38,16 @@ extension GGUFConfig {
             }
             // What ggml takes where nothing is said.
             if config["local_rope_theta"] == nil { config["local_rope_theta"] = config["global_rope_theta"] }
+        case "t5":
+            if has("enc.blk.1.attn_rel_b.weight") { config["model_type"] = "umt5" }
+            let found = GGUFDialect.all.first {
+                $0.architecture == dialect.architecture && $0.modelType == config["model_type"]?.stringValue
+            }
+            config["architectures"] = [.string((found ?? dialect).className)]
+            // Readers take the one activation for gated layers, the other for plain ones.
+            config["feed_forward_proj"] = has("enc.blk.0.ffn_gate.weight") ? "gated-gelu" : "relu"
+            config["is_encoder_decoder"] = .bool(has("dec.output_norm.weight"))
+            config["decoder_start_token_id"] = metadata["decoder_start_token_id"] ?? 0
         case "bert", "nomic_bert":
             config["architectures"] = [.string(dialect.className)]
             config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)

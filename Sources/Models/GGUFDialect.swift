@@ -1,4 +1,5 @@
 import MartletJSON
+import MartletLayers
 
 /// The dialect in which GGUF spells one model type: its `general.architecture`, and where its words for `config.json`
 /// keys differ from the common ones.
@@ -115,6 +116,24 @@ struct GGUFDialect: Sendable {
             architecture: "nomic-bert", modelType: "nomic_bert", className: "NomicBertModel", otherKeys: encoderKeys,
             shareKey: nil),
         .init(
+            architecture: "t5", modelType: "t5", className: "T5ForConditionalGeneration", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
+            architecture: "t5", modelType: "umt5", className: "UMT5ForConditionalGeneration", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
+            architecture: "t5", modelType: "mt5", className: "MT5ForConditionalGeneration", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
+            architecture: "t5encoder", modelType: "t5", className: "T5EncoderModel", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
+            architecture: "t5encoder", modelType: "umt5", className: "UMT5EncoderModel", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
+            architecture: "t5encoder", modelType: "mt5", className: "MT5EncoderModel", otherKeys: t5Keys,
+            shareKey: nil, positions: .others),
+        .init(
             architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
             otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
         .init(
@@ -136,6 +155,7 @@ struct GGUFDialect: Sendable {
             architecture: "cohere2", modelType: "cohere2", className: "Cohere2ForCausalLM",
             otherKeys: ["attention.layer_norm_epsilon": "layer_norm_eps", "logit_scale": "logit_scale"], shareKey: nil),
         .init(architecture: "glm4", modelType: "glm4", className: "Glm4ForCausalLM", rotatesPart: true),
+        .init(architecture: "chatglm", modelType: "glm", className: "GlmForCausalLM", rotatesPart: true),
         .init(
             architecture: "starcoder2", modelType: "starcoder2", className: "Starcoder2ForCausalLM",
             otherKeys: ["attention.layer_norm_epsilon": "norm_epsilon"], shareKey: nil),
@@ -248,6 +268,16 @@ struct GGUFDialect: Sendable {
         "attention.head_count_kv": nil,
     ]
 
+    /// The keys of T5; how far its buckets reach is not said.
+    private static let t5Keys: [String: String?] = [
+        "context_length": "n_positions", "embedding_length": "d_model", "feed_forward_length": "d_ff",
+        "block_count": "num_layers", "decoder_block_count": "num_decoder_layers", "attention.head_count": "num_heads",
+        "attention.head_count_kv": nil, "attention.key_length": "d_kv", "attention.layer_norm_epsilon": nil,
+        "attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
+        "attention.relative_buckets_count": "relative_attention_num_buckets",
+        "decoder_start_token_id": "decoder_start_token_id",
+    ]
+
     /// The word of config.json for a setting; nil when it has none.
     func configKey(_ key: String) -> String? {
         if let other = otherKeys[key] { return other }
@@ -261,5 +291,14 @@ struct GGUFDialect: Sendable {
         return marker.value.map { $0 == value } ?? (value > 0)
     }
 
-    static func writing(_ modelType: String) -> GGUFDialect? { all.first { $0.modelType == modelType } }
+    /// The dialect for a model type; nil where GGUF has no name for it.
+    ///
+    /// - Parameter body: of the model, where T5's encoder alone goes by another name than the whole.
+    static func writing(_ modelType: String, _ body: Architecture.Body? = nil) -> GGUFDialect? {
+        let candidates = all.filter { $0.modelType == modelType }
+        if case .encoder? = body, let other = candidates.first(where: { $0.architecture == "t5encoder" }) {
+            return other
+        }
+        return candidates.first
+    }
 }

@@ -15,11 +15,13 @@ struct GGUFSettings {
     let stack: Architecture.Stack
     let layer: Architecture.Layer
 
-    /// - Throws: ``ModelError`` for a model that is no decoder.
+    /// - Throws: ``ModelError`` for a model without layers.
     init(_ architecture: Architecture, _ dialect: GGUFDialect) throws(ModelError) {
-        guard case .decoder(let stack) = architecture.body, let layer = stack.layers.first else {
-            throw ModelError("only decoders are written as GGUF")
+        let stack: Architecture.Stack
+        switch architecture.body {
+        case .decoder(let only), .encoder(let only), .encoderDecoder(let only, _): stack = only
         }
+        guard let layer = stack.layers.first else { throw ModelError("a model without layers has no words in GGUF") }
         (self.architecture, self.dialect, self.stack, self.layer) = (architecture, dialect, stack, layer)
         metadata["general.architecture"] = .string(dialect.architecture)
         metadata["general.type"] = .string("model")
@@ -28,6 +30,38 @@ struct GGUFSettings {
         addRotary()
         addFeedForwards()
         addGemma4()
+        addEncoder()
+    }
+
+    /// What encoders and encoder-decoders say beside the words of decoders.
+    private mutating func addEncoder() {
+        if case .buckets(let count, _) = layer.attention.positions { addT5(buckets: count) }
+        if case .layerBuckets(let count, _) = layer.attention.positions { addT5(buckets: count) }
+        guard case .encoder = architecture.body, dialect.modelType != "t5" else { return }
+        metadata["\(dialect.architecture).attention.causal"] = .bool(false)
+        guard dialect.architecture == "modern-bert" else { return }
+        for (index, layer) in stack.layers.enumerated() {
+            guard case .around(let size) = layer.attention.reach, case .rotary(let rotary) = layer.attention.positions
+            else { continue }
+            set("attention.sliding_window", 2 * size)
+            set("rope.freq_base_swa", rotary.base)
+            // Layers that see all come first of every so many.
+            let period = stack.layers.dropFirst(index).firstIndex { $0.attention.reach == .all } ?? stack.layers.count
+            return set("attention.sliding_window_pattern", period)
+        }
+    }
+
+    /// The settings of T5; readers know how far its buckets reach.
+    private mutating func addT5(buckets: Int) {
+        set("attention.relative_buckets_count", buckets)
+        set("attention.layer_norm_epsilon", layer.norm.epsilon)
+        set("attention.key_length", layer.attention.headWidth)
+        set("attention.value_length", layer.attention.headWidth)
+        if case .encoderDecoder(_, let decoder) = architecture.body {
+            set("decoder_block_count", decoder.layers.count)
+            // That of all published models; a file that says another is read as it says.
+            set("decoder_start_token_id", 0)
+        }
     }
 
     mutating func set(_ key: String, _ value: Int) {
@@ -110,7 +144,7 @@ struct GGUFSettings {
     private mutating func addRotary() {
         let all = stack.layers.compactMap { layer -> (isWhole: Bool, rotary: Architecture.Rotary)? in
             guard case .rotary(let rotary) = layer.attention.positions else { return nil }
-            return (layer.attention.reach == .past, rotary)
+            return ([.past, .all].contains(layer.attention.reach), rotary)
         }
         guard let rotary = (all.first { $0.isWhole } ?? all.first)?.rotary else { return }
         // ggml turns pairs only: said of an odd width, nothing is, and the file is then refused.

@@ -124,11 +124,11 @@ package struct ModelExport {
     package static func ggufContents(
         _ architecture: Architecture, modelType: String
     ) throws(ModelError) -> [WeightExport.Group] {
-        guard let family = Families.reading(modelType), GGUFDialect.writing(modelType) != nil else {
+        guard let family = Families.reading(modelType), GGUFDialect.writing(modelType, architecture.body) != nil else {
             throw ModelError("model type \(modelType) has no name in GGUF")
         }
         let inventory: Inventory
-        do { inventory = try architecture.inventory() } catch { throw ModelError(error.description) }
+        do { inventory = try architecture.withoutPooler.inventory() } catch { throw ModelError(error.description) }
         return try WeightExport.grouped(inventory, family.ggufNames(architecture, modelType: modelType))
     }
 
@@ -160,10 +160,14 @@ package struct ModelExport {
     /// - Throws: ``ModelError`` for a model that the format has no words for.
     package func ggufWeights(_ storage: MatrixStorage) throws(ModelError) -> WeightExport {
         _ = try dialect()
+        let architecture = architecture.withoutPooler
+        let known = weights.keeping { !Architecture.isOfPooler($0) }
         return try WeightExport(
-            weights, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
+            known, family.ggufNames(architecture, modelType: modelType), on: device, fullName: { $1 },
             type: { name, shape, parts, own in
-                let isSmall = parts[0].shape.rank <= 1 || [.router, .positions].contains(parts[0].role)
+                let isSmall =
+                    parts[0].shape.rank <= 1
+                    || [.router, .positions, .segments, .relativePositions].contains(parts[0].role)
                 guard !isSmall else { return .f32 }
                 let type = storage.type(name, shape, parts, own)
                 return shape.width % type.blockElements == 0 ? type : .f16
@@ -171,13 +175,13 @@ package struct ModelExport {
     }
 
     private func dialect() throws(ModelError) -> GGUFDialect {
-        if let dialect = GGUFDialect.writing(modelType) { return dialect }
+        if let dialect = GGUFDialect.writing(modelType, architecture.body) { return dialect }
         let known = GGUFDialect.all.map(\.modelType).sorted().joined(separator: ", ")
         throw ModelError("model type \(modelType) has no name in GGUF. Known are \(known)")
     }
 
-    /// - Throws: ``ModelError`` for a model that is no decoder, which alone are written as GGUF.
-    package func checkIsDecoder() throws { _ = try GGUFSettings(architecture, dialect()) }
+    /// - Throws: ``ModelError`` for a model that GGUF has no name for.
+    package func checkHasName() throws { _ = try GGUFSettings(architecture, dialect()) }
 
     /// Writes a GGUF whose matrices are stored as `storage` says. Vectors, routers and positions are f32, as ggml wants
     /// them.
@@ -186,7 +190,7 @@ package struct ModelExport {
     /// - Throws: ``ModelError`` for a model that the format has no words for, and what rounding throws.
     package func writeGGUF(to path: String, name: String, text: GGUFMetadata, _ storage: MatrixStorage) throws {
         let dialect = try dialect()
-        let settings = try GGUFSettings(architecture, dialect)
+        let settings = try GGUFSettings(architecture.withoutPooler, dialect)
         let export = try ggufWeights(storage)
         try check(settings, export, dialect, path: path)
         var metadata = settings.metadata
@@ -209,6 +213,12 @@ package struct ModelExport {
 
     /// Caveats of a GGUF of this model: what llama.cpp will do otherwise with it.
     package var caveats: [String] {
+        if case .pooled = architecture.head {
+            return ["GGUF has no name for the pooler, which is left out; vectors of texts do without it"]
+        }
+        if case .encoderDecoder = architecture.body, case .tokens(let head) = architecture.head, head.scale != 1 {
+            return ["llama.cpp does not scale the logits of a tied head: probabilities will differ there"]
+        }
         guard case .decoder(let stack) = architecture.body, let dialect = GGUFDialect.writing(modelType) else {
             return []
         }
@@ -235,7 +245,14 @@ package struct ModelExport {
             extents: { extents[$0] },
             numbers: { name in settings.tensors.first { $0.name == name }?.tensor.values ?? [] })
         let config = try GGUFConfig.translate(settings.metadata, tensors: tensors, path: path)
-        let understood = try ModelFile.describe(config, path: path).architecture
+        var understood = try ModelFile.describe(config, path: path).architecture
+        understood = understood.withoutPooler
+        // A head of its own is known by its tensor.
+        if extents["output.weight"] != nil, case .tokens(var head) = understood.head {
+            head.weights = .own
+            understood.head = .tokens(head)
+        }
+        let architecture = architecture.withoutPooler
         if understood == architecture.withDivisors { return }
         let (wanted, said) = (architecture.summary.split(separator: "\n"), understood.summary.split(separator: "\n"))
         let differences = zip(wanted, said).filter { $0 != $1 }.prefix(3).map { "\"\($0)\" would become \"\($1)\"" }
@@ -263,6 +280,17 @@ package struct ModelExport {
 }
 
 extension Architecture {
+    /// This architecture without BERT's pooler, for which GGUF has no name: vectors of texts do without.
+    var withoutPooler: Architecture {
+        guard case .pooled = head else { return self }
+        var result = self
+        result.head = .none
+        return result
+    }
+
+    /// Returns whether a parameter belongs to BERT's pooler.
+    static func isOfPooler(_ entry: Inventory.Entry) -> Bool { entry.name.utf8.starts(with: "pooled.".utf8) }
+
     /// This architecture with Llama 3's stretching written out as divisors, the only way in which GGUF has it.
     var withDivisors: Architecture {
         guard case .decoder(var stack) = body else { return self }

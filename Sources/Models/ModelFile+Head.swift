@@ -7,8 +7,11 @@ extension Architecture {
     /// This architecture with the head that the checkpoint has: one of its own where it keeps one whose numbers are not
     /// the token table's (transformers 5 ties only what is the same, whatever the configuration says), in some families
     /// the token table where it keeps none.
-    func fittingHead(_ family: any Family.Type, _ tensors: StoredTensors) -> Architecture {
-        func stored(_ path: String) -> StoredTensor? { tensors.parameter(path, family.names(self), family) }
+    func fittingHead(
+        _ family: any Family.Type, _ tensors: StoredTensors, isGGUF: Bool = false
+    ) -> Architecture {
+        let names = isGGUF ? family.ggufNames(self, modelType: "") : family.names(self)
+        func stored(_ path: String) -> StoredTensor? { tensors.parameter(path, names, family) }
         if case .pooled = self.head {
             // Sentence encoders were also saved without the part that they do not use.
             var architecture = self

@@ -92,7 +92,8 @@ public struct ModelFile: Sendable {
         quantization = unpacking
         let described = try ModelFile.describe(config, path: path)
         (modelType, family, passedOver) = (described.modelType, described.family, described.passedOver)
-        var fitting = described.architecture.fittingHead(family, stored).fittingPositions(family, stored)
+        var fitting = described.architecture.fittingHead(family, stored, isGGUF: ModelFile.isGGUF(path))
+            .fittingPositions(family, stored)
         if case .directory = container, let head = try SentenceHead.read(path, config) {
             fitting.head = .sequence(nil, labels: head.labels, from: head.row)
             stored = try head.joined(stored, family.names(fitting))

@@ -42,6 +42,13 @@ package struct WeightSource {
         }
     }
 
+    /// These weights without some parameters.
+    func keeping(_ isKept: (Inventory.Entry) -> Bool) -> WeightSource {
+        WeightSource(
+            inventory: Inventory(inventory.entries.filter(isKept)), storedName: storedName, type: type, tensor: tensor,
+            release: release)
+    }
+
     /// These weights with the low-rank adapters that `source` has in their matrices, which become f32.
     func merging(_ source: any ParameterSource, on device: Device) -> WeightSource {
         var addends: [String: [LowRankAddend]] = [:]

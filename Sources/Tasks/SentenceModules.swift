@@ -39,6 +39,14 @@ package struct SentenceModules: Sendable {
         case last = "lasttoken"
     }
 
+    /// How GGUF numbers poolings, `pooling_type`.
+    private static let numbers: [Pooling: Int] = [.mean: 1, .cls: 2, .last: 3]
+
+    /// The number of the pooling in GGUF; nil where it has none.
+    package var numberOfPooling: UInt32? {
+        poolings.count == 1 ? SentenceModules.numbers[poolings[0]].map { UInt32($0) } : nil
+    }
+
     /// The plain mean: what a model without `modules.json` is pooled by.
     package init() {}
 
@@ -53,8 +61,7 @@ package struct SentenceModules: Sendable {
         guard let name = try gguf.metadata.string("general.architecture"),
             let type = try gguf.metadata.integer(name + ".pooling_type")
         else { return }
-        let known: [Int: Pooling] = [1: .mean, 2: .cls, 3: .last]
-        guard let pooling = known[type] else {
+        guard let pooling = SentenceModules.numbers.first(where: { $0.value == type })?.key else {
             throw TaskError("\(file.path): \(name).pooling_type is \(type); 1 (mean), 2 (first) and 3 (last) are known")
         }
         (poolings, steps) = ([pooling], [.normalize])

@@ -54,7 +54,7 @@ public struct Writer: Sendable {
         if file.modelType.utf8.elementsEqual("ctranslate2".utf8) {
             settings = try WriterSettings(ctranslate2: vocabulary, path: file.path)
         } else {
-            settings = try WriterSettings(directory: file.path, config: file.config(), task: task)
+            settings = try WriterSettings(directory: file.path, config: file.writingConfig(), task: task)
         }
         if model.architecture.context == nil {
             settings.search.maximumTokens = min(settings.search.maximumTokens, WriterSettings.longestWithoutContext)

@@ -59,7 +59,11 @@ struct MartletCommand: AsyncParsableCommand {
         } catch is StoppedWork {
             return 130
         } catch {
-            return report(error)
+            do {
+                return try PullOffer.isTaken(after: error) ? await status(of: arguments) : report(error)
+            } catch {
+                return report(error)
+            }
         }
     }
 

@@ -27,6 +27,12 @@ import Testing
                 $0.layers[index].attention.scoreCap = 5
             }
         },
+        changed {
+            for index in $0.layers.indices {
+                $0.layers[index].attention.queryKeyNorm = .layerWithoutBias(epsilon: 1e-5)
+                $0.layers[index].attention.queryKeyNormSpan = .eachHead
+            }
+        },
         TinyArchitectures.decoder(arrangement: .normedResidual),
         TinyArchitectures.decoder(positions: .linearBias(.beforeScaling)),
         TinyArchitectures.decoder(positions: .buckets(8, farthest: 20)),

@@ -103,6 +103,36 @@ import Testing
         }
     }
 
+    static let readers = unpacked.filter { name in
+        guard let file = try? ModelFile(path: folder + "/" + name) else { return false }
+        if case .decoder = file.architecture.body { return false }
+        return ModelFile.hasGGUFName(file.modelType)
+    }
+
+    /// Heads and settings that GGUF has no words for.
+    static let unsaid: Set<String> = []
+
+    /// Encoders and encoder-decoders through GGUF: the bits of hidden states and logits stay.
+    @Test(arguments: readers) func encodersGoThroughGGUF(name: String) throws {
+        let original = Self.folder + "/" + name
+        let file = try ModelFile(path: original)
+        try TemporaryFolder.use { path in
+            let gguf = path + "/model.gguf"
+            let export = try ModelExport(file, on: Self.device)
+            guard !Self.unsaid.contains(name) else {
+                #expect(throws: ModelError.self) { try export.writeGGUF(to: gguf, name: name) }
+                return
+            }
+            try export.writeGGUF(to: gguf, name: name)
+            let inputs = try FamilyTests.inputs(Safetensors(contentsOf: original + "/expected.safetensors").tensors)
+            let wanted = try ForwardPass.run(file, inputs, recording: .nothing, on: Self.device)
+            let found = try ForwardPass.run(ModelFile(path: gguf), inputs, recording: .nothing, on: Self.device)
+            for (name, tensor) in wanted where !name.hasPrefix("pooled") {
+                #expect(found.first { $0.name == name }?.tensor.values == tensor.values, "\(name)")
+            }
+        }
+    }
+
     private static func compareLogits(_ converted: ModelFile, _ original: ModelFile, tolerance: Float) throws {
         let tokens: [[Int32]] = [(0..<40).map { Int32($0 * 37 % 61) }]
         func logits(_ file: ModelFile) throws -> [Float] {

@@ -30,8 +30,36 @@ struct GGUFVocabularyJSONTests {
         }
     }
 
+    /// BERT's WordPiece and T5's unigrams: the ids of the file, of its GGUF, and of what that says as JSON.
+    @Test(arguments: [
+        ("weights/all-MiniLM-L6-v2/tokenizer.json", 30_522, "bert"),
+        ("tokenizers/hf/t5-small/tokenizer.json", 32_128, "t5"),
+    ])
+    func wordPieceAndUnigramsStayTheSame(_ path: String, _ count: Int, _ model: String) throws {
+        let file = try RealData.json(path)
+        let vocabulary = try GGUFVocabulary(tokenizerJSON: file, count: count)
+        #expect(vocabulary.model == model && vocabulary.tokens.count == count)
+        let (original, gguf) = (try Tokenizer(json: file), try Tokenizer(gguf: vocabulary))
+        let again = try Tokenizer(json: vocabulary.tokenizerJSON())
+        let texts = try RealData.text("corpora/tinyshakespeare/input.txt").split(separator: "\n").prefix(1_000)
+        for text in texts.map(String.init) + Self.odd {
+            let expected = try original.encode(text)
+            #expect(try gguf.encode(text) == expected, "GGUF: \(text.debugDescription)")
+            #expect(try again.encode(text) == expected, "again: \(text.debugDescription)")
+            #expect(try gguf.decode(expected) == again.decode(expected))
+        }
+    }
+
+    private static let odd = [
+        "", " ", "  two  blanks ", "naïve café, ÀÉÎ", "日本語 text", "ﬁne ½ x² ™", "</s> and <extra_id_3>", "[MASK] it",
+        "tab\tnew\nline", "🙂 done", "a\u{301}b", "1,234.5%", "don't", "\u{a0}nbsp",
+    ]
+
     @Test func whatGGUFHasNoNameForIsRefused() throws {
-        let file = try RealData.json("weights/all-MiniLM-L6-v2/tokenizer.json")
-        #expect(throws: TokenizerError.self) { try GGUFVocabulary(tokenizerJSON: file, count: 30_522) }
+        var file = try #require(RealData.json("weights/all-MiniLM-L6-v2/tokenizer.json").objectValue)
+        file["normalizer"] = ["type": "BertNormalizer", "lowercase": false]
+        #expect(throws: TokenizerError.self) { try GGUFVocabulary(tokenizerJSON: .object(file), count: 30_522) }
+        file["model"] = ["type": "WordLevel", "vocab": ["a": 0]]
+        #expect(throws: TokenizerError.self) { try GGUFVocabulary(tokenizerJSON: .object(file), count: 30_522) }
     }
 }

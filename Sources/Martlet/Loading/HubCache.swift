@@ -1,4 +1,5 @@
 import MartletHub
+import MartletPlatform
 
 /// The folder where Hugging Face's tools keep downloaded models.
 public enum HubCache {
@@ -14,6 +15,14 @@ public enum HubCache {
 
     /// The command that fetches the model, where `name` is one that a hub may have.
     static func remedy(for name: String) -> String? {
-        (try? HubName(name)).map { _ in "Fetch it: martlet pull \(name)" }
+        (try? HubName(name)).map { _ in fetching + name }
+    }
+
+    private static let fetching = "Fetch it: martlet pull "
+
+    /// The name of the model that `error` says is not here, where a hub may have it; nil for other errors.
+    package static func missing(in error: any Error) -> String? {
+        guard let remedy = (error as? any MartletError)?.remedy, remedy.hasPrefix(fetching) else { return nil }
+        return String(remedy.dropFirst(fetching.count))
     }
 }

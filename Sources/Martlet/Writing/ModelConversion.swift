@@ -3,6 +3,7 @@ import MartletJSON
 import MartletLayers
 public import MartletModels
 import MartletPlatform
+import MartletTasks
 package import MartletTensors
 
 /// The options of a conversion: what it writes, and how.
@@ -94,8 +95,9 @@ extension ModelFile {
         includesTokenizer: Bool = true
     ) throws -> [String] {
         // Whether the format has words for the model comes before its tokenizer, which can be left out.
-        try export.checkIsDecoder()
-        let text = try includesTokenizer ? TokenizerConversion.metadata(of: self) : [:]
+        try export.checkHasName()
+        let text =
+            try includesTokenizer ? TokenizerConversion.metadata(of: self) : TokenizerConversion.settings(of: self)
         let name = name.split(separator: "/").last.map(String.init) ?? name
         try export.writeGGUF(to: output, name: name, text: text, type: type)
         return export.caveats
@@ -128,11 +130,42 @@ extension ModelFile {
 }
 
 extension TokenizerConversion {
-    /// A model's tokenizer in the keys of a GGUF; empty when it has none.
+    /// A model's tokenizer in the keys of a GGUF, and ``settings(of:)``; empty when its files say nothing of text.
     package static func metadata(of file: ModelFile) throws -> GGUFMetadata {
+        var metadata: GGUFMetadata =
+            switch file.container {
+            case .gguf(let gguf): self.metadata(of: gguf)
+            case .directory(let path): try self.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
+            }
+        for (key, value) in try settings(of: file).entries { metadata[key] = value }
+        return metadata
+    }
+
+    /// What a model's files say beside its tokenizer, in the keys of a GGUF: how rows become one vector, what the
+    /// decoder of an encoder-decoder reads first.
+    static func settings(of file: ModelFile) throws -> GGUFMetadata {
+        var metadata: GGUFMetadata = [:]
         switch file.container {
-        case .gguf(let gguf): metadata(of: gguf)
-        case .directory(let path): try metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
+        case .gguf(let gguf):
+            for (key, value) in gguf.metadata.entries
+            where key.hasSuffix(".pooling_type") || key.hasSuffix(".decoder_start_token_id") { metadata[key] = value }
+        case .directory(let path):
+            guard let name = file.ggufArchitecture else { break }
+            metadata[name + ".pooling_type"] = try pooling(path)
+            if case .encoderDecoder = file.architecture.body {
+                let start = try WriterSettings(directory: path, config: file.config(), task: nil).startToken
+                metadata[name + ".decoder_start_token_id"] = .uint32(UInt32(clamping: start))
+            }
         }
+        return metadata
+    }
+
+    /// The number of the pooling of a sentence encoder; nil for other models, and where the format has no number for
+    /// it.
+    private static func pooling(_ directory: String) throws -> GGUFValue? {
+        guard fileExists(directory + "/modules.json") else { return nil }
+        let modules = try SentenceModules(directory: directory)
+        let isPlain = modules.steps.allSatisfy { if case .normalize = $0 { true } else { false } }
+        return isPlain ? modules.numberOfPooling.map { .uint32($0) } : nil
     }
 }

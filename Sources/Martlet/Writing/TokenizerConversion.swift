@@ -61,7 +61,7 @@ package enum TokenizerConversion {
         vocabulary.beginningID = vocabulary.beginningID ?? id("bos")
         vocabulary.endID = vocabulary.endID ?? id("eos")
         vocabulary.unknownID = vocabulary.unknownID ?? id("unk")
-        vocabulary.paddingID = id("pad")
+        vocabulary.paddingID = id("pad") ?? vocabulary.paddingID
         vocabulary.chatTemplate = tokenizer?["chat_template"]?.stringValue
         if exists(directory + "/chat_template.jinja") {
             vocabulary.chatTemplate = String(
@@ -87,9 +87,17 @@ package enum TokenizerConversion {
         set("eos_token_id", vocabulary.endID)
         set("unknown_token_id", vocabulary.unknownID)
         set("padding_token_id", vocabulary.paddingID)
+        // The specification spells it so.
+        set("seperator_token_id", vocabulary.separatorID)
+        set("cls_token_id", vocabulary.classifierID)
+        set("mask_token_id", vocabulary.maskID)
         metadata["tokenizer.ggml.add_bos_token"] = vocabulary.addsBeginning.map { .bool($0) }
         metadata["tokenizer.ggml.add_eos_token"] = vocabulary.addsEnd.map { .bool($0) }
         metadata["tokenizer.ggml.add_space_prefix"] = vocabulary.addsSpacePrefix.map { .bool($0) }
+        metadata["tokenizer.ggml.remove_extra_whitespaces"] = vocabulary.removesExtraWhitespace.map { .bool($0) }
+        if !vocabulary.precompiledCharsmap.isEmpty {
+            metadata["tokenizer.ggml.precompiled_charsmap"] = .array(GGUFArray(vocabulary.precompiledCharsmap))
+        }
         metadata["tokenizer.chat_template"] = vocabulary.chatTemplate.map { .string($0) }
         return metadata
     }
@@ -112,7 +120,8 @@ package enum TokenizerConversion {
         config["clean_up_tokenization_spaces"] = false
         let roles = [
             ("bos_token", vocabulary.beginningID), ("eos_token", vocabulary.endID), ("unk_token", vocabulary.unknownID),
-            ("pad_token", vocabulary.paddingID),
+            ("pad_token", vocabulary.paddingID), ("sep_token", vocabulary.separatorID),
+            ("cls_token", vocabulary.classifierID), ("mask_token", vocabulary.maskID),
         ]
         for (role, id) in roles {
             guard let id, vocabulary.tokens.indices.contains(Int(id)) else { continue }

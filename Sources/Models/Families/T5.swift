@@ -153,6 +153,32 @@ enum T5: Family {
         return names
     }
 
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        var names: WeightNames = [
+            "tokens": "token_embd", "head": "output", "encoder.outputNorm": "enc.output_norm",
+            "decoder.outputNorm": "dec.output_norm",
+        ]
+        for (stack, short) in [("encoder", "enc"), ("decoder", "dec")] {
+            let block = "\(short).blk.#"
+            names = names.adding(["\(stack).distances": WeightName("\(short).blk.0.attn_rel_b")])
+            let parts = [
+                "distances": "attn_rel_b", "attention.normBefore": "attn_norm",
+                "crossAttention.normBefore": "cross_attn_norm", "feedForward.normBefore": "ffn_norm",
+                "feedForward.gate": "ffn_gate", "feedForward.up": "ffn_up", "feedForward.down": "ffn_down",
+            ]
+            for (ours, theirs) in parts {
+                names = names.adding(["\(stack).#.\(ours)": WeightName("\(block).\(theirs)")])
+            }
+            for (ours, theirs) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
+                names = names.adding([
+                    "\(stack).#.attention.\(ours)": WeightName("\(block).attn_\(theirs)"),
+                    "\(stack).#.crossAttention.\(ours)": WeightName("\(block).cross_attn_\(theirs)"),
+                ])
+            }
+        }
+        return names
+    }
+
     private static func isLocal(_ architecture: Architecture) -> Bool {
         let encoder: Architecture.Stack
         switch architecture.body {

@@ -1,19 +1,31 @@
 package import MartletJSON
 
 extension GGUFVocabulary {
-    /// The GGUF vocabulary of a `tokenizer.json`, as far as GGUF can say it: byte-level byte pairs, and SentencePiece's
-    /// byte pairs with byte fallback.
+    /// The GGUF vocabulary of a `tokenizer.json`, as far as GGUF can say it: byte-level byte pairs, SentencePiece's byte
+    /// pairs with byte fallback and its unigrams without, and BERT's WordPiece of lower case.
     ///
     /// Ids that the file leaves out become unused tokens, up to `count`, since ggml's matrices have a row for each.
     /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for other models and for pre-tokenizers that
     ///   GGUF has no name for, ``TokenizerError/malformed(source:offences:)`` for a file that is none.
     package init(tokenizerJSON root: JSON, count: Int) throws(TokenizerError) {
         let source = "tokenizer.json"
-        guard let model = root["model"], let vocabulary = model["vocab"]?.objectValue,
-            let merges = model["merges"]?.arrayValue
-        else {
+        let model = root["model"]
+        if let pieces = model?["vocab"]?.arrayValue {
+            self = try GGUFVocabulary(unigram: root, pieces, count: count)
+            return
+        }
+        guard let vocabulary = model?["vocab"]?.objectValue else {
             throw .unsupported(
-                source: source, feature: "a model other than byte pairs, in GGUF,",
+                source: source, feature: "a model without a vocabulary, in GGUF,",
+                remedy: "convert without the tokenizer")
+        }
+        if model?["type"]?.stringValue == "WordPiece" {
+            self = try GGUFVocabulary(wordPiece: root, vocabulary, count: count)
+            return
+        }
+        guard let merges = model?["merges"]?.arrayValue else {
+            throw .unsupported(
+                source: source, feature: "a model other than byte pairs, unigrams and WordPiece, in GGUF,",
                 remedy: "convert without the tokenizer")
         }
         let usesBytes = TokenizerFile.stages(root["pre_tokenizer"], "pretokenizers").contains { $0.type == "ByteLevel" }
@@ -32,7 +44,7 @@ extension GGUFVocabulary {
         readFrame(root["post_processor"])
     }
 
-    private mutating func readTokens(
+    mutating func readTokens(
         _ vocabulary: JSONObject, _ added: [JSON], count: Int, source: String
     ) throws(TokenizerError) {
         var entries: [(id: Int, content: [UInt8], type: TokenType)] = []
@@ -91,7 +103,7 @@ extension GGUFVocabulary {
     }
 
     /// Tokens that the post-processor puts around a text.
-    private mutating func readFrame(_ processor: JSON?) {
+    mutating func readFrame(_ processor: JSON?) {
         (addsBeginning, addsEnd) = (false, false)
         let template = TokenizerFile.stages(processor, "processors").first { $0.type == "TemplateProcessing" }
         guard let items = template?.json["single"]?.arrayValue,

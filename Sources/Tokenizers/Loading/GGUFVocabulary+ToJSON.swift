@@ -3,10 +3,10 @@ package import MartletJSON
 extension GGUFVocabulary {
     /// The vocabulary as a `tokenizer.json`: the inverse of ``init(tokenizerJSON:count:)``.
     ///
-    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for models other than byte pairs,
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for models that are not known,
     ///   ``TokenizerError/malformed(source:offences:)`` for tokens that JSON cannot hold.
     package func tokenizerJSON() throws(TokenizerError) -> JSON {
-        guard model == "gpt2" || model == "llama" else {
+        guard ["gpt2", "llama", "bert", "t5"].contains(model) else {
             throw .unsupported(
                 source: "GGUF vocabulary", feature: "tokenizer.ggml.model '\(model)', as tokenizer.json,",
                 remedy: "convert without the tokenizer")
@@ -17,7 +17,10 @@ extension GGUFVocabulary {
         root["truncation"] = .null
         root["padding"] = .null
         root["added_tokens"] = .array(addedTokens(names))
-        if model == "gpt2" {
+        switch model {
+        case "bert": addWordPiece(&root, names)
+        case "t5": try addUnigrams(&root, names)
+        case "gpt2":
             let pre = pre ?? "default"
             guard let known = GGUFPreTokenizers.find(pre), known.tokens == .bytes else {
                 throw .unsupported(
@@ -25,13 +28,12 @@ extension GGUFVocabulary {
                     remedy: "convert without the tokenizer")
             }
             addBytePairs(&root, names, known)
-        } else {
-            try addSentencePiece(&root, names)
+        default: try addSentencePiece(&root, names)
         }
         return .object(root)
     }
 
-    private func type(_ id: Int) -> TokenType {
+    func type(_ id: Int) -> TokenType {
         types.indices.contains(id) ? TokenType(rawValue: types[id]) ?? .normal : .normal
     }
 
@@ -59,7 +61,7 @@ extension GGUFVocabulary {
         }
     }
 
-    private func vocabulary(_ names: [String]) -> JSON {
+    func vocabulary(_ names: [String]) -> JSON {
         var object = JSONObject()
         for id in names.indices where type(id) != .unused { object[names[id]] = .integer(id) }
         return .object(object)
@@ -130,7 +132,7 @@ extension GGUFVocabulary {
     }
 
     /// The beginning before a text and the end behind it, where they are wanted.
-    private func template(_ names: [String], addsBeginning: Bool, addsEnd: Bool) -> JSON {
+    func template(_ names: [String], addsBeginning: Bool, addsEnd: Bool) -> JSON {
         func token(_ id: Int32?, _ isWanted: Bool) -> Int? {
             guard isWanted, let id, names.indices.contains(Int(id)) else { return nil }
             return Int(id)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletHub
 import MartletJSON
 import MartletPlatform
@@ -38,10 +39,33 @@ struct PullCommand: ParsableCommand {
             settings.endpoint = endpoint
         }
         if offline { settings.isOffline = true }
+        Output.write(try PullCommand.fetch(HubName(name), revision: revision, settings) + "\n")
+    }
+
+    /// Fetches a model, telling its progress, and returns where it is.
+    fileprivate static func fetch(_ name: HubName, revision: String = "main", _ settings: HubSettings) throws -> String
+    {
         let progress = PullProgress()
-        let path = try HubPull(settings, progress.show).pull(HubName(name), revision: revision)
-        progress.end()
-        Output.write(path + "\n")
+        defer { progress.end() }
+        return try HubPull(settings, progress.show).pull(name, revision: revision)
+    }
+}
+
+/// The offer to fetch a model that is not here, made where somebody sits at a terminal.
+enum PullOffer {
+    /// Fetches the model that `error` says is missing, if the person wants it.
+    ///
+    /// - Returns: whether it is here now.
+    /// - Throws: what fetching throws.
+    static func isTaken(after error: any Error) throws -> Bool {
+        let settings = HubSettings()
+        guard isatty(0) == 1, isatty(2) == 1, !settings.isOffline, let name = HubCache.missing(in: error) else {
+            return false
+        }
+        Output.line("\(name) is not here. Fetch it from \(settings.endpoint)? [Y/n] ")
+        guard let answer = readLine()?.lowercased(), ["", "y", "yes"].contains(answer) else { return false }
+        _ = try PullCommand.fetch(HubName(name), settings)
+        return true
     }
 }
 

@@ -1,0 +1,68 @@
+import Foundation
+import Martlet
+import MartletFormats
+import MartletJSON
+import MartletModels
+import MartletTasks
+import MartletTokenizers
+import TestSupport
+import Testing
+
+/// Encoders of sentences as GGUF and back: vectors, tokens, pooling.
+@Suite struct SentenceEncoderConversionTests {
+    private static let texts = ["Ada walked to London.", "where is the river?", "café 42 unseenword!"]
+
+    @Test(arguments: ["normalized", "cls", "last", "mean"]) func aGGUFMakesTheSameVectors(_ name: String) async throws {
+        let origin = Fixtures.folder + "/sentences/" + name
+        let (path, folder) = (Fixtures.temporaryFile(name + ".gguf"), Fixtures.temporaryFile(name))
+        defer { for item in [path, folder] { try? FileManager.default.removeItem(atPath: item) } }
+        let written = try ModelFile(path: origin).convert(to: path)
+        #expect(written.caveats.contains { $0.contains("pooler") })
+        let (whole, file) = (try await Embedder.load(path: origin), try await Embedder.load(path: path))
+        for (vector, found) in zip(try whole.embed(Self.texts), try file.embed(Self.texts)) {
+            // Vectors of a GGUF have length 1, as llama.cpp's.
+            let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            #expect(zip(vector, found).allSatisfy { abs($0 / length - $1) < 1e-5 }, "\(vector) \(found)")
+        }
+        try ModelFile(path: path).convert(to: folder)
+        let (first, second) = (
+            try Tokenizer(path: origin + "/tokenizer.json"), try Tokenizer(path: folder + "/tokenizer.json")
+        )
+        for text in Self.texts { #expect(try first.encode(text) == second.encode(text)) }
+    }
+
+    /// A vector that is projected behind the pooling has no word in GGUF.
+    @Test func whatGGUFCannotSayIsLeftOut() throws {
+        let metadata = try TokenizerConversion.metadata(of: ModelFile(path: Fixtures.folder + "/sentences/dense"))
+        #expect(metadata["bert.pooling_type"] == nil && metadata["tokenizer.ggml.model"] != nil)
+    }
+
+    /// An encoder in eight bits: what is read back is what was rounded, and its vectors stay near.
+    @Test func anEncoderIsQuantized() async throws {
+        let origin = Fixtures.folder + "/sentences/normalized"
+        let path = Fixtures.temporaryFile("quantized.gguf")
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try ModelQuantization(path: origin).write(.q8_0, to: path)
+        let (whole, file) = (try await Embedder.load(path: origin), try await Embedder.load(path: path))
+        for (vector, found) in zip(try whole.embed(Self.texts), try file.embed(Self.texts)) {
+            #expect(zip(vector, found).allSatisfy { abs($0 - $1) < 0.02 }, "\(vector) \(found)")
+        }
+    }
+}
+
+/// Encoder-decoders as GGUF: they write what they wrote.
+@Suite struct WriterConversionTests {
+    @Test func aGGUFSaysWhereItsDecoderBegins() throws {
+        let origin = Fixtures.folder + "/tasks/summary"
+        let path = Fixtures.temporaryFile("summary.gguf")
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        // Its vocabulary of whole words has no name in GGUF.
+        #expect(throws: TokenizerError.self) { try ModelFile(path: origin).convert(to: path) }
+        try ModelFile(path: origin).convert(to: path, .init(includesTokenizer: false))
+        let (config, written) = (try ModelFile.config(in: origin), try ModelFile(path: path).writingConfig())
+        #expect(written["model_type"]?.stringValue == "t5")
+        #expect(written["decoder_start_token_id"] == 1)
+        #expect(written["num_layers"] == config["num_layers"] && written["d_kv"] == config["d_kv"])
+        #expect(written["architectures"] == ["T5ForConditionalGeneration"])
+    }
+}
