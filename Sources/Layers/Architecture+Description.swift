@@ -37,8 +37,16 @@ extension Architecture {
             lines.append("    attention: \(words(stack.layers[index].attention))")
             if let cross = stack.layers[index].crossAttention { lines.append("    cross-attention: \(words(cross))") }
             lines.append("    feed-forward: \(words(stack.layers[index].feedForward))")
+            if let deviations = stack.layers[index].gateDeviations {
+                lines.append("    gates beyond \(deviations) standard deviations alone")
+            }
             if stack.layers[index].outputScale == .present { lines.append("    output × a stored number") }
             first = next
+        }
+        if let streams = stack.streams {
+            lines.append(
+                "  \(streams.count) streams, stream \(streams.active) computed with, augmentations of rank \(streams.augmentationRank)"
+                    + (streams.scalesCorrection == .present ? ", corrections scaled" : ""))
         }
         if let convolution = stack.convolution {
             lines.append("  convolution over the first layer: \(convolution.size) rows, \(convolution.activation)")

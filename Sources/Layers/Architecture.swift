@@ -125,6 +125,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var outputNorm: Norm?
         /// The convolution over the first layer's input that is added to its output: DeBERTa v2.
         package var convolution: Convolution?
+        /// Several residual streams, of which each layer computes with one: Gemma 3n.
+        package var streams: Streams?
 
         package init(
             positions: InputPositions = .none, inputNorm: Norm? = nil, layers: [Layer], outputNorm: Norm? = nil,
@@ -145,6 +147,22 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
+    /// Alternating updates (AltUp, arXiv:2301.13310): every layer predicts all residual streams, computes with one, and
+    /// corrects all by what came out. Its attention is joined by a learned augmentation of low rank (LAuReL,
+    /// arXiv:2411.07501).
+    package struct Streams: Sendable, Hashable, Codable {
+        package var count: Int
+        /// The stream that layers compute with.
+        package var active: Int
+        /// True where the corrected stream is multiplied by learned weights before per-layer embeddings read it.
+        package var scalesCorrection: Presence
+        package var augmentationRank: Int
+        package init(count: Int, active: Int, scalesCorrection: Presence, augmentationRank: Int) {
+            (self.count, self.active) = (count, active)
+            (self.scalesCorrection, self.augmentationRank) = (scalesCorrection, augmentationRank)
+        }
+    }
+
     package struct Layer: Sendable, Hashable, Codable {
         package var norm: Norm
         package var arrangement: Arrangement
@@ -155,6 +173,9 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var sharesParametersOf: Int?
         /// True where the layer's output is multiplied by a stored number: Gemma 4.
         package var outputScale = Presence.absent
+        /// The sparsity of a gated feed-forward: gates count by what they exceed their row's mean plus so many standard
+        /// deviations, the others not at all (Gemma 3n); nil where all count.
+        package var gateDeviations: Float?
 
         package init(
             norm: Norm, arrangement: Arrangement, attention: Attention, crossAttention: Attention? = nil,

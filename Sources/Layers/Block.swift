@@ -42,6 +42,12 @@ package struct Block: Sendable {
         case addBoth(first: NormLayer, second: NormLayer?)
         /// x ← x + norm(project(f(gate(x)) · v)), where v is the layer's part of the per-layer embedding.
         case addPerLayer(PerLayerInput)
+        /// The streams are predicted; x ← the active one.
+        case predict(AlternatingUpdates)
+        /// x ← (x + after(f(n)) + augmented(n)) / √2, where n = before(x).
+        case addAugmented(Sublayer, before: NormLayer?, after: NormLayer?, AugmentedResidual)
+        /// x ← the streams, corrected by x.
+        case correct(AlternatingUpdates)
         /// x ← x · a stored number.
         case scale(Parameter)
     }
@@ -70,9 +76,10 @@ package struct Block: Sendable {
     /// - Parameters:
     ///   - sourceWidth: of the rows that cross-attention reads; nil where it is the layer's own.
     ///   - perLayer: the model's per-layer embeddings, where it has any.
+    ///   - streams: the stack's residual streams, where it has several.
     package init(
         _ form: Architecture.Layer, width: Int, sourceWidth: Int? = nil,
-        perLayer: Architecture.Embedding.PerLayer? = nil, _ scope: Scope
+        perLayer: Architecture.Embedding.PerLayer? = nil, streams: Architecture.Streams? = nil, _ scope: Scope
     ) {
         let bare = form.arrangement == .beforeFeedForward
         let attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
@@ -84,12 +91,23 @@ package struct Block: Sendable {
         let crossNorms = cross.map { _ in Norms(form, width: width, scope["crossAttention"]) }
         let shared = form.arrangement == .parallelShared
         let feedForwardNorms = shared ? nil : Norms(form, width: width, scope["feedForward"])
-        feedForward = FeedForwardLayer(form.feedForward, width: width, scope["feedForward"])
+        feedForward = FeedForwardLayer(of: form, width: width, scope["feedForward"])
         let input = perLayer.map { PerLayerInput($0, norm: form.norm, width: width, scope["perLayer"]) }
         let scale = form.outputScale == .present ? scope.constant("scale", [1], .other, value: 1) : nil
+        let plain = Block.moves(form.arrangement, attentionNorms, crossNorms, feedForwardNorms)
+        guard let streams else {
+            moves = plain + [input.map { .addPerLayer($0) }, scale.map { .scale($0) }].compactMap(\.self)
+            return
+        }
+        let updates = AlternatingUpdates(streams, perLayer: input, norm: form.norm, width: width, scope["streams"])
+        let augmented = AugmentedResidual(
+            rank: streams.augmentationRank, norm: form.norm, width: width, scope["augmentation"])
         moves =
-            Block.moves(form.arrangement, attentionNorms, crossNorms, feedForwardNorms)
-            + [input.map { .addPerLayer($0) }, scale.map { .scale($0) }].compactMap(\.self)
+            [.predict(updates)]
+            + plain.map {
+                guard case .add(.attention, let before, let after) = $0 else { return $0 }
+                return .addAugmented(.attention, before: before, after: after, augmented)
+            } + [.correct(updates)]
     }
 
     private static func moves(
@@ -112,7 +130,7 @@ package struct Block: Sendable {
         }
     }
 
-    /// `[rows, width]` to the same shape; `inputs` is what the pass has for this layer, `shared` what layers without
+    /// `[rows, width]`, or `[rows, streams · width]`, to the same shape; `inputs` is what the pass has for this layer, `shared` what layers without
     /// keys and values of their own read.
     package func callAsFunction(
         _ x: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs, shared: inout SharedKeyValues,
@@ -124,9 +142,19 @@ package struct Block: Sendable {
             guard let y else { return nil }
             return y.dropped(rows.training?.dropout(layer: layer, sublayer.rawValue))
         }
+        var predictions: [Tensor] = []
         for move in moves {
             switch move {
             case .norm(let norm): x = norm(x)
+            case .predict(let updates):
+                predictions = updates.predicted(x)
+                x = predictions[updates.active]
+            case .addAugmented(let sublayer, let before, let after, let augmented):
+                let normed = before?(x) ?? x
+                guard let y = result(sublayer, normed, &state) else { continue }
+                x = (x + (after?(y) ?? y) + augmented(normed)) * Float(0.5).squareRoot()
+            case .correct(let updates):
+                x = updates.corrected(predictions, by: x, inputs.perLayer, layer: layer)
             case .add(let sublayer, let before, let after):
                 guard let y = result(sublayer, before?(x) ?? x, &state) else { continue }
                 x = x + (after?(y) ?? y)

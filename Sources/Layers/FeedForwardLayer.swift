@@ -4,6 +4,8 @@ package import MartletTensors
 package enum FeedForwardLayer: Sendable {
     case plain(up: Linear, Activation, down: Linear)
     case gated(gate: Linear, Activation, up: Linear, down: Linear)
+    /// A gated feed-forward whose gates below a row's threshold are zero: see ``Architecture/Layer/gateDeviations``.
+    case sparse(gate: Linear, Activation, deviations: Float, up: Linear, down: Linear)
     /// A gated feed-forward cut off at a limit: see ``Architecture/Experts/limit``.
     case clamped(gate: Linear, Activation, limit: Float, up: Linear, down: Linear)
     /// Slopes and constants are of one element each.
@@ -27,6 +29,14 @@ package enum FeedForwardLayer: Sendable {
                 XIELULayer(scope), down: Linear(hidden, width, bias: .absent, .down, scope["down"]))
         case .experts(let experts):
             self = .experts(ExpertsLayer(experts, width: width, scope))
+        }
+    }
+
+    /// The feed-forward of a layer, sparse where the layer says so.
+    init(of layer: Architecture.Layer, width: Int, _ scope: Scope) {
+        self.init(layer.feedForward, width: width, scope)
+        if let deviations = layer.gateDeviations, case .gated(let gate, let activation, let up, let down) = self {
+            self = .sparse(gate: gate, activation, deviations: deviations, up: up, down: down)
         }
     }
 
@@ -60,6 +70,10 @@ package enum FeedForwardLayer: Sendable {
         case .gated(let gate, let activation, let up, let down):
             let projected = Linear.together([gate, up], x, result: up.operands)
             return down(projected[0].gating(projected[1], activation).dropped(dropout))
+        case .sparse(let gate, let activation, let deviations, let up, let down):
+            let projected = Linear.together([gate, up], x)
+            return down(
+                projected[0].sparsified(deviations: deviations).gating(projected[1], activation).dropped(dropout))
         case .clamped(let gate, let activation, let limit, let up, let down):
             let projected = Linear.together([gate, up], x)
             return down(projected[0].clampedGating(projected[1], activation, limit: limit).dropped(dropout))

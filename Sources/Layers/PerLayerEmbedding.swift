@@ -23,6 +23,8 @@ package struct PerLayerEmbedding: Sendable {
 
     /// The vectors of all layers, `[rows, layers · width]`, for `tokens` whose vectors are `x` `[rows, width]`.
     package func callAsFunction(_ tokens: [Int32], _ x: Tensor, on device: Device) -> Tensor {
+        // Tokens beyond the table, which stand for no text, have its first row.
+        let tokens = tokens.map { $0 < form.vocabulary ? $0 : 0 }
         let known = table(tokens, scale: Float(form.width).squareRoot(), on: device)
         let shape = known.shape
         let projected = projection(x) * (1 / Float(width).squareRoot())
@@ -48,7 +50,12 @@ package struct PerLayerInput: Sendable {
     /// - Parameters: `x` `[rows, width]`; `vectors`: of all layers, as ``PerLayerEmbedding`` gives them; `layer`: the
     ///   number of this one.
     func callAsFunction(_ x: Tensor, _ vectors: Tensor, layer: Int) -> Tensor {
+        x + addend(x, vectors, layer: layer)
+    }
+
+    /// What is added: norm(project(f(gate(x)) · v)).
+    func addend(_ x: Tensor, _ vectors: Tensor, layer: Int) -> Tensor {
         let own = vectors.selecting(columns: layer * width..<(layer + 1) * width)
-        return x + norm(projection(gate(x).activated(activation) * own))
+        return norm(projection(gate(x).activated(activation) * own))
     }
 }

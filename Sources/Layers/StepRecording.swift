@@ -62,7 +62,7 @@ extension FeedForwardLayer {
         case .gated(let gate, let activation, let up, let down):
             guard let gate = gate.stepMatrix, let up = up.stepMatrix, let down = down.stepMatrix else { return nil }
             return (gate, up, down, activation)
-        case .clamped, .expandedIntegral, .experts: return nil
+        case .sparse, .clamped, .expandedIntegral, .experts: return nil
         }
     }
 }
@@ -128,7 +128,7 @@ extension Block {
                     return false
                 }
                 plan.normStream(norm.stepNorm)
-            case .addPerLayer, .scale: return false
+            case .addPerLayer, .scale, .predict, .addAugmented, .correct: return false
             case .addBoth(let first, let second):
                 // Both read the stream before either is added to it.
                 guard begin(.attention, norm: first, in: plan, positions, place),

@@ -7,6 +7,7 @@ package struct BlockStack: Sendable {
     let outputNorm: NormLayer?
     let positions: StackPositions
     let convolution: ConvolutionLayer?
+    let streams: StreamsLayer?
     /// The index of the block whose parameters each block has: its own layer's, or that of an earlier one.
     private let owners: [Int]
     private let stack: ParameterPlace.Stack?
@@ -25,13 +26,15 @@ package struct BlockStack: Sendable {
             blocks.append(
                 layer.sharesParametersOf.map { blocks[$0] }
                     ?? Block(
-                        layer, width: width, sourceWidth: sourceWidth, perLayer: perLayer, scope.layer(index)))
+                        layer, width: width, sourceWidth: sourceWidth, perLayer: perLayer, streams: form.streams,
+                        scope.layer(index)))
             owners.append(layer.sharesParametersOf.map { owners[$0] } ?? index)
         }
         (self.blocks, self.owners, stack) = (blocks, owners, scope.stack)
         shared = SharedKeyValues(form.layers)
         outputNorm = form.outputNorm.map { NormLayer($0, width: width, scope["outputNorm"]) }
         positions = StackPositions(form.layers, width: width, scope)
+        streams = form.streams.map { StreamsLayer($0, width: width, scope["streams"]) }
         convolution = form.convolution.map { ConvolutionLayer($0, width: width, scope["convolution"]) }
     }
 
@@ -54,7 +57,7 @@ package struct BlockStack: Sendable {
         _ layers: Range<Int>, _ input: Tensor, _ rows: Rows, _ positions: [PassPositions], _ source: Source?,
         perLayer: Tensor? = nil, _ state: inout some AttentionState, observe: (Int, Tensor) -> Void = { _, _ in }
     ) -> Tensor {
-        var (x, shared) = (input, shared)
+        var (x, shared) = (layers.lowerBound == 0 ? streams?.begun(input) ?? input : input, shared)
         // A layer that is computed again alone has not the keys and values of another.
         let recomputes = rows.training?.recomputation == .byLayer && !shared.isUsed
         for index in layers {
@@ -70,7 +73,9 @@ package struct BlockStack: Sendable {
             if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
             observe(index, x)
         }
-        return layers.upperBound == blocks.count ? outputNorm?(x) ?? x : x
+        guard layers.upperBound == blocks.count else { return x }
+        x = streams?.ended(x) ?? x
+        return outputNorm?(x) ?? x
     }
 
     /// Layers `layers` alone, from what those before them hand on to what those behind them need: the rows, and

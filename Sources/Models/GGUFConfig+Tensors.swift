@@ -6,7 +6,8 @@ extension GGUFConfig {
         func has(_ name: String) -> Bool { tensors.extents(name) != nil }
         config["tie_word_embeddings"] = .bool(!has("output.weight"))
         switch dialect.modelType {
-        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "granite", "granitemoe", "smollm3",
+        case "llama", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "gemma3n_text", "granite", "granitemoe",
+            "smollm3",
             "olmo", "olmo2", "olmoe", "cohere", "cohere2", "nemotron", "arcee", "hunyuan_v1_dense", "apertus",
             "qwen3_vl_moe_text":
             if has("blk.0.attn_output.bias") { config["attention_bias"] = true }

@@ -61,6 +61,7 @@ struct GGUFConfig {
         config.readExperts()
         try config.readWidths()
         try config.readReach()
+        try config.readGemma3n()
         try config.readGemma4()
         if let scaling = try config.scaling() { config.config["rope_scaling"] = scaling }
         return config.config

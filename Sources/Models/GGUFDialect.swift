@@ -83,6 +83,13 @@ struct GGUFDialect: Sendable {
         .init(
             architecture: "gemma3", modelType: "gemma3_text", className: "Gemma3ForCausalLM", shareKey: nil),
         .init(
+            architecture: "gemma3n", modelType: "gemma3n_text", className: "Gemma3nForCausalLM",
+            otherKeys: [
+                "attention.shared_kv_layers": nil, "embedding_length_per_layer_input": "hidden_size_per_layer_input",
+                "altup.active_idx": "altup_active_idx", "altup.num_inputs": "altup_num_inputs",
+                "activation_sparsity_scale": nil,
+            ], shareKey: nil),
+        .init(
             architecture: "gemma4", modelType: "gemma4_text", className: "Gemma4ForCausalLM",
             otherKeys: [
                 "attention.key_length": "global_head_dim", "attention.key_length_swa": "head_dim",

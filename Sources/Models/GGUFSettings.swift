@@ -29,6 +29,7 @@ struct GGUFSettings {
         addAttention()
         addRotary()
         addFeedForwards()
+        addGemma3n()
         addGemma4()
         addEncoder()
     }
@@ -118,7 +119,8 @@ struct GGUFSettings {
             set("attention.temperature_scale", growth.factor)
         }
         let hasOwnDefault = [
-            "gemma", "gemma2", "gemma3", "qwen3", "glm4", "ernie4_5", "seed_oss", "gpt-oss", "qwen3vl", "qwen3vlmoe",
+            "gemma", "gemma2", "gemma3", "gemma3n", "qwen3", "glm4", "ernie4_5", "seed_oss", "gpt-oss", "qwen3vl",
+            "qwen3vlmoe",
             "llama4", "mistral3",
         ].contains(dialect.architecture)
         if attention.queryWidth != architecture.width || hasOwnDefault {
@@ -150,7 +152,7 @@ struct GGUFSettings {
         // ggml turns pairs only: said of an odd width, nothing is, and the file is then refused.
         if rotary.width.isMultiple(of: 2) { set("rope.dimension_count", rotary.width) }
         set("rope.freq_base", rotary.base)
-        if dialect.architecture == "gemma3", let other = all.first(where: { !$0.isWhole })?.rotary {
+        if ["gemma3", "gemma3n"].contains(dialect.architecture), let other = all.first(where: { !$0.isWhole })?.rotary {
             set("rope.freq_base_swa", other.base)
         }
         switch rotary.scaling {

@@ -27,6 +27,7 @@ import Testing
         "ernie4_5": "baidu/ERNIE-4.5-0.3B-PT", "ernie4_5_moe": "baidu/ERNIE-4.5-21B-A3B-PT",
         "exaone4": "LGAI-EXAONE/EXAONE-4.0-1.2B", "falcon": "tiiuae/falcon-7b-instruct", "gemma": "google/gemma-2b",
         "gemma2": "google/gemma-2-2b-it", "gemma3_text": "google/gemma-3-1b-it, google/embeddinggemma-300m",
+        "gemma3n_text": "google/gemma-3n-E2B-it, google/gemma-3n-E4B-it (text)",
         "gemma4_text": "google/gemma-4-E2B-it, google/gemma-4-31B-it (text)",
         "gemma4_unified_text": "google/gemma-4-12B-it (text)",
         "new": "Alibaba-NLP/gte-multilingual-base",

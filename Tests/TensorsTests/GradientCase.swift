@@ -92,6 +92,11 @@ extension GradientCase {
             $0[0].layerNorm(weight: nil, bias: nil, epsilon: 0.1)
         },
         GradientCase("adding", "a row to each", [[4, 21], [21]]) { $0[0].adding(toEachRow: $0[1]) },
+        GradientCase("scaled", "to the magnitude of another", [[4, 9], [4, 9]]) {
+            $0[0].scaled(toMagnitudeOf: $0[1], floor: 1e-5)
+        },
+        GradientCase("sparsified", "", [[4, 21]]) { $0[0].sparsified(deviations: 0.4) },
+        GradientCase("joined", "columns", [[4, 3], [4, 3]]) { .joined(columnsOf: $0) },
         GradientCase("scaled", "by heads", [[4, 2, 9], [9], [9]]) { $0[0].scaled(byHead: [$0[1], $0[2]]) },
         GradientCase("scaled", "by rows", [[4, 9], [4, 1]]) { $0[0].scaled(byRow: $0[1]) },
         GradientCase("rotated", "halves", [[5, 2, 8]]) { $0[0].rotated(by: angles(5, 4), neighbours: false) },

@@ -51,7 +51,7 @@ extension Family {
 /// The whole registry: add a family by adding a line.
 package enum Families {
     package static let all: [any Family.Type] = [
-        Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Gemma4.self, Phi3.self,
+        Llama.self, Mixtral.self, QwenExperts.self, Gemma.self, Gemma3n.self, Gemma4.self, Phi3.self,
         GPT2.self, GPTNeo.self, GPTNeoX.self, GPTJ.self, OPT.self, Bloom.self, Phi.self, Falcon.self,
         Granite.self, SmolLM3.self, OLMo.self, Cohere.self, GLM.self, StarCoder2.self, GPTBigCode.self, StableLM.self,
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
@@ -63,15 +63,9 @@ package enum Families {
         T5.self, SwitchTransformers.self, T5Gemma.self, BART.self, LED.self, Transformer.self, CTranslate2.self,
     ]
 
-    /// Model types that attention and feed-forwards alone do not make, and what each has besides.
-    private static let others: [String: String] = [
-        "gemma3n_text": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
-        "gemma3n": "it keeps several streams of hidden states (AltUp) and adds a vector per token and layer",
-    ]
-
     /// The reason why models of a type that no family reads cannot be run, where that is known.
     static func refusal(_ modelType: String) -> String? {
-        recurrent.contains(modelType) ? recurrence : others[modelType]
+        recurrent.contains(modelType) ? recurrence : nil
     }
 
     /// Model types some or all of whose layers carry a state from token to token in place of keys and values.

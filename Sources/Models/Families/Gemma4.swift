@@ -129,8 +129,8 @@ enum Gemma4: Family {
 
     /// For each layer the one whose keys and values it reads: the last of its kind that has its own; nil for those that
     /// have.
-    private static func sources(_ config: ConfigReader, _ sliding: [Bool]) -> [Int?] {
-        let shared = config.integer("num_kv_shared_layers", default: 0, in: 0...sliding.count)
+    static func sources(_ config: ConfigReader, _ sliding: [Bool], default count: Int = 0) -> [Int?] {
+        let shared = config.integer("num_kv_shared_layers", default: count, in: 0...sliding.count)
         let own = sliding.dropLast(shared)
         return sliding.enumerated().map { index, slides in
             guard index >= own.count else { return nil }
