@@ -1,10 +1,12 @@
 """Draws configurations and compares what the reference computes under each with what the command computes.
 
     python Tools/configuration_draws.py --martlet .build/debug/martlet [--count 2000] [--seed 1] [--types llama bert …]
+    python Tools/configuration_draws.py --martlet .build/debug/martlet --again FILE
 
 A draw is a fixture's configuration with some keys of its class changed and some keys that its class does not read: spelled by
 publishers, or read by other classes. Draws that the reference itself refuses do not count. Told at the end: how many agree, and every
-one that the command refused or computed otherwise (beyond 1e-4 of the largest value). Needs the packages of fixtures/requirements.txt
+one that the command refused or computed otherwise (beyond 1e-4 of the largest value). `--again` tries those once more that an earlier
+run has told. Needs the packages of fixtures/requirements.txt
 with transformers 5.
 """
 
@@ -166,12 +168,20 @@ def ours(martlet: str, folder: Path, inputs: dict):
     return (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found), None
 
 
+def again(told: Path) -> list[dict]:
+    """The configurations in what an earlier run printed, each once."""
+    lines = [line for line in told.read_text().splitlines() if " refused " in line or " differs " in line]
+    found = {line[line.index('{"'):] for line in lines if '{"' in line}
+    return [json.loads(text) for text in sorted(found)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--martlet", required=True)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--types", nargs="*")
+    parser.add_argument("--again", type=Path, help="what an earlier run printed")
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     torch.set_num_threads(1)
@@ -182,9 +192,12 @@ def main() -> None:
     bases = [base for base in bases if base["model_type"] in KEYS
              and (not arguments.types or base["model_type"] in arguments.types)]  # fmt: skip
     told, number, failures = Counter(), 0, []
-    while told["agree"] + len(failures) < arguments.count and number < 4 * arguments.count:
+    earlier = again(arguments.again) if arguments.again else None
+    while told["agree"] + len(failures) < arguments.count and number < (4 * arguments.count if earlier is None else len(earlier)):
         number += 1
-        config = draw(random.choice(bases))
+        if number % 100 == 0:
+            print(f"{number} drawn: {dict(told)}, {len(failures)} refused or different", file=sys.stderr, flush=True)
+        config = draw(random.choice(bases)) if earlier is None else earlier[number - 1]
         with tempfile.TemporaryDirectory() as scratch:
             expected = reference(config, Path(scratch), number)
             if expected is None:

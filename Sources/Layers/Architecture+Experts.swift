@@ -12,6 +12,8 @@ extension Architecture {
         package var gate = Presence.present
         /// The biases of the router and of every expert's projections: gpt-oss.
         package var bias = Presence.absent
+        /// The bias of the router, where it is not as the experts': Switch Transformers with `router_bias`.
+        package var routerBias: Presence?
         /// Gates are cut off above this, what passes them beyond ± this, and 1 is added to the latter: gpt-oss
         /// (arXiv:2508.10925).
         package var limit: Float?

@@ -171,6 +171,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var feedForward: FeedForward
         /// The index of an earlier layer whose parameters this one uses: ALBERT.
         package var sharesParametersOf: Int?
+        /// The norm behind sublayers, where its epsilon is not that of the norm before them.
+        package var normAfter: Norm?
         /// True where the layer's output is multiplied by a stored number: Gemma 4.
         package var outputScale = Presence.absent
         /// The sparsity of a gated feed-forward: gates count by what they exceed their row's mean plus so many standard

@@ -57,7 +57,9 @@ package struct Block: Sendable {
         let before, after: NormLayer?
 
         init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
-            func norm(_ name: String) -> NormLayer { NormLayer(form.norm, width: width, scope[name]) }
+            func norm(_ name: String) -> NormLayer {
+                NormLayer(name == "normAfter" ? form.normAfter ?? form.norm : form.norm, width: width, scope[name])
+            }
             switch form.arrangement {
             case .before, .beforeFeedForward, .parallelShared, .parallelSeparate, .normedResidual:
                 (before, after) = (norm("normBefore"), nil)

@@ -33,7 +33,7 @@ package struct ExpertsLayer: Sendable {
 
     init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
         self.form = form
-        router = Linear(width, form.count, bias: form.bias, .router, scope["router"])
+        router = Linear(width, form.count, bias: form.routerBias ?? form.bias, .router, scope["router"])
         correction =
             form.routing.correction == .present ? scope["router"].constant("correction", [form.count], .router) : nil
         let routed = scope["experts"].routed(active: form.active, of: form.count)

@@ -95,16 +95,14 @@ enum BART: Family {
             inputNorm: kind.hasInputNorm ? norm : nil,
             layers: Array(
                 repeating: layer,
-                count: config.integer(
-                    "\(side)_layers", default: isDecoder ? kind.layers.1 : kind.layers.0, in: ConfigReader.layers)),
+                count: config.depth(of: side, default: isDecoder ? kind.layers.1 : kind.layers.0)),
             outputNorm: kind.arrangement == .before ? norm : nil)
     }
 
-    /// Keys that say once more what the kind of model says already, or the encoder's depth, and those that other heads
-    /// read.
+    /// Keys that say once more what the kind of model says already, and those that other heads read.
     static let harmlessKeys = [
         "add_bias_logits", "add_final_layer_norm", "normalize_before", "normalize_embedding",
-        "static_position_embeddings", "extra_pos_embeddings", "num_hidden_layers", "classif_dropout",
+        "static_position_embeddings", "extra_pos_embeddings", "classif_dropout",
         "is_encoder_decoder", "save_step",
     ]
 

@@ -26,6 +26,17 @@ extension ConfigReader {
         optionalInteger(key, in: range) ?? (keys.contains(key) ? nil : absent)
     }
 
+    /// The depth of one side of an encoder-decoder in BART's line: `num_hidden_layers` is another name of the encoder's,
+    /// and the reference reads it last.
+    func depth(of side: String, default count: Int) -> Int {
+        let own = "\(side)_layers"
+        guard side == "encoder", has("num_hidden_layers") else {
+            return integer(own, default: count, in: ConfigReader.layers)
+        }
+        ignore(own)
+        return integer("num_hidden_layers", in: ConfigReader.layers)
+    }
+
     /// A bias that is there or not.
     func presence(_ key: String, default absent: Bool) -> Architecture.Presence {
         bool(key, default: absent) ? .present : .absent
@@ -68,6 +79,8 @@ extension ConfigReader {
         guard let parameters = rotaryParameters() else {
             return Architecture.Rotary(width: rotated(headWidth, outer.share ?? 1), base: Float(outer.base))
         }
+        // What stands outside goes before what stands inside, as in the reference.
+        let trained = trained ?? optionalInteger("original_max_position_embeddings")
         return parameters.nestedRotary(
             headWidth: headWidth, context: context, trained: trained, base: outer.base, share: outer.share)
     }

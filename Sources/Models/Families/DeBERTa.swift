@@ -124,7 +124,10 @@ enum DeBERTa: Family {
         case .maskedTokens:
             let activation = config.activation("hidden_act", default: .gelu)
             let tokenWidth = config.integer("embedding_size", default: width)
-            return .tokens(config.tokenHead(.init(width: tokenWidth, activation: activation, norm: norm)))
+            var tokens = config.tokenHead(.init(width: tokenWidth, activation: activation, norm: norm))
+            // The newer head multiplies by the token table, whatever is said of ties.
+            if !config.bool("legacy", default: true) { tokens.weights = .tied }
+            return .tokens(tokens)
         case .sequence: return .sequence(pooler, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
         case .answers: return .answers()

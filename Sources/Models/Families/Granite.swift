@@ -27,7 +27,11 @@ enum Granite: Family {
         model.layer.attention.scale = Float(config.number("attention_multiplier", default: usual, in: positive))
         let logits = config.number("logits_scaling", default: 1, in: positive)
         model.head.scale = Float(isHyperCLOVA ? logits : 1 / logits)
-        if isHyperCLOVA, config.bool("use_post_norm", default: true) { model.layer.arrangement = .both }
+        if isHyperCLOVA, config.bool("use_post_norm", default: true) {
+            model.layer.arrangement = .both
+            // These norms see what a sublayer gives, which is not divided.
+            model.layer.normAfter = .rms(epsilon: Float(config.number("rms_norm_eps", default: 1e-6)))
+        }
         if modelType == "granitemoe" { addExperts(config, &model) }
         return model.architecture()
     }

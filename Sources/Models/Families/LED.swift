@@ -40,7 +40,7 @@ enum LED: Family {
             reach: .all, bias: .all)
         let hidden = config.integer("\(side)_ffn_dim", default: 4_096)
         let activation = config.activation("activation_function", default: .gelu)
-        let count = config.integer("\(side)_layers", default: 12, in: ConfigReader.layers)
+        let count = config.depth(of: side, default: 12)
         let windows = isDecoder ? [] : windows(config, count)
         let layers = (0..<count).map { index in
             var own = attention

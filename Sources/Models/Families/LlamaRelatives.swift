@@ -24,7 +24,7 @@ enum LlamaRelatives: Family {
         case "cwm":
             .init(
                 vocabulary: 128_256, width: 6_144, hidden: 21_504, layers: 64, heads: 48, context: 131_072,
-                keyHeads: 8, headWidth: 128, epsilon: 1e-5, base: 1e6, biasKey: nil)
+                keyHeads: 8, headWidth: 128, epsilon: 1e-5, base: 1e6, biasKey: nil, feedForwardBiasKey: "mlp_bias")
         case "ernie4_5":
             .init(
                 vocabulary: 103_424, width: 1_024, hidden: 3_072, layers: 18, heads: 16, context: 131_072,
@@ -70,7 +70,6 @@ enum LlamaRelatives: Family {
             if config.bool("attention_out_bias", default: false) {
                 model.layer.attention.bias = inputs ? .all : .output
             }
-            if config.bool("mlp_bias", default: false) { config.reject("mlp_bias true is not supported") }
         default: break
         }
         return model.architecture()

@@ -18,7 +18,9 @@ enum ModernBERT: Family {
         let norm: Architecture.Norm =
             config.bool("norm_bias", default: false) ? .layer(epsilon: epsilon) : .layerWithoutBias(epsilon: epsilon)
         let rotaries = rotaries(config, headWidth: headWidth, context: context)
-        let window = config.integer("local_attention", default: 128, in: 0...Int(Int32.max)) / 2
+        // The half of the window may be said in place of the whole.
+        let whole = config.integer("local_attention", default: 128, in: 0...Int(Int32.max))
+        let window = config.optionalInteger("sliding_window", in: 0...Int(Int32.max)) ?? whole / 2
         let attention = Architecture.Attention(
             queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
             reach: .all, positions: .rotary(rotaries.whole),

@@ -20,10 +20,13 @@ enum SwitchTransformers: Family {
         decoder.crossAttention = encoder.attention
         decoder.crossAttention?.positions = .none
         let experts = Architecture.FeedForward.experts(experts(config, encoder.feedForward))
-        func stack(_ layer: Architecture.Layer, _ count: Int, _ key: String) -> Architecture.Stack {
-            let sparse = config.integer(key, default: 3, in: 0...ConfigReader.layers.upperBound)
-            // Without sparse layers the step is the depth; of a single layer, that is still the first.
-            let step = sparse > 0 ? count / sparse : count
+        func stack(_ layer: Architecture.Layer, _ count: Int, _ side: String) -> Architecture.Stack {
+            let depths = 0...ConfigReader.layers.upperBound
+            let sparse = config.integer("num_sparse_\(side)_layers", default: 3, in: depths)
+            // Without sparse layers the step is the depth; of a single layer, that is still the first. A step that is
+            // stated goes before.
+            let step =
+                config.optionalInteger("\(side)_sparse_step", in: depths) ?? (sparse > 0 ? count / sparse : count)
             return .init(
                 layers: (0..<count).map { index in
                     var layer = layer
@@ -37,8 +40,8 @@ enum SwitchTransformers: Family {
             // Untied, each stack has a table of its own, too.
             embedding: .init(targetVocabulary: tied ? nil : vocabulary),
             body: .encoderDecoder(
-                stack(encoder, layers, "num_sparse_encoder_layers"),
-                stack(decoder, depth, "num_sparse_decoder_layers")),
+                stack(encoder, layers, "encoder"),
+                stack(decoder, depth, "decoder")),
             head: .tokens(.init(weights: tied ? .tied : .own, scale: tied ? 1 / Float(width).squareRoot() : 1)))
     }
 
@@ -57,7 +60,6 @@ enum SwitchTransformers: Family {
     private static func experts(
         _ config: ConfigReader, _ dense: Architecture.FeedForward
     ) -> Architecture.Experts {
-        if config.bool("router_bias", default: false) { config.reject("router_bias true is not supported") }
         var routing = Architecture.Routing.asTheyAre
         routing.capacity = config.integer("expert_capacity", default: 64)
         var (hidden, activation) = (2_048, Architecture.Activation.relu)
@@ -66,13 +68,14 @@ enum SwitchTransformers: Family {
             count: config.integer("num_experts", default: 8, in: ConfigReader.experts), active: 1, hidden: hidden,
             activation: activation, routing: routing)
         experts.gate = .absent
+        experts.routerBias = config.presence("router_bias", default: false)
         return experts
     }
 
-    /// Losses and noise of training, and what says the depth of experts again.
+    /// Losses and noise of training.
     static let harmlessKeys = [
         "is_encoder_decoder", "router_dtype", "router_ignore_padding_tokens", "add_router_probs", "n_positions",
-        "feed_forward_proj", "is_gated_act", "encoder_sparse_step", "decoder_sparse_step", "router_type",
+        "feed_forward_proj", "is_gated_act", "router_type",
         "batch_prioritized_routing", "num_partitions", "is_decoder", "add_cross_attention",
     ]
 
