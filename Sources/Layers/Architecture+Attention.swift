@@ -26,6 +26,8 @@ extension Architecture {
         package var inputLimit: Float?
         /// A norm over each head of the values: Gemma 4.
         package var valueNorm: Norm?
+        /// The norm of sums of blocks, where they are seen: LongT5.
+        package var sumsNorm: Norm?
         /// True where values are rotated as queries and keys are: RoFormer with `rotary_value`.
         package var valueRotation = Presence.absent
         /// The projections that make keys and values.

@@ -73,6 +73,8 @@ extension Architecture {
         case .window(let size): words.append("the last \(size) keys")
         case .chunk(let size): words.append("past keys of its chunk of \(size)")
         case .around(let size): words.append("\(size) keys on either side")
+        case .aroundAndSums(let size, let block):
+            words.append("\(size) keys on either side and the sums of every \(block) rows")
         case .aroundAndGlobal(let size, let first):
             words.append("\(size) keys on either side and the global ones, by default the first \(first)")
         }

@@ -271,6 +271,9 @@ public struct Architecture: Sendable, Hashable, Codable {
         /// unless a pass names others, that see all and are seen by all, through projections of their own: Longformer
         /// (arXiv:2004.05150).
         case aroundAndGlobal(Int, first: Int)
+        /// Local attention beside sums of blocks: p − size ... p + size, and the sum of every `block` rows: LongT5's
+        /// transient-global attention (arXiv:2112.07916).
+        case aroundAndSums(Int, block: Int)
     }
 
     /// Absolute position embeddings, added to the token vectors.

@@ -11,9 +11,15 @@ package struct AttentionInputs: Sendable {
     package let bias: ScoreBias?
     /// Longformer's global attention; nil where no row of the pass sees all and is seen by all.
     package let global: GlobalAttention?
+    /// The sums of blocks that rows see beside their window; nil where there are none.
+    let sums: BlockSums?
 
-    package init(query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias? = nil, global: GlobalAttention? = nil) {
+    package init(
+        query: Tensor, key: Tensor, value: Tensor, bias: ScoreBias? = nil, global: GlobalAttention? = nil,
+        sums: BlockSums? = nil
+    ) {
         (self.query, self.key, self.value, self.bias, self.global) = (query, key, value, bias, global)
+        self.sums = sums
     }
 }
 

@@ -11,6 +11,7 @@ package struct AttentionLayer: Sendable {
     let queryNorm, keyNorm, valueNorm: NormLayer?
     let disentangled: DisentangledAttention?
     let global: GlobalProjections?
+    let sums: BlockSumsLayer?
     /// The low-rank projections of latent attention, where keys and values are made of a narrow row; then `query`,
     /// `key` and `value` are its last products of queries and its two of the rest.
     let latent: LatentProjections?
@@ -50,6 +51,7 @@ package struct AttentionLayer: Sendable {
         let (q, k) = (query, key)
         disentangled = k.flatMap { DisentangledAttention(form, width: width, query: q, key: $0, scope) }
         global = GlobalProjections(form, width: width, scope)
+        sums = BlockSumsLayer(form, width: width, scope)
     }
 
     /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer, `shared` what
@@ -60,6 +62,7 @@ package struct AttentionLayer: Sendable {
     ) -> Tensor {
         var (q, own) = projected(x)
         var bias = sinks.map { ScoreBias.sinks($0.tensor) }
+        var blockSums: BlockSums?
         switch positions {
         case .none: break
         case .rotation(let table, let neighbours):
@@ -73,13 +76,17 @@ package struct AttentionLayer: Sendable {
                 )
             }
         case .distances(let distances): bias = .distances(distances)
+        case .distancesAndSums(let distances, let ofSums):
+            bias = .distances(distances)
+            blockSums = sums?(x, rows, bias: ofSums, project: keysAndValues)
         case .relative(let table):
             if let own { bias = disentangled.map { .pairs($0(q, own.key, table: table, rows)) } }
         }
         normalise(&q, &own, over: .rotatedHead)
         if let growth = form.queryGrowth { q = grown(q, growth, rows) }
         let (k, v) = keyValues(own, of: layer, &shared)
-        let inputs = AttentionInputs(query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows))
+        let inputs = AttentionInputs(
+            query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows), sums: blockSums)
         return joined(state.attend(layer: layer, form, inputs, rows: rows))
     }
 

@@ -51,7 +51,7 @@ package struct Uncached: AttentionState {
             keys: inputs.key, values: inputs.value,
             rows: zip(sequences, globalsOf).map { $1.isEmpty ? $0.rows : 0..<0 }, on: device)
         var parts: [AttentionPass] = []
-        var globalsBefore = 0
+        var (globalsBefore, sumsBefore) = (0, 0)
         for (index, sequence) in sequences.enumerated() where !sequence.rows.isEmpty {
             precondition(
                 sequence.start == 0, "Uncached: a sequence continues at \(sequence.start), but nothing is remembered")
@@ -68,6 +68,11 @@ package struct Uncached: AttentionState {
             let part = AttentionPass(
                 memory: memories[index][0], span: form.reach.span(of: sequence, length: sequence.rows.count),
                 rule: form.scoreRule(keys: sequence.rows.count, inputs.bias, sequence: index))
+            if let sums = inputs.sums, sums.count(rows: sequence.rows.count) > 0 {
+                sums.attend(query, window: part, form: form, first: sumsBefore, into: result, on: device)
+                sumsBefore += sums.count(rows: sequence.rows.count)
+                continue
+            }
             parts.append(part)
             if recording == .weights {
                 weights[layer, default: []].append(query.attentionWeights(to: part.memory, part.span, part.rule))
@@ -223,7 +228,7 @@ extension Architecture.Reach {
             return AttentionSpan(
                 rows: sequence.rows, positions: positions, lower: positions.map { $0 - $0 % size },
                 upper: positions.map { $0 + 1 })
-        case .around(let size), .aroundAndGlobal(let size, _):
+        case .around(let size), .aroundAndGlobal(let size, _), .aroundAndSums(let size, _):
             let size = Int32(clamping: size)
             return AttentionSpan(
                 rows: sequence.rows, positions: positions, lower: positions.map { max(0, $0 - size) },

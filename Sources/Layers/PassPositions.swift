@@ -7,6 +7,8 @@ package enum PassPositions: Sendable {
     /// The angles of each row; whether pairs are neighbours.
     case rotation(RotationTable, neighbours: Bool)
     case distances(DistanceBias)
+    /// Biases by distance, and those of sums of blocks by the distance of blocks.
+    case distancesAndSums(DistanceBias, DistanceBias)
     /// The table of relative positions, `[2 · span, width]`.
     case relative(Tensor)
 }
@@ -16,7 +18,7 @@ extension PassPositions {
     package var learned: Tensor? {
         switch self {
         case .none, .rotation: nil
-        case .distances(let bias): bias.values
+        case .distances(let bias), .distancesAndSums(let bias, _): bias.values
         case .relative(let table): table
         }
     }
@@ -33,6 +35,7 @@ package struct StackPositions: Sendable {
         case none
         case rotary(RotaryFrequencies, neighbours: Bool)
         case buckets(DistanceBuckets)
+        case bucketsAndSums(DistanceBuckets, DistanceBuckets, size: Int)
         case relative(TokenTable, NormLayer?)
     }
 
@@ -52,8 +55,13 @@ package struct StackPositions: Sendable {
             case .rotary(let rotary):
                 kinds.append(.rotary(RotaryFrequencies(rotary), neighbours: rotary.pairing == .neighbours))
             case .buckets(let count, let farthest):
-                kinds.append(
-                    .buckets(DistanceBuckets(count, farthest: farthest, layer.attention, scope["distances"])))
+                let own = DistanceBuckets(count, farthest: farthest, layer.attention, scope["distances"])
+                guard case .aroundAndSums(_, let size) = layer.attention.reach else {
+                    kinds.append(.buckets(own))
+                    break
+                }
+                let sums = DistanceBuckets(count, farthest: farthest, layer.attention, scope["distancesOfSums"])
+                kinds.append(.bucketsAndSums(own, sums, size: size))
             case .layerBuckets(let count, let farthest):
                 kinds.append(
                     .buckets(
@@ -95,6 +103,10 @@ package struct StackPositions: Sendable {
                 let longest = rows.longest
                 return .distances(
                     handed.map { DistanceBias(values: $0, zero: longest - 1) } ?? buckets(longest: longest, on: device))
+            case .bucketsAndSums(let own, let sums, let size):
+                let longest = rows.longest
+                return .distancesAndSums(
+                    own(longest: longest, on: device), sums(longest: max(1, longest / size), on: device))
             case .relative(let table, let norm):
                 if let handed { return .relative(handed) }
                 let count = table.weight.shape[0]
@@ -108,7 +120,7 @@ package struct StackPositions: Sendable {
     package func kinds(sharedAcross layer: Int) -> [Int] {
         kinds.indices.filter { index in
             switch kinds[index] {
-            case .none, .rotary: false
+            case .none, .rotary, .bucketsAndSums: false
             case .buckets, .relative:
                 kindOfLayer[..<layer].contains(index) && kindOfLayer[layer...].contains(index)
             }
@@ -118,7 +130,7 @@ package struct StackPositions: Sendable {
     /// Of what gradients flow to in a kind of positions; nil where there is no such thing.
     package func shape(of kind: Int, _ rows: Rows) -> Shape? {
         switch kinds[kind] {
-        case .none, .rotary: nil
+        case .none, .rotary, .bucketsAndSums: nil
         case .buckets(let buckets): [buckets.heads, 2 * rows.longest - 1]
         case .relative(let table, _): table.weight.shape
         }
@@ -157,7 +169,7 @@ package struct DistanceBuckets: Sendable {
 
     private var seesBothWays: Bool {
         switch reach {
-        case .all, .around, .aroundAndGlobal: true
+        case .all, .around, .aroundAndGlobal, .aroundAndSums: true
         case .past, .window, .chunk: false
         }
     }

@@ -33,7 +33,7 @@ extension AttentionLayer {
             key: key, value: value, scale: form.scale, cache: cache)
         switch form.reach {
         case .past, .window: break
-        case .all, .chunk, .around, .aroundAndGlobal: return nil
+        case .all, .chunk, .around, .aroundAndGlobal, .aroundAndSums: return nil
         }
         switch form.positions {
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
@@ -215,7 +215,7 @@ extension StackPositions {
                             let bias = buckets(longest: positions, on: device)
                             return (bias.values, bias.zero)
                         }))
-            case .relative: return nil
+            case .relative, .bucketsAndSums: return nil
             }
         }
         return (kindOfLayer.map { ofKind[$0] }, turns)

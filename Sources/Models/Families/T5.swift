@@ -2,7 +2,7 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5 with local attention: pre-RMSNorm, bucketed distances, unscaled
+/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5: pre-RMSNorm, bucketed distances, unscaled
 /// scores, no biases.
 ///
 /// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934, arXiv:2112.07916 (LongT5). A tied
@@ -31,9 +31,12 @@ enum T5: Family {
             encoder.attention.positions = .layerBuckets(count, farthest: farthest)
         }
         var decoder = encoder
-        if modelType == "longt5" { encoder.attention.reach = localReach(config) }
+        if modelType == "longt5" {
+            encoder.attention.reach = localReach(config)
+            if case .aroundAndSums = encoder.attention.reach { encoder.attention.sumsNorm = norm }
+        }
         decoder.attention.reach = .past
-        decoder.crossAttention = encoder.attention
+        decoder.crossAttention = decoder.attention
         decoder.crossAttention?.reach = .all
         decoder.crossAttention?.positions = .none
         let depth = config.integer("num_decoder_layers", default: layers, in: ConfigReader.layers)
@@ -53,15 +56,11 @@ enum T5: Family {
     }
 
     private static func localReach(_ config: ConfigReader) -> Architecture.Reach {
-        config.ignore("global_block_size")
         let isLocal = config.choice(
             "encoder_attention_type", of: ["local": true, "transient-global": false], default: true)
-        if !isLocal {
-            config.reject(
-                "encoder_attention_type is transient-global, which attends to sums of blocks as well; only local is supported"
-            )
-        }
-        return .around(config.integer("local_radius", default: 127))
+        let block = config.integer("global_block_size", default: 16)
+        let radius = config.integer("local_radius", default: 127)
+        return isLocal ? .around(radius) : .aroundAndSums(radius, block: block)
     }
 
     /// The buckets that relative positions fall into (arXiv:1910.10683, section 2.1).
@@ -130,11 +129,14 @@ enum T5: Family {
         ]
         for (stack, feedForward) in [("encoder", 1), ("decoder", 2)] {
             let block = "\(stack).block.#.layer"
-            let own = stack == "encoder" && isLocal(architecture) ? "LocalSelfAttention" : "SelfAttention"
+            let own = stack == "encoder" ? attentionName(architecture) : "SelfAttention"
             let projections = "\(block).\(feedForward).DenseReluDense"
             names = names.adding([
                 "\(stack).distances": WeightName("\(stack).block.0.layer.0.\(own).relative_attention_bias"),
                 "\(stack).#.distances": WeightName("\(block).0.\(own).relative_attention_bias"),
+                "\(stack).distancesOfSums": WeightName(
+                    "\(stack).block.0.layer.0.\(own).global_relative_attention_bias"),
+                "\(stack).#.attention.sumsNorm": WeightName("\(block).0.\(own).global_input_layer_norm"),
                 "\(stack).#.attention.normBefore": WeightName("\(block).0.layer_norm"),
                 "\(stack).#.crossAttention.normBefore": WeightName("\(block).1.layer_norm"),
                 "\(stack).#.feedForward.normBefore": WeightName("\(block).\(feedForward).layer_norm"),
@@ -179,13 +181,17 @@ enum T5: Family {
         return names
     }
 
-    private static func isLocal(_ architecture: Architecture) -> Bool {
+    /// The name of the encoder's self-attention.
+    private static func attentionName(_ architecture: Architecture) -> String {
         let encoder: Architecture.Stack
         switch architecture.body {
         case .encoderDecoder(let stack, _), .encoder(let stack), .decoder(let stack): encoder = stack
         }
-        if case .around = encoder.layers.first?.attention.reach { return true }
-        return false
+        return switch encoder.layers.first?.attention.reach {
+        case .around: "LocalSelfAttention"
+        case .aroundAndSums: "TransientGlobalSelfAttention"
+        default: "SelfAttention"
+        }
     }
 
     private static func isGated(_ architecture: Architecture) -> Bool {

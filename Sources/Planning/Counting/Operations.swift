@@ -170,6 +170,8 @@ extension Architecture.Reach {
         case .around(let size):
             let w = Count(min(size, max(rows - 1, 0)))
             return n * (2 * w + 1) - w * (w + 1)
+        case .aroundAndSums(let size, let block):
+            return Self.around(size).seenPairs(rows: rows) + n * Count(rows / max(block, 1))
         case .aroundAndGlobal(let size, let first):
             let g = Count(min(first, rows))
             return min(n * n, Self.around(size).seenPairs(rows: rows) + 2 * g * n - g * g)
@@ -183,6 +185,7 @@ extension Architecture.Reach {
         case .window(let size): min(tokens, size)
         case .chunk(let size): tokens == 0 ? 0 : (tokens - 1) % size + 1
         case .around(let size): min(tokens, 2 * size + 1)
+        case .aroundAndSums(let size, let block): min(tokens, 2 * size + 1) + tokens / max(block, 1)
         case .aroundAndGlobal(let size, let first): min(tokens, 2 * size + 1 + first)
         }
     }

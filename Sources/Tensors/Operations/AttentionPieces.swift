@@ -13,8 +13,15 @@ extension Tensor {
     package func attend(
         to pieces: [(memory: KeyValueView, span: AttentionSpan)], _ rule: ScoreRule, into result: Tensor
     ) {
+        attend(to: pieces.map { ($0.memory, $0.span, rule) }, into: result)
+    }
+
+    /// The same, where the scores of each piece have a rule, and thereby a bias, of their own.
+    package func attend(
+        to pieces: [(memory: KeyValueView, span: AttentionSpan, rule: ScoreRule)], into result: Tensor
+    ) {
         let device = device(for: "attend")
-        let works = pieces.map { AttentionWork(query: self, $0.memory, $0.span, rule, result: result, on: device) }
+        let works = pieces.map { AttentionWork(query: self, $0.memory, $0.span, $0.rule, result: result, on: device) }
         guard let rows = pieces.first?.span.rows.count, let keyHeads = pieces.first?.memory.keyHeads else { return }
         precondition(
             pieces.allSatisfy { $0.span.rows == pieces[0].span.rows && $0.memory.keyHeads == keyHeads },

@@ -59,6 +59,10 @@ package final class ModelLearner: Learner {
         self.settings = settings
         whole = ModelRuns(architecture)
         (ownPasses, stages) = (ranks.passes / ranks.mesh.lanes, ranks.mesh.stages)
+        if architecture.seesSums {
+            throw UnsupportedArchitecture(
+                "LongT5 with transient-global attention is run but not trained: no gradients flow to sums of blocks")
+        }
         model = try Model(architecture, Scope(parameters))
         frozen = try Model(architecture, Scope(parameters.untracked))
         (head, frozenHead) = (model.tokenHead, frozen.tokenHead)
