@@ -132,8 +132,8 @@ package struct Block: Sendable {
         }
     }
 
-    /// `[rows, width]`, or `[rows, streams · width]`, to the same shape; `inputs` is what the pass has for this layer, `shared` what layers without
-    /// keys and values of their own read.
+    /// `[rows, width]`, or `[rows, streams · width]`, to the same shape; `inputs` is what the pass has for this layer,
+    /// `shared` what layers without keys and values of their own read.
     package func callAsFunction(
         _ x: Tensor, _ rows: Rows, layer: Int, _ inputs: LayerInputs, shared: inout SharedKeyValues,
         _ state: inout some AttentionState

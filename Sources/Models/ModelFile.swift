@@ -11,6 +11,8 @@ public struct ModelFile: Sendable {
         /// A folder with config.json and safetensors.
         case directory(String)
         case gguf(GGUF)
+
+        fileprivate var isDirectory: Bool { if case .directory = self { true } else { false } }
     }
 
     /// The directory or file.
@@ -159,7 +161,8 @@ public struct ModelFile: Sendable {
     private mutating func add(_ adapter: AdapterFile) throws {
         if fileExists(adapter.path + "/config.json") { settings = try ModelFile.config(in: adapter.path) }
         architecture = try ModelFile.describe(settings, path: adapter.path).architecture
-        if case .directory = container { tensors = try adapter.saved(over: tensors) }
+        // A GGUF has no names for the family's modules, but for heads that label it takes them.
+        if container.isDirectory || !architecture.writes { tensors = try adapter.saved(over: tensors) }
         architecture = architecture.fittingHead(family, tensors).fittingPositions(family, tensors)
         if let head = try SentenceHead.read(adapter.path, settings) {
             architecture.head = .sequence(nil, labels: head.labels, from: head.row)
@@ -362,7 +365,8 @@ public struct ModelFile: Sendable {
         case .gguf:
             try Checkpoint(
                 tensors,
-                family.ggufNames(architecture, modelType: modelType).adding(
+                // What GGUF has no name for, an adapter's head, has the family's.
+                family.names(architecture).adding(family.ggufNames(architecture, modelType: modelType)).adding(
                     GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory,
                 ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] + ignoring)
         }

@@ -77,7 +77,6 @@ import Testing
 
     private static func row(_ modelType: String, _ architecture: Architecture?) -> String {
         func mark(_ value: Bool?) -> String { value.map { $0 ? "yes" : "–" } ?? "not tested" }
-        var isDecoder = false
         let kind =
             switch architecture?.body {
             case .decoder: "decoder"
@@ -85,13 +84,12 @@ import Testing
             case .encoderDecoder: "encoder-decoder"
             case nil: ""
             }
-        if case .decoder = architecture?.body { isDecoder = true }
         let hasName = ModelFile.hasGGUFName(modelType)
         let isTrained: Bool? = architecture.map { _ in true }
         let columns = [
             "`\(modelType)`", examples[modelType] ?? "", kind, architecture == nil ? "not tested" : "yes",
             mark(hasName),
-            mark(hasName && (isDecoder || architecture == nil)), mark(isTrained),
+            mark(hasName), mark(isTrained),
             architecture == nil ? "not tested" : architecture?.writes == true ? "text" : "vectors, labels",
         ]
         return "| " + columns.joined(separator: " | ") + " |"

@@ -95,7 +95,7 @@ extension GradientCase {
         GradientCase("scaled", "to the magnitude of another", [[4, 9], [4, 9]]) {
             $0[0].scaled(toMagnitudeOf: $0[1], floor: 1e-5)
         },
-        GradientCase("sparsified", "", [[4, 21]]) { $0[0].sparsified(deviations: 0.4) },
+        GradientCase("sparsified", "", [[2, 7]]) { $0[0].sparsified(deviations: 0.4) },
         GradientCase("joined", "columns", [[4, 3], [4, 3]]) { .joined(columnsOf: $0) },
         GradientCase("scaled", "by heads", [[4, 2, 9], [9], [9]]) { $0[0].scaled(byHead: [$0[1], $0[2]]) },
         GradientCase("scaled", "by rows", [[4, 9], [4, 1]]) { $0[0].scaled(byRow: $0[1]) },

@@ -62,7 +62,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["llama", "gpt2", "bert", "t5", "mixtral", "deberta-v2", "deberta-v3", "longformer"])
+    @Test(arguments: [
+        "llama", "gpt2", "bert", "t5", "mixtral", "deberta-v2", "deberta-v3", "longformer", "cohere-head-norms",
+    ])
     func equalPyTorch(_ name: String) throws {
         let folder = Self.families + "/" + name
         let file = try ModelFile(path: folder)

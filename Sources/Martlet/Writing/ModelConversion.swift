@@ -119,7 +119,7 @@ extension ModelFile {
         // A configuration whose weights stay as they were stays as it was.
         let written = isConverted ? try publishedConfig(dataType: dataType) : config
         try writeFile(JSON.object(written).serialized(.pretty(indent: 2)), to: output + "/config.json")
-        if isConverted, !fileExists(output + "/generation_config.json"),
+        if isConverted, architecture.writes, !fileExists(output + "/generation_config.json"),
             let generation = ModelFile.generationConfig(written)
         {
             try writeFile(

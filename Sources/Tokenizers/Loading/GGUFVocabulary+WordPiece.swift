@@ -11,10 +11,11 @@ extension GGUFVocabulary {
     /// The vocabulary of a `tokenizer.json` with BERT's WordPiece.
     ///
     /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for one that GGUF's readers would read
-    ///   otherwise: they lower all letters.
+    ///   otherwise: they lower all letters and strip accents.
     init(wordPiece root: JSON, _ vocabulary: JSONObject, count: Int) throws(TokenizerError) {
         let normalizer = root["normalizer"]
         guard normalizer?["type"]?.stringValue == "BertNormalizer", normalizer?["lowercase"]?.boolValue == true,
+            normalizer?["strip_accents"]?.boolValue != false,
             root["model"]?["continuing_subword_prefix"]?.stringValue ?? GGUFVocabulary.continuation
                 == GGUFVocabulary.continuation
         else {
