@@ -65,16 +65,7 @@ package struct AttentionLayer: Sendable {
         var blockSums: BlockSums?
         switch positions {
         case .none: break
-        case .rotation(let table, let neighbours):
-            let first = form.latent.map { form.headWidth - $0.rotated } ?? 0
-            q = q.rotated(by: table, neighbours: neighbours, from: first)
-            own = own.map { key, value in
-                let turned = form.valueRotation == .present
-                return (
-                    key.rotated(by: table, neighbours: neighbours, from: first),
-                    turned ? value.rotated(by: table, neighbours: neighbours, from: first) : value
-                )
-            }
+        case .rotation(let table, let neighbours): rotate(&q, &own, by: table, neighbours: neighbours)
         case .distances(let distances): bias = .distances(distances)
         case .distancesAndSums(let distances, let ofSums):
             bias = .distances(distances)
@@ -82,8 +73,7 @@ package struct AttentionLayer: Sendable {
         case .relative(let table):
             if let own { bias = disentangled.map { .pairs($0(q, own.key, table: table, rows)) } }
         }
-        normalise(&q, &own, over: .rotatedHead)
-        if let growth = form.queryGrowth { q = grown(q, growth, rows) }
+        finish(&q, &own, positions: rows.positions)
         let (k, v) = keyValues(own, of: layer, &shared)
         let inputs = AttentionInputs(
             query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows), sums: blockSums)
@@ -104,7 +94,7 @@ package struct AttentionLayer: Sendable {
     }
 
     /// Keys `[rows, keyHeads, headWidth]` and values `[rows, keyHeads, valueWidth]` of some rows.
-    private typealias KeyValues = (key: Tensor, value: Tensor)
+    typealias KeyValues = (key: Tensor, value: Tensor)
 
     /// Queries `[rows, queryHeads, headWidth]`, and the keys and values that are this layer's own, before positions act
     /// on them.
@@ -113,7 +103,11 @@ package struct AttentionLayer: Sendable {
             let made = latent(x)
             return (made.query, (made.key, made.value))
         }
-        let projected = Linear.together([query, key, value].compactMap(\.self), x)
+        return shaped(Linear.together([query, key, value].compactMap(\.self), x))
+    }
+
+    /// The products of the projections as heads, normed and cut off as positions find them.
+    func shaped(_ projected: [Tensor]) -> (query: Tensor, own: KeyValues?) {
         var q = projected[0]
         var own: KeyValues? = projected.count == 1 ? nil : (projected[1], projected[projected.count - 1])
         normalise(&q, &own, over: .allHeads)
@@ -127,6 +121,20 @@ package struct AttentionLayer: Sendable {
         normalise(&q, &own, over: .head)
         normalise(&q, &own, over: .eachHead)
         return (q, own)
+    }
+
+    /// Rotates queries and keys, and values where they are (RoPE).
+    func rotate(_ q: inout Tensor, _ own: inout KeyValues?, by table: RotationTable, neighbours: Bool) {
+        let first = form.latent.map { form.headWidth - $0.rotated } ?? 0
+        func rotated(_ x: Tensor) -> Tensor { x.rotated(by: table, neighbours: neighbours, from: first) }
+        q = rotated(q)
+        own = own.map { (rotated($0.key), form.valueRotation == .present ? rotated($0.value) : $0.value) }
+    }
+
+    /// What follows rotation: norms of rotated heads, and queries that grow with their positions.
+    func finish(_ q: inout Tensor, _ own: inout KeyValues?, positions: [Int32]) {
+        normalise(&q, &own, over: .rotatedHead)
+        if let growth = form.queryGrowth { q = grown(q, growth, positions) }
     }
 
     private func normalise(_ q: inout Tensor, _ own: inout KeyValues?, over span: Architecture.QueryKeyNormSpan) {
@@ -145,8 +153,8 @@ package struct AttentionLayer: Sendable {
     }
 
     /// The grown queries, `[rows, heads, headWidth]`, each row multiplied as its position wants.
-    private func grown(_ q: Tensor, _ growth: Architecture.QueryGrowth, _ rows: Rows) -> Tensor {
-        let factors = rows.positions.map { position in
+    private func grown(_ q: Tensor, _ growth: Architecture.QueryGrowth, _ positions: [Int32]) -> Tensor {
+        let factors = positions.map { position in
             1 + growth.factor * logf(1 + Float((Int(position) + growth.first) / growth.every))
         }
         let flat = q.reshaped([q.shape[0], form.queryWidth])

@@ -29,6 +29,12 @@ package struct ExpertsLayer: Sendable {
             scales = scope["router"].vector("scales", [count], .ones, .router)
             factor = 1 / Float(width).squareRoot()
         }
+
+        /// The rows that the router reads, of those of the residual stream.
+        func routed(_ x: Tensor) -> Tensor { router(x) * factor }
+
+        /// The layer's result, of the shared expert's and of the sum of the others.
+        func joined(shared: Tensor, sum: Tensor) -> Tensor { afterShared(shared) + after(sum) }
     }
 
     init(_ form: Architecture.Experts, width: Int, _ scope: Scope) {
@@ -61,29 +67,37 @@ package struct ExpertsLayer: Sendable {
             return routed(x, router(x), onto: withoutRouter(x), sequences: sequences, balance: balance)
         }
         let rows = residual ?? x
-        let logits = router(own.router(rows) * own.factor)
+        let logits = router(own.routed(rows))
         let sum = routed(own.before(rows), logits, onto: x.untracked * 0, sequences: sequences, balance: balance)
-        return own.afterShared(withoutRouter(x)) + own.after(sum)
+        return own.joined(shared: withoutRouter(x), sum: sum)
     }
 
     /// The experts' results for `x` by the router's `logits` `[rows, count]`, added to `start`.
     private func routed(
         _ x: Tensor, _ logits: Tensor, onto start: Tensor, sequences: [Rows.Sequence], balance: Float
     ) -> Tensor {
+        var (routes, scores) = routes(by: logits)
+        if case .sparseMixer = form.routing.weights {
+            return mixed(x, routes, onto: start, scores: scores, renormalised: false)
+        }
+        if let capacity = form.routing.capacity { routes = routes.map { $0.first(capacity, ofEach: sequences) } }
+        return mixed(
+            x, routes, onto: start, scores: scores.balanced(routes, coefficient: balance),
+            renormalised: form.routing.weights == .renormalised)
+    }
+
+    /// The routes of rows by the router's `logits` `[rows, count]`, and the scores that their weights come from.
+    private func routes(by logits: Tensor) -> (routes: [ExpertRoute], scores: Tensor) {
         let routing = form.routing
-        let scores = routing.scores == .softmax ? logits.softmax() : logits.activated(.sigmoid)
-        let renormalised = routing.weights == .renormalised
         if case .sparseMixer(let jitter) = routing.weights {
             let (shares, chosen) = logits.sparselyMixed(active: form.active, jitter: jitter)
-            let routes = shares.routes(active: form.active, renormalised: false, by: chosen)
-            return mixed(x, routes, onto: start, scores: shares, renormalised: false)
+            return (shares.routes(active: form.active, renormalised: false, by: chosen), shares)
         }
-        var routes = scores.routes(
-            active: form.active, renormalised: renormalised, by: routing.choice(scores, correction?.tensor),
-            factor: routing.factor)
-        if let capacity = routing.capacity { routes = routes.map { $0.first(capacity, ofEach: sequences) } }
-        return mixed(
-            x, routes, onto: start, scores: scores.balanced(routes, coefficient: balance), renormalised: renormalised)
+        let scores = routing.scores == .softmax ? logits.softmax() : logits.activated(.sigmoid)
+        let routes = scores.routes(
+            active: form.active, renormalised: routing.weights == .renormalised,
+            by: routing.choice(scores, correction?.tensor), factor: routing.factor)
+        return (routes, scores)
     }
 
     private func mixed(
@@ -119,22 +133,61 @@ package struct ExpertsLayer: Sendable {
         return result.scaled(byRow: factors)
     }
 
-    /// Router and experts for a step; nil where steps do not know them.
-    var stepExperts: StepExperts? {
-        guard [.renormalised, .asTheyAre].contains(form.routing), form.bias == .absent, own == nil,
-            form.shared?.gate != .absent, let router = router.stepMatrix
-        else { return nil }
-        let parts = experts.compactMap(\.gatedStepParts)
-        guard parts.count == experts.count else { return nil }
-        var sharedParts: (weight: StepMatrix, gate: StepMatrix, up: StepMatrix, down: StepMatrix)?
-        if let shared {
-            guard let weight = shared.gate?.stepMatrix, let parts = shared.expert.gatedStepParts else { return nil }
-            sharedParts = (weight, parts.gate, parts.up, parts.down)
+    // MARK: Decode steps
+
+    /// Adds the phases of norm(x) through the experts to a decode step, but for the sum; false where steps do not know
+    /// the matrices.
+    func begin(in plan: StepPlan, norm: StepNorm?) -> Bool {
+        guard let parts = stepExperts else { return false }
+        var routed: StepRows?
+        if let own {
+            let rows = plan.rows(.routed, width: plan.width)
+            plan.compute { [unowned plan] count in rows.set(own.routed(plan.stream.tensor(count, on: plan.serial))) }
+            routed = rows
         }
-        return StepExperts(
-            active: form.active, renormalised: form.routing == .renormalised, activation: form.activation,
-            router: router, gates: parts.map(\.gate), ups: parts.map(\.up), downs: parts.map(\.down),
-            shared: sharedParts)
+        plan.route(parts, norm: norm, routed: routed, expertNorm: own?.before.stepNorm)
+        return true
+    }
+
+    /// Adds the phases of x + join(the experts' sum).
+    func end(in plan: StepPlan, join: StepNorm?) {
+        guard let own else {
+            plan.addExperts(join: join)
+            return
+        }
+        let (sum, shared) = plan.mixExperts()
+        plan.compute { [unowned plan] count in
+            sum.set(own.joined(shared: shared.tensor(count, on: plan.serial), sum: sum.tensor(count, on: plan.serial)))
+        }
+        plan.join(sum, norm: join)
+    }
+
+    /// Router and experts for a step; nil where steps do not know their matrices.
+    private var stepExperts: StepExperts? {
+        // A step has one row of a sequence: an expert that takes one takes all.
+        guard let router = router.stepMatrix, form.routing.capacity ?? 1 > 0, own == nil || shared != nil else {
+            return nil
+        }
+        let parts = experts.compactMap(\.expertStepParts)
+        let gates = parts.compactMap(\.gate)
+        guard parts.count == experts.count, gates.isEmpty || gates.count == parts.count else { return nil }
+        var sharedParts: StepExperts.Shared?
+        if let shared {
+            guard let parts = shared.expert.stepParts, let gate = parts.gate, form.limit == nil else { return nil }
+            if shared.gate != nil && (shared.gate?.stepMatrix == nil || own != nil) { return nil }
+            sharedParts = (shared.gate?.stepMatrix, gate, parts.up, parts.down)
+        }
+        let isPlain = [.renormalised, .asTheyAre].contains(form.routing)
+        var made = StepExperts(
+            active: form.active,
+            isPlain
+                ? .best(renormalised: form.routing == .renormalised) : .other { self.routes(by: $0).routes },
+            activation: form.activation, router: router, gates: gates.isEmpty ? nil : gates, ups: parts.map(\.up),
+            downs: parts.map(\.down), shared: sharedParts)
+        made?.limit = form.limit
+        made?.weighsInputs = form.routing.target == .inputs
+        made?.scales = own?.scales.tensor
+        return made
     }
 
     /// The result of the shared expert, which every row gets wherever it is sent, times σ(gate) where it has one; or

@@ -9,8 +9,8 @@ import MartletTensors
 struct LatentProjections: Sendable {
     private let form: Architecture.Attention
     private let latent: Architecture.Latent
-    private let queryDown: Linear?
-    private let queryNorm: NormLayer?
+    let queryDown: Linear?
+    let queryNorm: NormLayer?
     private let keyValueNorm: NormLayer
     /// The projections, `[heads · headWidth, query or width]`, `[keyValue + rotated, width]`, `[heads · (headWidth −
     /// rotated + valueWidth), keyValue]`.
@@ -35,15 +35,19 @@ struct LatentProjections: Sendable {
     /// The queries, keys and values of rows, from `[rows, width]` to queries and keys `[rows, heads, headWidth]` and
     /// values `[rows, heads, valueWidth]`.
     func callAsFunction(_ x: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
-        let rows = x.shape[0]
         let narrow = queryDown.map { queryNorm?($0(x)) ?? $0(x) } ?? x
-        let queries = query(narrow).reshaped([rows, form.queryHeads, form.headWidth])
         let down = keyValueDown(x)
-        let end = latent.keyValue + latent.rotated
-        let up = keyValueUp(keyValueNorm(down.selecting(columns: 0..<latent.keyValue)))
+        return heads(query: query(narrow), down: down, up: keyValueUp(normed(down)))
+    }
+
+    /// The normed part of the narrow row `down` that keys and values are made of.
+    func normed(_ down: Tensor) -> Tensor { keyValueNorm(down.selecting(columns: 0..<latent.keyValue)) }
+
+    /// Queries, keys and values by head, of what the last products gave.
+    func heads(query: Tensor, down: Tensor, up: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
         let heads = up.withinHeads(
             form.queryHeads, keys: form.headWidth - latent.rotated,
-            shared: down.selecting(columns: latent.keyValue..<end))
-        return (queries, heads.keys, heads.values)
+            shared: down.selecting(columns: latent.keyValue..<latent.keyValue + latent.rotated))
+        return (query.reshaped([query.shape[0], form.queryHeads, form.headWidth]), heads.keys, heads.values)
     }
 }

@@ -23,13 +23,28 @@ package struct PerLayerEmbedding: Sendable {
 
     /// The vectors of all layers, `[rows, layers · width]`, for `tokens` whose vectors are `x` `[rows, width]`.
     package func callAsFunction(_ tokens: [Int32], _ x: Tensor, on device: Device) -> Tensor {
+        vectors(tokens, projected: projection(x), on: device)
+    }
+
+    private func vectors(_ tokens: [Int32], projected: Tensor, on device: Device) -> Tensor {
         // Tokens beyond the table, which stand for no text, have its first row.
         let tokens = tokens.map { $0 < form.vocabulary ? $0 : 0 }
         let known = table(tokens, scale: Float(form.width).squareRoot(), on: device)
         let shape = known.shape
-        let projected = projection(x) * (1 / Float(width).squareRoot())
+        let projected = projected * (1 / Float(width).squareRoot())
         let parts = norm(projected.reshaped([shape.elements / form.width, form.width]))
         return (parts.reshaped(shape) + known) * Float(0.5).squareRoot()
+    }
+
+    /// Adds the phases of all layers' vectors to a decode step; nil where the projection is none that steps know.
+    package func record(in plan: StepPlan) -> StepRows? {
+        guard let matrix = projection.stepMatrix else { return nil }
+        let vectors = plan.multiply([(matrix, .perLayer)])[0]
+        plan.compute { [unowned plan] rows in
+            let tokens = Array(plan.tokens.prefix(rows))
+            vectors.set(self.vectors(tokens, projected: vectors.tensor(rows, on: plan.serial), on: plan.serial))
+        }
+        return vectors
     }
 }
 
@@ -55,7 +70,22 @@ package struct PerLayerInput: Sendable {
 
     /// What is added: norm(project(f(gate(x)) · v)).
     func addend(_ x: Tensor, _ vectors: Tensor, layer: Int) -> Tensor {
-        let own = vectors.selecting(columns: layer * width..<(layer + 1) * width)
-        return norm(projection(gate(x).activated(activation) * own))
+        norm(projection(gated(gate(x), vectors, layer: layer)))
+    }
+
+    private func gated(_ gate: Tensor, _ vectors: Tensor, layer: Int) -> Tensor {
+        gate.activated(activation) * vectors.selecting(columns: layer * width..<(layer + 1) * width)
+    }
+
+    /// Adds its phases to a decode step; false where its matrices are none that steps know.
+    func record(in plan: StepPlan, _ vectors: StepRows, layer: Int) -> Bool {
+        guard let gate = gate.stepMatrix, let projection = projection.stepMatrix else { return false }
+        let rows = plan.multiply([(gate, .perLayerGate)])[0]
+        plan.compute { [unowned plan] count in
+            let device = plan.serial
+            rows.set(gated(rows.tensor(count, on: device), vectors.tensor(count, on: device), layer: layer))
+        }
+        plan.addProduct(projection, of: rows, join: norm.stepNorm)
+        return true
     }
 }

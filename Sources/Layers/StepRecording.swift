@@ -21,34 +21,119 @@ extension NormLayer {
 }
 
 extension AttentionLayer {
-    /// The attention for a decode step; nil where steps do not know this kind.
-    func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
-        guard disentangled == nil, global == nil, latent == nil, sinks == nil, form.queryGrowth == nil,
-            valueNorm == nil, form.valueRotation == .absent, form.inputLimit == nil,
-            queryNorm == nil || [.head, .eachHead].contains(form.queryKeyNormSpan),
-            let query = query.stepMatrix, let key = key?.stepMatrix, let value = value?.stepMatrix
-        else { return nil }
+    /// Adds queries, keys and values of norm(x), and attention, to a decode step.
+    ///
+    /// - Returns: false where steps do not know this kind.
+    func record(in plan: StepPlan, _ positions: StepPositions, _ place: StepPlace, norm: StepNorm?) -> Bool {
+        guard disentangled == nil, global == nil, var parts = stepAttention(positions, cache: place.cache) else {
+            return false
+        }
+        if isPrepared { return recordPrepared(in: plan, parts, positions, norm: norm) }
+        guard let query = query.stepMatrix, let key = key?.stepMatrix, let value = value?.stepMatrix else {
+            return false
+        }
+        if case .rotation(let index, let neighbours) = positions { parts.rotation = (index, neighbours) }
+        (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
+        parts.headWeights = (queryNorm?.stepHeadWeights, keyNorm?.stepHeadWeights)
+        plan.attend(parts, query: query, key: key, value: value, norm: norm)
+        return true
+    }
+
+    /// True where queries, keys and values are made ready before the phase of attention, which otherwise norms and
+    /// rotates heads itself.
+    private var isPrepared: Bool {
+        latent != nil || form.queryGrowth != nil || valueNorm != nil || form.valueRotation == .present
+            || form.inputLimit != nil || form.keyValues != .own
+            || queryNorm != nil && ![.head, .eachHead].contains(form.queryKeyNormSpan)
+    }
+
+    /// The scores of a decode step's attention; nil where steps do not know them.
+    private func stepAttention(_ positions: StepPositions, cache: (table: Int, offset: Int)) -> StepAttention? {
         var parts = StepAttention(
-            keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth, query: query,
-            key: key, value: value, scale: form.scale, cache: cache)
+            keyHeads: form.keyHeads, group: form.queryHeads / form.keyHeads, headWidth: form.headWidth,
+            valueWidth: form.valueWidth, scale: form.scale, cache: cache)
         switch form.reach {
-        case .past, .window: break
-        case .all, .chunk, .around, .aroundAndGlobal, .aroundAndSums: return nil
+        case .past, .window, .chunk: break
+        case .all, .around, .aroundAndGlobal, .aroundAndSums: return nil
         }
         switch form.positions {
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
         case .none, .rotary, .linearBias(.beforeScaling), .buckets, .layerBuckets: break
         case .disentangled: return nil
         }
-        switch positions {
-        case .none: break
-        case .rotation(let index, let neighbours): parts.rotation = (index, neighbours)
-        case .bias(let bias): parts.bias = bias
-        }
-        (parts.queryNorm, parts.keyNorm) = (queryNorm?.stepNorm, keyNorm?.stepNorm)
-        parts.headWeights = (queryNorm?.stepHeadWeights, keyNorm?.stepHeadWeights)
-        parts.cap = form.scoreCap
+        if case .bias(let bias) = positions { parts.bias = bias }
+        (parts.cap, parts.sinks) = (form.scoreCap, sinks?.tensor)
         return parts
+    }
+
+    /// The same where queries, keys and values are made ready by the operations of a pass.
+    private func recordPrepared(
+        in plan: StepPlan, _ parts: StepAttention, _ positions: StepPositions, norm: StepNorm?
+    ) -> Bool {
+        guard let projected = latent.map({ $0.record(in: plan, norm: norm) }) ?? projections(in: plan, norm: norm)
+        else { return false }
+        let query = plan.rows(.madeQuery, width: form.queryWidth)
+        let own: (key: StepRows, value: StepRows)? =
+            form.keepsKeyValues
+            ? (
+                plan.rows(.madeKey, width: form.keyWidth),
+                plan.rows(.madeValue, width: form.keyHeads * form.valueWidth)
+            ) : nil
+        plan.compute { [unowned plan] rows in
+            let products = projected.map { $0.tensor(rows, on: plan.serial) }
+            var (q, made) = made(of: products)
+            if case .rotation(let index, let neighbours) = positions {
+                rotate(&q, &made, by: plan.rotationTable(index, rows: rows), neighbours: neighbours)
+            }
+            finish(&q, &made, positions: Array(plan.positions.prefix(rows)))
+            query.set(q)
+            if let own, let made {
+                own.key.set(made.key)
+                own.value.set(made.value)
+            }
+        }
+        plan.attend(parts, query: query, own: own)
+        return true
+    }
+
+    private func made(of products: [Tensor]) -> (query: Tensor, own: KeyValues?) {
+        guard let latent else { return shaped(products) }
+        let heads = latent.heads(query: products[0], down: products[1], up: products[2])
+        return (heads.query, (heads.key, heads.value))
+    }
+
+    /// Adds the products of norm(x) with the projections that there are.
+    private func projections(in plan: StepPlan, norm: StepNorm?) -> [StepRows]? {
+        let parts: [(Linear?, StepPlan.Buffer)] = [(query, .query), (key, .key), (value, .value)]
+        var matrices: [(matrix: StepMatrix, into: StepPlan.Buffer)] = []
+        for case (let linear?, let name) in parts {
+            guard let matrix = linear.stepMatrix else { return nil }
+            matrices.append((matrix, name))
+        }
+        return plan.multiply(matrices, norm: norm)
+    }
+}
+
+extension LatentProjections {
+    /// Adds the products of norm(x) to a decode step.
+    ///
+    /// - Returns: the queries, the narrow row, and what keys and values are made of; nil where steps do not know the
+    ///   matrices.
+    func record(in plan: StepPlan, norm: StepNorm?) -> [StepRows]? {
+        guard let query = query.stepMatrix, let down = keyValueDown.stepMatrix, let up = keyValueUp.stepMatrix else {
+            return nil
+        }
+        let narrow = queryDown?.stepMatrix
+        guard (narrow == nil) == (queryDown == nil) else { return nil }
+        let first = plan.multiply(
+            [narrow.map { ($0, .narrowQuery) } ?? (query, .query), (down, .narrowKeyValue)], norm: norm)
+        let normed = plan.rows(.normedKeyValue, width: up.matrix.inputs)
+        plan.compute { [unowned plan] rows in
+            if narrow != nil, let queryNorm { first[0].set(queryNorm(first[0].tensor(rows, on: plan.serial))) }
+            normed.set(self.normed(first[1].tensor(rows, on: plan.serial)))
+        }
+        let queries = narrow == nil ? first[0] : plan.multiply([(query, .query)], of: first[0])[0]
+        return [queries, first[1], plan.multiply([(up, .wideKeyValue)], of: normed)[0]]
     }
 }
 
@@ -68,10 +153,43 @@ extension FeedForwardLayer {
 }
 
 extension FeedForwardLayer {
-    /// The matrices of a gated one.
-    var gatedStepParts: (gate: StepMatrix, up: StepMatrix, down: StepMatrix)? {
-        guard let parts = stepParts, let gate = parts.gate else { return nil }
-        return (gate, parts.up, parts.down)
+    /// The matrices of one of a mixture's experts, which may have a limit.
+    var expertStepParts: (gate: StepMatrix?, up: StepMatrix, down: StepMatrix)? {
+        if case .clamped(let gate, _, _, let up, let down) = self {
+            guard let gate = gate.stepMatrix, let up = up.stepMatrix, let down = down.stepMatrix else { return nil }
+            return (gate, up, down)
+        }
+        return stepParts.map { ($0.gate, $0.up, $0.down) }
+    }
+
+    /// Adds norm(x) through the feed-forward to a decode step, but for its last product; false where steps do not know
+    /// it.
+    func begin(in plan: StepPlan, norm: StepNorm?) -> Bool {
+        switch self {
+        case .experts(let experts): return experts.begin(in: plan, norm: norm)
+        case .expandedIntegral(let up, let activation, _):
+            guard let up = up.stepMatrix else { return false }
+            let rows = plan.multiply([(up, .activated)], norm: norm)[0]
+            plan.compute { [unowned plan] count in rows.set(activation(rows.tensor(count, on: plan.serial))) }
+        case .plain, .gated, .clamped:
+            guard let parts = stepParts else { return false }
+            plan.activate(gate: parts.gate, up: parts.up, parts.activation, norm: norm, for: parts.down)
+        }
+        return true
+    }
+
+    /// Adds the last product, joined to the stream.
+    func end(in plan: StepPlan, join: StepNorm?) -> Bool {
+        switch self {
+        case .experts(let experts): experts.end(in: plan, join: join)
+        case .expandedIntegral(_, _, let down):
+            guard let down = down.stepMatrix else { return false }
+            plan.addProduct(down, of: plan.rows(.activated, width: down.matrix.inputs), join: join)
+        case .plain, .gated, .clamped:
+            guard let parts = stepParts else { return false }
+            plan.addActivated(parts.down, join: join)
+        }
+        return true
     }
 }
 
@@ -105,9 +223,14 @@ package struct StepPlace {
     package let cache: (table: Int, offset: Int)
     /// The place of the encoder's keys and values, which cross-attention reads.
     package let source: (table: Int, offset: Int)?
+    /// The number of the layer, and per-layer embeddings of all layers, where the model has them.
+    package let layer: Int
+    package let perLayer: StepRows?
 
-    package init(cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?) {
-        (self.cache, self.source) = (cache, source)
+    package init(
+        cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?, layer: Int, perLayer: StepRows?
+    ) {
+        (self.cache, self.source, self.layer, self.perLayer) = (cache, source, layer, perLayer)
     }
 }
 
@@ -128,7 +251,15 @@ extension Block {
                     return false
                 }
                 plan.normStream(norm.stepNorm)
-            case .addPerLayer, .scale, .predict, .addAugmented, .correct: return false
+            case .predict, .addAugmented, .correct: return false
+            case .addPerLayer(let input):
+                guard let vectors = place.perLayer else { continue }
+                guard input.record(in: plan, vectors, layer: place.layer) else { return false }
+            case .scale(let scale):
+                let factor = unsafe scale.tensor.floats[0]
+                plan.compute { [unowned plan] rows in
+                    plan.stream.set(plan.stream.tensor(rows, on: plan.serial) * factor)
+                }
             case .addBoth(let first, let second):
                 // Both read the stream before either is added to it.
                 guard begin(.attention, norm: first, in: plan, positions, place),
@@ -145,23 +276,13 @@ extension Block {
         _ sublayer: Sublayer, norm: NormLayer?, in plan: StepPlan, _ positions: StepPositions, _ place: StepPlace
     ) -> Bool {
         switch sublayer {
-        case .attention:
-            guard let parts = attention.stepAttention(positions, cache: place.cache) else { return false }
-            plan.attend(parts, norm: norm?.stepNorm)
+        case .attention: return attention.record(in: plan, positions, place, norm: norm?.stepNorm)
         case .cross:
             guard let source = place.source, let parts = cross?.stepAcross(cache: source) else { return false }
             plan.attendAcross(parts, norm: norm?.stepNorm)
-        case .feedForward:
-            if case .experts(let experts) = feedForward {
-                guard let parts = experts.stepExperts else { return false }
-                plan.route(parts, norm: norm?.stepNorm)
-                break
-            }
-            guard let parts = feedForward.stepParts else { return false }
-            plan.activate(
-                gate: parts.gate, up: parts.up, parts.activation, norm: norm?.stepNorm, for: parts.down)
+            return true
+        case .feedForward: return feedForward.begin(in: plan, norm: norm?.stepNorm)
         }
-        return true
     }
 
     /// A sublayer's last product, joined to the stream.
@@ -170,21 +291,18 @@ extension Block {
         case .attention, .cross:
             guard let output = (sublayer == .cross ? cross : attention)?.output.stepMatrix else { return false }
             plan.addAttended(output, join: join?.stepNorm)
-        case .feedForward:
-            if case .experts = feedForward {
-                plan.addExperts(join: join?.stepNorm)
-                break
-            }
-            guard let parts = feedForward.stepParts else { return false }
-            plan.addActivated(parts.down, join: join?.stepNorm)
+            return true
+        case .feedForward: return feedForward.end(in: plan, join: join?.stepNorm)
         }
-        return true
     }
 
     /// The keys and values that cross-attention has of an encoder's output; nil in a layer without.
     package func sourceKeysAndValues(of output: Tensor) -> (keys: Tensor, values: Tensor)? {
         cross?.keysAndValues(of: output)
     }
+
+    /// The size of the chunks that this layer's attention keeps to; nil where it sees all of the past, or a window.
+    package var chunk: Int? { if case .chunk(let size) = attention.form.reach { size } else { nil } }
 
     /// The bias of this layer's scores by positions of keys alone; nil where there is no such thing.
     package var keyBias: (form: Architecture.Attention, bias: StepBias)? {

@@ -41,8 +41,8 @@ package final class DecoderStep {
     package convenience init?(_ decoder: Decoder, rows: Int, layout: KeyValueLayout, on device: Device) {
         let plan = StepPlan(capacity: rows, width: decoder.architecture.width, blockType: layout.type, on: device)
         self.init(
-            decoder.stack, decoder.input, decoder.head, narrowing: decoder.narrowing, decoder.architecture.vocabulary,
-            plan, layout, on: device)
+            decoder.stack, decoder.input, decoder.head, perLayer: decoder.perLayer, narrowing: decoder.narrowing,
+            decoder.architecture.vocabulary, plan, layout, on: device)
     }
 
     /// An encoder-decoder's second stack.
@@ -53,14 +53,14 @@ package final class DecoderStep {
     }
 
     private init?(
-        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, narrowing: Linear? = nil, _ vocabulary: Int,
-        _ plan: StepPlan, _ layout: KeyValueLayout, on device: Device
+        _ stack: BlockStack, _ input: InputLayer, _ head: TokenHeadLayer, perLayer: PerLayerEmbedding? = nil,
+        narrowing: Linear? = nil, _ vocabulary: Int, _ plan: StepPlan, _ layout: KeyValueLayout, on device: Device
     ) {
         (self.input, self.head, self.vocabulary, self.plan) = (input, head, vocabulary, plan)
         let widest = max(plan.width, input.tokens.weight.shape[1])
         other = Tensor(Array(repeating: 0, count: widest), shape: [widest])
         guard input.record(in: plan), let matrix = head.stepMatrix,
-            let turns = stack.record(in: plan, layout, on: device)
+            let turns = stack.record(in: plan, layout, perLayer: perLayer, on: device)
         else { return nil }
         self.turns = turns
         if let narrowing {
@@ -96,6 +96,7 @@ package final class DecoderStep {
 
     private func set(_ index: Int, _ row: StepRow) {
         precondition(row.token >= 0 && Int(row.token) < vocabulary, "DecoderStep: token \(row.token) is not known")
+        plan.setRow(index, token: row.token, position: row.position)
         let target = unsafe plan.input(ofRow: index)
         unsafe input.tokens.write(row.token, scale: input.form.scale, to: target)
         if let later = unsafe plan.positions(ofRow: index) {
@@ -135,8 +136,12 @@ package final class DecoderStep {
 
 extension BlockStack {
     /// Adds all layers to `plan`; nil where one has a part that steps do not know.
-    fileprivate func record(in plan: StepPlan, _ layout: KeyValueLayout, on device: Device) -> [StepRotation]? {
+    fileprivate func record(
+        in plan: StepPlan, _ layout: KeyValueLayout, perLayer: PerLayerEmbedding?, on device: Device
+    ) -> [StepRotation]? {
         guard convolution == nil, let (positions, turns) = positions.record(in: plan, on: device) else { return nil }
+        let vectors = perLayer?.record(in: plan)
+        guard (vectors == nil) == (perLayer == nil) else { return nil }
         let tables = layout.tables.map { plan.addTable(window: $0.window) }
         let sources = layout.source.map { _ in plan.addTable(window: nil) }
         var keyBiases: [(form: Architecture.Attention, bias: StepBias)] = []
@@ -148,11 +153,12 @@ extension BlockStack {
                 keyBiases.append(known)
                 position = .bias(known.bias)
             }
+            let table = block.chunk.map { plan.addTable(chunk: $0, of: tables[own.table]) } ?? tables[own.table]
             let place = StepPlace(
-                cache: (tables[own.table], layout.tables[own.table].offsets[own.layer]),
+                cache: (table, layout.tables[own.table].offsets[own.layer]),
                 source: sources.flatMap { table in
                     layout.sourceLayers[index].map { (table, layout.source?.offsets[$0] ?? 0) }
-                })
+                }, layer: index, perLayer: vectors)
             guard block.record(in: plan, position, place) else { return nil }
         }
         return turns

@@ -21,7 +21,7 @@ import Testing
     private static func model(
         _ architecture: Architecture, _ device: Device, _ types: [ElementType] = [.f32]
     ) throws -> EncoderDecoder {
-        try EncoderDecoder(architecture, Scope(StepTests.Mixed(types, device)))
+        try EncoderDecoder(architecture, Scope(StepComparison.Mixed(types, device)))
     }
 
     private static func search(

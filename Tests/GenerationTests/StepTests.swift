@@ -72,73 +72,24 @@ import Testing
     static let blocked = TinyArchitectures.decoder(
         width: 64, queryHeads: 4, keyHeads: 2, headWidth: 32, feedForward: .gated(hidden: 160, .silu, bias: .absent))
 
-    /// Packs weights as other types, by turns.
-    final class Mixed: ParameterSource {
-        private let initialiser: SeededInitialiser
-        private let device: Device
-        private let types: [ElementType]
-        private var next = 0
-
-        init(_ types: [ElementType], _ device: Device) {
-            (self.types, self.device) = (types, device)
-            initialiser = SeededInitialiser(seed: 5, device: device, deviation: 0.3)
-        }
-
-        func parameter(_ description: ParameterDescription) -> Parameter { initialiser.parameter(description) }
-        func packed(_ parameter: Parameter) -> PackedMatrix? {
-            next += 1
-            return PackedMatrix(parameter.tensor.converted(to: types[next % types.count], on: device), on: device)
-        }
-        func decoded(_ parameter: Parameter) -> Parameter { parameter }
-    }
-
-    /// The logits after each of `tokens` from `first` on, by passes of one row.
-    private static func byPasses(
-        _ decoder: Decoder, _ device: Device, _ tokens: [Int32], from first: Int, cache type: ElementType = .f32
-    ) throws -> [[Float]] {
-        guard case .decoder(let stack) = decoder.architecture.body else { return [] }
-        var cache = KeyValueCache(stack, type: type, on: device)
-        var logits: [[Float]] = []
-        for start in [0] + Array(first..<tokens.count) {
-            var rows = Rows()
-            rows.append(Array(tokens[start..<(start == 0 ? first : start + 1)]), from: start)
-            let hidden = decoder.hidden(rows, &cache, on: device)
-            if start > 0 { logits.append(decoder.logits(hidden).values) }
-        }
-        return logits
-    }
-
-    /// The same by steps.
-    private static func bySteps(
-        _ decoder: Decoder, _ device: Device, _ tokens: [Int32], from first: Int, cache type: ElementType = .f32
-    ) throws -> [[Float]] {
-        let engine = try StepEngine(decoder, cache: type, on: device)
-        var cache = engine.cache(sequences: 1)
-        #expect(DecoderStep(decoder, rows: 1, layout: engine.layout, on: device) != nil)
-        _ = decoder.hidden(Rows(Array(tokens[..<first])), &cache, on: device)
-        return (first..<tokens.count).map { position in
-            engine.logits([StepRow(token: tokens[position], position: position)], &cache)?.values ?? []
-        }
-    }
-
     @Test(arguments: variants) func aStepGivesTheBitsOfAPass(architecture: Architecture) throws {
         let (decoder, device) = try EquivalenceTests.decoder(architecture, threads: 1)
         let (threaded, three) = try EquivalenceTests.decoder(architecture, threads: 3)
         let tokens = EquivalenceTests.tokens(140)
-        let expected = try Self.byPasses(decoder, device, tokens, from: 5)
+        let expected = try StepComparison.byPasses(decoder, device, tokens, from: 5)
         #expect(expected.allSatisfy { $0.allSatisfy(\.isFinite) })
-        #expect(try Self.bySteps(decoder, device, tokens, from: 5) == expected)
-        #expect(try Self.bySteps(threaded, three, tokens, from: 5) == expected)
+        #expect(try StepComparison.bySteps(decoder, device, tokens, from: 5) == expected)
+        #expect(try StepComparison.bySteps(threaded, three, tokens, from: 5) == expected)
     }
 
     @Test(arguments: [[ElementType.q8_0], [.q4_0, .q5_1, .q8_0, .f32], [.bf16, .q5_0], [.q4_1, .f16]])
     func quantizedWeightsGiveTheSameBits(types: [ElementType]) throws {
         for threads in [1, 2] {
             let device = Device(threads: threads)
-            let decoder = try Decoder(Self.blocked, Scope(Mixed(types, device)))
+            let decoder = try Decoder(Self.blocked, Scope(StepComparison.Mixed(types, device)))
             let tokens = EquivalenceTests.tokens(20)
-            let expected = try Self.byPasses(decoder, device, tokens, from: 3)
-            #expect(try Self.bySteps(decoder, device, tokens, from: 3) == expected)
+            let expected = try StepComparison.byPasses(decoder, device, tokens, from: 3)
+            #expect(try StepComparison.bySteps(decoder, device, tokens, from: 3) == expected)
         }
     }
 
@@ -146,8 +97,8 @@ import Testing
     @Test func longContextsAreMergedToTheSameBits() throws {
         let (decoder, device) = try EquivalenceTests.decoder(TinyArchitectures.decoder(layers: 2), threads: 3)
         let tokens = EquivalenceTests.tokens(1_160)
-        let expected = try Self.byPasses(decoder, device, tokens, from: 1_000)
-        #expect(try Self.bySteps(decoder, device, tokens, from: 1_000) == expected)
+        let expected = try StepComparison.byPasses(decoder, device, tokens, from: 1_000)
+        #expect(try StepComparison.bySteps(decoder, device, tokens, from: 1_000) == expected)
     }
 
     /// Keys and values in fewer bits: close to those in f32, and the same whatever the chunks, the threads and the
@@ -157,13 +108,13 @@ import Testing
         let (decoder, device) = try EquivalenceTests.decoder(Self.blocked, threads: 1)
         let (threaded, two) = try EquivalenceTests.decoder(Self.blocked, threads: 2)
         let tokens = EquivalenceTests.tokens(150)
-        let exact = try Self.byPasses(decoder, device, tokens, from: 130)
-        let expected = try Self.byPasses(decoder, device, tokens, from: 130, cache: type)
+        let exact = try StepComparison.byPasses(decoder, device, tokens, from: 130)
+        let expected = try StepComparison.byPasses(decoder, device, tokens, from: 130, cache: type)
         #expect(expected != exact)
         let (rounded, plain) = (expected.flatMap { $0 }, exact.flatMap { $0 })
         let error = zip(rounded, plain).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
         #expect((error / plain.reduce(0) { $0 + $1 * $1 }).squareRoot() < tolerance)
-        #expect(try Self.bySteps(threaded, two, tokens, from: 130, cache: type) == expected)
+        #expect(try StepComparison.bySteps(threaded, two, tokens, from: 130, cache: type) == expected)
         guard case .decoder(let stack) = decoder.architecture.body else { return }
         var cache = KeyValueCache(stack, sequences: 2, type: type, on: two)
         for pieces in [0..<7, 7..<71, 71..<149] {
@@ -198,7 +149,7 @@ import Testing
         }
         for (row, length) in lengths.enumerated() {
             let tokens = EquivalenceTests.tokens(length) + Array(repeating: Int32(length % 61), count: 3)
-            let alone = try Self.byPasses(decoder, device, tokens, from: length)
+            let alone = try StepComparison.byPasses(decoder, device, tokens, from: length)
             #expect(logits?.rows(row..<row + 1).values == alone[2])
         }
     }
@@ -212,7 +163,8 @@ import Testing
         ] {
             let device = Device(threads: threads)
             let width = architecture.width
-            let decoder = try Decoder(architecture, Scope(Mixed(width % 32 == 0 ? types : [.f32], device)))
+            let decoder = try Decoder(
+                architecture, Scope(StepComparison.Mixed(width % 32 == 0 ? types : [.f32], device)))
             let engine = try StepEngine(decoder, on: device)
             var cache = engine.cache(sequences: 11)
             var rows = Rows()
@@ -222,7 +174,7 @@ import Testing
             let logits = engine.logits(steps, &cache)
             for row in [0, 7, 8, 10] {
                 let tokens = EquivalenceTests.tokens(row + 1) + [Int32(row)]
-                let alone = try Self.byPasses(decoder, device, tokens, from: row + 1)
+                let alone = try StepComparison.byPasses(decoder, device, tokens, from: row + 1)
                 #expect(logits?.rows(row..<row + 1).values == alone[0])
             }
         }

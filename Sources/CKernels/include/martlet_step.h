@@ -57,14 +57,14 @@ typedef struct {
 
 /// Attention of one layer: rotation and norms of queries and keys, the new key and value into the blocks, then one
 /// chunk for each row, key head and segment. `across`: nothing is written, rows see keys up to `position`, and a chunk
-/// does all segments.
+/// does all segments. `reads_only`: nothing is written, as the blocks are those of an earlier layer.
 typedef struct {
-    bool across;
+    bool across, reads_only;
     size_t table;         // of the pass
     size_t block_offset;  // where this layer begins in the table's blocks
     const float *queries, *keys, *values;  // [rows, heads, head_width]
-    float *outputs;                        // [rows, query heads, head_width]
-    size_t key_heads, group, head_width;
+    float *outputs;                        // [rows, query heads, value_width]
+    size_t key_heads, group, head_width, value_width;
     martlet_step_norm query_norm, key_norm;
     const float *query_weights, *key_weights;  // [heads, head_width], what each normed head is multiplied by; NULL: nothing
     size_t rotary_width;  // 0: no rotation
@@ -72,6 +72,7 @@ typedef struct {
     const float *cosines, *sines;  // [rows, rotary_width / 2]
     float scale, cap;
     const float *slopes;            // NULL, or one per query head
+    const float *sinks;             // likewise
     const martlet_step_bias *bias;  // NULL where positions add nothing
     martlet_type block_type;
 } martlet_step_attention;
@@ -81,9 +82,13 @@ typedef struct {
 typedef struct {
     size_t count, active, hidden;
     bool renormalised;                           // the weights of a row's experts are divided by their sum
-    const martlet_step_matrix *gates, *ups, *downs;  // [count]
+    bool chosen;                                 // experts and weights are there when they are sorted
+    bool of_inputs;                              // weights multiply what experts read instead of their results
+    float limit;                                 // of gates and of what passes them, see martlet_step_phase; 0: none
+    const martlet_step_matrix *gates, *ups, *downs;  // [count]; gates NULL where experts have none
+    const float *scales;                         // [count], of each expert's results; NULL without
     const float *scores;                         // [rows, count], the router's products
-    const float *shared, *shared_gate;           // [rows, width] and [rows, 1] of an expert that all rows pass; NULL without
+    const float *shared, *shared_gate;           // [rows, width] and [rows, 1] of an expert that all rows pass; NULL without either
     float *normed;                               // [rows, width], what experts read
     uint8_t *prepared, *activated;               // of each slot, sorted by expert, as the products read it
     float *results;                              // [slots, width]
@@ -113,8 +118,11 @@ typedef enum {
     /// rows.
     MARTLET_STEP_EXPERTS,
     MARTLET_STEP_EXPERTS_DOWN,
-    /// The mixing of experts: y = y + norm(shared + Σ weights · results), experts ascending. Chunks are a few rows.
-    MARTLET_STEP_MIX
+    /// The mixing of experts: y = y + norm(shared + Σ weights · results), experts ascending; without `accumulate`,
+    /// y = shared + Σ weights · results. Chunks are a few rows.
+    MARTLET_STEP_MIX,
+    /// A call of `call`, for what no other phase does. One chunk.
+    MARTLET_STEP_CALL
 } martlet_step_kind;
 
 typedef struct {
@@ -128,12 +136,15 @@ typedef struct {
     martlet_step_matrix matrices[MARTLET_STEP_MATRICES];
     bool accumulate;
     martlet_activation activation;
+    float limit;               // of an activation with two matrices, where positive: f(min(a, limit)) · (b within ± limit, plus 1)
     martlet_type next_type;    // what follows multiplies by this, and finds its rows here, unless NULL
     void *next_prepared;
     float *y;                  // of a join, or of rows
     martlet_step_experts *experts;
     bool wanted;               // only the pass's wanted rows are computed, which come first
     martlet_step_attention attention;
+    void (*call)(void *context, size_t rows);
+    void *context;
 } martlet_step_phase;
 
 /// One pass through the phases, what changes from pass to pass.

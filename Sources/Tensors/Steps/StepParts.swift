@@ -45,13 +45,14 @@ package enum StepNorm: Sendable {
     }
 }
 
-/// Attention inside a step: softmax(q kᵀ · scale) v over the past, or a window of it.
+/// Attention inside a step: softmax(q kᵀ · scale) v over the past, or a part of it.
 package struct StepAttention {
     package var keyHeads: Int
     /// The number of query heads that share a key head.
     package var group: Int
     package var headWidth: Int
-    package var query, key, value: StepMatrix
+    /// The width of a head's value, in elements.
+    package var valueWidth: Int
     package var queryNorm: StepNorm?
     package var keyNorm: StepNorm?
     /// The weights by which normed queries and keys are multiplied, `[heads · headWidth]`, where each head has its own.
@@ -62,18 +63,18 @@ package struct StepAttention {
     package var cap: Float?
     /// ALiBi slopes, one per query head.
     package var slopes: [Float]?
+    /// Attention sinks, `[query heads]`.
+    package var sinks: Tensor?
     package var bias: StepBias?
     /// The KV cache of this layer: which of the plan's tables holds its keys and values, and where in its blocks they
     /// begin, in bytes.
     package var cache: (table: Int, offset: Int)
 
     package init(
-        keyHeads: Int, group: Int, headWidth: Int, query: StepMatrix, key: StepMatrix, value: StepMatrix, scale: Float,
-        cache: (table: Int, offset: Int)
+        keyHeads: Int, group: Int, headWidth: Int, valueWidth: Int, scale: Float, cache: (table: Int, offset: Int)
     ) {
-        (self.keyHeads, self.group, self.headWidth, self.scale) = (keyHeads, group, headWidth, scale)
-        self.cache = cache
-        (self.query, self.key, self.value) = (query, key, value)
+        (self.keyHeads, self.group, self.headWidth) = (keyHeads, group, headWidth)
+        (self.valueWidth, self.scale, self.cache) = (valueWidth, scale, cache)
     }
 }
 

@@ -8,10 +8,15 @@ import CMartletKernels
 /// operations on tensors give. Knows no model: what a layer is made of is told by calls.
 @safe package final class StepPlan {
     /// A buffer of activations, which a phase reads or writes besides weights.
-    enum Buffer: Hashable {
+    package enum Buffer: Hashable, Sendable {
         case query, key, value, attended, activated, prepared, joined, normed, rounded
         case narrow, placed, narrowed, scores, sharedGate, shared, expertInputs, expertsPrepared, expertsActivated,
-            expertResults
+            expertResults, mixed
+        /// The rows of latent attention before and after their norms, and what is made of them.
+        case narrowQuery, narrowKeyValue, normedKeyValue, wideKeyValue
+        /// Queries, keys and values as attention reads them, where they are made before it.
+        case madeQuery, madeKey, madeValue
+        case routed, perLayer, perLayerGate
     }
 
     /// The number of rows from which on norms and rounding are phases that threads share; below, every thread does them
@@ -22,12 +27,18 @@ import CMartletKernels
     let capacity: Int
     package let width: Int
     private let blockType: ElementType
-    private let residual: Storage
+    let residual: Storage
     private var buffers: [Buffer: Storage] = [:]
     /// Memory that phases point into.
     var held: [Storage] = []
     var phases: [martlet_step_phase] = unsafe []
-    private var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
+    private(set) var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
+    /// What phases call.
+    var computations: [StepComputation] = []
+    /// A device of one thread, for what is computed within a phase.
+    package private(set) lazy var serial = Device(threads: 1)
+    /// The token and the position of each row of the next run.
+    package internal(set) var tokens, positions: [Int32]
     var tables: StepTables
     private(set) var biases: [StepBias] = []
     /// Logits of the first row, of the first two …: `[rows, vocabulary]`, valid until the next run.
@@ -41,12 +52,17 @@ import CMartletKernels
     package init(capacity: Int, width: Int, blockType: ElementType, on device: Device) {
         (self.capacity, self.width, self.blockType, self.device) = (capacity, width, blockType, device)
         residual = Storage(bytes: capacity * width * 4)
+        tokens = Array(repeating: 0, count: capacity)
+        positions = tokens
         tables = StepTables(capacity: capacity)
     }
 
     /// Adds the block tables of sequences for the layers of one reach, to be set for each pass; returns the number
     /// that names them.
     package func addTable(window: Int?) -> Int { tables.add(window: window) }
+
+    /// Adds tables of the same blocks as those of `table`, of which a row sees its own chunk of `chunk` positions.
+    package func addTable(chunk: Int, of table: Int) -> Int { tables.add(chunk: chunk, of: table) }
 
     /// The logits of the first `rows` rows of the last run, `[rows, vocabulary]`, valid until the next one.
     package func logits(rows: Int) -> Tensor { logits[rows - 1] }
@@ -77,31 +93,40 @@ import CMartletKernels
     // MARK: Describing layers
 
     /// Queries, keys and values of norm(x), then attention: one layer's memory.
-    package func attend(_ parts: StepAttention, norm: StepNorm?) {
-        var product = unsafe begin(MARTLET_STEP_PRODUCT, [parts.query, parts.key, parts.value], norm: norm)
-        unsafe product.matrices.0 = kernel(parts.query, into: buffer(.query, parts.query.matrix.outputs))
-        unsafe product.matrices.1 = kernel(parts.key, into: buffer(.key, parts.key.matrix.outputs))
-        unsafe product.matrices.2 = kernel(parts.value, into: buffer(.value, parts.value.matrix.outputs))
-        unsafe phases.append(product)
+    package func attend(
+        _ parts: StepAttention, query: StepMatrix, key: StepMatrix, value: StepMatrix, norm: StepNorm?
+    ) {
+        let made = multiply([(query, .query), (key, .key), (value, .value)], norm: norm)
+        attend(parts, query: made[0], own: (made[1], made[2]))
+    }
+
+    /// Attention by queries, with keys and values that are kept, or those of an earlier layer alone.
+    package func attend(_ parts: StepAttention, query: StepRows, own: (key: StepRows, value: StepRows)?) {
+        let heads = parts.keyHeads * parts.group
+        precondition(
+            query.width == heads * parts.headWidth && (parts.slopes?.count ?? heads) == heads
+                && own.map { $0.key.width == parts.keyHeads * parts.headWidth } ?? true
+                && own.map { $0.value.width == parts.keyHeads * parts.valueWidth } ?? true,
+            "StepPlan: \(heads) heads of \(parts.headWidth) from \(query.width) columns")
         var phase = unsafe martlet_step_phase()
         unsafe phase.kind = MARTLET_STEP_ATTENTION
-        unsafe phase.attention = attention(parts, product)
+        unsafe phase.attention = attention(parts)
+        unsafe phase.attention.queries = UnsafePointer(query.floats)
+        unsafe phase.attention.reads_only = own == nil
+        if let own {
+            unsafe (phase.attention.keys, phase.attention.values) = (
+                UnsafePointer(own.key.floats), UnsafePointer(own.value.floats)
+            )
+        }
         unsafe phases.append(phase)
     }
 
-    private func attention(_ parts: StepAttention, _ product: martlet_step_phase) -> martlet_step_attention {
+    private func attention(_ parts: StepAttention) -> martlet_step_attention {
         let heads = parts.keyHeads * parts.group
-        precondition(
-            parts.query.matrix.outputs == heads * parts.headWidth && (parts.slopes?.count ?? heads) == heads,
-            "StepPlan: \(heads) heads of \(parts.headWidth) from \(parts.query.matrix.outputs) columns")
         var attention = unsafe martlet_step_attention()
-        unsafe attention.queries = UnsafePointer(product.matrices.0.y)
-        unsafe attention.keys = UnsafePointer(product.matrices.1.y)
-        unsafe attention.values = UnsafePointer(product.matrices.2.y)
-        unsafe attention.outputs = buffer(.attended, heads * parts.headWidth)
-        unsafe (attention.key_heads, attention.group, attention.head_width) = (
-            parts.keyHeads, parts.group, parts.headWidth
-        )
+        unsafe attention.outputs = buffer(.attended, heads * parts.valueWidth)
+        unsafe (attention.key_heads, attention.group) = (parts.keyHeads, parts.group)
+        unsafe (attention.head_width, attention.value_width) = (parts.headWidth, parts.valueWidth)
         unsafe attention.query_norm = kernel(parts.queryNorm)
         unsafe attention.key_norm = kernel(parts.keyNorm)
         held += [parts.headWeights.query, parts.headWeights.key].compactMap { $0?.storage }
@@ -121,13 +146,17 @@ import CMartletKernels
             held.append(copy.storage)
             unsafe attention.slopes = copy.floats
         }
+        if let sinks = parts.sinks {
+            held.append(sinks.storage)
+            unsafe attention.sinks = sinks.floats
+        }
         if let bias = parts.bias {
             if !biases.contains(where: { $0 === bias }) { biases.append(bias) }
             unsafe attention.bias = bias.kernel
         }
         unsafe attention.block_type = blockType.kernelType
         unsafe (attention.table, attention.block_offset) = parts.cache
-        tables.addLayer(partialFloats: parts.keyHeads * parts.group * (parts.headWidth + 2))
+        tables.addLayer(partialFloats: heads * (parts.valueWidth + 2))
         return unsafe attention
     }
 
@@ -146,7 +175,8 @@ import CMartletKernels
         unsafe phase.attention.queries = UnsafePointer(product.matrices.0.y)
         unsafe phase.attention.outputs = buffer(.attended, heads * parts.headWidth)
         unsafe (phase.attention.key_heads, phase.attention.group) = (parts.keyHeads, parts.group)
-        unsafe (phase.attention.head_width, phase.attention.scale) = (parts.headWidth, parts.scale)
+        unsafe (phase.attention.head_width, phase.attention.value_width) = (parts.headWidth, parts.headWidth)
+        unsafe phase.attention.scale = parts.scale
         unsafe phase.attention.cap = parts.cap ?? 0
         unsafe (phase.attention.table, phase.attention.block_offset) = parts.cache
         unsafe phases.append(phase)
@@ -307,7 +337,7 @@ import CMartletKernels
     }
 
     /// The phase that multiplies by `matrix` and adds to the residual stream.
-    private func add(_ begun: martlet_step_phase, _ matrix: StepMatrix, join: StepNorm?) {
+    func add(_ begun: martlet_step_phase, _ matrix: StepMatrix, join: StepNorm?) {
         precondition(matrix.matrix.outputs == width, "StepPlan: \(matrix.matrix.outputs) columns added to \(width)")
         var phase = unsafe begun
         unsafe phase.kind = MARTLET_STEP_PRODUCT
@@ -340,13 +370,15 @@ import CMartletKernels
 
     /// Memory that phases share, of at least `floats` per row.
     func buffer(_ name: Buffer, _ floats: Int) -> UnsafeMutablePointer<Float> {
+        unsafe memory(name, floats).mutablePointer.assumingMemoryBound(to: Float.self)
+    }
+
+    func memory(_ name: Buffer, _ floats: Int) -> Storage {
         let bytes = capacity * floats * 4
-        if let known = buffers[name], known.bytes >= bytes {
-            return unsafe known.mutablePointer.assumingMemoryBound(to: Float.self)
-        }
+        if let known = buffers[name], known.bytes >= bytes { return known }
         let storage = Storage(bytes: bytes)
         buffers[name] = storage
         held.append(storage)
-        return unsafe storage.mutablePointer.assumingMemoryBound(to: Float.self)
+        return storage
     }
 }

@@ -4,7 +4,10 @@ import CMartletKernels
 /// for each reach of the layers.
 @safe struct StepTables {
     private let capacity: Int
+    /// The reach of each table: how many positions a row sees, or the chunks of which it sees its own and whose blocks
+    /// those are.
     private var windows: [Int?] = []
+    private var chunks: [(size: Int, table: Int)?] = []
     /// The rows of each table, `[capacity]` of `martlet_step_row`.
     private var rows: [Storage] = []
     /// The tables, `[tables]` of `martlet_step_table`.
@@ -20,16 +23,31 @@ import CMartletKernels
     /// Adds a table and returns its number.
     mutating func add(window: Int?) -> Int {
         windows.append(window)
+        chunks.append(nil)
         rows.append(unsafe Storage(bytes: capacity * MemoryLayout<martlet_step_row>.stride))
         tables = unsafe Storage(bytes: windows.count * MemoryLayout<martlet_step_table>.stride)
         return windows.count - 1
+    }
+
+    /// Adds a table of the blocks of `table`, of which a row sees its own chunk, and returns its number.
+    mutating func add(chunk: Int, of table: Int) -> Int {
+        if let known = chunks.firstIndex(where: { $0?.size == chunk && $0?.table == table }) { return known }
+        let number = add(window: nil)
+        chunks[number] = (chunk, table)
+        return number
     }
 
     mutating func addLayer(partialFloats: Int) { self.partialFloats = max(self.partialFloats, partialFloats) }
 
     /// Row `row` is at `position` of the sequence whose blocks' addresses stand at `blocks`.
     func set(_ table: Int, row: Int, blocks: UnsafePointer<UnsafeRawPointer?>?, position: Int) {
-        let lower = windows[table].map { max(0, position - $0 + 1) } ?? 0
+        for (other, chunk) in chunks.enumerated() where chunk?.table == table {
+            unsafe set(other, row: row, blocks: blocks, position: position)
+        }
+        let lower =
+            if let chunk = chunks[table] { position - position % chunk.size } else {
+                windows[table].map { max(0, position - $0 + 1) } ?? 0
+            }
         let first = lower / Int(MARTLET_SEGMENT)
         unsafe places(table)[row] = martlet_step_row(
             blocks: blocks, position: Int32(clamping: position), lower: Int32(clamping: lower), first_segment: first,
