@@ -149,10 +149,9 @@ let package = Package(
         .executableTarget(
             name: "martlet-fuzz",
             dependencies: [
-                "Martlet", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers", "MartletModels",
-                "MartletPlatform",
-                "MartletTasks", "MartletTemplates", "MartletTensors", "MartletTokenizers", "MartletTraining",
-                "TestSupport",
+                "Martlet", "MartletAPI", "MartletConstraints", "MartletFormats", "MartletGeneration", "MartletJSON",
+                "MartletLayers", "MartletModels", "MartletPlatform", "MartletTasks", "MartletTemplates",
+                "MartletTensors", "MartletTokenizers", "MartletTraining", "TestSupport",
             ],
             path: "Tests/Fuzz"),
         .target(

@@ -22,7 +22,7 @@ extension Architecture {
 
     /// Elements of one matrix, width of one head and experts of all layers that are more than any model has; beyond
     /// them sizes could not be computed with, nor held.
-    private static let (mostElements, widestHead, mostExperts) = (1 << 44, 1 << 16, 1 << 20)
+    private static let (mostElements, widestHead, mostExperts) = (1 << 44, 1 << 16, 1 << 15)
 
     /// The first size that no memory holds.
     private var oversized: String? {

@@ -7,11 +7,13 @@ struct FuzzCampaign {
     let first: Int
     let only: String?
     /// Mutations of one worker, so that what leaks does not add up.
-    private static let portion = 20_000
+    private static let portion = 200_000
 
     /// - Returns: whether nothing was found.
     func run() throws -> Bool {
-        let scratch = NSTemporaryDirectory() + "/martlet-fuzz-\(getpid())"
+        // Files of mutations are for memory, not for a disk.
+        let isLinux = FileManager.default.isWritableFile(atPath: "/dev/shm")
+        let scratch = (isLinux ? "/dev/shm" : NSTemporaryDirectory()) + "/martlet-fuzz-\(getpid())"
         try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         let end = Date().addingTimeInterval(seconds)
@@ -23,19 +25,22 @@ struct FuzzCampaign {
                 [fixtures, "--worker", "\(next)", "\(next + FuzzCampaign.portion)", scratch]
                 + (only.map { ["--only", $0] } ?? [])
             worker.standardError = FileHandle.nullDevice
+            worker.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
             try worker.run()
             while worker.isRunning, Date() < end { usleep(20_000) }
             let isStopped = worker.isRunning
             if isStopped { worker.interrupt() }
             worker.waitUntilExit()
-            let at = (try? String(contentsOfFile: scratch + "/at", encoding: .utf8)) ?? "\(next)"
+            let at = ((try? String(contentsOfFile: RunningMutation.path(scratch), encoding: .utf8)) ?? "\(next)")
+                .trimmingCharacters(in: .whitespaces)
             let number = Int(at.split(separator: " ").first ?? "") ?? next
             if isStopped || worker.terminationReason == .exit && worker.terminationStatus == 0 {
                 next = isStopped ? number : next + FuzzCampaign.portion
                 continue
             }
             findings += 1
-            print("mutation \(at): \(FuzzCampaign.words(worker))")
+            // At once, also into a file.
+            FileHandle.standardOutput.write(Data("mutation \(at): \(FuzzCampaign.words(worker))\n".utf8))
             next = number + 1
         }
         print("\(next - first) mutations from \(first) in \(Int(seconds)) s, \(findings) findings")

@@ -1,18 +1,13 @@
 import MartletJSON
+import TestSupport
 
 /// Changes files as accidents and attackers do: bytes, integers, values of JSON.
 struct Mutator {
-    private var state: UInt64
+    private var random: SplitMix
 
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 ^ 0xD1B5_4A32_D192_ED03 }
+    init(seed: UInt64) { random = SplitMix(state: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0xD1B5_4A32_D192_ED03) }
 
-    /// SplitMix64.
-    mutating func word() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
+    mutating func word() -> UInt64 { random.next() }
 
     mutating func below(_ limit: Int) -> Int { limit > 0 ? Int(word() % UInt64(limit)) : 0 }
 

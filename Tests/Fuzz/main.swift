@@ -8,6 +8,7 @@ import Synchronization
 //
 //     martlet-fuzz FIXTURES [--seconds S] [--seed N] [--only TARGET]    a campaign
 //     martlet-fuzz FIXTURES --worker FROM TO SCRATCH [--only TARGET]    some mutations, by number
+//     martlet-fuzz FIXTURES --corpus FOLDER                             a folder of seeds for each parser
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 func option(_ name: String) -> String? {
@@ -21,6 +22,8 @@ guard let fixtures = arguments.first else {
 if let place = arguments.firstIndex(of: "--worker"), place + 3 < arguments.count {
     let (from, to) = (Int(arguments[place + 1]) ?? 0, Int(arguments[place + 2]) ?? 0)
     try FuzzWorker.run(fixtures, from..<to, scratch: arguments[place + 3], only: option("--only"))
+} else if let folder = option("--corpus") {
+    try Seeds.write(to: folder, fixtures)
 } else {
     let campaign = FuzzCampaign(
         fixtures: fixtures, seconds: Double(option("--seconds") ?? "30") ?? 30,

@@ -1,5 +1,6 @@
 import MartletPlatform
 import MartletServing
+import TestSupport
 import Testing
 
 /// Seeded random events, and the books after each: requests arrive, are cancelled and finish, pools shrink and grow,
@@ -176,16 +177,4 @@ import Testing
     }
 
     private func environment(_ name: String) -> String? { unsafe getenv(name).map { unsafe String(cString: $0) } }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
 }

@@ -18,7 +18,7 @@ enum Longformer: Family {
         if windows.contains(where: { $0 % 2 != 0 }) { config.reject("attention_window \(windows): windows are even") }
         let first = config.encoderHead() == .sequence ? 1 : 0
         return RoBERTa.robertaLike(config) { layer in
-            .aroundAndGlobal((layer < windows.count ? windows[layer] : windows[0]) / 2, first: first)
+            .aroundAndGlobal((layer < windows.count ? windows[layer] : windows.first ?? 2) / 2, first: first)
         }
     }
 
