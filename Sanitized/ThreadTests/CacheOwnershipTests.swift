@@ -1,0 +1,1 @@
+../../Tests/GenerationTests/CacheOwnershipTests.swift
