@@ -12,8 +12,8 @@ package struct CTranslate2File: Sendable {
     package let tensors: StoredTensors
 
     /// - Throws: ``FormatError`` for a file that cannot be read, is damaged, or holds elements other than f32.
-    package init(contentsOf path: String) throws(FormatError) {
-        let file = try MappedFile(path)
+    package init(contentsOf path: String, _ access: FileAccess = .mapped) throws(FormatError) {
+        let file = try MappedFile(path, access)
         var offences = Offences()
         let (name, variables) = unsafe file.withBytes { bytes in
             var cursor = unsafe GGUFCursor(bytes)

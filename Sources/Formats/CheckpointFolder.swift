@@ -13,19 +13,21 @@ struct CheckpointFolder {
     /// Opens safetensors before PyTorch's files, and one file before several.
     ///
     /// - Throws: ``FormatError`` that names the weights of another kind, where there are only such.
-    func open() throws(FormatError) -> Safetensors {
-        if has("model.safetensors") { return try Safetensors(contentsOf: path + "/model.safetensors") }
-        if has("model.safetensors.index.json") { return try Safetensors(index: path + "/model.safetensors.index.json") }
-        if has("pytorch_model.bin") { return try pytorch(["pytorch_model.bin"]) }
-        if has("pytorch_model.bin.index.json") { return try pytorch(indexed("pytorch_model.bin.index.json")) }
+    func open(_ access: FileAccess) throws(FormatError) -> Safetensors {
+        if has("model.safetensors") { return try Safetensors(contentsOf: path + "/model.safetensors", access) }
+        if has("model.safetensors.index.json") {
+            return try Safetensors(index: path + "/model.safetensors.index.json", access)
+        }
+        if has("pytorch_model.bin") { return try pytorch(["pytorch_model.bin"], access) }
+        if has("pytorch_model.bin.index.json") { return try pytorch(indexed("pytorch_model.bin.index.json"), access) }
         throw FormatError(path: path, problem: "no weights", offences: [offence], remedy: remedy)
     }
 
-    private func pytorch(_ files: [String]) throws(FormatError) -> Safetensors {
+    private func pytorch(_ files: [String], _ access: FileAccess) throws(FormatError) -> Safetensors {
         var (all, mapped): ([StoredTensor], [MappedFile]) = ([], [])
         var seen: Set<ExactKey> = []
         for name in files {
-            let tensors = try PyTorchFile(contentsOf: path + "/" + name).tensors
+            let tensors = try PyTorchFile(contentsOf: path + "/" + name, access).tensors
             all += tensors.all.filter { seen.insert(ExactKey($0.name)).inserted }
             mapped += tensors.files
         }

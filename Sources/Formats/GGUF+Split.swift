@@ -9,7 +9,7 @@ extension GGUF {
     /// This file with the tensors of all parts, when it is a part of a model; itself otherwise.
     ///
     /// - Throws: ``FormatError`` for parts that are missing, or belong to another model.
-    func joined() throws(FormatError) -> GGUF {
+    func joined(_ access: FileAccess) throws(FormatError) -> GGUF {
         guard let count = try metadata.integer("split.count"), count > 1 else { return self }
         let names = try parts(count)
         var (all, files): ([StoredTensor], [MappedFile]) = ([], [])
@@ -17,7 +17,7 @@ extension GGUF {
         var first = self
         for index in names.indices {
             let name = names[index]
-            let part = try GGUF(part: name)
+            let part = try GGUF(part: name, access)
             let (number, whole) = (try part.metadata.integer("split.no"), try part.metadata.integer("split.count"))
             if number != index || whole != count {
                 offences.add("\(name) does not call itself part \(index + 1) of \(count)")

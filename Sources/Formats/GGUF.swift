@@ -23,9 +23,9 @@ package struct GGUF: Sendable {
     /// Opens a file: maps the data and reads the metadata; arrays wait in the file until they are asked for.
     ///
     /// - Throws: ``FormatError`` with everything that is wrong.
-    package init(contentsOf path: String) throws(FormatError) {
-        let first = try GGUF(part: path)
-        self = try first.joined()
+    package init(contentsOf path: String, _ access: FileAccess = .mapped) throws(FormatError) {
+        let first = try GGUF(part: path, access)
+        self = try first.joined(access)
     }
 
     init(path: String, version: Int, alignment: Int, metadata: GGUFMetadata, tensors: StoredTensors) {
@@ -34,8 +34,8 @@ package struct GGUF: Sendable {
     }
 
     /// Opens one file, which may be a part of a model.
-    init(part path: String) throws(FormatError) {
-        let file = try MappedFile(path)
+    init(part path: String, _ access: FileAccess) throws(FormatError) {
+        let file = try MappedFile(path, access)
         try file.checkKind()
         let header = try unsafe file.withBytes { bytes throws(FormatError) in
             var reader = unsafe GGUFReader(bytes, file)

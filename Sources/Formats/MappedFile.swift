@@ -2,7 +2,10 @@ internal import MartletJSON
 import MartletPlatform
 internal import MartletTensors
 
-/// A file mapped for reading, and how it stood when it was mapped.
+/// The way in which a model's files are read: mapped, or copied into memory when they are opened.
+package enum FileAccess: Sendable { case mapped, copied }
+
+/// A file mapped for reading, or copied, and how it stood when it was opened.
 ///
 /// A mapping shows later changes of the file, and reading past a new end kills the process. So a format checks after it
 /// has read the header that the file is still the one that it mapped, and a loader may check again.
@@ -11,14 +14,16 @@ struct MappedFile: Sendable {
     let storage: Storage
     private let stamp: Stamp
 
-    init(_ path: String) throws(FormatError) {
+    init(_ path: String, _ access: FileAccess = .mapped) throws(FormatError) {
         self.path = path
         do {
             stamp = try Stamp(path)
-            storage = try Storage(mapping: path)
+            storage = try access == .mapped ? Storage(mapping: path) : Storage(reading: path)
         } catch {
             throw FormatError(error)
         }
+        // What was written while it was copied is neither the old file nor the new one.
+        if access == .copied { try checkUnchanged() }
     }
 
     /// Tells files that only stand for the one that was meant.
@@ -55,7 +60,7 @@ struct MappedFile: Sendable {
         try unsafe body(UnsafeRawBufferPointer(start: storage.pointer, count: storage.bytes))
     }
 
-    /// - Throws: ``FormatError`` when the file was replaced, written or cut since it was mapped.
+    /// - Throws: ``FormatError`` when the file was replaced, written or cut since it was opened.
     func checkUnchanged() throws(FormatError) {
         let now: Stamp
         do { now = try Stamp(path) } catch { throw FormatError(error) }

@@ -21,8 +21,8 @@ package struct Safetensors: Sendable {
     ///
     /// Maps the data and reads only the headers.
     /// - Throws: ``FormatError`` with everything that is wrong.
-    package init(contentsOf path: String) throws(FormatError) {
-        self = try path.hasSuffix(".json") ? Safetensors(index: path) : Safetensors(file: path)
+    package init(contentsOf path: String, _ access: FileAccess = .mapped) throws(FormatError) {
+        self = try path.hasSuffix(".json") ? Safetensors(index: path, access) : Safetensors(file: path, access)
     }
 
     /// Opens one file of weights, whatever it is called: safetensors, or PyTorch's.
@@ -37,15 +37,17 @@ package struct Safetensors: Sendable {
 
     /// Opens `model.safetensors`, or `model.safetensors.index.json` and its files, in a folder; a `pytorch_model.bin`
     /// where there is neither.
-    package init(directory: String) throws(FormatError) { self = try CheckpointFolder(directory).open() }
+    package init(directory: String, _ access: FileAccess = .mapped) throws(FormatError) {
+        self = try CheckpointFolder(directory).open(access)
+    }
 
     init(path: String, tensors: StoredTensors, metadata: [(key: String, value: String)]) {
         (self.path, self.tensors, self.metadata) = (path, tensors, metadata)
     }
 
     /// Opens one file.
-    init(file path: String) throws(FormatError) {
-        let file = try MappedFile(path)
+    init(file path: String, _ access: FileAccess) throws(FormatError) {
+        let file = try MappedFile(path, access)
         try file.checkKind()
         let header = try unsafe file.withBytes { bytes throws(FormatError) in
             try unsafe SafetensorsHeader(bytes, path: path)

@@ -8,10 +8,10 @@ extension Safetensors {
     ///
     /// Every tensor must be in the file that the index names, and every tensor of those files in the index.
     /// `metadata.total_size` is not compared: checkpoints in the wild have it wrong.
-    init(index path: String) throws(FormatError) {
+    init(index path: String, _ access: FileAccess) throws(FormatError) {
         let places = try Safetensors.places(path)
         let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
-        let files = try Safetensors.openAll(Safetensors.unique(places.map(\.file)), in: folder, index: path)
+        let files = try Safetensors.openAll(Safetensors.unique(places.map(\.file)), in: folder, index: path, access)
 
         var offences = Offences()
         var all: [StoredTensor] = []
@@ -70,13 +70,13 @@ extension Safetensors {
     }
 
     private static func openAll(
-        _ names: [String], in folder: String, index path: String
+        _ names: [String], in folder: String, index path: String, _ access: FileAccess
     ) throws(FormatError) -> [ExactKey: Safetensors] {
         var offences = Offences()
         var files: [ExactKey: Safetensors] = [:]
         for name in names {
             do {
-                files[ExactKey(name)] = try Safetensors(file: folder + name)
+                files[ExactKey(name)] = try Safetensors(file: folder + name, access)
             } catch {
                 offences.add(error.description)
             }

@@ -85,13 +85,15 @@ public final class LanguageModel: Sendable {
     ///     They share the model's weights, and generations by different ones are batched like others.
     ///   - draft: a smaller model with the same vocabulary for speculative decoding: it guesses several tokens ahead,
     ///     which are verified at once. Texts are the same, and faster where it mostly guesses right.
+    ///   - files: mapped, or copied where somebody may cut or overwrite them while the model lives.
     /// - Throws: ``LoadError`` with every cause and its remedy.
     public static func load(
-        path: String, adapters: [String: String] = [:], draft: String? = nil, threads: Int? = nil
+        path: String, adapters: [String: String] = [:], draft: String? = nil, threads: Int? = nil,
+        files: LoadOptions.Files = .mapped
     ) async throws(LoadError) -> LanguageModel {
         let sets = adapters.sorted { $0.key < $1.key }
-        return try await load(path: path, adapters: sets.map(\.key), draft: draft, threads: threads) {
-            var file = try ModelFile(path: ModelLocation.path(of: path))
+        return try await load(path: path, adapters: sets.map(\.key), draft: draft, threads: threads, files: files) {
+            var file = try ModelFile(path: ModelLocation.path(of: path), files.access)
             for (_, directory) in sets { try file.add(selectable: [(directory, 1)]) }
             return file
         }
@@ -101,7 +103,8 @@ public final class LanguageModel: Sendable {
     /// is what messages call it.
     package static func load(
         path: String, adapters: [String] = [], draft: String? = nil, threads: Int? = nil,
-        engine options: EngineOptions = EngineOptions(), _ open: @escaping @Sendable () throws -> ModelFile
+        files: LoadOptions.Files = .mapped, engine options: EngineOptions = EngineOptions(),
+        _ open: @escaping @Sendable () throws -> ModelFile
     ) async throws(LoadError) -> LanguageModel {
         let thread = ComputeThread()
         guard thread.isRunning else {
@@ -110,6 +113,7 @@ public final class LanguageModel: Sendable {
         }
         let result = await Task(executorPreference: thread) { () -> Result<LanguageModel, LoadError> in
             do {
+                let draft = draft.map { ($0, files.access) }
                 return .success(try await read(open(), adapters, draft: draft, options, threads: threads))
             } catch {
                 return .failure(LoadError(error))
@@ -120,9 +124,10 @@ public final class LanguageModel: Sendable {
 
     /// Reads a model on the thread that calls.
     private static func read(
-        _ file: ModelFile, _ adapters: [String], draft path: String?, _ options: EngineOptions, threads: Int?
+        _ file: ModelFile, _ adapters: [String], draft: (path: String, access: FileAccess)?, _ options: EngineOptions,
+        threads: Int?
     ) async throws -> LanguageModel {
-        let smaller = try path.map { try DraftFile($0, for: file) }
+        let smaller = try draft.map { try DraftFile($0.path, $0.access, for: file) }
         // The vocabulary is read while the weights are packed, by a thread of Swift's own.
         let tokenizer = Task.detached {
             let tokenizer = try ModelText.tokenizer(of: file)

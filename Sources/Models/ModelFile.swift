@@ -55,9 +55,12 @@ public struct ModelFile: Sendable {
     /// Opens and describes the model at `path`, or the base model that an adapter at `path` names, with the adapter.
     ///
     /// - Throws: ``FormatError``, ``ConfigError``, ``ModelError``: every cause in one line.
-    public init(path: String) throws {
+    public init(path: String) throws { try self.init(path: path, .mapped) }
+
+    /// The same with files that are mapped or copied.
+    package init(path: String, _ access: FileAccess) throws {
         guard AdapterFile.isAdapter(path) else {
-            try self.init(whole: path)
+            try self.init(whole: path, access)
             return
         }
         let adapter = try AdapterFile(path)
@@ -66,26 +69,26 @@ public struct ModelFile: Sendable {
             throw ModelError(
                 "\(path): an adapter, whose base model\(named) is not here; name the base and add the adapter")
         }
-        try self.init(whole: base)
+        try self.init(whole: base, access)
         try add(adapter)
     }
 
-    private init(whole path: String) throws {
+    private init(whole path: String, _ access: FileAccess) throws {
         self.path = path
         let config: JSONObject
         var stored: StoredTensors
         var unpacking: WeightQuantization?
         if ModelFile.isGGUF(path) {
-            let file = try GGUF(contentsOf: path)
+            let file = try GGUF(contentsOf: path, access)
             (container, stored) = (.gguf(file), try GGUFParts.tensors(of: file))
             config = try GGUFConfig.translate(file)
         } else if fileExists(path + "/model.bin") && !fileExists(path + "/config.json") {
-            let file = try CTranslate2File(contentsOf: path + "/model.bin")
+            let file = try CTranslate2File(contentsOf: path + "/model.bin", access)
             (container, stored) = (.directory(path), file.tensors)
             config = try CTranslate2.translate(file)
         } else {
             try ModelFile.checkFolder(path)
-            stored = try Safetensors(directory: path).tensors
+            stored = try Safetensors(directory: path, access).tensors
             container = .directory(path)
             config = try ModelFile.config(in: path)
             unpacking = try WeightQuantization(config: config, path: path)

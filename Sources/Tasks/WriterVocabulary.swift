@@ -1,7 +1,6 @@
 import MartletFormats
 import MartletJSON
 import MartletPlatform
-import MartletTensors
 package import MartletTokenizers
 
 /// A vocabulary that turns a text into the tokens that a model reads, and those that it writes into a text.
@@ -38,9 +37,6 @@ extension Tokenizer: WriterVocabulary {
         bytes(ofToken: token).map { String(decoding: $0, as: UTF8.self) }
     }
 }
-
-/// - Throws: ``FileError`` for a file that cannot be read.
-private func fileBytes(_ path: String) throws -> [UInt8] { try Storage(mapping: path).contents }
 
 /// The vocabularies of a CTranslate2 folder: one token a line, or a list in JSON; one for each side, or one for both.
 ///

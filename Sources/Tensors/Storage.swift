@@ -77,6 +77,31 @@ package import MartletPlatform
         unsafe base = mapped
     }
 
+    /// A copy of a whole file.
+    ///
+    /// - Throws: ``FileError`` with the system's reason, and for a file that becomes shorter while it is read.
+    package convenience init(reading path: String) throws(FileError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw FileError(path: path, operation: "read", code: errno)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(path: path, operation: "read", code: EISDIR) }
+        self.init(bytes: Int(status.st_size))
+        var done = 0
+        while done < bytes {
+            let count = unsafe read(descriptor, mutablePointer + done, min(bytes - done, 1 << 30))
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw FileError(path: path, operation: "read", code: errno) }
+            guard count > 0 else {
+                throw FileError(path: path, operation: "read", reason: "it became shorter while it was read")
+            }
+            done += count
+        }
+    }
+
     deinit {
         switch kind {
         case _ where owner != nil: break

@@ -50,6 +50,23 @@ import Testing
         #expect(error?.kind == .cancelled)
     }
 
+    /// With files that are copied, what happens to them later changes nothing, the vocabulary and a table that is looked
+    /// up in included.
+    @Test func aCopiedModelOutlivesItsFiles() async throws {
+        try await TemporaryFolder.use { path in
+            let file = path + "/model.gguf"
+            try FileManager.default.copyItem(atPath: Fixtures.folder + "/gguf/llama-q8_0.gguf", toPath: file)
+            func text(_ model: LanguageModel) async throws -> String {
+                try await model.generate("one", GenerationOptions(maximumTokens: 8, endOfText: .ignored)).text()
+            }
+            let mapped = try await text(LanguageModel.load(path: file, threads: 1))
+            let model = try await LanguageModel.load(path: file, threads: 1, files: .copied)
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+            try handle.truncate(atOffset: 0)
+            #expect(try await text(model) == mapped && !mapped.isEmpty)
+        }
+    }
+
     @Test func modelsAreFoundByNameInTheHubCache() throws {
         try TemporaryFolder.use { path in
             let model = path + "/models--org--name"

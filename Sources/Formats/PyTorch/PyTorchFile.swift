@@ -10,8 +10,8 @@ struct PyTorchFile {
     private static let problem = "not a PyTorch checkpoint that can be read"
 
     /// - Throws: ``FormatError`` with everything that is wrong.
-    init(contentsOf path: String) throws(FormatError) {
-        let file = try MappedFile(path)
+    init(contentsOf path: String, _ access: FileAccess = .mapped) throws(FormatError) {
+        let file = try MappedFile(path, access)
         try file.checkKind()
         var offences = Offences()
         let found = unsafe file.withBytes { bytes in

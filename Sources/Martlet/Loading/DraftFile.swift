@@ -1,3 +1,4 @@
+import MartletFormats
 import MartletJSON
 import MartletLayers
 package import MartletModels
@@ -10,8 +11,8 @@ package struct DraftFile: Sendable {
 
     /// - Throws: ``ModelError`` for a model whose vocabulary is of another size than that of `model`, with both; what
     ///   opening throws.
-    package init(_ path: String, for model: ModelFile) throws {
-        var file = try ModelFile(path: ModelLocation.path(of: path))
+    package init(_ path: String, _ access: FileAccess = .mapped, for model: ModelFile) throws {
+        var file = try ModelFile(path: ModelLocation.path(of: path), access)
         file.packedCache = model.packedCache
         self.file = file
         let offences = file.architecture.offences(drafting: model.architecture)

@@ -3,7 +3,6 @@ package import MartletGeneration
 package import MartletJSON
 package import MartletModels
 import MartletPlatform
-import MartletTensors
 package import MartletTokenizers
 
 /// The text side of a model's files: its tokenizer, and the tokens that end a text.
@@ -21,9 +20,9 @@ package enum ModelText {
     /// The tokenizer in a GGUF file, or of a file of its own.
     package static func tokenizer(path: String) throws -> Tokenizer {
         if ModelFile.isGGUF(path) { return try tokenizer(of: GGUF(contentsOf: path)) }
-        let file = try Storage(mapping: path)
+        let bytes = try fileBytes(path)
         do {
-            return try Tokenizer(json: file.contents)
+            return try Tokenizer(json: bytes)
         } catch {
             throw error.inFile(path)
         }

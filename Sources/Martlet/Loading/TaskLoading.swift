@@ -13,6 +13,23 @@ public struct LoadOptions: Sendable, Hashable {
     /// The element type of matrices in memory: as stored, or rounded to eight bits when they are loaded, weights and
     /// activations then multiplied as int8.
     public var weights: Weights
+    /// The way in which the files are read.
+    public var files: Files
+
+    /// The way in which a model's files are read.
+    public enum Files: Sendable, Hashable {
+        /// Mapped: nothing is read before it is needed, and weights that have been packed take no more memory. A file
+        /// that somebody cuts short, as long as the model lives, ends the process with SIGBUS when what is missing is
+        /// read; a library installs no handler of signals. For files that are replaced by renaming, as downloads and
+        /// this library's own writers do, nothing happens.
+        case mapped
+        /// Copied into memory when they are opened: a file that is cut or written meanwhile is an error, and what
+        /// happens to it later changes nothing. Takes the size of the files in memory while they are loaded, and as
+        /// long as the model lives where it reads what is not packed.
+        case copied
+
+        var access: FileAccess { self == .mapped ? .mapped : .copied }
+    }
 
     /// The element type that the matrices of a model become when they are loaded.
     public enum Weights: Sendable, Hashable {
@@ -23,14 +40,16 @@ public struct LoadOptions: Sendable, Hashable {
         case q8_0
     }
 
-    /// Options for loading; the defaults are the physical cores and the weights as they are stored.
-    public init(threads: Int? = nil, weights: Weights = .asStored) { (self.threads, self.weights) = (threads, weights) }
+    /// Options for loading; the defaults are the physical cores, and the weights as they are stored in mapped files.
+    public init(threads: Int? = nil, weights: Weights = .asStored, files: Files = .mapped) {
+        (self.threads, self.weights, self.files) = (threads, weights, files)
+    }
 }
 
 extension ModelFile {
     /// The files of the model `name`, as ``ModelLocation`` finds them, with its matrices to become what `options` say.
     package init(named name: String, _ options: LoadOptions) throws {
-        try self.init(path: ModelLocation.path(of: name))
+        try self.init(path: ModelLocation.path(of: name), options.files.access)
         if options.weights == .q8_0 { matrices = .q8_0 }
     }
 }

@@ -4,7 +4,6 @@ package import MartletJSON
 package import MartletModels
 import MartletPlatform
 package import MartletTemplates
-import MartletTensors
 package import MartletTokenizers
 
 /// The chat template that came with a model, and the names that it may read besides the messages (`bos_token` and its
@@ -83,7 +82,7 @@ package struct ChatFormat: Sendable {
         let own = path + "/chat_template.jinja"
         if fileExists(own) {
             return Source(
-                template: String(decoding: try Storage(mapping: own).contents, as: UTF8.self), variables: variables)
+                template: String(decoding: try fileBytes(own), as: UTF8.self), variables: variables)
         }
         // One template, or several of which one is for conversations without tools.
         func named(_ name: String) -> String? {

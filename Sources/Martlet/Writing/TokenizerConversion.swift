@@ -1,7 +1,6 @@
 package import MartletFormats
 import MartletJSON
 import MartletPlatform
-import MartletTensors
 import MartletTokenizers
 
 /// The conversion of a model's tokenizer files, from a Hugging Face directory to a GGUF's metadata and back.
@@ -18,7 +17,7 @@ package enum TokenizerConversion {
     /// - Throws: ``FileError``.
     package static func copyFiles(from directory: String, to other: String) throws {
         for name in files where exists(directory + "/" + name) {
-            try writeFile(Storage(mapping: directory + "/" + name).contents, to: other + "/" + name)
+            try writeFile(fileBytes(directory + "/" + name), to: other + "/" + name)
         }
     }
 
@@ -65,7 +64,7 @@ package enum TokenizerConversion {
         vocabulary.chatTemplate = tokenizer?["chat_template"]?.stringValue
         if exists(directory + "/chat_template.jinja") {
             vocabulary.chatTemplate = String(
-                decoding: try Storage(mapping: directory + "/chat_template.jinja").contents, as: UTF8.self)
+                decoding: try fileBytes(directory + "/chat_template.jinja"), as: UTF8.self)
         }
     }
 

@@ -1,6 +1,5 @@
 import MartletJSON
 package import MartletPlatform
-import MartletTensors
 
 /// The records of a labelled file, whatever its format.
 package struct LabelledFile: Sendable {
@@ -30,7 +29,7 @@ package struct LabelledFile: Sendable {
     ///
     /// - Throws: ``FileError``.
     package func records(_ offences: inout DataOffences) throws(FileError) -> [LabelledRecord] {
-        var bytes = try Storage(mapping: path).contents[...]
+        var bytes = try fileBytes(path, limit: .max)[...]
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = bytes.dropFirst(3) }
         switch format {
         case .csv:

@@ -272,7 +272,7 @@ package struct ModelPruning {
     /// Tokenizer, templates and modules of sentence-transformers, as they are.
     private func copyFiles(to folder: String) throws {
         func copy(_ name: String) throws {
-            try writeFile(Storage(mapping: "\(directory)/\(name)").contents, to: "\(folder)/\(name)")
+            try writeFile(fileBytes("\(directory)/\(name)"), to: "\(folder)/\(name)")
         }
         let endings = [".json", ".txt", ".jinja", ".model"]
         for name in Folder.names(in: directory) where !name.hasSuffix(".index.json") && name != "config.json" {

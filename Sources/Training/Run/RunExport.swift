@@ -127,12 +127,12 @@ package struct RunExport: Sendable {
     private func writeSentenceFiles(from origin: String, to folder: String) throws {
         for name in ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"]
         where Folder.exists("\(origin)/\(name)") {
-            try writeFile(Storage(mapping: "\(origin)/\(name)").contents, to: "\(folder)/\(name)")
+            try writeFile(fileBytes("\(origin)/\(name)"), to: "\(folder)/\(name)")
         }
         for name in Folder.names(in: origin) where Folder.exists("\(origin)/\(name)/config.json") {
             try Folder.make("\(folder)/\(name)")
             try writeFile(
-                Storage(mapping: "\(origin)/\(name)/config.json").contents, to: "\(folder)/\(name)/config.json")
+                fileBytes("\(origin)/\(name)/config.json"), to: "\(folder)/\(name)/config.json")
         }
     }
 
@@ -141,7 +141,7 @@ package struct RunExport: Sendable {
     private func writeTokenizerConfig(to folder: String) throws {
         if case .directory(let origin) = preparation.recipe.model {
             for name in RunExport.files where Folder.exists("\(origin)/\(name)") {
-                try writeFile(Storage(mapping: "\(origin)/\(name)").contents, to: "\(folder)/\(name)")
+                try writeFile(fileBytes("\(origin)/\(name)"), to: "\(folder)/\(name)")
             }
             if preparation.recipe.objective.labelled?.kind == .embeddings {
                 try writeSentenceFiles(from: origin, to: folder)

@@ -1,7 +1,6 @@
 import MartletFormats
 package import MartletJSON
 package import MartletPlatform
-import MartletTensors
 
 /// The folder of a run: what it holds, and that only one process works in it.
 ///
@@ -58,7 +57,7 @@ package final class RunFolder: Sendable {
 
     package func recipe(overrides: [String]) throws -> Recipe {
         let name = path + "/recipe.yaml"
-        let text = String(decoding: try Storage(mapping: name).contents, as: UTF8.self)
+        let text = String(decoding: try fileBytes(name), as: UTF8.self)
         return try Recipe(yaml: text, path: name, overrides: overrides)
     }
 

@@ -1,7 +1,6 @@
 import MartletFormats
 package import MartletJSON
 package import MartletPlatform
-import MartletTensors
 
 /// The record of a step, as `log.jsonl` has it.
 package struct StepRecord: Sendable, Equatable {
@@ -76,7 +75,7 @@ package final class RunLog {
         self.path = path
         records = []
         if Folder.exists(path) {
-            let lines = try Storage(mapping: path).contents.split(separator: 10)
+            let lines = try fileBytes(path).split(separator: 10)
             records = lines.compactMap { line in (try? JSON(parsing: Array(line))).flatMap { StepRecord($0) } }
                 .filter { $0.step <= step }
         }

@@ -1,4 +1,4 @@
-import MartletTensors
+import MartletPlatform
 
 /// A recipe that has been read and checked: which model learns, from which files, by which loss, how fast and for how
 /// long.
@@ -22,7 +22,7 @@ public struct TrainingRecipe: Sendable {
     /// - Parameter overrides: Settings that replace the recipe's, as `"optimizer.learning_rate=1e-4"`.
     /// - Throws: ``RecipeError``; an error that names the file where it cannot be read.
     public init(path: String, overrides: [String] = []) throws {
-        let text = String(decoding: try Storage(mapping: path).contents, as: UTF8.self)
+        let text = String(decoding: try fileBytes(path), as: UTF8.self)
         recipe = try Recipe(yaml: text, path: path, overrides: overrides)
     }
 }
