@@ -31,6 +31,11 @@ struct MartletCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         CutFile.watch()
         Output.holdStreams()
+        // What Swift's runtime waits for threads with.
+        guard Output.canOpen(2) else {
+            Output.note("martlet: the system grants no files; raise the limit of open files (ulimit -n)")
+            Output.end(1)
+        }
         guard EndingSignals.watch() else {
             Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")
             Output.end(1)

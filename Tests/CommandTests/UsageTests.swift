@@ -114,6 +114,14 @@ import Testing
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
+    /// The first is too little for Swift's runtime, the second for the model.
+    @Test(arguments: [4, 5]) func fewOpenFilesEndInALine(_ limit: Int) throws {
+        let line = "ulimit -n \(limit); exec \(Command.executable.path) generate -m \(CommandTests.model) a"
+        let result = try Command.run(["-c", line], of: Self.shell)
+        #expect(result.status == 1 && result.errors.contains("files"), "\(result.status) \(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
     /// Others' results are kept, each at its place.
     @Test func badLinesOfIdsAreNamed() throws {
         let model = CommandTests.model

@@ -56,6 +56,13 @@ enum Output {
         }
     }
 
+    /// Returns whether so many more files can be opened: the runtime ends the process by a trap where its own cannot.
+    static func canOpen(_ count: Int) -> Bool {
+        let opened = (0..<count).map { _ in unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        for descriptor in opened where descriptor >= 0 { close(descriptor) }
+        return opened.allSatisfy { $0 >= 0 }
+    }
+
     /// Ends the process.
     static func end(_ status: Int32) -> Never { exit(status) }
 
