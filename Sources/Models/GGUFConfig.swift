@@ -188,20 +188,22 @@ struct GGUFConfig {
         guard let type = metadata["rope.scaling.type"]?.stringValue, type != "none" else { return nil }
         scaling["rope_type"] = .string(type)
         set("factor", "rope.scaling.factor")
-        if type == "yarn" {
-            set("original_max_position_embeddings", "rope.scaling.original_context_length")
-            // ggml multiplies what it computes from the factor itself.
-            if let own = metadata["rope.scaling.attn_factor"]?.doubleValue, own != 1,
-                let factor = scaling["factor"]?.doubleValue, factor > 1
-            {
-                scaling["attention_factor"] = .number(own * (1 + 0.1 * log(factor)))
-            }
-            set("beta_fast", "rope.scaling.yarn_beta_fast")
-            set("beta_slow", "rope.scaling.yarn_beta_slow")
-            // Its makers do not round the ends of the ramp; the format has no word for that.
-            if dialect.modelType == "gpt_oss" { scaling["truncate"] = false }
-            readGrowth(&scaling)
-        }
+        if type == "yarn" { readYarn(&scaling) }
         return .object(scaling)
+    }
+
+    private func readYarn(_ scaling: inout JSONObject) {
+        scaling["original_max_position_embeddings"] = metadata["rope.scaling.original_context_length"]
+        // ggml multiplies what it computes from the factor itself.
+        if let own = metadata["rope.scaling.attn_factor"]?.doubleValue, own != 1,
+            let factor = scaling["factor"]?.doubleValue, factor > 1
+        {
+            scaling["attention_factor"] = .number(own * (1 + 0.1 * log(factor)))
+        }
+        if let fast = metadata["rope.scaling.yarn_beta_fast"] { scaling["beta_fast"] = fast }
+        if let slow = metadata["rope.scaling.yarn_beta_slow"] { scaling["beta_slow"] = slow }
+        // Its makers do not round the ends of the ramp; the format has no word for that.
+        if dialect.modelType == "gpt_oss" { scaling["truncate"] = false }
+        readGrowth(&scaling)
     }
 }

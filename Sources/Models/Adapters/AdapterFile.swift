@@ -75,23 +75,7 @@ package struct AdapterFile: Sendable {
     ///   ``FormatError``.
     func read(_ targets: AdapterTargets, on device: Device) throws -> (layout: AdapterLayout, factors: [String: Tensor])
     {
-        var found: [String: (down: StoredTensor?, up: StoredTensor?)] = [:]
-        var isTransposed = false
-        for tensor in tensors.all {
-            for end in AdapterFile.ends {
-                let (isDown, isUp) = (tensor.name.hasSuffix(end.down), tensor.name.hasSuffix(end.up))
-                guard isDown || isUp else { continue }
-                let front = tensor.name.hasPrefix(AdapterFile.front) ? AdapterFile.front.count : 0
-                let module = String(tensor.name.dropLast((isDown ? end.down : end.up).count).dropFirst(front))
-                let key = targets.plain(module)
-                if isDown {
-                    found[key, default: (nil, nil)].down = tensor
-                } else {
-                    found[key, default: (nil, nil)].up = tensor
-                }
-                isTransposed = end.isTransposed
-            }
-        }
+        var (found, isTransposed) = pairs(targets)
         var offences: [String] = []
         var factors: [String: Tensor] = [:]
         let layout = targets.layout { module in
@@ -126,6 +110,31 @@ package struct AdapterFile: Sendable {
                     + (offences.isEmpty ? "it has no factors" : offences.prefix(12).joined(separator: "; ")) + more)
         }
         return (layout, factors)
+    }
+
+    /// The factors of each module, as far as they are here, by the plain name that `targets` have for it; and whether
+    /// they are stored transposed.
+    private func pairs(
+        _ targets: AdapterTargets
+    ) -> (found: [String: (down: StoredTensor?, up: StoredTensor?)], isTransposed: Bool) {
+        var found: [String: (down: StoredTensor?, up: StoredTensor?)] = [:]
+        var isTransposed = false
+        for tensor in tensors.all {
+            for end in AdapterFile.ends {
+                let (isDown, isUp) = (tensor.name.hasSuffix(end.down), tensor.name.hasSuffix(end.up))
+                guard isDown || isUp else { continue }
+                let front = tensor.name.hasPrefix(AdapterFile.front) ? AdapterFile.front.count : 0
+                let module = String(tensor.name.dropLast((isDown ? end.down : end.up).count).dropFirst(front))
+                let key = targets.plain(module)
+                if isDown {
+                    found[key, default: (nil, nil)].down = tensor
+                } else {
+                    found[key, default: (nil, nil)].up = tensor
+                }
+                isTransposed = end.isTransposed
+            }
+        }
+        return (found, isTransposed)
     }
 
     private static func factor(_ stored: StoredTensor, _ isTransposed: Bool, on device: Device) throws -> Tensor {

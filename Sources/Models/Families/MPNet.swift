@@ -25,21 +25,7 @@ enum MPNet: Family {
             vocabulary: config.integer("vocab_size", default: 30_527), width: width, context: context,
             embedding: .init(tokenWithoutPosition: 1),
             body: .encoder(.init(positions: .learned(context, offset: 2), inputNorm: norm, layers: layers)),
-            head: head(config, width: width, norm: norm))
-    }
-
-    private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
-        let dense = Architecture.Transform(width: width, activation: .tanh)
-        switch config.encoderHead() {
-        case .model: return .pooled(dense)
-        case .maskedTokens: return .tokens(config.tokenHead(.init(width: width, activation: .gelu, norm: norm)))
-        case .sequence: return .sequence(dense, labels: config.labels())
-        case .tokens: return .rows(nil, labels: config.labels())
-        case .answers: return .answers()
-        case .pretraining, .nextSentence:
-            config.reject("architectures names a head that this family does not have")
-            return .none
-        }
+            head: RoBERTa.head(config, width: width, norm: norm))
     }
 
     static let prefixes = ["mpnet.", ""]

@@ -24,19 +24,7 @@ extension Recipe {
         training = Recipe.training(reader.sectionOrEmpty("train"))
         adapters = reader.section("adapters").map { Recipe.adapters($0) }
         let learnsVectors = objective.labelled?.learnsVectorsOfTeacher ?? false
-        teacher = reader.section("teacher").map { section in
-            let distillation = Distillation(
-                temperature: section.number("temperature", in: 0.01...1e3) ?? 2,
-                weight: section.number("weight", in: 0...1) ?? 0.5)
-            if learnsVectors {
-                for key in ["temperature", "weight"] where section.has(key) {
-                    section.reject("\(section.name(key)) is of teachers that classify")
-                }
-            }
-            return Teaching(
-                path: section.required("from", section.string("from"), ""), distillation: distillation,
-                cache: section.string("cache"))
-        }
+        teacher = reader.section("teacher").map { Recipe.teaching($0, learnsVectors: learnsVectors) }
         tokenizer = Recipe.tokenizer(reader.section("tokenizer"), reader, model)
         labelSmoothing = reader.number("label_smoothing", in: 0...0.99) ?? 0
         let given = reader.integer("length", in: 1...1 << 24)
@@ -59,6 +47,12 @@ extension Recipe {
         seed = UInt64(reader.integer("seed", in: 0...Int.max) ?? 1)
         threads = reader.integer("threads", in: 1...1024)
         output = reader.string("output")
+        rejectContradictions(reader)
+        try reader.finish(path)
+    }
+
+    /// Settings that contradict one another.
+    private func rejectContradictions(_ reader: RecipeReader) {
         let hasValidation =
             objective.isLabelled
             ? !labelled.validation.isEmpty || labelled.holdout > 0 : !data.validation.isEmpty || data.holdout > 0
@@ -72,10 +66,14 @@ extension Recipe {
         if shards > 1 && objective.labelled?.comparesWholeSteps == true {
             reader.reject("\"objective.negatives\" of a whole step need \"batch.shards\" of 1")
         }
-        if teacher != nil && objective.labelled?.kind != .classification && !learnsVectors {
+        if teacher != nil && objective.labelled?.kind != .classification
+            && !(objective.labelled?.learnsVectorsOfTeacher ?? false)
+        {
             reader.reject("\"teacher\" is of the objectives classification, and embeddings with the loss teacher")
         }
-        if teacher == nil && learnsVectors { reader.reject("\"objective.loss\" teacher needs \"teacher.from\"") }
+        if teacher == nil && objective.labelled?.learnsVectorsOfTeacher == true {
+            reader.reject("\"objective.loss\" teacher needs \"teacher.from\"")
+        }
         if case .config = model, layers != nil { reader.reject("\"model.layers\" are those of \"model.from\"") }
         if layers != nil && adapters != nil {
             reader.reject("\"model.layers\" makes another model, whose base \"adapters\" would not have")
@@ -96,7 +94,20 @@ extension Recipe {
                     "\"export.gguf\" is of whole models; a trained adapter becomes one by martlet convert --merge")
             }
         }
-        try reader.finish(path)
+    }
+
+    private static func teaching(_ section: RecipeReader, learnsVectors: Bool) -> Teaching {
+        let distillation = Distillation(
+            temperature: section.number("temperature", in: 0.01...1e3) ?? 2,
+            weight: section.number("weight", in: 0...1) ?? 0.5)
+        if learnsVectors {
+            for key in ["temperature", "weight"] where section.has(key) {
+                section.reject("\(section.name(key)) is of teachers that classify")
+            }
+        }
+        return Teaching(
+            path: section.required("from", section.string("from"), ""), distillation: distillation,
+            cache: section.string("cache"))
     }
 
     private static let roundedTypes: KeyValuePairs<String, ElementType> = [

@@ -54,21 +54,8 @@ package struct RunPreparation: Sendable {
         family = origin.family
         let described = origin.architecture
         if let objective = recipe.objective.labelled {
-            let length = min(recipe.length, described.context ?? .max)
-            let classes = base["id2label"]?.objectValue?.members.compactMap(\.value.stringValue) ?? []
-            var data = try LabelledPreparation(
-                objective, recipe, tokenizer, known: objective.kind == .nextSentence ? ["0", "1"] : classes,
-                length: length, hasSegments: described.embedding.segments > 1, chat: chat)
-            if let teaching = recipe.teacher {
-                let file = try ModelFile(path: teaching.path)
-                let cache = try TeacherCache(of: file, in: teaching.cache ?? folder + "/cache")
-                if objective.learnsVectorsOfTeacher {
-                    try data.learn(from: Embedder(file, ModelText.tokenizer(of: file), on: device), cache)
-                } else {
-                    let teacher = try Teacher(file, names: data.names, tokenizer: tokenizerJSON, on: device)
-                    try data.learn(from: teacher, cache)
-                }
-            }
+            let data = try RunPreparation.labelledData(
+                objective, recipe, tokenizer, tokenizerJSON, base, described, folder: folder, chat: chat, on: device)
             config = try NewHead.config(base, objective, data.names)
             architecture = NewHead.architecture(
                 try ModelFile.describe(config, path: "model.config").architecture, objective, data.names)
@@ -85,13 +72,48 @@ package struct RunPreparation: Sendable {
             }
             (epochs, passedOver, pieces) = (nil, 0, 0)
             settings = RunSettings(recipe, tokens: data.rows, counted: RunPreparation.steps(recipe, data))
-            guard tokenizer.vocabularySize <= architecture.vocabulary else {
-                throw RunPreparation.tooFewTokens(tokenizer, architecture)
+        } else {
+            (config, architecture, labelled, sentences) = (base, described, nil, SentencePooling())
+            let caches = { [tokenizer, tokenizerJSON] in
+                try CacheMaker(recipe, tokenizer, tokenizerJSON, folder: folder, on: device, progress: progress)
             }
-            try checkSettings()
-            return
+            let read = try RunPreparation.texts(recipe, tokenizer, tokenizerJSON, base, described, caches)
+            (texts, epochs, pieces, passedOver) = (read.texts, read.epochs, read.pieces, read.passedOver)
+            settings = RunSettings(recipe, tokens: read.tokens, counted: read.steps)
         }
-        (config, architecture, labelled, sentences) = (base, described, nil, SentencePooling())
+        guard tokenizer.vocabularySize <= architecture.vocabulary else {
+            throw RunPreparation.tooFewTokens(tokenizer, architecture)
+        }
+        try checkSettings()
+    }
+
+    /// Labelled examples, with what a teacher says of them.
+    private static func labelledData(
+        _ objective: LabelledObjective, _ recipe: Recipe, _ tokenizer: Tokenizer, _ tokenizerJSON: JSON,
+        _ base: JSONObject, _ described: Architecture, folder: String, chat: ConversationFormat?, on device: Device
+    ) throws -> LabelledPreparation {
+        let length = min(recipe.length, described.context ?? .max)
+        let classes = base["id2label"]?.objectValue?.members.compactMap(\.value.stringValue) ?? []
+        var data = try LabelledPreparation(
+            objective, recipe, tokenizer, known: objective.kind == .nextSentence ? ["0", "1"] : classes,
+            length: length, hasSegments: described.embedding.segments > 1, chat: chat)
+        guard let teaching = recipe.teacher else { return data }
+        let file = try ModelFile(path: teaching.path)
+        let cache = try TeacherCache(of: file, in: teaching.cache ?? folder + "/cache")
+        if objective.learnsVectorsOfTeacher {
+            try data.learn(from: Embedder(file, ModelText.tokenizer(of: file), on: device), cache)
+        } else {
+            let teacher = try Teacher(file, names: data.names, tokenizer: tokenizerJSON, on: device)
+            try data.learn(from: teacher, cache)
+        }
+        return data
+    }
+
+    /// Plain texts, and what their epochs come to.
+    private static func texts(
+        _ recipe: Recipe, _ tokenizer: Tokenizer, _ tokenizerJSON: JSON, _ config: JSONObject,
+        _ architecture: Architecture, _ caches: () throws -> CacheMaker
+    ) throws -> (texts: Texts, tokens: Int, epochs: Int?, steps: Int?, pieces: Int, passedOver: Int) {
         if recipe.data.subwords != nil {
             let kind = tokenizerJSON["model"]?["type"]?.stringValue ?? ""
             guard kind != "WordPiece" && kind != "WordLevel" else {
@@ -99,29 +121,21 @@ package struct RunPreparation: Sendable {
             }
         }
         let objective = try ObjectiveBuilder(tokenizer, config).objective(recipe)
-        guard tokenizer.vocabularySize <= architecture.vocabulary else {
-            throw RunPreparation.tooFewTokens(tokenizer, architecture)
-        }
+        guard tokenizer.vocabularySize <= architecture.vocabulary else { throw tooFewTokens(tokenizer, architecture) }
         if let context = architecture.context, recipe.length > context {
             throw RunError("length is \(recipe.length), but the model's context only \(context)")
         }
-        let caches = try CacheMaker(recipe, tokenizer, tokenizerJSON, folder: folder, on: device, progress: progress)
-        let (sources, validation) = try caches.sources()
-        texts = Texts(objective: objective, sources: sources, validation: validation)
+        let (sources, validation) = try caches().sources()
+        let texts = Texts(objective: objective, sources: sources, validation: validation)
         let tokens = sources.reduce(0) { $0 + $1.view.count }
-        epochs = RunPreparation.countedEpochs(recipe, tokens: tokens)
-        var counted: Int?
-        if let epochs {
-            let settings = try RunPreparation.streamSettings(recipe, tokenizer, epochs: epochs)
-            let stream = try DataStream(sources, objective, settings, vocabulary: architecture.vocabulary, from: nil)
-            let (batches, examples) = try RunPreparation.count(stream)
-            counted = max(1, (batches + recipe.accumulation - 1) / recipe.accumulation)
-            (pieces, passedOver) = (stream.end ?? 0, (stream.end ?? 0) - examples)
-        } else {
-            (pieces, passedOver) = (0, 0)
-        }
-        settings = RunSettings(recipe, tokens: tokens, counted: counted)
-        try checkSettings()
+        guard let epochs = countedEpochs(recipe, tokens: tokens) else { return (texts, tokens, nil, nil, 0, 0) }
+        let stream = try DataStream(
+            sources, objective, streamSettings(recipe, tokenizer, epochs: epochs),
+            vocabulary: architecture.vocabulary, from: nil)
+        let (batches, examples) = try count(stream)
+        let steps = max(1, (batches + recipe.accumulation - 1) / recipe.accumulation)
+        let pieces = stream.end ?? 0
+        return (texts, tokens, epochs, steps, pieces, pieces - examples)
     }
 
     /// The steps of a recipe's epochs over labelled data whose batches have a fixed number of examples; nil: rows
