@@ -14,6 +14,9 @@ import numpy as np
 from gguf.quants import quantize
 from safetensors.numpy import load_file
 
+sys.path.append(str(Path(__file__).parent / "fixtures"))
+from gguf_parts import encoder, finish  # noqa: E402
+
 CONTEXT = 128
 EIGHT_BITS = gguf.GGMLQuantizationType.Q8_0
 EMBEDDING = {
@@ -40,14 +43,7 @@ def name(path: str) -> str:
 def settings(writer: gguf.GGUFWriter, config: dict) -> None:
     writer.add_name("sentences")
     writer.add_license("apache-2.0")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_layer_norm_eps(config["layer_norm_eps"])
-    writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    encoder(writer, config, context=CONTEXT)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
@@ -85,10 +81,7 @@ def main() -> None:
             writer.add_tensor(name(path), quantize(values, EIGHT_BITS), raw_dtype=EIGHT_BITS)
         else:
             writer.add_tensor(name(path), values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
 
 
 main()

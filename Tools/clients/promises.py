@@ -167,29 +167,27 @@ def chat(server, number):
     return json.dumps([choice["message"], choice["finish_reason"], choice["logprobs"]], sort_keys=True)
 
 
-def chats_at_once(server):
+def alone_and_at_once(title, work):
+    """Asks one by one, then all at once: the answers must be the same."""
     began = time.monotonic()
-    alone = [chat(server, number) for number in range(args.chats)]
+    alone = [work(number) for number in range(args.chats)]
     between = time.monotonic()
-    together = at_once(lambda number: chat(server, number), range(args.chats), args.chats)
+    together = at_once(work, range(args.chats), args.chats)
     ended = time.monotonic()
     same = sum(a == b for a, b in zip(alone, together))
-    report("chats at once", same == args.chats,
-           f"{same} of {args.chats} have the bytes they have alone; {between - began:.1f} s one by one, {ended - between:.1f} s at once")
+    report(title, same == args.chats,
+           f"{same} of {args.chats} are what they are alone; {between - began:.2f} s one by one, {ended - between:.2f} s at once")
+
+
+def chats_at_once(server):
+    alone_and_at_once("chats at once", lambda number: chat(server, number))
 
 
 def vectors_at_once(server):
     def vector(number):
         return server.ask("/v1/embeddings", {"input": f"{SUBJECTS[number % len(SUBJECTS)]} and number {number}"})["data"][0]["embedding"]
 
-    began = time.monotonic()
-    alone = [vector(number) for number in range(args.chats)]
-    between = time.monotonic()
-    together = at_once(vector, range(args.chats), args.chats)
-    ended = time.monotonic()
-    same = sum(a == b for a, b in zip(alone, together))
-    report("vectors at once", same == args.chats,
-           f"{same} of {args.chats} are those of a caller alone; {between - began:.2f} s one by one, {ended - between:.2f} s at once")
+    alone_and_at_once("vectors at once", vector)
 
 
 def constrained_beside_free(server):
