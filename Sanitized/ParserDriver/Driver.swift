@@ -19,7 +19,7 @@ private func chosenParser() -> Parser {
     @_cdecl("LLVMFuzzerTestOneInput")
     public func readOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
-        try? parser.read(bytes)
+        try? unsafe parser.read(bytes)
         return 0
     }
 #else
