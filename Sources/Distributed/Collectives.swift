@@ -24,17 +24,27 @@ extension Communicator {
     ) throws(CommunicationError) {
         let steps = partition.steps(of: rank)
         let largest = steps.reduce(0) { max($0, $1.kept.count) }
-        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: largest)
+        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: min(largest, sumPiece))
         defer { unsafe scratch.deallocate() }
         for step in steps {
-            let other = unsafe UnsafeMutableBufferPointer(rebasing: scratch[..<step.kept.count])
-            try unsafe exchange(
-                bytes(values, step.given), to: step.peer, UnsafeMutableRawBufferPointer(other), from: step.peer, purpose
-            )
-            let kept = unsafe UnsafeMutableBufferPointer(rebasing: values[step.kept])
-            for index in other.indices { unsafe kept[index] += other[index] }
+            for piece in step.given.pieces(of: sumPiece) {
+                try unsafe post(bytes(values, piece), of: self, to: step.peer, purpose)
+            }
+            // What has come is added while it is still in the cache.
+            for piece in step.kept.pieces(of: sumPiece) {
+                let other = unsafe UnsafeMutableBufferPointer(rebasing: scratch[..<piece.count])
+                try unsafe exchange(
+                    UnsafeRawBufferPointer(start: nil, count: 0), to: nil, UnsafeMutableRawBufferPointer(other),
+                    from: step.peer, purpose)
+                let sums = unsafe UnsafeMutableBufferPointer(rebasing: values[piece])
+                for index in other.indices { unsafe sums[index] += other[index] }
+            }
+            try settle()
         }
     }
+
+    /// The largest number of elements that are received before they are added: 1 MiB.
+    private var sumPiece: Int { 1 << 18 }
 
     /// Puts into `values` the range of every rank, as that rank has it (all-gather).
     ///
@@ -134,5 +144,12 @@ extension Communicator {
 
     private func bytes(_ values: UnsafeMutableBufferPointer<Float>, _ range: Range<Int>) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: values[range]))
+    }
+}
+
+extension Range<Int> {
+    /// The range in pieces of `count` elements, the last one shorter.
+    fileprivate func pieces(of count: Int) -> [Range<Int>] {
+        stride(from: lowerBound, to: upperBound, by: count).map { $0..<Swift.min($0 + count, upperBound) }
     }
 }
