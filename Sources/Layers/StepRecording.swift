@@ -174,6 +174,7 @@ extension FeedForwardLayer {
         case .plain, .gated, .clamped:
             guard let parts = stepParts else { return false }
             plan.activate(gate: parts.gate, up: parts.up, parts.activation, norm: norm, for: parts.down)
+        case .sparse: return false
         }
         return true
     }
@@ -188,6 +189,7 @@ extension FeedForwardLayer {
         case .plain, .gated, .clamped:
             guard let parts = stepParts else { return false }
             plan.addActivated(parts.down, join: join)
+        case .sparse: return false
         }
         return true
     }
