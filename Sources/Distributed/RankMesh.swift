@@ -1,22 +1,37 @@
-/// The places of ranks: each has one stage of a pipeline, and one lane of data-parallel passes.
+/// The places of ranks: each has one stage of a pipeline, one lane of data-parallel passes, and one part of the
+/// matrices that ranks divide.
 ///
-/// The lanes of a stage are neighbours, the stages far from each other (arXiv:2104.04473): lanes send more.
+/// Those that divide matrices are neighbours, then come the lanes of a stage, and stages are far from each other
+/// (arXiv:2104.04473): the nearer, the more is sent.
 package struct RankMesh: Sendable, Equatable {
     /// Data-parallel lanes, each a whole model.
     package let lanes: Int
     /// Stages of each lane's pipeline; 1 where a rank has all layers.
     package let stages: Int
+    /// The parts that matrices are divided into; 1 where a rank has the whole of each.
+    package let parts: Int
 
-    package init(lanes: Int, stages: Int = 1) { (self.lanes, self.stages) = (lanes, stages) }
+    package init(lanes: Int, stages: Int = 1, parts: Int = 1) {
+        (self.lanes, self.stages, self.parts) = (lanes, stages, parts)
+    }
 
-    package var size: Int { lanes * stages }
+    package var size: Int { lanes * stages * parts }
 
-    package func lane(of rank: Int) -> Int { rank % lanes }
-    package func stage(of rank: Int) -> Int { rank / lanes }
-    package func rank(stage: Int, lane: Int) -> Int { stage * lanes + lane }
+    package func part(of rank: Int) -> Int { rank % parts }
+    package func lane(of rank: Int) -> Int { rank / parts % lanes }
+    package func stage(of rank: Int) -> Int { rank / (parts * lanes) }
+    package func rank(stage: Int, lane: Int, part: Int = 0) -> Int { (stage * lanes + lane) * parts + part }
 
     /// The ranks that hold what `rank` holds, by lane.
-    package func group(of rank: Int) -> [Int] { (0..<lanes).map { self.rank(stage: stage(of: rank), lane: $0) } }
+    package func group(of rank: Int) -> [Int] {
+        (0..<lanes).map { self.rank(stage: stage(of: rank), lane: $0, part: part(of: rank)) }
+    }
     /// The stages of the pipeline that `rank` is in.
-    package func pipeline(of rank: Int) -> [Int] { (0..<stages).map { self.rank(stage: $0, lane: lane(of: rank)) } }
+    package func pipeline(of rank: Int) -> [Int] {
+        (0..<stages).map { self.rank(stage: $0, lane: lane(of: rank), part: part(of: rank)) }
+    }
+    /// The ranks that divide matrices with `rank`, by part.
+    package func team(of rank: Int) -> [Int] {
+        (0..<parts).map { self.rank(stage: stage(of: rank), lane: lane(of: rank), part: $0) }
+    }
 }

@@ -17,6 +17,10 @@ package struct AttentionLayer: Sendable {
     let latent: LatentProjections?
     /// Attention sinks, `[queryHeads]`.
     let sinks: Parameter?
+    /// The ranks that divide the heads; nil where each has all.
+    private let ranks: (any MatrixRanks)?
+    /// The form of the heads that are here.
+    let ownForm: Architecture.Attention
 
     /// - Parameters:
     ///   - source: the rows that keys and values are made of.
@@ -52,6 +56,12 @@ package struct AttentionLayer: Sendable {
         disentangled = k.flatMap { DisentangledAttention(form, width: width, query: q, key: $0, scope) }
         global = GlobalProjections(form, width: width, scope)
         sums = BlockSumsLayer(form, width: width, scope)
+        let projections = [q, k, value, output].compactMap(\.self)
+        let isSimple =
+            projections.count == 4 && projections.allSatisfy { $0.ranks != nil } && global == nil && latent == nil
+            && sums == nil && sinks == nil && queryNorm == nil && keyNorm == nil && valueNorm == nil
+        ranks = isSimple ? output.ranks.flatMap { form.headsAreDivided(among: $0.count) ? $0 : nil } : nil
+        ownForm = ranks.map { form.divided(among: $0.count) } ?? form
     }
 
     /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer, `shared` what
@@ -66,7 +76,7 @@ package struct AttentionLayer: Sendable {
         switch positions {
         case .none: break
         case .rotation(let table, let neighbours): rotate(&q, &own, by: table, neighbours: neighbours)
-        case .distances(let distances): bias = .distances(distances)
+        case .distances(let distances): bias = .distances(ownHeads(of: distances))
         case .distancesAndSums(let distances, let ofSums):
             bias = .distances(distances)
             blockSums = sums?(x, rows, bias: ofSums, project: keysAndValues)
@@ -74,10 +84,11 @@ package struct AttentionLayer: Sendable {
             if let own { bias = disentangled.map { .pairs($0(q, own.key, table: table, rows)) } }
         }
         finish(&q, &own, positions: rows.positions)
+        let rows = placed(rows)
         let (k, v) = keyValues(own, of: layer, &shared)
         let inputs = AttentionInputs(
             query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows), sums: blockSums)
-        return joined(state.attend(layer: layer, form, inputs, rows: rows))
+        return joined(state.attend(layer: layer, ownForm, inputs, rows: rows))
     }
 
     /// Cross-attention over the rows of each sequence's source, `[rows, width]` to the same shape.
@@ -86,7 +97,9 @@ package struct AttentionLayer: Sendable {
     ) -> Tensor {
         joined(
             state.attendAcross(
-                layer: layer, form, query: kept(heads(query(x), form.queryHeads)), rows: rows, source: source
+                layer: layer, ownForm, query: kept(heads(together([query], x)[0], ownForm.queryHeads)),
+                rows: placed(rows),
+                source: source
             ) {
                 let made = keysAndValues(of: $0)
                 return (kept(made.keys), kept(made.values))
@@ -103,7 +116,7 @@ package struct AttentionLayer: Sendable {
             let made = latent(x)
             return (made.query, (made.key, made.value))
         }
-        return shaped(Linear.together([query, key, value].compactMap(\.self), x))
+        return shaped(together([query, key, value].compactMap(\.self), x))
     }
 
     /// The products of the projections as heads, normed and cut off as positions find them.
@@ -115,8 +128,8 @@ package struct AttentionLayer: Sendable {
             q = q.clamped(-limit...limit)
             own = own.map { ($0.key.clamped(-limit...limit), $0.value.clamped(-limit...limit)) }
         }
-        q = heads(q, form.queryHeads)
-        own = own.map { (heads($0.key, form.keyHeads), heads($0.value, form.keyHeads)) }
+        q = heads(q, ownForm.queryHeads)
+        own = own.map { (heads($0.key, ownForm.keyHeads), heads($0.value, ownForm.keyHeads)) }
         if let valueNorm { own = own.map { ($0.key, valueNorm($0.value)) } }
         normalise(&q, &own, over: .head)
         normalise(&q, &own, over: .eachHead)
@@ -157,9 +170,9 @@ package struct AttentionLayer: Sendable {
         let factors = positions.map { position in
             1 + growth.factor * logf(1 + Float((Int(position) + growth.first) / growth.every))
         }
-        let flat = q.reshaped([q.shape[0], form.queryWidth])
+        let flat = q.reshaped([q.shape[0], ownForm.queryWidth])
         let scaled = flat.scaled(byRow: q.device(for: "query growth").tensor(factors, shape: [factors.count, 1]))
-        return heads(scaled, form.queryHeads)
+        return heads(scaled, ownForm.queryHeads)
     }
 
     private func heads(_ x: Tensor, _ count: Int) -> Tensor { x.reshaped([x.shape[0], count, form.headWidth]) }
@@ -169,7 +182,51 @@ package struct AttentionLayer: Sendable {
     private func kept(_ x: Tensor) -> Tensor { x.node != nil && output.operands == .bf16 ? x.asBFloat16() : x }
 
     private func joined(_ attended: Tensor) -> Tensor {
-        output(attended.reshaped([attended.shape[0], form.queryHeads * form.valueWidth]))
+        let rows = attended.reshaped([attended.shape[0], ownForm.queryHeads * form.valueWidth])
+        return ranks == nil ? output(rows) : output.ofOwnInputs(rows)
+    }
+
+    // MARK: - Divided heads
+
+    /// Projections of the same rows to the heads that are here.
+    func together(_ projections: [Linear], _ x: Tensor) -> [Tensor] {
+        ranks == nil ? Linear.together(projections, x) : Linear.ownOutputs(projections, x)
+    }
+
+    /// `rows` with the place of the heads that are here, by which dropout draws.
+    private func placed(_ rows: Rows) -> Rows {
+        guard let ranks else { return rows }
+        var rows = rows
+        rows.training?.heads = Dropout.HeadPlace(first: ranks.rank * ownForm.queryHeads, count: form.queryHeads)
+        return rows
+    }
+
+    private func ownHeads(of bias: DistanceBias) -> DistanceBias {
+        guard let ranks else { return bias }
+        let (heads, distances) = (bias.values.shape[0], bias.values.shape[1])
+        let values = bias.values.reshaped([1, heads * distances]).ownColumns(of: ranks)
+        return DistanceBias(values: values.reshaped([ownForm.queryHeads, distances]), zero: bias.zero)
+    }
+}
+
+extension Architecture.Attention {
+    /// Returns whether ranks can have their own heads, keys' with the queries' that read them: with positions that act
+    /// on each head by itself.
+    package func headsAreDivided(among ranks: Int) -> Bool {
+        guard keyHeads % ranks == 0, queryHeads % keyHeads == 0, keyValues == .own, queryKeyNorm == nil,
+            valueNorm == nil, sinks == .absent, latent == nil
+        else { return false }
+        return switch positions {
+        case .none, .rotary, .buckets, .layerBuckets: true
+        case .linearBias, .disentangled: false
+        }
+    }
+
+    /// The form of one rank's heads.
+    fileprivate func divided(among ranks: Int) -> Architecture.Attention {
+        var form = self
+        (form.queryHeads, form.keyHeads) = (queryHeads / ranks, keyHeads / ranks)
+        return form
     }
 }
 

@@ -66,8 +66,17 @@ package enum FeedForwardLayer: Sendable {
         }
         switch self {
         case .plain(let up, let activation, let down):
+            if let ranks = FeedForwardLayer.ranks(up, down) {
+                let hidden = Linear.ownOutputs([up], x, result: up.operands)[0].activated(activation)
+                return down.ofOwnInputs(hidden.dropped(dropout, width: up.outputs, ranks))
+            }
             return down(up(x, result: up.operands).activated(activation).dropped(dropout))
         case .gated(let gate, let activation, let up, let down):
+            if let ranks = FeedForwardLayer.ranks(gate, up, down) {
+                let projected = Linear.ownOutputs([gate, up], x, result: up.operands)
+                let hidden = projected[0].gating(projected[1], activation)
+                return down.ofOwnInputs(hidden.dropped(dropout, width: up.outputs, ranks))
+            }
             let projected = Linear.together([gate, up], x, result: up.operands)
             return down(projected[0].gating(projected[1], activation).dropped(dropout))
         case .sparse(let gate, let activation, let deviations, let up, let down):
@@ -81,6 +90,11 @@ package enum FeedForwardLayer: Sendable {
         case .experts(let experts):
             return experts(x, residual: residual, sequences: sequences, balance: balance)
         }
+    }
+
+    /// The ranks that divide what lies between the products; nil where one of the matrices is whole.
+    private static func ranks(_ projections: Linear...) -> (any MatrixRanks)? {
+        projections.allSatisfy { $0.ranks != nil } ? projections[0].ranks : nil
     }
 }
 

@@ -49,7 +49,7 @@ package struct Linear: Sendable {
         let operand: Projection.Weight =
             switch weight {
             case .packed(let matrix): .packed(matrix)
-            case .stored(let parameter): .stored(parameter.tensor)
+            case .stored(let parameter): parameter.divided.map { .divided($0) } ?? .stored(parameter.tensor)
             }
         return Projection(operand, bias: bias?.tensor, addends: adapters.compactMap(\.addend), as: operands)
     }
@@ -65,6 +65,26 @@ package struct Linear: Sendable {
         observer?.add(x)
         return lowered(x, result: result)
     }
+
+    /// The number of outputs.
+    var outputs: Int { lowered.outputs }
+
+    /// The ranks that divide the weight; nil where it is whole.
+    var ranks: (any MatrixRanks)? {
+        guard case .stored(let parameter) = weight else { return nil }
+        return parameter.division?.ranks
+    }
+
+    /// This rank's outputs of several projections of the same rows, `[rows, own outputs]`. - Precondition: their
+    /// weights are divided.
+    static func ownOutputs(_ projections: [Linear], _ x: Tensor, result: ElementType = .f32) -> [Tensor] {
+        // Rounded once for all.
+        let x = projections.allSatisfy { $0.operands == .bf16 } ? x.asBFloat16() : x
+        return projections.map { $0.lowered(x, dividing: .outputs, result: result) }
+    }
+
+    /// The product of rows of which each rank has its inputs, `[rows, own inputs]` to `[rows, outputs]`.
+    func ofOwnInputs(_ x: Tensor) -> Tensor { lowered(x, dividing: .inputs) }
 
     /// Several projections of the same rows, in one pass over them: the same bits as one by one.
     package static func together(_ projections: [Linear], _ x: Tensor, result: ElementType = .f32) -> [Tensor] {

@@ -8,32 +8,50 @@ package final class Parameter: Sendable {
     package let description: ParameterDescription
     /// The elements; nil in an inventory, which only counts.
     package let value: Tensor?
+    /// The division of a matrix among ranks, of whose value then a part of the outputs alone is here; nil where it is
+    /// whole.
+    package let division: Division?
+
+    /// The division of a matrix among ranks.
+    package struct Division: Sendable {
+        /// The columns of this rank's inputs, `[outputs, own inputs]`.
+        package let columns: Tensor
+        package let ranks: any MatrixRanks
+
+        package init(columns: Tensor, ranks: any MatrixRanks) { (self.columns, self.ranks) = (columns, ranks) }
+    }
 
     package var name: String { description.name }
     package var shape: Shape { description.shape }
     package var role: ParameterRole { description.role }
 
-    package init(_ description: ParameterDescription, value: Tensor?) {
+    package init(_ description: ParameterDescription, value: Tensor?, division: Division? = nil) {
         precondition(
             value.map { $0.shape == description.shape } ?? true,
             "\(description.name): \(description.shape), but a value of \(value?.shape ?? [])")
-        (self.description, self.value) = (description, value)
+        (self.description, self.value, self.division) = (description, value, division)
     }
 
     /// This parameter in another shape of as many elements.
     package func reshaped(_ shape: Shape) -> Parameter {
+        precondition(division == nil, "\(name): a divided matrix under another shape")
         let same = ParameterDescription(
             name, shape, description.fill, role: role, use: description.use, place: description.place)
         return Parameter(same, value: value.map { $0.reshaped(shape) })
     }
 
     /// This parameter with other numbers.
-    package func with(_ value: Tensor?) -> Parameter { Parameter(description, value: value) }
+    package func with(_ value: Tensor?) -> Parameter { Parameter(description, value: value, division: division) }
 
     /// The elements. - Precondition: the parameter does not come from an inventory.
     package var tensor: Tensor {
         guard let value else { preconditionFailure("\(name): an inventory has no values") }
         return value
+    }
+
+    /// The matrix as ranks divide it; nil where it is whole.
+    package var divided: DividedMatrix? {
+        division.map { DividedMatrix(weight: tensor, columns: $0.columns, ranks: $0.ranks) }
     }
 }
 

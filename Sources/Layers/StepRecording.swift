@@ -206,8 +206,8 @@ extension AttentionLayer {
 
     /// The keys and values of an encoder's output `[rows, width]`, `[rows, keyHeads, headWidth]` each.
     func keysAndValues(of output: Tensor) -> (keys: Tensor, values: Tensor) {
-        let projected = Linear.together([key, value].compactMap(\.self), output).map {
-            $0.reshaped([output.shape[0], form.keyHeads, form.headWidth])
+        let projected = together([key, value].compactMap(\.self), output).map {
+            $0.reshaped([output.shape[0], ownForm.keyHeads, form.headWidth])
         }
         return (projected[0], projected[projected.count - 1])
     }

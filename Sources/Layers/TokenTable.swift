@@ -10,6 +10,7 @@ package struct TokenTable: Sendable {
 
     /// The vectors of `ids`, times `scale`: `[ids, width]`.
     package func callAsFunction(_ ids: [Int32], scale: Float = 1, on device: Device) -> Tensor {
-        weight.tensor.lookup(ids, scale: scale, on: device)
+        weight.divided?.lookup(ids, scale: scale, on: device)
+            ?? weight.tensor.lookup(ids, scale: scale, on: device)
     }
 }

@@ -19,8 +19,10 @@ package final class TrainableParameters: ParameterSource {
     package let operands: ElementType
     /// The factor by which the learning rate of each is multiplied.
     package let rateFactors: [Float]
-    /// True where each is in this rank's memory.
-    package let holds: [Bool]
+    /// The elements of each that are in this rank's memory.
+    package let held: [Range<Int>]
+    /// The columns of this rank's inputs, for each matrix that ranks divide by its outputs.
+    private let divisions: [Parameter.Division?]
     private let storage: Storage
     private let places: [String: Int]
     /// Constants, which a checkpoint holds and training leaves alone.
@@ -46,11 +48,12 @@ package final class TrainableParameters: ParameterSource {
     ///   - origin: where the numbers come from: a seed, or a checkpoint.
     ///   - factors: where those of adapters come from; `origin` when nil.
     ///   - isHeld: whether passes of this rank read a trained parameter; others keep their places, without memory.
+    ///   - ranks: the ranks that divide the trained matrices by their outputs; nil where each has them whole.
     ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
     package init(
         _ inventory: Inventory, from origin: any ParameterSource, _ selection: Selection = .init(),
         factors: (any ParameterSource)? = nil, holding isHeld: (Inventory.Entry) -> Bool = { _ in true },
-        operands: ElementType = .f32, on device: Device
+        dividedBy ranks: (any MatrixRanks)? = nil, operands: ElementType = .f32, on device: Device
     ) {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
         let own = inventory.entries.filter { !$0.fill.isConstant && selection.isTrained($0) }
@@ -58,20 +61,29 @@ package final class TrainableParameters: ParameterSource {
         (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
         rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
-        holds = trained.map(isHeld)
-        storage = Gradients.memory(count, offsets, holds)
+        let divisions = trained.map { entry in
+            ranks.flatMap { isHeld(entry) ? TrainableParameters.division(entry, among: $0, on: device) : nil }
+        }
+        self.divisions = divisions
+        held = zip(trained, divisions).map { entry, division in
+            guard isHeld(entry) else { return 0..<0 }
+            return division.map { $0.held(entry.shape, of: $0.ranks.rank) } ?? 0..<entry.shape.elements
+        }
+        storage = Storage(zeros: count * 4)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         var constants: [(name: String, tensor: Tensor)] = []
         var frozen: [String: Tensor] = [:]
         let factorNames = Set(selection.adapters.entries.map(\.name))
         for entry in inventory.entries + selection.adapters.entries {
             let source = factorNames.contains(entry.name) ? factors ?? origin : origin
-            if let place = places[entry.name], !holds[place] { continue }
+            if let place = places[entry.name], held[place].isEmpty { continue }
             guard let value = source.parameter(entry).value else { continue }
             if let place = places[entry.name] {
                 let target = Tensor(
                     storage: storage, byteOffset: offsets[place] * 4, shape: entry.shape, type: .f32, device: device)
-                target.overwrite(with: value.decoded(on: device), adding: false)
+                let whole = value.decoded(on: device)
+                target.elements(held[place]).overwrite(with: whole.elements(held[place]), adding: false)
+                divisions[place]?.take(columnsOf: whole)
             } else if entry.fill.isConstant {
                 constants.append((entry.name, value.decoded(on: device)))
             } else {
@@ -84,6 +96,22 @@ package final class TrainableParameters: ParameterSource {
     /// The numbers of parameter `index`; an optimizer may write them between two passes.
     package subscript(_ index: Int) -> Tensor {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
+    }
+
+    /// What of parameter `index` is in this rank's memory.
+    package func own(_ index: Int) -> Tensor { self[index].elements(held[index]) }
+
+    /// The division of parameter `index` among ranks; nil where it is whole, or elsewhere.
+    package func division(_ index: Int) -> Parameter.Division? { divisions[index] }
+
+    /// The columns of a matrix that ranks are to divide: of layers, and of what tokens are read and guessed by. Nil for
+    /// what each has whole.
+    private static func division(
+        _ entry: Inventory.Entry, among ranks: any MatrixRanks, on device: Device
+    ) -> Parameter.Division? {
+        guard entry.isDivided(among: ranks.count) else { return nil }
+        let columns = device.make([entry.shape[0], ranks.part(of: entry.shape[1]).count])
+        return Parameter.Division(columns: columns, ranks: ranks)
     }
 
     /// The frozen parameters, left as their origin has them, by name, of whatever type: neither trained nor in a
@@ -107,7 +135,7 @@ package final class TrainableParameters: ParameterSource {
             return Parameter(description, value: constant ?? frozen[description.name])
         }
         let value = self[place].tracked(by: GradientNode(leaf: place, shapes[place]))
-        return Parameter(description, value: value)
+        return Parameter(description, value: value, division: divisions[place])
     }
 
     package func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
@@ -139,5 +167,32 @@ package final class TrainableParameters: ParameterSource {
         func adapters(of parameter: Parameter) -> [LowRankAdapter] {
             parameters.layout.adapters(of: parameter) { self.parameter($0) }
         }
+    }
+}
+
+extension ParameterDescription {
+    /// Returns whether `ranks` divide a trained parameter: the matrices of layers, and of tokens, that are no narrower
+    /// than ranks are many.
+    package func isDivided(among ranks: Int) -> Bool {
+        guard !fill.isConstant, role.cut != nil, shape.rank == 2, min(shape[0], shape[1]) >= ranks else { return false }
+        return switch use {
+        case .lookedUp, .multiplied, .routed: true
+        case .elementwise: false
+        }
+    }
+}
+
+extension Parameter.Division {
+    /// The elements of a matrix of `shape` that are rank `rank`'s.
+    package func held(_ shape: Shape, of rank: Int) -> Range<Int> {
+        let rows = ranks.part(of: shape[0], rank: rank)
+        return rows.lowerBound * shape[1]..<rows.upperBound * shape[1]
+    }
+
+    /// Takes this rank's columns of a whole matrix `[outputs, inputs]`.
+    package func take(columnsOf whole: Tensor) {
+        guard let device = columns.device else { return }
+        let own = whole.columns(ranks.part(of: whole.shape[1]), on: device)
+        columns.setColumns(0..<columns.shape[1], to: own, on: device)
     }
 }

@@ -18,6 +18,8 @@ package struct TrainingPass: Sendable {
     package var recomputation: Recomputation
     /// The stack that this pass is for: an encoder-decoder's two have random numbers of their own.
     package var stack = 0
+    /// The heads of an attention that are here, where ranks divide them.
+    package var heads: Dropout.HeadPlace?
 
     package init(
         dropout: Float = 0, seed: UInt64 = 0, expertBalance: Float = 0, recomputation: Recomputation = .none
@@ -31,7 +33,9 @@ package struct TrainingPass: Sendable {
 
     /// The dropout of the weights of a layer's attention, or cross-attention.
     package func attentionDropout(layer: Int, across: Bool) -> Dropout? {
-        dropout(attentionDropout, layer, across ? 4 : 3)
+        var dropout = dropout(attentionDropout, layer, across ? 4 : 3)
+        dropout?.heads = heads
+        return dropout
     }
 
     package func activationDropout(layer: Int) -> Dropout? { dropout(activationDropout, layer, 5) }

@@ -64,6 +64,11 @@ package struct ModelRuns: Sendable {
         return own.lowerBound - part.first..<own.upperBound - part.first
     }
 
+    /// The run that has layer `layer` of a stack; nil where the model has no such stack.
+    package func run(ofLayer layer: Int, in stack: ParameterPlace.Stack) -> Int? {
+        stacks.first { $0.place == stack }.map { run(ofLayer: $0.first + layer) }
+    }
+
     private func run(ofLayer layer: Int) -> Int { cuts.firstIndex { $0.contains(layer) } ?? cuts.count - 1 }
 
     // MARK: - Parameters

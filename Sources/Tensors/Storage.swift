@@ -31,6 +31,16 @@ package import MartletPlatform
         owner = nil
     }
 
+    /// Zeros, of which whole pages take no memory before they are written.
+    package convenience init(zeros bytes: Int) {
+        self.init(bytes: bytes)
+        discard(0..<bytes)
+        let pages = pages(within: 0..<bytes) ?? 0..<0
+        for edge in [0..<pages.lowerBound, pages.upperBound..<bytes] {
+            unsafe (base + edge.lowerBound).initializeMemory(as: UInt8.self, repeating: 0, count: edge.count)
+        }
+    }
+
     /// A part of memory or of a mapped file, as a storage of its own: nobody writes to the same part of `whole`.
     package init(part: Range<Int>, of whole: Storage) {
         precondition(

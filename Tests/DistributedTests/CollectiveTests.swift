@@ -120,6 +120,8 @@ struct CollectiveTests {
     /// Groups of a mesh: sums of each stage's lanes alone, and messages along each lane in the order in which they were
     /// posted.
     @Test func groupsOfAMeshSpeakAmongThemselves() throws {
+        let whole = RankMesh(lanes: 2, stages: 2, parts: 2)
+        #expect(whole.team(of: 5) == [4, 5] && whole.group(of: 5) == [5, 7] && whole.pipeline(of: 5) == [1, 5])
         let mesh = RankMesh(lanes: 2, stages: 3)
         #expect((0..<6).map { mesh.rank(stage: mesh.stage(of: $0), lane: mesh.lane(of: $0)) } == Array(0..<6))
         let results = try Crew(6).run { communicator -> (sum: Float, got: [UInt8]) in

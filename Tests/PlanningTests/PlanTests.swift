@@ -165,6 +165,17 @@ import Testing
         #expect(try abs(operations(Adapters(rank: 8)) - 2) < 1e-9)
     }
 
+    /// A device with several shards holds an array for each level of the tree that adds their gradients.
+    @Test func shardsHoldLevelsOfATree() throws {
+        let blueprint = try Preset.model(named: "llama-3.2-1b").blueprint
+        func gradients(_ shards: Int) -> Double {
+            TrainingFootprint(
+                blueprint, recipe: .init(), layout: ParallelLayout(), tokens: 512, microBatches: 8, shards: shards
+            ).gradients.amount
+        }
+        #expect(gradients(2) == 2 * gradients(1) && gradients(8) == 4 * gradients(1))
+    }
+
     /// What is frozen has no gradient and no states, and its products take two passes of three.
     @Test func frozenPartsTakeLess() throws {
         let blueprint = try Preset.model(named: "llama-3.2-1b").blueprint

@@ -211,13 +211,113 @@ import Testing
         let staged = try RankLayout("pipeline=2,interleave=2,zero=1")
         #expect(try staged.mesh(ranks: 8) == RankMesh(lanes: 4, stages: 2))
         #expect(throws: RunError.self) { try staged.mesh(ranks: 3) }
+        let divided = try RankLayout("data=2,tensor=2,pipeline=2")
+        #expect(try divided.mesh(ranks: 8) == RankMesh(lanes: 2, stages: 2, parts: 2))
+        #expect(throws: RunError.self) { try divided.mesh(ranks: 4) }
         let error = #expect(throws: RunError.self) {
-            try RankLayout("zero=4,tensor=2,x,data=0,expert=2,schedule=2f2b,interleave=2")
+            try RankLayout("zero=4,tensor=0,context=2,x,data=0,expert=2,schedule=2f2b,interleave=2")
         }
-        for word in ["zero=4", "tensor=2", "\"x\"", "data=0", "expert=2", "2f2b", "name pipeline= too"] {
+        for word in ["zero=4", "tensor=0", "context=2", "\"x\"", "data=0", "expert=2", "2f2b", "name pipeline= too"] {
             #expect(error.map { "\($0)".contains(word) } == true, "\(word)")
         }
         #expect(throws: RunError.self) { try RankLayout("pipeline=2,zero=2") }
+        #expect(throws: RunError.self) { try RankLayout("tensor=2,zero=2") }
+    }
+
+    // MARK: - Divided matrices
+
+    /// Matrices divided among ranks, heads and hidden elements with them, vocabulary and tied tables too: the bytes of
+    /// one rank in every checkpoint, and the bytes on the way that were counted before.
+    @Test(arguments: families.indices) func everyDivisionGivesTheBytesOfOneRank(_ family: Int) throws {
+        let (name, overrides) = Self.families[family]
+        let alone = try train("one", overrides, ranks: 1)
+        let whole = try checkpoint("one")
+        for (ranks, text) in [
+            (2, "tensor=2"), (4, "tensor=4"), (4, "data=2,tensor=2"), (4, "tensor=2,zero=1"),
+            (4, "pipeline=2,tensor=2"),
+        ] {
+            let outcomes = try train(text, overrides, ranks: ranks, RankLayout(text))
+            #expect(try checkpoint(text) == whole, "\(name), \(text)")
+            #expect(outcomes[0].losses == alone[0].losses, "\(name), \(text)")
+            for outcome in outcomes { #expect(outcome.sent == outcome.planned, "\(name), \(text)") }
+        }
+    }
+
+    /// Averages of weights, layers computed again, parts that are frozen, 16-bit factors, every kind of dropout, tables
+    /// that are not tied, passes behind the last epoch; attentions whose heads are not divided, for their norms, their
+    /// positions or their number.
+    @Test(arguments: [
+        ["optimizer.name=sgd", "train={average: 0.9}"], ["optimizer.name=lion"],
+        ["recomputation=true"], ["train={freeze: [tokens, decoder.0]}"], ["precision=bf16"],
+        ["attention_dropout=0.2", "activation_dropout=0.2"], ["attention_dropout=0.2", "recomputation=true"],
+        ["model.config.tie_word_embeddings=false", "batch.accumulation=8", "batch.shards=2"],
+        ["model.config.hidden_size=64", "model.config.intermediate_size=650", "model.config.num_hidden_layers=1"],
+        ["epochs=1", "steps=null", "data.holdout=null"],
+        ["albert"], ["deberta"], ["bloom"], ["qwen3"],
+    ]) func everyKindOfRunGivesTheBytesOfOneRankInParts(_ overrides: [String]) throws {
+        let isCounted = overrides[0].hasPrefix("epochs")
+        let overrides = Self.others[overrides[0]] ?? overrides + (isCounted ? ["evaluation=null"] : [])
+        let steps = try train("one", overrides, ranks: 1)[0].end
+        let whole = try checkpoint("one", step: steps)
+        for (ranks, text) in [(2, "tensor=2"), (4, "tensor=2,zero=1"), (4, "tensor=4")] {
+            try train(text, overrides, ranks: ranks, RankLayout(text))
+            #expect(try checkpoint(text, step: steps) == whole, "\(text)")
+        }
+    }
+
+    private static let others = [
+        "albert": [
+            "model.config={model_type: albert, embedding_size: 16, hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 2, intermediate_size: 64, max_position_embeddings: 32, architectures: [AlbertForMaskedLM]}",
+            "tokenizer.special_tokens=[\"[MASK]\", \"[CLS]\", \"[SEP]\"]", "objective={name: masked}",
+        ],
+        "deberta": [
+            "model.config={model_type: deberta-v2, hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 2, intermediate_size: 64, max_position_embeddings: 32, relative_attention: true, pos_att_type: [p2c, c2p], position_buckets: 8, share_att_key: true, norm_rel_ebd: layer_norm, conv_kernel_size: 3, conv_act: gelu, position_biased_input: false, type_vocab_size: 0, architectures: [DebertaV2ForMaskedLM]}",
+            "tokenizer.special_tokens=[\"[MASK]\", \"[CLS]\", \"[SEP]\"]", "objective={name: masked}",
+        ],
+        "bloom": ["model.config={model_type: bloom, hidden_size: 32, n_head: 4, n_layer: 2}"],
+        "qwen3": [
+            "model.config={model_type: qwen3, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 4, head_dim: 8, max_position_embeddings: 32, rms_norm_eps: 1e-5, hidden_act: silu, rope_theta: 10000}"
+        ],
+    ]
+
+    /// What a rank holds: its part of weights, gradients and optimizer's states.
+    @Test func partsTakeTheirShareOfMemory() throws {
+        let recipe = try recipe([
+            "model.config.hidden_size=128", "model.config.intermediate_size=512",
+            "model.config.num_hidden_layers=8",
+        ])
+        let path = folder.path + "/memory"
+        _ = try RunPreparation(recipe, folder: path, on: Device(threads: 1))
+        let shares = try Crew(4).run { communicator -> [Double] in
+            let device = Device(threads: 1)
+            let preparation = try RunPreparation(recipe, folder: path, on: device)
+            let learner = try ModelLearner(preparation, over: communicator, RankLayout("tensor=4"), on: device)
+            var stream = try preparation.stream(from: nil)
+            _ = try learner.accumulate(stream.next(), seed: 1)
+            let whole = Double(learner.gradients.count * 4)
+            let states = learner.optimizerState.flatMap(\.pieces).reduce(0) { $0 + $1.tensor.bytes }
+            return [learner.gradients.storage, learner.parameters.all.storage].map {
+                Double($0.residentBytes) / whole
+            } + [Double(states) / whole]
+        }
+        for share in shares { #expect(share[0] < 0.3 && share[1] < 0.3 && share[2] < 0.52, "\(share)") }
+    }
+
+    @Test func dividedRunsResumeAtAnyLayout() throws {
+        try train("whole", ranks: 1)
+        try train("moved", [], ranks: 4, RankLayout("tensor=4"), until: 2)
+        try train("moved", ranks: 1, until: 5)
+        try train("moved", [], ranks: 4, RankLayout("tensor=2,data=2"), until: 7)
+        try train("moved", ranks: 2, zero: 3, until: 9)
+        try train("moved", [], ranks: 4, RankLayout("tensor=2,pipeline=2"))
+        #expect(try checkpoint("moved") == checkpoint("whole"))
+    }
+
+    @Test func whatIsNotDividedIsRefusedInWords() throws {
+        for (overrides, word) in [(["optimizer.name=muon"], "as wholes"), (["optimizer.name=adafactor"], "as wholes")] {
+            let error = #expect(throws: RunError.self) { try train("no", overrides, ranks: 2, RankLayout("tensor=2")) }
+            #expect(error.map { "\($0)".contains(word) } == true, "\(error.map { "\($0)" } ?? "")")
+        }
     }
 
     // MARK: - Pipelines

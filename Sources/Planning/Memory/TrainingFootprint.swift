@@ -77,9 +77,11 @@ package struct TrainingFootprint: Sendable {
         }
     }
 
+    /// - Parameter shards: of the passes of a step, on each device: their gradients are added in a binary tree, which
+    ///   holds an array for each of its levels beside the one that a pass adds to.
     package init(
         _ blueprint: Blueprint, recipe: Recipe, layout: ParallelLayout, tokens: Int, sourceTokens: Int? = nil,
-        microBatches: Int
+        microBatches: Int, shards: Int = 1
     ) {
         let workload = Workload(tokens: tokens, sourceTokens: sourceTokens)
         let share = DeviceShare(ParameterGroups(blueprint, recipe: recipe), layout: layout)
@@ -91,9 +93,11 @@ package struct TrainingFootprint: Sendable {
         weights = quantity(
             share.weights, "training_weights", "parameters here · bytes / shards",
             [.init("parameters here", share.parameters)])
+        let levels = Int.bitWidth - 1 - max(shards, 1).leadingZeroBitCount
         gradients = quantity(
-            share.gradients, "gradients", "trained parameters here · bytes / shards",
-            [.init("trained parameters here", share.trained)])
+            share.gradients * Double(1 + levels), "gradients",
+            "trained parameters here · bytes / shards · (1 + levels of the sum over passes)",
+            [.init("trained parameters here", share.trained), .init("levels of the sum over passes", levels)])
         optimizer = quantity(
             share.optimizer, "optimizer", "(master copy + states) / shards",
             [.init("trained parameters here", share.trained), .init("optimizer", recipe.optimizer.rawValue)])

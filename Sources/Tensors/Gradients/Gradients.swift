@@ -11,17 +11,20 @@ package final class Gradients {
     package let count: Int
     package let storage: Storage
     private let device: Device
+    /// The elements of each parameter whose gradients are here.
+    package let held: [Range<Int>]
     private var holdsSum: [Bool]
     private var isClosed: [Bool]
     /// The first parameter to which something came after it was closed.
     package private(set) var late: Int?
 
-    /// - Parameter holds: of which parameters gradients come; the others keep their places, without memory. All when
-    ///   nil.
-    package init(_ shapes: [Shape], holding holds: [Bool]? = nil, on device: Device) {
+    /// - Parameter held: the elements of each parameter whose gradients come; the others keep their places, without
+    ///   memory. All when nil.
+    package init(_ shapes: [Shape], holding held: [Range<Int>]? = nil, on device: Device) {
         self.shapes = shapes
         (offsets, count) = Gradients.layout(shapes)
-        storage = Gradients.memory(count, offsets, holds ?? shapes.map { _ in true })
+        self.held = held ?? shapes.map { 0..<$0.elements }
+        storage = Storage(zeros: count * 4)
         self.device = device
         holdsSum = Array(repeating: false, count: shapes.count)
         isClosed = holdsSum
@@ -38,23 +41,11 @@ package final class Gradients {
         return (offsets, count)
     }
 
-    /// Zeros for `count` elements, as far as arrays that begin at `offsets` are held; the others have no pages.
-    package static func memory(_ count: Int, _ offsets: [Int], _ holds: [Bool]) -> Storage {
-        let storage = Storage(bytes: count * 4)
-        if holds.contains(false) { storage.discard(0..<count * 4) }
-        for (index, isHeld) in holds.enumerated() where isHeld {
-            let end = index + 1 < offsets.count ? offsets[index + 1] : count
-            let bytes = (end - offsets[index]) * 4
-            unsafe (storage.mutablePointer + offsets[index] * 4).initializeMemory(
-                as: UInt8.self, repeating: 0, count: bytes)
-        }
-        return storage
-    }
-
     /// The gradient of parameter `index`; zeros where none has come.
     package subscript(_ index: Int) -> Tensor {
         if !holdsSum[index] {
-            unsafe place(index).mutableFloats.update(repeating: 0, count: shapes[index].elements)
+            let own = held[index]
+            unsafe (place(index).mutableFloats + own.lowerBound).update(repeating: 0, count: own.count)
             holdsSum[index] = true
         }
         return place(index)
@@ -85,6 +76,21 @@ package final class Gradients {
     /// Elements `range` of all.
     package func elements(_ range: Range<Int>) -> Tensor {
         Tensor(storage: storage, shape: [count], type: .f32, device: device).elements(range)
+    }
+
+    /// The gradients that are here, of parameters `indices` in as few runs as they lie in, zeros where nothing has come.
+    package func own(_ indices: Range<Int>) -> [Tensor] {
+        complete(indices)
+        var runs: [Range<Int>] = []
+        for index in indices where !held[index].isEmpty {
+            let own = offsets[index] + held[index].lowerBound..<offsets[index] + held[index].upperBound
+            if let last = runs.last, own.lowerBound - last.upperBound < 16 {
+                runs[runs.count - 1] = last.lowerBound..<own.upperBound
+            } else {
+                runs.append(own)
+            }
+        }
+        return runs.map(elements)
     }
 
     /// The gradients of all parameters in one tensor, zeros in the gaps and where nothing has come.

@@ -66,9 +66,10 @@ import CMartletKernels
     /// Every row of a pass and head draws numbers of its own.
     private static func dropout(_ dropout: Dropout?, firstRow: Int, heads: Int) -> martlet_attention_dropout {
         guard let dropout else { return martlet_attention_dropout() }
+        let place = dropout.heads ?? Dropout.HeadPlace(first: 0, count: heads)
         return martlet_attention_dropout(
             threshold: dropout.threshold, factor: dropout.factor, key: dropout.seed, stream: dropout.stream,
-            first: UInt64(firstRow * heads), row_stride: UInt64(heads))
+            first: UInt64(firstRow * place.count + place.first), row_stride: UInt64(place.count))
     }
 
     private mutating func setBias(_ bias: Tensor, heads: Int) {

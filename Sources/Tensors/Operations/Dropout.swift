@@ -8,6 +8,14 @@ package struct Dropout: Sendable, Hashable {
     package let seed: UInt64
     /// The stream of random numbers, one for each place in a model and step of a run.
     package let stream: UInt64
+    /// The first of the heads that are there and how many there are in all, where ranks divide those of an attention.
+    package var heads: HeadPlace?
+
+    /// The place of some heads among all of an attention.
+    package struct HeadPlace: Sendable, Hashable {
+        package let first, count: Int
+        package init(first: Int, count: Int) { (self.first, self.count) = (first, count) }
+    }
 
     /// - Precondition: `share` lies in 0 ..< 1.
     package init(share: Float, seed: UInt64, stream: UInt64) {
@@ -22,7 +30,9 @@ package struct Dropout: Sendable, Hashable {
 
     /// The dropout of another piece of the keys at the same place: other random numbers.
     package func piece(_ index: Int) -> Dropout {
-        Dropout(share: share, seed: seed, stream: stream | UInt64(index) << 48)
+        var piece = Dropout(share: share, seed: seed, stream: stream | UInt64(index) << 48)
+        piece.heads = heads
+        return piece
     }
 }
 
@@ -35,7 +45,7 @@ extension Tensor {
         return result.recorded([self]) { gradient, flow in flow.add(gradient.masked(dropout), to: node) }
     }
 
-    private func masked(_ dropout: Dropout) -> Tensor {
+    func masked(_ dropout: Dropout) -> Tensor {
         let device = device(for: "dropped")
         let result = device.make(shape, type)
         device.parallel(shape.elements, cost: 8, grain: 64) { range in

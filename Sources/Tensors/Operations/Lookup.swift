@@ -108,10 +108,15 @@ extension Tensor {
 extension GradientFlow {
     /// Adds row i of `gradient`, times `factor`, to row indices[i] of the gradient of a table: rows in order, columns
     /// shared among threads.
-    mutating func scatter(_ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode) {
+    ///
+    /// - Parameter rows: those of the table that are there, of which `indices` count from the first; all when nil.
+    mutating func scatter(
+        _ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode, rows: Range<Int>? = nil
+    ) {
         // Of the rows chosen: the node may be that of a view under another shape.
         let (device, width) = (device, gradient.shape.width)
         accumulate(node) { target, holdsSum in
+            let target = rows.map { target.rows($0) } ?? target
             if !holdsSum { _ = target.filled(with: 0) }
             device.parallel(width, cost: indices.count * 2, grain: 16) { range in
                 unsafe indices.withUnsafeBufferPointer { indices in

@@ -48,6 +48,8 @@ package struct Projection: Sendable {
         /// The weight `[outputs, inputs]` as stored: f32 where it learns, of any type where it is frozen (mapped from a
         /// file, quantized).
         case stored(Tensor)
+        /// A weight that learns and that ranks divide.
+        case divided(DividedMatrix)
     }
 
     package let weight: Weight
@@ -66,6 +68,7 @@ package struct Projection: Sendable {
         switch weight {
         case .packed(let matrix): matrix.width
         case .stored(let tensor): tensor.shape[0]
+        case .divided(let matrix): matrix.outputs
         }
     }
 
@@ -81,6 +84,7 @@ package struct Projection: Sendable {
         switch self.weight {
         case .packed: weight = self.weight
         case .stored(let tensor): weight = .stored(tensor.untracked)
+        case .divided(let matrix): weight = .divided(matrix.untracked)
         }
         return Projection(weight, bias: bias?.untracked, addends: addends.map(\.untracked), as: operands)
     }
@@ -94,6 +98,7 @@ package struct Projection: Sendable {
             switch weight {
             case .packed(let matrix): x.multiplied(by: matrix, bias: bias)
             case .stored(let tensor): x.multiplied(byStored: tensor, bias: bias, as: operands, result: type)
+            case .divided(let matrix): x.multiplied(by: matrix, bias: bias, as: operands, result: type)
             }
         return adding(to: product, x, result: result)
     }
@@ -108,6 +113,18 @@ package struct Projection: Sendable {
         }
         let products = x.multiplied(byEach: packed, biases: projections.map(\.bias))
         return zip(projections, products).map { $0.adding(to: $1, x, result: .f32) }
+    }
+
+    /// The projection of rows whose products, or themselves, ranks have columns of alone.
+    ///
+    /// - Precondition: the weight is divided, without addends.
+    package func callAsFunction(
+        _ x: Tensor, dividing side: DividedMatrix.Side, result: ElementType = .f32
+    ) -> Tensor {
+        guard case .divided(let matrix) = weight, addends.isEmpty else {
+            preconditionFailure("product: ranks do not divide a matrix of \(outputs) outputs")
+        }
+        return x.multiplied(by: matrix, dividing: side, bias: bias, as: operands, result: result)
     }
 
     private func adding(to product: Tensor, _ x: Tensor, result: ElementType) -> Tensor {
@@ -125,14 +142,20 @@ extension GradientFlow {
     ///   owns.
     /// - Precondition: the weight is stored.
     mutating func addGradients(of projection: Projection, _ gradient: Tensor, at x: Tensor, into dx: Tensor) {
-        guard case .stored(let weight) = projection.weight else {
+        let operands = projection.operands
+        switch projection.weight {
+        case .packed:
             preconditionFailure(
                 "loss: no gradient comes out of a packed [\(projection.outputs), \(x.shape.width)]; store it")
+        case .stored(let weight):
+            addColumnSums(gradient, to: projection.bias?.node)
+            dx.setProduct(gradient, weight.untracked, .steps, as: operands, on: device)
+            addProduct(ofColumns: gradient, with: x, as: operands, to: weight.node)
+        case .divided(let matrix):
+            addColumnSums(gradient, to: projection.bias?.node)
+            dx.overwrite(with: slopes(gradient, of: matrix, as: operands), adding: false)
+            addProduct(ofColumns: gradient, with: x, as: operands, to: matrix)
         }
-        let operands = projection.operands
-        addColumnSums(gradient, to: projection.bias?.node)
-        dx.setProduct(gradient, weight.untracked, .steps, as: operands, on: device)
-        addProduct(ofColumns: gradient, with: x, as: operands, to: weight.node)
         for addend in projection.addends {
             let (down, up) = (addend.down.untracked, addend.up.untracked)
             let read = x.dropped(addend.dropout)

@@ -45,7 +45,7 @@ extension ModelLearner {
     }
 
     package func accumulate(_ batch: Batch, seed: UInt64) throws -> Double {
-        try sharding.pass(learning: true) { try learn(batch, seed: seed) }
+        try pass(learning: true) { try learn(batch, seed: seed) }
     }
 
     /// The last hidden states of a pass, which the ranks follow where they share its parameters; and the node of those
@@ -81,7 +81,7 @@ extension ModelLearner {
     }
 
     package func accompany(_ batch: Batch, seed: UInt64) throws {
-        _ = try sharding.pass(learning: true, isIdle: true) { try learn(batch, seed: seed) }
+        _ = try pass(learning: true, isIdle: true) { try learn(batch, seed: seed) }
     }
     package func skipRound() { sharding.skipRound() }
 
@@ -90,23 +90,24 @@ extension ModelLearner {
         let learning = PipelineStage.Learning(model: model, pass: { self.pass(seed: $0) }) { hidden, pass, flow in
             self.loss(hidden, pass.batch, self.pass(seed: pass.seed), &flow)
         }
-        return try pipeline.accumulate(shards, learning)
+        return try pass(learning: true) { try pipeline.accumulate(shards, learning) }
     }
 
     package func loss(of batch: Batch) throws -> Double {
         if let task = settings.task { return try measured(task, batch).loss }
         if let pipeline {
-            let hidden = try pipeline.hidden(frozen, batch)
-            return hidden.flatMap { frozenHead?.loss($0, batch.targets, LossForm()).loss } ?? 0
+            return try pass(learning: false) {
+                try pipeline.hidden(frozen, batch).flatMap { frozenHead?.loss($0, batch.targets, LossForm()).loss } ?? 0
+            }
         }
-        return try sharding.pass(learning: false) {
+        return try pass(learning: false) {
             frozenHead?.loss(hidden(frozen, batch, nil).states, batch.targets, LossForm()).loss ?? 0
         }
     }
 
     /// The result of the task for an untracked pass: nothing flows.
     private func measured(_ task: any TaskLoss, _ batch: Batch) throws -> TaskResult {
-        try sharding.pass(learning: false) {
+        try pass(learning: false) {
             var flow = GradientFlow(into: gradients, on: parameters.device)
             return task(frozen.head, hidden(frozen, batch, nil).states, batch, dropout: nil, &flow)
         }

@@ -40,7 +40,7 @@ extension ModelLearner {
         guard let frozenHead else { return [:] }
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
         for batch in LabelledStream.batches(of: examples, .init(rows: rows, seed: 0)) {
-            let found = try sharding.pass(learning: false) {
+            let found = try pass(learning: false) {
                 PreferenceLoss.logProbabilities(frozenHead, hidden(frozen, batch, nil).states, batch)
             }
             for (index, label) in batch.labels.enumerated() {

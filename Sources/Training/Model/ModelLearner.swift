@@ -19,6 +19,9 @@ package final class ModelLearner: Learner {
     let sharding: ParameterSharding
     /// This rank's stage of a model that is cut into stages.
     let pipeline: PipelineStage?
+    /// The ranks that divide matrices with this one.
+    private let team: MatrixTeam?
+    private let traffic: MatrixTraffic?
     private let optimizer: any Optimizer
     let average: WeightAverage?
     var settings: Settings
@@ -26,7 +29,7 @@ package final class ModelLearner: Learner {
     let whole: ModelRuns
     /// Passes of a step that this rank's lane computes, and the stages that it does so in.
     private let ownPasses: Int
-    package let stages: Int
+    package let stages, parts: Int
     private var updates = 0
     private var shards = GradientTree()
 
@@ -43,12 +46,14 @@ package final class ModelLearner: Learner {
         let inventory = try architecture.inventory()
         let cut = try ModelLearner.cut(architecture, inventory, settings, ranks)
         let stage = ranks.mesh.stage(of: ranks.communicator.rank)
+        team = try ModelLearner.team(settings, ranks)
         parameters = TrainableParameters(
             inventory, from: source, settings.selection, factors: factors,
-            holding: { cut?.isHeld($0, byStage: stage) ?? true }, operands: settings.precision, on: device)
+            holding: { cut?.isHeld($0, byStage: stage) ?? true }, dividedBy: team, operands: settings.precision,
+            on: device)
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         try cut?.check(parameters.entries, ranks)
-        gradients = Gradients(parameters.shapes, holding: parameters.holds, on: device)
+        gradients = Gradients(parameters.shapes, holding: parameters.held, on: device)
         let homes = parameters.entries.map { entry in cut.map { $0.stage(ofRun: $0.readers(of: entry)[0]) } ?? 0 }
         sharding = ParameterSharding(parameters, gradients, ranks, homes: homes)
         pipeline = cut.map { [parameters, gradients] in
@@ -58,7 +63,12 @@ package final class ModelLearner: Learner {
         average = settings.average.map { [sharding] in WeightAverage(of: sharding.parts, keeping: Float($0)) }
         self.settings = settings
         whole = ModelRuns(architecture)
-        (ownPasses, stages) = (ranks.passes / ranks.mesh.lanes, ranks.mesh.stages)
+        (ownPasses, stages, parts) = (ranks.passes / ranks.mesh.lanes, ranks.mesh.stages, ranks.mesh.parts)
+        traffic = team.map { [parameters] in
+            MatrixTraffic(
+                parameters, architecture, $0, isRecomputed: settings.recomputation == .byLayer,
+                stage: cut.map { ($0, stage) })
+        }
         if architecture.seesSums {
             throw UnsupportedArchitecture(
                 "LongT5 with transient-global attention is run but not trained: no gradients flow to sums of blocks")
@@ -86,6 +96,31 @@ package final class ModelLearner: Learner {
         return try PipelineCut(architecture, inventory.entries, settings.selection.adapters, ranks)
     }
 
+    /// The ranks that divide matrices; nil where each has them whole.
+    ///
+    /// - Throws: ``RunError`` for what is not trained so.
+    private static func team(_ settings: Settings, _ ranks: Ranks) throws(RunError) -> MatrixTeam? {
+        guard ranks.mesh.parts > 1 else { return nil }
+        guard settings.selection.adapters.targets.isEmpty else {
+            throw RunError(
+                "tensor= divides matrices that learn, but adapters alone do here; they are trained with data= and zero="
+            )
+        }
+        guard ranks.cutsParameters else {
+            throw RunError(
+                "tensor= divides matrices, which this optimizer looks at as wholes; adamw, sgd and lion go with tensor="
+            )
+        }
+        return MatrixTeam(Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator))
+    }
+
+    /// Runs a pass and its messages.
+    func pass<Result>(learning: Bool, isIdle: Bool = false, _ body: () throws -> Result) throws -> Result {
+        try sharding.pass(learning: learning, isIdle: isIdle) {
+            try team?.pass(learning ? .activations : .evaluation, body) ?? body()
+        }
+    }
+
     package var weights: [CheckpointArray] {
         trained(sharding.parts) + parameters.constants.map { CheckpointArray($0.name, $0.tensor) }
     }
@@ -108,24 +143,28 @@ package final class ModelLearner: Learner {
     package func restore(weights: [String: Tensor], optimizerState: [String: Tensor], updates: Int) throws {
         for array in trained(sharding.held) { try array.restore(from: weights) }
         for array in self.optimizerState { try array.restore(from: optimizerState) }
+        for (index, name) in parameters.names.enumerated() {
+            if let whole = weights[name] { parameters.division(index)?.take(columnsOf: whole) }
+        }
         self.updates = updates
     }
 
     // MARK: - Gradients
 
     package func endShard() {
-        shards.take(gradients.all, on: parameters.device)
+        shards.take(gradients.own(parameters.names.indices), on: parameters.device)
         gradients.reset()
     }
 
     package func sumShards() throws(CommunicationError) {
-        if !shards.isEmpty { shards.give(to: gradients.all) }
+        if !shards.isEmpty { shards.give(to: gradients.own(parameters.names.indices)) }
         pipeline?.sumShards()
         try sharding.sumGradients()
     }
 
     package func gradientNorm(scale: Float) throws(CommunicationError) -> Double {
-        try sharding.gradientNorm() * Double(abs(scale))
+        try team?.check()
+        return try sharding.gradientNorm() * Double(abs(scale))
     }
 
     package func firstNonFinite() throws(CommunicationError) -> String? {
@@ -146,6 +185,7 @@ package final class ModelLearner: Learner {
     func gatherWeights() throws(CommunicationError) {
         try sharding.gatherWeights()
         try pipeline?.shareWeights()
+        try team?.shareColumns(of: parameters)
     }
 
     package func forgetGradients() {
@@ -161,7 +201,8 @@ package final class ModelLearner: Learner {
 
     /// Bytes that this rank sends in one step for gradients and for weights.
     package var plannedTraffic: (gradients: Int, weights: Int) {
-        let (gradients, weights) = sharding.plannedTraffic
+        var (gradients, weights) = sharding.plannedTraffic
+        weights += team?.columnBytes(of: parameters) ?? 0
         guard let pipeline else { return (gradients, weights) }
         let sums = pipeline.plannedSums(passes: ownPasses)
         return (gradients + sums.gradients, weights + sums.weights)
@@ -169,6 +210,8 @@ package final class ModelLearner: Learner {
 
     /// Bytes of activations and their gradients that this rank sends in a step over these passes of its lane.
     package func plannedActivations(_ batches: [Batch]) throws -> Int {
-        try pipeline?.plannedTraffic(model, batches)[.activations] ?? 0
+        try batches.reduce(pipeline?.plannedTraffic(model, batches)[.activations] ?? 0) {
+            $0 + (traffic?.bytes($1) ?? 0)
+        }
     }
 }

@@ -11,7 +11,8 @@ import MartletTensors
 /// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
 /// for the whole pass.
 ///
-/// Where ranks are stages of a pipeline, each divides what it has with the ranks of other lanes that have the same.
+/// Where ranks are stages of a pipeline, or divide matrices, each divides what it has with the ranks of other lanes
+/// that have the same.
 ///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
@@ -24,6 +25,15 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let partition: Partition
         /// The stage of a pipeline that steps on it.
         let home: Int
+        /// The part of a divided matrix that it is; nil for what is whole.
+        let part: Int?
+    }
+
+    /// Elements of the memory of all that lie in one piece of a sum of squares, though several ranks have them.
+    private struct SplitPiece {
+        let parameter, piece: Int
+        /// Ascending, with the rank that has them.
+        let shares: [(elements: Range<Int>, rank: Int)]
     }
 
     let stage: Int
@@ -40,6 +50,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     private let everywhere: [Bucket]
     /// Passes that a rank computes in a step, from stage 2 on.
     private let rounds: Int
+    private let splitPieces: [SplitPiece]
     /// The sums of each bucket over the passes of this step, where there are several.
     private var trees: [GradientTree]
     private var isClosed: [Bool]
@@ -51,36 +62,38 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     init(_ parameters: TrainableParameters, _ gradients: Gradients, _ ranks: ModelLearner.Ranks, homes: [Int]) {
         (self.parameters, self.gradients, all, mesh) = (parameters, gradients, ranks.communicator, ranks.mesh)
         let own = mesh.stage(of: all.rank)
-        communicator = mesh.stages == 1 ? all : Subgroup(mesh.group(of: all.rank), of: all)
+        communicator = mesh.stages * mesh.parts == 1 ? all : Subgroup(mesh.group(of: all.rank), of: all)
         let zero = mesh.lanes > 1 ? ranks.layout.zero : 0
         stage = zero
         rounds = max(1, ranks.passes / mesh.lanes)
         everywhere = ParameterSharding.buckets(parameters, zero, ranks, homes)
-        buckets = everywhere.filter { $0.home == own }
+        let part = mesh.part(of: all.rank)
+        buckets = everywhere.filter { $0.home == own && ($0.part ?? part) == part }
+        splitPieces = mesh.parts == 1 ? [] : ParameterSharding.splitPieces(everywhere, parameters, mesh, zero)
         let rank = communicator.rank
-        let isWhole = stage == 0 && mesh.stages == 1
+        let isWhole = stage == 0 && mesh.stages * mesh.parts == 1
         let ranges = buckets.map { zero == 0 ? $0.partition.whole : $0.partition[rank] }.ordered
         // Lanes that hold the same write it once.
         parts =
             isWhole
             ? ParameterParts(parameters)
-            : ParameterParts(parameters, in: ranges, isShared: stage > 0 || mesh.lane(of: all.rank) == 0)
+            : ParameterParts(parameters, in: ranges) { [mesh, all] index in
+                (zero > 0 || mesh.lane(of: all.rank) == 0) && (part == 0 || parameters.division(index) != nil)
+            }
         trees = Array(repeating: GradientTree(), count: buckets.count)
         isClosed = Array(repeating: false, count: buckets.count)
         if stage == 3 { for bucket in buckets { discardWeights(bucket) } }
     }
 
     /// True where other ranks step on some of the parameters.
-    private var isDivided: Bool { stage > 0 || mesh.stages > 1 }
+    private var isDivided: Bool { stage > 0 || mesh.stages * mesh.parts > 1 }
 
     /// The part of all weights that this rank holds between two passes.
     var held: ParameterParts {
         guard stage < 3 else { return parts }
-        guard mesh.stages > 1 else { return ParameterParts(parameters) }
-        let ends = parameters.offsets.dropFirst() + [parameters.count]
-        let ranges = zip(parameters.offsets, ends).map { $0..<$1 }
-        let held = zip(ranges, parameters.holds).filter(\.1).map(\.0)
-        return ParameterParts(parameters, in: held, isShared: true)
+        guard mesh.stages * mesh.parts > 1 else { return ParameterParts(parameters) }
+        let held = zip(parameters.offsets, parameters.held).map { $0 + $1.lowerBound..<$0 + $1.upperBound }
+        return ParameterParts(parameters, in: held.filter { !$0.isEmpty })
     }
 
     private static func buckets(
@@ -94,16 +107,21 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             }
             return place
         }
+        func isDivided(_ index: Int) -> Bool {
+            ranks.mesh.parts > 1 && parameters.entries[index].isDivided(among: ranks.mesh.parts)
+        }
         var runs: [Range<Int>] = []
         for index in parameters.names.indices {
-            if let last = runs.last, layer(last.lowerBound) == layer(index), homes[last.lowerBound] == homes[index] {
+            if let last = runs.last, layer(last.lowerBound) == layer(index), homes[last.lowerBound] == homes[index],
+                !isDivided(last.lowerBound), !isDivided(index)
+            {
                 runs[runs.count - 1] = last.lowerBound..<index + 1
             } else {
                 runs.append(index..<index + 1)
             }
         }
         let ends = parameters.offsets.dropFirst() + [parameters.count]
-        return runs.map { run in
+        return runs.flatMap { run in
             let range = parameters.offsets[run.lowerBound]..<ends[ends.startIndex + run.upperBound - 1]
             let places = run.flatMap { index in
                 let step = ranks.cutsParameters ? Tensor.pieceOfSquares : max(1, parameters.shapes[index].elements)
@@ -111,10 +129,43 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
                     parameters.offsets[index] + $0
                 }
             }
-            return Bucket(
-                parameters: run, layer: layer(run.lowerBound),
-                partition: Partition(range, among: ranks.mesh.lanes, at: places + [range.upperBound]),
-                home: homes[run.lowerBound])
+            func bucket(_ range: Range<Int>, part: Int?) -> Bucket {
+                let places = [range.lowerBound] + places.filter { range.lowerBound < $0 && $0 < range.upperBound }
+                return Bucket(
+                    parameters: run, layer: layer(run.lowerBound),
+                    partition: Partition(range, among: ranks.mesh.lanes, at: places + [range.upperBound]),
+                    home: homes[run.lowerBound], part: part)
+            }
+            guard isDivided(run.lowerBound) else { return [bucket(range, part: nil)] }
+            let (shape, parts) = (parameters.shapes[run.lowerBound], ranks.mesh.parts)
+            return (0..<parts).map { part in
+                let rows = shape[0] * part / parts..<shape[0] * (part + 1) / parts
+                let first = range.lowerBound
+                return bucket(first + rows.lowerBound * shape[1]..<first + rows.upperBound * shape[1], part: part)
+            }
+        }
+    }
+
+    /// The pieces of sums of squares in which the parts of a divided matrix meet.
+    private static func splitPieces(
+        _ buckets: [Bucket], _ parameters: TrainableParameters, _ mesh: RankMesh, _ zero: Int
+    ) -> [SplitPiece] {
+        let step = Tensor.pieceOfSquares
+        let divided = Dictionary(grouping: buckets.filter { $0.part != nil }) { $0.parameters.lowerBound }
+        return divided.keys.sorted().flatMap { index -> [SplitPiece] in
+            let (offset, count) = (parameters.offsets[index], parameters.shapes[index].elements)
+            let parts = (divided[index] ?? []).sorted { ($0.part ?? 0) < ($1.part ?? 0) }
+            let ends = parts.dropLast().map { $0.partition.whole.upperBound - offset }
+            return Set(ends.filter { $0 % step != 0 }.map { $0 / step }).sorted().map { piece in
+                let whole = offset + piece * step..<offset + min(count, (piece + 1) * step)
+                let shares = parts.compactMap { bucket -> (elements: Range<Int>, rank: Int)? in
+                    let own = bucket.partition.whole.clamped(to: whole)
+                    guard !own.isEmpty else { return nil }
+                    let lane = zero == 0 ? 0 : bucket.partition.owner(of: own.lowerBound)
+                    return (own, mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0))
+                }
+                return SplitPiece(parameter: index, piece: piece, shares: shares)
+            }
         }
     }
 
@@ -165,7 +216,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
                 floats(gradients.elements(0..<gradients.count)), bucket.partition, .gradients)
         }
         let own = bucket.partition[communicator.rank]
-        if rounds > 1 { trees[index].take(gradients.elements(own), on: parameters.device) }
+        if rounds > 1 { trees[index].take([gradients.elements(own)], on: parameters.device) }
         let kept = rounds > 1 ? own.lowerBound..<own.lowerBound : own
         for range in bucket.partition.whole.without(kept) {
             gradients.storage.discard(range.lowerBound * 4..<range.upperBound * 4)
@@ -178,7 +229,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             gradients.open(bucket.parameters, anew: true)
             gradients.close(bucket.parameters)
             guard rounds > 1 else { continue }
-            trees[index].take(gradients.elements(bucket.partition[communicator.rank]), on: parameters.device)
+            trees[index].take([gradients.elements(bucket.partition[communicator.rank])], on: parameters.device)
         }
     }
 
@@ -222,7 +273,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         default:
             guard rounds > 1 else { return }
             for (index, bucket) in buckets.enumerated() {
-                trees[index].give(to: gradients.elements(bucket.partition[communicator.rank]))
+                trees[index].give(to: [gradients.elements(bucket.partition[communicator.rank])])
             }
         }
     }
@@ -249,9 +300,18 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             sums += Array(repeating: 0, count: count)
         }
         for part in parts.indices where gradients.holds(parts.parameter(part)) {
-            let first = firsts[parts.parameter(part)] + parts.elements(part).lowerBound / piece
-            let own = parts.gradient(part, in: gradients).sumsOfSquares()
-            sums.replaceSubrange(first..<first + own.count, with: own)
+            let (index, elements) = (parts.parameter(part), parts.elements(part))
+            // Whole pieces alone: others are split among ranks.
+            let begin = (elements.lowerBound + piece - 1) / piece
+            let isEnd = elements.upperBound == parameters.shapes[index].elements
+            let end = isEnd ? counts[index] : elements.upperBound / piece
+            guard begin < end else { continue }
+            let inner = begin * piece..<min(end * piece, elements.upperBound)
+            let own = gradients[index].elements(inner).sumsOfSquares()
+            sums.replaceSubrange(firsts[index] + begin..<firsts[index] + end, with: own)
+        }
+        for split in splitPieces {
+            if let sum = try sumOfSquares(split) { sums[firsts[split.parameter] + split.piece] = sum }
         }
         if isDivided {
             let owners = zip(parameters.offsets, counts).flatMap { offset, count in
@@ -266,7 +326,34 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The rank that has an element's gradient.
     private func owner(of element: Int) -> Int {
         guard let bucket = everywhere.first(where: { $0.partition.whole.contains(element) }) else { return 0 }
-        return mesh.rank(stage: bucket.home, lane: stage == 0 ? 0 : bucket.partition.owner(of: element))
+        let lane = stage == 0 ? 0 : bucket.partition.owner(of: element)
+        return mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0)
+    }
+
+    /// The sum of squares of a piece that several ranks have shares of, on the rank that has its first element.
+    private func sumOfSquares(_ split: SplitPiece) throws(CommunicationError) -> Double? {
+        let first = split.shares[0]
+        guard split.shares.contains(where: { $0.rank == all.rank }), gradients.holds(split.parameter) else {
+            return nil
+        }
+        let last = split.shares[split.shares.count - 1]
+        let piece = parameters.device.make([last.elements.upperBound - first.elements.lowerBound])
+        for share in split.shares {
+            let place = piece.elements(
+                share.elements.lowerBound - first.elements.lowerBound..<share.elements.upperBound
+                    - first.elements.lowerBound)
+            if share.rank == all.rank { place.overwrite(with: gradients.elements(share.elements), adding: false) }
+            guard share.rank != first.rank else { continue }
+            let bytes = unsafe UnsafeMutableRawBufferPointer(start: place.mutableFloats, count: place.bytes)
+            let nothing = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+            if share.rank == all.rank {
+                try unsafe all.exchange(
+                    UnsafeRawBufferPointer(bytes), to: first.rank, nothing, from: nil, .gradients)
+            } else if first.rank == all.rank {
+                try unsafe all.exchange(UnsafeRawBufferPointer(nothing), to: nil, bytes, from: share.rank, .gradients)
+            }
+        }
+        return first.rank == all.rank ? piece.sumOfSquares() : nil
     }
 
     /// The first of all ranks' parts, as numbers of parameters, whose gradient is not finite, and the first whose
@@ -290,9 +377,12 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let rank = communicator.rank
         let scattered = buckets.reduce(0) { $0 + $1.partition.scatteredBytes(by: rank) }
         let gathered = buckets.reduce(0) { $0 + $1.partition.gatheredBytes(by: rank) }
+        let split = splitPieces.reduce(0) { sum, piece in
+            piece.shares.dropFirst().reduce(sum) { $0 + ($1.rank == all.rank ? 4 * $1.elements.count : 0) }
+        }
         switch stage {
-        case 0: return (scattered + gathered, 0)
-        case 1: return (scattered, gathered)
+        case 0: return (scattered + gathered + split, 0)
+        case 1: return (scattered + split, gathered)
         case 2: return (rounds * scattered, gathered)
         default:
             let inLayers = buckets.reduce(0) { $0 + ($1.layer == nil ? 0 : $1.partition.gatheredBytes(by: rank)) }

@@ -43,6 +43,11 @@ struct PipelineCut {
 
     func stage(ofRun run: Int) -> Int { run % mesh.stages }
 
+    /// Returns whether a stage computes layer `layer` of a stack.
+    func hasLayer(_ layer: Int, of stack: ParameterPlace.Stack, stage: Int) -> Bool {
+        runs.run(ofLayer: layer, in: stack).map { self.stage(ofRun: $0) == stage } ?? false
+    }
+
     func readers(of entry: Inventory.Entry) -> [Int] { readers[entry.name] ?? [] }
 
     func isHeld(_ entry: Inventory.Entry, byStage stage: Int) -> Bool {

@@ -177,15 +177,15 @@ final class PipelineStage {
             let sum = PipelineMessages.Message.sum(
                 parameter: parameter, run: reader, microBatch: place.microBatch)
             let received = try receive(sum, from: cut.stage(ofRun: reader), model)
-            gradients[parameter].overwrite(with: received[0], adding: false)
+            ownGradient(parameter).overwrite(with: received[0], adding: false)
         }
     }
 
     /// Hands those gradients on that a run before this one adds to.
     private func handOnSums(_ place: Place) throws(CommunicationError) {
         for (parameter, reader) in messages.readersBefore(place.run) {
-            let sum = device.make(parameters.shapes[parameter])
-            sum.overwrite(with: gradients[parameter], adding: false)
+            let sum = device.make([gradients.held[parameter].count])
+            sum.overwrite(with: ownGradient(parameter), adding: false)
             gradients.open(parameter..<parameter + 1, anew: true)
             try post(sum, to: cut.stage(ofRun: reader), .gradients)
         }
@@ -197,8 +197,7 @@ final class PipelineStage {
     private func closeShard(_ run: Int) {
         for index in own[run]?.indices ?? 0..<0 {
             guard let indices = own[run]?[index].parameters else { continue }
-            gradients.complete(indices)
-            own[run]?[index].tree.take(gradients.elements(elements(indices)), on: device)
+            own[run]?[index].tree.take(gradients.own(indices), on: device)
             gradients.open(indices, anew: true)
         }
     }
@@ -208,8 +207,7 @@ final class PipelineStage {
         for run in own.keys.sorted() {
             for index in own[run]?.indices ?? 0..<0 where own[run]?[index].tree.isEmpty == false {
                 guard let indices = own[run]?[index].parameters else { continue }
-                gradients.complete(indices)
-                own[run]?[index].tree.give(to: gradients.elements(elements(indices)))
+                own[run]?[index].tree.give(to: gradients.own(indices))
             }
         }
     }
@@ -218,12 +216,8 @@ final class PipelineStage {
         for run in own.keys { own[run] = own[run]?.map { ($0.parameters, GradientTree()) } }
     }
 
-    private func elements(_ indices: Range<Int>) -> Range<Int> {
-        let end =
-            indices.upperBound < parameters.offsets.count
-            ? parameters.offsets[indices.upperBound] : parameters.count
-        return parameters.offsets[indices.lowerBound]..<end
-    }
+    /// What of the gradient of a parameter is here.
+    private func ownGradient(_ parameter: Int) -> Tensor { gradients[parameter].elements(gradients.held[parameter]) }
 
     // MARK: - Weights
 
@@ -235,9 +229,9 @@ final class PipelineStage {
             let home = cut.stage(ofRun: readers[0])
             for reader in readers.dropFirst() where cut.stage(ofRun: reader) != home {
                 if home == stage {
-                    try post(parameters[parameter], to: cut.stage(ofRun: reader), .weights)
+                    try post(parameters.own(parameter), to: cut.stage(ofRun: reader), .weights)
                 } else if cut.stage(ofRun: reader) == stage {
-                    try receive(into: parameters[parameter], from: home, .weights)
+                    try receive(into: parameters.own(parameter), from: home, .weights)
                 }
             }
         }
@@ -315,7 +309,7 @@ final class PipelineStage {
         return switch message {
         case .states(let run, let number): handed(behind: run, number)
         case .slopes(let run, let number): handed(behind: run - 1, number)
-        case .sum(let parameter, _, _): [parameters.shapes[parameter]]
+        case .sum(let parameter, _, _): [[gradients.held[parameter].count]]
         }
     }
 
@@ -334,7 +328,7 @@ final class PipelineStage {
     func plannedSums(passes: Int) -> (gradients: Int, weights: Int) {
         var (gradients, weights) = (0, 0)
         for (parameter, readers) in messages.shared {
-            let bytes = 4 * parameters.shapes[parameter].elements
+            let bytes = 4 * self.gradients.held[parameter].count
             if readers.dropFirst().contains(where: { cut.stage(ofRun: $0) == stage }) {
                 gradients += passes * bytes
             }

@@ -5,21 +5,24 @@ package import MartletTensors
 /// arXiv:1910.02054).
 package struct ParameterParts {
     package let parameters: TrainableParameters
-    /// True where this rank writes its parts, as other ranks have the rest; else the leader's are written.
-    package let isShared: Bool
+    /// For each parameter, whether this rank writes its parts, as other ranks have the rest; else the leader's are
+    /// written.
+    private let isShared: [Bool]
     private let parts: [(parameter: Int, elements: Range<Int>)]
 
     /// The parts that are all of every parameter.
     package init(_ parameters: TrainableParameters) {
         self.parameters = parameters
-        isShared = false
+        isShared = parameters.names.map { _ in false }
         parts = parameters.shapes.enumerated().map { ($0, 0..<$1.elements) }
     }
 
     /// The part that lies in `ranges` of the memory of all, which are ascending.
-    package init(_ parameters: TrainableParameters, in ranges: [Range<Int>], isShared: Bool = true) {
+    ///
+    /// - Parameter isWritten: whether this rank writes its parts of a parameter.
+    package init(_ parameters: TrainableParameters, in ranges: [Range<Int>], isWritten: (Int) -> Bool = { _ in true }) {
         self.parameters = parameters
-        self.isShared = isShared
+        isShared = parameters.names.indices.map(isWritten)
         var parts: [(parameter: Int, elements: Range<Int>)] = []
         var next = 0
         for (index, offset) in parameters.offsets.enumerated() {
@@ -81,7 +84,7 @@ package struct ParameterParts {
                 pieces.append(.init(first: first, tensor: tensors[next]))
                 next += 1
             }
-            return CheckpointArray(prefix + parameters.names[index], whole, pieces, isShared: isShared)
+            return CheckpointArray(prefix + parameters.names[index], whole, pieces, isShared: isShared[index])
         }
     }
 }

@@ -31,6 +31,9 @@ package protocol Learner: AnyObject {
     /// The stages that ranks cut the model into; 1 where each has all layers.
     var stages: Int { get }
 
+    /// The parts that ranks divide matrices into; 1 where each has them whole.
+    var parts: Int { get }
+
     /// Computes this lane's passes of a step, shard by shard, in the pipeline of its stages: in place of all of the
     /// other ways where there are several.
     ///
@@ -92,6 +95,7 @@ extension Learner {
     package var measuresMore: Bool { false }
     package var zeroStage: Int { 0 }
     package var stages: Int { 1 }
+    package var parts: Int { 1 }
     package func accumulate(shards: [[(batch: Batch, seed: UInt64)]]) throws -> [Double] {
         preconditionFailure("\(Self.self): no pipeline")
     }

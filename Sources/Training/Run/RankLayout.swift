@@ -11,12 +11,14 @@ package struct RankLayout: Sendable, Equatable {
     package var data: Int?
     /// The stages that the model's layers are cut into, each a rank of its own.
     package var pipeline = 1
+    /// The parts that matrices are divided into, each a rank's (tensor parallelism).
+    package var tensor = 1
     /// The pipeline schedule, by which stages take turns.
     package var schedule = PipelineSchedule.alternating(interleave: 1)
 
     package init(zero: Int = 0) { self.zero = zero }
 
-    /// Reads `data=4,zero=1` or `data=2,pipeline=4`.
+    /// Reads `data=4,zero=1` or `data=2,pipeline=4,tensor=2`.
     ///
     /// - Throws: ``RunError`` with everything that is wrong.
     package init(_ text: String) throws(RunError) {
@@ -28,6 +30,7 @@ package struct RankLayout: Sendable, Equatable {
             switch (words[0], number) {
             case ("data", let count?) where count > 0: data = count
             case ("pipeline", let count?) where count > 0: pipeline = count
+            case ("tensor", let count?) where count > 0: tensor = count
             case ("interleave", let count?) where count > 0: interleave = count
             case ("zero", let stage?) where (0...3).contains(stage): zero = stage
             case ("schedule", nil) where words.last == "1f1b": named = .alternating(interleave: 1)
@@ -48,6 +51,9 @@ package struct RankLayout: Sendable, Equatable {
                 "zero=\(zero) would gather for every pass of a pipeline; zero=0 and zero=1 go with pipeline="
             )
         }
+        if tensor > 1, zero > 1 {
+            problems.append("matrices are divided by tensor= already; zero=0 and zero=1 go with it, not zero=\(zero)")
+        }
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
     }
 
@@ -59,9 +65,10 @@ package struct RankLayout: Sendable, Equatable {
         case "interleave": "\(part.quoted) is not interleave= and a number of runs of layers"
         case "zero": "\(part.quoted) is not zero= and a stage from 0 to 3"
         case "schedule": "\(part.quoted) is not schedule=1f1b, gpipe or zero-bubble"
-        case "tensor", "sequence", "context", "expert":
-            "\(part.quoted): layers are not divided over ranks in training; data, zero and pipeline are known"
-        default: "\(part.quoted) is unknown; data, zero and pipeline are known, as in data=2,pipeline=4"
+        case "tensor": "\(part.quoted) is not tensor= and a number of parts"
+        case "sequence", "context", "expert":
+            "\(part.quoted): rows and experts are not divided over ranks in training; data, tensor, zero and pipeline are known"
+        default: "\(part.quoted) is unknown; data, tensor, zero and pipeline are known, as in data=2,pipeline=4"
         }
     }
 
@@ -70,17 +77,21 @@ package struct RankLayout: Sendable, Equatable {
     /// - Throws: ``RunError`` where the ranks are not as many as the layout says.
     package func mesh(ranks: Int) throws(RunError) -> RankMesh {
         guard let data else {
-            guard ranks % pipeline == 0 else {
-                throw RunError("--layout says pipeline=\(pipeline), which does not divide \(ranks) ranks")
+            guard ranks % (pipeline * tensor) == 0 else {
+                throw RunError("--layout says \(named), which does not divide \(ranks) ranks")
             }
-            return RankMesh(lanes: ranks / pipeline, stages: pipeline)
+            return RankMesh(lanes: ranks / (pipeline * tensor), stages: pipeline, parts: tensor)
         }
-        let mesh = RankMesh(lanes: data, stages: pipeline)
-        guard mesh.size == ranks else {
-            let stages = pipeline > 1 ? ",pipeline=\(pipeline)" : ""
-            throw RunError("--layout says data=\(data)\(stages), but \(ranks) ranks run")
-        }
+        let mesh = RankMesh(lanes: data, stages: pipeline, parts: tensor)
+        guard mesh.size == ranks else { throw RunError("--layout says \(named), but \(ranks) ranks run") }
         return mesh
+    }
+
+    /// The numbers of ranks that were named.
+    private var named: String {
+        let parts = [data.map { "data=\($0)" }, tensor > 1 ? "tensor=\(tensor)" : nil]
+        let stages = pipeline > 1 || (data == nil && tensor == 1) ? "pipeline=\(pipeline)" : nil
+        return (parts + [stages]).compactMap(\.self).joined(separator: ",")
     }
 }
 

@@ -19,16 +19,16 @@ package struct RankShare: Sendable {
 
     /// - Throws: ``RunError`` with the numbers of ranks that divide the shards, where that of the run does not; for
     ///   shards of several passes where gradients are divided.
-    package init(_ communicator: any Communicator, _ settings: RunSettings, zero stage: Int = 0, stages: Int = 1)
-        throws(RunError)
-    {
+    package init(
+        _ communicator: any Communicator, _ settings: RunSettings, zero stage: Int = 0, stages: Int = 1, parts: Int = 1
+    ) throws(RunError) {
         (self.communicator, passes, shards) = (communicator, settings.accumulation, settings.shards)
-        mesh = RankMesh(lanes: communicator.size / stages, stages: stages)
+        mesh = RankMesh(lanes: communicator.size / (stages * parts), stages: stages, parts: parts)
         isInRounds = stage >= 2
         guard shards % mesh.lanes == 0 else {
             let fitting = (0..<20).map { 1 << $0 }.prefix { $0 <= shards }.map(String.init).joined(separator: ", ")
             throw RunError(
-                "\(mesh.lanes) \(stages > 1 ? "pipelines" : "ranks") do not divide the recipe's \(shards) shards (batch.shards); run on \(fitting)"
+                "\(mesh.lanes) \(stages > 1 ? "pipelines" : parts > 1 ? "lanes" : "ranks") do not divide the recipe's \(shards) shards (batch.shards); run on \(fitting)"
             )
         }
         guard !isInRounds || passes == shards else {

@@ -39,7 +39,8 @@ package final class TrainingRun {
         export: @escaping (TrainingRun) throws -> Void = { _ in },
         events: @escaping (RunEvent) -> Void = { _ in }
     ) throws {
-        share = try RankShare(communicator, settings, zero: learner.zeroStage, stages: learner.stages)
+        share = try RankShare(
+            communicator, settings, zero: learner.zeroStage, stages: learner.stages, parts: learner.parts)
         (self.folder, self.settings, self.learner, self.validation) = (folder, settings, learner, validation)
         (self.export, self.events) = (export, events)
         store = CheckpointStore(folder + "/checkpoints")

@@ -106,6 +106,11 @@ public final class TrainingSession {
         }
     }
 
+    /// The bytes that the fullest rank takes, by the planner's account; nil where that is not known.
+    package var plannedBytes: Double? {
+        get throws { preparation.plannedBytes(layout, try layout.mesh(ranks: communicator.size)) }
+    }
+
     /// The folder with the best model so far, as transformers and every loader of this package read it.
     public var modelPath: String { folder.modelPath }
     /// The steps that the recipe asks for.

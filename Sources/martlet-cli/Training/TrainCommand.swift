@@ -86,8 +86,9 @@ struct TrainCommand: ParsableCommand {
         if isLeader { screen.begin(run, preparation, learner, session.device) }
         if isLeader, communicator.size > 1 {
             let (gradients, weights) = learner.plannedTraffic
+            let memory = try session.plannedBytes.map { "; the fullest is planned to take \(Int($0)) bytes" } ?? ""
             Output.note(
-                "\(communicator.size) ranks: this one sends \(gradients) bytes of gradients and \(weights) of weights a step"
+                "\(communicator.size) ranks: this one sends \(gradients) bytes of gradients and \(weights) of weights a step\(memory)"
             )
         }
         Stopping.watch()
