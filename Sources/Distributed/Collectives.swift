@@ -27,15 +27,16 @@ extension Communicator {
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: min(largest, sumPiece))
         defer { unsafe scratch.deallocate() }
         for step in steps {
-            for piece in step.given.pieces(of: sumPiece) {
+            let isOnePiece = max(step.kept.count, step.given.count) <= sumPiece
+            for piece in isOnePiece ? [] : step.given.pieces(of: sumPiece) {
                 try unsafe post(bytes(values, piece), of: self, to: step.peer, purpose)
             }
             // What has come is added while it is still in the cache.
-            for piece in step.kept.pieces(of: sumPiece) {
+            for piece in isOnePiece ? [step.kept] : step.kept.pieces(of: sumPiece) {
                 let other = unsafe UnsafeMutableBufferPointer(rebasing: scratch[..<piece.count])
                 try unsafe exchange(
-                    UnsafeRawBufferPointer(start: nil, count: 0), to: nil, UnsafeMutableRawBufferPointer(other),
-                    from: step.peer, purpose)
+                    bytes(values, isOnePiece ? step.given : 0..<0), to: isOnePiece ? step.peer : nil,
+                    UnsafeMutableRawBufferPointer(other), from: step.peer, purpose)
                 let sums = unsafe UnsafeMutableBufferPointer(rebasing: values[piece])
                 for index in other.indices { unsafe sums[index] += other[index] }
             }

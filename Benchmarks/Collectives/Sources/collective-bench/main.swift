@@ -57,6 +57,18 @@ func measure(_ communicator: MPICommunicator, _ reduce: Allreduce, repetitions: 
                 times[kind].append(all.reduce(0, max))
             }
         }
+        // Of two ranks there is one order alone.
+        if communicator.size == 2 {
+            let other = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+            defer { unsafe other.deallocate() }
+            for index in 0..<count {
+                unsafe values[index] = Float((index + 1) * (communicator.rank * 2 - 1) % 1013) / 7
+                unsafe other[index] = values[index]
+            }
+            try unsafe communicator.sum(values, .gradients)
+            unsafe reduce(other)
+            precondition(unsafe values.elementsEqual(other), "\(kibibytes) KiB: other sums")
+        }
         guard communicator.rank == 0 else { continue }
         let (ours, theirs) = (times[0].sorted(), times[1].sorted())
         func micro(_ seconds: Double) -> Int { Int(seconds * 1e6) }
