@@ -18,17 +18,51 @@ package struct StreamsLayer: Sendable {
     }
 
     /// Token vectors `[rows, width]` and their projections, as large as they.
-    package func begun(_ x: Tensor) -> Tensor {
-        .joined(columnsOf: [x] + beginnings.map { $0(x).scaled(toMagnitudeOf: x, floor: StreamsLayer.floor) })
+    package func begun(_ x: Tensor) -> Tensor { begun(x, beginnings.map { $0(x) }) }
+
+    private func begun(_ x: Tensor, _ projected: [Tensor]) -> Tensor {
+        .joined(columnsOf: [x] + projected.map { $0.scaled(toMagnitudeOf: x, floor: StreamsLayer.floor) })
     }
 
     /// The mean of the streams `[rows, width]`, all as large as the first.
     package func ended(_ streams: Tensor) -> Tensor {
         let parts = form.parts(of: streams, width: width)
-        let sum = zip(parts.dropFirst(), endings).reduce(parts[0]) { sum, part in
-            sum + part.1(part.0).scaled(toMagnitudeOf: parts[0], floor: StreamsLayer.floor)
-        }
+        return ended(parts[0], zip(parts.dropFirst(), endings).map { $1($0) })
+    }
+
+    private func ended(_ first: Tensor, _ projected: [Tensor]) -> Tensor {
+        let sum = projected.reduce(first) { $0 + $1.scaled(toMagnitudeOf: first, floor: StreamsLayer.floor) }
         return sum * (1 / Float(form.count))
+    }
+
+    /// Adds the making of the streams to a decode step; nil where steps do not know a matrix.
+    package func recordBeginning(in plan: StepPlan) -> StepRows? {
+        let matrices = beginnings.compactMap(\.stepMatrix)
+        guard matrices.count == beginnings.count else { return nil }
+        let projected = matrices.enumerated().map { plan.multiply([($1, .streamProjection($0))])[0] }
+        let streams = plan.rows(.streams, width: form.count * width)
+        plan.compute { [unowned plan] rows in
+            let x = plan.stream.tensor(rows, on: plan.serial)
+            streams.set(begun(x, projected.map { $0.tensor(rows, on: plan.serial) }))
+        }
+        return streams
+    }
+
+    /// Adds the merging of the streams to a decode step; false where steps do not know a matrix.
+    package func recordEnding(in plan: StepPlan, _ streams: StepRows) -> Bool {
+        let matrices = endings.compactMap(\.stepMatrix)
+        guard matrices.count == endings.count else { return false }
+        let parts = (0..<form.count).map { plan.rows(.streamPart($0), width: width) }
+        plan.compute { [unowned plan] rows in
+            let made = form.parts(of: streams.tensor(rows, on: plan.serial), width: width)
+            for (part, value) in zip(parts, made) { part.set(value) }
+        }
+        let projected = matrices.enumerated().map { plan.multiply([($1, .streamProjection($0))], of: parts[$0 + 1])[0] }
+        plan.compute { [unowned plan] rows in
+            let first = parts[0].tensor(rows, on: plan.serial)
+            plan.stream.set(ended(first, projected.map { $0.tensor(rows, on: plan.serial) }))
+        }
+        return true
     }
 }
 
@@ -96,6 +130,29 @@ package struct AlternatingUpdates: Sendable {
         }
         return .joined(columnsOf: parts)
     }
+
+    /// Adds the prediction of the streams to a decode step, whose stream is then the active one.
+    func recordPrediction(in plan: StepPlan, _ streams: StepRows) {
+        let predictions = plan.rows(.predictions, width: form.count * width)
+        plan.compute { [unowned plan] rows in
+            let predicted = predicted(streams.tensor(rows, on: plan.serial))
+            predictions.set(.joined(columnsOf: predicted))
+            plan.stream.set(predicted[form.active])
+        }
+    }
+
+    /// Adds the correction of what was predicted to a decode step.
+    func recordCorrection(in plan: StepPlan, _ streams: StepRows, _ perLayerVectors: StepRows?, layer: Int) {
+        let predictions = plan.rows(.predictions, width: form.count * width)
+        plan.compute { [unowned plan] rows in
+            let device = plan.serial
+            let predicted = form.parts(of: predictions.tensor(rows, on: device), width: width)
+            streams.set(
+                corrected(
+                    predicted, by: plan.stream.tensor(rows, on: device), perLayerVectors?.tensor(rows, on: device),
+                    layer: layer))
+        }
+    }
 }
 
 /// A learned augmentation of a residual connection: x + norm(right(left(x))) of low rank (LAuReL, arXiv:2411.07501).
@@ -110,4 +167,16 @@ package struct AugmentedResidual: Sendable {
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor { x + norm(right(left(x))) }
+
+    /// Adds what is made of before(x) to a decode step; nil where steps do not know a matrix.
+    func record(in plan: StepPlan, before: NormLayer?) -> StepRows? {
+        guard let left = left.stepMatrix, let right = right.stepMatrix else { return nil }
+        let narrow = plan.multiply([(left, .augmentedNarrow)], norm: before?.stepNorm)[0]
+        let augmented = plan.multiply([(right, .augmented)], of: narrow)[0]
+        plan.compute { [unowned plan] rows in
+            let x = plan.stream.tensor(rows, on: plan.serial)
+            augmented.set((before?(x) ?? x) + norm(augmented.tensor(rows, on: plan.serial)))
+        }
+        return augmented
+    }
 }

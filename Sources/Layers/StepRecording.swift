@@ -174,7 +174,13 @@ extension FeedForwardLayer {
         case .plain, .gated, .clamped:
             guard let parts = stepParts else { return false }
             plan.activate(gate: parts.gate, up: parts.up, parts.activation, norm: norm, for: parts.down)
-        case .sparse: return false
+        case .sparse(let gate, let activation, let deviations, let up, _):
+            guard let gate = gate.stepMatrix, let up = up.stepMatrix else { return false }
+            let made = plan.multiply([(gate, .gate), (up, .activated)], norm: norm)
+            plan.compute { [unowned plan] rows in
+                let (gate, up) = (made[0].tensor(rows, on: plan.serial), made[1].tensor(rows, on: plan.serial))
+                made[1].set(gate.sparsified(deviations: deviations).gating(up, activation))
+            }
         }
         return true
     }
@@ -183,13 +189,12 @@ extension FeedForwardLayer {
     func end(in plan: StepPlan, join: StepNorm?) -> Bool {
         switch self {
         case .experts(let experts): experts.end(in: plan, join: join)
-        case .expandedIntegral(_, _, let down):
+        case .expandedIntegral(_, _, let down), .sparse(_, _, _, _, let down):
             guard let down = down.stepMatrix else { return false }
             plan.addProduct(down, of: plan.rows(.activated, width: down.matrix.inputs), join: join)
         case .plain, .gated, .clamped:
             guard let parts = stepParts else { return false }
             plan.addActivated(parts.down, join: join)
-        case .sparse: return false
         }
         return true
     }
@@ -228,11 +233,15 @@ package struct StepPlace {
     /// The number of the layer, and per-layer embeddings of all layers, where the model has them.
     package let layer: Int
     package let perLayer: StepRows?
+    /// The residual streams, where there are several.
+    package let streams: StepRows?
 
     package init(
-        cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?, layer: Int, perLayer: StepRows?
+        cache: (table: Int, offset: Int), source: (table: Int, offset: Int)?, layer: Int, perLayer: StepRows?,
+        streams: StepRows?
     ) {
         (self.cache, self.source, self.layer, self.perLayer) = (cache, source, layer, perLayer)
+        self.streams = streams
     }
 }
 
@@ -253,7 +262,21 @@ extension Block {
                     return false
                 }
                 plan.normStream(norm.stepNorm)
-            case .predict, .addAugmented, .correct: return false
+            case .predict(let updates):
+                guard let streams = place.streams else { return false }
+                updates.recordPrediction(in: plan, streams)
+            case .addAugmented(let sublayer, let before, let after, let augmented):
+                guard let addend = augmented.record(in: plan, before: before),
+                    begin(sublayer, norm: before, in: plan, positions, place),
+                    end(sublayer, join: after, in: plan)
+                else { return false }
+                plan.compute { [unowned plan] rows in
+                    let sum = plan.stream.tensor(rows, on: plan.serial) + addend.tensor(rows, on: plan.serial)
+                    plan.stream.set(sum * Float(0.5).squareRoot())
+                }
+            case .correct(let updates):
+                guard let streams = place.streams else { return false }
+                updates.recordCorrection(in: plan, streams, place.perLayer, layer: place.layer)
             case .addPerLayer(let input):
                 guard let vectors = place.perLayer else { continue }
                 guard input.record(in: plan, vectors, layer: place.layer) else { return false }

@@ -142,6 +142,8 @@ extension BlockStack {
         guard convolution == nil, let (positions, turns) = positions.record(in: plan, on: device) else { return nil }
         let vectors = perLayer?.record(in: plan)
         guard (vectors == nil) == (perLayer == nil) else { return nil }
+        let begun = streams?.recordBeginning(in: plan)
+        guard (begun == nil) == (streams == nil) else { return nil }
         let tables = layout.tables.map { plan.addTable(window: $0.window) }
         let sources = layout.source.map { _ in plan.addTable(window: nil) }
         var keyBiases: [(form: Architecture.Attention, bias: StepBias)] = []
@@ -158,9 +160,10 @@ extension BlockStack {
                 cache: (table, layout.tables[own.table].offsets[own.layer]),
                 source: sources.flatMap { table in
                     layout.sourceLayers[index].map { (table, layout.source?.offsets[$0] ?? 0) }
-                }, layer: index, perLayer: vectors)
+                }, layer: index, perLayer: vectors, streams: begun)
             guard block.record(in: plan, position, place) else { return nil }
         }
+        if let streams, let begun, !streams.recordEnding(in: plan, begun) { return nil }
         return turns
     }
 }

@@ -17,6 +17,11 @@ import CMartletKernels
         /// Queries, keys and values as attention reads them, where they are made before it.
         case madeQuery, madeKey, madeValue
         case routed, perLayer, perLayerGate
+        /// Several residual streams, what a layer predicts of them, one of them, and its projection.
+        case streams, predictions, streamPart(Int), streamProjection(Int)
+        /// A normed row through matrices of low rank.
+        case augmentedNarrow, augmented
+        case gate
     }
 
     /// The number of rows from which on norms and rounding are phases that threads share; below, every thread does them
