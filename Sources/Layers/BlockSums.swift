@@ -30,16 +30,15 @@ package struct BlockSums: Sendable {
     ) {
         let count = count(rows: window.span.rows.count)
         let memory = BlockTable(form, keys: key, values: value, rows: first..<first + count, on: device)[0]
-        // A row stands where its block does.
-        let span = AttentionSpan(
-            rows: window.span.rows,
-            positions: window.span.rows.indices.map {
-                Int32(min(($0 - window.span.rows.lowerBound) / size, count - 1))
-            }, lower: window.span.rows.map { _ in 0 }, upper: window.span.rows.map { _ in Int32(count) })
         var rule = window.rule
         rule.bias = .distances(bias)
-        query.attend(
-            to: [(window.memory, window.span, window.rule), (memory, span, rule)], into: result)
+        for (block, rows) in BlockSums.blocks(of: window.span.rows, size: size).enumerated() {
+            func each(_ number: Int) -> [Int32] { Array(repeating: Int32(number), count: rows.count) }
+            // Rows stand where their block does.
+            let span = AttentionSpan(rows: rows, positions: each(block), lower: each(0), upper: each(count))
+            query.attend(
+                to: [(window.memory, window.span.part(rows), window.rule), (memory, span, rule)], into: result)
+        }
     }
 }
 

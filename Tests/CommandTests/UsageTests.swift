@@ -73,7 +73,7 @@ import Testing
             ),
             (["prune", "-m", "\(Self.tasks)/classes", "--layers", "1", "--data", "/dev/null", "-o", output], "line"),
             (["generate", "-m", "/etc/passwd", "a"], "no model"), (["generate", "-m", "/dev/zero", "a"], "no model"),
-            (["convert", "-m", "\(Self.families)/bert", "-o", "\(output).gguf"], "GGUF"),
+            (["convert", "-m", "\(Self.families)/bert", "-o", "\(output).gguf"], "no name for head.transform.weight"),
         ]
         for (arguments, word) in cases {
             let result = try Command.run(arguments)

@@ -55,6 +55,13 @@ package struct AttentionSpan: Sendable {
             "AttentionSpan: \(rows.count) rows, \(positions.count), \(lower.count) and \(upper.count) numbers")
         (self.rows, self.positions, self.lower, self.upper) = (rows, positions, lower, upper)
     }
+
+    /// The span of some of its rows.
+    package func part(_ part: Range<Int>) -> AttentionSpan {
+        let own = part.lowerBound - rows.lowerBound..<part.upperBound - rows.lowerBound
+        return AttentionSpan(
+            rows: part, positions: Array(positions[own]), lower: Array(lower[own]), upper: Array(upper[own]))
+    }
 }
 
 /// The attention of one sequence of a pass: its KV cache, the span of rows and keys, and the rule for scores.

@@ -84,18 +84,19 @@ import CMartletKernels
         unsafe template.bias_row_stride = shape[1] == 1 ? 0 : shape[2]
     }
 
-    /// Row r of consecutive positions sees key k at column zero + k − position(r): one step back for each row.
+    /// Row r sees key k at column zero + k − position(r): one step back for each row of consecutive positions, none where
+    /// all have the same.
     private mutating func setBias(_ bias: DistanceBias, _ span: AttentionSpan, heads: Int) {
         guard let first = span.positions.first, let last = span.positions.last else { return }
         let (columns, zero) = (bias.values.shape[1], bias.zero)
         precondition(
-            bias.values.shape[0] == heads && Int(last - first) == rows - 1 && zero >= Int(last)
+            bias.values.shape[0] == heads && [0, rows - 1].contains(Int(last - first)) && zero >= Int(last)
                 && zero + keys - Int(first) <= columns,
             "attention: biases of \(bias.values.shape) around \(zero) for positions \(first)...\(last), \(keys) keys")
         held.append(bias.values.storage)
         unsafe template.bias = bias.values.floats + (zero - Int(first))
         unsafe template.bias_head_stride = columns
-        unsafe template.bias_row_stride = -1
+        unsafe template.bias_row_stride = last == first ? 0 : -1
     }
 
     /// The work of one key head.
