@@ -18,15 +18,14 @@ import Testing
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 37 + 11) }
         let whole = Self.sum(bytes)
         #expect(whole == Self.sum(bytes))
-        var sums: Set<UInt64> = [whole, Self.sum(bytes + [0]), Self.sum(Array(bytes.dropLast()))]
+        #expect(Self.sum(bytes + [0]) != whole && Self.sum(Array(bytes.dropLast())) != whole)
         for index in bytes.indices {
             for bit in 0..<8 {
                 var changed = bytes
                 changed[index] ^= 1 << UInt8(bit)
-                sums.insert(Self.sum(changed))
+                #expect(Self.sum(changed) != whole)
             }
         }
-        #expect(sums.count == 3 + 8 * count)
     }
 
     @Test func placesCount() {
