@@ -149,17 +149,19 @@ async def overload():
             status = head.split()[1]
             statuses.add(status)
             if status == "200":
-                counts.append(16)
+                if time.monotonic() <= end:
+                    counts.append(16)
             else:
                 later = [line for line in head.split("\r\n") if line.startswith("retry-after:")]
                 refusals.append((time.monotonic() - began, bool(later)))
-                await asyncio.sleep(float(later[0].split(":")[1]) * (0.5 + random.random()) if later else 0.5)
+                wait = float(later[0].split(":")[1]) * (0.5 + random.random()) if later else 0.5
+                await asyncio.sleep(max(0, min(wait, end - time.monotonic())))
             writer.close()
 
     async def rate(clients):
         counts, began = [], time.monotonic()
         await asyncio.gather(*[client(began + args.seconds, counts) for _ in range(clients)])
-        return sum(counts) / (time.monotonic() - began)
+        return sum(counts) / args.seconds
 
     full = await rate(args.queue)
     over = await rate(10 * args.queue)
