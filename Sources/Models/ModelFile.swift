@@ -361,16 +361,17 @@ public struct ModelFile: Sendable {
     ) throws(CheckpointError) -> Checkpoint {
         switch container {
         case .directory:
-            try Checkpoint(
+            return try Checkpoint(
                 tensors, family.names(architecture, storedAs: tensors).withBias(ofHead: architecture.head, in: tensors),
                 prefixes: family.prefixes,
                 inventory: inventory, ignoring: family.unused + ["lm_head.weight"] + ignoring)
         case .gguf:
-            try Checkpoint(
+            // GGUF has no name for an adapter's head that labels, which keeps the family's.
+            let head: WeightNames = architecture.writes ? [:] : family.names(architecture).of("head")
+            return try Checkpoint(
                 tensors,
-                // What GGUF has no name for, an adapter's head, has the family's.
-                family.names(architecture).adding(family.ggufNames(architecture, modelType: modelType)).adding(
-                    GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory,
+                head.adding(family.ggufNames(architecture, modelType: modelType))
+                    .adding(GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory,
                 ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] + ignoring)
         }
     }

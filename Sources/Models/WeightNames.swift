@@ -60,6 +60,12 @@ package struct WeightNames: Sendable, ExpressibleByDictionaryLiteral {
         WeightNames(entries: entries.merging(others.entries) { $1 }, fallback: fallback)
     }
 
+    /// The entries for parameters of `module`.
+    func of(_ module: String) -> WeightNames {
+        WeightNames(
+            entries: entries.filter { $0.key == module || $0.key.hasPrefix(module + ".") }, fallback: fallback)
+    }
+
     /// This table where a projection to the vocabulary of its own has its bias beside it, which is then read in place
     /// of the one that a tied projection has: BERT and its relatives keep both.
     func withBias(ofHead head: Architecture.Head, in tensors: StoredTensors) -> WeightNames {
