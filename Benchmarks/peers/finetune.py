@@ -82,13 +82,20 @@ def martlet_turn(martlet, model, data, steps, precision, threads):
         }  # fmt: skip
         path = os.path.join(folder, "recipe.yaml")
         json.dump(recipe, open(path, "w"))
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([martlet, "train", path, "-o", folder + "/run"], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+        def run(name, count):
+            """Seconds of processors of a whole run."""
+            words = [martlet, "train", path, "-o", f"{folder}/{name}", "--set", f"steps={count}"]
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(words, check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+        # What a run of one step takes is not the others'.
+        used = run("run", steps) - run("first", 1)
         log = [json.loads(line) for line in open(folder + "/run/log.jsonl")]
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     seconds = [b["seconds"] - a["seconds"] for a, b in zip(log, log[1:])]
-    return {"seconds": seconds, "rows": log[-1]["tokens"] / len(log), "processors": used / len(log)}
+    return {"seconds": seconds, "rows": log[-1]["tokens"] / len(log), "processors": used / max(1, len(log) - 1)}
 
 
 def main():
