@@ -57,7 +57,7 @@ public struct ModelFile: Sendable {
     /// - Throws: ``FormatError``, ``ConfigError``, ``ModelError``: every cause in one line.
     public init(path: String) throws { try self.init(path: path, .mapped) }
 
-    /// The same with files that are mapped or copied.
+    /// Opens the model at `path` by files that are mapped or copied.
     package init(path: String, _ access: FileAccess) throws {
         guard AdapterFile.isAdapter(path) else {
             try self.init(whole: path, access)
@@ -313,7 +313,7 @@ public struct ModelFile: Sendable {
         ranks?.complete()
         // What was packed was that of the file which was opened.
         try tensors.checkUnchanged()
-        if let cached, kept == nil { cached.cache.keep(source.packed, of: cached.identity, on: device) }
+        if let cached, kept == nil { cached.cache.keep(source.packed, of: cached.identity) }
         weights = source.weights
         return model
     }

@@ -26,7 +26,7 @@ package struct PackedCache: Sendable, Equatable {
 
     /// The identity of a model's packed matrices: the name of the file that keeps them, and of what they were made.
     struct Identity: Sendable {
-        /// The same for all versions of a model at one place, so that a new one takes the place of the old.
+        /// One name for all versions of a model at one place, so that a new one takes the place of the old.
         let name: Fingerprint
         /// Different for all that may be packed otherwise.
         let content: Fingerprint
@@ -87,8 +87,37 @@ package struct PackedCache: Sendable, Equatable {
 
     // MARK: - Writing
 
-    /// Keeps the matrices of a model, by the names of their parameters.
-    func keep(_ matrices: [(name: String, matrix: PackedMatrix)], of identity: Identity, on device: Device) {
+    /// The number of models that are being kept; one of them is written at a time.
+    private static let pending = Atomic<Int>(0)
+    private static let turn = Mutex(())
+
+    /// Keeps the matrices of a model, by the names of their parameters, in a thread that gives way to others: the model
+    /// is used meanwhile. Where the system grants no thread nothing is kept.
+    func keep(_ matrices: [(name: String, matrix: PackedMatrix)], of identity: Identity) {
+        PackedCache.pending.add(1, ordering: .relaxed)
+        let thread = SystemThread {
+            // On Linux this is the thread's own.
+            _ = nice(10)
+            PackedCache.turn.withLock { _ in write(matrices, of: identity) }
+            PackedCache.pending.subtract(1, ordering: .releasing)
+        }
+        if let thread { thread.detach() } else { PackedCache.pending.subtract(1, ordering: .relaxed) }
+    }
+
+    /// Waits until what is to be kept is written, for so long at most.
+    ///
+    /// - Returns: false where it is not written yet.
+    @discardableResult
+    package static func finishWriting(within limit: Duration) -> Bool {
+        let end = ContinuousClock.now + limit
+        while pending.load(ordering: .acquiring) > 0 {
+            guard ContinuousClock.now < end else { return false }
+            usleep(1_000)
+        }
+        return true
+    }
+
+    private func write(_ matrices: [(name: String, matrix: PackedMatrix)], of identity: Identity) {
         // Layers that share their weights have packed them once each.
         var names: Set<String> = []
         let matrices = matrices.filter { names.insert($0.name).inserted }
@@ -111,7 +140,7 @@ package struct PackedCache: Sendable, Equatable {
                     (PackedCache.identityKey, "\(identity.content)"),
                     (
                         PackedCache.checksumsKey,
-                        PackedCache.checksums(matrices.map { ($0.name, $0.matrix.storage) }, on: device)
+                        PackedCache.checksums(matrices.map { ($0.name, $0.matrix.storage) }, on: Device(threads: 1))
                     ),
                 ], alignment: Storage.alignment, to: path)
             for (_, matrix) in matrices {

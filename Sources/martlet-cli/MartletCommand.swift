@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletJSON
+import MartletModels
 import MartletPlatform
 
 /// The command. One file per verb; results go to standard output, everything else to standard error.
@@ -40,7 +41,10 @@ struct MartletCommand: AsyncParsableCommand {
             Output.note("martlet: the system grants no thread; raise the limit of processes (ulimit -u), or of memory")
             Output.end(1)
         }
-        Output.end(await status(of: Array(CommandLine.arguments.dropFirst())))
+        let status = await status(of: Array(CommandLine.arguments.dropFirst()))
+        // The results are out: what is not kept by then is packed again the next time.
+        PackedCache.finishWriting(within: .seconds(2))
+        Output.end(status)
     }
 
     /// Runs the command line `arguments` and returns the exit code.

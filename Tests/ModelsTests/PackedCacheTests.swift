@@ -23,6 +23,7 @@ import Testing
         let device = Device(threads: 2)
         var weights = PackedWeights()
         let model = try file.model(on: device, weights: &weights)
+        #expect(PackedCache.finishWriting(within: .seconds(60)))
         let results = try ForwardPass.run(
             model, file.architecture, try inputs(path), recording: .nothing, layers: .last, on: device)
         return (results.map(\.tensor.values), weights.mappedBytes, weights.bytes)

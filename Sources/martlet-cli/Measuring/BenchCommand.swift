@@ -104,8 +104,12 @@ struct BenchCommand: AsyncParsableCommand {
     /// Texts that are written while a prompt is read.
     private static let textsBeside = 4
 
+    /// Waits for what a first start of a model does beside its work.
+    private static func awaitQuiet() { PackedCache.finishWriting(within: .seconds(60)) }
+
     /// Whole requests through the engine, as many at once as `--streams` says.
     private func serve(_ decoder: Decoder, of file: ModelFile, _ device: Device) async throws {
+        BenchCommand.awaitQuiet()
         let counts = try counts()
         var options = EngineOptions()
         options.maximumSequences = max(counts.max() ?? 1, beside == nil ? 1 : BenchCommand.textsBeside + 1)
@@ -198,6 +202,7 @@ struct BenchCommand: AsyncParsableCommand {
         let test = try DecoderSpeedTest(decoder, on: device)
         _ = try test.run(prompt: 5, generate: 1, batch: 1, repeats: 0)
         let first = ContinuousClock.now - began
+        BenchCommand.awaitQuiet()
         let result = try test.run(
             prompt: prompt, generate: generate, batch: batch, repeats: `repeat`, cache: cache.elementType)
         // Measured last, so that it does not count as the model's memory.
@@ -233,6 +238,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     /// An encoder reads `batch` texts of `prompt` tokens; an encoder-decoder then writes `generate` tokens about each.
     private func run(_ model: Model, _ packed: PackedWeights, _ file: ModelFile, _ device: Device) throws {
+        BenchCommand.awaitQuiet()
         switch model {
         case .decoder: return
         case .encoder(let encoder):

@@ -63,8 +63,11 @@ enum Output {
         return opened.allSatisfy { $0 >= 0 }
     }
 
-    /// Ends the process.
-    static func end(_ status: Int32) -> Never { exit(status) }
+    /// Ends the process; what is half written then is removed.
+    static func end(_ status: Int32) -> Never {
+        UnfinishedFile.removeAll { exit(status) }
+        exit(status)
+    }
 
     /// Ends the process where its results cannot go. A reader that went away has seen what it wanted; it is told all
     /// the same, for a script that reads the exit code.
@@ -72,7 +75,7 @@ enum Output {
         if descriptor == 1 {
             note("martlet: standard output: cannot write: \(unsafe String(cString: strerror(code)))")
         }
-        exit(1)
+        end(1)
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
