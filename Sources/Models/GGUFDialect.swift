@@ -65,7 +65,9 @@ struct GGUFDialect: Sendable {
         "use_parallel_residual": "use_parallel_residual",
     ]
 
-    static let all: [GGUFDialect] = [
+    static let all = others + t5
+
+    private static let others: [GGUFDialect] = [
         .init(
             architecture: "llama", modelType: "mixtral", className: "MixtralForCausalLM",
             marker: .init(key: "expert_count"),
@@ -122,24 +124,6 @@ struct GGUFDialect: Sendable {
         .init(
             architecture: "nomic-bert", modelType: "nomic_bert", className: "NomicBertModel", otherKeys: encoderKeys,
             shareKey: nil),
-        .init(
-            architecture: "t5", modelType: "t5", className: "T5ForConditionalGeneration", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
-        .init(
-            architecture: "t5", modelType: "umt5", className: "UMT5ForConditionalGeneration", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
-        .init(
-            architecture: "t5", modelType: "mt5", className: "MT5ForConditionalGeneration", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
-        .init(
-            architecture: "t5encoder", modelType: "t5", className: "T5EncoderModel", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
-        .init(
-            architecture: "t5encoder", modelType: "umt5", className: "UMT5EncoderModel", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
-        .init(
-            architecture: "t5encoder", modelType: "mt5", className: "MT5EncoderModel", otherKeys: t5Keys,
-            shareKey: nil, positions: .others),
         .init(
             architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
             otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
@@ -274,6 +258,16 @@ struct GGUFDialect: Sendable {
         "attention.layer_norm_epsilon": "layer_norm_eps", "attention.causal": nil, "pooling_type": nil,
         "attention.head_count_kv": nil,
     ]
+
+    /// T5 and its kin, whole and their encoders alone.
+    private static let t5: [GGUFDialect] = [("t5", "ForConditionalGeneration"), ("t5encoder", "EncoderModel")].flatMap {
+        (architecture, ending) in
+        [("t5", "T5"), ("umt5", "UMT5"), ("mt5", "MT5")].map { modelType, name in
+            .init(
+                architecture: architecture, modelType: modelType, className: name + ending, otherKeys: t5Keys,
+                shareKey: nil, positions: .others)
+        }
+    }
 
     /// The keys of T5; how far its buckets reach is not said.
     private static let t5Keys: [String: String?] = [

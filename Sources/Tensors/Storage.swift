@@ -60,19 +60,26 @@ package import MartletPlatform
         self.owner = owner
     }
 
+    /// Opens a regular file; its length in bytes.
+    private static func opened(_ path: String, to operation: String) throws(FileError) -> (Int32, bytes: Int) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        var status = stat()
+        let code = unsafe fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT == S_IFREG ? 0 : EISDIR : errno
+        guard code == 0 else {
+            close(descriptor)
+            throw FileError(path: path, operation: operation, code: code)
+        }
+        return (descriptor, Int(status.st_size))
+    }
+
     /// Maps a whole file read-only.
     ///
     /// - Throws: ``FileError`` with the system's reason.
     package init(mapping path: String) throws(FileError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        let descriptor: Int32
+        (descriptor, bytes) = try Storage.opened(path, to: "map")
         defer { close(descriptor) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else {
-            throw FileError(path: path, operation: "read", code: errno)
-        }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(path: path, operation: "map", code: EISDIR) }
-        bytes = Int(status.st_size)
         kind = .mapped
         owner = nil
         guard bytes > 0 else {
@@ -91,15 +98,9 @@ package import MartletPlatform
     ///
     /// - Throws: ``FileError`` with the system's reason, and for a file that becomes shorter while it is read.
     package convenience init(reading path: String) throws(FileError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+        let (descriptor, size) = try Storage.opened(path, to: "read")
         defer { close(descriptor) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else {
-            throw FileError(path: path, operation: "read", code: errno)
-        }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(path: path, operation: "read", code: EISDIR) }
-        self.init(bytes: Int(status.st_size))
+        self.init(bytes: size)
         var done = 0
         while done < bytes {
             let count = unsafe read(descriptor, mutablePointer + done, min(bytes - done, 1 << 30))
