@@ -1,4 +1,3 @@
-import Glibc
 import MartletHub
 import MartletPlatform
 import Synchronization

@@ -1,6 +1,6 @@
-import Glibc
 import MartletHub
 import MartletJSON
+import MartletPlatform
 import Synchronization
 
 /// A hub on this machine, which answers as it is told: also with falsehoods, in pieces, or not at all.

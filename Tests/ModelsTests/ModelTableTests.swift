@@ -1,4 +1,3 @@
-import Glibc
 import MartletFormats
 import MartletLayers
 import MartletModels
