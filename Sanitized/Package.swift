@@ -3,7 +3,8 @@ import PackageDescription
 
 // Parts of the library to be built with a sanitizer: the parsers of untrusted bytes under libFuzzer, which follows what
 // they cover (`Scripts/fuzz --coverage PARSER`), and decode steps and KV caches under the thread sanitizer
-// (`Scripts/check threads`). A package of its own, as all of its targets are instrumented, and nothing has to be fetched for it.
+// (`Scripts/check threads`). A package of its own, as all of its targets are instrumented, and nothing has to be
+// fetched for it.
 func library(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: "Martlet\(folder)", dependencies: dependencies + ["MartletPlatform"], path: "Sources/\(folder)")
 }

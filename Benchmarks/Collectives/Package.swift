@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The collectives are a target of the main package, not a product of it; the links under Sources let this package build the same files.
+// The collectives are a target of the main package, not a product of it; the links under Sources let this package build
+// the same files.
 let package = Package(
     name: "collective-bench",
     targets: [

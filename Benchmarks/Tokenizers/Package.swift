@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that nobody who builds Martlet builds this. The links under Sources lead to the main package's targets.
+// A package of its own, so that nobody who builds Martlet builds this. The links under Sources lead to the main
+// package's targets.
 let package = Package(
     name: "tokenizer-bench",
     targets: [

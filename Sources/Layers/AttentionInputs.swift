@@ -42,6 +42,6 @@ package struct Source: Sendable {
 
     package init(hidden: Tensor, ranges: [Range<Int>]) { (self.hidden, self.ranges) = (hidden, ranges) }
 
-    /// These rows for a pass whose sequence i reads what sequence `indices[i]` read.
+    /// The rows of a source for a pass whose sequence i reads what sequence `indices[i]` read.
     package func selecting(_ indices: [Int]) -> Source { Source(hidden: hidden, ranges: indices.map { ranges[$0] }) }
 }

@@ -144,7 +144,7 @@ package struct AttentionLayer: Sendable {
         own = own.map { (rotated($0.key), form.valueRotation == .present ? rotated($0.value) : $0.value) }
     }
 
-    /// What follows rotation: norms of rotated heads, and queries that grow with their positions.
+    /// The work behind rotation: norms of rotated heads, and queries that grow with their positions.
     func finish(_ q: inout Tensor, _ own: inout KeyValues?, positions: [Int32]) {
         normalise(&q, &own, over: .rotatedHead)
         if let growth = form.queryGrowth { q = grown(q, growth, positions) }

@@ -68,7 +68,7 @@ package struct PerLayerInput: Sendable {
         x + addend(x, vectors, layer: layer)
     }
 
-    /// What is added: norm(project(f(gate(x)) · v)).
+    /// The addend: norm(project(f(gate(x)) · v)).
     func addend(_ x: Tensor, _ vectors: Tensor, layer: Int) -> Tensor {
         norm(projection(gated(gate(x), vectors, layer: layer)))
     }

@@ -66,7 +66,7 @@ extension AttentionLayer {
         return parts
     }
 
-    /// The same where queries, keys and values are made ready by the operations of a pass.
+    /// Adds attention whose queries, keys and values are made ready by the operations of a pass.
     private func recordPrepared(
         in plan: StepPlan, _ parts: StepAttention, _ positions: StepPositions, norm: StepNorm?
     ) -> Bool {

@@ -98,7 +98,7 @@ package final class TrainableParameters: ParameterSource {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)
     }
 
-    /// What of parameter `index` is in this rank's memory.
+    /// The elements of parameter `index` in this rank's memory.
     package func own(_ index: Int) -> Tensor { self[index].elements(held[index]) }
 
     /// The division of parameter `index` among ranks; nil where it is whole, or elsewhere.

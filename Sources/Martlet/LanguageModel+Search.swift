@@ -17,7 +17,8 @@ public struct FoundText: Sendable, Hashable {
 
 extension LanguageModel {
     /// The most probable continuations of `prompt` that a beam search finds, best first; the model's end-of-text tokens
-    /// end them. Beams are rows of common steps with whatever else the model writes; cancelling the task ends the search.
+    /// end them. Beams are rows of common steps with whatever else the model writes; cancelling the task ends the
+    /// search.
     ///
     /// - Throws: ``GenerationError`` naming everything that is wrong with the request.
     public func search(

@@ -6,7 +6,7 @@ extension ModelFile {
     /// Returns whether GGUF has a name for models of this type.
     package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
 
-    /// What GGUF calls a model of this type; nil where it has no name.
+    /// The GGUF architecture (`general.architecture`) of a model of this type; nil where it has no name.
     package var ggufArchitecture: String? { GGUFDialect.writing(modelType, architecture.body)?.architecture }
 
     /// The class that transformers loads a model of this type with, where it is known.

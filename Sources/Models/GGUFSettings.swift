@@ -34,7 +34,7 @@ struct GGUFSettings {
         addEncoder()
     }
 
-    /// What encoders and encoder-decoders say beside the words of decoders.
+    /// The settings of encoders and encoder-decoders beside those of decoders.
     private mutating func addEncoder() {
         if case .buckets(let count, _) = layer.attention.positions { addT5(buckets: count) }
         if case .layerBuckets(let count, _) = layer.attention.positions { addT5(buckets: count) }

@@ -12,7 +12,7 @@ package struct WeightSource {
     /// The closure that lets the file's pages go, once a tensor is done with.
     package private(set) var release: (Inventory.Entry) -> Void
 
-    /// These weights; `progress` is told the share of them that has been written.
+    /// The weights of a model; `progress` is told the share of them that has been written.
     package func reporting(_ progress: @escaping (Double) -> Void) -> WeightSource {
         var source = self
         let (release, total) = (release, Double(max(1, inventory.total)))
@@ -42,14 +42,14 @@ package struct WeightSource {
         }
     }
 
-    /// These weights without some parameters.
+    /// The source without some parameters.
     func keeping(_ isKept: (Inventory.Entry) -> Bool) -> WeightSource {
         WeightSource(
             inventory: Inventory(inventory.entries.filter(isKept)), storedName: storedName, type: type, tensor: tensor,
             release: release)
     }
 
-    /// These weights with the low-rank adapters that `source` has in their matrices, which become f32.
+    /// The source with the low-rank adapters that `source` has in their matrices, which become f32.
     func merging(_ source: any ParameterSource, on device: Device) -> WeightSource {
         var addends: [String: [LowRankAddend]] = [:]
         for entry in inventory.entries {

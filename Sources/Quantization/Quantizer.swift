@@ -47,7 +47,7 @@ package struct Quantizer {
         return overrides.filter { override in !plan.contains { override.matches($0.name) } }.map(\.pattern)
     }
 
-    /// The same; `progress` is told the share of the model that is done.
+    /// Quantizes the model; `progress` is told the share of it that is done.
     package func reporting(_ progress: @escaping (Double) -> Void) -> Quantizer {
         var quantizer = self
         (quantizer.export, quantizer.progress) = (export.reporting(progress), progress)

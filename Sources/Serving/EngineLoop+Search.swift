@@ -12,7 +12,7 @@ struct RunningSearch {
     /// No text is longer, so that sums do not overflow.
     private static let longest = 1 << 40
 
-    /// What the rules are told that the text is about.
+    /// The tokens that rules take as the source of the text.
     var source: [Int32] { text.source.isEmpty ? text.prompt : text.source }
 
     /// Blocks of each table that a search holds at most. Whole blocks of the prompt are shared by all beams, unless

@@ -145,8 +145,8 @@ package struct Scheduler: Sendable {
     ///
     /// - Parameters:
     ///   - budget: rows that a step should read beside those that are written; at least a quarter of a quantum is read,
-    ///     half of one where more are read than written, or what a short prompt needs, and a quantum and one row for each
-    ///     slot where nobody writes.
+    ///     half of one where more are read than written, or what a short prompt needs, and a quantum and one row for
+    ///     each slot where nobody writes.
     ///   - drafts: for requests that write, how many tokens have been guessed.
     package mutating func plan(budget: Int, drafts: [Int: Int] = [:]) -> StepSchedule {
         var step = StepSchedule()

@@ -39,7 +39,7 @@ package struct SentenceModules: Sendable {
         case last = "lasttoken"
     }
 
-    /// How GGUF numbers poolings, `pooling_type`.
+    /// The numbers of poolings in GGUF, `pooling_type`.
     private static let numbers: [Pooling: Int] = [.mean: 1, .cls: 2, .last: 3]
 
     /// The number of the pooling in GGUF; nil where it has none.

@@ -50,8 +50,8 @@ import Testing
         #expect(error?.kind == .cancelled)
     }
 
-    /// With files that are copied, what happens to them later changes nothing, the vocabulary and a table that is looked
-    /// up in included.
+    /// With files that are copied, what happens to them later changes nothing, the vocabulary and a table that is
+    /// looked up in included.
     @Test func aCopiedModelOutlivesItsFiles() async throws {
         try await TemporaryFolder.use { path in
             let file = path + "/model.gguf"

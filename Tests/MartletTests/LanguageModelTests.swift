@@ -67,7 +67,8 @@ import Testing
         #expect(try await text(model, GenerationOptions(maximumTokens: 2)).1 != nil)
     }
 
-    /// Searches beside generations and other searches find what one alone finds; what is wrong with one is said at once.
+    /// Searches beside generations and other searches find what one alone finds; what is wrong with one is said at
+    /// once.
     @Test func searchesShareTheEngine() async throws {
         let model = try await LanguageModel.load(path: Self.path, threads: 2)
         let options = BeamSearch.Options(beams: 3, results: 3, maximumTokens: 12)

@@ -86,8 +86,8 @@ import Testing
         }
     }
 
-    /// Where steps are dear, a quarter of a quantum of a long prompt is read beside what is written, and twice a quantum
-    /// at once where nothing is.
+    /// Where steps are dear, a quarter of a quantum of a long prompt is read beside what is written, and twice a
+    /// quantum at once where nothing is.
     @Test func dearStepsReadLittle() throws {
         var loop = Loop(slots: 4, blocks: 100)
         try loop.submit(1, prompt: 5, writes: 100)

@@ -42,7 +42,7 @@ struct AnswerAssembly {
     /// Tokens of which it is not known yet whether they are thinking.
     private var undecidedTokens = 0
     private(set) var generatedTokens = 0
-    /// Those of the generated tokens that were thinking.
+    /// The number of generated tokens that were thinking.
     private(set) var thinkingTokens = 0
     private(set) var finish: String?
     /// The text that was written, as far as it is certain.

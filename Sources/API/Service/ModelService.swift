@@ -44,7 +44,7 @@ package final class ModelService: Sendable {
     /// model is meant.
     func model(_ fields: Fields) async throws -> ServedModel { try await model(named: fields.string("model")) }
 
-    /// The same, where a request that names none means the first model that is made for what it asks.
+    /// The model of a request; one that names none means the first model that is made for what it asks.
     func model(_ fields: Fields, madeFor isMade: (ServedModel) -> Bool) async throws -> ServedModel {
         let name = try fields.string("model") ?? ""
         return try await model(named: name.isEmpty ? models.first(where: isMade)?.name : name)

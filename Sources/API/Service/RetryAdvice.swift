@@ -1,7 +1,7 @@
 /// The advice to clients who are refused: the seconds after which to come again (`Retry-After`).
 ///
-/// Whoever is refused is taken to come back when told to and to be answered before the next one. Told a second each, ten
-/// times more clients than are answered at once would take a good part of the machine by being refused.
+/// Whoever is refused is taken to come back when told to and to be answered before the next one. Told a second each,
+/// ten times more clients than are answered at once would take a good part of the machine by being refused.
 package struct RetryAdvice: Sendable {
     /// The longest advice in seconds.
     package static let most = 60

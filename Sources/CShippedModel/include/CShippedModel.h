@@ -6,7 +6,7 @@
 /// A descriptor of anonymous memory that holds the model that writes; −1, with errno set, when the system gives none.
 int martlet_shipped_model_open(void);
 
-/// The same of the encoder of sentences.
+/// The bytes of the encoder of sentences.
 int martlet_shipped_encoder_open(void);
 
 #endif

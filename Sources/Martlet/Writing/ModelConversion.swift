@@ -141,7 +141,7 @@ extension TokenizerConversion {
         return metadata
     }
 
-    /// What a model's files say beside its tokenizer, in the keys of a GGUF: how rows become one vector, what the
+    /// The metadata of a model's files beside its tokenizer, in the keys of a GGUF: how rows become one vector, what the
     /// decoder of an encoder-decoder reads first.
     static func settings(of file: ModelFile) throws -> GGUFMetadata {
         var metadata: GGUFMetadata = [:]

@@ -2,9 +2,9 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// Command R, R+ and R7B: attention and feed-forward beside each other under one LayerNorm without bias, neighbouring pairs
-/// rotated, logits scaled; in R+ a norm for each head of queries and keys. From the second on three of four layers
-/// slide, and the fourth has no positions.
+/// Command R, R+ and R7B: attention and feed-forward beside each other under one LayerNorm without bias, neighbouring
+/// pairs rotated, logits scaled; in R+ a norm for each head of queries and keys. From the second on three of four
+/// layers slide, and the fourth has no positions.
 ///
 /// Sources: the configurations of CohereForAI/c4ai-command-r-v01, c4ai-command-r-plus and c4ai-command-r7b-12-2024.
 enum Cohere: Family {

@@ -26,8 +26,8 @@ extension ConfigReader {
         optionalInteger(key, in: range) ?? (keys.contains(key) ? nil : absent)
     }
 
-    /// The depth of one side of an encoder-decoder in BART's line: `num_hidden_layers` is another name of the encoder's,
-    /// and the reference reads it last.
+    /// The depth of one side of an encoder-decoder in BART's line: `num_hidden_layers` is another name of the
+    /// encoder's, and the reference reads it last.
     func depth(of side: String, default count: Int) -> Int {
         let own = "\(side)_layers"
         guard side == "encoder", has("num_hidden_layers") else {

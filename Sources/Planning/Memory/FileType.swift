@@ -1,5 +1,5 @@
-/// The file types of llama.cpp: which block format each tensor of a quantized file gets.
 // swift-format-ignore: AlwaysUseLowerCamelCase
+/// The file types of llama.cpp: which block format each tensor of a quantized file gets.
 public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
     case f32 = "F32"
     case f16 = "F16"

@@ -1,8 +1,8 @@
+// swift-format-ignore: AlwaysUseLowerCamelCase
 /// The storage type of numbers, by bytes per block: plain types, and ggml's block formats with their scales.
 ///
 /// Sizes are those of ggml's block structures; a block is indivisible. Source: the GGUF specification and
 /// ggml-common.h.
-// swift-format-ignore: AlwaysUseLowerCamelCase
 public enum StorageType: String, Sendable, Hashable, Codable, CaseIterable {
     case f64, f32, f16, bf16, f8, i8
     case q8_0, q4_0, q4_1, q5_0, q5_1

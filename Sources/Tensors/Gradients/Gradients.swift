@@ -78,7 +78,8 @@ package final class Gradients {
         Tensor(storage: storage, shape: [count], type: .f32, device: device).elements(range)
     }
 
-    /// The gradients that are here, of parameters `indices` in as few runs as they lie in, zeros where nothing has come.
+    /// The gradients that are here, of parameters `indices` in as few runs as they lie in, zeros where nothing has
+    /// come.
     package func own(_ indices: Range<Int>) -> [Tensor] {
         complete(indices)
         var runs: [Range<Int>] = []

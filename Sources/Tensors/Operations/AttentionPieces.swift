@@ -16,7 +16,7 @@ extension Tensor {
         attend(to: pieces.map { ($0.memory, $0.span, rule) }, into: result)
     }
 
-    /// The same, where the scores of each piece have a rule, and thereby a bias, of their own.
+    /// Attention over several ranges of keys at once, where the scores of each have a rule, and a bias, of their own.
     package func attend(
         to pieces: [(memory: KeyValueView, span: AttentionSpan, rule: ScoreRule)], into result: Tensor
     ) {

@@ -84,8 +84,8 @@ import CMartletKernels
         unsafe template.bias_row_stride = shape[1] == 1 ? 0 : shape[2]
     }
 
-    /// Row r sees key k at column zero + k − position(r): one step back for each row of consecutive positions, none where
-    /// all have the same.
+    /// Row r sees key k at column zero + k − position(r): one step back for each row of consecutive positions, none
+    /// where all have the same.
     private mutating func setBias(_ bias: DistanceBias, _ span: AttentionSpan, heads: Int) {
         guard let first = span.positions.first, let last = span.positions.last else { return }
         let (columns, zero) = (bias.values.shape[1], bias.zero)

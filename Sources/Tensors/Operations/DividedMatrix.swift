@@ -47,7 +47,8 @@ extension MatrixRanks {
 /// A weight `[outputs, inputs]` that ranks divide by its outputs; of all outputs each has the columns of its share of
 /// the inputs too, which slopes of inputs are made of.
 package struct DividedMatrix: Sendable {
-    /// The weight, of which the rows of this rank's outputs alone are there. Where it is tracked, by a parameter's node.
+    /// The weight, of which the rows of this rank's outputs alone are there. Where it is tracked, by a parameter's
+    /// node.
     package let weight: Tensor
     /// The columns, `[outputs, own inputs]`.
     package let columns: Tensor

@@ -87,7 +87,7 @@ extension Tensor {
         }
     }
 
-    /// These rows `[rows, …]`, with row i of `source` in place of row `indices[i]`.
+    /// The rows `[rows, …]` with row i of `source` in place of row `indices[i]`.
     package func replacing(rows indices: [Int], with source: Tensor) -> Tensor {
         let result = device(for: "replacing", or: source).make(shape)
         result.overwrite(with: self, adding: false)

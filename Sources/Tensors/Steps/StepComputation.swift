@@ -25,8 +25,8 @@ import CMartletKernels
     }
 }
 
-/// What one thread computes between phases of a step, as operations on tensors: for what no phase does, and with the very
-/// operations that a pass is made of.
+/// The work of one thread between phases of a step, as operations on tensors: for what no phase does, and with the
+/// very operations that a pass is made of.
 @safe final class StepComputation {
     private let body: (_ rows: Int) -> Void
 

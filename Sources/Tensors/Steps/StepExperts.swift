@@ -1,7 +1,7 @@
 import CMartletKernels
 
-/// A mixture of experts inside a step (arXiv:1701.06538): a router's product, and feed-forwards of which each row passes
-/// a few.
+/// A mixture of experts inside a step (arXiv:1701.06538): a router's product, and feed-forwards of which each row
+/// passes a few.
 package struct StepExperts {
     /// The choice of experts for a row.
     package enum Choice {

@@ -38,7 +38,7 @@ import CMartletKernels
     var held: [Storage] = []
     var phases: [martlet_step_phase] = unsafe []
     private(set) var rotations: [(cosines: Storage, sines: Storage, pairs: Int)] = []
-    /// What phases call.
+    /// The computations that phases call.
     var computations: [StepComputation] = []
     /// A device of one thread, for what is computed within a phase.
     package private(set) lazy var serial = Device(threads: 1)

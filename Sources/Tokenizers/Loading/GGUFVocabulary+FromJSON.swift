@@ -1,8 +1,8 @@
 package import MartletJSON
 
 extension GGUFVocabulary {
-    /// The GGUF vocabulary of a `tokenizer.json`, as far as GGUF can say it: byte-level byte pairs, SentencePiece's byte
-    /// pairs with byte fallback and its unigrams without, and BERT's WordPiece of lower case.
+    /// The GGUF vocabulary of a `tokenizer.json`, as far as GGUF can say it: byte-level byte pairs, SentencePiece's
+    /// byte pairs with byte fallback and its unigrams without, and BERT's WordPiece of lower case.
     ///
     /// Ids that the file leaves out become unused tokens, up to `count`, since ggml's matrices have a row for each.
     /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for other models and for pre-tokenizers that

@@ -5,8 +5,8 @@ import MartletTensors
 
 /// The traffic of a pass whose matrices ranks divide: the bytes that a rank sends for activations and their gradients.
 ///
-/// A matrix `[outputs, inputs]` takes a gather of each rank's outputs and one of its inputs for every row that it meets:
-/// one forwards and one backwards, or both of one way where what lies between two products is divided too.
+/// A matrix `[outputs, inputs]` takes a gather of each rank's outputs and one of its inputs for every row that it
+/// meets: one forwards and one backwards, or both of one way where what lies between two products is divided too.
 ///
 /// Counts models all of whose parameters learn, in f32.
 struct MatrixTraffic {
@@ -52,7 +52,7 @@ struct MatrixTraffic {
         return bytes + routed.reduce(0) { $0 + $1.value / $1.key } + distances(batch)
     }
 
-    /// What a rank sends of a row of `width` to all others.
+    /// The bytes that a rank sends of a row of `width` to all others.
     private func sent(_ width: Int) -> Int { 4 * team.part(of: width).count * (team.count - 1) }
 
     // MARK: - Rows
@@ -111,7 +111,7 @@ struct MatrixTraffic {
         }.count
     }
 
-    /// What a layer's forward pass sends for a row of a matrix, where it runs twice.
+    /// The bytes that a layer's forward pass sends for a row of a matrix, where it runs twice.
     private func again(_ entry: Inventory.Entry, outputs: Int, inputs: Int) -> Int {
         guard isRecomputed, let place = entry.place, let layer = place.layer else { return 0 }
         let form = layers(place.stack)[layer]

@@ -216,7 +216,7 @@ final class PipelineStage {
         for run in own.keys { own[run] = own[run]?.map { ($0.parameters, GradientTree()) } }
     }
 
-    /// What of the gradient of a parameter is here.
+    /// The part of the gradient of a parameter that is here.
     private func ownGradient(_ parameter: Int) -> Tensor { gradients[parameter].elements(gradients.held[parameter]) }
 
     // MARK: - Weights

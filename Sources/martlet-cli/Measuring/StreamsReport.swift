@@ -10,7 +10,7 @@ struct StreamsReport {
     }
 
     let results: [EngineSpeedTest.Result]
-    /// Those of each of the results; empty where none was asked for.
+    /// The prediction of each of the results; empty where none was asked for.
     let predictions: [Prediction]
     let threads: Int
     /// Seconds to the first token of a request, and of one that begins with the same tokens.

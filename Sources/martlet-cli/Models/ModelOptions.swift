@@ -31,7 +31,7 @@ struct ModelOptions: ParsableArguments {
     /// The model's file with the adapters that were named.
     func file() throws -> ModelFile { try file(orShipped: .writing) }
 
-    /// The same, where none was named that of the model of this kind that ships.
+    /// The model's file with the adapters that were named; where no model was, that of the kind that ships.
     func file(orShipped kind: EmbeddedModel.Kind) throws -> ModelFile {
         var file = try adding(to: ModelFile(path: path(orShipped: kind)))
         file.ranks = Ranks.products

@@ -2,7 +2,8 @@
 //
 //   kernel-bench [threads] [filter]
 //
-// One line each: what, the rate, and the ratio to the limit measured just before (bytes for one row, operations for many).
+// One line each: what, the rate, and the ratio to the limit measured just before (bytes for one row, operations for
+// many).
 
 #include <CMartletKernels.h>
 #include <pthread.h>

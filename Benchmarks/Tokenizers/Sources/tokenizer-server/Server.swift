@@ -2,8 +2,8 @@ import Foundation
 import MartletJSON
 import MartletTokenizers
 
-/// Does on request what Python asks for, so that peers and references can be compared in one run: one command per line on standard
-/// input, its words separated by tabs; one line of JSON as the answer. See README.md.
+/// Does on request what Python asks for, so that peers and references can be compared in one run: one command per line
+/// on standard input, its words separated by tabs; one line of JSON as the answer. See README.md.
 @main
 struct Server {
     private var tokenizer: Tokenizer?
@@ -137,7 +137,8 @@ struct Server {
         return answer
     }
 
-    /// Templates, one JSON object with `template` and `variables` per line; their texts or errors, one JSON object per line.
+    /// Templates, one JSON object with `template` and `variables` per line; their texts or errors, one JSON object per
+    /// line.
     private func templates(_ input: String, _ output: String) throws -> JSONObject {
         var result = Data()
         for line in try Files.read(input).split(separator: 10) {
