@@ -5,7 +5,7 @@
     martlet serve -m MODEL --port 8642 &
     Tools/clients/check.py --port 8642 [--embeddings NAME]
 
-MODEL has a chat template. Needs no network. Ends with 1 when a call fails; a client that is not installed is passed over with a line.
+MODEL has a chat template; NAME is an encoder of texts that the server has beside it, for what ranks. Needs no network. Ends with 1 when a call fails; a client that is not installed is passed over with a line.
 """
 import argparse
 import asyncio
@@ -454,9 +454,10 @@ def main():
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, default=8642)
-parser.add_argument("--model", default="model")
+parser.add_argument("--model", help="a model of the server (default: the first that it names)")
 parser.add_argument("--embeddings", help="the model that is asked for vectors (default: the same)")
 parser.add_argument("--key", default="none")
 parser.add_argument("--constraints", action="store_true", help="forced formats are checked too")
 args = parser.parse_args()
+args.model = args.model or client().models.list().data[0].id
 sys.exit(main())
