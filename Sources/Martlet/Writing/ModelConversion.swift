@@ -141,8 +141,8 @@ extension TokenizerConversion {
         return metadata
     }
 
-    /// The metadata of a model's files beside its tokenizer, in the keys of a GGUF: how rows become one vector, what the
-    /// decoder of an encoder-decoder reads first.
+    /// The metadata of a model's files beside its tokenizer, in the keys of a GGUF: how rows become one vector, what
+    /// the decoder of an encoder-decoder reads first.
     static func settings(of file: ModelFile) throws -> GGUFMetadata {
         var metadata: GGUFMetadata = [:]
         switch file.container {

@@ -1,7 +1,8 @@
 import CMartletKernels
 
 extension Tensor {
-    /// The numbers of the tensor rounded to bf16; gradients pass as they are, in f32. The tensor itself when it is bf16.
+    /// The numbers of the tensor rounded to bf16; gradients pass as they are, in f32. The tensor itself when it is
+    /// bf16.
     package func asBFloat16() -> Tensor {
         guard type != .bf16 else { return self }
         let device = device(for: "asBFloat16")

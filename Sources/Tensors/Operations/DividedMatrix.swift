@@ -139,33 +139,6 @@ extension Tensor {
         guard let node else { return result }
         return result.recorded([self]) { gradient, flow in flow.add(masked(gradient, on: flow.device), to: node) }
     }
-
-    /// A copy of columns `range` of `[rows, width]`; untracked.
-    package func columns(_ range: Range<Int>, on device: Device) -> Tensor {
-        let part = device.make([shape[0], range.count], type)
-        let (bytes, first) = (part.rowBytes, range.lowerBound * part.rowBytes / max(1, range.count))
-        device.parallel(shape[0], cost: range.count) { rows in
-            for row in rows {
-                unsafe (part.storage.mutablePointer + part.byteOffset + row * bytes).copyMemory(
-                    from: pointer + row * rowBytes + first, byteCount: bytes)
-            }
-        }
-        return part
-    }
-
-    /// Writes `part` over columns `range` of self `[rows, width]`, a tensor that the caller owns.
-    package func setColumns(_ range: Range<Int>, to part: Tensor, on device: Device) {
-        precondition(
-            part.shape == [shape[0], range.count] && part.type == type && range.upperBound <= shape[1],
-            "setColumns: \(part.shape) into columns \(range) of \(shape)")
-        let (bytes, first) = (part.rowBytes, range.lowerBound * part.rowBytes / max(1, range.count))
-        device.parallel(shape[0], cost: range.count) { rows in
-            for row in rows {
-                unsafe (storage.mutablePointer + byteOffset + row * rowBytes + first).copyMemory(
-                    from: part.pointer + row * bytes, byteCount: bytes)
-            }
-        }
-    }
 }
 
 extension GradientFlow {

@@ -1,27 +1,6 @@
 import CMartletKernels
 
 extension Tensor {
-    /// Columns `columns` of `[rows, width]`, as a tensor of their own.
-    package func selecting(columns: Range<Int>) -> Tensor {
-        precondition(
-            shape.rank == 2 && columns.lowerBound >= 0 && columns.upperBound <= shape[1],
-            "selecting: columns \(columns) of \(shape)")
-        let result = device(for: "selecting").make([shape[0], columns.count])
-        for row in 0..<shape[0] {
-            let source = unsafe floats + row * shape[1] + columns.lowerBound
-            unsafe (result.mutableFloats + row * columns.count).update(from: source, count: columns.count)
-        }
-        guard let node else { return result }
-        return result.recorded([self]) { [shape] gradient, flow in
-            let whole = flow.device.make(shape).filled(with: 0)
-            for row in 0..<shape[0] {
-                let target = unsafe whole.mutableFloats + row * shape[1] + columns.lowerBound
-                unsafe target.update(from: gradient.floats + row * columns.count, count: columns.count)
-            }
-            flow.add(whole, to: node)
-        }
-    }
-
     /// The transpose, `[rows, columns]` as `[columns, rows]`.
     package func transposed(on device: Device) -> Tensor {
         precondition(shape.rank == 2, "transposed: \(shape)")

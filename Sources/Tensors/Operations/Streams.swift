@@ -44,8 +44,8 @@ extension Tensor {
         }
     }
 
-    /// The excess of each element over its row's mean and so many standard deviations, and zero elsewhere: max(0, x − mean
-    /// − deviations · σ), the Gaussian top-k of Gemma 3n.
+    /// The excess of each element over its row's mean and so many standard deviations, and zero elsewhere: max(0, x −
+    /// mean − deviations · σ), the Gaussian top-k of Gemma 3n.
     package func sparsified(deviations: Float) -> Tensor {
         let width = shape.width
         let result = unsafe byRow("sparsified") { row, target in
