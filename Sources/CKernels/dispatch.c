@@ -6,14 +6,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 static _Atomic(const martlet_kernels *) chosen;
 static _Atomic(int) chosen_level = -1;
+static _Atomic(uint16_t) packed_rows[MARTLET_BF16_PAIRS + 1];
 
 /// A level with another one's products where that has any.
 static martlet_kernels with_products(martlet_kernels base, const martlet_products *products) {
     for (int type = 0; type <= MARTLET_BF16_PAIRS; type++)
-        if (products->products[type]) base.products[type] = products->products[type];
+        if (products->products[type]) {
+            base.products[type] = products->products[type];
+            base.packed_rows[type] = products->packed_rows[type];
+        }
     return base;
 }
 
@@ -75,6 +80,7 @@ bool martlet_use_kernel_level(martlet_level level) {
 #endif
     const martlet_kernels *table = table_of(level);
     if (!table) return false;
+    for (int type = 0; type <= MARTLET_BF16_PAIRS; type++) atomic_store(&packed_rows[type], table->packed_rows[type]);
     atomic_store(&chosen_level, (int)level);
     atomic_store(&chosen, table);
     return true;
@@ -96,6 +102,16 @@ static inline const martlet_kernels *kernels(void) {
 martlet_level martlet_kernel_level(void) {
     kernels();
     return (martlet_level)atomic_load(&chosen_level);
+}
+
+size_t martlet_packed_rows(martlet_type type) {
+    kernels();
+    const size_t rows = atomic_load(&packed_rows[type]);
+    return rows > 1 ? rows : 1;
+}
+
+void martlet_set_packed_rows(martlet_type type, size_t rows) {
+    if (kernels()->packed_rows[type] > 1) atomic_store(&packed_rows[type], (uint16_t)(rows < UINT16_MAX ? rows : UINT16_MAX));
 }
 
 size_t martlet_activation_bytes(martlet_type type, size_t inputs) {
@@ -123,7 +139,8 @@ void martlet_prepare_part(martlet_type type, const float *x, size_t x_stride, si
 void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
                     const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) {
     martlet_product *product = kernels()->products[type];
-    if (product) product(packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel);
+    const size_t tiled = atomic_load_explicit(&packed_rows[type], memory_order_relaxed);
+    if (product) product(tiled, packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel);
 }
 
 void martlet_rms_norm(const float *x, const float *weight, float weight_offset, float epsilon, float *y, size_t rows, size_t width) {
@@ -219,3 +236,30 @@ uint64_t martlet_read_all(const void *data, size_t bytes) { return kernels()->re
 uint64_t martlet_burn_f32(uint64_t iterations, float *sink) { return kernels()->burn_f32(iterations, sink); }
 uint64_t martlet_burn_int8(uint64_t iterations, int32_t *sink) { return kernels()->burn_int8(iterations, sink); }
 uint64_t martlet_burn_bf16(uint64_t iterations, float *sink) { return kernels()->burn_bf16(iterations, sink); }
+
+// ---------------------------------------------------------------- which arithmetic is faster here
+
+/// The highest rate of several short runs; others that run here slow some of them.
+static double highest_rate(uint64_t (*burn)(uint64_t, float *)) {
+    double highest = 0;
+    for (int run = 0; run < 16; run++) {
+        struct timespec before, after;
+        float sink = 0;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        const double operations = (double)burn(1000, &sink);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        const double seconds = (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) * 1e-9;
+        if (operations > highest * seconds) highest = operations / seconds;
+    }
+    return highest;
+}
+
+static bool fast_bf16;
+
+static void compare_bf16(void) { fast_bf16 = highest_rate(kernels()->burn_bf16) > highest_rate(kernels()->burn_f32); }
+
+bool martlet_has_fast_bf16(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, compare_bf16);
+    return fast_bf16;
+}

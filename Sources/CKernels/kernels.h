@@ -5,11 +5,12 @@
 
 #include "include/CMartletKernels.h"
 
-typedef void martlet_product(const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,
+typedef void martlet_product(size_t packed_rows, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,
                              const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
 
 typedef struct {
     martlet_product *products[MARTLET_BF16_PAIRS + 1];  // NULL for types that are no weights
+    uint16_t packed_rows[MARTLET_BF16_PAIRS + 1];       // what martlet_packed_rows says before it is told otherwise
     void (*search)(martlet_type, const float *, const float *, uint8_t *, size_t);
     void (*prepare)(martlet_type, const float *, size_t, size_t, void *);
     void (*prepare_blocks)(martlet_type, const float *, size_t, size_t, size_t, void *, size_t, size_t);
@@ -41,14 +42,17 @@ typedef struct {
     uint64_t (*burn_bf16)(uint64_t, float *);
 } martlet_kernels;
 
-/// Returns whether a bf16 dot product does twice the work of an f32 one here (Zen 4 and 5), and not half of it
-/// (Sapphire Rapids).
+/// Returns whether a bf16 dot product does more work in a time than f32 arithmetic here (twice on Zen 4 and 5, half on
+/// Sapphire Rapids), measured once, in some microseconds.
 bool martlet_has_fast_bf16(void);
 
 extern const martlet_kernels martlet_kernels_scalar;
 
 /// The products of a level that shares all else with a lower one; NULL for dense types.
-typedef struct { martlet_product *products[MARTLET_BF16_PAIRS + 1]; } martlet_products;
+typedef struct {
+    martlet_product *products[MARTLET_BF16_PAIRS + 1];
+    uint16_t packed_rows[MARTLET_BF16_PAIRS + 1];
+} martlet_products;
 
 #if defined(__aarch64__)
 bool martlet_has_dot_product(void);

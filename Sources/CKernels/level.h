@@ -12,6 +12,7 @@
     { \
         .products = {[MARTLET_F32] = product_f32, [MARTLET_F16] = product_f16, [MARTLET_BF16] = product_bf16, QUANTIZED_PRODUCTS, \
                      [MARTLET_BF16_PAIRS] = product_bf16_pairs}, \
+        .packed_rows = {PACKED_ROWS}, \
         .prepare = prepare, .prepare_blocks = prepare_blocks, .rms_norm = rms_norm, .layer_norm = layer_norm, .softmax = softmax, .argmax = argmax, \
         .exponential_sum = exponential_sum, .largest_of = largest_of, \
         .find_candidates = find_candidates, .choose_token = choose_token, .route = route, \

@@ -14,12 +14,9 @@
 #define TILE_GROUPS 1
 #define FEW_ROWS 6
 // Measured on a Zen 3: above, unpacking pays. With whole blocks of four bits or eight it never does.
-#define TILED_ROWS(type) \
-    ((type) == MARTLET_Q4_0 || (type) == MARTLET_Q4_1 || (type) == MARTLET_Q8_0   ? ROW_BLOCK \
-     : (type) == MARTLET_Q5_0 || (type) == MARTLET_Q5_1                           ? 16 \
-     : (type) == MARTLET_Q4_K                                                     ? 10 \
-     : is_quantized(type)                                                         ? 8 \
-                                                                                  : 48)
+#define PACKED_ROWS \
+    [MARTLET_F32] = 48, [MARTLET_F16] = 48, [MARTLET_BF16] = 48, [MARTLET_Q8_0] = 252, [MARTLET_Q4_0] = 252, [MARTLET_Q4_1] = 252, \
+    [MARTLET_Q5_0] = 16, [MARTLET_Q5_1] = 16, [MARTLET_Q4_K] = 10, [MARTLET_Q5_K] = 8, [MARTLET_Q6_K] = 8
 #define BURN_CHAINS 6
 #define DOT4_SIGNED_Q8 1
 // Of weights up to 15, 31, 63 and 128 times activations up to 127, so many products of pairs stay below 2^15.

@@ -15,7 +15,9 @@
 #define TILE_GROUPS 4
 #define FEW_ROWS 6
 // Measured on a Zen 5: above, unpacking pays.
-#define TILED_ROWS(type) (is_quantized(type) ? 30 : 64)
+#define PACKED_ROWS \
+    [MARTLET_F32] = 64, [MARTLET_F16] = 64, [MARTLET_BF16] = 64, [MARTLET_Q8_0] = 30, [MARTLET_Q4_0] = 30, [MARTLET_Q4_1] = 30, \
+    [MARTLET_Q5_0] = 30, [MARTLET_Q5_1] = 30, [MARTLET_Q4_K] = 30, [MARTLET_Q5_K] = 30, [MARTLET_Q6_K] = 30
 #define BURN_CHAINS 12
 #define DOT4_SIGNED_Q8 0
 

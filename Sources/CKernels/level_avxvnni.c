@@ -15,8 +15,9 @@
 #define TILE_GROUPS 1
 #define FEW_ROWS 6
 // As AVX2's, which holds as many registers; not measured, for want of such a processor.
-#define TILED_ROWS(type) \
-    ((type) == MARTLET_Q4_0 || (type) == MARTLET_Q4_1 || (type) == MARTLET_Q8_0 ? ROW_BLOCK : is_quantized(type) ? 12 : 1)
+#define PACKED_ROWS \
+    [MARTLET_Q8_0] = 252, [MARTLET_Q4_0] = 252, [MARTLET_Q4_1] = 252, [MARTLET_Q5_0] = 12, [MARTLET_Q5_1] = 12, [MARTLET_Q4_K] = 12, \
+    [MARTLET_Q5_K] = 12, [MARTLET_Q6_K] = 12
 #define DOT4_SIGNED_Q8 0
 
 #include "quantized.h"
@@ -41,7 +42,7 @@ INLINE f32x16 dot2(f32x16 sums, u32x16 weights, u32x16 activations) { return dot
 #include "kernels.h"
 #include "product.h"
 
-const martlet_products martlet_products_avxvnni = {{QUANTIZED_PRODUCTS}};
+const martlet_products martlet_products_avxvnni = {{QUANTIZED_PRODUCTS}, {PACKED_ROWS}};
 
 #pragma clang attribute pop
 

@@ -13,7 +13,7 @@
 
 #define TILE_GROUPS 1
 #define FEW_ROWS 1
-#define TILED_ROWS(type) 1
+#define PACKED_ROWS 0
 #define DOT4_SIGNED_Q8 1
 
 #include "quantized.h"
@@ -38,7 +38,7 @@ INLINE f32x16 dot2(f32x16 sums, u32x16 weights, u32x16 activations) { return dot
 #include "kernels.h"
 #include "product.h"
 
-const martlet_products martlet_products_neon = {{QUANTIZED_PRODUCTS}};
+const martlet_products martlet_products_neon = {{QUANTIZED_PRODUCTS}, {PACKED_ROWS}};
 
 #pragma clang attribute pop
 

@@ -10,7 +10,7 @@
 
 #define TILE_GROUPS 1
 #define FEW_ROWS 1
-#define TILED_ROWS(type) 1
+#define PACKED_ROWS 0
 #define BURN_CHAINS 4
 #define DOT4_SIGNED_Q8 0
 

@@ -33,11 +33,6 @@ const char *martlet_processor_features(void) {
 }
 
 void martlet_spin_hint(void) { __builtin_ia32_pause(); }
-
-bool martlet_has_fast_bf16(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16");
-}
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 
@@ -53,8 +48,4 @@ void martlet_spin_hint(void) { __asm__ volatile("yield"); }
 const char *martlet_processor_features(void) { return ""; }
 
 void martlet_spin_hint(void) {}
-#endif
-
-#if !defined(__x86_64__)
-bool martlet_has_fast_bf16(void) { return false; }
 #endif

@@ -27,23 +27,22 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif
 
-/// Returns whether the panel is read as it is, by tiles of at most FEW_ROWS rows one after the other, from the second
-/// on out of the second-level cache; more rows are worth unpacking a slice for all of them.
-INLINE bool reads_packed(martlet_type type, size_t rows) { return rows == 1 || rows <= (size_t)TILED_ROWS(type); }
-
 /// Returns whether panel_product adds to sums that must be there, in place of beginning them.
-INLINE bool adds_to_sums(martlet_type type, size_t rows) {
-    return type == MARTLET_BF16_PAIRS || (is_quantized(type) && !reads_packed(type, rows));
+INLINE bool adds_to_sums(martlet_type type, bool reads_packed) {
+    return type == MARTLET_BF16_PAIRS || (is_quantized(type) && !reads_packed);
 }
 
-/// The product of a panel: sums[r] = one panel's product with rows of activations.
-INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs, const uint8_t *activations, size_t rows, float *sums) {
+/// The product of a panel: sums[r] = one panel's product with rows of activations. The panel is read as it is, by tiles
+/// of at most FEW_ROWS rows one after the other, from the second on out of the second-level cache; or a slice is
+/// unpacked for all rows, which many of them are worth.
+INLINE void panel_product(martlet_type type, bool reads_packed, const uint8_t *panel, size_t inputs, const uint8_t *activations,
+                          size_t rows, float *sums) {
     if (type == MARTLET_BF16_PAIRS) return pair_product(panel, inputs, activations, rows, sums);
     if (rows == 1) {
         if (is_quantized(type)) return quantized_few_rows(1, type, panel, inputs, activations, sums);
         return dense_few_rows(1, type, panel, inputs, (const float *)activations, sums);
     }
-    if (!reads_packed(type, rows)) {
+    if (FEW_ROWS == 1 || !reads_packed) {
         if (is_quantized(type)) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
         return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
     }
@@ -56,16 +55,17 @@ INLINE void panel_product(martlet_type type, const uint8_t *panel, size_t inputs
     }
 }
 
-INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows,
-                    const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) {
+INLINE void product(martlet_type type, size_t packed_rows, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations,
+                    size_t rows, const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) {
     float sums[ROW_BLOCK * PANEL] __attribute__((aligned(64)));
     const size_t panel_bytes = martlet_panel_bytes(type, inputs), row_bytes = martlet_activation_bytes(type, inputs);
     for (size_t p = first_panel; p < end_panel; p++) {
         const size_t column = p * PANEL, columns = outputs - column < PANEL ? outputs - column : PANEL;
         for (size_t r = 0; r < rows; r += ROW_BLOCK) {
             const size_t count = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
-            if (inputs == 0 || adds_to_sums(type, count)) memset(sums, 0, count * PANEL * sizeof(float));
-            panel_product(type, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
+            const bool reads_packed = count == 1 || count <= packed_rows;
+            if (inputs == 0 || adds_to_sums(type, reads_packed)) memset(sums, 0, count * PANEL * sizeof(float));
+            panel_product(type, reads_packed, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
             for (size_t i = 0; i < count; i++)
                 finish_row(sums + i * PANEL, columns, bias ? bias + column : NULL, accumulate, y + (r + i) * y_stride + column);
         }
@@ -74,9 +74,9 @@ INLINE void product(martlet_type type, const uint8_t *packed, size_t outputs, si
 
 /// One instance of the product per type; each is compiled with the type as a constant.
 #define PRODUCT_OF(name, type) \
-    static void name(const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows, const float *bias, \
-                     float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) { \
-        product(type, packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel); \
+    static void name(size_t packed_rows, const uint8_t *packed, size_t outputs, size_t inputs, const uint8_t *activations, size_t rows, \
+                     const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel) { \
+        product(type, packed_rows, packed, outputs, inputs, activations, rows, bias, y, y_stride, accumulate, first_panel, end_panel); \
     }
 
 PRODUCT_OF(product_q8_0, MARTLET_Q8_0)

@@ -267,11 +267,14 @@ package struct PackedWeights: Sendable {
     /// integer and float products run into different limits.
     package private(set) var quantizedElements = 0
     package private(set) var plainElements = 0
+    /// The element types of all matrices.
+    package private(set) var types: Set<ElementType> = []
 
     package init() {}
 
     fileprivate mutating func add(_ matrix: PackedMatrix, _ role: ParameterRole) {
         bytes += matrix.bytes
+        types.insert(matrix.type)
         if matrix.storage.kind == .mapped { mappedBytes += matrix.bytes }
         guard ![.tokens, .head, .headTransform].contains(role) else { return }
         if matrix.type.isBlockQuantized {

@@ -315,6 +315,7 @@ public struct ModelFile: Sendable {
         try tensors.checkUnchanged()
         if let cached, kept == nil { cached.cache.keep(source.packed, of: cached.identity) }
         weights = source.weights
+        if let packedCache, weights.bytes >= packedCache.least { packedCache.chooseRows(for: weights.types) }
         return model
     }
 

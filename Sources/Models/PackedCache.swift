@@ -53,7 +53,7 @@ package struct PackedCache: Sendable, Equatable {
     }
 
     /// Returns whether a regular file that belongs to this user is at `path`.
-    private static func isOwn(_ path: String) -> Bool {
+    static func isOwn(_ path: String) -> Bool {
         var status = stat()
         return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
     }
@@ -156,7 +156,7 @@ package struct PackedCache: Sendable, Equatable {
     /// `bytes` more are within the limit.
     private func makeRoom(for bytes: Int, at path: String) {
         var files: [(path: String, bytes: Int, used: timespec)] = []
-        for name in Folder.names(in: folder) where name != "lock" {
+        for name in Folder.names(in: folder) where name != "lock" && name != PackedCache.rowsName {
             let other = "\(folder)/\(name)"
             var status = stat()
             guard unsafe lstat(other, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }

@@ -1,4 +1,5 @@
 import MartletFormats
+import MartletJSON
 import MartletLayers
 import MartletModels
 import MartletPlatform
@@ -35,6 +36,11 @@ import Testing
         return try FamilyTests.inputs(Safetensors(contentsOf: name).tensors)
     }
 
+    /// What the cache's folder holds beside the measured limits of packed rows.
+    private static func packed(_ folder: String) -> [String] {
+        Fixtures.entries(folder).filter { $0 != "rows.json" }
+    }
+
     private static func cache(_ folder: String, limit: Int = 1 << 30) -> PackedCache {
         PackedCache(folder: folder, limit: limit, least: 1)
     }
@@ -51,7 +57,7 @@ import Testing
             #expect(plain.mapped == 0 && first.mapped == 0 && second.mapped == second.bytes && second.bytes > 0)
             #expect(Self.bits(first.results) == Self.bits(plain.results))
             #expect(Self.bits(second.results) == Self.bits(plain.results))
-            #expect(Fixtures.entries(folder).count == 1)
+            #expect(Self.packed(folder).count == 1)
         }
     }
 
@@ -63,7 +69,7 @@ import Testing
             #expect(try Self.run(Self.llama, cache, matrices: .q8_0).mapped == 0)
             let mapped = try Self.run(Self.llama, cache, matrices: .q8_0)
             #expect(mapped.mapped == mapped.bytes && Self.bits(mapped.results) == Self.bits(plain.results))
-            #expect(Fixtures.entries(folder).count == 2)
+            #expect(Self.packed(folder).count == 2)
         }
     }
 
@@ -76,7 +82,7 @@ import Testing
         try TemporaryFolder.use { folder in
             let cache = Self.cache(folder)
             let plain = try Self.run(Self.llama, cache)
-            let path = try folder + "/" + #require(Fixtures.entries(folder).first)
+            let path = try folder + "/" + #require(Self.packed(folder).first)
             let whole = Fixtures.bytes(path)
             for bytes in Self.damaged(whole, damage) {
                 unsafe unlink(path)
@@ -135,7 +141,7 @@ import Testing
                 #expect(after.mapped == 0 && Self.bits(after.results) == Self.bits(plain.results))
                 let again = try Self.run(path, cache)
                 #expect(again.mapped == again.bytes && Self.bits(again.results) == Self.bits(plain.results))
-                #expect(Fixtures.entries(folder).count == 1)
+                #expect(Self.packed(folder).count == 1)
             }
         }
     }
@@ -151,7 +157,7 @@ import Testing
                     let result = try? Self.run(Self.llama, cache)
                     if result.map({ Self.bits($0.results) }) != Self.bits(plain.results) { wrong.withLock { $0 += 1 } }
                 }
-                #expect(Fixtures.entries(folder).count == 1)
+                #expect(Self.packed(folder).count == 1)
             }
             let last = try Self.run(Self.llama, cache)
             #expect(wrong.withLock { $0 } == 0 && last.mapped == last.bytes)
@@ -167,14 +173,14 @@ import Testing
             try writeFile([1, 2, 3], to: folder + "/a.safetensors.123.partial")
             for path in Self.files.prefix(8) {
                 _ = try Self.run(path, cache)
-                let packed = Fixtures.entries(folder).reduce(0) { $0 + (Folder.size(of: "\(folder)/\($1)") ?? 0) }
+                let packed = Self.packed(folder).reduce(0) { $0 + (Folder.size(of: "\(folder)/\($1)") ?? 0) }
                 // Headers are not counted before they are written.
                 #expect(packed <= limit + 64 << 10)
             }
             let last = try Self.run(Self.files[7], cache)
             #expect(last.mapped == (sizes[7] <= limit ? last.bytes : 0))
-            #expect(!Fixtures.entries(folder).contains { $0.hasSuffix(".partial") })
-            #expect(Fixtures.entries(folder).count < 8)
+            #expect(!Self.packed(folder).contains { $0.hasSuffix(".partial") })
+            #expect(Self.packed(folder).count < 8)
         }
     }
 
@@ -183,6 +189,27 @@ import Testing
         let plain = try Self.run(Self.llama, nil)
         for folder in ["/proc/nowhere", "/dev/null/x"] {
             #expect(try Self.bits(Self.run(Self.llama, Self.cache(folder)).results) == Self.bits(plain.results))
+        }
+    }
+
+    /// Limits of packed rows are measured once for a type, and kept for this processor alone.
+    @Test func rowsAreMeasuredOnce() throws {
+        try TemporaryFolder.use { folder in
+            let (cache, path) = (Self.cache(folder), folder + "/rows.json")
+            func kept() throws -> JSON { try JSON(contentsOf: path) }
+            cache.chooseRows(for: [.q5_1])
+            let measured = try #require(try kept()["q5_1"]?.integerValue)
+            #expect((1...252).contains(measured))
+            let mine = try String(decoding: kept().serialized(), as: UTF8.self)
+            try writeFile(Array(mine.replacing("\"q5_1\":\(measured)", with: "\"q5_1\":42").utf8), to: path)
+            cache.chooseRows(for: [.q5_1, .q4_1])
+            #expect(try kept()["q5_1"]?.integerValue == 42)
+            #expect(try kept()["q4_1"]?.integerValue != nil)
+            for other in [mine.replacing("\"processor\":\"", with: "\"processor\":\"another "), "[1]", "{"] {
+                try writeFile(Array(other.utf8), to: path)
+                cache.chooseRows(for: [.q6_K])
+                #expect(try kept()["q5_1"] == nil && kept()["q6_K"]?.integerValue != nil)
+            }
         }
     }
 }

@@ -70,15 +70,21 @@ extension KernelTests {
             }
         }
 
-        /// Every number of rows up to 64, by whichever tiles: the bits of one row.
+        /// Every number of rows up to 64, by whichever tiles, of weights as they are packed and unpacked: the bits of
+        /// one row.
         @Test(arguments: types) func anyNumberOfRows(_ type: ElementType) {
             let product = Product(type, 70, type.isBlockQuantized ? 2 : 131, 64, seed: 11)
             let expected = product.multiply()
             _ = atEachLevel {
-                for count in 1...64 {
-                    let some = product.rows(count).multiply()
-                    #expect(bits(some) == bits(Array(expected.prefix(count * 70))), "\(type) \(count) rows")
+                let chosen = martlet_packed_rows(type.kernelType)
+                for limit in [chosen, 1, 252] {
+                    martlet_set_packed_rows(type.kernelType, limit)
+                    for count in 1...64 {
+                        let some = product.rows(count).multiply()
+                        #expect(bits(some) == bits(Array(expected.prefix(count * 70))), "\(type) \(count) rows")
+                    }
                 }
+                martlet_set_packed_rows(type.kernelType, chosen)
             }
         }
 

@@ -90,6 +90,13 @@ void martlet_prepare_part(martlet_type type, const float *x, size_t x_stride, si
 void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_t inputs, const void *activations, size_t rows,
                     const float *bias, float *y, size_t y_stride, bool accumulate, size_t first_panel, size_t end_panel);
 
+/// The most rows for which a product reads packed weights of `type` as they are; more are worth unpacking a slice for.
+/// Either way gives the same bits.
+size_t martlet_packed_rows(martlet_type type);
+
+/// Sets martlet_packed_rows until another level is chosen. A level that has no tiles for packed rows says 1 and keeps it.
+void martlet_set_packed_rows(martlet_type type, size_t rows);
+
 // ---------------------------------------------------------------- row-wise operations
 
 /// RMS norm: y = x / sqrt(mean(x²) + epsilon) · (weight + weight_offset). x and y may be the same.
