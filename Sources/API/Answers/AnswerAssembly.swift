@@ -44,7 +44,7 @@ struct AnswerAssembly {
     private(set) var generatedTokens = 0
     /// The number of generated tokens that were thinking.
     private(set) var thinkingTokens = 0
-    private(set) var finish: String?
+    private(set) var finish: AnswerFinish?
     /// The text that was written, as far as it is certain.
     private(set) var text = ""
 
@@ -76,9 +76,9 @@ struct AnswerAssembly {
         decide(delta.parts)
         if stops.found {
             delta.parts += rest()
-            end("stop")
+            end(.stop)
         } else if hasOnlyCall {
-            end("stop")
+            end(.stop)
         }
         if !new.isEmpty || finish != nil {
             delta.tokens = pending
@@ -96,7 +96,7 @@ struct AnswerAssembly {
         if reason == .stop { delta.parts += parts(completion) }
         delta.parts += rest()
         decide(delta.parts)
-        end(reason == .length ? "length" : "stop")
+        end(reason)
         return delta
     }
 
@@ -110,9 +110,12 @@ struct AnswerAssembly {
     /// True where the one call that is wanted is complete.
     private var hasOnlyCall: Bool { callsOnce && (parser?.completed ?? 0) > 0 }
 
-    /// `tool_calls` just when a call is complete and the answer ended by itself.
-    private mutating func end(_ reason: String) {
-        finish = reason == "stop" && (parser?.completed ?? 0) > 0 ? "tool_calls" : reason
+    /// Tells of calls just when one is complete and the answer ended by itself.
+    private mutating func end(_ reason: FinishReason) {
+        switch reason {
+        case .stop: finish = (parser?.completed ?? 0) > 0 ? .toolCalls : .stop
+        case .length: finish = .length
+        }
     }
 
     private mutating func parts(_ text: String) -> [AnswerPart] {

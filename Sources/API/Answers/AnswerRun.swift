@@ -7,9 +7,12 @@ actor AnswerRun {
     /// An update, something that happened since the last look.
     enum Update: Sendable {
         case delta(choice: Int, AnswerDelta)
-        case finished(choice: Int, String)
+        case finished(choice: Int, AnswerFinish)
         case ping
     }
+
+    /// The most new tokens where neither the request nor the model says how many.
+    private static let longest = 4_096
 
     private let generation: Generation
     private var assemblies: [AnswerAssembly]
@@ -26,7 +29,7 @@ actor AnswerRun {
         _ fields: GenerationFields, _ structure: AnswerAssembly.Structure, constraint: (any TokenConstraint)? = nil,
         _ job: Job
     ) {
-        let room = model.context.map { max(0, $0 - prompt.count) } ?? 4_096
+        let room = model.context.map { max(0, $0 - prompt.count) } ?? AnswerRun.longest
         let most = fields.maximumTokens ?? model.defaults.maximumNewTokens(after: prompt.count) ?? room
         let stopTexts = fields.stopTexts.isEmpty && !fields.ignoresEnd ? model.defaults.stopTexts : fields.stopTexts
         let requests = (0..<fields.choices).map { choice in
@@ -113,7 +116,7 @@ actor AnswerRun {
 
     private func close(_ choice: Int, _ updates: inout [Update]) {
         open.remove(choice)
-        let reason = assemblies[choice].finish ?? "stop"
+        let reason = assemblies[choice].finish ?? .stop
         metrics.finished(reason)
         updates.append(.finished(choice: choice, reason))
     }
@@ -131,45 +134,4 @@ actor AnswerRun {
         guard !open.isEmpty else { return }
         end()
     }
-}
-
-/// The clock of a request: when its parts happened, for the histograms.
-struct RequestClock {
-    private let arrival: ContinuousClock.Instant
-    private var last: [ContinuousClock.Instant?]
-    private var began: [ContinuousClock.Instant?]
-    private var first: [ContinuousClock.Instant?]
-
-    init(choices: Int, since arrival: ContinuousClock.Instant) {
-        self.arrival = arrival
-        (last, began) = (Array(repeating: nil, count: choices), Array(repeating: nil, count: choices))
-        first = last
-    }
-
-    /// The times of reading the prompt and of writing the first choice.
-    var durations: (reading: Duration, writing: Duration) {
-        guard let began = began.first ?? nil, let first = first.first ?? nil, let last = last.first ?? nil else {
-            return (.zero, .zero)
-        }
-        return (first - began, last - first)
-    }
-
-    mutating func began(_ choice: Int, _ metrics: ServiceMetrics) {
-        began[choice] = .now
-        metrics.observe(.queue, ContinuousClock.now - arrival)
-    }
-
-    mutating func token(_ choice: Int, _ metrics: ServiceMetrics) {
-        let now = ContinuousClock.now
-        if let last = last[choice] {
-            metrics.observe(.betweenTokens, now - last)
-        } else {
-            first[choice] = now
-            metrics.observe(.firstToken, now - arrival)
-            if let began = began[choice] { metrics.observe(.prefill, now - began) }
-        }
-        last[choice] = now
-    }
-
-    func ended(_ metrics: ServiceMetrics) { metrics.observe(.whole, ContinuousClock.now - arrival) }
 }

@@ -18,7 +18,7 @@ final class Generation: Sendable {
         case deadline
     }
 
-    private let mailbox = Mailbox<Event>()
+    private let events = EventQueue<Event>()
     private let stops: [@Sendable () -> Void]
     private let timer: Task<Void, Never>
 
@@ -28,15 +28,15 @@ final class Generation: Sendable {
     init(
         _ requests: [TokenRequest], on engine: any TextEngine, cancellation: Cancellation, limits: ServiceLimits
     ) {
-        let mailbox = mailbox
+        let events = events
         stops = requests.enumerated().map { choice, request in
             engine.submit(request) { event in
                 switch event {
-                case .began(let cached): mailbox.post(.began(choice: choice, cachedTokens: cached))
-                case .token(let token): mailbox.post(.token(choice: choice, token))
-                case .guessed(let counts): mailbox.post(.guessed(choice: choice, counts))
-                case .finished(let reason): mailbox.post(.finished(choice: choice, reason))
-                case .failed(let error): mailbox.post(.failed(choice: choice, error))
+                case .began(let cached): events.post(.began(choice: choice, cachedTokens: cached))
+                case .token(let token): events.post(.token(choice: choice, token))
+                case .guessed(let counts): events.post(.guessed(choice: choice, counts))
+                case .finished(let reason): events.post(.finished(choice: choice, reason))
+                case .failed(let error): events.post(.failed(choice: choice, error))
                 }
             }
         }
@@ -45,19 +45,19 @@ final class Generation: Sendable {
             while !Task.isCancelled {
                 let next = min(end, ContinuousClock.now + .seconds(limits.pingSeconds))
                 guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return }
-                mailbox.post(next == end ? .deadline : .ping)
+                events.post(next == end ? .deadline : .ping)
                 if next == end { return }
             }
         }
         let stops = stops
         cancellation.onCancel { reason in
             for stop in stops { stop() }
-            mailbox.post(.failed(choice: nil, reason))
+            events.post(.failed(choice: nil, reason))
         }
     }
 
     /// Returns the events since the last call, at least one.
-    func next() async -> [Event] { await mailbox.next() }
+    func next() async -> [Event] { await events.next() }
 
     /// Ends one choice early: a stop text was found.
     func stop(choice: Int) { stops[choice]() }
@@ -66,7 +66,7 @@ final class Generation: Sendable {
     func end() {
         timer.cancel()
         for stop in stops { stop() }
-        mailbox.close()
+        events.close()
     }
 
     deinit { end() }

@@ -64,7 +64,7 @@ struct ResponseItems {
         fields["delta"] = .string(text)
         if kind == .text {
             let new =
-                tokenizer.map { Probabilities.chat(tokens, $0, isWanted: true)["content"]?.arrayValue ?? [] } ?? []
+                tokenizer.map { LogProbabilities.chat(tokens, $0, isWanted: true)["content"]?.arrayValue ?? [] } ?? []
             items[index].probabilities += new
             fields["logprobs"] = .array(new)
         }

@@ -42,8 +42,7 @@ extension ToolFormat {
                 "<tool_call>\n{\"name\": \(name), \"arguments\": \((function["arguments"] ?? .null).text())}\n</tool_call>"
         }
         let content = object["content"]?.stringValue ?? ""
-        object["content"] = .string((content.isEmpty ? [] : [content] + texts).joined(separator: "\n"))
-        if content.isEmpty { object["content"] = .string(texts.joined(separator: "\n")) }
+        object["content"] = .string(((content.isEmpty ? [] : [content]) + texts).joined(separator: "\n"))
         object["tool_calls"] = nil
         return .object(object)
     }

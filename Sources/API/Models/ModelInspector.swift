@@ -148,7 +148,7 @@ package struct ModelInspector: Sendable {
         let bytes = tensor.values.map { UInt8(max(0, min(255, ($0 * 255).rounded()))) }
         return [
             "heads": .integer(tensor.shape[0]), "rows": .integer(tensor.shape[1]), "keys": .integer(tensor.shape[2]),
-            "weights": .string(Base64.encode(bytes)),
+            "weights": .base64(bytes),
         ]
     }
 
@@ -173,7 +173,7 @@ package struct ModelInspector: Sendable {
         let isOfTokens = width >= file.architecture.vocabulary || file.architecture.writes
         let best = Tensor(values, shape: [1, width]).summary(row: 0, largest: min(300, width)).largest.map(\.index)
         return [
-            "logits": .string(Base64.encode(values)),
+            "logits": .base64(values),
             "best": .array(
                 best.map { id in
                     [

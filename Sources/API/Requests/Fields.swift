@@ -31,6 +31,16 @@ struct Fields {
         }
     }
 
+    /// The fields of `value`, which stands at `path`: `messages[2]`.
+    ///
+    /// - Throws: ``APIError`` for a value that is no object.
+    init(_ value: JSON, at path: String) throws(APIError) {
+        guard let object = value.objectValue else {
+            throw .invalid("\(path) is \(value.kind), but an object is expected.", path, code: "invalid_type")
+        }
+        self.init(object, prefix: path + ".")
+    }
+
     /// The value of a field; nil for null and for none.
     subscript(name: String) -> JSON? {
         reads?.note(path(name))
@@ -71,12 +81,12 @@ struct Fields {
         guard let value = self[name] else { return nil }
         guard let number = value.integerValue ?? value.doubleValue.flatMap({ Int(exactly: $0) }) else {
             if let number = value.doubleValue {
-                throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+                throw outside(name, "\(number)", "a whole number", "\(range.lowerBound)", "\(range.upperBound)")
             }
             throw wrong(name, value, "a whole number")
         }
         guard range.contains(number) else {
-            throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+            throw outside(name, "\(number)", "a whole number", "\(range.lowerBound)", "\(range.upperBound)")
         }
         return number
     }
@@ -85,14 +95,16 @@ struct Fields {
         guard let value = self[name] else { return nil }
         guard let number = value.doubleValue else { throw wrong(name, value, "a number") }
         guard range.contains(number) else {
-            throw outside(name, "\(number)", "\(range.lowerBound)", "\(range.upperBound)")
+            throw outside(name, "\(number)", "a number", "\(range.lowerBound)", "\(range.upperBound)")
         }
         return number
     }
 
-    private func outside(_ name: String, _ value: String, _ least: String, _ most: String) -> APIError {
+    private func outside(
+        _ name: String, _ value: String, _ kind: String, _ least: String, _ most: String
+    ) -> APIError {
         .invalid(
-            "\(path(name)) is \(value), but lies between \(least) and \(most), whole where it counts.", path(name),
+            "\(path(name)) is \(value), but \(kind) from \(least) to \(most) is expected.", path(name),
             code: "invalid_value")
     }
 

@@ -4,7 +4,8 @@ import MartletJSON
 struct OllamaRequest: Sendable {
     /// OpenAI's fields.
     let fields: Fields
-    private let names: [(own: String, given: String)]
+    /// The client's names for OpenAI's fields.
+    let names: FieldNames
 
     /// Options by Ollama's name, and the fields that say the same.
     private static let options: [(given: String, own: String)] = [
@@ -31,16 +32,11 @@ struct OllamaRequest: Sendable {
         }
         fields = Fields(object)
         let isGenerated = given["messages"] == nil
-        names =
+        names = FieldNames(
             OllamaRequest.options.map { (own: $0.own, given: "options." + $0.given) } + [
                 ("response_format.json_schema.schema", "format"), ("response_format", "format"),
                 ("chat_template_kwargs", "think"), ("reasoning_effort", "think"),
-            ] + (isGenerated ? [("messages", "prompt")] : [])
-    }
-
-    /// Runs `body`, whose errors name the fields as the client has.
-    func inItsWords<Result>(_ body: () async throws -> Result) async throws -> Result {
-        do { return try await body() } catch let error as APIError { throw error.renamed(names) }
+            ] + (isGenerated ? [("messages", "prompt")] : []))
     }
 
     /// The messages of a chat, empty ones with a text of none; their thinking under OpenAI's clients' name.

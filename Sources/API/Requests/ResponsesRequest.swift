@@ -6,8 +6,8 @@ struct ResponsesRequest: Sendable {
     private(set) var chat: Fields
     /// The fields of the response that say again what was asked for.
     let echo: JSONObject
-    /// The request's name for a field of the chat completion.
-    private var names: [(own: String, given: String)] = []
+    /// The client's names for fields of the chat completion.
+    private(set) var names = FieldNames()
 
     /// - Throws: ``APIError`` for a value that cannot be meant, or is not served.
     init(_ fields: Fields) throws(APIError) {
@@ -29,16 +29,13 @@ struct ResponsesRequest: Sendable {
         try addMessages(fields, to: &object)
         try addTools(fields, to: &object)
         chat = Fields(object)
-        names += [
-            ("max_tokens", "max_output_tokens"), ("response_format.json_schema", "text.format"),
-            ("response_format", "text.format"), ("reasoning_effort", "reasoning.effort"), ("messages", "input"),
-        ]
+        for (own, given) in ResponsesRequest.names { names.add(own, given: given) }
     }
 
-    /// Runs `body`, whose errors name the fields as the client has.
-    func inItsWords<Result>(_ body: () async throws -> Result) async throws -> Result {
-        do { return try await body() } catch let error as APIError { throw error.renamed(names) }
-    }
+    private static let names = [
+        ("max_tokens", "max_output_tokens"), ("response_format.json_schema", "text.format"),
+        ("response_format", "text.format"), ("reasoning_effort", "reasoning.effort"), ("messages", "input"),
+    ]
 
     // MARK: Values
 
@@ -46,9 +43,7 @@ struct ResponsesRequest: Sendable {
         for name in ["previous_response_id", "conversation"] where fields[name] != nil {
             throw .unsupported("Nothing is stored here: send the whole conversation as input.", name)
         }
-        for name in ["prompt"] where fields[name] != nil {
-            throw .unsupported("\(name) is not served here; leave it out.", name)
-        }
+        if fields["prompt"] != nil { throw .unsupported("prompt is not served here; leave it out.", "prompt") }
         if try fields.bool("background") ?? false {
             throw .unsupported("background is not served here.", "background")
         }
@@ -116,13 +111,11 @@ struct ResponsesRequest: Sendable {
         object["tools"] = .array(
             try given.enumerated().map { index, tool throws(APIError) in
                 let path = "tools[\(index)]"
-                guard var function = tool.objectValue else {
-                    throw .invalid("\(path) is \(tool.kind), but an object is expected.", path, code: "invalid_type")
-                }
+                var function = try Fields(tool, at: path).object
                 guard tool["type"]?.stringValue == "function" else {
                     throw .unsupported("\(path).type: only functions can be called here.", path + ".type")
                 }
-                names.append(("\(path).function", path))
+                names.add("\(path).function", given: path)
                 function["type"] = nil
                 return ["type": "function", "function": .object(function)]
             })
@@ -133,7 +126,7 @@ struct ResponsesRequest: Sendable {
         var messages: [JSON] = []
         if let instructions = try fields.string("instructions") {
             messages.append(["role": "system", "content": .string(instructions)])
-            names.append(("messages[0]", "instructions"))
+            names.add("messages[0]", given: "instructions")
         }
         guard let value = fields["input"] else { throw fields.missing("input") }
         if let text = value.stringValue {
@@ -151,12 +144,13 @@ struct ResponsesRequest: Sendable {
     private mutating func add(_ item: JSON, at path: String, to messages: inout [JSON]) throws(APIError) {
         switch item["type"]?.stringValue ?? "message" {
         case "message":
-            names.append(("messages[\(messages.count)]", path))
+            names.add("messages[\(messages.count)]", given: path)
             messages.append(item)
         case "function_call": addCall(item, at: path, to: &messages)
         case "function_call_output":
             let message = "messages[\(messages.count)]"
-            names += [("\(message).tool_call_id", path + ".call_id"), ("\(message).content", path + ".output")]
+            names.add("\(message).tool_call_id", given: path + ".call_id")
+            names.add("\(message).content", given: path + ".output")
             var object = JSONObject()
             object["role"] = "tool"
             object["tool_call_id"] = item["call_id"]
@@ -177,7 +171,7 @@ struct ResponsesRequest: Sendable {
         var message = messages.last?.objectValue ?? JSONObject()
         var calls = message["tool_calls"]?.arrayValue ?? []
         if calls.isEmpty { message = JSONObject() } else { messages.removeLast() }
-        names.append(("messages[\(messages.count)].tool_calls[\(calls.count)].function", path))
+        names.add("messages[\(messages.count)].tool_calls[\(calls.count)].function", given: path)
         calls.append(call)
         message["role"] = "assistant"
         message["tool_calls"] = .array(calls)

@@ -124,13 +124,13 @@ private struct CompletionWriter: Sendable {
         var choices: [JSON] = []
         for (prompt, answers) in answers.enumerated() {
             for (index, answer) in answers.enumerated() {
-                var probabilities = Probabilities.Lists()
+                var probabilities = LogProbabilities.Lists()
                 if echoes { echo(prompt, into: &probabilities) }
                 probabilities.add(answer.tokens, tokenizer)
                 choices.append(
                     choice(
                         prompt * fields.choices + index, (echoes ? prompts[prompt].text : "") + answer.text,
-                        json(probabilities), .string(answer.finish)))
+                        json(probabilities), .string(answer.finish.rawValue)))
             }
         }
         var answer = envelope()
@@ -140,12 +140,12 @@ private struct CompletionWriter: Sendable {
     }
 
     /// The probabilities of a prompt, and where its text ends.
-    private func echo(_ prompt: Int, into probabilities: inout Probabilities.Lists) {
+    private func echo(_ prompt: Int, into probabilities: inout LogProbabilities.Lists) {
         if scores.indices.contains(prompt) { probabilities.add(prompt: scores[prompt], tokenizer) }
         probabilities.offset = prompts[prompt].text.unicodeScalars.count
     }
 
-    private func json(_ probabilities: Probabilities.Lists) -> JSON {
+    private func json(_ probabilities: LogProbabilities.Lists) -> JSON {
         fields.alternatives == nil ? .null : probabilities.json
     }
 
@@ -157,7 +157,7 @@ private struct CompletionWriter: Sendable {
             generated += await run.generatedTokens
             guesses = guesses + (await run.guessedTokens)
         }
-        return Usage.json(prompt: prompt, cached: cached, generated: generated, guesses: guesses)
+        return TokenUsage.json(prompt: prompt, cached: cached, generated: generated, guesses: guesses)
     }
 
     /// Streams one prompt after the other; the engine runs them together.
@@ -174,13 +174,13 @@ private struct CompletionWriter: Sendable {
                     var chunk = envelope()
                     chunk["choices"] = []
                     chunk["usage"] = await usage()
-                    try await sink(ServerEvents.data(.object(chunk)))
+                    try await sink(ServerSentEvents.data(.object(chunk)))
                 }
-                try await sink(ServerEvents.done)
+                try await sink(ServerSentEvents.done)
             } catch {
                 for run in runs { await run.abandon() }
                 if !(error is CancellationError) {
-                    try? await sink(ServerEvents.data(ModelService.failure(error).body))
+                    try? await sink(ServerSentEvents.data(ModelService.failure(error).body))
                 }
             }
             withExtendedLifetime(admission) {}
@@ -194,7 +194,7 @@ private struct CompletionWriter: Sendable {
         var offsets = Array(repeating: 0, count: fields.choices)
         if echoes {
             for index in 0..<fields.choices {
-                var probabilities = Probabilities.Lists()
+                var probabilities = LogProbabilities.Lists()
                 echo(prompt, into: &probabilities)
                 offsets[index] = probabilities.offset
                 try await sink(
@@ -208,10 +208,11 @@ private struct CompletionWriter: Sendable {
             var bytes: [UInt8] = []
             for update in updates {
                 switch update {
-                case .ping: bytes += ServerEvents.ping
-                case .finished(let index, let reason): bytes += chunk(prompt, index, "", .null, .string(reason))
+                case .ping: bytes += ServerSentEvents.ping
+                case .finished(let index, let reason):
+                    bytes += chunk(prompt, index, "", .null, .string(reason.rawValue))
                 case .delta(let index, let delta):
-                    var probabilities = Probabilities.Lists(from: offsets[index])
+                    var probabilities = LogProbabilities.Lists(from: offsets[index])
                     probabilities.add(delta.tokens, tokenizer)
                     offsets[index] = probabilities.offset
                     bytes += chunk(prompt, index, CompletionWriter.text(delta.parts), json(probabilities), .null)
@@ -231,6 +232,6 @@ private struct CompletionWriter: Sendable {
         var chunk = envelope()
         chunk["choices"] = [choice(prompt * fields.choices + index, text, probabilities, finish)]
         if fields.includesUsage { chunk["usage"] = .null }
-        return ServerEvents.data(.object(chunk))
+        return ServerSentEvents.data(.object(chunk))
     }
 }

@@ -18,7 +18,7 @@ enum EmbeddingRoute {
         let data = vectors.enumerated().map { index, vector -> JSON in
             let vector = dimensions.map { Embedding.shortened(vector, to: $0) } ?? vector
             let value: JSON =
-                format == .base64 ? .string(Base64.encode(vector)) : .array(vector.map { .number(Double($0)) })
+                format == .base64 ? .base64(vector) : .array(vector.map { .number(Double($0)) })
             return ["object": "embedding", "index": .integer(index), "embedding": value]
         }
         return APIResponse([

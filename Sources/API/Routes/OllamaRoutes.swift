@@ -88,7 +88,7 @@ enum Ollama {
         // Without messages it is only asked that the model be loaded.
         guard !messages.isEmpty else { return OllamaWriter(model: model, form: .chat, job: job).loaded() }
         let request = try OllamaRequest(fields, messages: messages)
-        return try await request.inItsWords {
+        return try await request.names.translatingErrors {
             try await answer(ChatPreparation(ChatRequest(request.fields, model), model, job), .chat, job, streams)
         }
     }
@@ -112,7 +112,7 @@ enum Ollama {
         if model.chat != nil, !isRaw {
             let first: [JSON] = system.isEmpty ? [] : [["role": "system", "content": .string(system)]]
             let request = try OllamaRequest(fields, messages: first + [["role": "user", "content": .string(prompt)]])
-            return try await request.inItsWords {
+            return try await request.names.translatingErrors {
                 try await answer(
                     ChatPreparation(ChatRequest(request.fields, model), model, job), .generate, job, streams)
             }
@@ -125,7 +125,9 @@ enum Ollama {
                 "system")
         }
         let request = try OllamaRequest(fields, messages: nil)
-        return try await request.inItsWords { try await continued(prompt, request.fields, model, job, streams) }
+        return try await request.names.translatingErrors {
+            try await continued(prompt, request.fields, model, job, streams)
+        }
     }
 
     /// Goes on with a text as it is.

@@ -46,12 +46,12 @@ struct OllamaWriter: Sendable {
         }
     }
 
-    private func last(_ line: JSONObject, _ run: AnswerRun, _ finish: String) async -> JSONObject {
+    private func last(_ line: JSONObject, _ run: AnswerRun, _ finish: AnswerFinish) async -> JSONObject {
         func nanoseconds(_ duration: Duration) -> JSON { .integer(Int(duration.seconds * 1e9)) }
         var line = line
         let durations = await run.durations
         line["done"] = true
-        line["done_reason"] = .string(finish == "length" ? "length" : "stop")
+        line["done_reason"] = .string(finish == .length ? "length" : "stop")
         line["total_duration"] = nanoseconds(ContinuousClock.now - job.arrival)
         line["load_duration"] = 0
         line["prompt_eval_count"] = .integer(run.promptTokens)

@@ -8,7 +8,7 @@ enum ResponsesRoute {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
         let request = try ResponsesRequest(fields)
-        return try await request.inItsWords {
+        return try await request.names.translatingErrors {
             let prepared = try ChatPreparation(ChatRequest(request.chat, model), model, job)
             let writer = ResponsesWriter(prepared, prepared.run(job), job, echo: request.echo)
             return try await prepared.request.generation.streams ? writer.stream() : writer.whole()
@@ -77,7 +77,7 @@ private struct ResponsesWriter: Sendable {
             for update in updates {
                 switch update {
                 case .ping: break
-                case .finished(_, let reason): isCut = reason == "length"
+                case .finished(_, let reason): isCut = reason == .length
                 case .delta(_, let delta): _ = items.take(delta.parts, delta.tokens)
                 }
             }
@@ -118,8 +118,8 @@ private struct ResponsesWriter: Sendable {
         while !updates.isEmpty {
             for update in updates {
                 switch update {
-                case .ping: try await sink(ServerEvents.ping)
-                case .finished(_, let reason): isCut = reason == "length"
+                case .ping: try await sink(ServerSentEvents.ping)
+                case .finished(_, let reason): isCut = reason == .length
                 case .delta(_, let delta): try await sink(events.bytes(items.take(delta.parts, delta.tokens)))
                 }
             }
@@ -141,7 +141,7 @@ private struct EventNumbers {
         object["sequence_number"] = .integer(next)
         next += 1
         for (key, value) in fields.objectValue?.members ?? [] { object[key] = value }
-        return Array("event: \(name)\n".utf8) + ServerEvents.data(.object(object))
+        return Array("event: \(name)\n".utf8) + ServerSentEvents.data(.object(object))
     }
 
     mutating func bytes(_ events: [ResponseItems.Event]) -> [UInt8] {

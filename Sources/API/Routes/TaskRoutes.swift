@@ -108,8 +108,3 @@ enum TaskRoutes {
         return APIResponse(["object": "list", "model": .string(model.name), "data": .array(indexed)])
     }
 }
-
-extension JSON {
-    /// A score as it was computed, with no more digits than it takes to read it back.
-    static func score(_ value: Float) -> JSON { .number(Double("\(value)") ?? Double(value)) }
-}

@@ -50,23 +50,6 @@ package struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         return headers
     }
 
-    /// The error about a field by the client's name for it, where the client's words are others than OpenAI's of chat
-    /// completions.
-    func renamed(_ names: [(own: String, given: String)]) -> APIError {
-        guard let parameter else { return self }
-        for (own, given) in names where parameter.utf8.starts(with: own.utf8) {
-            let rest = parameter.utf8.dropFirst(own.utf8.count)
-            guard rest.isEmpty || rest.first == UInt8(ascii: ".") || rest.first == UInt8(ascii: "[") else { continue }
-            var error = self
-            var name = given + String(decoding: rest, as: UTF8.self)
-            if name.utf8.first == UInt8(ascii: ".") { name.removeFirst() }
-            error.parameter = name
-            error.message = message.replacing(parameter, with: name, maxReplacements: 1)
-            return error
-        }
-        return self
-    }
-
     /// `{"error": {"message", "type", "param", "code"}}`, all four keys always.
     package var body: JSON {
         [

@@ -57,7 +57,7 @@ package final class ServiceMetrics: Sendable {
         }
     }
 
-    func finished(_ reason: String) { state.withLock { $0.finishes[reason, default: 0] += 1 } }
+    func finished(_ reason: AnswerFinish) { state.withLock { $0.finishes[reason.rawValue, default: 0] += 1 } }
 
     func tokens(prompt: Int, cached: Int, generated: Int) {
         state.withLock {
@@ -90,55 +90,70 @@ package final class ServiceMetrics: Sendable {
     /// The numbers of requests that are being answered, and of clients that left before they were.
     package var counts: (inFlight: Int, disconnects: Int) { state.withLock { ($0.inFlight, $0.disconnects) } }
 
+    // MARK: Exposition
+
+    private typealias Sample = (labels: String, value: Int)
+
     /// The exposition, with how busy each model's engine is.
     func text(loads: [(model: String, load: EngineLoad)]) -> String {
         let state = state.withLock { $0 }
-        var lines: [String] = []
-        func metric(_ name: String, _ type: String, _ help: String, _ values: [(labels: String, value: String)]) {
-            lines += ["# HELP martlet:\(name) \(help)", "# TYPE martlet:\(name) \(type)"]
-            for (labels, value) in values {
-                lines.append("martlet:\(name)" + (labels.isEmpty ? "" : "{\(labels)}") + " " + value)
-            }
-        }
-        func labelled(_ value: (EngineLoad) -> Int) -> [(String, String)] {
-            loads.map { ("model_name=\"\(ServiceMetrics.escaped($0.model))\"", "\(value($0.load))") }
-        }
-        metric("num_requests_running", "gauge", "Generations that run.", labelled(\.running))
-        metric("num_requests_waiting", "gauge", "Generations that wait for a place.", labelled(\.waiting))
-        metric(
-            "spec_decode_num_draft_tokens_total", "counter", "Tokens that were guessed ahead.",
-            labelled(\.guessedTokens))
-        metric(
-            "spec_decode_num_accepted_tokens_total", "counter", "Guessed tokens that were right.",
-            labelled(\.acceptedTokens))
-        metric("texts_read_total", "counter", "Texts that were read whole, not written.", labelled(\.texts))
-        metric("text_passes_total", "counter", "Passes that they shared.", labelled(\.textPasses))
-        metric(
-            "kv_cache_blocks_used", "gauge", "Blocks of 64 positions of keys and values that texts have.",
-            labelled(\.usedBlocks))
-        metric("kv_cache_blocks", "gauge", "Blocks that there may be.", labelled(\.blocks))
-        metric(
-            "num_preemptions_total", "counter", "Texts that gave their blocks to an older one.",
-            labelled(\.preemptions))
-        metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", [("", "\(state.inFlight)")])
-        metric("prompt_tokens_total", "counter", "Tokens of prompts.", [("", "\(state.promptTokens)")])
-        metric(
-            "prefix_cache_hits_total", "counter", "Tokens of prompts that were not computed again.",
-            [("", "\(state.cachedTokens)")])
-        metric("generation_tokens_total", "counter", "Tokens generated.", [("", "\(state.generatedTokens)")])
-        metric(
-            "request_success_total", "counter", "Choices that ended, by why.",
-            state.finishes.sorted { $0.key < $1.key }.map { ("finished_reason=\"\($0.key)\"", "\($0.value)") })
-        metric(
-            "http_requests_total", "counter", "Requests answered, by route and status.",
-            state.answers.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") })
-        metric(
-            "client_disconnects_total", "counter", "Clients that left before their answer was complete.",
-            [("", "\(state.disconnects)")])
+        var lines = ServiceMetrics.lines(of: loads) + ServiceMetrics.lines(of: state)
         for duration in Duration.allCases {
             lines += ServiceMetrics.lines(duration, state.histograms[duration] ?? Histogram())
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func metric(_ name: String, _ type: String, _ help: String, _ samples: [Sample]) -> [String] {
+        ["# HELP martlet:\(name) \(help)", "# TYPE martlet:\(name) \(type)"]
+            + samples.map { "martlet:\(name)" + ($0.labels.isEmpty ? "" : "{\($0.labels)}") + " \($0.value)" }
+    }
+
+    /// What the engine of each model does and has done.
+    private static func lines(of loads: [(model: String, load: EngineLoad)]) -> [String] {
+        func metric(_ name: String, _ type: String, _ help: String, _ value: (EngineLoad) -> Int) -> [String] {
+            self.metric(name, type, help, loads.map { ("model_name=\"\(escaped($0.model))\"", value($0.load)) })
+        }
+        return metric("num_requests_running", "gauge", "Generations that run.", \.running)
+            + metric("num_requests_waiting", "gauge", "Generations that wait for a place.", \.waiting)
+            + metric(
+                "spec_decode_num_draft_tokens_total", "counter", "Tokens that were guessed ahead.", \.guessedTokens)
+            + metric(
+                "spec_decode_num_accepted_tokens_total", "counter", "Guessed tokens that were right.",
+                \.acceptedTokens)
+            + metric("texts_read_total", "counter", "Texts that were read whole, not written.", \.texts)
+            + metric("text_passes_total", "counter", "Passes that they shared.", \.textPasses)
+            + metric(
+                "kv_cache_blocks_used", "gauge", "Blocks of 64 positions of keys and values that texts have.",
+                \.usedBlocks)
+            + metric("kv_cache_blocks", "gauge", "Blocks that there may be.", \.blocks)
+            + metric(
+                "num_preemptions_total", "counter", "Texts that gave their blocks to an older one.", \.preemptions)
+    }
+
+    /// What the service has done.
+    private static func lines(of state: State) -> [String] {
+        func metric(_ name: String, _ type: String, _ help: String, _ value: Int) -> [String] {
+            self.metric(name, type, help, [("", value)])
+        }
+        func sorted(_ counts: [String: Int], _ labels: (String) -> String) -> [Sample] {
+            counts.sorted { $0.key < $1.key }.map { (labels($0.key), $0.value) }
+        }
+        return metric("requests_in_flight", "gauge", "HTTP requests that are being answered.", state.inFlight)
+            + metric("prompt_tokens_total", "counter", "Tokens of prompts.", state.promptTokens)
+            + metric(
+                "prefix_cache_hits_total", "counter", "Tokens of prompts that were not computed again.",
+                state.cachedTokens)
+            + metric("generation_tokens_total", "counter", "Tokens generated.", state.generatedTokens)
+            + self.metric(
+                "request_success_total", "counter", "Choices that ended, by why.",
+                sorted(state.finishes) { "finished_reason=\"\($0)\"" })
+            + self.metric(
+                "http_requests_total", "counter", "Requests answered, by route and status.",
+                sorted(state.answers) { $0 })
+            + metric(
+                "client_disconnects_total", "counter", "Clients that left before their answer was complete.",
+                state.disconnects)
     }
 
     private static func lines(_ duration: Duration, _ histogram: Histogram) -> [String] {

@@ -1,69 +1,9 @@
-import Martlet
 import MartletGeneration
 import MartletJSON
 import MartletTokenizers
 
-extension ServedModel {
-    /// The language model and engine that continue texts with this model.
-    ///
-    /// - Throws: ``APIError`` that says what the model does instead.
-    func text() throws(APIError) -> (model: LanguageModel, engine: any TextEngine) {
-        if case .text(let model, let engine) = work { return (model, engine) }
-        throw wrongTask("continue texts")
-    }
-
-    /// The error of a task that this model does not do.
-    func wrongTask(_ asked: String) -> APIError {
-        .invalid(
-            "The model \(name.quoted) does not \(asked); it can \(ModelRoutes.tasks(self).joined(separator: ", ")).",
-            "model", code: "model_not_suited")
-    }
-
-    /// The rules of generation_config.json behind a prompt of `count` tokens, as far as the request lets them hold.
-    func rules(after count: Int, _ fields: GenerationFields) -> TokenRules {
-        var rules = defaults.rules
-        rules.minimumNewTokens = fields.ignoresEnd ? 0 : defaults.minimumNewTokens(after: count)
-        if fields.hasOwnRepeatPenalty { rules.repetitionPenalty = 1 }
-        return rules
-    }
-
-    func neededTokenizer() throws(APIError) -> Tokenizer {
-        guard let tokenizer else { throw wrongTask("have a tokenizer") }
-        return tokenizer
-    }
-
-    /// Refuses a prompt that leaves no room for an answer, or has no token.
-    func check(prompt: [Int32], _ parameter: String) throws(APIError) {
-        guard !prompt.isEmpty else { throw .invalid("The prompt has no tokens.", parameter) }
-        if let context, prompt.count >= context {
-            throw .contextExceeded(prompt: prompt.count, context: context, parameter)
-        }
-        if case .text(_, let engine) = work, prompt.count >= engine.longestText {
-            throw .memoryExceeded(prompt: prompt.count, longest: engine.longestText, parameter)
-        }
-        if let wrong = prompt.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
-            throw .invalid(
-                "Token \(wrong) is not in the vocabulary of \(vocabularySize).", parameter, code: "invalid_value")
-        }
-    }
-}
-
-/// The token counts of an answer, as OpenAI writes them.
-enum Usage {
-    static func json(prompt: Int, cached: Int, generated: Int, guesses: GuessCounts) -> JSON {
-        [
-            "prompt_tokens": .integer(prompt), "completion_tokens": .integer(generated),
-            "total_tokens": .integer(prompt + generated), "prompt_tokens_details": ["cached_tokens": .integer(cached)],
-            "completion_tokens_details": [
-                "accepted_prediction_tokens": .integer(guesses.accepted),
-                "rejected_prediction_tokens": .integer(guesses.guessed - guesses.accepted),
-            ],
-        ]
-    }
-}
-
 /// Log-probabilities of tokens, as OpenAI writes them.
-enum Probabilities {
+enum LogProbabilities {
     /// `logprobs` of chat choices: null where none were asked for.
     static func chat(_ tokens: [SampledToken], _ tokenizer: Tokenizer, isWanted: Bool) -> JSON {
         guard isWanted else { return .null }
@@ -120,11 +60,11 @@ enum Probabilities {
         private mutating func add(_ token: SampledToken, at offset: Int, _ tokenizer: Tokenizer) {
             texts.append(.string(Lists.text(token.token, tokenizer)))
             offsets.append(.integer(offset))
-            values.append(token.logProbability.map { Probabilities.number($0) } ?? .null)
+            values.append(token.logProbability.map { LogProbabilities.number($0) } ?? .null)
             var map = JSONObject()
             for alternative in token.mostProbable {
                 let text = Lists.text(alternative.token, tokenizer)
-                if map[text] == nil { map[text] = Probabilities.number(alternative.logProbability) }
+                if map[text] == nil { map[text] = LogProbabilities.number(alternative.logProbability) }
             }
             best.append(token.logProbability == nil ? .null : .object(map))
         }
@@ -140,11 +80,4 @@ enum Probabilities {
             ]
         }
     }
-}
-
-/// Server-sent events.
-enum ServerEvents {
-    static func data(_ json: JSON) -> [UInt8] { Array("data: ".utf8) + json.serialized() + Array("\n\n".utf8) }
-    static let done = Array("data: [DONE]\n\n".utf8)
-    static let ping = Array(": ping\n\n".utf8)
 }

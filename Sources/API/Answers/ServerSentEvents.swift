@@ -1,0 +1,8 @@
+import MartletJSON
+
+/// Server-sent events.
+enum ServerSentEvents {
+    static func data(_ json: JSON) -> [UInt8] { Array("data: ".utf8) + json.serialized() + Array("\n\n".utf8) }
+    static let done = Array("data: [DONE]\n\n".utf8)
+    static let ping = Array(": ping\n\n".utf8)
+}
