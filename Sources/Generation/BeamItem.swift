@@ -60,7 +60,9 @@ package struct BeamItem: Sendable {
 
     /// One token more, by the logits of each beam, or of the prompt alone as long as they have not parted.
     ///
-    /// - Parameters: `logits`: `[beams or 1, vocabulary]`; `source`: what the text is written about, for the rules.
+    /// - Parameters:
+    ///   - logits: `[beams or 1, vocabulary]`.
+    ///   - source: What the text is written about, for the rules.
     /// - Returns: for each of the next beams, which row of `logits` it continues.
     package mutating func step(_ logits: Tensor, source: [Int32]) -> [Int] {
         let rows = logits.shape.rows

@@ -22,7 +22,9 @@ package struct Continuation: ~Copyable {
     package let vocabulary: Int
     package let context: Int?
 
-    /// - Parameters: `sequences`: as many as the first step will have; `engine`: the model's, where one is at hand.
+    /// - Parameters:
+    ///   - sequences: As many as the first step will have.
+    ///   - engine: The model's, where one is at hand.
     /// - Throws: ``GenerationError`` for a model that is not a decoder.
     package init(
         _ decoder: Decoder, sequences: Int, memory: Memory = .cached, engine: StepEngine? = nil, on device: Device

@@ -61,7 +61,9 @@ package struct KeyValueCache: AttentionState, Sendable {
 
     // MARK: Sequences
 
-    /// A new sequence, without positions. - Precondition: there is none of this name.
+    /// A new sequence, without positions.
+    ///
+    /// - Precondition: there is none of this name.
     package mutating func add(_ id: SequenceID) {
         insert(Sequence(id: id, tables: layout.tables.map { BlockTable($0, pool: pool) }))
     }
@@ -123,7 +125,9 @@ package struct KeyValueCache: AttentionState, Sendable {
     /// Forgets a sequence that outgrows the length after which all of its positions rotate otherwise: it is read anew
     /// (LongRoPE).
     ///
-    /// - Parameters: `trained`: that length, nil where there is none; `extent`: how far the sequence will reach.
+    /// - Parameters:
+    ///   - trained: That length; nil where there is none.
+    ///   - extent: How far the sequence will reach.
     package mutating func forget(_ id: SequenceID, outgrowing trained: Int?, extent: Int) {
         guard let trained, extent > trained else { return }
         let known = sequences[index(of: id)]

@@ -43,7 +43,9 @@ package final class StepEngine {
     /// shared.
     private static let buckets = [8, 32, 128, 512, 2_048]
 
-    /// - Parameters: `cache`: what keys and values are kept as; `selection`: where the decoder's rows select adapters.
+    /// - Parameters:
+    ///   - cache: What keys and values are kept as.
+    ///   - selection: Where the decoder's rows select adapters.
     /// - Throws: ``GenerationError`` for a model that is not a decoder.
     package init(
         _ decoder: Decoder, cache: ElementType = .f32, selection: AdapterSelection? = nil, on device: Device
@@ -86,7 +88,9 @@ package final class StepEngine {
 
     /// An empty cache for this model.
     ///
-    /// - Parameters: `sequences`: as in ``KeyValueCache``; `pool`: where its blocks come from.
+    /// - Parameters:
+    ///   - sequences: As in ``KeyValueCache``.
+    ///   - pool: Where its blocks come from.
     package func cache(sequences: Int = 0, pool: BlockPool? = nil) -> KeyValueCache {
         KeyValueCache(layout, sequences: sequences, pool: pool, on: device)
     }

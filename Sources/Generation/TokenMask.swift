@@ -12,7 +12,9 @@ package struct TokenMask: Sendable, Hashable {
         if allowingAll && vocabulary % 32 > 0 { words[words.count - 1] = 1 << UInt32(vocabulary % 32) - 1 }
     }
 
-    /// A mask of these words. - Precondition: there are as many as `vocabulary` bits need.
+    /// A mask of these words.
+    ///
+    /// - Precondition: there are as many as `vocabulary` bits need.
     package init(words: [UInt32], vocabulary: Int) {
         precondition(words.count == (vocabulary + 31) / 32, "TokenMask: \(words.count) words for \(vocabulary) tokens")
         (self.words, self.vocabulary) = (words, vocabulary)

@@ -42,7 +42,9 @@ struct EngineBlocks {
         return layout.tables.map { _ in min(whole, fitting) }
     }
 
-    /// The block of a number. - Precondition: the number is below the table's capacity.
+    /// The block of a number.
+    ///
+    /// - Precondition: the number is below the table's capacity.
     mutating func block(_ number: Int, of table: Int) -> KeyValueBlock {
         if let known = blocks[table][number] { return known }
         guard let made = pool.take(bytes: layout.tables[table].bytes) else {

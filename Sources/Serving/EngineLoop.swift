@@ -11,7 +11,7 @@ final class EngineLoop {
     let options: EngineOptions
     /// The draft model that guesses the next tokens of texts; nil without.
     let draft: DraftModel?
-    let mailbox: Mailbox
+    let mailbox: EngineMailbox
     var blocks: EngineBlocks
     var scheduler: Scheduler
     var cache: KeyValueCache
@@ -36,7 +36,7 @@ final class EngineLoop {
 
     init(
         _ architecture: Architecture, _ steps: StepEngine, _ options: EngineOptions, _ draft: DraftModel?,
-        capacity: [Int], _ mailbox: Mailbox, on device: Device
+        capacity: [Int], _ mailbox: EngineMailbox, on device: Device
     ) {
         (self.architecture, self.steps, self.draft) = (architecture, steps, draft)
         (self.options, self.mailbox) = (options, mailbox)
@@ -72,7 +72,7 @@ final class EngineLoop {
 
     // MARK: Requests
 
-    private func take(_ letter: Mailbox.Letter) {
+    private func take(_ letter: EngineMailbox.Letter) {
         switch letter.work {
         case .generation(let request, let output): take(request, output, letter)
         case .reading(let request, _): take(request, EngineParts(letter.ids, letter.work))
@@ -80,7 +80,7 @@ final class EngineLoop {
         }
     }
 
-    private func take(_ request: EngineRequest, _ output: EngineOutput, _ letter: Mailbox.Letter) {
+    private func take(_ request: EngineRequest, _ output: EngineOutput, _ letter: EngineMailbox.Letter) {
         let id = letter.ids.lowerBound
         sequences[id] = EngineSequence(
             request, output, submitted: letter.submitted, sources: sources(for: request))

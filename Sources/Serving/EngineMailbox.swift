@@ -2,7 +2,7 @@ import MartletPlatform
 import Synchronization
 
 /// The mailbox of an engine: what other threads tell its thread, and what they may know of it without waiting.
-final class Mailbox: Sendable {
+final class EngineMailbox: Sendable {
     /// A request on its way.
     struct Letter: Sendable {
         /// One number for each of its parts; the first one names it.

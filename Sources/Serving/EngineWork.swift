@@ -1,55 +1,5 @@
-package import MartletGeneration
-package import MartletModels
-
-/// A request to an engine: read these texts whole, each in one piece. Embeddings, classes, tags, pairs to be ranked.
-package struct ReadingRequest: Sendable {
-    /// Whose tokens are the model's.
-    package var texts: [WholeText]
-    /// The adapter over the engine's model that reads, by number; nil for the model alone.
-    package var adapter: Int?
-    /// Whose it is: queues are bounded by tenant.
-    package var tenant = 0
-    /// Higher is read first.
-    package var priority = 0
-
-    package init(_ texts: [WholeText], adapter: Int? = nil, tenant: Int = 0) {
-        (self.texts, self.adapter, self.tenant) = (texts, adapter, tenant)
-    }
-}
-
-/// A request to an engine: find by beam search how these texts go on. What each begins with is read once, for all beams
-/// and results.
-package struct SearchRequest: Sendable {
-    /// A text that is to be written.
-    package struct Text: Sendable {
-        /// The source that an encoder-decoder writes about; empty for a decoder.
-        package var source: [Int32] = []
-        /// The tokens that the decoder reads first.
-        package var prompt: [Int32]
-
-        /// Tokens that are to be read.
-        var count: Int { source.isEmpty ? prompt.count : source.count }
-    }
-
-    package var texts: [Text]
-    package var options: BeamSearch.Options
-    /// Whose it is: queues are bounded, and admission takes turns, by tenant.
-    package var tenant = 0
-    /// Higher is admitted first and preempted last.
-    package var priority = 0
-
-    /// Writes about `sources`, after `prompt`.
-    package init(_ sources: [[Int32]], prompt: [Int32], _ options: BeamSearch.Options, tenant: Int = 0) {
-        (texts, self.options) = (sources.map { Text(source: $0, prompt: prompt) }, options)
-        self.tenant = tenant
-    }
-
-    /// Continues `prompts`.
-    package init(prompts: [[Int32]], _ options: BeamSearch.Options, tenant: Int = 0) {
-        (texts, self.options) = (prompts.map { Text(prompt: $0) }, options)
-        self.tenant = tenant
-    }
-}
+import MartletGeneration
+import MartletModels
 
 /// A request to an engine, and where its results go.
 enum EngineWork: Sendable {

@@ -50,7 +50,9 @@ package struct Scheduler: Sendable {
         order.insert(id, at: place ?? order.count)
     }
 
-    /// Gives a waiting request a slot. - Precondition: one is free.
+    /// Gives a waiting request a slot.
+    ///
+    /// - Precondition: one is free.
     mutating func start(_ id: Int) {
         let slot = freeSlots.removeLast()
         entries.change(id) { $0.slot = slot }

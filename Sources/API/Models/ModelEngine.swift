@@ -12,7 +12,9 @@ struct ModelEngine: Sendable {
     /// Texts of one caller that the engine is given at once, so that none makes room for many results of its own.
     private static let textsAtOnce = 64
 
-    /// - Parameters: `adapter`: the adapter that passes select, by number; `selection`: where they say so.
+    /// - Parameters:
+    ///   - adapter: The adapter that passes select, by number.
+    ///   - selection: Where they say so.
     init(_ engine: Engine, adapter: Int? = nil, of selection: AdapterSelection = AdapterSelection()) {
         (self.engine, self.adapter, self.selection) = (engine, adapter, selection)
     }

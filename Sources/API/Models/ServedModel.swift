@@ -100,27 +100,8 @@ package final class ServedModel: Sendable {
     package static func load(
         name: String, _ file: ModelFile, _ settings: Settings = Settings(), shared: SharedModel? = nil
     ) async throws -> ServedModel {
-        func served(
-            _ work: Work, _ tokenizer: Tokenizer?, _ embedder: Embedder?, _ inspector: ModelInspector,
-            _ engine: ModelEngine
-        ) async throws -> ServedModel {
-            try await ServedModel(name, file, work, tokenizer, embedder, inspector, engine, context: settings.context)
-        }
         if case .decoder = file.architecture.body, file.architecture.writes {
-            let model =
-                if let shared {
-                    try await shared.model(settings)
-                } else {
-                    try await LanguageModel.load(
-                        path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine()
-                    ) { file }
-                }
-            let adapter = shared?.number(of: name)
-            let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
-            return try await served(
-                .text(model, BatchEngine(model.engine, adapter: adapter)), model.tokenizer,
-                try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device),
-                ModelEngine(model.engine, adapter: adapter, of: model.selection))
+            return try await decoder(name, file, settings, shared)
         }
         if let draft = settings.draft {
             throw ModelError("\(draft), to draft for \(file.path): this model does not continue texts")
@@ -131,18 +112,45 @@ package final class ServedModel: Sendable {
         let inspector = ModelInspector(file, model, on: device)
         if case .encoderDecoder(let writer) = model, file.architecture.writes {
             let writing = try WritingModel(file, writer, on: device)
-            return try await served(.writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, engine)
+            return try await ServedModel(
+                name, file, .writing(writing), writing.vocabulary as? Tokenizer, nil, inspector, engine,
+                context: settings.context)
         }
         let tokenizer = try ModelText.tokenizer(of: file)
         let encoder = try TextEncoder(file, model, tokenizer, on: device)
-        let work: Work =
-            switch file.architecture.head {
-            case .sequence: .classes(try Classifier(file, encoder))
-            case .answers: .answers(try Answerer(file, encoder))
-            case .rows(_, let count) where count > 1: .tags(try Tagger(file, encoder))
-            default: .vectors
+        return try await ServedModel(
+            name, file, reading(file, encoder), tokenizer, try Embedder(file, encoder), inspector, engine,
+            context: settings.context)
+    }
+
+    /// Loads a decoder, or takes what is shared of it.
+    private static func decoder(
+        _ name: String, _ file: ModelFile, _ settings: Settings, _ shared: SharedModel?
+    ) async throws -> ServedModel {
+        let model =
+            if let shared {
+                try await shared.model(settings)
+            } else {
+                try await LanguageModel.load(
+                    path: file.path, draft: settings.draft, threads: settings.threads, engine: settings.engine()
+                ) { file }
             }
-        return try await served(work, tokenizer, try Embedder(file, encoder), inspector, engine)
+        let adapter = shared?.number(of: name)
+        let encoder = try TextEncoder(file, .decoder(model.decoder), model.tokenizer, on: model.device)
+        return try await ServedModel(
+            name, file, .text(model, BatchEngine(model.engine, adapter: adapter)), model.tokenizer,
+            try Embedder(file, encoder), ModelInspector(file, .decoder(model.decoder), on: model.device),
+            ModelEngine(model.engine, adapter: adapter, of: model.selection), context: settings.context)
+    }
+
+    /// The work of a model that reads texts whole, by its head.
+    private static func reading(_ file: ModelFile, _ encoder: TextEncoder) throws -> Work {
+        switch file.architecture.head {
+        case .sequence: .classes(try Classifier(file, encoder))
+        case .answers: .answers(try Answerer(file, encoder))
+        case .rows(_, let count) where count > 1: .tags(try Tagger(file, encoder))
+        default: .vectors
+        }
     }
 
     private init(

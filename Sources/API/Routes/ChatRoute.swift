@@ -19,23 +19,12 @@ struct ChatWriter: Sendable {
     private let prepared: ChatPreparation
     private let run: AnswerRun
     private let job: Job
-    private let id: String
-    private let created = UnixTime.now
+    private let envelope: AnswerEnvelope
     private var fields: GenerationFields { prepared.request.generation }
 
     init(_ prepared: ChatPreparation, _ run: AnswerRun, _ job: Job) {
         (self.prepared, self.run, self.job) = (prepared, run, job)
-        id = "chatcmpl-" + RequestIdentity.random()
-    }
-
-    private func envelope(_ object: String) -> JSONObject {
-        var envelope = JSONObject()
-        envelope["id"] = .string(id)
-        envelope["object"] = .string(object)
-        envelope["created"] = .integer(created)
-        envelope["model"] = .string(prepared.model.name)
-        envelope["system_fingerprint"] = .string(prepared.model.fingerprint)
-        return envelope
+        envelope = AnswerEnvelope("chatcmpl-", prepared.model)
     }
 
     // MARK: Whole
@@ -48,7 +37,7 @@ struct ChatWriter: Sendable {
 
     /// The whole answer of all choices.
     private func answer(_ messages: [CollectedAnswer]) async -> JSON {
-        var answer = envelope("chat.completion")
+        var answer = envelope.object("chat.completion")
         answer["choices"] = .array(
             messages.enumerated().map { index, message in
                 [
@@ -141,20 +130,20 @@ struct ChatWriter: Sendable {
 
     private func chunk(_ choice: Int, _ delta: JSON, finish: JSON = .null, probabilities: JSON? = nil) -> [UInt8] {
         if finish.isNull && delta.objectValue?.isEmpty == true { return [] }
-        var envelope = envelope("chat.completion.chunk")
-        envelope["choices"] = [
+        var object = envelope.object("chat.completion.chunk")
+        object["choices"] = [
             [
                 "index": .integer(choice), "delta": delta, "logprobs": probabilities ?? .null, "finish_reason": finish,
             ]
         ]
-        if fields.includesUsage { envelope["usage"] = .null }
-        return ServerSentEvents.data(.object(envelope))
+        if fields.includesUsage { object["usage"] = .null }
+        return ServerSentEvents.data(.object(object))
     }
 
     private func usageChunk() async -> [UInt8] {
-        var envelope = envelope("chat.completion.chunk")
-        envelope["choices"] = []
-        envelope["usage"] = await usage()
-        return ServerSentEvents.data(.object(envelope))
+        var object = envelope.object("chat.completion.chunk")
+        object["choices"] = []
+        object["usage"] = await usage()
+        return ServerSentEvents.data(.object(object))
     }
 }

@@ -36,7 +36,8 @@ enum CompletionRoute {
         }
         let writer = CompletionWriter(
             model: model, tokenizer: language.tokenizer, prompts: prompts, scores: scores, runs: runs,
-            fields: generation, echoes: echoes, admission: admission, job: job)
+            fields: generation, echoes: echoes, admission: admission, job: job,
+            envelope: AnswerEnvelope("cmpl-", model))
         return generation.streams ? try await writer.stream() : try await writer.whole()
     }
 
@@ -93,18 +94,9 @@ private struct CompletionWriter: Sendable {
     let echoes: Bool
     let admission: Ending
     let job: Job
-    let id = "cmpl-" + RequestIdentity.random()
-    let created = UnixTime.now
+    let envelope: AnswerEnvelope
 
-    private func envelope() -> JSONObject {
-        var envelope = JSONObject()
-        envelope["id"] = .string(id)
-        envelope["object"] = "text_completion"
-        envelope["created"] = .integer(created)
-        envelope["model"] = .string(model.name)
-        envelope["system_fingerprint"] = .string(model.fingerprint)
-        return envelope
-    }
+    private func object() -> JSONObject { envelope.object("text_completion") }
 
     private func choice(_ index: Int, _ text: String, _ probabilities: JSON, _ finish: JSON) -> JSON {
         ["index": .integer(index), "text": .string(text), "logprobs": probabilities, "finish_reason": finish]
@@ -133,7 +125,7 @@ private struct CompletionWriter: Sendable {
                         json(probabilities), .string(answer.finish.rawValue)))
             }
         }
-        var answer = envelope()
+        var answer = object()
         answer["choices"] = .array(choices)
         answer["usage"] = await usage()
         return .object(answer)
@@ -171,7 +163,7 @@ private struct CompletionWriter: Sendable {
                 }
                 await job.log(answer(answers), of: model)
                 if fields.includesUsage {
-                    var chunk = envelope()
+                    var chunk = object()
                     chunk["choices"] = []
                     chunk["usage"] = await usage()
                     try await sink(ServerSentEvents.data(.object(chunk)))
@@ -229,7 +221,7 @@ private struct CompletionWriter: Sendable {
     }
 
     private func chunk(_ prompt: Int, _ index: Int, _ text: String, _ probabilities: JSON, _ finish: JSON) -> [UInt8] {
-        var chunk = envelope()
+        var chunk = object()
         chunk["choices"] = [choice(prompt * fields.choices + index, text, probabilities, finish)]
         if fields.includesUsage { chunk["usage"] = .null }
         return ServerSentEvents.data(.object(chunk))

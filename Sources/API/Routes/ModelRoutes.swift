@@ -4,13 +4,13 @@ import MartletLayers
 /// `/v1/models`: which models there are, with llama.cpp's `meta` and `status`; loading and unloading them.
 enum ModelRoutes {
     static func list(_ job: Job) async throws -> APIResponse {
-        APIResponse(["object": "list", "data": .array(job.service.shelf.names.map { entry($0.name, $0.model) })])
+        APIResponse(["object": "list", "data": .array(job.service.registry.names.map { entry($0.name, $0.model) })])
     }
 
     /// Tells of a model; none is loaded for it.
     static func one(_ job: Job) async throws -> APIResponse {
         let name = ModelService.untagged(job.remainder)
-        guard let found = job.service.shelf.names.first(where: { $0.name.hasSameBytes(as: name) }) else {
+        guard let found = job.service.registry.names.first(where: { $0.name.hasSameBytes(as: name) }) else {
             return APIResponse(entry(name, try await job.service.model(named: name)))
         }
         return APIResponse(entry(found.name, found.model))
@@ -25,7 +25,7 @@ enum ModelRoutes {
 
     static func unload(_ job: Job) async throws -> APIResponse {
         let name = try named(job)
-        try job.service.shelf.unload(name)
+        try job.service.registry.unload(name)
         job.service.log("model_unloaded", ["request_id": .string(job.id), "model": .string(name)])
         return APIResponse(["success": true])
     }

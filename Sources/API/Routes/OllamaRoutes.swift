@@ -28,7 +28,7 @@ enum Ollama {
     // MARK: Models
 
     static func tags(_ job: Job) async throws -> APIResponse {
-        let models = job.service.shelf.names.map { name, model -> JSON in
+        let models = job.service.registry.names.map { name, model -> JSON in
             model.map(entry) ?? [
                 "name": .string(name), "model": .string(name), "size": 0, "digest": "", "details": [:],
             ]

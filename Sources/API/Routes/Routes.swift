@@ -39,7 +39,7 @@ enum Routes {
         Route("POST", "/v1/answer", TaskRoutes.answer),
         Route("POST", "/v1/translate", TaskRoutes.translate),
         Route("POST", "/v1/summarize", TaskRoutes.summarize),
-        Route("POST", "/v1/explain", LookRoute.answer),
+        Route("POST", "/v1/explain", ExplainRoute.answer),
     ]
 
     private static let ollama =

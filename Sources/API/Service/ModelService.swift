@@ -19,28 +19,28 @@ package final class ModelService: Sendable {
 
     package let settings: ServiceSettings
     package let metrics = ServiceMetrics()
-    package let shelf: ModelShelf
+    package let registry: ModelRegistry
     private let state = Mutex(State())
     private let routes: [Route]
 
     package init(_ settings: ServiceSettings) {
         self.settings = settings
-        shelf = ModelShelf(most: settings.limits.loadedModels)
+        registry = ModelRegistry(limit: settings.limits.loadedModels)
         routes = Routes.all
     }
 
     // MARK: Models
 
-    package func add(_ model: ServedModel) { shelf.add(model) }
+    package func add(_ model: ServedModel) { registry.add(model) }
 
     /// Adds a model that is loaded when it is asked for; `isAwaited` says that without it the service is not ready.
-    package func know(_ name: String, isAwaited: Bool = false, _ load: @escaping ModelShelf.Load) {
-        shelf.know(name, isAwaited: isAwaited, load)
+    package func register(_ name: String, isAwaited: Bool = false, _ load: @escaping ModelRegistry.Load) {
+        registry.register(name, isAwaited: isAwaited, load)
     }
 
-    package var models: [ServedModel] { shelf.models }
+    package var models: [ServedModel] { registry.models }
 
-    var isLoading: Bool { shelf.isLoading }
+    var isLoading: Bool { registry.isLoading }
 
     /// The model that a request names, loaded if it is not. A name that nobody has is an error; without one, the first
     /// model is meant.
@@ -54,7 +54,7 @@ package final class ModelService: Sendable {
 
     func model(named name: String?) async throws -> ServedModel {
         do {
-            return try await shelf.model(named: name.flatMap { $0.isEmpty ? nil : ModelService.untagged($0) })
+            return try await registry.model(named: name.flatMap { $0.isEmpty ? nil : ModelService.untagged($0) })
         } catch let error as APIError {
             throw error
         } catch {

@@ -16,7 +16,9 @@ package struct RetryAdvice: Sendable {
 
     /// The advice to one more who is refused at `now`.
     ///
-    /// - Parameters: `answering`: the mean seconds of an answer; `limit`: the requests that are answered at once.
+    /// - Parameters:
+    ///   - seconds: The mean seconds of an answer.
+    ///   - limit: The requests that are answered at once.
     package mutating func refuse(at now: ContinuousClock.Instant, answering seconds: Double, limit: Int) -> Int {
         let current = max(second, Int((now - began).components.seconds))
         for passed in 0..<min(current - second, due.count) { due[(second + passed) % due.count] = 0 }

@@ -33,7 +33,9 @@ extension Blueprint.Attention {
 }
 
 extension Blueprint.FeedForward {
-    /// The matrices within a layer of `width`. - Precondition: no experts.
+    /// The matrices within a layer of `width`.
+    ///
+    /// - Precondition: no experts.
     func tensors(
         _ name: String = "feedForward", width: Int, bias: Architecture.Presence = .absent
     ) -> [ParameterTensor] {

@@ -18,7 +18,9 @@ public struct ByteStrings: Sendable, Equatable, RandomAccessCollection, Expressi
     /// The byte strings, in their order.
     public init(arrayLiteral elements: [UInt8]...) { self.init(elements) }
 
-    /// The strings of `bytes` that end at `ends`. - Precondition: the ends ascend, to the number of bytes.
+    /// The strings of `bytes` that end at `ends`.
+    ///
+    /// - Precondition: the ends ascend, to the number of bytes.
     package init(bytes: [UInt8], ends: [Int]) {
         precondition(
             (ends.last ?? 0) == bytes.count && (ends.first ?? 0) >= 0

@@ -136,7 +136,7 @@ struct ServeCommand: AsyncParsableCommand {
             let service = ModelService(plan.settings)
             for model in plan.models {
                 let ranks = Ranks.products
-                service.know(model.name, isAwaited: !model.isOnDemand) { [plan] in
+                service.register(model.name, isAwaited: !model.isOnDemand) { [plan] in
                     var (file, settings) = (try model.file(), plan.loading)
                     (file.ranks, file.packedCache) = (ranks, settings.packedCache)
                     settings.draft = model.draft
@@ -171,7 +171,7 @@ struct ServeCommand: AsyncParsableCommand {
         private func load(into service: ModelService) async throws {
             for wanted in plan.models where !wanted.isOnDemand {
                 let clock = ContinuousClock.now
-                let model = try await service.shelf.load(wanted.name)
+                let model = try await service.registry.load(wanted.name)
                 let seconds = (ContinuousClock.now - clock).seconds
                 Output.note(
                     "martlet: \(wanted.name) is loaded after \((seconds * 100).rounded() / 100) s (\(model.fingerprint))"
@@ -183,7 +183,7 @@ struct ServeCommand: AsyncParsableCommand {
         private func evict(from service: ModelService) async {
             guard let seconds = plan.idleSeconds else { return }
             while (try? await Task.sleep(for: .seconds(max(1, min(10, seconds / 2))))) != nil {
-                for name in service.shelf.evict(idleFor: Double(seconds)) {
+                for name in service.registry.evict(idleFor: Double(seconds)) {
                     Output.note("martlet: \(name) is let go after \(seconds) s without a request")
                 }
             }

@@ -2,7 +2,7 @@ package import MartletJSON
 import MartletTasks
 
 /// `POST /v1/explain`: one forward pass with what it computed on the way, one at a time.
-enum LookRoute {
+enum ExplainRoute {
     static func answer(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)

@@ -7,12 +7,12 @@
     import Testing
 
     /// Models that come and go in one server.
-    @Suite(.serialized) struct ModelShelfTests {
+    @Suite(.serialized) struct ModelRegistryTests {
         private let key = ["Authorization: Bearer key"]
 
         /// A model called `second` that can be loaded; `loads` counts how often it was.
         private func know(_ service: ModelService, loads: Counter, isAwaited: Bool = false) {
-            service.know("second", isAwaited: isAwaited) {
+            service.register("second", isAwaited: isAwaited) {
                 loads.add()
                 return try await FixtureModel.model.value
             }
@@ -44,9 +44,9 @@
                 #expect(try await server.ask("POST", "/models/load", named, headers: key).status == 200)
                 #expect(try await status(of: "second", server) == "loaded" && loads.value == 2)
                 #expect(await server.isIdle())
-                #expect(server.service.shelf.evict(idleFor: 3_600) == [])
+                #expect(server.service.registry.evict(idleFor: 3_600) == [])
                 // Other suites ask the same engine.
-                try await server.until { server.service.shelf.evict(idleFor: 0) == ["second"] }
+                try await server.until { server.service.registry.evict(idleFor: 0) == ["second"] }
                 #expect(try await complete(server).status == 200 && loads.value == 3)
                 // What was given loaded cannot come again, so it stays.
                 let fixture: JSON = ["model": "fixture"]
@@ -73,7 +73,7 @@
             }) { server async throws in
                 let loads = Counter()
                 know(server.service, loads: loads)
-                server.service.know("third") { try await FixtureModel.model.value }
+                server.service.register("third") { try await FixtureModel.model.value }
                 #expect(try await complete(server).status == 200)
                 let third = try await server.ask(
                     "POST", "/v1/completions", ["model": "third", "prompt": "The", "max_tokens": 2], headers: key)
@@ -90,7 +90,7 @@
         @Test func aModelThatCannotBeLoadedIsAnErrorAndCanBeTriedAgain() async throws {
             try await withServer { server async throws in
                 let tries = Counter()
-                server.service.know("second") {
+                server.service.register("second") {
                     tries.add()
                     if tries.value == 1 { throw FileError(path: "weights", operation: "open", code: ENOENT) }
                     return try await FixtureModel.model.value
@@ -107,7 +107,7 @@
                 know(server.service, loads: Counter(), isAwaited: true)
                 #expect(try await server.ask("GET", "/health").status == 503)
                 #expect(try await complete(server).error?["code"] == "loading")
-                _ = try await server.service.shelf.load("second")
+                _ = try await server.service.registry.load("second")
                 #expect(try await server.ask("GET", "/health").status == 200)
                 #expect(try await complete(server).status == 200)
             }

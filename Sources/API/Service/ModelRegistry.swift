@@ -2,20 +2,20 @@ import MartletJSON
 import MartletPlatform
 import Synchronization
 
-/// The models of a service: those that are loaded, and those that it knows how to load.
+/// The registry of a service's models: those that are loaded, and those that it knows how to load.
 ///
-/// Asking for a model that rests loads it and waits. Where no more may be loaded, and after a time without requests,
+/// Asking for a model that is not loaded loads it and waits. Where no more may be loaded, and after a time without requests,
 /// the one that was used longest ago is let go; what it is answering goes on to its end.
-package final class ModelShelf: Sendable {
+package final class ModelRegistry: Sendable {
     package typealias Load = @Sendable () async throws -> ServedModel
 
     private enum Stage {
-        case resting
+        case unloaded
         case loading(Task<ServedModel, any Error>)
         case loaded(ServedModel)
     }
 
-    private struct Place {
+    private struct Entry {
         let name: String
         /// The closure that loads the model; nil for one that was given loaded: it cannot be loaded again, so it is
         /// never let go.
@@ -30,45 +30,45 @@ package final class ModelShelf: Sendable {
     }
 
     private struct State {
-        var places: [Place] = []
+        var entries: [Entry] = []
         /// Models without which the service is not ready, until they have been loaded once.
         var awaited: [String] = []
 
-        func index(of name: String) -> Int? { places.firstIndex { $0.name.hasSameBytes(as: name) } }
+        func index(of name: String) -> Int? { entries.firstIndex { $0.name.hasSameBytes(as: name) } }
     }
     private let state = Mutex(State())
 
     /// The maximum number of models that are loaded at once; nil for any number.
-    package let most: Int?
+    package let limit: Int?
 
     /// The number of times that it is looked, every 50 ms, whether a model has become idle that can make room.
     private static let tries = 20
 
-    package init(most: Int? = nil) { self.most = most }
+    package init(limit: Int? = nil) { self.limit = limit }
 
     // MARK: What there is
 
     /// Adds a model that is loaded.
     func add(_ model: ServedModel) {
         state.withLock { state in
-            state.places.removeAll { $0.name.hasSameBytes(as: model.name) }
-            state.places.append(Place(name: model.name, load: nil, stage: .loaded(model)))
+            state.entries.removeAll { $0.name.hasSameBytes(as: model.name) }
+            state.entries.append(Entry(name: model.name, load: nil, stage: .loaded(model)))
         }
     }
 
     /// Adds a model that can be loaded; `isAwaited` says that without it the service is not ready.
-    func know(_ name: String, isAwaited: Bool, _ load: @escaping Load) {
+    func register(_ name: String, isAwaited: Bool, _ load: @escaping Load) {
         state.withLock { state in
             guard state.index(of: name) == nil else { return }
-            state.places.append(Place(name: name, load: load, stage: .resting))
+            state.entries.append(Entry(name: name, load: load, stage: .unloaded))
             if isAwaited { state.awaited.append(name) }
         }
     }
 
-    var models: [ServedModel] { state.withLock { $0.places.compactMap(\.model) } }
+    var models: [ServedModel] { state.withLock { $0.entries.compactMap(\.model) } }
 
     /// Every name, with the model where it is loaded.
-    var names: [(name: String, model: ServedModel?)] { state.withLock { $0.places.map { ($0.name, $0.model) } } }
+    var names: [(name: String, model: ServedModel?)] { state.withLock { $0.entries.map { ($0.name, $0.model) } } }
 
     var isLoading: Bool { state.withLock { !$0.awaited.isEmpty } }
 
@@ -85,26 +85,26 @@ package final class ModelShelf: Sendable {
     /// - Throws: ``APIError`` for a name that nobody has, for a model that the start waits for, and where no more can
     ///   be loaded; what loading throws.
     func model(named name: String?) async throws -> ServedModel {
-        for _ in 0..<ModelShelf.tries {
+        for _ in 0..<ModelRegistry.tries {
             let found = state.withLock { state -> Found? in
-                guard let index = name.map({ state.index(of: $0) }) ?? (state.places.isEmpty ? nil : 0) else {
-                    return .refusal(ModelShelf.unknown(name, state.places.map(\.name)))
+                guard let index = name.map({ state.index(of: $0) }) ?? (state.entries.isEmpty ? nil : 0) else {
+                    return .refusal(ModelRegistry.unknown(name, state.entries.map(\.name)))
                 }
                 return begin(index, &state, isStart: false)
             }
             if let found { return try await wait(found) }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw ModelShelf.allBusy(most ?? 0)
+        throw ModelRegistry.allBusy(limit ?? 0)
     }
 
     /// Loads a model, as the start of a server does.
     package func load(_ name: String) async throws -> ServedModel {
         let found = state.withLock { state -> Found in
             guard let index = state.index(of: name) else {
-                return .refusal(ModelShelf.unknown(name, state.places.map(\.name)))
+                return .refusal(ModelRegistry.unknown(name, state.entries.map(\.name)))
             }
-            return begin(index, &state, isStart: true) ?? .refusal(ModelShelf.allBusy(most ?? 0))
+            return begin(index, &state, isStart: true) ?? .refusal(ModelRegistry.allBusy(limit ?? 0))
         }
         return try await wait(found)
     }
@@ -117,20 +117,20 @@ package final class ModelShelf: Sendable {
         }
     }
 
-    /// The model of a place, or how it comes to be loaded; nil where all that are loaded are answering.
+    /// The model of an entry, or how it comes to be loaded; nil where all that are loaded are answering.
     private func begin(_ index: Int, _ state: inout State, isStart: Bool) -> Found? {
-        let name = state.places[index].name
-        state.places[index].used = .now
-        switch state.places[index].stage {
+        let name = state.entries[index].name
+        state.entries[index].used = .now
+        switch state.entries[index].stage {
         case .loaded(let model): return .model(model)
         case .loading(let task):
             return isStart || !state.awaited.contains(where: { $0.hasSameBytes(as: name) })
-                ? .loading(task) : .refusal(ModelShelf.isBeingLoaded(name))
-        case .resting:
+                ? .loading(task) : .refusal(ModelRegistry.isBeingLoaded(name))
+        case .unloaded:
             if !isStart, state.awaited.contains(where: { $0.hasSameBytes(as: name) }) {
-                return .refusal(ModelShelf.isBeingLoaded(name))
+                return .refusal(ModelRegistry.isBeingLoaded(name))
             }
-            guard let load = state.places[index].load else { return .refusal(ModelShelf.isBeingLoaded(name)) }
+            guard let load = state.entries[index].load else { return .refusal(ModelRegistry.isBeingLoaded(name)) }
             guard makeRoom(&state) else { return nil }
             let task = Task { [weak self] in
                 do {
@@ -138,11 +138,11 @@ package final class ModelShelf: Sendable {
                     self?.settle(name, .loaded(model))
                     return model
                 } catch {
-                    self?.settle(name, .resting)
+                    self?.settle(name, .unloaded)
                     throw error
                 }
             }
-            state.places[index].stage = .loading(task)
+            state.entries[index].stage = .loading(task)
             return .loading(task)
         }
     }
@@ -151,19 +151,19 @@ package final class ModelShelf: Sendable {
         state.withLock { state in
             state.awaited.removeAll { $0.hasSameBytes(as: name) }
             if let index = state.index(of: name) {
-                (state.places[index].stage, state.places[index].used) = (stage, .now)
+                (state.entries[index].stage, state.entries[index].used) = (stage, .now)
             }
         }
     }
 
     /// Lets a model go where there may be no more; false where all are answering.
     private func makeRoom(_ state: inout State) -> Bool {
-        guard let most else { return true }
-        let taken = state.places.filter { if case .resting = $0.stage { false } else { true } }.count
-        guard taken >= most else { return true }
-        let idle = state.places.indices.filter { state.places[$0].isIdle }
-        guard let oldest = idle.min(by: { state.places[$0].used < state.places[$1].used }) else { return false }
-        state.places[oldest].stage = .resting
+        guard let limit else { return true }
+        let taken = state.entries.filter { if case .unloaded = $0.stage { false } else { true } }.count
+        guard taken >= limit else { return true }
+        let idle = state.entries.indices.filter { state.entries[$0].isIdle }
+        guard let oldest = idle.min(by: { state.entries[$0].used < state.entries[$1].used }) else { return false }
+        state.entries[oldest].stage = .unloaded
         return true
     }
 
@@ -180,11 +180,13 @@ package final class ModelShelf: Sendable {
     /// - Throws: ``APIError`` for a name that nobody has, and for a model that could not be loaded again.
     func unload(_ name: String) throws(APIError) {
         let refusal = state.withLock { state -> APIError? in
-            guard let index = state.index(of: name) else { return ModelShelf.unknown(name, state.places.map(\.name)) }
-            guard state.places[index].load != nil else {
+            guard let index = state.index(of: name) else {
+                return ModelRegistry.unknown(name, state.entries.map(\.name))
+            }
+            guard state.entries[index].load != nil else {
                 return .invalid("The model \(name.quoted) cannot be loaded again, so it stays.", "model")
             }
-            if state.places[index].model != nil { state.places[index].stage = .resting }
+            if state.entries[index].model != nil { state.entries[index].stage = .unloaded }
             return nil
         }
         if let refusal { throw refusal }
@@ -197,9 +199,9 @@ package final class ModelShelf: Sendable {
         let limit = ContinuousClock.now - .seconds(seconds)
         return state.withLock { state in
             var names: [String] = []
-            for index in state.places.indices where state.places[index].isIdle && state.places[index].used < limit {
-                state.places[index].stage = .resting
-                names.append(state.places[index].name)
+            for index in state.entries.indices where state.entries[index].isIdle && state.entries[index].used < limit {
+                state.entries[index].stage = .unloaded
+                names.append(state.entries[index].name)
             }
             return names
         }

@@ -1,0 +1,25 @@
+/// The limits of a scheduler: what runs, and what waits.
+package struct SchedulerLimits: Sendable, Hashable {
+    /// The maximum number of requests that run at once.
+    package var slots = 32
+    /// Positions of one request.
+    package var context = Int.max
+    package var waitingRequests = 256
+    package var waitingTokens = 65_536
+    package var waitingRequestsPerTenant = 256
+    /// The number of rows up to which more of them cost little: drafts are only verified within.
+    package var freeRows = 6
+
+    package init() {}
+}
+
+/// The reason why a request was not taken into the queue, with the numbers.
+package enum SchedulerRefusal: Error, Sendable, Hashable {
+    case empty
+    case tooLong(positions: Int, context: Int)
+    /// Never fits, even alone.
+    case tooManyBlocks(needed: Int, group: Int, capacity: Int)
+    case queueFull(requests: Int, limit: Int)
+    case queueFullOfTokens(tokens: Int, limit: Int)
+    case tenantQueueFull(requests: Int, limit: Int)
+}
