@@ -144,31 +144,10 @@ enum PythonFormat {
                 result.append(rest.removeFirst())
                 continue
             }
-            var form = Specification()
-            form.alignment = ">"
-            var value: TemplateValue?
-            if rest.first == "(", let close = rest.firstIndex(of: ")") {
-                guard case .dictionary(let dictionary) = argument else {
-                    throw TemplateError(.type, "format requires a mapping")
-                }
-                let key = String(String.UnicodeScalarView(rest[(rest.startIndex + 1)..<close]))
-                guard let found = dictionary[key] else { throw TemplateError(.key, PythonText.quoted(key)) }
-                value = found
-                rest = rest[(close + 1)...]
-            }
-            while let flag = rest.first, ["-", "0", "+", " ", "#"].contains(flag) {
-                rest.removeFirst()
-                if flag == "-" { form.alignment = "<" }
-                if flag == "0" { (form.fill, form.alignment) = ("0", "=") }
-                if flag == "+" || flag == " " { form.sign = flag }
-            }
-            form.width = try number(&rest) ?? 0
-            if rest.first == "." {
-                rest.removeFirst()
-                form.precision = try number(&rest) ?? 0
-            }
+            let named = try namedValue(&rest, in: argument)
+            let form = try percentForm(&rest)
             guard let type = rest.popFirst() else { throw TemplateError(.value, "incomplete format") }
-            guard let value = value ?? values.popFirst() else {
+            guard let value = named ?? values.popFirst() else {
                 throw TemplateError(.type, "not enough arguments for format string")
             }
             if type != "s" { try TemplateRenderer.refuseUndefined(value) }
@@ -183,6 +162,38 @@ enum PythonFormat {
         }
         guard values.isEmpty else { throw TemplateError(.type, "not all arguments converted during string formatting") }
         return String(result)
+    }
+
+    /// The value of `argument` that a directive names, as in `%(name)s`; nil for one without a name.
+    private static func namedValue(
+        _ rest: inout ArraySlice<Unicode.Scalar>, in argument: TemplateValue
+    ) throws(TemplateError) -> TemplateValue? {
+        guard rest.first == "(", let close = rest.firstIndex(of: ")") else { return nil }
+        guard case .dictionary(let dictionary) = argument else {
+            throw TemplateError(.type, "format requires a mapping")
+        }
+        let key = String(String.UnicodeScalarView(rest[(rest.startIndex + 1)..<close]))
+        guard let found = dictionary[key] else { throw TemplateError(.key, PythonText.quoted(key)) }
+        rest = rest[(close + 1)...]
+        return found
+    }
+
+    /// The flags, width and precision of a directive.
+    private static func percentForm(_ rest: inout ArraySlice<Unicode.Scalar>) throws(TemplateError) -> Specification {
+        var form = Specification()
+        form.alignment = ">"
+        while let flag = rest.first, ["-", "0", "+", " ", "#"].contains(flag) {
+            rest.removeFirst()
+            if flag == "-" { form.alignment = "<" }
+            if flag == "0" { (form.fill, form.alignment) = ("0", "=") }
+            if flag == "+" || flag == " " { form.sign = flag }
+        }
+        form.width = try number(&rest) ?? 0
+        if rest.first == "." {
+            rest.removeFirst()
+            form.precision = try number(&rest) ?? 0
+        }
+        return form
     }
 
     private static func percent(

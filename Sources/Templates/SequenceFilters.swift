@@ -109,29 +109,44 @@ enum SequenceFilters {
     private static func pick(
         _ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
     ) throws(TemplateError) -> TemplateValue {
-        var rest = arguments
-        var result: [TemplateValue] = []
         // What is false has no elements, whatever it is.
         let elements = value.isTrue ? try renderer.iterate(value) : []
-        if name.utf8.elementsEqual("map".utf8) {
-            if let attribute = arguments.value(-1, "attribute") {
-                let missing = arguments.value(-1, "default")
-                for element in elements {
-                    let found = try field(attribute, of: element, renderer)
-                    result.append(found.isUndefined ? missing ?? found : found)
-                }
-                return generator(result)
-            }
-            guard let filter = rest.positional.first?.text else {
-                throw TemplateError(.type, "map requires a filter argument")
-            }
-            rest.positional.removeFirst()
+        return generator(
+            name.utf8.elementsEqual("map".utf8)
+                ? try mapped(elements, arguments, renderer) : try selected(name, elements, arguments, renderer))
+    }
+
+    /// `map`: an attribute of each element, or what a filter makes of it.
+    private static func mapped(
+        _ elements: [TemplateValue], _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> [TemplateValue] {
+        var result: [TemplateValue] = []
+        if let attribute = arguments.value(-1, "attribute") {
+            let missing = arguments.value(-1, "default")
             for element in elements {
-                try renderer.charge(0)
-                result.append(try TemplateFilters.apply(filter, to: element, rest, renderer))
+                let found = try field(attribute, of: element, renderer)
+                result.append(found.isUndefined ? missing ?? found : found)
             }
-            return generator(result)
+            return result
         }
+        var rest = arguments
+        guard let filter = rest.positional.first?.text else {
+            throw TemplateError(.type, "map requires a filter argument")
+        }
+        rest.positional.removeFirst()
+        for element in elements {
+            try renderer.charge(0)
+            result.append(try TemplateFilters.apply(filter, to: element, rest, renderer))
+        }
+        return result
+    }
+
+    /// `select`, `reject`, `selectattr`, `rejectattr`: the elements, or those with an attribute, that pass a test or
+    /// fail it.
+    private static func selected(
+        _ name: String, _ elements: [TemplateValue], _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> [TemplateValue] {
+        var (rest, result) = (arguments, [TemplateValue]())
         let attribute = name.hasSuffix("attr") ? rest.positional.first : nil
         if name.hasSuffix("attr") {
             guard attribute != nil else { throw TemplateError(.type, "missing the name of an attribute") }
@@ -152,7 +167,7 @@ enum SequenceFilters {
                 ?? subject.isTrue
             if holds == wants { result.append(element) }
         }
-        return generator(result)
+        return result
     }
 
     /// Texts compare in lower case unless told otherwise.

@@ -225,36 +225,25 @@ extension TemplateRenderer {
             }
             return Int(clamping: whole)
         }
-        let (start, stop, step) = (try bound(start), try bound(stop), try bound(step) ?? 1)
-        guard step != 0 else { throw TemplateError(.value, "slice step cannot be zero") }
-        func bounds(_ count: Int) -> (from: Int, to: Int) {
-            func clamp(_ at: Int, _ low: Int, _ high: Int) -> Int { min(max(at < 0 ? at + count : at, low), high) }
-            return step > 0
-                ? (start.map { clamp($0, 0, count) } ?? 0, stop.map { clamp($0, 0, count) } ?? count)
-                : (
-                    start.map { clamp($0, -1, count - 1) } ?? count - 1, stop.map { clamp($0, -1, count - 1) } ?? -1
-                )
-        }
-        func places(_ count: Int) -> StrideTo<Int> {
-            let (from, to) = bounds(count)
-            return stride(from: from, to: to, by: min(max(step, -count - 1), count + 1))
-        }
+        let slice = PythonSlice(start: try bound(start), stop: try bound(stop), step: try bound(step) ?? 1)
+        guard slice.step != 0 else { throw TemplateError(.value, "slice step cannot be zero") }
         switch value {
         case .list(let elements):
             try charge(elements.count)
-            return TemplateValue(places(elements.count).map { elements[$0] })
+            return TemplateValue(slice.places(elements.count).map { elements[$0] })
         case .tuple(let elements):
             try charge(elements.count)
-            return .tuple(TemplateArray(places(elements.count).map { elements[$0] }))
+            return .tuple(TemplateArray(slice.places(elements.count).map { elements[$0] }))
         case .sequence(let sequence) where sequence.kind == .range:
-            let (from, to) = bounds(sequence.elements.count)
-            try charge(sequence.elements.count)
-            return .sequence(sequence.slice(places(sequence.elements.count), from: from, to: to, by: step))
+            let count = sequence.elements.count
+            let (from, to) = slice.bounds(count)
+            try charge(count)
+            return .sequence(sequence.slice(slice.places(count), from: from, to: to, by: slice.step))
         case .string(let text), .markup(let text):
             try charge(bytes: text.utf8.count)
             let scalars = Array(text.unicodeScalars)
             var part = String.UnicodeScalarView()
-            for place in places(scalars.count) { part.append(scalars[place]) }
+            for place in slice.places(scalars.count) { part.append(scalars[place]) }
             return value.with(text: String(part))
         default: throw TemplateError(.type, "'\(value.kind)' object is not subscriptable")
         }

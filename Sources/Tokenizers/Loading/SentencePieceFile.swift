@@ -118,35 +118,13 @@ extension Tokenizer {
     }
 }
 
+/// The assembly of a tokenizer from a SentencePiece file.
 enum SentencePieceAssembly {
     static func parts(_ file: SentencePieceFile) throws(TokenizerError) -> Tokenizer.Parts {
-        func isPiece(_ id: Int) -> Bool {
-            file.types[id] == .normal || file.types[id] == .userDefined || file.types[id] == .unused
-        }
         let unknown = Int32(file.types.firstIndex(of: .unknown) ?? 0)
         let userDefined = ByteTrie(
             file.types.indices.filter { file.types[$0] == .userDefined }.map { (file.pieces[$0], Int32($0)) })
-        let model: any TokenModel
-        switch file.modelType {
-        case .unigram:
-            model = UnigramModel(
-                vocabulary: Vocabulary(file.pieces), scores: file.scores.map(Double.init), unknown: unknown,
-                fallsBackToBytes: file.fallsBackToBytes, isPiece: isPiece,
-                rules: UnigramModel.SentencePieceRules(
-                    isUserDefined: file.types.map { $0 == .userDefined }, isUnused: file.types.map { $0 == .unused }))
-        case .bytePair:
-            model = ScoredBytePair.build(
-                tokens: file.pieces, scores: file.scores, isPiece: isPiece, unknown: unknown,
-                fallsBackToBytes: file.fallsBackToBytes, userDefined: userDefined)
-        case .word, .character:
-            let vocabulary = Vocabulary(file.pieces)
-            model = SentenceWordsModel(
-                vocabulary: vocabulary,
-                pieces: Vocabulary(file.pieces.indices.map { isPiece($0) ? file.pieces[$0] : nil }),
-                unit: file.modelType == .character ? .scalar : .word, unknown: unknown, userDefined: userDefined,
-                byteTokens: file.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
-        }
-        var parts = Tokenizer.Parts(model: model)
+        var parts = Tokenizer.Parts(model: model(file, unknown: unknown, userDefined))
         parts.normalizer = SentencePieceNormalizer(
             charsmap: file.charsmap.isEmpty ? nil : try Charsmap(file.charsmap, source: SentencePieceFile.source),
             addsDummyPrefix: file.addsDummyPrefix, removesExtraBlanks: file.removesExtraBlanks,
@@ -157,14 +135,40 @@ enum SentencePieceAssembly {
             control: Set(file.types.indices.filter { file.types[$0] == .control }.map { file.pieces[$0] }),
             stripsFirstBlank: file.addsDummyPrefix || file.removesExtraBlanks,
             stripsAllFirstBlanks: file.removesExtraBlanks)
-        func find(_ names: [String]) -> Int32? {
-            names.lazy.compactMap { name in file.pieces.firstIndex { $0.elementsEqual(name.utf8) } }.first.map(
-                Int32.init)
+        func find(_ name: String) -> Int32? {
+            file.pieces.firstIndex { $0.elementsEqual(name.utf8) }.map { Int32($0) }
         }
-        parts.specialTokens.beginning = find(["<s>"])
-        parts.specialTokens.ends = find(["</s>"]).map { [$0] } ?? []
-        parts.specialTokens.padding = find(["<pad>"])
+        parts.specialTokens.beginning = find("<s>")
+        parts.specialTokens.ends = find("</s>").map { [$0] } ?? []
+        parts.specialTokens.padding = find("<pad>")
         parts.specialTokens.unknown = unknown
         return parts
+    }
+
+    private static func model(
+        _ file: SentencePieceFile, unknown: Int32, _ userDefined: ByteTrie
+    ) -> any TokenModel {
+        func isPiece(_ id: Int) -> Bool {
+            file.types[id] == .normal || file.types[id] == .userDefined || file.types[id] == .unused
+        }
+        switch file.modelType {
+        case .unigram:
+            return UnigramModel(
+                vocabulary: Vocabulary(file.pieces), scores: file.scores.map(Double.init), unknown: unknown,
+                fallsBackToBytes: file.fallsBackToBytes, isPiece: isPiece,
+                rules: UnigramModel.SentencePieceRules(
+                    isUserDefined: file.types.map { $0 == .userDefined }, isUnused: file.types.map { $0 == .unused }))
+        case .bytePair:
+            return ScoredBytePair.build(
+                tokens: file.pieces, scores: file.scores, isPiece: isPiece, unknown: unknown,
+                fallsBackToBytes: file.fallsBackToBytes, userDefined: userDefined)
+        case .word, .character:
+            let vocabulary = Vocabulary(file.pieces)
+            return SentenceWordsModel(
+                vocabulary: vocabulary,
+                pieces: Vocabulary(file.pieces.indices.map { isPiece($0) ? file.pieces[$0] : nil }),
+                unit: file.modelType == .character ? .scalar : .word, unknown: unknown, userDefined: userDefined,
+                byteTokens: file.fallsBackToBytes ? ByteTokens.ids(in: vocabulary) : nil)
+        }
     }
 }

@@ -108,10 +108,38 @@ struct UnigramModel: TokenModel {
         }
     }
 
+    /// A token that ends at a place of a word: where it begins, and the logarithm of the weight of all cuts that end
+    /// with it.
+    private struct Edge {
+        let start: Int
+        let id: Int32
+        let score: Double
+    }
+
     /// Draws a cut with probability ∝ exp(smoothing · score): sums of the ways to each place forward, then a walk back.
     private func sample(_ word: Span<UInt8>, _ workspace: inout ModelWorkspace) {
         guard var sampling = workspace.sampling else { return }
-        var edges = [[(start: Int, id: Int32, score: Double)]](repeating: [], count: word.count + 1)
+        let (edges, totals) = weighedEdges(word, smoothing: sampling.smoothing)
+        var end = word.count
+        while end > 0 {
+            var left = sampling.uniform()
+            var chosen = edges[end][edges[end].count - 1]
+            for edge in edges[end] {
+                left -= UnigramModel.exponential(edge.score - totals[end])
+                if left < 0 {
+                    chosen = edge
+                    break
+                }
+            }
+            workspace.lattice.set(chosen.id, from: chosen.start, to: end)
+            end = chosen.start
+        }
+        workspace.sampling = sampling
+    }
+
+    /// The tokens that end at each place of a word, and the logarithm of the weight of all cuts up to there.
+    private func weighedEdges(_ word: Span<UInt8>, smoothing: Double) -> (edges: [[Edge]], totals: [Double]) {
+        var edges = [[Edge]](repeating: [], count: word.count + 1)
         var totals = [Double](repeating: -.infinity, count: word.count + 1)
         totals[0] = 0
         var start = 0
@@ -121,8 +149,8 @@ struct UnigramModel: TokenModel {
             var index = start
             var hasSingle = false
             func add(_ id: Int32, _ end: Int, _ score: Double) {
-                let score = totals[start] + sampling.smoothing * score
-                edges[end].append((start, id, score))
+                let score = totals[start] + smoothing * score
+                edges[end].append(Edge(start: start, id: id, score: score))
                 let (low, high) = (min(totals[end], score), max(totals[end], score))
                 totals[end] =
                     high == -.infinity ? high : high + UnigramModel.logOnePlus(UnigramModel.exponential(low - high))
@@ -139,21 +167,7 @@ struct UnigramModel: TokenModel {
             if !hasSingle { add(unknown ?? -1, start + length, unknownScore) }
             start += length
         }
-        var end = word.count
-        while end > 0 {
-            var left = sampling.uniform()
-            var chosen = edges[end][edges[end].count - 1]
-            for edge in edges[end] {
-                left -= UnigramModel.exponential(edge.score - totals[end])
-                if left < 0 {
-                    chosen = edge
-                    break
-                }
-            }
-            workspace.lattice.set(chosen.id, from: chosen.start, to: end)
-            end = chosen.start
-        }
-        workspace.sampling = sampling
+        return (edges, totals)
     }
 
     /// Appends the tokens of the path. Unknown pieces next to each other are one; they are spelled in bytes where that

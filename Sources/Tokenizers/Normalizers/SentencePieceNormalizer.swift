@@ -32,14 +32,7 @@ struct SentencePieceNormalizer: Normalizer {
         let source = text.bytes
         let bytes = source.span
         var rewriter = Rewriter(text)
-        var index = 0
-        if removesExtraBlanks {
-            while index < bytes.count {
-                let (end, replacement) = normalizedPrefix(bytes, index)
-                guard replacement.elementsEqual(CollectionOfOne(0x20)) else { break }
-                index = end
-            }
-        }
+        var index = removesExtraBlanks ? endOfFirstBlanks(bytes) : 0
         guard index < bytes.count else {
             rewriter.finish(&text)
             return
@@ -77,6 +70,17 @@ struct SentencePieceNormalizer: Normalizer {
         if removesExtraBlanks { dropTrailingBlanks(&text) }
         if addsDummyPrefix && blankIsSuffix { appendBlank(&text) }
         text.joinPieces()
+    }
+
+    /// The end of the blanks that a text begins with.
+    private func endOfFirstBlanks(_ bytes: Span<UInt8>) -> Int {
+        var index = 0
+        while index < bytes.count {
+            let (end, replacement) = normalizedPrefix(bytes, index)
+            guard replacement.elementsEqual(CollectionOfOne(0x20)) else { break }
+            index = end
+        }
+        return index
     }
 
     /// The end of the ASCII at `start` that stays as it is; nil when there is none.
