@@ -133,9 +133,9 @@ import Testing
         }
     }
 
-    /// Half of 10⁶ events; another number where `MARTLET_EVENTS` says so.
+    /// 10⁶ events; another number where `MARTLET_EVENTS` says so.
     @Test func randomEventsKeepTheBooks() throws {
-        let events = environment("MARTLET_EVENTS").flatMap { Int($0) } ?? 500_000
+        let events = environment("MARTLET_EVENTS").flatMap { Int($0) } ?? 1_000_000
         let seed = environment("MARTLET_SEED").flatMap { UInt64($0) } ?? 1
         for round in 0..<20 {
             var simulation = Simulation(seed: seed &+ UInt64(round))

@@ -16,61 +16,65 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             Example: martlet bench -m path/to/model --prompt 512 --generate 128
 
-            An encoder reads --batch texts of --prompt tokens. An encoder-decoder reads such sources and writes exactly --generate tokens \
-            about each with --beams beams; tokens per second count each text once, not its beams. With --streams 1,8,32 a decoder's \
-            engine serves so many requests at once, each of --prompt tokens read and --generate written; --prefix and --beside measure what \
-            requests gain and lose by others.
+            A decoder reads --prompt tokens and generates --generate more. An encoder reads --batch texts of --prompt \
+            tokens. An encoder-decoder reads such sources and writes exactly --generate tokens for each with --beams \
+            beams; tokens per second count each text once, not its beams. With --streams 1,8,32 a decoder's engine \
+            serves this many requests at once, each with --prompt tokens read and --generate written; --prefix and \
+            --beside measure what requests gain and lose by others.
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var ranks: RankOptions
 
-    @Option(help: "Tokens of the prompt.")
+    @Option(help: "The tokens of the prompt.")
     var prompt = 512
 
-    @Option(help: "Tokens to generate after it.")
+    @Option(help: "The tokens to generate.")
     var generate = 128
 
-    @Option(help: "Sequences at once.")
+    @Option(help: "The number of sequences at once.")
     var batch = 1
 
-    @Option(help: "Decoders: requests at once through the engine; several numbers with commas between them.")
+    @Option(help: "Decoders: the number of concurrent requests to the engine; several numbers separated by commas.")
     var streams: String?
 
-    @Option(help: "With --streams: a smaller model with the same vocabulary that guesses what follows.")
+    @Option(help: "With --streams: a draft model, smaller and with the same vocabulary.")
     var draft: String?
 
     @Flag(help: "With --streams: guess what follows by prompt look-up.")
     var guess = false
 
-    @Option(help: "With --streams: the first token of a request whose first so many tokens another one has had.")
+    @Option(
+        help:
+            "With --streams: time the first token of a request that shares its first this many tokens with an earlier one."
+    )
     var prefix: Int?
 
-    @Option(help: "With --streams: the time between tokens of four texts while a prompt of so many tokens is read.")
+    @Option(help: "With --streams: time the tokens of four texts while a prompt of this many tokens is read.")
     var beside: Int?
 
     @Flag(help: "With --streams: what the planner predicts of each number of requests, measured in turns with it.")
     var predict = false
 
-    @Option(help: "With --streams: 0 takes the most probable token.")
+    @Option(help: "With --streams: the sampling temperature; 0 takes the most probable token.")
     var temperature: Float = 0
 
-    @Option(help: "With --streams: only the k most probable tokens; 0 keeps all.")
+    @Option(help: "With --streams: sample from the k most probable tokens; 0 keeps all.")
     var topK = 0
 
-    @Option(help: "With --streams: only the most probable tokens that together have this probability.")
+    @Option(help: "With --streams: sample from the most probable tokens that together have this probability.")
     var topP: Float = 1
 
-    @Option(help: "Encoder-decoders: how many beams write.")
+    @Option(help: "Encoder-decoders: the number of beams.")
     var beams = 4
 
-    @Option(help: "Repetitions after a warm-up; medians are shown.")
+    @Option(help: "The number of repetitions after a warm-up; medians are shown.")
     var `repeat` = 3
 
-    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
+    @Option(help: "The element type of the KV cache.")
     var cache = CacheType.f32
 
-    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    @Option(help: "Quantize the matrices on loading: q8_0 multiplies weights and activations as int8.")
     var weights: TaskInput.MatrixType?
 
     @OptionGroup var form: ResultForm

@@ -11,7 +11,7 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor", abstract: "Show processor, kernels, memory, and the measured bandwidth and peak.",
         discussion: "Example: martlet doctor --json")
 
-    @Option(help: "Threads that measure (default: the physical cores).")
+    @Option(help: "Compute threads (default: one per physical core).")
     var threads: Int?
 
     @OptionGroup var form: ResultForm

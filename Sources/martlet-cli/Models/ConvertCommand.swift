@@ -12,10 +12,14 @@ struct ConvertCommand: ParsableCommand {
         discussion: """
             Example: martlet convert -m path/to/model -o model.gguf
 
-            An output that ends in .gguf is a GGUF file, any other a directory. The tokenizer goes along.
-            The mean of a run's last checkpoints: martlet convert -m runs/shakespeare --average 5 -o averaged
-            An adapter as a GGUF for llama.cpp: martlet convert -m base --adapter adapter -o adapter.gguf
-            A model with an adapter in its weights: martlet convert -m base --adapter adapter --merge -o merged
+            An output that ends in .gguf is a GGUF file, any other a directory. The tokenizer is written with it.
+
+            The mean of a run's last checkpoints:
+              martlet convert -m runs/shakespeare --average 5 -o averaged
+            An adapter as a GGUF for llama.cpp:
+              martlet convert -m base --adapter adapter -o adapter.gguf
+            A model with an adapter merged into its weights:
+              martlet convert -m base --adapter adapter --merge -o merged
             """)
 
     @OptionGroup var model: ModelOptions
@@ -23,16 +27,19 @@ struct ConvertCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "The .gguf file or the directory to write.")
     var output: String
 
-    @Option(help: "The weights' type (default: as they are).")
+    @Option(help: "The element type of the weights (default: as stored).")
     var type: ConversionOptions.WeightType?
 
     @Flag(help: "Leave the tokenizer out.")
     var withoutTokenizer = false
 
-    @Option(help: "For the weights of a run, take the mean of its newest checkpoints, this many.")
+    @Option(help: "Average the weights of a run's newest checkpoints, this many.")
     var average: Int?
 
-    @Flag(help: "Put the adapters into the weights, which are written in f32 or as --type says; never in blocks again.")
+    @Flag(
+        help:
+            "Merge the adapters into the weights, which are written in f32 or as --type says, never in quantized blocks."
+    )
     var merge = false
 
     @OptionGroup var outputs: OutputOptions

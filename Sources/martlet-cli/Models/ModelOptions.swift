@@ -13,13 +13,13 @@ struct ModelOptions: ParsableArguments {
             """)
     var model: String?
 
-    @Option(help: "Threads that compute (default: the physical cores).")
+    @Option(help: "Compute threads (default: one per physical core).")
     var threads: Int?
 
-    @Flag(help: "Tell what of the model's files is passed over, repacked, or set.")
+    @Flag(help: "Report what in the model's files is ignored, repacked, or taken as a default.")
     var verbose = false
 
-    @Flag(help: "Refuse a model with settings or tensors that nobody reads.")
+    @Flag(help: "Refuse a model with settings or tensors that are not read.")
     var strict = false
 
     @Option(help: "A low-rank adapter over the model: peft's or MLX's directory, or DIR=SCALE (may be repeated).")

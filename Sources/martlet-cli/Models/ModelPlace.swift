@@ -9,7 +9,9 @@ struct ModelPlace: ParsableArguments {
             """, valueName: "model"))
     private var argument: String?
 
-    @Option(name: [.short, .customLong("model")], help: ArgumentHelp("The same.", valueName: "model"))
+    @Option(
+        name: [.short, .customLong("model")],
+        help: ArgumentHelp("The model, in place of the argument.", valueName: "model"))
     private var m: String?
 
     var path: String? { argument ?? m }

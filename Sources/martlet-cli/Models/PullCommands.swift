@@ -12,9 +12,10 @@ struct PullCommand: ParsableCommand {
             Examples: martlet pull Qwen/Qwen2.5-0.5B-Instruct
                       martlet pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M
 
-            Models are kept where Hugging Face's tools keep theirs and find them. Only the files that are needed are fetched: \
-            safetensors before PyTorch's, or one quantization of a GGUF. An interrupted download goes on where it ended; \
+            Models are kept in the cache of Hugging Face's tools. Only the files that are needed are fetched: \
+            safetensors in preference to PyTorch's, or one quantization of a GGUF. An interrupted download is resumed; \
             every file's digest is checked before it is used.
+
             Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, https_proxy, no_proxy.
             """)
 
@@ -139,13 +140,13 @@ struct ListCommand: ParsableCommand {
 /// `martlet rm`: takes a model out of the cache.
 struct RemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rm", abstract: "Take a model out of the hub's cache.",
+        commandName: "rm", abstract: "Remove a model from the hub's cache.",
         discussion: "Example: martlet rm Qwen/Qwen2.5-0.5B-Instruct --yes")
 
     @Argument(help: "ORG/NAME.")
     var name: String
 
-    @Flag(help: "Do not ask.")
+    @Flag(help: "Do not ask for confirmation.")
     var yes = false
 
     func run() throws {

@@ -12,9 +12,9 @@ struct QuantizeCommand: ParsableCommand {
         abstract: "Write a model in fewer bits as a GGUF file, or compare what types would cost.",
         discussion: """
             Example: martlet quantize -m path/to/model --type Q4_K_M -o model.gguf
-            Example: martlet quantize -m path/to/model --type Q8_0,Q4_K_M,Q4_0 --report --text wiki.txt
+                     martlet quantize -m path/to/model --type Q8_0,Q4_K_M,Q4_0 --report --text wiki.txt
 
-            Types are llama.cpp's mixes: \(FileType.writable.map(\.rawValue).joined(separator: ", ")).
+            The types are llama.cpp's mixes: \(FileType.writable.map(\.rawValue).joined(separator: ", ")).
             """)
 
     @OptionGroup var model: ModelOptions
@@ -22,7 +22,7 @@ struct QuantizeCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "The .gguf file to write; with --report alone nothing is written.")
     var output: String?
 
-    @Option(help: "The type, or several with commas between for a report.")
+    @Option(help: "The type, or several separated by commas for a report.")
     var type = "Q4_K_M"
 
     @Option(
@@ -30,33 +30,34 @@ struct QuantizeCommand: ParsableCommand {
         help: "PATTERN=TYPE for the tensors whose name matches: ffn_down=q6_K, blk.0.*=q8_0.")
     var tensors: [String] = []
 
-    @Option(help: "A text; rounding minds the columns that it makes large.")
+    @Option(help: "A calibration text: weights are rounded with regard to the columns that it makes large.")
     var calibrate: String?
 
-    @Option(help: "The same from llama.cpp's importance matrix, a GGUF.")
+    @Option(help: "An importance matrix of llama.cpp's, a GGUF, in place of --calibrate.")
     var importance: String?
 
-    @Option(help: "Write what --calibrate found as llama.cpp's importance matrix.")
+    @Option(help: "Write what --calibrate found as an importance matrix of llama.cpp's.")
     var saveImportance: String?
 
-    @Flag(help: "Round as ggml does, without a search for the scales of least error.")
+    @Flag(help: "Round as ggml does, without searching for the scales of least error.")
     var plain = false
 
-    @Flag(help: "Say what every tensor lost and, on a text, perplexity and divergence from the unquantized model.")
+    @Flag(
+        help: "Report the error of every tensor and, on a text, perplexity and divergence from the unquantized model.")
     var report = false
 
     @Option(help: "The report's text (default: that of --calibrate).")
     var text: String?
 
-    @Option(help: "The most tokens of a text.")
+    @Option(help: "The maximum number of tokens of each text.")
     var tokens = 16_384
 
-    @Option(help: "Tokens of the pieces into which the text of --calibrate is cut.")
+    @Option(help: "The tokens of a piece of the calibration text.")
     var context = 512
 
     @Option(
         help:
-            "The report's text: tokens of a window, as martlet evaluate has it (default: the model's context, at most 1024)."
+            "The tokens of a window over the report's text, as in martlet evaluate (default: the model's context, at most 1024)."
     )
     var window: Int?
 

@@ -11,67 +11,67 @@ struct PlanCommand: ParsableCommand {
         abstract: "Parameters, bytes, FLOPs, time, energy, money and layouts of a model, with every formula.",
         discussion: """
             Example: martlet plan path/to/model --context 8192
-            More:
-              martlet plan llama-3-8b --hardware H100 --batch 16 --json
-              martlet plan gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11 --global-batch 1536
-              martlet plan --compute 5.88e23
+                     martlet plan llama-3-8b --hardware H100 --batch 16 --json
+                     martlet plan gpt3-175b --hardware A100 --devices 1024 --train-tokens 3e11
+                     martlet plan --compute 5.88e23
             """)
 
     @OptionGroup var place: ModelPlace
     private var model: String? { place.path }
 
-    @Option(help: "A published model by name, as the argument takes it too; --list shows the names.")
+    @Option(help: "A published model by name, which the argument takes too; --list shows the names.")
     var preset: String?
 
-    @Option(help: "Tokens of one sequence (default: the model's, at most 4,096).")
+    @Option(help: "The tokens of one sequence (default: the model's context, at most 4,096).")
     var context: Int?
 
-    @Option(help: "Sequences at once.")
+    @Option(help: "The number of sequences at once.")
     var batch = 1
 
-    @Option(help: "Tokens of one source sequence of an encoder-decoder (default: the context).")
+    @Option(help: "The tokens of one source of an encoder-decoder (default: the context).")
     var source: Int?
 
     @Option(
         help: """
-            How weights are stored: a file type of llama.cpp's, Q4_K_M, Q8_0, …, or f8, nf4, … for every matrix (default: as the \
-            file has them, or bf16).
+            The type of the weights: one of llama.cpp's file types, Q4_K_M, Q8_0, …, or f8, nf4, … for every matrix \
+            (default: as in the file, or bf16).
             """)
     var weights: String?
 
-    @Option(help: "How keys and values are stored: f32, f16, bf16, q8_0, q4_0, ….")
+    @Option(help: "The element type of the KV cache: f32, f16, bf16, q8_0, q4_0, ….")
     var cache = "f16"
 
-    @Option(help: "The cache is kept in blocks of so many tokens.")
+    @Option(help: "The tokens of a block of the KV cache.")
     var cacheBlock = 1
 
     @Option(help: "A device by name, or none (default: this machine).")
     var hardware: String?
 
-    @Flag(help: "Measure this machine anew and time layers of the model here; else what was last measured is taken.")
+    @Flag(
+        help: "Measure this machine again and time layers of the model here; otherwise the last measurements are used.")
     var refresh = false
 
-    @Option(help: "Threads of this machine that compute (default: the physical cores).")
+    @Option(help: "Compute threads of this machine (default: one per physical core).")
     var threads: Int?
 
     @Option(help: "A file with more devices, in the form of hardware.json.")
     var hardwareFile: String?
 
-    @Option(help: "What everything must fit in, as 24GB or 16GiB (default: the device's memory).")
+    @Option(help: "The memory that everything must fit in, as 24GB or 16GiB (default: the device's).")
     var memory: String?
 
     @OptionGroup(title: "Training") var training: PlanTrainingOptions
 
-    @Option(help: "Speculation: the chance that a guessed token is accepted.")
+    @Option(help: "Speculative decoding: the probability that a guessed token is accepted.")
     var acceptance: Double?
 
-    @Option(help: "Speculation: tokens guessed at a time.")
+    @Option(help: "Speculative decoding: the number of tokens guessed at a time.")
     var guesses = 4
 
-    @Option(help: "Speculation: time of a small step over a large one.")
+    @Option(help: "Speculative decoding: the time of a draft model's step over the model's.")
     var draftCost = 0.05
 
-    @Option(help: "Best sizes for so many operations, by every scaling law; needs no model.")
+    @Option(help: "Show the best sizes for this many FLOPs by every scaling law; needs no model.")
     var compute: Double?
 
     @Option(help: "Fit a scaling law to runs in a CSV of parameters, tokens and loss; needs no model.")
@@ -80,16 +80,16 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Show the derivation of every number.")
     var explain = false
 
-    @Flag(help: "Every tensor with shape, parameters, type and bytes.")
+    @Flag(help: "Show every tensor with shape, parameters, type and bytes.")
     var tensors = false
 
-    @Flag(help: "Run the model and set prediction beside measurement.")
+    @Flag(help: "Run the model and compare the predictions with measurements.")
     var measure = false
 
-    @Flag(help: "The names of presets, devices and model types.")
+    @Flag(help: "List the names of presets, devices and model types.")
     var list = false
 
-    @Option(help: "Also write a report with charts, one file that opens anywhere.")
+    @Option(help: "Also write a report with charts, as one HTML file.")
     var html: String?
 
     @OptionGroup var outputs: OutputOptions

@@ -4,10 +4,10 @@ import MartletPlanning
 
 /// A training run on many devices, as far as `plan` asks about it.
 struct PlanTrainingOptions: ParsableArguments {
-    @Option(help: "Plan a training run over so many tokens, as 3e11.")
+    @Option(help: "Plan a training run over this many tokens, as 3e11.")
     var trainTokens: Double?
 
-    @Option(help: "Devices of the run.")
+    @Option(help: "The number of devices.")
     var devices = 1
 
     @Option(help: "Sequences of one step (default: one per device).")
@@ -19,27 +19,27 @@ struct PlanTrainingOptions: ParsableArguments {
     @Option(help: "single (4+4), mixed (2+2 and a 32-bit copy), megatron (2+4 and a copy) or both (2+6 and a copy).")
     var precision = "mixed"
 
-    @Option(help: "flash or plain: what attention keeps for the pass back.")
+    @Option(help: "What attention keeps for the backward pass: flash or plain.")
     var attention = "flash"
 
     @Option(help: "Train low-rank adapters of this rank beside frozen weights.")
     var loraRank: Int?
 
-    @Option(help: "How the frozen weights are stored: bf16, or nf4 for QLoRA.")
+    @Option(help: "The type of the frozen weights: bf16, or nf4 for QLoRA.")
     var loraBase = "bf16"
 
     @Option(
-        help: "Leave parts as they are: tokens, embeddings, norms, or roles such as query or down, separated by commas."
+        help: "Freeze parts: tokens, embeddings, norms, or roles such as query or down, separated by commas."
     )
     var freeze: String?
 
     @Option(help: "USD per device hour (default: the device's, where it is known).")
     var price: Double?
 
-    @Option(help: "kg CO2e per kWh (default: from the lowest to the highest published one).")
+    @Option(help: "kg CO2e per kWh (default: the published range).")
     var carbon: Double?
 
-    @Flag(help: "Simulate the fastest layouts, stage by stage, and say where their pipelines wait.")
+    @Flag(help: "Simulate the fastest layouts stage by stage, and show where their pipelines wait.")
     var simulate = false
 
     func validate() throws {

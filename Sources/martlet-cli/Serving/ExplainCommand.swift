@@ -19,10 +19,10 @@ struct ExplainCommand: AsyncParsableCommand {
     @Option(help: "A second text, for models that read two.")
     var pair: String?
 
-    @Option(help: "What an encoder-decoder's decoder reads (default: what the model writes).")
+    @Option(help: "The text that an encoder-decoder's decoder reads (default: what the model writes).")
     var target: String?
 
-    @Option(help: "The token whose next one is looked at, from 0 (default: the last, or the first mask).")
+    @Option(help: "The token whose next token is shown, from 0 (default: the last, or the first mask).")
     var row: Int?
 
     @Option(name: [.customShort("o"), .long], help: "The HTML file to write.")

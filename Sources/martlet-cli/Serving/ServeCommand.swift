@@ -20,13 +20,16 @@ struct ServeCommand: AsyncParsableCommand {
             Then:    curl http://127.0.0.1:8642/v1/chat/completions -H 'content-type: application/json' \
             -d '{"messages":[{"role":"user","content":"Hello"}]}'
 
-            Every option can stand in a YAML file (--config) or in the environment (MARTLET_PORT for --port): option, then environment, then file.
-            The first SIGTERM or Ctrl-C takes no more work and ends when all is answered; a second one ends at once.
+            Every option can also be set in the environment (MARTLET_PORT for --port) or in a YAML file (--config); \
+            the command line goes before the environment, and that before the file.
+
+            The first SIGTERM or Ctrl-C drains: no more work is taken, and the server exits when all is answered. A \
+            second one exits at once.
             """)
 
     @Option(
         name: [.short, .long],
-        help: "A model, or NAME=MODEL; several are several models (default: the two small ones that ship with Martlet)."
+        help: "A model, or NAME=MODEL (may be repeated; default: the two small ones that ship with Martlet)."
     )
     var model: [String] = []
 
@@ -35,64 +38,64 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "A smaller model that guesses what the one called NAME writes: NAME=MODEL, or MODEL for the first (may be repeated)."
+            "A draft model for speculative decoding: NAME=MODEL, or MODEL for the first (may be repeated)."
     )
     var draft: [String] = []
 
-    @Option(help: "A folder whose models are loaded when somebody asks for them by name.")
+    @Option(help: "A folder whose models are loaded when requests name them.")
     var modelsFolder: String?
 
-    @Option(help: "The most models that are loaded at once; the one that was used longest ago makes room.")
+    @Option(help: "The maximum number of loaded models; the least recently used one makes room.")
     var maxModels: Int?
 
-    @Option(help: "A model that nobody has asked for in so many seconds is let go; the next request loads it again.")
+    @Option(help: "Unload a model after this many seconds without requests; the next request loads it again.")
     var idleSeconds: Int?
 
-    @Option(help: "The address to listen at (default 127.0.0.1).")
+    @Option(help: "The address to listen on (default 127.0.0.1).")
     var host: String?
 
     @Option(help: "The port; 0 takes a free one (default 8642).")
     var port: Int?
 
-    @Option(help: "A file with one API key per line; every route but /health then asks for one.")
+    @Option(help: "A file with one API key per line; every route but /health then requires one.")
     var apiKeyFile: String?
 
-    @Option(help: "Another name that the server answers as, where no keys are asked for (may be repeated).")
+    @Option(help: "Another host name to answer to, where no keys are required (may be repeated).")
     var hostName: [String] = []
 
-    @Option(help: "Another origin whose pages may ask, as https://example.org (may be repeated).")
+    @Option(help: "Another origin whose pages may send requests, as https://example.org (may be repeated).")
     var origin: [String] = []
 
-    @Option(help: "Threads that compute (default: the physical cores).")
+    @Option(help: "Compute threads (default: one per physical core).")
     var threads: Int?
 
     @OptionGroup var ranks: RankOptions
 
-    @Option(help: "Texts that are written at once for each model (default 8); more wait.")
+    @Option(help: "The number of texts that each model writes at once (default 8); more wait.")
     var slots: Int?
 
-    @Option(help: "The longest text in tokens, prompt and answer together (default: the model's context).")
+    @Option(help: "The maximum length of a text in tokens, prompt and answer together (default: the model's context).")
     var context: Int?
 
-    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0 (default f32).")
+    @Option(help: "The element type of the KV cache: f32, f16, bf16 or q8_0 (default f32).")
     var cache: String?
 
-    @Option(help: "The most memory of keys and values for each model, as 2GiB (default: what the slots need).")
+    @Option(help: "The memory of each model's KV cache, as 2GiB (default: what the slots need).")
     var kvMemory: String?
 
-    @Option(help: "Requests that are answered or wait at once (default 256); more are refused with 429.")
+    @Option(help: "The maximum number of requests that are answered or wait (default 256); more are refused with 429.")
     var maxQueue: Int?
 
-    @Option(help: "Tokens of prompts that are answered or wait at once (default 262144).")
+    @Option(help: "The maximum number of prompt tokens that are answered or wait (default 262144).")
     var maxQueueTokens: Int?
 
-    @Option(help: "The longest body of a request in bytes (default 16777216).")
+    @Option(help: "The maximum size of a request's body in bytes (default 16777216).")
     var maxBody: Int?
 
-    @Option(help: "The most seconds that one answer may take (default 600).")
+    @Option(help: "The maximum time of one answer in seconds (default 600).")
     var requestSeconds: Int?
 
-    @Option(help: "How long to wait for answers when told to stop (default 30).")
+    @Option(help: "The seconds to wait for answers when stopping (default 30).")
     var drainSeconds: Int?
 
     @Option(help: "Append every answered generation to this file, one JSON object a line, for martlet verify.")
@@ -104,10 +107,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "A YAML file with these options.")
     var config: String?
 
-    @Flag(help: "Listen at an address of the network although no keys are asked for.")
+    @Flag(help: "Listen on a network address although no keys are required.")
     var allowAnonymous = false
 
-    @Flag(help: "Say what would be served, and end: 0 when it can be.")
+    @Flag(help: "Report what would be served and exit; 0 where it can be.")
     var check = false
 
     func run() async throws {

@@ -24,9 +24,21 @@ struct ServePlan {
         let sources = try SettingSources(file: command.config)
         models = try ServePlan.models(command, sources)
         idleSeconds = try sources.integer("idle-seconds", command.idleSeconds, 1...1 << 30)
-        settings.limits.loadedModels = try sources.integer("max-models", command.maxModels, 1...1 << 20)
         host = try sources.text("host", command.host) ?? "127.0.0.1"
         port = try sources.integer("port", command.port, 0...65_535) ?? 8_642
+        drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
+        try readLoading(command, sources)
+        try readLimits(command, sources)
+        try readAccess(command, sources)
+        settings.log = { Output.logLine($0.serialized()) }
+        if let file = try sources.text("answer-log", command.answerLog) {
+            let log = try LineLog(file)
+            settings.answerLog = { log.append($0.serialized()) }
+        }
+        try sources.finish()
+    }
+
+    private mutating func readLoading(_ command: ServeCommand, _ sources: SettingSources) throws {
         loading.threads = try sources.integer("threads", command.threads, 1...1_024)
         loading.slots = try sources.integer("slots", command.slots, 1...1_024) ?? 8
         loading.context = try sources.integer("context", command.context, 2...1 << 30)
@@ -41,7 +53,22 @@ struct ServePlan {
         loading.cacheBytes = try sources.text("kv-memory", command.kvMemory).map {
             Int(clamping: try PlanFile.bytes($0))
         }
-        drainSeconds = try sources.integer("drain-seconds", command.drainSeconds, 0...86_400) ?? 30
+    }
+
+    private mutating func readLimits(_ command: ServeCommand, _ sources: SettingSources) throws {
+        var limits = settings.limits
+        limits.loadedModels = try sources.integer("max-models", command.maxModels, 1...1 << 20)
+        limits.requests = try sources.integer("max-queue", command.maxQueue, 1...1 << 20) ?? limits.requests
+        limits.queuedTokens =
+            try sources.integer("max-queue-tokens", command.maxQueueTokens, 1...1 << 40) ?? limits.queuedTokens
+        limits.bodyBytes = try sources.integer("max-body", command.maxBody, 1...1 << 30) ?? limits.bodyBytes
+        limits.requestSeconds =
+            try sources.integer("request-seconds", command.requestSeconds, 1...86_400) ?? limits.requestSeconds
+        settings.limits = limits
+    }
+
+    /// Reads who may ask.
+    private mutating func readAccess(_ command: ServeCommand, _ sources: SettingSources) throws {
         settings.hostNames = try sources.texts("host-name", command.hostName).map { $0.lowercased() }
         settings.origins = try sources.texts("origin", command.origin).map { given in
             guard let origin = ServiceSettings.origin(given) else {
@@ -54,14 +81,6 @@ struct ServePlan {
             settings.keys = KeyRing(file: try Input.text(file))
             if settings.keys.isEmpty { throw UsageError("\(file) holds no key") }
         }
-        let limits = ServiceLimits()
-        settings.limits.requests = try sources.integer("max-queue", command.maxQueue, 1...1 << 20) ?? limits.requests
-        settings.limits.queuedTokens =
-            try sources.integer("max-queue-tokens", command.maxQueueTokens, 1...1 << 40) ?? limits.queuedTokens
-        settings.limits.bodyBytes =
-            try sources.integer("max-body", command.maxBody, 1...1 << 30) ?? limits.bodyBytes
-        settings.limits.requestSeconds =
-            try sources.integer("request-seconds", command.requestSeconds, 1...86_400) ?? limits.requestSeconds
         let isAnonymous = settings.keys.isEmpty
         let isAllowed = try sources.flag("allow-anonymous", command.allowAnonymous)
         guard !isAnonymous || isAllowed || ["127.0.0.1", "localhost", "::1"].contains(host) else {
@@ -69,12 +88,6 @@ struct ServePlan {
                 "--host \(host) lets the whole network ask: give --api-key-file, or --allow-anonymous to mean it")
         }
         if isAnonymous && isAllowed { settings.hostNames.append(host) }
-        settings.log = { Output.logLine($0.serialized()) }
-        if let file = try sources.text("answer-log", command.answerLog) {
-            let log = try LineLog(file)
-            settings.answerLog = { log.append($0.serialized()) }
-        }
-        try sources.finish()
     }
 
     /// The model whose matrices ranks divide.

@@ -8,17 +8,18 @@ import MartletPlatform
 /// `martlet verify`: whether logged answers are those that the model gives.
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Run logged answers again, and say whether they are the ones.",
+        commandName: "verify", abstract: "Ask a logged request again and say whether the answer is the same.",
         discussion: """
             Example: martlet serve -m path/to/model --answer-log answers.jsonl
                      martlet verify -m path/to/model answers.jsonl
 
-            The file holds {"request": …, "response": …}, one or one a line. Ends with 1 when an answer is not the one.
+            The file holds one object {"request": …, "response": …}, or one per line. The exit status is 1 where an \
+            answer differs.
             """)
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "What keys and values were kept as: f32, f16, bf16 or q8_0; serve's --cache.")
+    @Option(help: "The element type of the server's KV cache: its --cache.")
     var cache = CacheType.f32
 
     @Argument(help: "The logged answers; - reads standard input.")

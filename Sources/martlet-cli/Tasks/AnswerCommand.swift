@@ -19,22 +19,22 @@ struct AnswerCommand: AsyncParsableCommand {
     @Option(help: "The file with the text; standard input with -.")
     var context: String
 
-    @Option(help: "How many answers, best first.")
+    @Option(help: "The number of answers, best first.")
     var results = 1
 
-    @Option(help: "The longest answer in tokens.")
+    @Option(help: "The maximum length of an answer in tokens.")
     var longest = 15
 
-    @Option(help: "Tokens of a window, question included.")
+    @Option(help: "The tokens of a window, question included.")
     var window = 384
 
-    @Option(help: "Tokens that neighbouring windows share.")
+    @Option(help: "The tokens that neighbouring windows share.")
     var overlap = 128
 
-    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    @Option(help: "Quantize the matrices on loading: q8_0 multiplies weights and activations as int8.")
     var weights: TaskInput.MatrixType?
 
-    @Flag(help: "\"There is no answer\" competes with the others.")
+    @Flag(help: "Let \"no answer\" compete with the others.")
     var noAnswer = false
 
     @Flag(help: "One JSON object: the best answer, and all in \"answers\".")

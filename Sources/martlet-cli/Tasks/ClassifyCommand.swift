@@ -5,7 +5,7 @@ import MartletTasks
 /// `martlet classify`: classes of each line, or a number.
 struct ClassifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "classify", abstract: "Say which class each line belongs to.",
+        commandName: "classify", abstract: "Classify each line.",
         discussion: "Example: echo \"I loved it\" | martlet classify -m path/to/model --json")
 
     @OptionGroup var input: TaskInput

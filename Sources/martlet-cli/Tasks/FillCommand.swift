@@ -10,7 +10,7 @@ struct FillCommand: AsyncParsableCommand {
 
     @OptionGroup var input: TaskInput
 
-    @Option(help: "How many tokens for each mask.")
+    @Option(help: "The number of tokens for each mask.")
     var top = 5
 
     func validate() throws {

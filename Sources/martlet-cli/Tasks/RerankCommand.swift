@@ -11,19 +11,19 @@ struct RerankCommand: AsyncParsableCommand {
             Example: martlet rerank "What is a martlet?" passages.txt
                      martlet rerank -m path/to/ms-marco-MiniLM-L6-v2 "What is a martlet?" passages.txt
 
-            A cross-encoder reads the query and a line together; an encoder of sentences compares their vectors. Without -m, the small sentence
-            encoder that ships with Martlet.
+            A cross-encoder reads the query and a line together; a sentence encoder compares their vectors. Without \
+            -m, the small sentence encoder that ships with Martlet is used.
             """)
 
-    @Argument(help: "What the lines are to answer; with --query, the file.")
+    @Argument(help: "The query; with --query, the file.")
     var question: String?
 
     @OptionGroup var input: TaskInput
 
-    @Option(help: "The same, in place of the first argument.")
+    @Option(help: "The query, in place of the first argument.")
     var query: String?
 
-    @Option(help: "Only the best so many.")
+    @Option(help: "Write only this many lines, the best.")
     var top: Int?
 
     func validate() throws {

@@ -5,7 +5,7 @@ import MartletTasks
 /// `martlet tag`: named spans of each line.
 struct TagCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tag", abstract: "Find named spans in each line, with their places in characters.",
+        commandName: "tag", abstract: "Find named entities in each line, with their positions in characters.",
         discussion: "Example: echo \"Ada lived in London\" | martlet tag -m path/to/model --json")
 
     @OptionGroup var input: TaskInput

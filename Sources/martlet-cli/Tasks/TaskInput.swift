@@ -14,7 +14,7 @@ struct TaskInput: ParsableArguments {
     @Argument(help: "A file with one text per line; standard input when absent or -.")
     var file = "-"
 
-    @Option(help: "Round the matrices when they are loaded: q8_0 multiplies weights and activations as int8.")
+    @Option(help: "Quantize the matrices on loading: q8_0 multiplies weights and activations as int8.")
     var weights: MatrixType?
 
     enum MatrixType: String, ExpressibleByArgument, CaseIterable { case eightBits = "q8_0" }

@@ -11,25 +11,25 @@ import MartletTokenizers
 
 /// The options by which an encoder-decoder writes; what is absent is as the model's files say.
 struct WriterOptions: ParsableArguments {
-    @Option(help: "What stands before every text.")
+    @Option(help: "A prefix for every text.")
     var prefix: String?
 
-    @Option(help: "Beams of the search; 1 is greedy.")
+    @Option(help: "The number of beams; 1 is greedy.")
     var beams: Int?
 
-    @Option(help: "How many texts for each line, best first.")
+    @Option(help: "The number of texts for each line, best first.")
     var results: Int?
 
-    @Option(help: "The most tokens to write.")
+    @Option(help: "The maximum number of new tokens.")
     var maxTokens: Int?
 
-    @Option(help: "The fewest tokens to write.")
+    @Option(help: "The minimum number of new tokens.")
     var minTokens: Int?
 
-    @Option(help: "Scores are divided by length to this power.")
+    @Option(help: "Divide scores by the length to this power.")
     var lengthPenalty: Float?
 
-    @Option(help: "No run of this many tokens occurs twice.")
+    @Option(help: "Let no n-gram of this length occur twice.")
     var noRepeatNgram: Int?
 
     func validate() throws {

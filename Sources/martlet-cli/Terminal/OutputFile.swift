@@ -3,7 +3,7 @@ import MartletPlatform
 
 /// The option to write over what is there already: the same words for every verb that writes files.
 struct OutputOptions: ParsableArguments {
-    @Flag(help: "Write over what is there already.")
+    @Flag(help: "Overwrite what is there.")
     var force = false
 
     /// - Parameters:

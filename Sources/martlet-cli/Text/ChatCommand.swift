@@ -12,15 +12,15 @@ struct ChatCommand: AsyncParsableCommand {
         discussion: """
             Example: martlet chat -m path/to/model --system "Answer in one sentence."
 
-            At a terminal arrow keys edit and bring back earlier lines, a line that ends in \\ goes on in the next,
-            Ctrl-C stops an answer, Ctrl-D ends; /help lists the commands. From a file or pipe every line is a
-            message, and the answers go to standard output.
+            In a terminal, arrow keys edit the line and bring back earlier ones, a line that ends in \\ continues on \
+            the next, Ctrl-C stops an answer and Ctrl-D ends the conversation; /help lists the commands. From a file \
+            or a pipe, every line is a message, and the answers go to standard output.
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var ranks: RankOptions
 
-    @Option(help: "What the model is told before the conversation begins.")
+    @Option(help: "The system message.")
     var system: String?
 
     @OptionGroup var sampling: SamplingOptions

@@ -15,13 +15,13 @@ struct ForwardCommand: AsyncParsableCommand {
     @Option(help: "Token ids of one sequence, separated by commas (repeat for several sequences).")
     var tokens: [String]
 
-    @Option(help: "What the decoder of an encoder-decoder reads, one for each --tokens.")
+    @Option(help: "The tokens that an encoder-decoder's decoder reads, one list for each --tokens.")
     var decoderTokens: [String] = []
 
     @Option(help: "The sentence that each token belongs to (BERT), one list for each --tokens.")
     var segments: [String] = []
 
-    @Option(help: "Positions that see all and are seen by all (Longformer), one list for each --tokens.")
+    @Option(help: "The positions with global attention (Longformer), one list for each --tokens.")
     var globals: [String] = []
 
     @Flag(help: "Also write every layer's output.")

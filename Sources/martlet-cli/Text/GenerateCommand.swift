@@ -23,33 +23,32 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "Search with this many beams for the most probable text; 1 does not search (default: as the model's files say)."
+            "Beam search with this many beams; 1 does not search (default: from the model's files)."
     )
     var beams: Int?
 
-    @Option(help: "The text is JSON that is valid under the JSON schema in this file; - is standard input.")
+    @Option(help: "Write JSON that is valid under the JSON schema in this file; - is standard input.")
     var schema: String?
 
-    @Option(help: "The text is one that this regular expression matches as a whole.")
+    @Option(help: "Write a text that matches this regular expression as a whole.")
     var regex: String?
 
-    @Option(help: "The text is of the GBNF grammar in this file; - is standard input.")
+    @Option(help: "Write a text of the GBNF grammar in this file; - is standard input.")
     var grammar: String?
 
-    @Flag(help: "Guess what follows from the text so far and verify several tokens at once; the text is the same.")
+    @Flag(help: "Speculative decoding by prompt look-up: the same text, faster where it repeats itself.")
     var guess = false
 
     @Option(
         help: """
-            A smaller model with the same vocabulary that guesses what follows, several tokens of which are verified at once; the text is \
-            the same.
+            A draft model for speculative decoding, smaller and with the same vocabulary; the text is the same.
             """)
     var draft: String?
 
     @Flag(help: "One JSON document with the text, its tokens, usage and timings.")
     var json = false
 
-    @Flag(help: "One JSON object per line as the text comes: text and tokens, the last one with usage and timings.")
+    @Flag(help: "One JSON object per line as the text is written; the last one has usage and timings.")
     var jsonLines = false
 
     func validate() throws {

@@ -5,46 +5,47 @@ import MartletGeneration
 /// The options for continuing a text, and for its end: the same words for `generate` and `chat`. What is absent is as
 /// the model's files say.
 struct SamplingOptions: ParsableArguments {
-    @Option(help: "At most this many new tokens (default: as the model's files say, else 128).")
+    @Option(help: "The maximum number of new tokens (default: from the model's files, else 128).")
     var maxTokens: Int?
 
-    @Option(help: "0 takes the most probable token; higher is more varied (default: as the model's files say, else 0).")
+    @Option(
+        help: "The sampling temperature; 0 takes the most probable token (default: from the model's files, else 0).")
     var temperature: Float?
 
-    @Option(help: "Only the k most probable tokens; 0 keeps all.")
+    @Option(help: "Sample from the k most probable tokens; 0 keeps all.")
     var topK: Int?
 
-    @Option(help: "Only the most probable tokens that together have this probability.")
+    @Option(help: "Sample from the most probable tokens that together have this probability.")
     var topP: Float?
 
-    @Option(help: "Only tokens at least this times as probable as the most probable one.")
+    @Option(help: "Sample from tokens at least this many times as probable as the most probable one.")
     var minP: Float?
 
-    @Option(help: "Only tokens about as surprising as is usual here, that together have this probability.")
+    @Option(help: "Sample from the tokens of most typical surprise that together have this probability.")
     var typicalP: Float?
 
-    @Option(help: "Makes tokens that occurred less probable; 1 leaves them.")
+    @Option(help: "Divide the logits of tokens that have occurred by this; 1 changes nothing.")
     var repeatPenalty: Float?
 
-    @Option(help: "Taken from the logits of tokens that have been written.")
+    @Option(help: "Subtract this from the logits of tokens that have been written.")
     var presencePenalty: Float?
 
-    @Option(help: "Taken from the logits of tokens that have been written, for each time.")
+    @Option(help: "Subtract this from the logits of written tokens, once per occurrence.")
     var frequencyPenalty: Float?
 
-    @Option(help: ArgumentHelp("Added to the logit of a token (may be repeated).", valueName: "token=bias"))
+    @Option(help: ArgumentHelp("Add a bias to a token's logit (may be repeated).", valueName: "token=bias"))
     var logitBias: [LogitBias] = []
 
-    @Option(help: "The same seed gives the same text.")
+    @Option(help: "The seed of the sampling; the same seed gives the same text.")
     var seed: UInt64 = 0
 
-    @Option(help: "End where this text begins (may be repeated).")
+    @Option(help: "Stop before this text (may be repeated).")
     var stop: [String] = []
 
-    @Option(help: "What keys and values are kept as: f32, f16, bf16, q8_0.")
+    @Option(help: "The element type of the KV cache.")
     var cache = CacheType.f32
 
-    @Option(help: "Settings that are not given: those of the model's generation_config.json (model), or none.")
+    @Option(help: "Where options that are not given come from: the model's generation_config.json (model), or nowhere.")
     var defaults = Defaults.model
 
     enum Defaults: String, ExpressibleByArgument, CaseIterable { case model, none }

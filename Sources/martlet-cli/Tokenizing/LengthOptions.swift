@@ -3,13 +3,13 @@ import MartletTokenizers
 
 /// The options for the length of texts in `martlet tokenize`: as they are unless something else is asked for.
 struct LengthOptions: ParsableArguments {
-    @Option(help: "Most tokens of a text, special ones included; \"file\" as the tokenizer's file says.")
+    @Option(help: "The maximum number of tokens of a text, special ones included; \"file\" takes the tokenizer file's.")
     var truncation: String?
 
-    @Option(help: "What was cut off follows as texts of their own, each of which repeats so many tokens of the last.")
+    @Option(help: "Return what was cut off as further texts, each of which repeats this many tokens of the one before.")
     var stride: Int?
 
-    @Flag(help: "Fill short texts up to the length of --truncation, or to what the tokenizer's file says.")
+    @Flag(help: "Pad short texts to the length of --truncation, or to the tokenizer file's.")
     var padding = false
 
     /// True where anything is asked for.

@@ -18,7 +18,10 @@ struct TokenizerOptions: ParsableArguments {
     )
     var tokenizer: String?
 
-    @Option(help: "How .tiktoken splits text: cl100k_base, o200k_base, …, llama-bpe, …, or a regular expression.")
+    @Option(
+        help:
+            "The pattern that splits text for a .tiktoken: cl100k_base, o200k_base, …, llama-bpe, …, or a regular expression."
+    )
     var pattern: String?
 
     @Option(help: "The merges of a vocab.json (default: merges.txt beside it).")
@@ -26,7 +29,7 @@ struct TokenizerOptions: ParsableArguments {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Whether a vocab.txt knows upper case (default: as tokenizer_config.json says, else not).")
+        help: "Whether a vocab.txt distinguishes case (default: from tokenizer_config.json, else not).")
     var cased: Bool?
 
     /// The two vocabularies of a Marian directory, where the model that is named has such and no other.
@@ -68,13 +71,13 @@ struct TokenizeCommand: ParsableCommand {
     @Argument(help: "The text file; standard input when absent or -.")
     var file = "-"
 
-    @Flag(help: "Without the special tokens that the model expects around a text.")
+    @Flag(help: "Leave out the special tokens that the model expects around a text.")
     var noSpecial = false
 
-    @Flag(help: "Each line is a text of its own; of any length of input in bounded memory.")
+    @Flag(help: "Encode each line as a text of its own, in bounded memory.")
     var lines = false
 
-    @Flag(help: "One JSON array of ids per text, all in one document.")
+    @Flag(help: "One JSON document: an array of ids per text.")
     var json = false
 
     @Flag(help: "One JSON array of ids per line, as results come.")
@@ -245,7 +248,7 @@ struct DetokenizeCommand: ParsableCommand {
             """)
     var file = "-"
 
-    @Flag(help: "Special tokens are spelled out instead of left out.")
+    @Flag(help: "Keep special tokens in the text.")
     var special = false
 
     func run() throws {
@@ -261,42 +264,57 @@ struct DetokenizeCommand: ParsableCommand {
         while let batch = try reader.nextText() {
             // A document of all texts, as `tokenize --json` writes it, is read as a whole.
             if number == 0, document.isEmpty { isDocument = DetokenizeCommand.beginsDocument(batch) }
-            guard !isDocument else {
-                document += batch
-                guard document.count <= limit else { throw Input.tooLong(file, "a document over \(limit) bytes") }
+            guard isDocument else {
+                failures += writeLines(batch, &number, text)
                 continue
             }
-            var texts = ""
-            for line in InputLines.split(batch) {
-                number += 1
-                do {
-                    texts += try text(ids(ofLine: String(decoding: line, as: UTF8.self))) + "\n"
-                } catch {
-                    // The others are kept, each at its place.
-                    Output.write(texts + "\n")
-                    texts = ""
-                    Output.note("martlet: line \(number): \(error)")
-                    failures += 1
-                }
-            }
-            Output.write(texts)
+            document += batch
+            guard document.count <= limit else { throw Input.tooLong(file, "a document over \(limit) bytes") }
         }
-        if isDocument {
-            let texts = try JSON(parsing: document).arrayValue ?? []
-            // A text of many lines is written as it is; where there is one alone, tokenize and detokenize are each
-            // other's inverse.
-            for (index, list) in texts.enumerated() {
-                do {
-                    let decoded = try text(ids(list))
-                    Output.write(texts.count == 1 ? decoded : decoded + "\n")
-                } catch {
-                    if texts.count > 1 { Output.write("\n") }
-                    Output.note("martlet: text \(index + 1): \(error)")
-                    failures += 1
-                }
-            }
-        }
+        if isDocument { failures += try writeTexts(ofDocument: document, text) }
         if failures > 0 { throw ReportedFailure() }
+    }
+
+    /// Writes the texts of lines of ids.
+    ///
+    /// - Parameter number: The number of lines before, and with them.
+    /// - Returns: How many could not be decoded.
+    private func writeLines(_ batch: [UInt8], _ number: inout Int, _ text: ([Int32]) throws -> String) -> Int {
+        var (texts, failures) = ("", 0)
+        for line in InputLines.split(batch) {
+            number += 1
+            do {
+                texts += try text(ids(ofLine: String(decoding: line, as: UTF8.self))) + "\n"
+            } catch {
+                // The others are kept, each at its place.
+                Output.write(texts + "\n")
+                texts = ""
+                Output.note("martlet: line \(number): \(error)")
+                failures += 1
+            }
+        }
+        Output.write(texts)
+        return failures
+    }
+
+    /// Writes the texts of a document. Several stand on lines of their own; one alone is written as it is, so that
+    /// tokenize and detokenize are each other's inverse.
+    ///
+    /// - Returns: How many could not be decoded.
+    private func writeTexts(ofDocument document: [UInt8], _ text: ([Int32]) throws -> String) throws -> Int {
+        let texts = try JSON(parsing: document).arrayValue ?? []
+        var failures = 0
+        for (index, list) in texts.enumerated() {
+            do {
+                let decoded = try text(ids(list))
+                Output.write(texts.count == 1 ? decoded : decoded + "\n")
+            } catch {
+                if texts.count > 1 { Output.write("\n") }
+                Output.note("martlet: text \(index + 1): \(error)")
+                failures += 1
+            }
+        }
+        return failures
     }
 
     private static func beginsDocument(_ text: [UInt8]) -> Bool {

@@ -7,7 +7,7 @@ import MartletTokenizers
 /// `martlet tokenizer`: what is done with vocabularies themselves.
 struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tokenizer", abstract: "Learn vocabularies.",
+        commandName: "tokenizer", abstract: "Train tokenizers.",
         discussion: "Example: martlet tokenizer train --kind byte-bpe --vocabulary 8000 -o tokenizer.json text.txt",
         subcommands: [TrainTokenizerCommand.self])
 }
@@ -15,7 +15,7 @@ struct TokenizerCommand: ParsableCommand {
 /// `martlet tokenizer train`: a vocabulary from text.
 struct TrainTokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Learn a vocabulary from text files.",
+        commandName: "train", abstract: "Train a tokenizer on text files.",
         discussion: "Example: martlet tokenizer train --kind byte-bpe --vocabulary 8000 -o tokenizer.json text.txt")
 
     @Argument(help: "The text files.")
@@ -27,42 +27,42 @@ struct TrainTokenizerCommand: ParsableCommand {
     @Option(help: "The number of tokens, special ones included.")
     var vocabulary: Int
 
-    @Option(help: "The memory that counting may take, as 512MB or 4GiB; what does not fit goes to a temporary file.")
+    @Option(help: "The memory for counting, as 512MB or 4GiB; what does not fit goes to a temporary file.")
     var memory: String?
 
-    @Option(help: "The least number of times that a pair occurs to be merged.")
+    @Option(help: "The minimum number of occurrences of a pair that is merged.")
     var minimumFrequency = 2
 
-    @Option(help: "A special token; repeat the option for more (default: those that the kind needs).")
+    @Option(help: "A special token (may be repeated; default: those that the kind needs).")
     var special: [String] = []
 
-    @Option(help: "The special token for what cannot be spelled (default: <unk> or [UNK], where it is one).")
+    @Option(help: "The special token for unknown text (default: <unk> or [UNK], where it is one).")
     var unknown: String?
 
-    @Option(help: "The share of the text's letters that the vocabulary covers, as 0.9995; the rarest are left out.")
+    @Option(help: "The share of the text's characters that the vocabulary covers, as 0.9995; the rarest are left out.")
     var characterCoverage = 1.0
 
-    @Option(help: "At most this many different letters, the most frequent ones.")
+    @Option(help: "The maximum number of different characters; the most frequent ones stay.")
     var alphabetLimit: Int?
 
-    @Option(help: "Letters that are in the vocabulary, whether the text has them or not.")
+    @Option(help: "Characters that are in the vocabulary whether or not they occur in the text.")
     var seedAlphabet = ""
 
-    @Option(help: "The longest token, in letters.")
+    @Option(help: "The maximum length of a token in characters.")
     var longestToken: Int?
 
-    @Flag(help: "Spell letters that are in no token by their bytes (bpe and unigram).")
+    @Flag(help: "Encode characters outside the vocabulary by their bytes (bpe and unigram).")
     var byteFallback = false
 
     @Option(
-        help: "Rewrite the text first: nfc, nfd, nfkc, nfkd, lowercase; repeat the option for one after the other.",
+        help: "Normalize the text first: nfc, nfd, nfkc, nfkd, lowercase (may be repeated; applied in order).",
         transform: TrainTokenizerCommand.normalization)
     var normalizer: [TokenizerTrainer.Normalization] = []
 
     @Option(help: "Threads (default: one per processor).")
     var threads: Int?
 
-    @Option(name: [.short, .long], help: "Where the tokenizer.json goes.")
+    @Option(name: [.short, .long], help: "The tokenizer.json to write.")
     var output: String
 
     @OptionGroup var outputs: OutputOptions

@@ -9,36 +9,37 @@ import MartletTokenizers
 /// `martlet compare`: size, speed and quality of several models side by side.
 struct CompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Set size, speed and quality of models side by side.",
+        commandName: "compare", abstract: "Compare models by size, speed and quality.",
         discussion: """
             Example: martlet compare runs/banking77 runs/banking77-distilled --task accuracy --data test.csv --label category
 
-            Every model is loaded and measured in turn by the same data, as martlet evaluate does: seconds are the best of --repeat, loading
-            included. Speed, by seconds of processors, and quality are also given relative to the first model.
+            Every model is loaded and measured in turn on the same data, as martlet evaluate does. Seconds are the \
+            best of --repeat, loading included. Speed, by processor seconds, and quality are also given relative to \
+            the first model.
             """)
 
-    @Argument(help: "The models; the first is what the others are compared with.")
+    @Argument(help: "The models; the others are compared with the first.")
     var models: [String] = []
 
     @Option(help: "A task of martlet evaluate.")
     var task: EvaluateCommand.Task
 
-    @Option(help: "What is right.")
+    @Option(help: "The file of references.")
     var data: String
 
-    @Option(help: "What the data call the text.")
+    @Option(help: "The field of the text.")
     var text = "text"
 
-    @Option(help: "What the data call the second text.")
+    @Option(help: "The field of the second text.")
     var pair = "pair"
 
-    @Option(help: "What the data call the label, or the score.")
+    @Option(help: "The field of the label, or of the score.")
     var label: String?
 
-    @Option(help: "Threads that compute (default: the physical cores).")
+    @Option(help: "Compute threads (default: one per physical core).")
     var threads: Int?
 
-    @Option(help: "Measurements of each model.")
+    @Option(help: "The number of measurements of each model.")
     var `repeat` = 1
 
     @OptionGroup var form: ResultForm

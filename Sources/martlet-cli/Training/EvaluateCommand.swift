@@ -12,13 +12,13 @@ import MartletTraining
 /// `martlet evaluate`: how good a model, or a file of predictions, is.
 struct EvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Measure a model, or predictions, against what is right.",
+        commandName: "evaluate", abstract: "Score a model, or given predictions, against references.",
         discussion: """
             Example: martlet evaluate --task perplexity -m path/to/model --data book.txt
                      martlet evaluate --task bleu --data references.txt --predictions translations.txt
 
-            The data of perplexity are a text. Of the other tasks they are JSON lines, comma-separated values with a header, or tab-separated
-            ones in the order given here; --text, --pair and --label say what a file calls a field:
+            The data of perplexity are a text. Those of the other tasks are JSON lines, comma-separated values with a \
+            header, or tab-separated values in the order given here; --text, --pair and --label name a file's fields:
               bleu       source, reference (JSON: also references)
               accuracy   text, label (JSON: also pair)
               f1         the same
@@ -28,7 +28,7 @@ struct EvaluateCommand: AsyncParsableCommand {
               entities   tokens, tags: words and IOB2 tags, as .conll or JSON lines
               rouge      text, summary
               chrf       source, reference
-            Where every record brings a prediction, or --predictions has a line for each, no model is needed.
+            No model is needed where every record has a prediction, or --predictions has a line for each.
             """)
 
     enum Task: String, ExpressibleByArgument, CaseIterable {
@@ -42,13 +42,13 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "perplexity, bleu, accuracy, f1, squad, squad2, spearman, entities, rouge or chrf.")
     var task: Task
 
-    @Option(help: "What is right.")
+    @Option(help: "The file of references.")
     var data: String
 
-    @Option(help: "One prediction a line, in place of a model's.")
+    @Option(help: "A file with one prediction per line, in place of a model's.")
     var predictions: String?
 
-    @Option(help: "Perplexity: tokens of a window (default: the model's context, at most 1024).")
+    @Option(help: "Perplexity: the tokens of a window (default: the model's context, at most 1024).")
     var window: Int?
 
     @Option(help: "Perplexity: how far the window moves (default: half of it).")
@@ -63,7 +63,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "BLEU: the number of floor (default 0.1) and add-k (default 1).")
     var smoothValue: Double?
 
-    @Flag(help: "BLEU: without regard to case.")
+    @Flag(help: "BLEU: ignore case.")
     var lowercase = false
 
     @Option(help: "F1: binary, micro or macro.")
@@ -72,25 +72,25 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "F1, binary: the label that counts.")
     var positive = "1"
 
-    @Option(help: "What the data call the text.")
+    @Option(help: "The field of the text.")
     var text = "text"
 
-    @Option(help: "What the data call the second text.")
+    @Option(help: "The field of the second text.")
     var pair = "pair"
 
-    @Option(help: "What the data call the label, or the score.")
+    @Option(help: "The field of the label, or of the score.")
     var label: String?
 
     @Flag(help: "Accuracy, F1: also precision, recall and F1 of each class, and the confusion matrix.")
     var perClass = false
 
-    @Option(help: "Accuracy, F1: so many texts that are classified wrongly.")
+    @Option(help: "Accuracy, F1: show this many misclassified texts.")
     var errors = 0
 
     @Option(help: "chrF: the longest n-grams of words; 2 is chrF++.")
     var wordOrder = 0
 
-    @Flag(help: "Entities: only what begins with B- counts (seqeval's strict mode).")
+    @Flag(help: "Entities: count only what begins with B- (seqeval's strict mode).")
     var strictTags = false
 
     @OptionGroup var form: ResultForm
@@ -123,7 +123,7 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     typealias Values = [(name: String, value: JSON)]
 
-    @Flag(help: "Ranks divide the model's matrices among them in place of the records.")
+    @Flag(help: "Divide the model's matrices over the ranks, not the records.")
     var divideModel = false
 
     func run() async throws {

@@ -16,38 +16,7 @@ struct EvaluationData {
         fields: KeyValuePairs<String, String> = [:]
     ) throws {
         self.path = path
-        let bytes = try Input.bytes(path)
-        var records: [JSONObject]
-        if path.hasSuffix(".csv") || path.hasSuffix(".conll") {
-            var offences = DataOffences()
-            records = try LabelledFile(path).records(&offences).map(\.fields)
-            try offences.check()
-        } else if path.hasSuffix(".json"), let json = try? JSON(parsing: bytes), let articles = json["data"]?.arrayValue
-        {
-            records = EvaluationData.squad(articles)
-        } else if path.hasSuffix(".jsonl") || path.hasSuffix(".json") {
-            records = try EvaluationData.lines(bytes).enumerated().map { index, line in
-                guard let object = try? JSON(parsing: line).objectValue else {
-                    throw ModelError("\(path), line \(index + 1): not a JSON object")
-                }
-                return object
-            }
-        } else {
-            records = try EvaluationData.lines(bytes).enumerated().map { index, line in
-                let values = line.split(separator: 9, omittingEmptySubsequences: false)
-                guard values.count == columns.count || (predictions != nil && values.count == 1) else {
-                    throw ModelError(
-                        "\(path), line \(index + 1): \(values.count) columns where \(columns.joined(separator: ", ")) are wanted"
-                    )
-                }
-                let names = values.count == 1 ? columns.suffix(1) : columns[...]
-                var object = JSONObject()
-                for (name, value) in zip(names, values) {
-                    object[name] = .string(String(decoding: value, as: UTF8.self))
-                }
-                return object
-            }
-        }
+        var records = try EvaluationData.records(path, columns, isPredicted: predictions != nil)
         if let predictions {
             let lines = EvaluationData.lines(try Input.bytes(predictions), keepsEmpty: true)
             guard lines.count == records.count else {
@@ -62,6 +31,44 @@ struct EvaluationData {
             for index in records.indices { records[index][name] = records[index][field] }
         }
         self.records = records
+    }
+
+    /// The records of a file, by its name.
+    private static func records(_ path: String, _ columns: [String], isPredicted: Bool) throws -> [JSONObject] {
+        if path.hasSuffix(".csv") || path.hasSuffix(".conll") {
+            var offences = DataOffences()
+            let records = try LabelledFile(path).records(&offences).map(\.fields)
+            try offences.check()
+            return records
+        }
+        let bytes = try Input.bytes(path)
+        if path.hasSuffix(".json"), let json = try? JSON(parsing: bytes), let articles = json["data"]?.arrayValue {
+            return squad(articles)
+        }
+        let isJSON = path.hasSuffix(".jsonl") || path.hasSuffix(".json")
+        return try lines(bytes).enumerated().map { index, line in
+            let place = "\(path), line \(index + 1)"
+            guard isJSON else { return try record(line, columns, isPredicted: isPredicted, place) }
+            guard let object = try? JSON(parsing: line).objectValue else {
+                throw ModelError("\(place): not a JSON object")
+            }
+            return object
+        }
+    }
+
+    /// A line of tab-separated values, in the order of the task's columns; of a prediction alone, the last one.
+    private static func record(
+        _ line: [UInt8], _ columns: [String], isPredicted: Bool, _ place: String
+    ) throws -> JSONObject {
+        let values = line.split(separator: 9, omittingEmptySubsequences: false)
+        guard values.count == columns.count || (isPredicted && values.count == 1) else {
+            throw ModelError(
+                "\(place): \(values.count) columns where \(columns.joined(separator: ", ")) are wanted")
+        }
+        let names = values.count == 1 ? columns.suffix(1) : columns[...]
+        var object = JSONObject()
+        for (name, value) in zip(names, values) { object[name] = .string(String(decoding: value, as: UTF8.self)) }
+        return object
     }
 
     private static func lines(_ bytes: [UInt8], keepsEmpty: Bool = false) -> [[UInt8]] {

@@ -9,15 +9,16 @@ import MartletTraining
 /// `martlet prune`: a smaller, faster model of parts of a larger one.
 struct PruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "prune", abstract: "Leave layers, neurons, heads and tokens out of a model.",
+        commandName: "prune", abstract: "Remove layers, neurons, heads and tokens from a model.",
         discussion: """
             Example: martlet prune -m runs/banking77 --neurons 0.5 --data train.txt -o pruned
                      martlet train recipe.yaml --set model.from=pruned --set teacher.from=runs/banking77/model
 
-            Every layer keeps as many neurons and heads as the others, so that the result is a model directory like any other: smaller and
-            faster by what is left out. A calibration text (--data, one text a line) decides what matters least: a layer by how little it
-            changes its rows, neurons and heads by weights times inputs (Wanda); without one, weights alone decide. What is lost is won back by
-            a short training, best with the whole model as its teacher. --vocabulary keeps the tokens that the text has most often.
+            Every layer keeps as many neurons and heads as the others, so that the result is a model directory like \
+            any other, smaller and faster. Calibration texts (--data) decide what matters least: layers by how little \
+            they change their hidden states, neurons and heads by weights times inputs (Wanda); without texts, the \
+            weights alone decide. A short training recovers most of what is lost, best with the whole model as its \
+            teacher. --vocabulary keeps the most frequent tokens of the texts.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -25,28 +26,28 @@ struct PruneCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "The directory to write.")
     var output: String
 
-    @Option(help: "Leave out so many layers of least influence (needs --data).")
+    @Option(help: "Remove this many layers of least influence (needs --data).")
     var layers = 0
 
-    @Option(help: "The layers that stay, as 0,1,5.")
+    @Option(help: "Keep these layers, as 0,1,5.")
     var keep: String?
 
-    @Option(help: "The share of each feed-forward's neurons that goes.")
+    @Option(help: "The share of each feed-forward network's neurons to remove.")
     var neurons = 0.0
 
-    @Option(help: "The share of each attention's key-value heads that goes, with their queries.")
+    @Option(help: "The share of each attention's key-value heads to remove, with their queries.")
     var groups = 0.0
 
-    @Option(help: "So many tokens of a WordPiece vocabulary stay: those most frequent in all lines of --data.")
+    @Option(help: "Keep this many tokens of a WordPiece vocabulary: those most frequent in all lines of --data.")
     var vocabulary: Int?
 
-    @Option(help: "The longest text in tokens, where positions have learned rows: the rows behind it go.")
+    @Option(help: "Keep this many positions, where they are learned: the maximum length of a text in tokens.")
     var context: Int?
 
-    @Option(help: "A calibration text, one a line.")
+    @Option(help: "A file of calibration texts, one per line.")
     var data: String?
 
-    @Option(help: "So many of its lines, from the first on.")
+    @Option(help: "The number of calibration lines, from the first on.")
     var lines = 64
 
     @OptionGroup var outputs: OutputOptions

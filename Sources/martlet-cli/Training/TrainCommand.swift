@@ -13,29 +13,31 @@ struct TrainCommand: ParsableCommand {
             Example: martlet train Recipes/tinyshakespeare.yaml --output runs/shakespeare --set seed=2
                      martlet train --resume runs/shakespeare
 
-            The run's folder holds the recipe, log.jsonl, curves.svg, checkpoints and the best model so far, and is a MODEL to every other
-            verb. Under mpirun (or with --ranks on this machine) the ranks share each step; their number divides batch.shards, and the
-            bits are those of one rank. What --set changes of a resumed run is written to its recipe. SIGTERM and SIGINT end the run after the step it is at; resuming gives the same bits as a run that was never stopped.
+            The run's folder holds the recipe, log.jsonl, curves.svg, checkpoints and the best model so far; every \
+            other verb takes it as a MODEL. Under mpirun, or with --ranks on this machine, the ranks share each step: \
+            their number divides batch.shards, and the bits are those of one rank. What --set changes in a resumed run is \
+            written to its recipe. SIGTERM and SIGINT end the run after the current step; resuming it gives the same \
+            bits as a run that was never stopped.
             """)
 
     @Argument(help: "The recipe.")
     var recipe: String?
 
-    @Option(help: "Go on with this run.")
+    @Option(help: "Resume this run.")
     var resume: String?
 
-    @Option(help: "Change the recipe: key=value, the key with dots (may be repeated).")
+    @Option(help: "Override the recipe: key=value, the key with dots (may be repeated).")
     var set: [String] = []
 
     @Option(
         name: [.customShort("o"), .long],
-        help: "The run's folder (default: what the recipe says, else runs/ and its name).")
+        help: "The run's folder (default: from the recipe, else runs/ and its name).")
     var output: String?
 
-    @Option(help: "Threads that compute (default: what the recipe says, else the physical cores).")
+    @Option(help: "Compute threads (default: from the recipe, else one per physical core).")
     var threads: Int?
 
-    @Option(help: "Train nothing: show so many examples, what is predicted in \u{27E6} \u{27E7}.")
+    @Option(help: "Show this many examples, what is predicted in \u{27E6} \u{27E7}, and do not train.")
     var show: Int?
 
     @OptionGroup var ranks: RankOptions
