@@ -9,9 +9,9 @@ public struct Classifier: Sendable {
     /// The kind of classification, which says what the head's logits mean.
     public enum Kind: String, Sendable {
         /// Single-label classification, one class of several: softmax gives probabilities that sum to 1.
-        case oneOfMany
+        case singleLabel
         /// Multi-label classification, any number of classes: the logistic function gives a probability for each.
-        case anyOfMany
+        case multiLabel
         /// Regression: the logits themselves.
         case regression
     }
@@ -45,8 +45,8 @@ public struct Classifier: Sendable {
         kind =
             switch model.config["problem_type"]?.stringValue {
             case "regression": .regression
-            case "multi_label_classification": .anyOfMany
-            default: count == 1 ? .anyOfMany : .oneOfMany
+            case "multi_label_classification": .multiLabel
+            default: count == 1 ? .multiLabel : .singleLabel
             }
     }
 
@@ -70,8 +70,8 @@ public struct Classifier: Sendable {
     private func scores(_ logits: [Float]) -> [Score] {
         let values =
             switch kind {
-            case .oneOfMany: softmax(logits)
-            case .anyOfMany: logits.map(logistic)
+            case .singleLabel: softmax(logits)
+            case .multiLabel: logits.map(logistic)
             case .regression: logits
             }
         let scores = zip(labels, values).map { Score(label: $0, score: $1) }

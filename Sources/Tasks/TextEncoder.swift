@@ -9,8 +9,6 @@ public import MartletTensors
 public import MartletTokenizers
 import Synchronization
 
-@_exported public import protocol MartletPlatform.MartletError
-
 /// An encoder with its tokenizer: a model that reads, what every task that does not write runs on.
 ///
 /// Texts are computed together without padding, in passes of a bounded number of rows; a text's numbers do not depend
@@ -124,22 +122,4 @@ private final class CutCounter: Sendable {
 
     var count: Int { texts.load(ordering: .relaxed) }
     func add() { texts.add(1, ordering: .relaxed) }
-}
-
-/// A task that cannot be done, with cause and remedy.
-public struct TaskError: MartletError, Equatable {
-    /// The cause: what was found, and where.
-    public let cause: String
-    /// The remedy, where one is known.
-    public let remedy: String?
-
-    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
-}
-
-/// The softmax exp(x) / Σ exp(x).
-func softmax(_ values: [Float]) -> [Float] {
-    let largest = values.reduce(-Float.infinity) { $1 > $0 ? $1 : $0 }
-    let powers = values.map { exponential(Double($0 - largest)) }
-    let total = powers.reduce(0, +)
-    return powers.map { Float($0 / total) }
 }
