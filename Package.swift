@@ -2,15 +2,19 @@
 import PackageDescription
 
 // Module names carry the prefix `Martlet` so that the package can stand beside others; folders do not.
-func library(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func modules(_ folders: [String]) -> [Target.Dependency] { folders.map { .target(name: "Martlet\($0)") } }
+
+// The module of a folder in Sources, on modules of others, and on what has no such prefix.
+func library(_ folder: String, on folders: [String] = [], and others: [Target.Dependency] = []) -> Target {
     .target(
-        name: "Martlet\(folder)", dependencies: dependencies + ["MartletPlatform"], path: "Sources/\(folder)")
+        name: "Martlet\(folder)", dependencies: modules(folders + ["Platform"]) + others, path: "Sources/\(folder)")
 }
 
-func tests(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+// The tests of a module, on the modules that they name besides.
+func tests(_ folder: String, on folders: [String] = [], and others: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: "\(folder)Tests",
-        dependencies: [.target(name: "Martlet\(folder)"), "MartletPlatform", "TestSupport"] + dependencies,
+        dependencies: modules([folder] + folders + ["Platform"]) + others + ["TestSupport"],
         path: "Tests/\(folder)Tests")
 }
 
@@ -47,186 +51,112 @@ let package = Package(
         .target(name: "CMartletKernels", path: "Sources/CKernels"),
         .target(name: "MartletPlatform", path: "Sources/Platform"),
         library("JSON"),
-        library("Tensors", ["CMartletKernels"]),
-        library("Formats", ["MartletTensors", "MartletJSON"]),
-        library("Templates", ["MartletJSON"]),
-        library("Tokenizers", ["MartletJSON"]),
-        library("Layers", ["MartletTensors"]),
+        library("Tensors", and: ["CMartletKernels"]),
+        library("Formats", on: ["Tensors", "JSON"]),
+        library("Templates", on: ["JSON"]),
+        library("Tokenizers", on: ["JSON"]),
+        library("Layers", on: ["Tensors"]),
+        library("Distributed"),
         .target(name: "CMartletModelsData", path: "Sources/CModelsData", exclude: ["configuration_keys.json"]),
-        library(
-            "Models",
-            [
-                "CMartletModelsData", "MartletDistributed", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
-            ]),
+        library("Models", on: ["Distributed", "Layers", "Tensors", "Formats", "JSON"], and: ["CMartletModelsData"]),
         .target(
             name: "CMartletPlanningData", path: "Sources/CPlanningData", exclude: ["hardware.json", "presets.json"]),
+        library("Planning", on: ["Models", "Layers", "Tensors", "Formats", "JSON"], and: ["CMartletPlanningData"]),
+        library("Quantization", on: ["Planning", "Models", "Layers", "Tensors", "Formats", "JSON"]),
+        library("Generation", on: ["Models", "Layers", "Tensors", "Formats", "JSON"]),
+        library("Constraints", on: ["Generation", "Tokenizers", "JSON"]),
+        library("Serving", on: ["Generation", "Models", "Layers", "Tensors"]),
         library(
-            "Planning",
-            [
-                "CMartletPlanningData", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
-            ]),
-        library(
-            "Measuring",
-            [
-                "MartletServing", "MartletGeneration", "MartletPlanning", "MartletModels", "MartletLayers",
-                "MartletTensors",
-                "MartletFormats", "MartletJSON",
-            ]),
-        library(
-            "Quantization",
-            [
-                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
-            ]),
-        library(
-            "Generation",
-            ["MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON"]),
-        library("Constraints", ["MartletGeneration", "MartletTokenizers", "MartletJSON"]),
-        library("Serving", ["MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors"]),
-        library(
-            "Tasks",
-            [
-                "MartletGeneration", "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletFormats", "MartletJSON",
-            ]),
-        library(
-            "Training",
-            [
-                "CMartletKernels", "Martlet", "MartletTasks", "MartletQuantization", "MartletDistributed",
-                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletTokenizers", "MartletTemplates",
-                "MartletFormats", "MartletJSON", .product(name: "Yams", package: "Yams"),
-            ]),
-        library("Distributed"),
-        library("Hub", ["MartletFormats", "MartletJSON"]),
+            "Measuring", on: ["Serving", "Generation", "Planning", "Models", "Layers", "Tensors", "Formats", "JSON"]),
+        library("Tasks", on: ["Generation", "Tokenizers", "Models", "Layers", "Tensors", "Formats", "JSON"]),
+        library("Hub", on: ["Formats", "JSON"]),
+        .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf", "sentences.gguf"]),
         .target(
             name: "Martlet",
-            dependencies: [
-                "CShippedModel", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
-                "MartletTokenizers", "MartletLayers", "MartletModels", "MartletGeneration", "MartletPlanning",
-                "MartletQuantization", "MartletTasks", "MartletJSON", "MartletConstraints", "MartletServing",
-                "MartletHub",
-            ]),
+            dependencies: modules([
+                "Platform", "Templates", "Tensors", "Formats", "Tokenizers", "Layers", "Models", "Generation",
+                "Planning", "Quantization", "Tasks", "JSON", "Constraints", "Serving", "Hub",
+            ]) + ["CShippedModel"]),
         library(
-            "API",
-            [
-                "MartletServing", "CMartletPage", "CMartletPlanningData", "MartletConstraints", "Martlet",
-                "MartletTasks",
-                "MartletPlanning",
-                "MartletTemplates", "MartletGeneration",
-                "MartletTokenizers", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
-            ]),
+            "Training",
+            on: [
+                "Tasks", "Quantization", "Distributed", "Planning", "Models", "Layers", "Tensors", "Tokenizers",
+                "Templates", "Formats", "JSON",
+            ],
+            and: ["CMartletKernels", "Martlet", .product(name: "Yams", package: "Yams")]),
         .target(name: "CMartletPage", path: "Sources/CPage", exclude: ["page.html", "page.css", "page.js"]),
         library(
-            "ServingHTTP",
-            [
-                "MartletAPI", "MartletJSON", server("Hummingbird", "hummingbird"),
-                server("HummingbirdCore", "hummingbird"),
+            "API",
+            on: [
+                "Serving", "Constraints", "Tasks", "Planning", "Templates", "Generation", "Tokenizers", "Models",
+                "Layers", "Tensors", "Formats", "JSON",
+            ],
+            and: ["CMartletPage", "CMartletPlanningData", "Martlet"]),
+        library(
+            "ServingHTTP", on: ["API", "JSON"],
+            and: [
+                server("Hummingbird", "hummingbird"), server("HummingbirdCore", "hummingbird"),
                 server("NIOCore", "swift-nio"), server("NIOPosix", "swift-nio"), server("NIOHTTP1", "swift-nio"),
                 server("NIOHTTPTypes", "swift-nio-extras"), server("NIOHTTPTypesHTTP1", "swift-nio-extras"),
-                server("HTTPTypes", "swift-http-types"),
-                server("Logging", "swift-log"), server("ServiceLifecycle", "swift-service-lifecycle"),
+                server("HTTPTypes", "swift-http-types"), server("Logging", "swift-log"),
+                server("ServiceLifecycle", "swift-service-lifecycle"),
             ]),
-        .target(name: "CShippedModel", path: "Sources/CShippedModel", exclude: ["english.gguf", "sentences.gguf"]),
         .executableTarget(
             name: "martlet-cli",
-            dependencies: [
-                "Martlet", "MartletPlatform", "MartletTemplates", "MartletTensors", "MartletFormats",
-                "MartletTokenizers",
-                "MartletLayers",
-                "MartletModels",
-                "MartletDistributed", "MartletGeneration", "MartletPlanning", "MartletMeasuring", "MartletQuantization",
-                "MartletServing",
-                "MartletTasks",
-                "MartletTraining", "MartletHub",
-                "MartletJSON", "MartletAPI", "MartletServingHTTP",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            dependencies: modules([
+                "Platform", "Templates", "Tensors", "Formats", "Tokenizers", "Layers", "Models", "Distributed",
+                "Generation", "Planning", "Measuring", "Quantization", "Serving", "Tasks", "Training", "Hub", "JSON",
+                "API", "ServingHTTP",
+            ]) + [
+                "Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 server("UnixSignals", "swift-service-lifecycle"),
             ]),
 
         .executableTarget(
             name: "martlet-fuzz",
-            dependencies: [
-                "Martlet", "MartletAPI", "MartletConstraints", "MartletFormats", "MartletGeneration", "MartletJSON",
-                "MartletLayers", "MartletModels", "MartletPlatform", "MartletTasks", "MartletTemplates",
-                "MartletTensors", "MartletTokenizers", "MartletTraining", "TestSupport",
-            ],
+            dependencies: modules([
+                "API", "Constraints", "Formats", "Generation", "JSON", "Layers", "Models", "Platform", "Tasks",
+                "Templates", "Tensors", "Tokenizers", "Training",
+            ]) + ["Martlet", "TestSupport"],
             path: "Tests/Fuzz"),
         .target(
-            name: "TestSupport",
-            dependencies: [
-                "MartletGeneration", "MartletLayers", "MartletModels", "MartletPlatform", "MartletTensors",
-            ],
+            name: "TestSupport", dependencies: modules(["Generation", "Layers", "Models", "Platform", "Tensors"]),
             path: "Tests/TestSupport"),
         .target(name: "CAllocationCounter", path: "Tests/AllocationCounter"),
         tests("JSON"),
-        tests("Tensors", ["CMartletKernels"]),
-        tests("Formats", ["MartletTensors", "MartletJSON"]),
-        tests("Templates", ["MartletJSON"]),
+        tests("Tensors", and: ["CMartletKernels"]),
+        tests("Formats", on: ["Tensors", "JSON"]),
+        tests("Templates", on: ["JSON"]),
         tests("Distributed"),
-        tests("Hub", ["MartletFormats", "MartletJSON"]),
-        tests("Tokenizers", ["MartletTemplates", "MartletJSON", "MartletFormats"]),
-        tests(
-            "Models",
-            [
-                "MartletDistributed", "MartletLayers", "MartletTensors", "MartletFormats", "MartletGeneration",
-                "MartletJSON",
-            ]),
-        tests(
-            "Quantization",
-            [
-                "MartletPlanning", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats", "MartletJSON",
-            ]),
-        tests(
-            "Planning",
-            [
-                "MartletQuantization", "MartletMeasuring", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletFormats", "MartletJSON",
-            ]),
-        tests(
-            "Generation",
-            [
-                "CAllocationCounter", "MartletModels", "MartletLayers", "MartletTensors", "MartletFormats",
-                "MartletJSON",
-            ]),
-        tests("Constraints", ["MartletGeneration", "MartletJSON"]),
-        tests("Serving", ["MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors"]),
-        tests(
-            "Tasks",
-            [
-                "MartletModels", "MartletTensors", "MartletTokenizers", "MartletFormats", "MartletJSON",
-                "MartletLayers",
-                "MartletGeneration",
-            ]),
+        tests("Hub", on: ["Formats", "JSON"]),
+        tests("Tokenizers", on: ["Templates", "JSON", "Formats"]),
+        tests("Models", on: ["Distributed", "Layers", "Tensors", "Formats", "Generation", "JSON"]),
+        tests("Quantization", on: ["Planning", "Models", "Layers", "Tensors", "Formats", "JSON"]),
+        tests("Planning", on: ["Quantization", "Measuring", "Models", "Layers", "Tensors", "Formats", "JSON"]),
+        tests("Generation", on: ["Models", "Layers", "Tensors", "Formats", "JSON"], and: ["CAllocationCounter"]),
+        tests("Constraints", on: ["Generation", "JSON"]),
+        tests("Serving", on: ["Generation", "Models", "Layers", "Tensors"]),
+        tests("Tasks", on: ["Models", "Tensors", "Tokenizers", "Formats", "JSON", "Layers", "Generation"]),
         tests(
             "Training",
-            [
-                "MartletDistributed", "MartletPlanning", "CMartletKernels", "MartletModels", "MartletLayers",
-                "MartletTensors", "MartletTokenizers", "MartletTemplates",
-                "MartletFormats", "MartletJSON",
-            ]),
-        tests("API", ["Martlet", "MartletTokenizers", "MartletTemplates", "MartletJSON"]),
+            on: [
+                "Distributed", "Planning", "Models", "Layers", "Tensors", "Tokenizers", "Templates", "Formats", "JSON",
+            ],
+            and: ["CMartletKernels"]),
+        tests("API", on: ["Tokenizers", "Templates", "JSON"], and: ["Martlet"]),
         tests(
             "ServingHTTP",
-            [
-                "MartletAPI", "Martlet", "MartletGeneration", "MartletModels", "MartletLayers", "MartletTensors",
-                "MartletTokenizers", "MartletFormats", "MartletJSON",
-            ]),
+            on: ["API", "Generation", "Models", "Layers", "Tensors", "Tokenizers", "Formats", "JSON"],
+            and: ["Martlet"]),
         .testTarget(
             name: "MartletTests",
-            dependencies: [
-                "Martlet", "MartletPlatform", "MartletFormats", "MartletGeneration", "MartletJSON", "MartletLayers",
-                "MartletModels",
-                "MartletTensors",
-                "MartletTokenizers", "TestSupport",
-            ]),
+            dependencies: modules([
+                "Platform", "Formats", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenizers",
+            ]) + ["Martlet", "TestSupport"]),
         .testTarget(
             name: "CommandTests",
-            dependencies: [
-                "martlet-cli", "martlet-fuzz", "MartletFormats", "MartletJSON", "MartletPlatform", "MartletTensors",
-                "TestSupport",
+            dependencies: modules(["Formats", "JSON", "Platform", "Tensors"]) + [
+                "martlet-cli", "martlet-fuzz", "TestSupport",
             ],
             path: "Tests/CommandTests"),
     ]
