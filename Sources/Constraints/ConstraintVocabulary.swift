@@ -2,6 +2,7 @@ package import MartletTokenizers
 
 /// A vocabulary as a trie of its tokens' bytes, so that a grammar looks at each common beginning once.
 package final class ConstraintVocabulary: Sendable {
+    /// A node of the trie.
     struct Node: Sendable {
         let byte: UInt8
         /// The number of bytes before this one.

@@ -4,6 +4,7 @@
 /// Compiling is bounded: a grammar that is too large, or whose rules call themselves before they read anything, is
 /// refused.
 public struct Grammar: Sendable {
+    /// A node of the automaton, by its number.
     enum Node: Sendable {
         /// A byte of the range.
         case byte(ClosedRange<UInt8>, next: Int)

@@ -4,6 +4,7 @@ import MartletPlatform
 ///
 /// Source: FIPS 180-4. SHA-1 is what git names small files by; large ones have a SHA-256.
 package struct Digest {
+    /// The kind of a digest.
     package enum Kind { case sha1, sha256 }
 
     private let kind: Kind

@@ -6,6 +6,7 @@ package import MartletTensors
 
 /// A speed test of prefill and decode on this machine: the work of generation without sampling.
 package struct DecoderSpeedTest {
+    /// The result of a test.
     package struct Result: Sendable {
         /// The prefill and decode times of each repetition, in seconds.
         package var prefill: [Double] = []

@@ -6,6 +6,7 @@ package import MartletTensors
 
 /// A speed test of an encoder-decoder that reads sources and writes about them with several beams on this machine.
 package struct WriterSpeedTest {
+    /// The result of a test.
     package struct Result: Sendable {
         /// The times of each repetition, in seconds: of reading the sources, and of all together.
         package var reading: [Double] = []

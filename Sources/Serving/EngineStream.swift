@@ -31,6 +31,7 @@ package final class EngineStream: AsyncSequence, Sendable {
 
     package func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
+    /// The iterator over a request's tokens.
     package struct Iterator: AsyncIteratorProtocol {
         fileprivate let stream: EngineStream
 

@@ -1,5 +1,6 @@
 /// A request as a scheduler has to know it.
 package struct ScheduledRequest: Sendable {
+    /// The kind of a request, which says what its steps compute.
     package enum Kind: Sendable, Hashable {
         /// Continues a text: keys and values are kept, the prompt may be read in chunks.
         case generation

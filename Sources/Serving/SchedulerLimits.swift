@@ -2,10 +2,13 @@
 package struct SchedulerLimits: Sendable, Hashable {
     /// The maximum number of requests that run at once.
     package var slots = 32
-    /// Positions of one request.
+    /// The maximum number of positions of one request.
     package var context = Int.max
+    /// The maximum number of requests that wait.
     package var waitingRequests = 256
+    /// The maximum number of prompt tokens of those that wait.
     package var waitingTokens = 65_536
+    /// The maximum number of waiting requests of one tenant.
     package var waitingRequestsPerTenant = 256
     /// The number of rows up to which more of them cost little: drafts are only verified within.
     package var freeRows = 6

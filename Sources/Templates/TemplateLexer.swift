@@ -1,6 +1,6 @@
-/// A template cut into text, tags and the tokens inside tags, with Jinja2's whitespace rules (`trim_blocks`,
-/// `lstrip_blocks`).
+/// A token of a template: a text, a tag's bracket, or a part of what stands between brackets.
 struct TemplateToken: Sendable {
+    /// The kind of a token.
     enum Kind: Sendable, Equatable {
         case text
         case blockBegin
@@ -23,6 +23,8 @@ struct TemplateToken: Sendable {
     func isName(_ name: String) -> Bool { kind == .name && text.utf8.elementsEqual(name.utf8) }
 }
 
+/// A lexer, which cuts a template into text, tags and the tokens inside tags, with Jinja2's whitespace rules
+/// (`trim_blocks`, `lstrip_blocks`).
 struct TemplateLexer {
     private let source: [UInt8]
     private var position = 0
@@ -331,6 +333,7 @@ struct TemplateLexer {
     }
 }
 
+/// Escapes in Python's string literals.
 enum PythonEscapes {
     /// Undoes the escapes of a Python string.
     static func decode(_ bytes: [UInt8], line: Int) throws(TemplateError) -> String {

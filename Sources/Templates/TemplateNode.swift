@@ -29,12 +29,14 @@ enum TemplateNode: Sendable {
     /// `extends`, `include`, `import`: what needs other templates, which there are none of.
     case loading
 
+    /// The target of an assignment.
     indirect enum Target: Sendable {
         case name(String)
         case attribute(String, String)
         case tuple([Target])
     }
 
+    /// A `{% for %}` statement.
     struct Loop: Sendable {
         let target: Target
         let elements: TemplateExpression
@@ -44,6 +46,7 @@ enum TemplateNode: Sendable {
         let otherwise: [TemplateNode]
     }
 
+    /// A `{% macro %}`, or the body of a `{% call %}`.
     struct Macro: Sendable {
         let name: String
         let parameters: [(name: String, value: TemplateExpression?)]
@@ -54,6 +57,7 @@ enum TemplateNode: Sendable {
         var isCaller = false
     }
 
+    /// A `{% block %}`.
     struct Block: Sendable {
         let body: [TemplateNode]
         let isRequired: Bool
@@ -79,6 +83,7 @@ indirect enum TemplateExpression: Sendable {
     /// `value if condition else otherwise`, and again behind it.
     case conditional(TemplateExpression, [(condition: TemplateExpression, otherwise: TemplateExpression?)])
 
+    /// A step that follows a value: an attribute, an item, a call, a filter, a test.
     enum Step: Sendable {
         case attribute(String)
         case item(TemplateExpression)
@@ -88,6 +93,7 @@ indirect enum TemplateExpression: Sendable {
         case test(Call, isNegated: Bool)
     }
 
+    /// The arguments of a call, as they are spelled.
     struct Arguments: Sendable {
         var positional: [TemplateExpression] = []
         var named: [(String, TemplateExpression)] = []

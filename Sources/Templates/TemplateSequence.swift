@@ -3,6 +3,7 @@
 ///
 /// Reached by one rendering only, which runs in one thread.
 final class TemplateSequence: @unchecked Sendable {
+    /// The kind of a sequence, which says how Python writes it.
     enum Kind: String, Sendable {
         case range
         case generator

@@ -41,6 +41,7 @@ enum CompletionRoute {
         return generation.streams ? try await writer.stream() : try await writer.whole()
     }
 
+    /// A prompt, as text and as tokens.
     struct Prompt: Sendable {
         let text: String
         let tokens: [Int32]

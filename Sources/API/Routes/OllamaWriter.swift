@@ -5,6 +5,7 @@ import MartletPlatform
 
 /// Answers in Ollama's shape, whole or as lines.
 struct OllamaWriter: Sendable {
+    /// The form of the answer, by its route.
     enum Form { case chat, generate }
     let model: ServedModel
     let form: Form

@@ -6,6 +6,7 @@ package struct APIResponse: Sendable {
     /// gone.
     package typealias Sink = ([UInt8]) async throws -> Void
 
+    /// The body of an answer.
     package enum Body: Sendable {
         case whole([UInt8])
         case stream(@Sendable (Sink) async throws -> Void)

@@ -3,6 +3,7 @@ package import MartletJSON
 
 /// A check of whether a logged answer is the one that a model gives: it is asked again, and compared byte for byte.
 package struct AnswerCheck: Sendable {
+    /// The verdict on a logged answer.
     package enum Verdict: Sendable, Equatable {
         /// The answer has the same bytes.
         case same

@@ -16,6 +16,7 @@ indirect enum ExpressionNode: Sendable {
     /// The preference of a repetition: which of several lengths is tried first.
     enum Preference: Sendable { case longest, shortest, possessive }
 
+    /// An anchor, which matches a place and no scalar.
     enum Anchor: Sendable {
         case lineStart, lineEnd, textStart, textEnd, lastLineEnd, wordBoundary, noWordBoundary
     }

@@ -1,5 +1,6 @@
 /// An expression as instructions.
 struct ExpressionProgram: Sendable {
+    /// An instruction of the matching machine.
     enum Instruction: Sendable {
         /// Goes on behind one scalar of a set.
         case set(Int)

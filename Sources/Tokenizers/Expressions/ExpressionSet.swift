@@ -2,6 +2,7 @@ import Synchronization
 
 /// A set of scalars as an expression spells it, with the answers for ASCII at hand.
 final class ExpressionSet: Sendable {
+    /// An item of a set: it holds what any of its items holds.
     enum Item: Sendable {
         case range(ClosedRange<UInt32>)
         /// A bit per general category, in the order of ``ScalarProperties/category``.

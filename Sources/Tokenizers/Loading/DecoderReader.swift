@@ -1,5 +1,6 @@
 import MartletJSON
 
+/// A reader of the decoder of a `tokenizer.json`.
 enum DecoderReader {
     /// The decoder that `json` describes.
     static func read(_ json: JSON, path: String, depth: Int = 0) throws(TokenizerError) -> any Decoder {

@@ -38,6 +38,7 @@ extension GGUFVocabulary {
     }
 }
 
+/// The expressions of llama.cpp's pre-tokenizers, by the names that `tokenizer.ggml.pre` has.
 enum GGUFPreTokenizers {
     static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
     private static let llama3 =

@@ -78,6 +78,7 @@ extension Tokenizer {
     }
 }
 
+/// A reader of the tokenizer in a GGUF's metadata.
 struct GGUFReader {
     private static let source = "GGUF vocabulary"
     let file: GGUFVocabulary

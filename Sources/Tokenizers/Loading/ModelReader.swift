@@ -1,10 +1,11 @@
 import MartletJSON
 
+/// A reader of the model of a `tokenizer.json`.
 enum ModelReader {
     /// The model that `json` describes.
     ///
-    /// - Parameter matchesBytes: Whether words come as bytes rather than as GPT-2's names of them; the reader says if
-    ///   the model can take them so.
+    /// - Parameter namesBytes: Whether words come as GPT-2's names of their bytes; a model whose vocabulary has all of
+    ///   them then matches bytes.
     static func read(_ json: JSON, namesBytes: Bool) throws(TokenizerError) -> any TokenModel {
         let reader = try StageReader(json, path: "model")
         // Files of old have no type; what they have tells.
@@ -130,6 +131,7 @@ enum ModelReader {
     }
 }
 
+/// A line of merges, as files of byte-pair encoding have them.
 enum MergeLine {
     /// The two tokens of a line `left right`, parted by exactly one space.
     static func parse(_ line: [UInt8]) -> ([UInt8], [UInt8])? {

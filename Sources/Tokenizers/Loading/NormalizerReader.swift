@@ -1,5 +1,6 @@
 import MartletJSON
 
+/// A reader of the normalizer of a `tokenizer.json`.
 enum NormalizerReader {
     /// The normalizer that `json` describes.
     static func read(_ json: JSON, path: String, depth: Int = 0) throws(TokenizerError) -> any Normalizer {

@@ -1,5 +1,6 @@
 import MartletJSON
 
+/// A reader of the post-processor of a `tokenizer.json`.
 enum PostProcessorReader {
     /// The post-processor that `json` describes.
     static func read(_ json: JSON, path: String, depth: Int = 0) throws(TokenizerError) -> any PostProcessor {

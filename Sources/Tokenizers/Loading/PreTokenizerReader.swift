@@ -1,5 +1,6 @@
 import MartletJSON
 
+/// A reader of the pre-tokenizer of a `tokenizer.json`.
 enum PreTokenizerReader {
     /// The pre-tokenizer that `json` describes.
     static func read(_ json: JSON, path: String, depth: Int = 0) throws(TokenizerError) -> any PreTokenizer {

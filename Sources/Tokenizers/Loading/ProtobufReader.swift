@@ -1,5 +1,6 @@
 /// A reader of the wire format of Protocol Buffers: fields by number, nothing interpreted.
 struct ProtobufReader {
+    /// A field's value, as its wire type says.
     enum Value {
         case varint(UInt64)
         case fixed64(UInt64)

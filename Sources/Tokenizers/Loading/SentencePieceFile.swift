@@ -1,5 +1,6 @@
 /// The contents of a SentencePiece `.model` file (`sentencepiece_model.proto`), as far as encoding needs them.
 struct SentencePieceFile {
+    /// The type of a piece, by its number in the file.
     enum PieceType: UInt64 {
         case normal = 1
         case unknown = 2
@@ -9,6 +10,7 @@ struct SentencePieceFile {
         case byte = 6
     }
 
+    /// The type of a model, by its number in the file.
     enum ModelType: UInt64 {
         case unigram = 1
         case bytePair = 2

@@ -55,6 +55,7 @@ extension Tokenizer {
     }
 }
 
+/// A reader of tiktoken ranks.
 enum TiktokenReader {
     private static let source = "tiktoken ranks"
 

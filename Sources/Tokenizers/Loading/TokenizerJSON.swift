@@ -21,6 +21,7 @@ extension Tokenizer {
     }
 }
 
+/// A reader of a whole `tokenizer.json`: its stages, added tokens and lengths.
 enum TokenizerJSON {
     static func parts(_ root: JSON) throws(TokenizerError) -> Tokenizer.Parts {
         let reader = try StageReader(root, path: "the file")

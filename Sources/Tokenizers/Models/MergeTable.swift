@@ -1,6 +1,7 @@
 /// The merges of byte-pair encoding, by two neighbouring symbols: [left, right] → [rank, id]; the lowest rank merges
 /// first.
 struct MergeTable: Sendable {
+    /// A merge: its rank, and the token that it makes.
     struct Merge: BitwiseCopyable, Sendable {
         let rank: UInt32
         let id: Int32

@@ -1,5 +1,6 @@
 /// SentencePiece's models without subwords: a token for each word, or for each scalar.
 struct SentenceWordsModel: TokenModel {
+    /// The unit that a token stands for.
     enum Unit: Sendable {
         case scalar
         /// U+2581 begins a word, wherever the file puts blanks.

@@ -14,6 +14,7 @@ struct ByteLevelProcessor: PostProcessor {
     }
 }
 
+/// Trimming of offsets: a token's blanks are no part of what it stands for.
 enum OffsetTrimmer {
     /// The rule of the reference: as many scalars less as the token has blanks at that end, save a single leading blank
     /// of the first token, which the pre-tokenizer may have put there.

@@ -1,5 +1,6 @@
 /// Texts and special tokens in a given order, each with a type id (`TemplateProcessing`).
 struct TemplateProcessor: PostProcessor {
+    /// An item of a template: a text, or special tokens.
     enum Item: Sendable, Equatable {
         /// The first text (0) or the second (1).
         case sequence(Int, typeID: Int32)

@@ -1,6 +1,7 @@
 /// A pattern that cuts runs of digits into threes from their end, so that groups stand as in 1 234 567: in one pass,
 /// where a lookahead that counts the digits left costs the square of the run.
 struct DigitGroupsPattern: Pattern {
+    /// The rule for groups, by the expression that spells it.
     enum Rule: Sendable {
         /// Cuts by `(?=(\d{3})+(?!\d))`: an empty match before each whole group (SuperBPE).
         case cuts

@@ -1,5 +1,6 @@
 /// A pattern as a file spells it, with what finds it.
 struct FilePattern: Sendable {
+    /// The spelling of a pattern.
     enum Spelling: Sendable {
         case literal([UInt8])
         case regex(String)

@@ -14,6 +14,7 @@ struct ScalarPattern: Pattern {
 
 /// A split at single scalars: the pre-tokenizers that need no more than a property of each.
 struct ScalarSplit: PreTokenizer {
+    /// The kind of scalars that a text is split at.
     enum Kind: Sendable, Equatable {
         case whitespaceSplit
         case digits(individual: Bool)
