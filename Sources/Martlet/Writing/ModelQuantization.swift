@@ -55,14 +55,14 @@ public struct QuantizationOptions: Sendable, Hashable {
 /// let quantization = try ModelQuantization(path: "path/to/model")
 /// try quantization.write(.q4_K_M, to: "model.gguf")
 /// ```
-public struct ModelQuantization {
+public struct ModelQuantization: Sendable {
     private let file: ModelFile
     private let options: QuantizationOptions
     private let overrides: [TensorOverride]
     private let importance: Importance?
     private let device: Device
     /// A closure that is told how far long work is, in words.
-    package var progress: (String) -> Void = { _ in }
+    package var progress: @Sendable (String) -> Void = { _ in }
 
     /// Opens the model `path` (or `org/name` in the hub cache) and calibrates.
     ///
