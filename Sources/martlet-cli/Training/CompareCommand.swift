@@ -24,17 +24,7 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "A task of martlet evaluate.")
     var task: EvaluateCommand.Task
 
-    @Option(help: "The file of references.")
-    var data: String
-
-    @Option(help: "The field of the text.")
-    var text = "text"
-
-    @Option(help: "The field of the second text.")
-    var pair = "pair"
-
-    @Option(help: "The field of the label, or of the score.")
-    var label: String?
+    @OptionGroup var file: EvaluationFile
 
     @Option(help: "Compute threads (default: one per physical core).")
     var threads: Int?
@@ -73,8 +63,7 @@ struct CompareCommand: ParsableCommand {
     }
 
     private func row(_ model: String) throws -> Row {
-        var words = ["--task", task.rawValue, "--data", data, "--text", text, "--pair", pair, "-m", model]
-        if let label { words += ["--label", label] }
+        var words = ["--task", task.rawValue, "-m", model] + file.words
         if let threads { words += ["--threads", "\(threads)"] }
         let evaluation = try EvaluateCommand.parse(words)
         let (file, tokenizer, device) = try evaluation.load()

@@ -42,8 +42,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "perplexity, bleu, accuracy, f1, squad, squad2, spearman, entities, rouge or chrf.")
     var task: Task
 
-    @Option(help: "The file of references.")
-    var data: String
+    @OptionGroup var file: EvaluationFile
 
     @Option(help: "A file with one prediction per line, in place of a model's.")
     var predictions: String?
@@ -71,15 +70,6 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     @Option(help: "F1, binary: the label that counts.")
     var positive = "1"
-
-    @Option(help: "The field of the text.")
-    var text = "text"
-
-    @Option(help: "The field of the second text.")
-    var pair = "pair"
-
-    @Option(help: "The field of the label, or of the score.")
-    var label: String?
 
     @Flag(help: "Accuracy, F1: also precision, recall and F1 of each class, and the confusion matrix.")
     var perClass = false
@@ -155,12 +145,12 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     private func data(_ columns: [String], label name: String) throws -> EvaluationData {
         try EvaluationData(
-            data, columns: columns, predictions: predictions,
-            fields: ["text": text, "pair": pair, name: label ?? name])
+            file.data, columns: columns, predictions: predictions,
+            fields: ["text": file.text, "pair": file.pair, name: file.label ?? name])
     }
 
     private func entities(_ load: Loading) throws -> Values {
-        let data = try EvaluationData(self.data, columns: ["tokens", "tags"], predictions: nil)
+        let data = try EvaluationData(file.data, columns: ["tokens", "tags"], predictions: nil)
         let (words, tags) = (try data.words("tokens"), try data.words("tags"))
         var found: [[String]]
         if let predictions {
@@ -168,7 +158,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             found = try LabelledFile(predictions).records(&offences).map { $0.texts("tags") ?? [] }
             try offences.check()
             guard found.map(\.count) == tags.map(\.count) else {
-                throw ModelError("\(predictions): its sentences are not those of \(self.data)")
+                throw ModelError("\(predictions): its sentences are not those of \(file.data)")
             }
         } else {
             let (file, tokenizer, device) = try load()
@@ -196,7 +186,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func characters(_ load: Loading) throws -> Values {
-        let data = try EvaluationData(self.data, columns: ["source", "reference"], predictions: predictions)
+        let data = try EvaluationData(file.data, columns: ["source", "reference"], predictions: predictions)
         let references = try data.lists("references", "reference")
         let found =
             try data.hasPredictions
@@ -230,10 +220,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func perplexity(_ load: Loading) throws -> Values {
-        let text = try Input.bytes(data, limit: Input.longestText)
+        let text = try Input.bytes(file.data, limit: Input.longestText)
         let (file, tokenizer, device) = try load()
         let tokens = try tokenizer.encode(bytes: text)
-        guard tokens.count >= 2 else { throw ModelError("\(data): fewer than two tokens") }
+        guard tokens.count >= 2 else { throw ModelError("\(self.file.data): fewer than two tokens") }
         if let token = tokens.first(where: { Int($0) >= file.architecture.vocabulary }) {
             throw ModelError("token \(token) is none of the model's \(file.architecture.vocabulary)")
         }
@@ -258,7 +248,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func bleu(_ load: Loading) throws -> Values {
-        let data = try EvaluationData(self.data, columns: ["source", "reference"], predictions: predictions)
+        let data = try EvaluationData(file.data, columns: ["source", "reference"], predictions: predictions)
         let references = try data.lists("references", "reference")
         var hypotheses: [String]
         if data.hasPredictions {
@@ -352,7 +342,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private func squad(_ load: Loading) throws -> Values {
-        let data = try EvaluationData(self.data, columns: ["question", "context", "answers"], predictions: predictions)
+        let data = try EvaluationData(file.data, columns: ["question", "context", "answers"], predictions: predictions)
         let answers = task == .squad2 ? try data.answers() : try data.lists("answers")
         var found: [String]
         if data.hasPredictions {
