@@ -11,7 +11,7 @@ actor AnswerRun {
         case ping
     }
 
-    /// The most new tokens where neither the request nor the model says how many.
+    /// The room for an answer in tokens where nothing limits the length of a text.
     private static let longest = 4_096
 
     private let generation: Generation
