@@ -38,10 +38,17 @@ INLINE uint32_t begin_flush(void) {
     __builtin_ia32_ldmxcsr(before | 0x8040);
     return before;
 }
+/// Numbers below 2^−126 are what they are from here on; returns what was before.
+INLINE uint32_t pause_flush(void) {
+    const uint32_t before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before & ~0x8040u);
+    return before;
+}
 INLINE void end_flush(uint32_t before) { __builtin_ia32_ldmxcsr(before); }
 INLINE f32x16 settled(bool pairs, f32x16 x) { return (void)pairs, x; }
 #else
 INLINE uint32_t begin_flush(void) { return 0; }
+INLINE uint32_t pause_flush(void) { return 0; }
 INLINE void end_flush(uint32_t before) { (void)before; }
 INLINE f32x16 settled(bool pairs, f32x16 x) { return pairs ? flushed(x) : x; }
 #endif
@@ -132,10 +139,12 @@ static void round_slice(size_t steps, float *slice) {
         }
 }
 
-/// Elements at ..< at + count of rows row ..< row + rows of b as it lies, decoded to rows of `count` numbers.
+/// Elements at ..< at + count of rows row ..< row + rows of b as it lies, decoded to rows of `count` numbers; scales in
+/// f16 may be so small that they must not be flushed on their way.
 static void decoded_part(const martlet_stored_product *p, size_t row, size_t rows, size_t at, size_t count, float *part) {
     const size_t elements = block_elements(p->b_type), bytes = block_bytes(p->b_type), row_bytes = p->b_stride / elements * bytes;
     const uint8_t *from = (const uint8_t *)p->b + row * row_bytes;
+    const uint32_t mode = pause_flush();
     for (size_t r = 0; r < rows; r++, from += row_bytes, part += count) {
         if (elements == 1) {
             martlet_decode(p->b_type, from + at * bytes, part, count);
@@ -150,6 +159,7 @@ static void decoded_part(const martlet_stored_product *p, size_t row, size_t row
             done += used;
         }
     }
+    end_flush(mode);
 }
 
 /// Steps first ..< first + steps of `columns` columns of b: [step][PANEL]; missing columns are zeros.
