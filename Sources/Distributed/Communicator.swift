@@ -42,7 +42,7 @@ package protocol Communicator: AnyObject, Sendable {
 
 /// The purpose of a message, under which its bytes are counted and by which a hanging one is named.
 package enum Purpose: String, Sendable, CaseIterable {
-    case gradients, weights, activations, agreement, evaluation, results, orders
+    case gradients, weights, activations, experts, agreement, evaluation, results, orders
 }
 
 /// A message that did not arrive: the peer, the purpose and the remedy.

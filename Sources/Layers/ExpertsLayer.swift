@@ -4,13 +4,16 @@ package import MartletTensors
 /// summed by the router's weights (arXiv:1701.06538, arXiv:2401.04088).
 ///
 /// Each expert computes once, on the rows sent to it; a row adds its experts' results in ascending order of expert, to
-/// that of the shared one where there is one.
+/// that of the shared one where there is one. Ranks that learn together may have some of the experts each
+/// (``ExpertExchange``).
 package struct ExpertsLayer: Sendable {
     private let form: Architecture.Experts
     private let router: Linear
     /// The correction of scores, `[1, count]`, added for the choice alone.
     private let correction: Parameter?
     private let experts: [FeedForwardLayer]
+    /// The division of the experts among ranks; nil where all are here.
+    private let division: ExpertDivision?
     private let shared: (gate: Linear?, expert: FeedForwardLayer)?
     private let own: OwnNorms?
 
@@ -42,10 +45,11 @@ package struct ExpertsLayer: Sendable {
         router = Linear(width, form.count, bias: form.routerBias ?? form.bias, .router, scope["router"])
         correction =
             form.routing.correction == .present ? scope["router"].constant("correction", [form.count], .router) : nil
-        let routed = scope["experts"].routed(active: form.active, of: form.count)
-        experts = (0..<form.count).map {
-            FeedForwardLayer(expertOf: form, hidden: form.hidden, width: width, routed[$0])
+        experts = (0..<form.count).map { index in
+            let expert = scope["experts"].expert(index, active: form.active, of: form.count)
+            return FeedForwardLayer(expertOf: form, hidden: form.hidden, width: width, expert)
         }
+        division = scope.dividedExperts
         shared = form.shared.map { shared in
             let gate =
                 shared.gate == .present ? Linear(width, 1, bias: .absent, .router, scope["sharedGate"]) : nil
@@ -104,12 +108,27 @@ package struct ExpertsLayer: Sendable {
         _ x: Tensor, _ routes: [ExpertRoute], onto start: Tensor, scores: Tensor, renormalised: Bool
     ) -> Tensor {
         let ofInputs = form.routing.target == .inputs
-        let results = routes.enumerated().map { expert, route -> Tensor? in
-            guard !route.rows.isEmpty else { return nil }
-            let inputs = x.selecting(rows: route.rows)
-            guard ofInputs else { return scaled(experts[expert](inputs), expert) }
-            let factors = scores.selecting(columns: expert..<expert + 1).selecting(rows: route.rows)
-            return experts[expert](inputs.scaled(byRow: factors * form.routing.factor))
+        func inputs(_ expert: Int) -> Tensor? {
+            let rows = routes[expert].rows
+            guard !rows.isEmpty else { return nil }
+            let inputs = x.selecting(rows: rows)
+            guard ofInputs else { return inputs }
+            let factors = scores.selecting(columns: expert..<expert + 1).selecting(rows: rows)
+            return inputs.scaled(byRow: factors * form.routing.factor)
+        }
+        let results: ExpertResults
+        if let division {
+            let exchange = ExpertExchange(division, width: x.shape.width, on: x.device(for: "experts"))
+            let joined = exchange.results(of: routes.indices.map(inputs)) { experts[$0]($1) }
+            let servers = routes.indices.flatMap { Array(repeating: $0, count: routes[$0].rows.count) }
+            results = .joined(scaled(joined, servers))
+        } else {
+            results = .each(
+                routes.indices.map { expert in
+                    inputs(expert).map {
+                        scaled(experts[expert]($0), Array(repeating: expert, count: routes[expert].rows.count))
+                    }
+                })
         }
         guard ofInputs else {
             return Tensor.mixture(
@@ -125,12 +144,12 @@ package struct ExpertsLayer: Sendable {
             onto: start, results, whole, probabilities: scores.untracked, renormalised: false)
     }
 
-    /// An expert's result `[rows, width]` times its learned number, where it has one.
-    private func scaled(_ result: Tensor, _ expert: Int) -> Tensor {
-        guard let own else { return result }
-        let indices = Array(repeating: Int32(expert), count: result.shape[0])
-        let factors = own.scales.tensor.reshaped([form.count, 1]).lookup(indices, on: result.device(for: "experts"))
-        return result.scaled(byRow: factors)
+    /// Results `[rows, width]`, each row times the learned number of its expert, where there are such.
+    private func scaled(_ results: Tensor, _ experts: [Int]) -> Tensor {
+        guard let own else { return results }
+        let table = own.scales.tensor.reshaped([form.count, 1])
+        return results.scaled(
+            byRow: table.lookup(experts.map { Int32($0) }, on: results.device(for: "experts")))
     }
 
     // MARK: Decode steps

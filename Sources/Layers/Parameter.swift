@@ -36,7 +36,8 @@ package final class Parameter: Sendable {
     package func reshaped(_ shape: Shape) -> Parameter {
         precondition(division == nil, "\(name): a divided matrix under another shape")
         let same = ParameterDescription(
-            name, shape, description.fill, role: role, use: description.use, place: description.place)
+            name, shape, description.fill, role: role, use: description.use, place: description.place,
+            expert: description.expert)
         return Parameter(same, value: value.map { $0.reshaped(shape) })
     }
 
@@ -87,12 +88,16 @@ package protocol ParameterSource: AnyObject {
 
     /// The element type that matrices which are not packed are multiplied as: f32, the default, or bf16.
     var operands: ElementType { get }
+
+    /// The division of the experts of the layer at `place` among ranks; nil, the default, where all are here.
+    func experts(at place: ParameterPlace) -> ExpertDivision?
 }
 
 extension ParameterSource {
     package func statistics(of parameter: Parameter) -> InputStatistics? { nil }
     package func adapters(of parameter: Parameter) -> [LowRankAdapter] { [] }
     package var operands: ElementType { .f32 }
+    package func experts(at place: ParameterPlace) -> ExpertDivision? { nil }
 }
 
 /// A place in a model's tree of names with the source behind it, and what passes do with the parameters there.
@@ -102,6 +107,7 @@ package struct Scope {
     private var place: ParameterPlace?
     /// The use of matrices here: the rows they are multiplied with, or the experts they belong to.
     private var products = ParameterUse.multiplied(.own)
+    private var expert: Int?
 
     package init(_ source: any ParameterSource, path: String = "") { (self.source, self.path) = (source, path) }
 
@@ -136,12 +142,15 @@ package struct Scope {
         return scope
     }
 
-    /// The place of experts, `active` of `count` of which each row meets.
-    package func routed(active: Int, of count: Int) -> Scope {
-        var scope = self
-        scope.products = .routed(active: active, of: count)
+    /// The place of expert `index`, of `count`, `active` of which each row meets.
+    package func expert(_ index: Int, active: Int, of count: Int) -> Scope {
+        var scope = self[index]
+        (scope.products, scope.expert) = (.routed(active: active, of: count), index)
         return scope
     }
+
+    /// The division of the experts of this layer among ranks; nil where all are here.
+    var dividedExperts: ExpertDivision? { place.flatMap { source.experts(at: $0) } }
 
     /// A matrix `[outputs, inputs]`, kept in its stored type.
     package func matrix(_ name: String, _ shape: Shape, _ fill: Fill, _ role: ParameterRole) -> Parameter {
@@ -168,7 +177,8 @@ package struct Scope {
     private func parameter(
         _ name: String, _ shape: Shape, _ fill: Fill, _ role: ParameterRole, _ use: ParameterUse
     ) -> Parameter {
-        source.parameter(ParameterDescription(self[name].path, shape, fill, role: role, use: use, place: place))
+        source.parameter(
+            ParameterDescription(self[name].path, shape, fill, role: role, use: use, place: place, expert: expert))
     }
 }
 

@@ -98,12 +98,15 @@ package struct ParameterDescription: Sendable, Hashable {
     package let use: ParameterUse
     /// The place in a stack; nil for what stands outside of the stacks: token tables and heads.
     package let place: ParameterPlace?
+    /// The number of the expert, in the mixture of its layer, that the parameter is of; nil for all others.
+    package let expert: Int?
 
     package init(
         _ name: String, _ shape: Shape, _ fill: Fill, role: ParameterRole = .other, use: ParameterUse? = nil,
-        place: ParameterPlace? = nil
+        place: ParameterPlace? = nil, expert: Int? = nil
     ) {
-        (self.name, self.shape, self.fill, self.role, self.place) = (name, shape, fill, role, place)
+        (self.name, self.shape, self.fill, self.role) = (name, shape, fill, role)
+        (self.place, self.expert) = (place, expert)
         self.use = use ?? (shape.rank > 1 ? .multiplied(.own) : .elementwise)
     }
 
@@ -113,7 +116,7 @@ package struct ParameterDescription: Sendable, Hashable {
         let rest = name.dropFirst("\(place.stack.rawValue).\(layer).".count)
         return ParameterDescription(
             "\(place.stack.rawValue).\(index).\(rest)", shape, fill, role: role, use: use,
-            place: ParameterPlace(place.stack, layer: index))
+            place: ParameterPlace(place.stack, layer: index), expert: expert)
     }
 
     /// The number of the layer that the parameter is in; nil outside of layers.

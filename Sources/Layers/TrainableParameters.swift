@@ -23,6 +23,9 @@ package final class TrainableParameters: ParameterSource {
     package let held: [Range<Int>]
     /// The columns of this rank's inputs, for each matrix that ranks divide by its outputs.
     private let divisions: [Parameter.Division?]
+    /// The ranks that divide experts, and the number of them in each layer that has some that learn.
+    private let expertRanks: (any ExpertRanks)?
+    private let expertCounts: [ParameterPlace: Int]
     private let storage: Storage
     private let places: [String: Int]
     /// Constants, which a checkpoint holds and training leaves alone.
@@ -49,16 +52,20 @@ package final class TrainableParameters: ParameterSource {
     ///   - factors: where those of adapters come from; `origin` when nil.
     ///   - isHeld: whether passes of this rank read a trained parameter; others keep their places, without memory.
     ///   - ranks: the ranks that divide the trained matrices by their outputs; nil where each has them whole.
+    ///   - expertRanks: the ranks that divide experts which learn; nil where each has all of them.
     ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
     package init(
         _ inventory: Inventory, from origin: any ParameterSource, _ selection: Selection = .init(),
         factors: (any ParameterSource)? = nil, holding isHeld: (Inventory.Entry) -> Bool = { _ in true },
-        dividedBy ranks: (any MatrixRanks)? = nil, operands: ElementType = .f32, on device: Device
+        dividedBy ranks: (any MatrixRanks)? = nil, expertsDividedBy expertRanks: (any ExpertRanks)? = nil,
+        operands: ElementType = .f32, on device: Device
     ) {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
+        self.expertRanks = expertRanks
         let own = inventory.entries.filter { !$0.fill.isConstant && selection.isTrained($0) }
         let trained = own + selection.adapters.entries
         (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
+        expertCounts = TrainableParameters.expertCounts(trained)
         rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
         let divisions = trained.map { entry in
@@ -114,6 +121,22 @@ package final class TrainableParameters: ParameterSource {
         return Parameter.Division(columns: columns, ranks: ranks)
     }
 
+    /// The number of experts in each layer of which some learn.
+    private static func expertCounts(_ trained: [Inventory.Entry]) -> [ParameterPlace: Int] {
+        var counts: [ParameterPlace: Int] = [:]
+        for entry in trained where entry.expert != nil {
+            if let place = entry.place, case .routed(_, let count) = entry.use { counts[place] = count }
+        }
+        return counts
+    }
+
+    package func experts(at place: ParameterPlace) -> ExpertDivision? { experts(at: place, isTracked: true) }
+
+    private func experts(at place: ParameterPlace, isTracked: Bool) -> ExpertDivision? {
+        guard let expertRanks, let count = expertCounts[place] else { return nil }
+        return ExpertDivision(expertRanks, at: place, count: count, isTracked: isTracked)
+    }
+
     /// The frozen parameters, left as their origin has them, by name, of whatever type: neither trained nor in a
     /// checkpoint. None where adapters are trained, whose base stays where it is.
     package var untouched: [(name: String, tensor: Tensor)] {
@@ -162,6 +185,7 @@ package final class TrainableParameters: ParameterSource {
             return tracked.with(tracked.value?.untracked)
         }
         var operands: ElementType { parameters.operands }
+        func experts(at place: ParameterPlace) -> ExpertDivision? { parameters.experts(at: place, isTracked: false) }
         func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
         func decoded(_ parameter: Parameter) -> Parameter { parameters.decoded(parameter) }
         func adapters(of parameter: Parameter) -> [LowRankAdapter] {

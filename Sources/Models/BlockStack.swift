@@ -64,13 +64,15 @@ package struct BlockStack: Sendable {
             let block = blocks[index]
             let visit = visit(index, rows)
             x = visit?.begun(x) ?? x
+            // What is beside the layer adds to the same gradient, visited or not.
+            let begun = x
             let inputs = LayerInputs(positions: positions[index], source: source, perLayer: perLayer)
             x =
                 recomputes
                 ? block.recomputed(x, rows, layer: index, inputs)
                 : block(x, rows, layer: index, inputs, shared: &shared, &state)
             x = visit?.ended(x) ?? x
-            if index == 0, let convolution { x = convolution(input, addedTo: x, rows) }
+            if index == 0, let convolution { x = convolution(begun, addedTo: x, rows) }
             observe(index, x)
         }
         guard layers.upperBound == blocks.count else { return x }

@@ -72,6 +72,11 @@ import Testing
         )
         #expect(layout.command(globalBatch: 64, sharesTable: true)?.hasSuffix("batch.shards=32") == true)
         #expect(layout.command(globalBatch: 63, sharesTable: true) == nil)
+        #expect(
+            ParallelLayout(data: 4, expert: 2, sharding: .gradients).command(globalBatch: 8, sharesTable: false)
+                == "mpirun -np 4 martlet train RECIPE --layout data=4,expert=2,zero=2 --set batch.sequences=1 --set batch.accumulation=8 --set batch.shards=8"
+        )
+        #expect(ParallelLayout(data: 4, expert: 2).command(globalBatch: 8, sharesTable: false) == nil)
         #expect(ParallelLayout(tensor: 2).command(globalBatch: 8, sharesTable: false) == nil)
     }
 

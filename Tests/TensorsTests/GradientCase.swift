@@ -170,7 +170,7 @@ extension GradientCase {
         return GradientCase("mixture", renormalised ? "renormalised" : "as they are", shapes) { inputs in
             let probabilities = inputs[4].softmax()
             return Tensor.mixture(
-                onto: inputs[0], [inputs[1], inputs[2], inputs[3], nil],
+                onto: inputs[0], .each([inputs[1], inputs[2], inputs[3], nil]),
                 routes(probabilities, renormalised: renormalised), probabilities: probabilities,
                 renormalised: renormalised)
         }

@@ -77,14 +77,15 @@ package struct ParallelLayout: Sendable, Hashable {
     ///
     /// - Parameter sharesTable: whether a table is read by the first stage and the last, so that each pass is a shard.
     package func command(globalBatch: Int, sharesTable: Bool) -> String? {
-        guard tensor == 1, context == 1, expert == 1, recomputation != .selective,
-            pipeline == 1 || sharding.rawValue < 2, let own = microBatches(globalBatch: globalBatch)
+        guard tensor == 1, context == 1, recomputation != .selective, pipeline == 1 || sharding.rawValue < 2,
+            expert == 1 || sharding.rawValue >= 2, data % expert == 0, let own = microBatches(globalBatch: globalBatch)
         else { return nil }
         let passes = own * data
         let shards = sharding.rawValue >= 2 || (pipeline > 1 && sharesTable) ? passes : data
         guard shards & (shards - 1) == 0, data & (data - 1) == 0 else { return nil }
         var words: [String] = []
         if data > 1 { words.append("data=\(data)") }
+        if expert > 1 { words.append("expert=\(expert)") }
         if pipeline > 1 { words.append("pipeline=\(pipeline)") }
         if schedule == .allForwardFirst { words.append("schedule=gpipe") }
         if schedule == .zeroBubble { words.append("schedule=zero-bubble") }

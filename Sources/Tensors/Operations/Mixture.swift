@@ -8,34 +8,76 @@ package struct ExpertRoute: Sendable {
     package init() {}
 }
 
+/// The results of experts for the rows that they serve, experts ascending.
+package enum ExpertResults: Sendable {
+    /// One result per expert, `[its rows, width]`; nil where it serves none.
+    case each([Tensor?])
+    /// The results of all in one tensor.
+    case joined(Tensor)
+
+    /// The results of each expert, untracked.
+    fileprivate func values(_ routes: [ExpertRoute]) -> [Tensor?] {
+        switch self {
+        case .each(let results): return results.map { $0?.untracked }
+        case .joined(let all):
+            var first = 0
+            return routes.map { route in
+                defer { first += route.rows.count }
+                return route.rows.isEmpty ? nil : all.untracked.rows(first..<first + route.rows.count)
+            }
+        }
+    }
+
+    fileprivate var tracked: [Tensor?] {
+        switch self {
+        case .each(let results): results
+        case .joined(let all): [all]
+        }
+    }
+
+    /// Adds the gradients of the results; nil where an expert serves no rows.
+    fileprivate func add(_ gradients: [Tensor?], to nodes: [GradientNode?], _ flow: inout GradientFlow) {
+        switch self {
+        case .each:
+            for (gradient, node) in zip(gradients, nodes) {
+                if let gradient { flow.add(gradient, to: node) }
+            }
+        case .joined(let all):
+            let parts = gradients.compactMap(\.self)
+            flow.add(parts.isEmpty ? flow.device.make(all.shape) : .joined(rowsOf: parts), to: nodes[0])
+        }
+    }
+}
+
 extension Tensor {
     /// The mixture of experts: base + Σ over experts of weight · result, experts ascending (arXiv:1701.06538).
     ///
     /// - Parameters:
     ///   - base: `[rows, width]`.
-    ///   - results: one per expert, `[its rows, width]`; nil where it serves none.
     ///   - probabilities: `[rows, experts]`, from which the routes' weights come: as they are, or with `renormalised`
     ///     divided by the sum of those chosen for a row; times `factor`.
     package static func mixture(
-        onto base: Tensor, _ results: [Tensor?], _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool,
+        onto base: Tensor, _ results: ExpertResults, _ routes: [ExpertRoute], probabilities: Tensor, renormalised: Bool,
         factor: Float = 1
     ) -> Tensor {
         let sum = base.device(for: "mixture").make(base.shape)
         sum.overwrite(with: base, adding: false)
-        for (result, route) in zip(results, routes) {
+        let values = results.values(routes)
+        for (result, route) in zip(values, routes) {
             guard let result else { continue }
             sum.add(rows: route.rows, of: result, weights: route.weights)
         }
-        let operands = [base, probabilities] + results
+        let operands = [base, probabilities] + results.tracked
         if operands.allSatisfy({ $0?.node == nil }) { return sum }
         let (baseNode, probabilityNode) = (base.node, probabilities.node)
-        let (nodes, values, shares) = (results.map { $0?.node }, results.map { $0?.untracked }, probabilities.untracked)
+        let (nodes, shares) = (results.tracked.map { $0?.node }, probabilities.untracked)
         return sum.recorded(operands) { gradient, flow in
             flow.add(gradient, to: baseNode)
+            let weighted = zip(values, routes).map { $0 == nil ? nil : gradient.weighted($1, on: flow.device) }
+            results.add(weighted, to: nodes, &flow)
             var inner = [Float](repeating: 0, count: shares.shape.elements)
             for (expert, route) in routes.enumerated() {
                 guard let value = values[expert] else { continue }
-                flow.add(gradient.weighted(route, on: flow.device), to: nodes[expert])
                 for (index, row) in route.rows.enumerated() {
                     inner[row * routes.count + expert] = factor * gradient.product(row, value, index)
                 }

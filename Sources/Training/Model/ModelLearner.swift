@@ -22,6 +22,8 @@ package final class ModelLearner: Learner {
     /// The ranks that divide matrices with this one.
     private let team: MatrixTeam?
     private let traffic: MatrixTraffic?
+    /// The ranks that divide experts with this one.
+    private let experts: ExpertTeam?
     private let optimizer: any Optimizer
     let average: WeightAverage?
     var settings: Settings
@@ -47,10 +49,12 @@ package final class ModelLearner: Learner {
         let cut = try ModelLearner.cut(architecture, inventory, settings, ranks)
         let stage = ranks.mesh.stage(of: ranks.communicator.rank)
         team = try ModelLearner.team(settings, ranks)
+        let experts = try ModelLearner.experts(architecture, inventory, settings, ranks, on: device)
+        self.experts = experts
         parameters = TrainableParameters(
             inventory, from: source, settings.selection, factors: factors,
-            holding: { cut?.isHeld($0, byStage: stage) ?? true }, dividedBy: team, operands: settings.precision,
-            on: device)
+            holding: { (cut?.isHeld($0, byStage: stage) ?? true) && (experts?.isHeld($0) ?? true) },
+            dividedBy: team, expertsDividedBy: experts, operands: settings.precision, on: device)
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         try cut?.check(parameters.entries, ranks)
         gradients = Gradients(parameters.shapes, holding: parameters.held, on: device)
@@ -114,10 +118,45 @@ package final class ModelLearner: Learner {
         return MatrixTeam(Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator))
     }
 
+    /// The ranks that divide experts; nil where each has all of them.
+    ///
+    /// - Throws: ``RunError`` for what is not trained so.
+    private static func experts(
+        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks, on device: Device
+    ) throws(RunError) -> ExpertTeam? {
+        let parts = ranks.mesh.experts
+        guard parts > 1 else { return nil }
+        let trained = inventory.entries.filter { !$0.fill.isConstant && settings.selection.isTrained($0) }
+        let counts = trained.compactMap { entry -> Int? in
+            guard entry.expert != nil, case .routed(_, let count) = entry.use else { return nil }
+            return count
+        }
+        guard let fewest = counts.min() else {
+            throw RunError("expert= divides experts that learn, and this model has none: leave out expert=")
+        }
+        guard fewest >= parts else {
+            throw RunError(
+                "expert=\(parts) divides more than the \(fewest) experts of a layer; name at most expert=\(fewest)")
+        }
+        guard !(settings.comparesWholeSteps && settings.task is any VectorLoss) else {
+            throw RunError(
+                "expert= needs another pass on each rank, but this objective compares all passes on every rank: leave out expert="
+            )
+        }
+        if let name = architecture.sharedExperts {
+            throw RunError("expert= cannot train \(name), whose experts several layers share: leave out expert=")
+        }
+        let team = Subgroup(ranks.mesh.expertTeam(of: ranks.communicator.rank), of: ranks.communicator)
+        return ExpertTeam(team, trained, on: device)
+    }
+
     /// Runs a pass and its messages.
     func pass<Result>(learning: Bool, isIdle: Bool = false, _ body: () throws -> Result) throws -> Result {
-        try sharding.pass(learning: learning, isIdle: isIdle) {
-            try team?.pass(learning ? .activations : .evaluation, body) ?? body()
+        let purpose = learning ? nil : Purpose.evaluation
+        experts?.isIdle = isIdle
+        return try sharding.pass(learning: learning, isIdle: isIdle) {
+            func inTeam() throws -> Result { try team?.pass(purpose, body) ?? body() }
+            return try experts?.pass(purpose, inTeam) ?? inTeam()
         }
     }
 
@@ -164,6 +203,7 @@ package final class ModelLearner: Learner {
 
     package func gradientNorm(scale: Float) throws(CommunicationError) -> Double {
         try team?.check()
+        try experts?.check()
         return try sharding.gradientNorm() * Double(abs(scale))
     }
 
@@ -185,7 +225,9 @@ package final class ModelLearner: Learner {
     func gatherWeights() throws(CommunicationError) {
         try sharding.gatherWeights()
         try pipeline?.shareWeights()
-        try team?.shareColumns(of: parameters)
+        try team?.shareColumns(of: parameters) { [sharding] index, share throws(CommunicationError) in
+            try sharding.withWeights(of: index, share)
+        }
     }
 
     package func forgetGradients() {
@@ -202,7 +244,7 @@ package final class ModelLearner: Learner {
     /// Bytes that this rank sends in one step for gradients and for weights.
     package var plannedTraffic: (gradients: Int, weights: Int) {
         var (gradients, weights) = sharding.plannedTraffic
-        weights += team?.columnBytes(of: parameters) ?? 0
+        weights += team.map { $0.columnBytes(of: parameters) + sharding.columnTraffic } ?? 0
         guard let pipeline else { return (gradients, weights) }
         let sums = pipeline.plannedSums(passes: ownPasses)
         return (gradients + sums.gradients, weights + sums.weights)
@@ -213,5 +255,17 @@ package final class ModelLearner: Learner {
         try batches.reduce(pipeline?.plannedTraffic(model, batches)[.activations] ?? 0) {
             $0 + (traffic?.bytes($1) ?? 0)
         }
+    }
+
+    /// The rows that this rank's passes have sent to experts of other ranks, and those that came to its own.
+    package var routedRows: (away: Int, here: Int) { experts.map { ($0.met.away, $0.met.here) } ?? (0, 0) }
+
+    /// Bytes that this rank has sent for experts in the passes so far, by the rows that routers sent away: which way
+    /// they go, nobody knows before.
+    package func plannedExperts(width: Int, experts count: Int) -> Int {
+        guard let experts else { return 0 }
+        // Rows and their gradients go one way, results and theirs the other.
+        let numbers = experts.met.layers * (count - experts.part(of: count).count)
+        return 4 * (2 * width * (experts.met.away + experts.met.here) + numbers)
     }
 }

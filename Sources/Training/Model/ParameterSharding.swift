@@ -11,8 +11,8 @@ import MartletTensors
 /// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
 /// for the whole pass.
 ///
-/// Where ranks are stages of a pipeline, or divide matrices, each divides what it has with the ranks of other lanes
-/// that have the same.
+/// Where ranks are stages of a pipeline, or divide matrices or experts, each divides what it has with the ranks of other
+/// lanes that have the same.
 ///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
@@ -27,6 +27,14 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let home: Int
         /// The part of a divided matrix that it is; nil for what is whole.
         let part: Int?
+        /// The part of the experts that it is of; nil for what every lane has.
+        let experts: Int?
+
+        /// The lane that steps on an element, of lanes of which `count` divide experts.
+        func lane(of element: Int, among count: Int) -> Int {
+            let owner = partition.owner(of: element)
+            return experts.map { owner * count + $0 } ?? owner
+        }
     }
 
     /// Elements of the memory of all that lie in one piece of a sum of squares, though several ranks have them.
@@ -40,6 +48,8 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The ranks that hold the same parameters, and all ranks.
     let communicator: any Communicator
     private let all: any Communicator
+    /// Those of them that hold the same experts.
+    private let replicas: any Communicator
     private let mesh: RankMesh
     /// The parts that this rank's optimizer steps on.
     let parts: ParameterParts
@@ -62,17 +72,26 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     init(_ parameters: TrainableParameters, _ gradients: Gradients, _ ranks: ModelLearner.Ranks, homes: [Int]) {
         (self.parameters, self.gradients, all, mesh) = (parameters, gradients, ranks.communicator, ranks.mesh)
         let own = mesh.stage(of: all.rank)
-        communicator = mesh.stages * mesh.parts == 1 ? all : Subgroup(mesh.group(of: all.rank), of: all)
+        let communicator =
+            mesh.stages * mesh.parts == 1 ? all : Subgroup(mesh.group(of: all.rank), of: all) as any Communicator
+        let replicas =
+            mesh.experts == 1 ? communicator : Subgroup(mesh.replicas(of: all.rank), of: all) as any Communicator
+        (self.communicator, self.replicas) = (communicator, replicas)
         let zero = mesh.lanes > 1 ? ranks.layout.zero : 0
         stage = zero
         rounds = max(1, ranks.passes / mesh.lanes)
         everywhere = ParameterSharding.buckets(parameters, zero, ranks, homes)
-        let part = mesh.part(of: all.rank)
-        buckets = everywhere.filter { $0.home == own && ($0.part ?? part) == part }
+        let (part, experts) = (mesh.part(of: all.rank), mesh.experts(of: all.rank))
+        buckets = everywhere.filter {
+            $0.home == own && ($0.part ?? part) == part && ($0.experts ?? experts) == experts
+        }
         splitPieces = mesh.parts == 1 ? [] : ParameterSharding.splitPieces(everywhere, parameters, mesh, zero)
-        let rank = communicator.rank
         let isWhole = stage == 0 && mesh.stages * mesh.parts == 1
-        let ranges = buckets.map { zero == 0 ? $0.partition.whole : $0.partition[rank] }.ordered
+        let ranges = buckets.map { bucket in
+            zero == 0
+                ? bucket.partition.whole
+                : bucket.partition[bucket.experts == nil ? communicator.rank : replicas.rank]
+        }.ordered
         // Lanes that hold the same write it once.
         parts =
             isWhole
@@ -91,7 +110,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The part of all weights that this rank holds between two passes.
     var held: ParameterParts {
         guard stage < 3 else { return parts }
-        guard mesh.stages * mesh.parts > 1 else { return ParameterParts(parameters) }
+        guard mesh.stages * mesh.parts * mesh.experts > 1 else { return ParameterParts(parameters) }
         let held = zip(parameters.offsets, parameters.held).map { $0 + $1.lowerBound..<$0 + $1.upperBound }
         return ParameterParts(parameters, in: held.filter { !$0.isEmpty })
     }
@@ -110,10 +129,11 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         func isDivided(_ index: Int) -> Bool {
             ranks.mesh.parts > 1 && parameters.entries[index].isDivided(among: ranks.mesh.parts)
         }
+        func experts(_ index: Int) -> Int? { ranks.mesh.part(ofExpertsWith: parameters.entries[index]) }
         var runs: [Range<Int>] = []
         for index in parameters.names.indices {
             if let last = runs.last, layer(last.lowerBound) == layer(index), homes[last.lowerBound] == homes[index],
-                !isDivided(last.lowerBound), !isDivided(index)
+                experts(last.lowerBound) == experts(index), !isDivided(last.lowerBound), !isDivided(index)
             {
                 runs[runs.count - 1] = last.lowerBound..<index + 1
             } else {
@@ -131,10 +151,12 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             }
             func bucket(_ range: Range<Int>, part: Int?) -> Bucket {
                 let places = [range.lowerBound] + places.filter { range.lowerBound < $0 && $0 < range.upperBound }
+                let experts = experts(run.lowerBound)
+                let lanes = experts == nil ? ranks.mesh.lanes : ranks.mesh.lanes / ranks.mesh.experts
                 return Bucket(
                     parameters: run, layer: layer(run.lowerBound),
-                    partition: Partition(range, among: ranks.mesh.lanes, at: places + [range.upperBound]),
-                    home: homes[run.lowerBound], part: part)
+                    partition: Partition(range, among: lanes, at: places + [range.upperBound]),
+                    home: homes[run.lowerBound], part: part, experts: experts)
             }
             guard isDivided(run.lowerBound) else { return [bucket(range, part: nil)] }
             let (shape, parts) = (parameters.shapes[run.lowerBound], ranks.mesh.parts)
@@ -161,7 +183,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
                 let shares = parts.compactMap { bucket -> (elements: Range<Int>, rank: Int)? in
                     let own = bucket.partition.whole.clamped(to: whole)
                     guard !own.isEmpty else { return nil }
-                    let lane = zero == 0 ? 0 : bucket.partition.owner(of: own.lowerBound)
+                    let lane = zero == 0 ? 0 : bucket.lane(of: own.lowerBound, among: mesh.experts)
                     return (own, mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0))
                 }
                 return SplitPiece(parameter: index, piece: piece, shares: shares)
@@ -210,12 +232,13 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let bucket = buckets[index]
         isClosed[index] = true
         gradients.close(bucket.parameters)
-        if isIdle { _ = gradients.elements(bucket.partition.whole).filled(with: 0) }
+        // What other ranks' rows have brought to experts counts.
+        if isIdle, bucket.experts == nil { _ = gradients.elements(bucket.partition.whole).filled(with: 0) }
         communicate { () throws(CommunicationError) in
-            try unsafe communicator.scatterSums(
+            try unsafe holders(of: bucket).scatterSums(
                 floats(gradients.elements(0..<gradients.count)), bucket.partition, .gradients)
         }
-        let own = bucket.partition[communicator.rank]
+        let own = ownRange(of: bucket)
         if rounds > 1 { trees[index].take([gradients.elements(own)], on: parameters.device) }
         let kept = rounds > 1 ? own.lowerBound..<own.lowerBound : own
         for range in bucket.partition.whole.without(kept) {
@@ -229,9 +252,13 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             gradients.open(bucket.parameters, anew: true)
             gradients.close(bucket.parameters)
             guard rounds > 1 else { continue }
-            trees[index].take([gradients.elements(bucket.partition[communicator.rank])], on: parameters.device)
+            trees[index].take([gradients.elements(ownRange(of: bucket))], on: parameters.device)
         }
     }
+
+    /// The ranks that hold what is in a bucket, and this one's range of it.
+    private func holders(of bucket: Bucket) -> any Communicator { bucket.experts == nil ? communicator : replicas }
+    private func ownRange(of bucket: Bucket) -> Range<Int> { bucket.partition[holders(of: bucket).rank] }
 
     private func gatherWeights(_ bucket: Bucket) {
         guard stage == 3 else { return }
@@ -239,12 +266,12 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     }
 
     private func gather(_ bucket: Bucket, _ purpose: Purpose) throws(CommunicationError) {
-        try unsafe communicator.gatherRanges(floats(parameters.all), bucket.partition, purpose)
+        try unsafe holders(of: bucket).gatherRanges(floats(parameters.all), bucket.partition, purpose)
     }
 
     private func discardWeights(_ bucket: Bucket) {
         guard stage == 3 else { return }
-        for range in bucket.partition.whole.without(bucket.partition[communicator.rank]) { parameters.discard(range) }
+        for range in bucket.partition.whole.without(ownRange(of: bucket)) { parameters.discard(range) }
     }
 
     /// Sends and receives, unless that has failed before in this pass: a rule of a backward pass cannot throw.
@@ -273,7 +300,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         default:
             guard rounds > 1 else { return }
             for (index, bucket) in buckets.enumerated() {
-                trees[index].give(to: [gradients.elements(bucket.partition[communicator.rank])])
+                trees[index].give(to: [gradients.elements(ownRange(of: bucket))])
             }
         }
     }
@@ -282,6 +309,14 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     func gatherWeights() throws(CommunicationError) {
         guard stage == 1 || stage == 2 else { return }
         for bucket in buckets { try gather(bucket, .weights) }
+    }
+
+    /// Runs `body` while all of a parameter's elements that ranks with the same part hold together are here.
+    func withWeights(of parameter: Int, _ body: () -> Void) throws(CommunicationError) {
+        let gathered = stage == 3 ? buckets.filter { $0.parameters.contains(parameter) } : []
+        for bucket in gathered { try gather(bucket, .weights) }
+        body()
+        for bucket in gathered { discardWeights(bucket) }
     }
 
     func forgetGradients() {
@@ -326,7 +361,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The rank that has an element's gradient.
     private func owner(of element: Int) -> Int {
         guard let bucket = everywhere.first(where: { $0.partition.whole.contains(element) }) else { return 0 }
-        let lane = stage == 0 ? 0 : bucket.partition.owner(of: element)
+        let lane = stage == 0 ? 0 : bucket.lane(of: element, among: mesh.experts)
         return mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0)
     }
 
@@ -374,20 +409,29 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The number of bytes that this rank sends in one step for gradients and for weights: what the collectives
     /// themselves run by.
     var plannedTraffic: (gradients: Int, weights: Int) {
-        let rank = communicator.rank
-        let scattered = buckets.reduce(0) { $0 + $1.partition.scatteredBytes(by: rank) }
-        let gathered = buckets.reduce(0) { $0 + $1.partition.gatheredBytes(by: rank) }
+        let scattered = buckets.reduce(0) { $0 + $1.partition.scatteredBytes(by: holders(of: $1).rank) }
+        let gathered = buckets.reduce(0) { $0 + gatheredBytes($1) }
         let split = splitPieces.reduce(0) { sum, piece in
             piece.shares.dropFirst().reduce(sum) { $0 + ($1.rank == all.rank ? 4 * $1.elements.count : 0) }
         }
         switch stage {
         case 0: return (scattered + gathered + split, 0)
         case 1: return (scattered + split, gathered)
-        case 2: return (rounds * scattered, gathered)
+        case 2: return (rounds * scattered + split, gathered)
         default:
-            let inLayers = buckets.reduce(0) { $0 + ($1.layer == nil ? 0 : $1.partition.gatheredBytes(by: rank)) }
-            return (rounds * scattered, rounds * (gathered + inLayers))
+            let inLayers = buckets.reduce(0) { $0 + ($1.layer == nil ? 0 : gatheredBytes($1)) }
+            return (rounds * scattered + split, rounds * (gathered + inLayers))
         }
+    }
+
+    /// The number of bytes that this rank sends in one step while each divided matrix is gathered for its columns.
+    var columnTraffic: Int {
+        guard stage == 3 else { return 0 }
+        return buckets.reduce(0) { $0 + ($1.part == nil ? 0 : gatheredBytes($1)) }
+    }
+
+    private func gatheredBytes(_ bucket: Bucket) -> Int {
+        bucket.partition.gatheredBytes(by: holders(of: bucket).rank)
     }
 }
 

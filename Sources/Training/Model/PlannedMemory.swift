@@ -10,24 +10,25 @@ extension RunPreparation {
         guard recipe.adapters == nil, recipe.training.frozen.isEmpty,
             let blueprint = try? Blueprint(architecture, modelType: config["model_type"]?.stringValue ?? "")
         else { return nil }
-        func footprint(tensor: Int) -> TrainingFootprint {
+        func footprint(tensor: Int, sharding: Int) -> TrainingFootprint {
             TrainingFootprint(
                 blueprint,
                 recipe: .init(
                     precision: .single, optimizer: .init(rawValue: recipe.optimizer.name) ?? .adam,
                     activations: Activations(elementBytes: recipe.precision == .bf16 ? 2 : 4)),
                 layout: ParallelLayout(
-                    tensor: tensor, pipeline: mesh.stages, data: mesh.lanes, schedule: layout.schedule,
-                    sharding: mesh.lanes > 1 ? ShardingStage(rawValue: layout.zero) ?? .none : .none,
+                    tensor: tensor, pipeline: mesh.stages, data: mesh.lanes, expert: mesh.experts,
+                    schedule: layout.schedule,
+                    sharding: mesh.lanes > 1 ? ShardingStage(rawValue: sharding) ?? .none : .none,
                     recomputation: recipe.recomputation ? .full : .none),
                 tokens: recipe.batchTokens, microBatches: recipe.accumulation / mesh.lanes,
                 shards: recipe.shards / mesh.lanes)
         }
-        let own = footprint(tensor: mesh.parts)
+        let own = footprint(tensor: mesh.parts, sharding: layout.zero)
         guard mesh.parts > 1 else { return own.total.amount }
-        // What is divided by outputs is held by inputs too.
-        let copies = (footprint(tensor: 1).weights.amount - own.weights.amount) / Double(mesh.parts - 1)
-        return own.total.amount + copies
+        // What is divided by outputs is held by inputs too, by every lane.
+        func weights(_ tensor: Int) -> Double { footprint(tensor: tensor, sharding: 0).weights.amount }
+        return own.total.amount + (weights(1) - weights(mesh.parts)) / Double(mesh.parts - 1)
     }
 
     /// Compares what a stage of a pipeline will hold, by the planner's account, with the memory that is free here.

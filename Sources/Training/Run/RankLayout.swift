@@ -13,6 +13,8 @@ package struct RankLayout: Sendable, Equatable {
     package var pipeline = 1
     /// The parts that matrices are divided into, each a rank's (tensor parallelism).
     package var tensor = 1
+    /// The parts that experts are divided into, each that of a data-parallel rank (expert parallelism).
+    package var expert = 1
     /// The pipeline schedule, by which stages take turns.
     package var schedule = PipelineSchedule.alternating(interleave: 1)
 
@@ -23,7 +25,7 @@ package struct RankLayout: Sendable, Equatable {
     /// - Throws: ``RunError`` with everything that is wrong.
     package init(_ text: String) throws(RunError) {
         var problems: [String] = []
-        var (interleave, named) = (1, PipelineSchedule?.none)
+        var (interleave, named, namedZero) = (1, PipelineSchedule?.none, Int?.none)
         for part in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
             let words = part.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
             let number = words.count == 2 ? Int(words[1]) : nil
@@ -31,14 +33,17 @@ package struct RankLayout: Sendable, Equatable {
             case ("data", let count?) where count > 0: data = count
             case ("pipeline", let count?) where count > 0: pipeline = count
             case ("tensor", let count?) where count > 0: tensor = count
+            case ("expert", let count?) where count > 0: expert = count
             case ("interleave", let count?) where count > 0: interleave = count
-            case ("zero", let stage?) where (0...3).contains(stage): zero = stage
+            case ("zero", let stage?) where (0...3).contains(stage): namedZero = stage
             case ("schedule", nil) where words.last == "1f1b": named = .alternating(interleave: 1)
             case ("schedule", nil) where words.last == "gpipe": named = .allForwardFirst
             case ("schedule", nil) where words.last == "zero-bubble": named = .zeroBubble
             default: problems.append(RankLayout.problem(part, words[0]))
             }
         }
+        // What experts learn is summed when a pass leaves their layer.
+        zero = namedZero ?? (expert > 1 ? 2 : 0)
         schedule = interleave > 1 ? .alternating(interleave: interleave) : named ?? schedule
         if interleave > 1, let named, named != .alternating(interleave: 1) {
             problems.append("interleave= is of schedule=1f1b alone: leave out one of the two")
@@ -46,15 +51,30 @@ package struct RankLayout: Sendable, Equatable {
         if pipeline == 1, named != nil || interleave > 1 {
             problems.append("schedules are of pipelines: name pipeline= too")
         }
-        if pipeline > 1, zero > 1 {
+        if pipeline > 1, expert == 1, zero > 1 {
             problems.append(
                 "zero=\(zero) would gather for every pass of a pipeline; zero=0 and zero=1 go with pipeline="
             )
         }
-        if tensor > 1, zero > 1 {
-            problems.append("matrices are divided by tensor= already; zero=0 and zero=1 go with it, not zero=\(zero)")
-        }
+        if expert > 1 { problems += refusedBesideExperts() }
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
+    }
+
+    /// What does not go with divided experts.
+    private func refusedBesideExperts() -> [String] {
+        var problems: [String] = []
+        if zero < 2 {
+            problems.append(
+                "expert= sums what experts learn in each pass, as zero=2 does: zero=2 (its default) and zero=3 go with it, not zero=\(zero)"
+            )
+        }
+        if pipeline > 1 {
+            problems.append("expert= gathers for every pass and does not go with pipeline=; data= and zero= do")
+        }
+        if tensor > 1 {
+            problems.append("expert= does not go with tensor=, which divides each expert's matrices; name one of them")
+        }
+        return problems
     }
 
     /// The fault of a part of a layout.
@@ -66,9 +86,10 @@ package struct RankLayout: Sendable, Equatable {
         case "zero": "\(part.quoted) is not zero= and a stage from 0 to 3"
         case "schedule": "\(part.quoted) is not schedule=1f1b, gpipe or zero-bubble"
         case "tensor": "\(part.quoted) is not tensor= and a number of parts"
-        case "sequence", "context", "expert":
-            "\(part.quoted): rows and experts are not divided over ranks in training; data, tensor, zero and pipeline are known"
-        default: "\(part.quoted) is unknown; data, tensor, zero and pipeline are known, as in data=2,pipeline=4"
+        case "expert": "\(part.quoted) is not expert= and a number of parts"
+        case "sequence", "context":
+            "\(part.quoted): rows are not divided over ranks in training; data, expert, tensor, zero and pipeline are known"
+        default: "\(part.quoted) is unknown; data, expert, tensor, zero and pipeline are known, as in data=2,pipeline=4"
         }
     }
 
@@ -76,15 +97,17 @@ package struct RankLayout: Sendable, Equatable {
     ///
     /// - Throws: ``RunError`` where the ranks are not as many as the layout says.
     package func mesh(ranks: Int) throws(RunError) -> RankMesh {
-        guard let data else {
-            guard ranks % (pipeline * tensor) == 0 else {
-                throw RunError("--layout says \(named), which does not divide \(ranks) ranks")
-            }
-            return RankMesh(lanes: ranks / (pipeline * tensor), stages: pipeline, parts: tensor)
+        guard let lanes = data ?? (ranks % (pipeline * tensor) == 0 ? ranks / (pipeline * tensor) : nil) else {
+            throw RunError("--layout says \(named), which does not divide \(ranks) ranks")
         }
-        let mesh = RankMesh(lanes: data, stages: pipeline, parts: tensor)
-        guard mesh.size == ranks else { throw RunError("--layout says \(named), but \(ranks) ranks run") }
-        return mesh
+        guard lanes * pipeline * tensor == ranks else {
+            throw RunError("--layout says \(named), but \(ranks) ranks run")
+        }
+        guard lanes % expert == 0 else {
+            throw RunError(
+                "--layout divides experts among \(expert) ranks, which do not divide \(lanes) data-parallel ones")
+        }
+        return RankMesh(lanes: lanes, stages: pipeline, parts: tensor, experts: expert)
     }
 
     /// The numbers of ranks that were named.

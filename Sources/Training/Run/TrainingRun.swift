@@ -130,7 +130,7 @@ package final class TrainingRun {
         if learner.stages > 1 { try accumulateInStages(number, &losses, &targets) }
         for first in stride(
             from: 0, to: learner.stages > 1 ? 0 : settings.accumulation,
-            by: share.isInRounds ? share.communicator.size : 1)
+            by: share.isInRounds ? share.mesh.lanes : 1)
         {
             if share.isInRounds {
                 try accumulateRound(number, first, &losses, &targets)
@@ -173,11 +173,11 @@ package final class TrainingRun {
         return item.batch
     }
 
-    /// Accumulates one pass of every rank, at once: a rank whose own has nothing to learn takes part with another's.
+    /// Accumulates one pass of every lane, at once: one whose own has nothing to learn takes part with another's.
     private func accumulateRound(_ number: Int, _ first: Int, _ losses: inout [Double], _ targets: inout Int) throws {
-        let passes = first..<first + share.communicator.size
+        let passes = first..<first + share.mesh.lanes
         let batches = try passes.map { _ in try nextBatch(&targets) }
-        let own = first + share.communicator.rank
+        let own = first + share.lane
         if batches[own - first].targetCount > 0 {
             losses[own] = try learner.accumulate(batches[own - first], seed: seed(step: number, pass: own))
         } else if let other = passes.first(where: { batches[$0 - first].targetCount > 0 }) {
