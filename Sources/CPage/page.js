@@ -29,9 +29,9 @@
     $("pair-label").hidden = !model.meta || !can("classify");
     $("target-label").hidden = !model.meta || !can("translate");
     const talks = can("chat") || can("complete");
-    $("send").disabled = !talks;
+    $("send").disabled = !talks || Boolean(running);
     notice(talks || !$("look").hidden ? "" : "This model does not continue texts; look inside it instead.");
-    $("message").placeholder = can("chat") ? "Write a message; Enter sends, Shift-Enter makes a new line"
+    $("message").placeholder = !talks ? "This model writes nothing" : can("chat") ? "Write a message; Enter sends, Shift-Enter makes a new line"
       : "This model continues a text: write its beginning";
   };
 
@@ -88,8 +88,47 @@
     thinking.hidden = true;
     const body = make("span", text, "text");
     element.append(thinking, body);
-    $("log").append(element);
-    return { element, thinking, body };
+    follow(() => $("log").append(element));
+    return { element, thinking, body, text: text };
+  };
+
+  // Changes the conversation; whoever looks at its end goes on to see the end.
+  const follow = (change) => {
+    const page = document.documentElement;
+    const isAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < 160;
+    change();
+    if (isAtEnd) page.scrollTop = page.scrollHeight;
+  };
+
+  // What answers mark in a text: code, bold words, headings. Nothing else of Markdown, and never HTML.
+  const inline = (text) => text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*|^#{1,6} [^\n]*$)/m).filter(Boolean).map((part) => {
+    if (part.length > 2 && part.startsWith("`") && part.endsWith("`")) return make("code", part.slice(1, -1));
+    if (part.length > 4 && part.startsWith("**") && part.endsWith("**")) return make("strong", part.slice(2, -2));
+    const heading = /^#{1,6} ([^\n]*)$/.exec(part);
+    return heading ? make("strong", heading[1]) : document.createTextNode(part);
+  });
+
+  const render = (shown) => {
+    const nodes = [];
+    let [lines, code] = [[], null];
+    const flush = (isLast) => {
+      const text = lines.join("\n").replace(nodes.length ? /^\n+/ : /^$/, "").replace(isLast ? /$^/ : /\n+$/, "");
+      nodes.push(...inline(text));
+      lines = [];
+    };
+    const flushCode = () => {
+      const block = make("pre");
+      block.append(make("code", code.join("\n")));
+      nodes.push(block);
+      code = null;
+    };
+    for (const line of shown.text.split("\n")) {
+      if (!/^\s*```/.test(line)) (code ?? lines).push(line);
+      else if (code) flushCode();
+      else { flush(false); code = []; }
+    }
+    if (code) flushCode(); else flush(true);
+    follow(() => shown.body.replaceChildren(...nodes));
   };
 
   const finishBubble = (shown, facts) => {
@@ -97,7 +136,7 @@
     const copy = make("button", "Copy");
     copy.type = "button";
     copy.addEventListener("click", async () => {
-      try { await navigator.clipboard.writeText(shown.body.textContent); copy.textContent = "Copied"; }
+      try { await navigator.clipboard.writeText(shown.text); copy.textContent = "Copied"; }
       catch { copy.textContent = "Not allowed here"; }
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     });
@@ -112,7 +151,7 @@
       answer();
     });
     tools.append(copy, again, make("span", facts));
-    shown.element.append(tools);
+    follow(() => shown.element.append(tools));
   };
 
   // Calls `take` with each object of a stream of events.
@@ -135,14 +174,17 @@
     }
   };
 
+  // The conversation without questions that got an error for an answer.
+  const kept = () => messages.filter((message, index) => !message.failed && !messages[index + 1]?.failed);
+
   const request = () => {
     const common = { model: current().id, stream: true, stream_options: { include_usage: true }, ...settings() };
     if (can("chat")) {
       const system = $("system").value.trim();
-      const all = messages.map(({ role, content }) => ({ role, content }));
+      const all = kept().map(({ role, content }) => ({ role, content }));
       return ["v1/chat/completions", { ...common, messages: system ? [{ role: "system", content: system }, ...all] : all }];
     }
-    return ["v1/completions", { ...common, prompt: messages.map((message) => message.content).join("") }];
+    return ["v1/completions", { ...common, prompt: kept().map((message) => message.content).join("") }];
   };
 
   const answer = async () => {
@@ -156,6 +198,7 @@
     let thinking = "";
     const began = performance.now();
     let first = 0;
+    let failed = false;
     try {
       const response = await post(path, body, running.signal);
       if (!response.ok) throw new Error(await failure(response));
@@ -170,28 +213,34 @@
           shown.thinking.hidden = false;
           shown.thinking.textContent = thinking;
         }
-        if (delta.content) shown.body.textContent += delta.content;
+        if (delta.content) {
+          shown.text += delta.content;
+          render(shown);
+        }
       });
     } catch (error) {
       if (error.name !== "AbortError") {
+        failed = !shown.text;
         shown.element.classList.add("error");
-        shown.body.textContent += (shown.body.textContent ? "\n" : "") + error.message;
+        shown.body.append((shown.text ? "\n" : "") + error.message);
       }
     }
     const seconds = (performance.now() - (first || began)) / 1000;
     const count = usage?.completion_tokens;
     finishBubble(shown, count ? count + " tokens, " + (count / Math.max(seconds, 0.001)).toFixed(1) + " a second" : "");
-    messages.push({ role: "assistant", content: shown.body.textContent, shown });
+    // The conversation may have been cleared meanwhile.
+    if (shown.element.isConnected) messages.push({ role: "assistant", content: shown.text, failed, shown });
     running = null;
+    const isElsewhere = ![document.body, $("stop"), $("send")].includes(document.activeElement);
     $("stop").disabled = true;
-    $("send").disabled = false;
-    $("message").focus();
+    chosen();
+    if (!isElsewhere) $("message").focus();
     if (!isKnown) await loadModels();
   };
 
   const send = () => {
     const text = $("message").value;
-    if (!text.trim() || running || !current()) return;
+    if (!text.trim() || running || !current() || $("send").disabled) return;
     notice("");
     messages.push({ role: "user", content: text, shown: bubble("user", text) });
     $("message").value = "";

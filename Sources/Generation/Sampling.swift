@@ -44,7 +44,7 @@ public struct Sampling: Sendable, Hashable, Codable {
         var offences: [String] = []
         func check(_ name: String, _ value: Float, _ range: ClosedRange<Float>) {
             if !range.contains(value) {
-                offences.append("\(name) is \(value), but lies between \(range.lowerBound) and \(range.upperBound)")
+                offences.append("\(name) is \(value), but must be between \(range.lowerBound) and \(range.upperBound)")
             }
         }
         check("temperature", temperature, 0...100)

@@ -144,7 +144,7 @@ public struct TokenRules: Sendable, Hashable {
         for (name, penalty) in [
             ("repetition", repetitionPenalty), ("encoder repetition", encoderRepetitionPenalty),
         ] where !(0.01...100).contains(penalty) {
-            offences.append("\(name) penalty is \(penalty), but lies between 0.01 and 100")
+            offences.append("\(name) penalty is \(penalty), but must be between 0.01 and 100")
         }
         if let decay, !(decay.factor > 0 && decay.factor <= 100) {
             offences.append("a factor of \(decay.factor) for texts that are too long")

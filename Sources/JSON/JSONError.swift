@@ -67,7 +67,7 @@ extension JSONError.Kind {
         switch self {
         case .unreadable(let reason): reason
         case .byteOrderMark: "it begins with a byte order mark; save it as plain UTF-8"
-        case .unexpectedEnd(let expected): "the text ends where \(expected) was expected; is the file cut short?"
+        case .unexpectedEnd(let expected): "the text ends where \(expected) was expected; it may be cut short"
         case .unexpectedByte(let byte, let expected): "\(expected) was expected, found \(JSONError.quoted(byte))"
         case .textAfterValue: "there is more text after the value"
         case .tooDeep(let limit): "nested deeper than \(limit)"

@@ -126,7 +126,15 @@
         }
 
         private func badRequest(_ error: HTTPParserError) -> APIError {
-            APIError(status: 400, .invalidRequest, "The request is not HTTP/1.1: \(error).", code: "bad_request")
+            let reason =
+                switch error {
+                // What the preface of HTTP/2 does to the parser, and the first bytes of TLS.
+                case .paused: "HTTP/2 is not spoken here"
+                case .invalidMethod: "\(error); a client that means https must be told http"
+                default: "\(error)"
+                }
+            return APIError(
+                status: 400, .invalidRequest, "The request is not HTTP/1.1: \(reason).", code: "bad_request")
         }
 
         /// Answers and closes.

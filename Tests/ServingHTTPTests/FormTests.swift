@@ -109,7 +109,8 @@
                 #expect(answer.status == 400 && answer.parameter == name)
             }
             let cases: [(JSON, String)] = [
-                (["type": "allowed_tools", "allowed_tools": [:]], "tool_choice.type"), (5, "tool_choice"),
+                (["type": "allowed_tools", "allowed_tools": [:]], "tool_choice.allowed_tools.tools"),
+                (["type": "custom", "custom": ["name": "f"]], "tool_choice.type"), (5, "tool_choice"),
             ]
             for (choice, name) in cases {
                 let answer = try await service.ask(

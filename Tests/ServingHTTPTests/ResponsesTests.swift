@@ -39,7 +39,7 @@
             let service = try await TestService()
             let long = JSON.string(String(repeating: "word and ", count: 300))
             let wrong: [(JSON, String)] = [
-                (["input": "x", "max_output_tokens": -1], "max_output_tokens"), (["input": [[:]]], "input[0].role"),
+                (["input": "x", "max_output_tokens": -2], "max_output_tokens"), (["input": [[:]]], "input[0].role"),
                 (["input": [["role": "user", "content": "x"], ["role": "king", "content": "x"]]], "input[1].role"),
                 (["instructions": "x", "input": [["type": "reasoning"], ["role": "user"]]], "input[1].content"),
                 (["input": [["type": "function_call", "call_id": "c"]]], "input[0].name"),

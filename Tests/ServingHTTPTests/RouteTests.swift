@@ -94,7 +94,7 @@
         @Test func everyWrongFieldIsNamed() async throws {
             let wrong: [(JSON, String)] = [
                 (["temperature": -0.1], "temperature"), (["temperature": "hot"], "temperature"),
-                (["top_p": 1.1], "top_p"), (["n": 0], "n"), (["n": 9], "n"), (["max_tokens": -1], "max_tokens"),
+                (["top_p": 1.1], "top_p"), (["n": 0], "n"), (["n": 129], "n"), (["max_tokens": -2], "max_tokens"),
                 (["max_tokens": 1.5], "max_tokens"), (["top_logprobs": 21, "logprobs": true], "top_logprobs"),
                 (["presence_penalty": 2.1], "presence_penalty"), (["logit_bias": ["999999": 1]], "logit_bias"),
                 (["stop": [""]], "stop"), (["stop": .array(Array(repeating: "x", count: 17))], "stop"),

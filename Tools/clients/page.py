@@ -124,6 +124,7 @@ def main():
     browser.look_like(390, 844, "dark")
     assert browser.run("document.documentElement.scrollWidth <= 390"), "wider than the phone"
     browser.picture("chat-phone-dark")
+    conversations(browser)
     # Look inside, by the keyboard.
     browser.look_like(1100, 1500, "light")
     browser.run("document.querySelector('#tab-chat').focus()")
@@ -155,6 +156,33 @@ def main():
     print(f"the page works; {len(browser.requests)} requests, none left {origin}")
     browser.process.kill()
     browser.process.wait()
+
+
+MARKED = "# Sum\nUse `add` for **two** numbers:\n```python\ndef add(a, b):\n    return a + b  # <script>\n```\nDone, 2 * 3 * 4."
+
+
+def conversations(browser):
+    """What answers mark is shown, and errors and cleared answers are no part of the conversation: by answers that are made up here."""
+    browser.run("document.getElementById('clear').click()")
+    browser.wait("document.getElementById('stop').disabled")
+    events = "".join(f"data: {json.dumps({'choices': [{'delta': {'content': letter}}]})}\n\n" for letter in MARKED)
+    error = json.dumps({"error": {"message": "This one fails."}})
+    browser.run("window.bodies = []; window.realFetch = window.fetch")
+    for text, answer, status in [("first", events, 200), ("second", error, 400), ("third", events, 200)]:
+        browser.run(f"window.fetch = async (path, request) => {{ window.bodies.push(request.body); "
+                    f"return new Response({json.dumps(answer)}, {{ status: {status} }}) }}; document.getElementById('message').focus()")
+        count = browser.run("document.querySelectorAll('.message.assistant .tools').length")
+        browser.call("Input.insertText", text=text)
+        browser.key("Enter", "\r")
+        browser.wait(f"document.querySelectorAll('.message.assistant .tools').length == {count + 1}")
+    assert browser.run("document.querySelector('.message pre code').textContent") == "def add(a, b):\n    return a + b  # <script>"
+    assert browser.run("[...document.querySelectorAll('.message .text')][1].textContent").endswith("Done, 2 * 3 * 4.")
+    assert browser.run("document.querySelectorAll('.message.error').length") == 1
+    said = [(message["role"], message["content"]) for message in json.loads(browser.run("window.bodies[2]"))["messages"]]
+    assert said == [("user", "first"), ("assistant", MARKED), ("user", "third")], said
+    end = browser.run("document.documentElement.scrollHeight - document.documentElement.scrollTop - innerHeight")
+    assert end < 160, f"the end of the conversation is {end} below"
+    browser.run("window.fetch = window.realFetch; document.getElementById('clear').click()")
 
 
 def choose(browser, model):

@@ -58,7 +58,8 @@ enum LogProbabilities {
         }
 
         private mutating func add(_ token: SampledToken, at offset: Int, _ tokenizer: Tokenizer) {
-            texts.append(.string(Lists.text(token.token, tokenizer)))
+            let own = Lists.text(token.token, tokenizer)
+            texts.append(.string(own))
             offsets.append(.integer(offset))
             values.append(token.logProbability.map { LogProbabilities.number($0) } ?? .null)
             var map = JSONObject()
@@ -66,6 +67,8 @@ enum LogProbabilities {
                 let text = Lists.text(alternative.token, tokenizer)
                 if map[text] == nil { map[text] = LogProbabilities.number(alternative.logProbability) }
             }
+            // The token itself is told of, however improbable it is, as OpenAI does.
+            if map[own] == nil { map[own] = LogProbabilities.number(token.logProbability) }
             best.append(token.logProbability == nil ? .null : .object(map))
         }
 

@@ -37,7 +37,23 @@ struct ForcedForm: Sendable {
         case .text: return nil
         case .jsonObject: self.init([.schema(#"{"type": "object"}"#)], "response_format")
         case .jsonSchema(let schema, let name): self.init([.schema(schema.text())], name)
-        case .grammar(let text): self.init([.grammar(text)], "grammar")
+        case .regularExpression(let pattern, let name): self.init([.regularExpression(pattern)], name)
+        case .choice(let texts, let name):
+            let literals = texts.map { text in
+                text.unicodeScalars.reduce(into: "\"") { $0 += ForcedForm.literal($1) } + "\""
+            }
+            self.init([.grammar("root ::= " + literals.joined(separator: " | "))], name)
+        case .grammar(let text, let name): self.init([.grammar(text)], name)
+        }
+    }
+
+    /// A scalar as it stands in a grammar's literal.
+    private static func literal(_ scalar: Unicode.Scalar) -> String {
+        switch scalar {
+        case "\"", "\\": "\\" + String(scalar)
+        case "\n": "\\n"
+        case "\r": "\\r"
+        default: String(scalar)
         }
     }
 
@@ -79,7 +95,8 @@ struct ForcedForm: Sendable {
             }
             return parts.count == 1 ? parts[0] : EitherConstraint(parts)
         } catch let error as ConstraintError {
-            throw APIError.invalid("\(error)", parameter, code: "unsupported_schema")
+            throw APIError.invalid(
+                error.cause + (error.remedy.map { "; " + $0 } ?? "") + ".", parameter, code: "unsupported_schema")
         }
     }
 }

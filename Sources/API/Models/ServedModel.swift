@@ -51,6 +51,8 @@ package final class ServedModel: Sendable {
     let engine: ModelEngine
     /// Bytes of all parameters as they are stored, and how many there are.
     let size: (bytes: Int, parameters: Int)
+    /// The type in which most bytes are stored, as the format spells it: "Q4_K".
+    let storedType: String
 
     /// The settings by which a model is loaded to be served.
     package struct Settings: Sendable {
@@ -168,6 +170,8 @@ package final class ServedModel: Sendable {
         sampling = defaults.sampling == .greedy ? Sampling(temperature: 1) : defaults.sampling
         context = limit.map { min($0, file.architecture.context ?? $0) } ?? file.architecture.context
         size = (file.tensors.bytes, try file.inventory().total)
+        let bytes = Dictionary(file.tensors.all.map { ($0.type.name, $0.bytes) }, uniquingKeysWith: +)
+        storedType = bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? "unknown"
         let cache = if case .text(let model, _) = work { model.engine.options.cache } else { ElementType.f32 }
         fingerprint = try await engine.run { try ModelFingerprint.of(file, cache: cache) }
     }

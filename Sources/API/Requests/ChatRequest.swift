@@ -21,14 +21,14 @@ struct ChatRequest: Sendable {
         messages = try given.enumerated().map { index, message throws(APIError) in
             try ChatMessage.normalised(message, at: "messages[\(index)]")
         }
-        tools = try ToolDefinition.list(fields)
-        toolChoice = try ToolChoice(fields, tools)
+        (tools, toolChoice) = try ToolChoice.read(fields, ToolDefinition.list(fields))
         callsInParallel = try fields.bool("parallel_tool_calls") ?? true
         format = try AnswerFormat(fields)
         generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
+        let alternatives = try fields.integer("top_logprobs", 0...20) ?? 0
         if try fields.bool("logprobs") ?? false {
-            generation.alternatives = try fields.integer("top_logprobs", 0...20) ?? 0
-        } else if try fields.integer("top_logprobs", 0...20) != nil {
+            generation.alternatives = alternatives
+        } else if alternatives > 0 {
             throw .invalid("top_logprobs is given, but logprobs is not true.", "top_logprobs")
         }
         try ChatRequest.refuse(fields)
@@ -48,7 +48,7 @@ struct ChatRequest: Sendable {
         for name in ["audio", "web_search_options"] where fields[name] != nil {
             throw .unsupported("\(name) is not served here; leave it out.", name)
         }
-        for name in ["functions", "function_call"] where fields[name] != nil {
+        for name in ["functions", "function_call"] where fields[name].map({ $0 != [] }) ?? false {
             throw .unsupported("\(name) is no longer read; say the same by tools and tool_choice.", name)
         }
     }

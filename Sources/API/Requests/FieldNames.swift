@@ -21,7 +21,9 @@ struct FieldNames: Sendable {
             if name.utf8.first == UInt8(ascii: ".") { name.removeFirst() }
             var translated = error
             translated.parameter = name
-            translated.message = error.message.replacing(parameter, with: name, maxReplacements: 1)
+            // The message may name what the field is a part of.
+            let (old, new) = error.message.contains(parameter) ? (parameter, name) : (own, given)
+            translated.message = error.message.replacing(old, with: new, maxReplacements: 1)
             return translated
         }
         return error

@@ -17,10 +17,14 @@ struct Fields {
         reads?.add(object.keys.map { prefix + $0 })
     }
 
+    /// A byte order mark before the body is passed over (RFC 8259, section 8.1).
+    ///
     /// - Throws: ``APIError`` for a body that is no JSON object.
     init(body: [UInt8], noting reads: FieldReads? = nil) throws(APIError) {
+        guard !body.isEmpty else { throw .invalid("The body is empty, but a JSON object is expected.", nil) }
+        let text = body.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(body.dropFirst(3)) : body
         do {
-            guard let object = try JSON(parsing: body).objectValue else {
+            guard let object = try JSON(parsing: text).objectValue else {
                 throw APIError.invalid("The body is JSON, but not an object.", nil)
             }
             self.init(object, noting: reads)
@@ -80,13 +84,14 @@ struct Fields {
     func integer(_ name: String, _ range: ClosedRange<Int>) throws(APIError) -> Int? {
         guard let value = self[name] else { return nil }
         guard let number = value.integerValue ?? value.doubleValue.flatMap({ Int(exactly: $0) }) else {
-            if let number = value.doubleValue {
-                throw outside(name, "\(number)", "a whole number", "\(range.lowerBound)", "\(range.upperBound)")
+            guard value.doubleValue == nil else {
+                throw outside(
+                    name, value, "a whole number", JSON.integer(range.lowerBound), JSON.integer(range.upperBound))
             }
             throw wrong(name, value, "a whole number")
         }
         guard range.contains(number) else {
-            throw outside(name, "\(number)", "a whole number", "\(range.lowerBound)", "\(range.upperBound)")
+            throw outside(name, value, "a whole number", JSON.integer(range.lowerBound), JSON.integer(range.upperBound))
         }
         return number
     }
@@ -95,17 +100,19 @@ struct Fields {
         guard let value = self[name] else { return nil }
         guard let number = value.doubleValue else { throw wrong(name, value, "a number") }
         guard range.contains(number) else {
-            throw outside(name, "\(number)", "a number", "\(range.lowerBound)", "\(range.upperBound)")
+            throw outside(name, value, "a number", Fields.bound(range.lowerBound), Fields.bound(range.upperBound))
         }
         return number
     }
 
-    private func outside(
-        _ name: String, _ value: String, _ kind: String, _ least: String, _ most: String
-    ) -> APIError {
+    /// A bound as people write it: 1, not 1.0.
+    private static func bound(_ value: Double) -> JSON { Int(exactly: value).map { .integer($0) } ?? .number(value) }
+
+    /// The error about a number out of its range; all three as they stand in JSON.
+    private func outside(_ name: String, _ value: JSON, _ kind: String, _ least: JSON, _ most: JSON) -> APIError {
         .invalid(
-            "\(path(name)) is \(value), but \(kind) from \(least) to \(most) is expected.", path(name),
-            code: "invalid_value")
+            "\(path(name)) is \(value.text().shortened), but \(kind) from \(least.text()) to \(most.text()) is expected.",
+            path(name), code: "invalid_value")
     }
 
     /// - Parameter most: How many elements there may be.

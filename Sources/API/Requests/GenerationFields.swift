@@ -19,8 +19,8 @@ struct GenerationFields: Sendable {
     ///   - defaults: What holds where a field is absent.
     ///   - vocabulary: The ids that a bias may name.
     init(_ fields: Fields, defaults: Sampling, vocabulary: Int) throws(APIError) {
-        let most = try fields.integer("max_tokens", 0...1 << 24)
-        maximumTokens = try fields.integer("max_completion_tokens", 1...1 << 24) ?? most
+        let most = try GenerationFields.count(fields, "max_tokens", atLeast: 0)
+        maximumTokens = try GenerationFields.count(fields, "max_completion_tokens", atLeast: 1) ?? most
         sampling = try GenerationFields.sampling(fields, defaults)
         sampling.presencePenalty = Float(try fields.number("presence_penalty", -2...2) ?? 0)
         sampling.frequencyPenalty = Float(try fields.number("frequency_penalty", -2...2) ?? 0)
@@ -32,11 +32,16 @@ struct GenerationFields: Sendable {
         if let long = stopTexts.first(where: { $0.utf8.count > 1024 }) {
             throw .invalid("\(fields.path("stop")) holds a text of \(long.utf8.count) bytes; at most 1024.", "stop")
         }
-        choices = try fields.integer("n", 1...8) ?? 1
+        choices = try fields.integer("n", 1...128) ?? 1
         streams = try fields.bool("stream") ?? false
         includesUsage = try fields.object("stream_options")?.bool("include_usage") ?? false
         ignoresEnd = try fields.bool("ignore_eos") ?? false
         hasOwnRepeatPenalty = fields["repeat_penalty"] != nil || fields["repetition_penalty"] != nil
+    }
+
+    /// A number of tokens; nil for none, and for -1, with which clients of local servers ask for as many as fit.
+    private static func count(_ fields: Fields, _ name: String, atLeast least: Int) throws(APIError) -> Int? {
+        fields[name]?.integerValue == -1 ? nil : try fields.integer(name, least...1 << 24)
     }
 
     private static func sampling(_ fields: Fields, _ defaults: Sampling) throws(APIError) -> Sampling {

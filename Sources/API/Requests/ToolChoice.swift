@@ -7,7 +7,35 @@ enum ToolChoice: Sendable, Equatable {
     case required
     case named(String)
 
-    init(_ fields: Fields, _ tools: [ToolDefinition]) throws(APIError) {
+    /// The choice, and the tools that it leaves: all of them, but for a choice of type `allowed_tools`.
+    static func read(
+        _ fields: Fields, _ tools: [ToolDefinition]
+    ) throws(APIError) -> (tools: [ToolDefinition], choice: ToolChoice) {
+        guard fields["tool_choice"]?["type"] == "allowed_tools", let choice = try fields.object("tool_choice") else {
+            return (tools, try ToolChoice(fields, tools))
+        }
+        // Chats have the list in an object of its own, responses do not.
+        let allowed = try choice.object("allowed_tools") ?? choice
+        let path = allowed.path("tools")
+        guard let given = try allowed.array("tools", atMost: 128) else { throw allowed.missing("tools") }
+        let names = try given.enumerated().map { index, tool throws(APIError) in
+            guard let name = (tool["function"] ?? tool)["name"]?.stringValue,
+                tools.contains(where: { $0.name.hasSameBytes(as: name) })
+            else {
+                throw .invalid(
+                    "\(path)[\(index)] is none of the tools.", "\(path)[\(index)]", code: "invalid_value")
+            }
+            return name
+        }
+        let left = tools.filter { tool in names.contains { $0.hasSameBytes(as: tool.name) } }
+        let mode = try allowed.choice("mode", AllowedMode.self) ?? .auto
+        guard !left.isEmpty else { throw .invalid("\(path) is empty.", path, code: "invalid_value") }
+        return (left, mode == .auto ? .automatic : .required)
+    }
+
+    private enum AllowedMode: String, CaseIterable { case auto, required }
+
+    private init(_ fields: Fields, _ tools: [ToolDefinition]) throws(APIError) {
         guard let value = fields["tool_choice"] else {
             self = tools.isEmpty ? .none : .automatic
             return
@@ -28,8 +56,8 @@ enum ToolChoice: Sendable, Equatable {
             }
             if let type = try choice.string("type"), type != "function" {
                 throw .unsupported(
-                    "tool_choice.type is \(type.quoted), which is not served here; send the tools that are allowed, "
-                        + "and a function, auto or required.", "tool_choice.type")
+                    "tool_choice.type is \(type.quoted), which is not served here; name a function.",
+                    "tool_choice.type")
             }
             let function = try choice.object("function")
             let name = try (function ?? choice).requiredString("name")

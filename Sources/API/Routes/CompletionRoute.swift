@@ -11,8 +11,8 @@ enum CompletionRoute {
         var generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
         if generation.maximumTokens == nil { generation.maximumTokens = 16 }
         generation.alternatives = try fields.integer("logprobs", 0...20)
-        if fields["suffix"] != nil { throw APIError.unsupported("suffix is not served here; leave it out.", "suffix") }
-        if let best = try fields.integer("best_of", 1...8), best != generation.choices {
+        try OllamaRequest.refuse(["suffix"], of: fields)
+        if let best = try fields.integer("best_of", 1...128), best != generation.choices {
             throw APIError.unsupported("best_of is served only where it equals n.", "best_of")
         }
         let prompts = try prompts(fields, language.tokenizer)

@@ -31,6 +31,7 @@ enum EmbeddingRoute {
     private static func inputs(_ fields: Fields, _ model: ServedModel, atMost most: Int) throws -> [String] {
         guard let value = fields["input"] else { throw fields.missing("input") }
         if let text = value.stringValue { return [text] }
+        guard value.arrayValue != nil else { throw fields.wrong("input", value, "a string or an array") }
         guard let elements = try fields.array("input", atMost: 1 << 20), !elements.isEmpty else {
             throw APIError.invalid("input is empty.", "input")
         }

@@ -38,7 +38,13 @@ enum Ollama {
 
     /// The models that are loaded.
     static func running(_ job: Job) async throws -> APIResponse {
-        APIResponse(["models": .array(job.service.models.map(entry))])
+        let models = job.service.models.map { model -> JSON in
+            var entry = entry(model).objectValue ?? JSONObject()
+            entry["size_vram"] = 0
+            entry["context_length"] = model.context.map { .integer($0) } ?? .null
+            return .object(entry)
+        }
+        return APIResponse(["models": .array(models)])
     }
 
     static func show(_ job: Job) async throws -> APIResponse {
@@ -50,7 +56,8 @@ enum Ollama {
         information["general.parameter_count"] = .integer(model.size.parameters)
         information["\(model.modelType).context_length"] = model.context.map { .integer($0) } ?? .null
         return APIResponse([
-            "details": details(model), "model_info": .object(information),
+            "modified_at": .string(UnixTime.text(model.created)), "details": details(model),
+            "model_info": .object(information),
             "capabilities": .array(capabilities(model).map { .string($0) }),
         ])
     }
@@ -67,13 +74,24 @@ enum Ollama {
         [
             "format": .string(model.path.utf8.suffix(5).elementsEqual(".gguf".utf8) ? "gguf" : "safetensors"),
             "family": .string(model.modelType), "families": [.string(model.modelType)],
-            "parameter_size": .string("\(model.size.parameters / 1_000_000)M"), "quantization_level": "unknown",
+            "parameter_size": .string(size(model.size.parameters)), "quantization_level": .string(model.storedType),
         ]
+    }
+
+    /// A number of parameters as Ollama writes it: "134.52M", "8.0B".
+    private static func size(_ parameters: Int) -> String {
+        let (unit, letter) =
+            parameters >= 1_000_000_000 ? (1e9, "B") : parameters >= 1_000_000 ? (1e6, "M") : (1e3, "K")
+        let hundredths = Int((Double(parameters) / unit * 100).rounded())
+        let rest = hundredths % 100
+        let digits = rest % 10 == 0 ? "\(rest / 10)" : (rest < 10 ? "0" : "") + "\(rest)"
+        return "\(hundredths / 100).\(digits)\(letter)"
     }
 
     private static func entry(_ model: ServedModel) -> JSON {
         [
-            "name": .string(model.name), "model": .string(model.name), "modified_at": .string(UnixTime.text()),
+            "name": .string(model.name), "model": .string(model.name),
+            "modified_at": .string(UnixTime.text(model.created)),
             "size": .integer(model.size.bytes), "digest": .string(model.fingerprint), "details": details(model),
         ]
     }

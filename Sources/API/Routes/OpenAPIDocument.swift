@@ -23,7 +23,7 @@ enum OpenAPIDocument {
             "paths": .object(paths),
             "components": [
                 "securitySchemes": ["key": ["type": "http", "scheme": "bearer"]],
-                "schemas": ["Error": errorSchema],
+                "schemas": ["Error": errorSchema, "OllamaError": ollamaErrorSchema],
             ],
         ]
     }
@@ -45,12 +45,13 @@ enum OpenAPIDocument {
                 "required": true, "content": ["application/json": ["schema": .object(schema)]],
             ]
         }
+        let error = path.utf8.starts(with: "/api/".utf8) ? "OllamaError" : "Error"
         operation["security"] = route.isOpen ? [] : [["key": []]]
         operation["responses"] = [
             "200": ["description": "The answer."],
             "default": [
                 "description": "What is wrong.",
-                "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]],
+                "content": ["application/json": ["schema": ["$ref": .string("#/components/schemas/" + error)]]],
             ],
         ]
         return operation
@@ -63,7 +64,14 @@ enum OpenAPIDocument {
         "/v1/score": ["text_1", "text_2"], "/v1/classify": ["input"], "/v1/tag": ["input"],
         "/v1/answer": ["question", "context"], "/v1/translate": ["input"], "/v1/summarize": ["input"],
         "/tokenize": ["content"], "/detokenize": ["tokens"], "/apply-template": ["messages"],
-        "/v1/models/load": ["model"], "/v1/models/unload": ["model"],
+        "/v1/models/load": ["model"], "/v1/models/unload": ["model"], "/models/load": ["model"],
+        "/models/unload": ["model"], "/v1/explain": ["text"], "/v2/rerank": ["query", "documents"],
+        "/v1/chat/completions/input_tokens": ["messages"], "/v1/responses/input_tokens": ["input"],
+        "/api/embed": ["input"], "/api/embeddings": ["prompt"],
+    ]
+
+    private static let ollamaErrorSchema: JSON = [
+        "type": "object", "required": ["error"], "properties": ["error": ["type": "string"]],
     ]
 
     private static var errorSchema: JSON {

@@ -24,6 +24,7 @@ enum Routes {
         Route("POST", "/v1/chat/completions/input_tokens", TokenRoutes.count),
         Route("POST", "/v1/completions", CompletionRoute.answer),
         Route("POST", "/v1/responses", ResponsesRoute.answer),
+        Route("POST", "/v1/responses/input_tokens", TokenRoutes.countOfResponse),
         Route("POST", "/v1/embeddings", EmbeddingRoute.answer),
     ]
 
@@ -32,6 +33,7 @@ enum Routes {
         Route("POST", "/detokenize", TokenRoutes.detokenize),
         Route("POST", "/apply-template", TokenRoutes.template),
         Route("POST", "/v1/rerank", RankRoutes.rerank),
+        Route("POST", "/v2/rerank", RankRoutes.rerank),
         Route("POST", "/rerank", RankRoutes.rerank),
         Route("POST", "/v1/score", RankRoutes.score),
         Route("POST", "/v1/classify", TaskRoutes.classify),

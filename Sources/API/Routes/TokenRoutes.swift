@@ -50,8 +50,20 @@ enum TokenRoutes {
     static func count(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
         let model = try await job.service.model(fields)
+        return try count(ChatRequest(fields, model), model)
+    }
+
+    /// The number of tokens that a request of `/v1/responses` becomes.
+    static func countOfResponse(_ job: Job) async throws -> APIResponse {
+        let fields = try job.fields()
+        let model = try await job.service.model(fields)
+        let request = try ResponsesRequest(fields)
+        return try await request.names.translatingErrors { try count(ChatRequest(request.chat, model), model) }
+    }
+
+    private static func count(_ request: ChatRequest, _ model: ServedModel) throws -> APIResponse {
         let tokenizer = try model.neededTokenizer()
-        let prompt = try model.neededChat().prompt(ChatRequest(fields, model), tokenizer)
+        let prompt = try model.neededChat().prompt(request, tokenizer)
         return APIResponse([
             "object": "response.input_tokens", "input_tokens": .integer(try prompt.tokens(tokenizer).count),
         ])

@@ -12,7 +12,7 @@ package struct APIRequest: Sendable {
         method: String, path: String, headers: [String: String] = [:], body: [UInt8] = [],
         cancellation: Cancellation = Cancellation()
     ) {
-        (self.method, self.path, self.headers, self.body) = (method, path, headers, body)
+        (self.method, self.path, self.headers, self.body) = (method, RequestPath.plain(path), headers, body)
         self.cancellation = cancellation
     }
 }

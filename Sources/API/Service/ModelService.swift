@@ -133,7 +133,12 @@ package final class ModelService: Sendable {
             let found = find(request)
             routeName = found.route?.path ?? "none"
             if found.route?.isOpen != true { tenant = try key(request) }
-            guard let route = found.route else { throw ModelService.missing(request, found.methods) }
+            if request.method == "OPTIONS", !found.methods.isEmpty {
+                return noting(
+                    ModelService.methods(found.methods, id: id), request, id: id, route: "OPTIONS", tenant: tenant,
+                    since: arrival)
+            }
+            guard let route = found.route else { throw missing(request, found.methods) }
             try checkBody(request)
             if request.method == "POST" { try admit() }
             let admission = request.method == "POST" ? Ending { [self] in state.withLock { $0.requests -= 1 } } : nil
@@ -216,7 +221,7 @@ package final class ModelService: Sendable {
 
     /// The route of a request, or the methods that its address takes.
     func find(_ request: APIRequest) -> (route: Route?, remainder: String, methods: [String]) {
-        var methods: [String] = []
+        var methods: [String] = request.path.hasSameBytes(as: "*") ? ["GET", "HEAD", "POST"] : []
         for route in routes {
             let isPrefix = route.path.utf8.last == UInt8(ascii: "/") && route.path.utf8.count > 1
             guard
@@ -226,20 +231,37 @@ package final class ModelService: Sendable {
             else { continue }
             let own = route.method == "GET" ? ["GET", "HEAD"] : [route.method]
             if own.contains(request.method) {
-                return (route, isPrefix ? String(request.path.dropFirst(route.path.count)) : "", own)
+                let remainder = request.path.utf8.dropFirst(route.path.utf8.count)
+                return (route, isPrefix ? RequestPath.decoded(String(decoding: remainder, as: UTF8.self)) : "", own)
             }
             methods += own.filter { !methods.contains($0) }
         }
         return (nil, "", methods)
     }
 
-    private static func missing(_ request: APIRequest, _ methods: [String]) -> APIError {
-        methods.isEmpty
-            ? .notFound("There is nothing at \(request.path.shortened).", code: "not_found")
-            : APIError(
+    /// The answer to a question for an address's methods (RFC 9110, section 9.3.7).
+    private static func methods(_ methods: [String], id: String) -> APIResponse {
+        var response = APIResponse(status: 204, type: "text/plain", .whole([]))
+        response.headers += [("allow", methods.joined(separator: ", ")), ("x-request-id", id)]
+        return response
+    }
+
+    private func missing(_ request: APIRequest, _ methods: [String]) -> APIError {
+        guard methods.isEmpty else {
+            return APIError(
                 status: 405, .invalidRequest,
                 "\(request.path) does not take \(request.method), but \(methods.joined(separator: ", ")).",
                 code: "method_not_allowed", methods: methods)
+        }
+        let path = Array(request.path.utf8)
+        // Clients have a base address with a part too few or too many.
+        let near = routes.map(\.path).filter { $0.utf8.count > 4 && $0.utf8.last != UInt8(ascii: "/") }
+            .first {
+                $0.utf8.suffix(path.count).elementsEqual(path) || path.suffix($0.utf8.count).elementsEqual($0.utf8)
+            }
+        return .notFound(
+            "There is nothing at \(request.path.shortened)" + (near.map { "; \($0) is served." } ?? "."),
+            code: "not_found")
     }
 
     // MARK: Errors

@@ -6,9 +6,11 @@ enum UnixTime {
     static var now: Int { Int(time(nil)) }
 
     /// ISO 8601 in UTC with milliseconds.
-    static func text() -> String {
-        var clock = timespec()
-        unsafe clock_gettime(CLOCK_REALTIME, &clock)
+    ///
+    /// - Parameter given: seconds since 1970; now when nil.
+    static func text(_ given: Int? = nil) -> String {
+        var clock = timespec(tv_sec: given ?? 0, tv_nsec: 0)
+        if given == nil { unsafe clock_gettime(CLOCK_REALTIME, &clock) }
         var seconds = clock.tv_sec
         var parts = unsafe tm()
         unsafe gmtime_r(&seconds, &parts)

@@ -85,7 +85,7 @@ struct BenchCommand: AsyncParsableCommand {
             ("prefix", prefix ?? 1), ("beside", beside ?? 1),
         ]
         where !(1...1_000_000).contains(value) {
-            throw ValidationError("--\(name) is \(value), but lies between 1 and 1000000.")
+            throw ValidationError("--\(name) is \(value), but must be between 1 and 1000000.")
         }
         if streams != nil, batch != 1 || beams != 4 {
             throw ValidationError("--batch and --beams are not for --streams, which say how many there are at once.")

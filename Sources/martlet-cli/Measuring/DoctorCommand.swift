@@ -18,7 +18,7 @@ struct DoctorCommand: ParsableCommand {
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+            throw ValidationError("--threads is \(threads), but must be between 1 and 1024.")
         }
     }
 

@@ -46,7 +46,7 @@ struct ConvertCommand: ParsableCommand {
 
     func validate() throws {
         if let average, !(1...1000).contains(average) {
-            throw ValidationError("--average is \(average), but lies between 1 and 1000.")
+            throw ValidationError("--average is \(average), but must be between 1 and 1000.")
         }
         if average != nil && !(model.model.map(RunFolder.isRun) ?? false) {
             throw ValidationError("--average needs -m with the folder of a run of martlet train.")

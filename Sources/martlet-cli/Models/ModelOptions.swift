@@ -60,7 +60,7 @@ struct ModelOptions: ParsableArguments {
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+            throw ValidationError("--threads is \(threads), but must be between 1 and 1024.")
         }
     }
 

@@ -67,7 +67,7 @@ struct QuantizeCommand: ParsableCommand {
 
     func validate() throws {
         for (name, value) in [("tokens", tokens), ("context", context)] where !(2...100_000_000).contains(value) {
-            throw ValidationError("--\(name) is \(value), but lies between 2 and 100000000.")
+            throw ValidationError("--\(name) is \(value), but must be between 2 and 100000000.")
         }
         if let window, window < 2 { throw ValidationError("--window is \(window), but at least 2.") }
         if output == nil && !report && saveImportance == nil {

@@ -101,7 +101,7 @@ struct PlanCommand: ParsableCommand {
             + [("threads", threads)]
         {
             if let value, !(1...1 << 30).contains(value) {
-                throw ValidationError("--\(name) is \(value), but lies between 1 and \(1 << 30).")
+                throw ValidationError("--\(name) is \(value), but must be between 1 and \(1 << 30).")
             }
         }
         if let acceptance, !(0...1).contains(acceptance) { throw ValidationError("--acceptance lies between 0 and 1.") }

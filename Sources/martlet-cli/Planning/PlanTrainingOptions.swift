@@ -45,13 +45,13 @@ struct PlanTrainingOptions: ParsableArguments {
     func validate() throws {
         if simulate && trainTokens == nil { throw ValidationError("--simulate needs --train-tokens, and devices.") }
         if let price, !(0...1e6).contains(price) {
-            throw ValidationError("--price is \(price), but lies between 0 and 1000000.")
+            throw ValidationError("--price is \(price), but must be between 0 and 1000000.")
         }
         if let carbon, !(0...100).contains(carbon) {
-            throw ValidationError("--carbon is \(carbon), but lies between 0 and 100.")
+            throw ValidationError("--carbon is \(carbon), but must be between 0 and 100.")
         }
         if let loraRank, !(1...65_536).contains(loraRank) {
-            throw ValidationError("--lora-rank is \(loraRank), but lies between 1 and 65536.")
+            throw ValidationError("--lora-rank is \(loraRank), but must be between 1 and 65536.")
         }
         // What is said of a run that is not planned is still to be right.
         _ = try training(tokens: trainTokens ?? 1)

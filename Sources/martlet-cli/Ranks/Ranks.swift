@@ -14,7 +14,7 @@ struct RankOptions: ParsableArguments {
 
     func validate() throws {
         if let ranks, !(1...4096).contains(ranks) {
-            throw ValidationError("--ranks is \(ranks), but lies between 1 and 4096.")
+            throw ValidationError("--ranks is \(ranks), but must be between 1 and 4096.")
         }
     }
 

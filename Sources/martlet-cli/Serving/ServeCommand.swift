@@ -135,7 +135,17 @@ struct ServeCommand: AsyncParsableCommand {
 
         init(_ plan: ServePlan) { self.plan = plan }
 
+        /// Lets all threads allocate from four heaps, where glibc would give each its own: what one thread frees, another
+        /// cannot use there, and a third of the heaps is holes after some minutes. Other libraries know no such call.
+        private static func shareHeaps() {
+            typealias SetOption = @convention(c) (Int32, Int32) -> Int32
+            let mostArenas: Int32 = -8  // M_ARENA_MAX of malloc.h
+            guard let symbol = unsafe dlsym(nil, "mallopt") else { return }
+            _ = unsafe unsafeBitCast(symbol, to: SetOption.self)(mostArenas, 4)
+        }
+
         func run() async throws {
+            ServeRun.shareHeaps()
             let service = ModelService(plan.settings)
             for model in plan.models {
                 let ranks = Ranks.products

@@ -49,7 +49,7 @@ final class SettingSources {
         let source = option == nil ? other?.source ?? "" : "--" + name
         let text = option.map { "\($0)" } ?? other.map { SettingSources.text($0.value) } ?? ""
         guard let value = Int(text), range.contains(value) else {
-            throw UsageError("\(source) is \(text), but lies between \(range.lowerBound) and \(range.upperBound)")
+            throw UsageError("\(source) is \(text), but must be between \(range.lowerBound) and \(range.upperBound)")
         }
         return value
     }

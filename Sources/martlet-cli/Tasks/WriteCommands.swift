@@ -40,7 +40,7 @@ struct WriterOptions: ParsableArguments {
         for (name, value, range) in counts {
             guard let value, !range.contains(value) else { continue }
             throw ValidationError(
-                "--\(name) is \(value), but lies between \(range.lowerBound) and \(range.upperBound).")
+                "--\(name) is \(value), but must be between \(range.lowerBound) and \(range.upperBound).")
         }
         if let results, let beams, results > beams {
             throw ValidationError("--results is \(results), but \(beams) beams find no more than \(beams) texts.")

@@ -54,7 +54,7 @@ struct GenerateCommand: AsyncParsableCommand {
     func validate() throws {
         try ResultForm.check(json: json, jsonLines: jsonLines)
         if let beams, !(1...1_000).contains(beams) {
-            throw ValidationError("--beams is \(beams), but lies between 1 and 1000.")
+            throw ValidationError("--beams is \(beams), but must be between 1 and 1000.")
         }
         if beams ?? 1 > 1 && sampling.isSampled {
             throw ValidationError(

@@ -98,7 +98,7 @@ struct TokenizeCommand: ParsableCommand {
         if ranks.ranks ?? 1 > 1, !lines { throw ValidationError("--ranks share lines: add --lines.") }
         if offsets && !isJSON { throw ValidationError("--offsets needs --json or --json-lines.") }
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+            throw ValidationError("--threads is \(threads), but must be between 1 and 1024.")
         }
     }
 

@@ -73,7 +73,7 @@ struct TrainTokenizerCommand: ParsableCommand {
         if vocabulary < 1 { throw ValidationError("--vocabulary is \(vocabulary), but at least 1.") }
         if minimumFrequency < 1 { throw ValidationError("--minimum-frequency is \(minimumFrequency), but at least 1.") }
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+            throw ValidationError("--threads is \(threads), but must be between 1 and 1024.")
         }
     }
 

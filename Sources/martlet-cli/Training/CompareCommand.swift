@@ -45,7 +45,7 @@ struct CompareCommand: ParsableCommand {
     func validate() throws {
         if models.isEmpty { throw ValidationError("Name the models to compare.") }
         guard (1...100).contains(`repeat`) else {
-            throw ValidationError("--repeat is \(`repeat`), but lies between 1 and 100.")
+            throw ValidationError("--repeat is \(`repeat`), but must be between 1 and 100.")
         }
     }
 

@@ -103,7 +103,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             }
         }
         if !(0...100).contains(wordOrder) {
-            throw ValidationError("--word-order is \(wordOrder), but lies between 0 and 100.")
+            throw ValidationError("--word-order is \(wordOrder), but must be between 0 and 100.")
         }
         if errors < 0 { throw ValidationError("--errors is \(errors), but cannot be negative.") }
         if task == .entities, model.strict, model.model == nil {

@@ -54,7 +54,7 @@ struct PruneCommand: ParsableCommand {
 
     func validate() throws {
         for (name, share) in [("neurons", neurons), ("groups", groups)] where !(0..<1).contains(share) {
-            throw ValidationError("--\(name) is \(share), but lies between 0 and below 1.")
+            throw ValidationError("--\(name) is \(share), but must be between 0 and below 1.")
         }
         if !(0...10_000).contains(layers) || !(1...1_000_000).contains(lines) {
             throw ValidationError("--layers and --lines count layers and lines.")

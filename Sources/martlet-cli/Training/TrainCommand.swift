@@ -56,10 +56,10 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("A run is resumed in its own folder: leave out --output.")
         }
         if let show, !(1...1_000).contains(show) {
-            throw ValidationError("--show is \(show), but lies between 1 and 1000.")
+            throw ValidationError("--show is \(show), but must be between 1 and 1000.")
         }
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads is \(threads), but lies between 1 and 1024.")
+            throw ValidationError("--threads is \(threads), but must be between 1 and 1024.")
         }
     }
 
