@@ -46,6 +46,7 @@ enum EndingSignals {
     private static func waitAndEnd() {
         while unsafe sem_wait(wake) != 0 {}
         let number = number.load(ordering: .relaxed)
+        TerminalMode.restore()
         UnfinishedFile.removeAll {
             signal(number, SIG_DFL)
             raise(number)

@@ -65,6 +65,7 @@ enum Output {
 
     /// Ends the process; what is half written then is removed.
     static func end(_ status: Int32) -> Never {
+        TerminalMode.restore()
         UnfinishedFile.removeAll { exit(status) }
         exit(status)
     }

@@ -12,9 +12,9 @@ struct ChatCommand: AsyncParsableCommand {
         discussion: """
             Example: martlet chat -m path/to/model --system "Answer in one sentence."
 
-            In a terminal, arrow keys edit the line and bring back earlier ones, a line that ends in \\ continues on \
-            the next, Ctrl-C stops an answer and Ctrl-D ends the conversation; /help lists the commands. From a file \
-            or a pipe, every line is a message, and the answers go to standard output.
+            In a terminal, arrow keys edit the line and bring back earlier ones, pasted lines are one message, a line \
+            that ends in \\ continues on the next, Ctrl-C stops an answer and Ctrl-D ends the conversation; /help \
+            lists the commands. From a file or a pipe, every line is a message, and the answers go to standard output.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -50,7 +50,9 @@ struct ChatCommand: AsyncParsableCommand {
         let session = loaded.session(instructions: system)
         let options = sampling.options(sampling.defaults(of: loaded, verbose: model.verbose))
         if isatty(0) == 1 && isatty(1) == 1 && !json {
-            let name = model.model ?? "the model that ships"
+            let given = model.model ?? ""
+            // A path by its last part, a name of the hub as it is.
+            let name = unsafe access(given, F_OK) == 0 ? given.split(separator: "/").last.map(String.init) ?? given : given
             return try await ChatTalk(name: name, options: options).run(session)
         }
         while let line = readLine() {

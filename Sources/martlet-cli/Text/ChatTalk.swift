@@ -14,12 +14,13 @@ struct ChatTalk {
         /load FILE     go on with one
         /stats         the last answer's numbers
         /quit          end (Ctrl-D too)
-        A line that ends in \\ goes on in the next. Ctrl-C stops an answer.
+        A line that ends in \\ goes on in the next, and so does Alt-Enter. Ctrl-C stops an answer.
         """
 
     private let name: String
     private let options: GenerationOptions
-    private let editor = LineEditor()
+    private let editor = LineEditor(
+        completing: ["/system", "/clear", "/save", "/load", "/stats", "/help", "/quit"])
     private var last: GenerationSummary?
 
     init(name: String, options: GenerationOptions) { (self.name, self.options) = (name, options) }
@@ -27,6 +28,7 @@ struct ChatTalk {
     consuming func run(_ beginning: LanguageModelSession) async throws {
         var session = beginning
         Interruption.watch()
+        defer { editor.end() }
         Output.note("\(name); /help lists the commands", isDim: true)
         while let line = message() {
             do {
@@ -74,11 +76,14 @@ struct ChatTalk {
         Output.write("\n")
     }
 
+    /// Line ends, tabulators, and the joiners of emoji, Persian and Indic scripts.
+    private static let harmless: Set<Unicode.Scalar> = ["\n", "\t", "\u{200C}", "\u{200D}"]
+
     private func show(_ parts: [AnswerPart]) {
         for part in parts {
             switch part {
-            case .thinking(let text): Output.write(Style.dim(Output.visible(text, keeping: ["\n", "\t"])))
-            case .text(let text): Output.write(Output.visible(text, keeping: ["\n", "\t"]))
+            case .thinking(let text): Output.write(Style.dim(Output.visible(text, keeping: ChatTalk.harmless)))
+            case .text(let text): Output.write(Output.visible(text, keeping: ChatTalk.harmless))
             default: break
             }
         }
@@ -97,16 +102,20 @@ struct ChatTalk {
             Output.note(instructions(of: session) ?? "nothing is said first")
         case "/save":
             let document = JSON.array(session.transcript.map(ChatTalk.message))
-            try writeFile(document.serialized(.pretty(indent: 2)), to: needed(argument, "/save"))
+            let file = try needed(argument, "/save")
+            try writeFile(document.serialized(.pretty(indent: 2)), to: file)
+            Output.note("\(ChatTalk.counted(session.transcript.count)) saved")
         case "/load":
             let transcript = try ChatTalk.transcript(needed(argument, "/load"))
-            Output.note("\(transcript.count) messages")
+            Output.note("\(ChatTalk.counted(transcript.count)) loaded")
             return LanguageModelSession(model: session.model, transcript: transcript)
         case "/stats": Output.note(statistics)
         default: Output.note("\(parts[0]) is no command; /help lists them")
         }
         return session
     }
+
+    private static func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }
 
     private func needed(_ argument: String, _ command: String) throws -> String {
         guard !argument.isEmpty else { throw UsageError("\(command) needs the name of a file") }
