@@ -96,7 +96,11 @@ size_t stored_elements(martlet_type type) {
     return type >= MARTLET_Q4_K && type <= MARTLET_Q6_K ? 256 : type >= MARTLET_Q8_0 && type <= MARTLET_Q5_1 ? 32 : 1;
 }
 
+/// Ends with 3, and nothing printed, where MARTLET_KERNELS asks for a level that this processor lacks.
 int main(void) {
+    static const char *const levels[] = {"scalar", "neon", "avx2", "avxvnni", "avx512"};
+    const char *wanted = getenv("MARTLET_KERNELS");
+    if (wanted && strcmp(wanted, levels[martlet_kernel_level()]) != 0) return 3;
     check_formats();
     check_products();
     check_attention();

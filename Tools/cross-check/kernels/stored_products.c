@@ -68,6 +68,6 @@ void check_stored_products(void) {
     static const size_t shapes[][3] = {{200, 131, 141}, {1, 64, 128}, {6, 1, 1}, {7, 65, 2}, {49, 128, 127}, {13, 192, 257}, {520, 16, 33}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) every_form(shapes[i][0], shapes[i][1], shapes[i][2], 1);
     every_form(23, 70, 35, 0x1p-124f);
-    every_type(11, 256, 256, 1), every_type(11, 256, 256, 0.01f);
+    for (int small = 0; small < 2; small++) every_type(11, 70, 256, small ? 0.01f : 1), every_type(11, 256, 35, small ? 0.01f : 1);
     every_type(9, 67, 37, 1);
 }
