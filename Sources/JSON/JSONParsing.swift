@@ -37,26 +37,8 @@ extension JSON {
 
     /// The bytes of a file, or a ``JSONError`` with the system's reason.
     private static func readFile(_ path: String) throws(JSONError) -> [UInt8] {
-        func failure() -> JSONError { JSONError(unreadable: path, reason: unsafe String(cString: strerror(errno))) }
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure() }
-        defer { close(descriptor) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw failure() }
-
-        var bytes: [UInt8] = []
-        // A pipe or a file of /proc has no size of its own; reading goes on to the end in any case.
-        var capacity = max(Int(status.st_size) + 1, 4096)
-        while true {
-            var count = 0
-            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in
-                count = unsafe read(descriptor, buffer.baseAddress, capacity)
-                initialized = max(count, 0)
-            }
-            guard count >= 0 else { throw failure() }
-            guard count > 0 else { return bytes }
-            if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
-            capacity = 1 << 16
+        do throws(FileError) { return try fileBytes(path, limit: 1 << 28) } catch {
+            throw JSONError(unreadable: path, reason: error.reason)
         }
     }
 }

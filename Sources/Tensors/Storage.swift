@@ -62,7 +62,7 @@ package import MartletPlatform
 
     /// Opens a regular file; its length in bytes.
     private static func opened(_ path: String, to operation: String) throws(FileError) -> (Int32, bytes: Int) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = fileOpened(path)
         guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
         var status = stat()
         let code = unsafe fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT == S_IFREG ? 0 : EISDIR : errno

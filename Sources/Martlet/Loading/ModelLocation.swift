@@ -8,6 +8,9 @@ public enum ModelLocation {
     ///
     /// - Throws: ``ModelError`` when there is no such model.
     public static func path(of name: String) throws(ModelError) -> String {
+        guard !name.isEmpty else {
+            throw ModelError("the model has an empty name", remedy: "give a folder, a .gguf file or ORG/NAME")
+        }
         if fileExists(name) { return model(ofRun: name) ?? directory(ofFile: name) ?? name }
         if let cached = HubCache.snapshot(of: name) { return cached }
         throw ModelError(

@@ -32,9 +32,13 @@ struct VerifyCommand: AsyncParsableCommand {
         let loaded = try await ServedModel.load(name: "logged", model.file(), settings)
         let check = AnswerCheck(loaded)
         var isWrong = false
-        for (index, entry) in entries.enumerated() {
-            let name = entry["response"]?["id"]?.stringValue ?? "answer \(index)"
-            switch try await check.check(entry) {
+        for (line, entry) in entries {
+            let name = entry["response"]?["id"]?.stringValue ?? "answer \(line)"
+            let verdict: AnswerCheck.Verdict
+            do { verdict = try await check.check(entry) } catch let error as APIError {
+                throw InputError("\(file): line \(line): \(error.message)")
+            }
+            switch verdict {
             case .same: Output.write("\(name): the same\n")
             case .notRepeatable: Output.write("\(name): drawn without a seed, cannot be repeated\n")
             case .otherModel(let logged, let here):
@@ -58,9 +62,13 @@ struct VerifyCommand: AsyncParsableCommand {
         return (alike, rest(logged), rest(here))
     }
 
-    /// The entries of a log: one document, or one a line.
-    private static func entries(_ bytes: [UInt8], _ path: String) throws -> [JSON] {
-        if let one = try? JSON(parsing: bytes) { return [one] }
-        return try InputLines.split(bytes).filter { !$0.isEmpty }.map { try JSON(parsing: Array($0)) }
+    /// The entries of a log, one document or one a line, with the lines where they begin.
+    private static func entries(_ bytes: [UInt8], _ path: String) throws -> [(line: Int, entry: JSON)] {
+        if let one = try? JSON(parsing: bytes) { return [(1, one)] }
+        return try InputLines.split(bytes).enumerated().filter { !$1.isEmpty }.map { index, line in
+            do throws(JSONError) { return (index + 1, try JSON(parsing: Array(line))) } catch {
+                throw InputError("\(path): line \(index + 1): \(error.reason)")
+            }
+        }
     }
 }
