@@ -16,6 +16,8 @@ final class EngineLoop {
     var scheduler: Scheduler
     var cache: KeyValueCache
     var sequences: [Int: EngineSequence] = [:]
+    /// The number of sequences with a deadline.
+    private var deadlines = 0
     /// Requests of several parts, by the number of each part.
     var parts: [Int: EngineParts] = [:]
     var searches: [Int: RunningSearch] = [:]
@@ -84,6 +86,7 @@ final class EngineLoop {
         let id = letter.ids.lowerBound
         sequences[id] = EngineSequence(
             request, output, submitted: letter.submitted, sources: sources(for: request))
+        if request.deadline != nil { deadlines += 1 }
         guard request.maximumTokens > 0 else { return finish(id, .length) }
         schedule(id, request.tokens)
         do {
@@ -170,6 +173,7 @@ final class EngineLoop {
 
     private func end(_ id: Int, _ result: Result<EngineUsage, any Error>) {
         guard let own = sequences.removeValue(forKey: id) else { return }
+        if own.request.deadline != nil { deadlines -= 1 }
         scheduler.cancel(id)
         cache.remove(SequenceID(id))
         draft?.forget(id)
@@ -178,7 +182,7 @@ final class EngineLoop {
     }
 
     private func expire() {
-        guard sequences.values.contains(where: { $0.request.deadline != nil }) else { return }
+        guard deadlines > 0 else { return }
         let now = ContinuousClock.now
         for (id, own) in sequences where own.request.deadline.map({ $0 <= now }) ?? false {
             fail(id, EngineError.expired)

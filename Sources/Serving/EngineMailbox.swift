@@ -27,6 +27,8 @@ final class EngineMailbox: Sendable {
         /// The requests that have not begun: their tenants and how many tokens they have to read.
         var waiting: [Int: (tenant: Int, tokens: Int)] = [:]
         var waitingTokens = 0
+        /// The number of requests that have not begun, by tenant.
+        var tenants: [Int: Int] = [:]
         var metrics = EngineMetrics()
         var refused = 0
     }
@@ -59,6 +61,7 @@ final class EngineMailbox: Sendable {
             state.lastID += work.parts
             state.waiting[ids.lowerBound] = (work.tenant, work.tokens)
             state.waitingTokens += work.tokens
+            state.tenants[work.tenant, default: 0] += 1
             state.mail.letters.append(Letter(ids: ids, work: work, submitted: .now))
             return .success(ids.lowerBound)
         }
@@ -71,7 +74,7 @@ final class EngineMailbox: Sendable {
         if waiting >= options.waitingRequests {
             return "\(waiting) requests wait, of at most \(options.waitingRequests)"
         }
-        let own = state.waiting.values.count { $0.tenant == work.tenant }
+        let own = state.tenants[work.tenant] ?? 0
         if own >= options.waitingRequestsPerTenant {
             return "\(own) requests of the same client wait, of at most \(options.waitingRequestsPerTenant)"
         }
@@ -86,7 +89,10 @@ final class EngineMailbox: Sendable {
     /// The request waits no more: it has begun, or has ended.
     func begun(_ id: Int) {
         state.withLock { state in
-            if let known = state.waiting.removeValue(forKey: id) { state.waitingTokens -= known.tokens }
+            guard let known = state.waiting.removeValue(forKey: id) else { return }
+            state.waitingTokens -= known.tokens
+            let own = (state.tenants[known.tenant] ?? 1) - 1
+            state.tenants[known.tenant] = own == 0 ? nil : own
         }
     }
 

@@ -17,23 +17,33 @@ extension Scheduler {
     }
 
     private func nextToAdmit() -> (ScheduledEntry, BlockLedger.Beginning)? {
-        let queue = waiting.compactMap { entries[$0] }.filter { $0.request.kind != .uncut }
-        guard let priority = queue.first?.request.priority else { return nil }
-        // In the order of age, of one priority.
-        let first = queue.prefix { $0.request.priority == priority }
-        let tenants = Set(first.map(\.request.tenant)).sorted()
-        let turns = tenants.filter { $0 > lastTenant } + tenants.filter { $0 <= lastTenant }
-        for tenant in turns {
-            var best: (ScheduledEntry, BlockLedger.Beginning)?
-            for entry in first.lazy.filter({ $0.request.tenant == tenant }).prefix(Scheduler.lookAhead) {
-                let beginning = known(entry)
-                if isBeingComputed(entry, after: beginning) { continue }
-                if best == nil || beginning.length > best?.1.length ?? 0 { best = (entry, beginning) }
-                if entry.passed >= Scheduler.patience { break }
-            }
-            if let best { return best }
+        guard queue.uncut < waiting.count,
+            let priority = waiting.lazy.compactMap({ entries[$0]?.request }).first(where: { $0.kind != .uncut })?
+                .priority
+        else { return nil }
+        let tenants = queue.tenants.keys.sorted()
+        for tenant in tenants.filter({ $0 > lastTenant }) + tenants.filter({ $0 <= lastTenant }) {
+            if let best = nextToAdmit(of: tenant, priority) { return best }
         }
         return nil
+    }
+
+    /// The next of a tenant, in the order of age, of one priority; of a long queue only the first are looked at.
+    private func nextToAdmit(of tenant: Int, _ priority: Int) -> (ScheduledEntry, BlockLedger.Beginning)? {
+        var best: (ScheduledEntry, BlockLedger.Beginning)?
+        var looks = 0
+        for id in waiting {
+            guard looks < Scheduler.lookAhead, let entry = entries[id] else { break }
+            if entry.request.kind == .uncut { continue }
+            guard entry.request.priority == priority else { break }
+            guard entry.request.tenant == tenant else { continue }
+            looks += 1
+            let beginning = known(entry)
+            if isBeingComputed(entry, after: beginning) { continue }
+            if best == nil || beginning.length > best?.1.length ?? 0 { best = (entry, beginning) }
+            if entry.passed >= Scheduler.patience { break }
+        }
+        return best
     }
 
     private func known(_ entry: ScheduledEntry) -> BlockLedger.Beginning {

@@ -1,5 +1,17 @@
 // The blocks of running requests: taken, made known, given back.
 extension Scheduler {
+    /// Limits a group to this many blocks from now on.
+    ///
+    /// - Returns: the requests that no longer fit, even alone; they are forgotten.
+    package mutating func limit(group: Int, to blocks: Int) -> [Int] {
+        ledger.limit(group, to: blocks)
+        let tooLong = (running + waiting).filter { id in
+            entries[id].map { mostBlocks(of: $0.request, group) > blocks } ?? false
+        }
+        for id in tooLong { cancel(id) }
+        return tooLong
+    }
+
     func isAvailable(_ rows: Int, for entry: ScheduledEntry) -> Bool {
         ledger.groups.indices.allSatisfy { group in
             BlockLedger.blocks(entry.computed + rows) - entry.blocks[group].count <= ledger.available(group)

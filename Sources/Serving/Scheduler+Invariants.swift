@@ -43,6 +43,13 @@ extension Scheduler {
                 last = entry
             }
         }
+        let waiters = waiting.compactMap { entries[$0] }
+        if queue.uncut != waiters.count(where: { $0.request.kind == .uncut })
+            || queue.tokens != waiters.reduce(0, { $0 + $1.tokens.count })
+            || queue.tenants != Dictionary(waiters.map { ($0.request.tenant, 1) }, uniquingKeysWith: +)
+        {
+            offences.append("the sums over those who wait are not those of the requests")
+        }
         if running.count + waiting.count != entries.count {
             offences.append("\(running.count) run and \(waiting.count) wait of \(entries.count)")
         }

@@ -18,8 +18,10 @@ package struct Scheduler: Sendable {
     private var arrivals = 0
     private var freeSlots: [Int]
     /// The requests with a slot and those without, each in the order in which they are served.
-    package private(set) var running: [Int] = []
-    package private(set) var waiting: [Int] = []
+    package var running: [Int] { slotted.order }
+    package var waiting: [Int] { queue.order }
+    private var slotted = RequestQueue()
+    var queue = RequestQueue()
     /// The tenant whose request was admitted last.
     var lastTenant = Int.min
 
@@ -44,20 +46,14 @@ package struct Scheduler: Sendable {
     /// Returns whether the next step has the row of a request's last token: it is read but for that.
     package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
 
-    private static func insert(_ id: Int, into order: inout [Int], of entries: EntryTable) {
-        guard let own = entries[id] else { return }
-        let place = order.firstIndex { entries[$0].map { own.comesBefore($0) } ?? false }
-        order.insert(id, at: place ?? order.count)
-    }
-
     /// Gives a waiting request a slot.
     ///
     /// - Precondition: one is free.
     mutating func start(_ id: Int) {
         let slot = freeSlots.removeLast()
         entries.change(id) { $0.slot = slot }
-        waiting.removeAll { $0 == id }
-        Scheduler.insert(id, into: &running, of: entries)
+        queue.remove(id, of: entries)
+        if let entry = entries[id] { slotted.insert(entry, of: entries) }
     }
 
     // MARK: Requests come and go
@@ -66,7 +62,7 @@ package struct Scheduler: Sendable {
     package mutating func submit(_ request: ScheduledRequest) throws(SchedulerRefusal) {
         precondition(entries[request.id] == nil, "Scheduler: request \(request.id) is known")
         guard !request.tokens.isEmpty else { throw .empty }
-        let own = waiting.count { entries[$0]?.request.tenant == request.tenant }
+        let own = queue.tenants[request.tenant] ?? 0
         let (positions, overflow) = request.tokens.count.addingReportingOverflow(request.maximumNewTokens)
         guard !overflow, positions <= limits.context else {
             throw .tooLong(positions: overflow ? .max : positions, context: limits.context)
@@ -81,17 +77,17 @@ package struct Scheduler: Sendable {
         guard own < limits.waitingRequestsPerTenant else {
             throw .tenantQueueFull(requests: own, limit: limits.waitingRequestsPerTenant)
         }
-        let queued = waiting.reduce(0) { $0 + (entries[$1]?.tokens.count ?? 0) }
-        guard waiting.isEmpty || queued + request.tokens.count <= limits.waitingTokens else {
-            throw .queueFullOfTokens(tokens: queued, limit: limits.waitingTokens)
+        guard waiting.isEmpty || queue.tokens + request.tokens.count <= limits.waitingTokens else {
+            throw .queueFullOfTokens(tokens: queue.tokens, limit: limits.waitingTokens)
         }
         arrivals += 1
-        entries.set(ScheduledEntry(request, arrival: arrivals, groups: ledger.groups.count))
-        Scheduler.insert(request.id, into: &waiting, of: entries)
+        let entry = ScheduledEntry(request, arrival: arrivals, groups: ledger.groups.count)
+        entries.set(entry)
+        queue.insert(entry, of: entries)
     }
 
     /// The number of blocks of a group that a request needs, be it alone.
-    private func mostBlocks(of request: ScheduledRequest, _ group: Int) -> Int {
+    func mostBlocks(of request: ScheduledRequest, _ group: Int) -> Int {
         switch request.kind {
         case .uncut: return 0
         case .search(let blocks, _): return blocks
@@ -101,24 +97,12 @@ package struct Scheduler: Sendable {
         return ledger.groups[group].blocks(length: length, rows: Scheduler.quantum) + 1
     }
 
-    /// Limits a group to this many blocks from now on.
-    ///
-    /// - Returns: the requests that no longer fit, even alone; they are forgotten.
-    package mutating func limit(group: Int, to blocks: Int) -> [Int] {
-        ledger.limit(group, to: blocks)
-        let tooLong = (running + waiting).filter { id in
-            entries[id].map { mostBlocks(of: $0.request, group) > blocks } ?? false
-        }
-        for id in tooLong { cancel(id) }
-        return tooLong
-    }
-
     /// Forgets a request, whatever it is doing; its blocks are released in this call.
     package mutating func cancel(_ id: Int) {
         guard entries[id] != nil else { return }
         stop(id)
+        queue.remove(id, of: entries)
         entries.remove(id)
-        waiting.removeAll { $0 == id }
     }
 
     /// Takes slot and blocks from a request, the last blocks first.
@@ -131,14 +115,14 @@ package struct Scheduler: Sendable {
         }
         for serial in entry.serials.reversed() { ledger.forget(serial) }
         let slot = entry.slot
+        if slot != nil { slotted.remove(id, of: entries) }
         (entry.serials, entry.slot, entry.computed, entry.deficit, entry.passed) = ([], nil, 0, 0, 0)
         // A search begins anew.
         if entry.reserved != nil { entry.tokens = entry.request.tokens }
         entries.set(entry)
         guard let slot else { return }
         freeSlots.append(slot)
-        running.removeAll { $0 == id }
-        Scheduler.insert(id, into: &waiting, of: entries)
+        queue.insert(entry, of: entries)
     }
 
     // MARK: A step
@@ -179,7 +163,18 @@ package struct Scheduler: Sendable {
     }
 
     /// Appends one more token of a request that is known: chosen, or certain to come.
-    package mutating func append(_ token: Int32, to id: Int) { entries.change(id) { $0.tokens.append(token) } }
+    package mutating func append(_ token: Int32, to id: Int) {
+        var waits: Bool?
+        entries.change(id) {
+            $0.tokens.append(token)
+            waits = $0.slot == nil
+        }
+        switch waits {
+        case true?: queue.addToken()
+        case false?: slotted.addToken()
+        case nil: break
+        }
+    }
 
     /// Commits the outcomes of the last step's runs.
     package mutating func commit(_ outcomes: [StepOutcome]) {
@@ -272,8 +267,10 @@ package struct Scheduler: Sendable {
     /// The oldest uncut text, if it is longer than a step and nothing else runs or it has waited long enough: a step of
     /// its own.
     private func uncutText(longerThan budget: Int) -> ScheduledEntry? {
-        guard let first = waiting.first(where: isUncut), let oldest = entries[first] else { return nil }
-        let others = !running.isEmpty || !waiting.allSatisfy(isUncut)
+        guard queue.uncut > 0, let first = waiting.first(where: isUncut), let oldest = entries[first] else {
+            return nil
+        }
+        let others = !running.isEmpty || queue.uncut < waiting.count
         return (oldest.left > budget && !others) || oldest.passed >= Scheduler.patience ? oldest : nil
     }
 
@@ -283,6 +280,7 @@ package struct Scheduler: Sendable {
     ///
     /// - Returns: how many rows that are.
     private mutating func readUncut(_ step: inout StepSchedule, _ budget: Int) -> Int {
+        guard queue.uncut > 0 else { return 0 }
         let reads = running.contains { !isWriting($0) }
         let most = max(budget, Scheduler.quantum) / (reads ? 2 : 1)
         var left = most

@@ -322,4 +322,23 @@ import Testing
         try scheduler.submit(request(3, 300, tenant: 1))
         #expect(scheduler.waiting == [1, 2, 3])
     }
+
+    /// Twenty thousand that wait cost a step no more than a few do: looked at one by one they would take minutes.
+    @Test func crowdsWaitInTheirOrder() throws {
+        var loop = Loop(slots: 8)
+        let count = 20_000
+        for id in 0..<count { try loop.submit(id, prompt: 1, writes: 1) }
+        #expect(loop.scheduler.checkInvariants().isEmpty)
+        var begun: [Int] = []
+        while loop.scheduler.count > 0 {
+            let step = loop.scheduler.plan(budget: 96)
+            begun += step.admitted.map(\.id)
+            loop.scheduler.commit(
+                step.runs.map { StepOutcome(id: $0.id, accepted: $0.positions.count, finished: !$0.wanted.isEmpty) })
+            loop.steps += 1
+            try #require(loop.steps <= count)
+        }
+        #expect(begun == Array(0..<count))
+        #expect(loop.scheduler.checkInvariants().isEmpty)
+    }
 }
