@@ -170,6 +170,27 @@
             }
         }
 
+        /// No token is lost where text is held back until it shows whether it is a call, and streams tell the same.
+        @Test func callsHaveTheirProbabilities() async throws {
+            let service = try await TestService()
+            let tools: JSON = .array(
+                ["left", "right"].map { ["type": "function", "function": ["name": .string($0)]] })
+            for choice: JSON in ["required", "auto", ["type": "function", "function": ["name": "left"]]] {
+                for most in [1, 2, 3, 5, 8, 13, 40] {
+                    let body: JSON = [
+                        "messages": messages, "tools": tools, "tool_choice": choice, "max_tokens": .integer(most),
+                        "logprobs": true, "temperature": 1, "seed": 7,
+                    ]
+                    let whole = try await service.ask("/v1/chat/completions", body).json
+                    let tokens = try #require(whole["choices"]?[0]?["logprobs"]?["content"]?.arrayValue)
+                    #expect(whole["usage"]?["completion_tokens"] == .integer(tokens.count), "\(choice) \(most)")
+                    let streamed = try await service.stream("/v1/chat/completions", body).objects
+                        .flatMap { $0["choices"]?[0]?["logprobs"]?["content"]?.arrayValue ?? [] }
+                    #expect(streamed == tokens, "\(choice) \(most)")
+                }
+            }
+        }
+
         @Test func numbersOutOfRangeAreToldAsTheyStand() async throws {
             let service = try await TestService()
             for (field, message): (JSON, String) in [

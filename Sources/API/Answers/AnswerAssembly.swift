@@ -80,7 +80,8 @@ struct AnswerAssembly {
         } else if hasOnlyCall {
             end(.stop)
         }
-        if !new.isEmpty || finish != nil {
+        // What is held back until it shows whether it is a call goes out with what it turns out to be.
+        if !delta.parts.isEmpty || finish != nil {
             delta.tokens = pending
             pending = []
         }

@@ -96,7 +96,7 @@ actor AnswerRun {
             guard open.contains(choice) else { return }
             clock.token(choice, metrics)
             let delta = try assemblies[choice].append(token)
-            if !delta.parts.isEmpty { updates.append(.delta(choice: choice, delta)) }
+            if !delta.parts.isEmpty || !delta.tokens.isEmpty { updates.append(.delta(choice: choice, delta)) }
             if assemblies[choice].finish != nil {
                 generation.stop(choice: choice)
                 close(choice, &updates)

@@ -99,7 +99,9 @@ struct ChatWriter: Sendable {
     private func deltaBytes(_ choice: Int, _ delta: AnswerDelta) -> [UInt8] {
         var tokens = delta.tokens
         var bytes: [UInt8] = []
-        let parts = delta.parts.isEmpty && fields.alternatives != nil && !tokens.isEmpty ? [.text("")] : delta.parts
+        // The end of a call has no chunk of its own.
+        var parts = delta.parts.filter { if case .callEnd = $0 { false } else { true } }
+        if parts.isEmpty, fields.alternatives != nil, !tokens.isEmpty { parts = [.text("")] }
         for part in parts {
             let probabilities =
                 fields.alternatives == nil ? nil : LogProbabilities.chat(tokens, prepared.tokenizer, isWanted: true)
