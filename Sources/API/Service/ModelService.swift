@@ -21,7 +21,7 @@ package final class ModelService: Sendable {
     package let metrics = ServiceMetrics()
     package let registry: ModelRegistry
     private let state = Mutex(State())
-    private let routes: [Route]
+    let routes: [Route]
 
     package init(_ settings: ServiceSettings) {
         self.settings = settings
@@ -133,11 +133,6 @@ package final class ModelService: Sendable {
             let found = find(request)
             routeName = found.route?.path ?? "none"
             if found.route?.isOpen != true { tenant = try key(request) }
-            if request.method == "OPTIONS", !found.methods.isEmpty {
-                return noting(
-                    ModelService.methods(found.methods, id: id), request, id: id, route: "OPTIONS", tenant: tenant,
-                    since: arrival)
-            }
             guard let route = found.route else { throw missing(request, found.methods) }
             try checkBody(request)
             if request.method == "POST" { try admit() }
@@ -214,57 +209,10 @@ package final class ModelService: Sendable {
         settings.log(.object(entry))
     }
 
-    // MARK: Routes
+    // MARK: Errors
 
     /// True where a request is in Ollama's dialect, whose errors have an envelope of their own.
     static func isOllama(_ request: APIRequest) -> Bool { request.path.utf8.starts(with: "/api/".utf8) }
-
-    /// The route of a request, or the methods that its address takes.
-    func find(_ request: APIRequest) -> (route: Route?, remainder: String, methods: [String]) {
-        var methods: [String] = request.path.hasSameBytes(as: "*") ? ["GET", "HEAD", "POST"] : []
-        for route in routes {
-            let isPrefix = route.path.utf8.last == UInt8(ascii: "/") && route.path.utf8.count > 1
-            guard
-                isPrefix
-                    ? request.path.utf8.starts(with: route.path.utf8) && request.path.utf8.count > route.path.utf8.count
-                    : request.path.hasSameBytes(as: route.path)
-            else { continue }
-            let own = route.method == "GET" ? ["GET", "HEAD"] : [route.method]
-            if own.contains(request.method) {
-                let remainder = request.path.utf8.dropFirst(route.path.utf8.count)
-                return (route, isPrefix ? RequestPath.decoded(String(decoding: remainder, as: UTF8.self)) : "", own)
-            }
-            methods += own.filter { !methods.contains($0) }
-        }
-        return (nil, "", methods)
-    }
-
-    /// The answer to a question for an address's methods (RFC 9110, section 9.3.7).
-    private static func methods(_ methods: [String], id: String) -> APIResponse {
-        var response = APIResponse(status: 204, type: "text/plain", .whole([]))
-        response.headers += [("allow", methods.joined(separator: ", ")), ("x-request-id", id)]
-        return response
-    }
-
-    private func missing(_ request: APIRequest, _ methods: [String]) -> APIError {
-        guard methods.isEmpty else {
-            return APIError(
-                status: 405, .invalidRequest,
-                "\(request.path) does not take \(request.method), but \(methods.joined(separator: ", ")).",
-                code: "method_not_allowed", methods: methods)
-        }
-        let path = Array(request.path.utf8)
-        // Clients have a base address with a part too few or too many.
-        let near = routes.map(\.path).filter { $0.utf8.count > 4 && $0.utf8.last != UInt8(ascii: "/") }
-            .first {
-                $0.utf8.suffix(path.count).elementsEqual(path) || path.suffix($0.utf8.count).elementsEqual($0.utf8)
-            }
-        return .notFound(
-            "There is nothing at \(request.path.shortened)" + (near.map { "; \($0) is served." } ?? "."),
-            code: "not_found")
-    }
-
-    // MARK: Errors
 
     /// The answer to an error: what the request did wrong is told, what is wrong here is not.
     static func failure(_ error: any Error) -> APIError {
