@@ -1,6 +1,9 @@
+import Foundation
 import Martlet
 import MartletFormats
 import MartletJSON
+import MartletModels
+import MartletPlatform
 import TestSupport
 import Testing
 
@@ -37,6 +40,23 @@ import Testing
             try writeFile(tokenizer.serialized(), to: path + "/tokenizer.json")
             try writeFile(JSON.object(config).serialized(), to: path + "/tokenizer_config.json")
             try await body(LanguageModel.load(path: path, threads: 1))
+        }
+    }
+
+    /// Templates in files of their own, as transformers 5 saves several.
+    @Test func templatesHaveFiles() throws {
+        try TemporaryFolder.use { path in
+            for name in ["model.safetensors", "config.json"] {
+                try writeFile(Fixtures.bytes(Fixtures.folder + "/families/llama/" + name), to: path + "/" + name)
+            }
+            try writeFile(Fixtures.bytes(Fixtures.folder + "/tasks/classes/tokenizer.json"), to: path + "/tokenizer.json")
+            try FileManager.default.createDirectory(
+                atPath: path + "/additional_chat_templates", withIntermediateDirectories: true)
+            try writeFile(Array("plain".utf8), to: path + "/chat_template.jinja")
+            try writeFile(Array("tools".utf8), to: path + "/additional_chat_templates/tool_use.jinja")
+            let file = try ModelFile(path: path)
+            let found = try ChatFormat.source(of: file, ModelText.tokenizer(of: file))
+            #expect(found.template == "plain" && found.toolTemplate == "tools")
         }
     }
 

@@ -13,8 +13,16 @@ package enum ModelText {
     package static func tokenizer(of file: ModelFile) throws -> Tokenizer {
         switch file.container {
         case .gguf(let gguf): try tokenizer(of: gguf)
-        case .directory(let path): try tokenizer(path: path + "/tokenizer.json")
+        case .directory(let path): try tokenizer(directory: path)
         }
+    }
+
+    /// The tokenizer of a folder: its `tokenizer.json`, or what older tokenizers were saved in.
+    private static func tokenizer(directory path: String) throws -> Tokenizer {
+        if !fileExists(path + "/tokenizer.json"), let json = try SlowTokenizer.json(in: path) {
+            do { return try Tokenizer(json: json) } catch { throw error.inFile(path) }
+        }
+        return try tokenizer(path: path + "/tokenizer.json")
     }
 
     /// The tokenizer in a GGUF file, or of a file of its own.

@@ -79,19 +79,19 @@ package struct ChatFormat: Sendable {
         for key in ["additional_special_tokens", "extra_special_tokens"] {
             if let tokens = config[key]?.arrayValue { variables[key] = .array(tokens.compactMap(content)) }
         }
-        let own = path + "/chat_template.jinja"
-        if fileExists(own) {
-            return Source(
-                template: String(decoding: try fileBytes(own), as: UTF8.self), variables: variables)
+        func jinja(_ name: String) throws -> String? {
+            let place = "\(path)/\(name).jinja"
+            return fileExists(place) ? String(decoding: try fileBytes(place), as: UTF8.self) : nil
         }
         // One template, or several of which one is for conversations without tools.
-        func named(_ name: String) -> String? {
+        func named(_ name: String) throws -> String? {
+            if let own = try jinja("additional_chat_templates/" + name) { return own }
             let all = config["chat_template"]?.arrayValue
             return all?.first { $0["name"]?.stringValue == name }?["template"]?.stringValue
         }
+        let single = try jinja("chat_template") ?? config["chat_template"]?.stringValue
         return Source(
-            template: config["chat_template"]?.stringValue ?? named("default"), toolTemplate: named("tool_use"),
-            variables: variables)
+            template: try single ?? named("default"), toolTemplate: try named("tool_use"), variables: variables)
     }
 
     /// The text of a transcript, up to where the model's answer begins.

@@ -27,6 +27,12 @@ extension Tokenizer {
     /// - Throws: ``TokenizerError``, with the path in front; `FileError` for a file that cannot be read.
     public init(path: String, _ hints: VocabularyHints = VocabularyHints()) throws {
         let file = VocabularyFile(path: try VocabularyFile.file(at: path), hints: hints)
+        if file.path != path, !fileExists(path + "/tokenizer.json"), hints == VocabularyHints(),
+            let json = try SlowTokenizer.json(in: path)
+        {
+            do { try self.init(json: json) } catch { throw error.inFile(path) }
+            return
+        }
         do {
             switch try file.content() {
             case .json(let bytes): try self.init(json: bytes)

@@ -1,0 +1,327 @@
+package import MartletJSON
+import MartletPlatform
+
+/// The files of a tokenizer that was saved without `tokenizer.json`: a vocabulary, and what its class in transformers
+/// makes of it, as the `tokenizer.json` that says the same.
+package struct SlowTokenizer {
+    private let folder: String
+    private let name: TokenizerClass
+    /// tokenizer_config.json over special_tokens_map.json.
+    private let settings: JSONObject
+
+    /// The `tokenizer.json` of the files in `folder`; nil where their class or their vocabulary is not known here.
+    ///
+    /// - Throws: ``TokenizerError`` for a vocabulary that is not what its name says, and what reading throws.
+    package static func json(in folder: String) throws -> JSON? {
+        guard let tokenizer = try SlowTokenizer(folder), let model = try tokenizer.model() else { return nil }
+        return try tokenizer.assembled(model)
+    }
+
+    private init?(_ folder: String) throws {
+        func object(_ name: String) throws -> JSONObject {
+            let path = "\(folder)/\(name)"
+            return fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue ?? JSONObject() : JSONObject()
+        }
+        var settings = try object("special_tokens_map.json")
+        for (key, value) in try object("tokenizer_config.json").members where !value.isNull { settings[key] = value }
+        let modelType = try object("config.json")["model_type"]?.stringValue
+        guard let name = TokenizerClass(name: settings["tokenizer_class"]?.stringValue, modelType: modelType) else {
+            return nil
+        }
+        (self.folder, self.name, self.settings) = (folder, name, settings)
+    }
+
+    private func flag(_ key: String, default standard: Bool) -> Bool { settings[key]?.boolValue ?? standard }
+
+    private func bytes(_ names: String...) throws -> [UInt8]? {
+        try names.map { "\(folder)/\($0)" }.first { fileExists($0) }.map { try fileBytes($0) }
+    }
+
+    // MARK: - Vocabularies
+
+    /// A model as `tokenizer.json` has it, the numbers of its tokens, and the compiled normalization of its file.
+    private struct Model {
+        let json: JSON
+        let ids: [String: Int]
+        var charsmap: [UInt8] = []
+    }
+
+    /// The model; nil where its files are not here.
+    private func model() throws -> Model? {
+        switch name {
+        case .bert, .mpnet: try wordPieces()
+        case .gpt2, .roberta, .deberta, .qwen2: try bytePairs()
+        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2: try unigrams()
+        }
+    }
+
+    private func wordPieces() throws -> Model? {
+        guard let bytes = try bytes("vocab.txt") else { return nil }
+        var (ids, vocabulary): ([String: Int], JSONObject) = ([:], JSONObject())
+        var lines = String(decoding: bytes, as: UTF8.self).utf8.split(separator: 10, omittingEmptySubsequences: false)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        for (id, line) in lines.enumerated() {
+            let token = String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
+            (ids[token], vocabulary[token]) = (id, .integer(id))
+        }
+        let model: JSON = [
+            "type": "WordPiece", "unk_token": .string(token("unk_token") ?? "[UNK]"),
+            "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": .object(vocabulary),
+        ]
+        return Model(json: model, ids: ids)
+    }
+
+    private func bytePairs() throws -> Model? {
+        guard let vocabulary = try bytes("vocab.json", "encoder.json"),
+            let merges = try bytes("merges.txt", "vocab.bpe")
+        else { return nil }
+        let root: JSON
+        do { root = try JSON(parsing: vocabulary) } catch {
+            throw TokenizerError.malformed(source: "\(folder)/vocab.json", offences: [error.description])
+        }
+        let ids = (root.objectValue?.members ?? []).compactMap { key, value in value.integerValue.map { (key, $0) } }
+        let lines = merges.split(separator: 10).map { $0.last == 13 ? $0.dropLast() : $0 }.filter {
+            !$0.isEmpty && !$0.starts(with: "#version".utf8)
+        }
+        let model: JSON = [
+            "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": "",
+            "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": root, "merges": .array(lines.map { .string(String(decoding: $0, as: UTF8.self)) }),
+        ]
+        return Model(json: model, ids: Dictionary(ids) { $1 })
+    }
+
+    private func unigrams() throws -> Model? {
+        guard let bytes = try bytes("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model") else {
+            return nil
+        }
+        let file = try SentencePieceFile(bytes)
+        guard file.modelType == .unigram else { return nil }
+        let own = zip(file.pieces, file.scores).map { (String(decoding: $0, as: UTF8.self), Double($1)) }
+        let pieces = numbered(own)
+        var ids: [String: Int] = [:]
+        for (id, piece) in pieces.enumerated() where ids[piece.0] == nil { ids[piece.0] = id }
+        let unknown = ids[token("unk_token") ?? "<unk>"] ?? 0
+        let model: JSON = [
+            "type": "Unigram", "unk_id": .integer(unknown), "byte_fallback": false,
+            "vocab": .array(pieces.map { [.string($0.0), .number($0.1)] }),
+        ]
+        return Model(json: model, ids: ids, charsmap: file.charsmap)
+    }
+
+    /// The pieces as the class numbers them: some put those of fairseq in front, or tokens without a text behind.
+    private func numbered(_ own: [(String, Double)]) -> [(String, Double)] {
+        func fixed(_ names: [String]) -> [(String, Double)] { names.map { ($0, 0) } }
+        switch name {
+        case .t5:
+            let count = min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)
+            return own + fixed((0..<count).reversed().map { "<extra_id_\($0)>" })
+        case .xlmRoberta: return fixed(["<s>", "<pad>", "</s>", "<unk>"]) + own.dropFirst(3) + fixed(["<mask>"])
+        case .camembert:
+            return fixed(["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>"]) + [("<unk>NOTUSED", -100)] + own.dropFirst()
+                + fixed(["<mask>"])
+        case .pegasus:
+            let offset = min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)
+            return fixed(["<pad>", "</s>", "<mask_1>", "<mask_2>"])
+                + (2..<offset).map { ("<unk_\($0)>", -100) } + own.dropFirst(2)
+        default: return own
+        }
+    }
+
+    // MARK: - What is around a model
+
+    /// The content of the special token of a role.
+    private func token(_ role: String) -> String? {
+        if let named = settings[role] { return named.stringValue ?? named["content"]?.stringValue }
+        return name.tokens[role]
+    }
+
+    private func assembled(_ model: Model) throws -> JSON {
+        let (added, ids) = try addedTokens(model)
+        var root = JSONObject()
+        root["version"] = "1.0"
+        (root["truncation"], root["padding"]) = (.null, .null)
+        root["added_tokens"] = .array(added)
+        root["normalizer"] = normalizer(model)
+        root["pre_tokenizer"] = preTokenizer
+        root["post_processor"] = postProcessor(ids)
+        root["decoder"] = decoder
+        root["model"] = model.json
+        return .object(root)
+    }
+
+    private func normalizer(_ model: Model) -> JSON {
+        let map: [JSON] =
+            model.charsmap.isEmpty
+            ? []
+            : [
+                [
+                    "type": "Precompiled",
+                    "precompiled_charsmap": .string(String(decoding: Base64.encode(model.charsmap), as: UTF8.self)),
+                ]
+            ]
+        func replacing(_ pattern: JSON, _ content: String) -> JSON {
+            ["type": "Replace", "pattern": pattern, "content": .string(content)]
+        }
+        func sequence(_ stages: [JSON]) -> JSON {
+            stages.isEmpty ? .null : ["type": "Sequence", "normalizers": .array(stages)]
+        }
+        let lowercases = flag("do_lower_case", default: name != .debertaV2)
+        switch name {
+        case .bert, .mpnet:
+            return [
+                "type": "BertNormalizer", "clean_text": true,
+                "handle_chinese_chars": .bool(flag("tokenize_chinese_chars", default: true)),
+                "strip_accents": settings["strip_accents"] ?? .null, "lowercase": .bool(lowercases),
+            ]
+        case .gpt2, .roberta, .deberta: return .null
+        case .qwen2: return ["type": "NFC"]
+        case .t5, .xlmRoberta, .camembert: return sequence(map)
+        case .pegasus: return sequence(map + [replacing(["Regex": " {2,}"], " ")])
+        case .albert:
+            let accents: [JSON] =
+                flag("keep_accents", default: false) ? [] : [["type": "NFKD"], ["type": "StripAccents"]]
+            return sequence(
+                [replacing(["String": "``"], "\""), replacing(["String": "''"], "\"")] + accents
+                    + (lowercases ? [["type": "Lowercase"]] : []) + map)
+        case .debertaV2:
+            return sequence(
+                (lowercases ? [["type": "Lowercase"]] : [])
+                    + [
+                        replacing(["Regex": "\\s{2,}|[\\n\\r\\t]"], " "), ["type": "NFC"],
+                        ["type": "Strip", "strip_left": false, "strip_right": true],
+                    ])
+        }
+    }
+
+    private var preTokenizer: JSON {
+        func byteLevel(usesPattern: Bool) -> JSON {
+            [
+                "type": "ByteLevel", "add_prefix_space": .bool(flag("add_prefix_space", default: false)),
+                "trim_offsets": true, "use_regex": .bool(usesPattern),
+            ]
+        }
+        let prefixes = flag("add_prefix_space", default: true)
+        let space: JSON = [
+            "type": "Metaspace", "replacement": "▁", "prepend_scheme": prefixes ? "always" : "never", "split": true,
+        ]
+        switch name {
+        case .bert, .mpnet: return ["type": "BertPreTokenizer"]
+        case .gpt2, .roberta, .deberta: return byteLevel(usesPattern: true)
+        case .qwen2:
+            let split: JSON = [
+                "type": "Split", "pattern": ["Regex": .string(SlowTokenizer.pattern)], "behavior": "Isolated",
+                "invert": false,
+            ]
+            return ["type": "Sequence", "pretokenizers": [split, byteLevel(usesPattern: false)]]
+        case .t5, .albert, .xlmRoberta, .camembert:
+            return ["type": "Sequence", "pretokenizers": [["type": "WhitespaceSplit"], space]]
+        case .debertaV2 where flag("split_by_punct", default: false):
+            return ["type": "Sequence", "pretokenizers": [["type": "Punctuation", "behavior": "Isolated"], space]]
+        case .pegasus, .debertaV2: return space
+        }
+    }
+
+    /// The pattern of Qwen 2.
+    private static let pattern =
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+        + "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+    private var decoder: JSON {
+        switch name {
+        case .bert, .mpnet: ["type": "WordPiece", "prefix": "##", "cleanup": true]
+        case .gpt2, .roberta, .deberta, .qwen2:
+            ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2:
+            [
+                "type": "Metaspace", "replacement": "▁",
+                "prepend_scheme": flag("add_prefix_space", default: true) ? "always" : "never", "split": true,
+            ]
+        }
+    }
+
+    private func postProcessor(_ ids: [String: Int]) -> JSON {
+        guard let frame = frame else {
+            return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
+        }
+        var special = JSONObject()
+        func parts(_ names: [String]) -> JSON {
+            var segment = 0
+            return .array(
+                names.compactMap { part in
+                    if part == "A" || part == "B" {
+                        if part == "B", frame.hasSegments { segment = 1 }
+                        return ["Sequence": ["id": .string(part), "type_id": .integer(segment)]]
+                    }
+                    guard let content = token(part), let id = ids[content] else { return nil }
+                    special[content] = ["id": .string(content), "ids": [.integer(id)], "tokens": [.string(content)]]
+                    return ["SpecialToken": ["id": .string(content), "type_id": .integer(segment)]]
+                })
+        }
+        let (single, pair) = (parts(frame.single), parts(frame.pair))
+        return ["type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": .object(special)]
+    }
+
+    /// What stands around a text; some classes say in their files whether anything does.
+    private var frame: TokenizerClass.Frame? {
+        guard name == .gpt2 || name == .qwen2 else { return name.frame }
+        let before = flag("add_bos_token", default: false) ? ["bos_token"] : []
+        let after = flag("add_eos_token", default: false) ? ["eos_token"] : []
+        if before.isEmpty && after.isEmpty { return nil }
+        return .init(single: before + ["A"] + after, pair: before + ["A"] + after + before + ["B"] + after)
+    }
+
+    /// The added tokens: those that files number, then those of the class that no number has yet.
+    private func addedTokens(_ model: Model) throws -> (tokens: [JSON], ids: [String: Int]) {
+        var ids = model.ids
+        var (order, flags): ([String], [String: JSON]) = ([], [:])
+        func add(_ content: String, _ id: Int?, _ form: JSON?, isSpecial: Bool) {
+            guard !content.isEmpty, flags[content] == nil else { return }
+            if let id { ids[content] = id } else if ids[content] == nil { ids[content] = (ids.values.max() ?? -1) + 1 }
+            func flag(_ key: String, _ standard: Bool) -> JSON { .bool(form?[key]?.boolValue ?? standard) }
+            order.append(content)
+            flags[content] = [
+                "id": .integer(ids[content] ?? 0), "content": .string(content), "lstrip": flag("lstrip", false),
+                "rstrip": flag("rstrip", false), "single_word": flag("single_word", false),
+                "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
+            ]
+        }
+        let others = ["additional_special_tokens", "extra_special_tokens"].flatMap { settings[$0]?.arrayValue ?? [] }
+        let named = Set(
+            (TokenizerClass.roles.compactMap(token) + others.compactMap { $0.stringValue ?? $0["content"]?.stringValue })
+        )
+        for (id, form) in (settings["added_tokens_decoder"]?.objectValue?.members ?? []).sorted(by: {
+            (Int($0.key) ?? 0) < (Int($1.key) ?? 0)
+        }) {
+            guard let id = Int(id), let content = form["content"]?.stringValue else { continue }
+            add(content, id, form, isSpecial: form["special"]?.boolValue ?? named.contains(content))
+        }
+        let path = folder + "/added_tokens.json"
+        let numbered = fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue?.members ?? [] : []
+        for (content, id) in numbered.compactMap({ key, value in value.integerValue.map { (key, $0) } }).sorted(by: {
+            $0.1 < $1.1
+        }) { add(content, id, nil, isSpecial: named.contains(content)) }
+        for role in TokenizerClass.roles {
+            guard let content = token(role) else { continue }
+            var form = settings[role]
+            if role == "mask_token", form?.objectValue == nil, name.masksBlanks { form = ["lstrip": true] }
+            add(content, nil, form, isSpecial: true)
+        }
+        for other in others {
+            guard let content = other.stringValue ?? other["content"]?.stringValue else { continue }
+            add(content, nil, other, isSpecial: true)
+        }
+        for content in hidden where ids[content] != nil { add(content, nil, nil, isSpecial: true) }
+        return (order.compactMap { flags[$0] }, ids)
+    }
+
+    /// Further tokens of the class that no text should be split by.
+    private var hidden: [String] {
+        switch name {
+        case .t5: (0..<min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)).map { "<extra_id_\($0)>" }
+        case .pegasus:
+            ["<mask_1>"] + (2..<min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)).map { "<unk_\($0)>" }
+        default: []
+        }
+    }
+}
