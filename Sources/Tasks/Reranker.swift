@@ -13,7 +13,7 @@ public struct Reranker: Sendable {
     private let reader: Reader
 
     private enum Reader: Sendable {
-        case pairs(TextEncoder, isLogistic: Bool)
+        case pairs(TextEncoder, isLogistic: Bool, limit: Int?)
         case vectors(Embedder)
     }
 
@@ -37,12 +37,13 @@ public struct Reranker: Sendable {
                     + "label, or an encoder of sentences")
         }
         let model = try TextEncoder(file, tokenizer, on: device)
+        let limit = try SentenceModules.tokenizerLimit(file.path)
         let name =
             model.config["sentence_transformers"]?["activation_fn"]?.stringValue
             ?? model.config["sbert_ce_default_activation_function"]?.stringValue ?? "Sigmoid"
         switch name.split(separator: ".").last.map(String.init) {
-        case "Identity": reader = .pairs(model, isLogistic: false)
-        case "Sigmoid": reader = .pairs(model, isLogistic: true)
+        case "Identity": reader = .pairs(model, isLogistic: false, limit: limit)
+        case "Sigmoid": reader = .pairs(model, isLogistic: true, limit: limit)
         default: throw TaskError("\(file.path): the function \(name) of a cross-encoder's scores is not known here")
         }
     }
@@ -60,8 +61,8 @@ public struct Reranker: Sendable {
                 queries[key] = query
                 return embedder.similarity(query, vector)
             }
-        case .pairs(let model, let isLogistic):
-            let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document) }
+        case .pairs(let model, let isLogistic, let limit):
+            let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document, limit: limit) }
             return try model.run(
                 TextTask(model.texts(encodings)) { _, read in
                     let logit = read.outputs["logits"]?.values.first ?? 0

@@ -72,14 +72,23 @@ package struct SentenceModules: Sendable {
     /// - Throws: ``TaskError`` for modules that are not known here, and what reading throws.
     package init(directory: String) throws {
         self.init()
-        try readPrompts(directory + "/config_sentence_transformers.json")
-        guard fileExists(directory + "/modules.json") else { return }
+        let settings = directory + "/config_sentence_transformers.json"
+        try readPrompts(settings)
+        if fileExists(directory + "/modules.json") { try readModules(directory) }
+        if limit == nil { limit = try SentenceModules.tokenizerLimit(directory) }
+        try readTruncation(settings)
+    }
+
+    private mutating func readModules(_ directory: String) throws {
         try readLimits(directory)
-        for module in try JSON(contentsOf: directory + "/modules.json", as: .python).arrayValue ?? [] {
+        let modules = try JSON(contentsOf: directory + "/modules.json", as: .python).arrayValue ?? []
+        for module in modules {
             let kind = (module["type"]?.stringValue ?? "").split(separator: ".").last.map(String.init) ?? ""
             let place = directory + "/" + (module["path"]?.stringValue ?? "")
             switch kind {
-            case "Transformer": if place != directory + "/" { try readLimits(place) }
+            case "Transformer":
+                if place != directory + "/" { try readLimits(place) }
+                limit = try limit ?? SentenceModules.tokenizerLimit(place)
             case "Dropout": continue
             case "Pooling": try readPooling(place + "/config.json")
             case "Normalize": steps.append(.normalize)
@@ -91,6 +100,22 @@ package struct SentenceModules: Sendable {
                         + "LayerNorm, Normalize, Dropout")
             }
         }
+    }
+
+    /// Reads how many elements of a vector are kept (Matryoshka embeddings), behind all modules.
+    private mutating func readTruncation(_ path: String) throws {
+        guard fileExists(path) else { return }
+        let config = ConfigReader(try JSON(contentsOf: path, as: .python).objectValue ?? JSONObject(), path: path)
+        if let count = config.optionalInteger("truncate_dim") { steps.append(.truncate(count)) }
+        try config.finish(reference: JSONObject())
+    }
+
+    /// The longest input of a folder's tokenizer, where it has one: some write a number that no text reaches.
+    static func tokenizerLimit(_ directory: String) throws -> Int? {
+        let path = directory + "/tokenizer_config.json"
+        guard fileExists(path) else { return nil }
+        let limit = try JSON(contentsOf: path, as: .python)["model_max_length"]?.doubleValue
+        return limit.flatMap { (1...Double(Int32.max)).contains($0) ? Int($0) : nil }
     }
 
     private mutating func readLimits(_ directory: String) throws {

@@ -1,12 +1,15 @@
 /// A step on a text's vector after pooling.
 package enum SentenceStep: Sendable {
     case normalize
+    /// The first elements alone.
+    case truncate(Int)
     case dense(SentenceDense)
     case layerNorm(SentenceNorm)
 
     func callAsFunction(_ vector: [Float]) throws -> [Float] {
         switch self {
         case .normalize: SentenceStep.unit(vector)
+        case .truncate(let count): Array(vector.prefix(count))
         case .dense(let dense): try dense(vector)
         case .layerNorm(let norm): try norm(vector)
         }

@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func thereIsEveryLayout() {
-        #expect(Self.layouts.count == 22)
+        #expect(Self.layouts.count == 24)
         #expect(Self.crossEncoders.count == 3)
     }
 
