@@ -68,7 +68,8 @@ package struct BeamItem: Sendable {
         let rows = logits.shape.rows
         precondition(rows == 1 || rows == beams.count, "BeamItem: \(rows) rows for \(beams.count) beams")
         let steps = (0..<rows).map { rulesStep($0, source: source) }
-        let scores = TokenScores.best(BeamItem.candidates(options), of: logits, options.rules, steps)
+        let scores = TokenScores.best(
+            BeamItem.candidates(options), of: logits, options.rules, steps, beams: options.beams)
         return step { scores[min($0, rows - 1)] }.map { min($0, rows - 1) }
     }
 

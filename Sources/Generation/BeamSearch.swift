@@ -99,7 +99,8 @@ public struct BeamSearch: Sendable {
             if let row = sequences.indices.first(where: { logits.lacksNumbers(row: $0) }) {
                 throw continuation.undefinedLogits(after: sequences[row])
             }
-            let scores = TokenScores.best(BeamItem.candidates(options), of: logits, options.rules, steps)
+            let scores = TokenScores.best(
+                BeamItem.candidates(options), of: logits, options.rules, steps, beams: options.beams)
             var parents: [Int] = []
             var stillRunning: [Int] = []
             for (place, index) in running.enumerated() {

@@ -7,11 +7,16 @@ struct TokenScores {
     let best: [(token: Int32, logProbability: Float)]
 
     /// The best scores of every row of `logits` `[rows, vocabulary]`, each at a step of its own.
+    ///
+    /// - Parameter beams: of the search; the rules of a single one, which is greedy, change logits, those of several
+    ///   log-probabilities.
     static func best(
-        _ count: Int, of logits: Tensor, _ rules: TokenRules, _ steps: [TokenRules.Step]
+        _ count: Int, of logits: Tensor, _ rules: TokenRules, _ steps: [TokenRules.Step], beams: Int
     ) -> [TokenScores] {
         if rules.changesScores {
-            return steps.indices.map { TokenScores(count, of: logits.rows($0..<$0 + 1).values, rules, steps[$0]) }
+            return steps.indices.map {
+                TokenScores(count, of: logits.rows($0..<$0 + 1).values, rules, steps[$0], isGreedy: beams == 1)
+            }
         }
         let verdicts = steps.map { rules.verdict($0) }
         let most = verdicts.reduce(0) { max($0, $1.forbidden.count) }
@@ -27,10 +32,11 @@ struct TokenScores {
     }
 
     /// The best scores of one row whose scores the rules change.
-    private init(_ count: Int, of logits: [Float], _ rules: TokenRules, _ step: TokenRules.Step) {
+    private init(_ count: Int, of logits: [Float], _ rules: TokenRules, _ step: TokenRules.Step, isGreedy: Bool) {
         var scores = logits
-        TokenRules.normalise(&scores)
+        if !isGreedy { TokenRules.normalise(&scores) }
         rules.apply(to: &scores, step)
+        if isGreedy { TokenRules.normalise(&scores) }
         let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
         best = order.prefix(count).map { (Int32($0), scores[$0]) }
     }

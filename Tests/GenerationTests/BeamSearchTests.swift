@@ -67,6 +67,15 @@ import Testing
     }
 
     /// Several sources in common passes give the very numbers that each gives alone.
+    /// As in the reference's two loops: rules change the logits of one beam, the log-probabilities of several.
+    @Test(arguments: [(1, 1), (2, 0)]) func penaltiesOfOneBeamAreOfLogits(beams: Int, best: Int32) throws {
+        var options = BeamSearch.Options(beams: beams, maximumTokens: 1)
+        options.rules.repetitionPenalty = 1.5
+        var item = BeamItem(prompt: [0], options, context: nil)
+        _ = item.step(Tensor([6, 4.1, 0, 0], shape: [1, 4]), source: [])
+        #expect(item.best(1).first?.tokens == [best])
+    }
+
     @Test func batchedIsAlone() throws {
         let path = "\(Self.folder)/bart"
         let expected = try Safetensors(contentsOf: path + "/expected.safetensors").tensors
