@@ -1,6 +1,6 @@
 """Every file type of one model: size, perplexity and divergence, with scales searched for and as ggml rounds.
 
-    python Benchmarks/quantization/types.py --martlet .build/release/martlet --model DIRECTORY --text wiki.test.raw \\
+    python Benchmarks/quantization/file_types.py --martlet .build/release/martlet --model DIRECTORY --text wiki.test.raw \\
         [--types Q8_0 Q4_0 …] [--tokens 1921] [--window 480] [--results FILE]
 
 With `--plain` the bytes are those of ggml's reference quantizers, hence of llama.cpp's files of the same types without an importance
