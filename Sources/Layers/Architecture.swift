@@ -22,15 +22,22 @@ public struct Architecture: Sendable, Hashable, Codable {
     package var head: Head
     /// The token behind which the decoder of an encoder-decoder reads the source once more, where it does not write:
     /// BART's classifiers.
-    package var rereadsBehind: Int32?
+    package var rereadsBehind: Start?
 
     package init(
         vocabulary: Int, width: Int, context: Int? = nil, embedding: Embedding = Embedding(), body: Body, head: Head,
-        rereadsBehind: Int32? = nil
+        rereadsBehind: Start? = nil
     ) {
         (self.vocabulary, self.width, self.context) = (vocabulary, width, context)
         (self.embedding, self.body, self.head) = (embedding, body, head)
         self.rereadsBehind = rereadsBehind
+    }
+
+    /// The start token of a decoder that reads the source once more.
+    package enum Start: Sendable, Hashable, Codable {
+        case token(Int32)
+        /// The last token of the source that is not this one, the padding: mBART, whose last token is a language.
+        case last(unless: Int32)
     }
 
     /// The width of an encoder-decoder's first stack, and what its token vectors are multiplied by.
@@ -195,6 +202,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case before
         /// Post-norm, norm(x + f(x)): 2017, BERT, BART.
         case after
+        /// Post-norm, attention with a second sum and norm, norm₂(x + norm(x + attention(x))): Jina's second BERT.
+        case afterTwice
         /// x + attention(x), then x + feedForward(norm(x)): ModernBERT's first layer, whose input is normed already.
         case beforeFeedForward
         /// Norms on both sides, x + norm(f(norm(x))): Gemma 2 and 3.
@@ -337,6 +346,8 @@ public struct Architecture: Sendable, Hashable, Codable {
         case afterScaling
         /// Addition before the scores are scaled, with slope and product rounded to bf16: Falcon-RW.
         case beforeScaling
+        /// − slope · distance on both sides of a query: Jina's BERT.
+        case bothWays
     }
 
     package enum Presence: String, Sendable, Hashable, Codable { case absent, present }

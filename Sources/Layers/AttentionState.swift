@@ -162,6 +162,8 @@ extension Architecture.Attention {
             switch kind {
             case .afterScaling: rule.slopes = Architecture.Attention.slopes(heads: queryHeads)
             case .beforeScaling: rule.bias = .pairs(roundedBias(keys: keys))
+            // Comes with the pass, by distance.
+            case .bothWays: break
             }
         }
         switch bias {

@@ -38,6 +38,8 @@ package struct Block: Sendable {
         case add(Sublayer, before: NormLayer?, after: NormLayer?)
         /// x ← norm(x + f(x)).
         case addThenNorm(Sublayer, NormLayer)
+        /// x ← second(x + first(x + f(x))).
+        case addThenNormTwice(Sublayer, first: NormLayer, second: NormLayer)
         /// x ← x + attention(first(x)) + feedForward(second(x)), or both of first(x) where there is no second norm.
         case addBoth(first: NormLayer, second: NormLayer?)
         /// x ← x + norm(project(f(gate(x)) · v)), where v is the layer's part of the per-layer embedding.
@@ -55,6 +57,8 @@ package struct Block: Sendable {
     /// The norms around one sublayer; which of them exist follows from the arrangement.
     private struct Norms {
         let before, after: NormLayer?
+        /// The norm of a second sum, where attention has one.
+        var second: NormLayer?
 
         init(_ form: Architecture.Layer, width: Int, _ scope: Scope) {
             func norm(_ name: String) -> NormLayer {
@@ -63,14 +67,15 @@ package struct Block: Sendable {
             switch form.arrangement {
             case .before, .beforeFeedForward, .parallelShared, .parallelSeparate, .normedResidual:
                 (before, after) = (norm("normBefore"), nil)
-            case .after, .afterSublayer: (before, after) = (nil, norm("normAfter"))
+            case .after, .afterTwice, .afterSublayer: (before, after) = (nil, norm("normAfter"))
             case .both: (before, after) = (norm("normBefore"), norm("normAfter"))
             }
         }
 
         /// The move of a sublayer that follows another one.
         func move(_ sublayer: Sublayer, _ arrangement: Architecture.Arrangement) -> Move {
-            if arrangement == .after, let after { return .addThenNorm(sublayer, after) }
+            if let second, let after { return .addThenNormTwice(sublayer, first: after, second: second) }
+            if [.after, .afterTwice].contains(arrangement), let after { return .addThenNorm(sublayer, after) }
             return .add(sublayer, before: before, after: after)
         }
     }
@@ -84,7 +89,10 @@ package struct Block: Sendable {
         perLayer: Architecture.Embedding.PerLayer? = nil, streams: Architecture.Streams? = nil, _ scope: Scope
     ) {
         let bare = form.arrangement == .beforeFeedForward
-        let attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
+        var attentionNorms = bare ? nil : Norms(form, width: width, scope["attention"])
+        if form.arrangement == .afterTwice {
+            attentionNorms?.second = NormLayer(form.norm, width: width, scope["attention"]["secondNorm"])
+        }
         attention = AttentionLayer(form.attention, width: width, scope["attention"])
         cross = form.crossAttention.map {
             AttentionLayer(
@@ -116,7 +124,7 @@ package struct Block: Sendable {
         _ arrangement: Architecture.Arrangement, _ attention: Norms?, _ cross: Norms?, _ feedForward: Norms?
     ) -> [Move] {
         switch arrangement {
-        case .before, .beforeFeedForward, .after, .afterSublayer, .both:
+        case .before, .beforeFeedForward, .after, .afterTwice, .afterSublayer, .both:
             return [
                 attention?.move(.attention, arrangement) ?? .add(.attention, before: nil, after: nil),
                 cross?.move(.cross, arrangement),
@@ -163,6 +171,9 @@ package struct Block: Sendable {
             case .addThenNorm(let sublayer, let norm):
                 guard let y = result(sublayer, x, &state) else { continue }
                 x = norm(x, adding: y)
+            case .addThenNormTwice(let sublayer, let first, let second):
+                guard let y = result(sublayer, x, &state) else { continue }
+                x = second(x, adding: first(x, adding: y))
             case .addBoth(let first, let second):
                 let normed = first(x)
                 guard let attended = result(.attention, normed, &state),

@@ -35,6 +35,8 @@ package struct StackPositions: Sendable {
         case none
         case rotary(RotaryFrequencies, neighbours: Bool)
         case buckets(DistanceBuckets)
+        /// ALiBi on both sides, a slope per head.
+        case slopes([Float])
         case bucketsAndSums(DistanceBuckets, DistanceBuckets, size: Int)
         case relative(TokenTable, NormLayer?)
     }
@@ -51,6 +53,8 @@ package struct StackPositions: Sendable {
             if let known = forms.firstIndex(of: form), !form.isOfOneLayer { return known }
             forms.append(form)
             switch form {
+            case .linearBias(.bothWays):
+                kinds.append(.slopes(Architecture.Attention.slopes(heads: layer.attention.queryHeads)))
             case .none, .linearBias: kinds.append(.none)
             case .rotary(let rotary):
                 kinds.append(.rotary(RotaryFrequencies(rotary), neighbours: rotary.pairing == .neighbours))
@@ -103,6 +107,7 @@ package struct StackPositions: Sendable {
                 let longest = rows.longest
                 return .distances(
                     handed.map { DistanceBias(values: $0, zero: longest - 1) } ?? buckets(longest: longest, on: device))
+            case .slopes(let slopes): return .distances(DistanceBias(slopes: slopes, longest: rows.longest, on: device))
             case .bucketsAndSums(let own, let sums, let size):
                 let longest = rows.longest
                 return .distancesAndSums(
@@ -120,7 +125,7 @@ package struct StackPositions: Sendable {
     package func kinds(sharedAcross layer: Int) -> [Int] {
         kinds.indices.filter { index in
             switch kinds[index] {
-            case .none, .rotary, .bucketsAndSums: false
+            case .none, .rotary, .slopes, .bucketsAndSums: false
             case .buckets, .relative:
                 kindOfLayer[..<layer].contains(index) && kindOfLayer[layer...].contains(index)
             }
@@ -130,7 +135,7 @@ package struct StackPositions: Sendable {
     /// Of what gradients flow to in a kind of positions; nil where there is no such thing.
     package func shape(of kind: Int, _ rows: Rows) -> Shape? {
         switch kinds[kind] {
-        case .none, .rotary, .bucketsAndSums: nil
+        case .none, .rotary, .slopes, .bucketsAndSums: nil
         case .buckets(let buckets): [buckets.heads, 2 * rows.longest - 1]
         case .relative(let table, _): table.weight.shape
         }
@@ -140,6 +145,15 @@ package struct StackPositions: Sendable {
 extension Rows {
     /// The most positions that a sequence reaches.
     fileprivate var longest: Int { sequences.reduce(1) { max($0, $1.start + $1.rows.count) } }
+}
+
+extension DistanceBias {
+    /// ALiBi on both sides: − slope · distance for all distances within `longest` positions.
+    fileprivate init(slopes: [Float], longest: Int, on device: Device) {
+        let distances = (1 - longest)...(longest - 1)
+        let values = slopes.flatMap { slope in distances.map { -slope * Float(abs($0)) } }
+        self.init(values: device.tensor(values, shape: [slopes.count, distances.count]), zero: longest - 1)
+    }
 }
 
 /// T5's relative positions (arXiv:1910.10683): a learned number per head and bucket of the distance from query to key.

@@ -12,13 +12,20 @@ package struct PerLayerEmbedding: Sendable {
     /// - Parameters:
     ///   - norm: of each layer's part of the projection.
     ///   - width: of the residual stream.
-    package init(
+    private init(
         _ form: Architecture.Embedding.PerLayer, layers: Int, norm: Architecture.Norm, width: Int, _ scope: Scope
     ) {
         (self.form, self.width) = (form, width)
         table = TokenTable(form.vocabulary, layers * form.width, .perLayerTokens, scope)
         projection = Linear(width, layers * form.width, bias: .absent, .stem, scope["projection"])
         self.norm = NormLayer(norm, width: form.width, scope["norm"])
+    }
+
+    /// The per-layer embeddings of `stack`; nil in a model without.
+    package init?(of architecture: Architecture, _ stack: Architecture.Stack, _ scope: Scope) {
+        guard let form = architecture.embedding.perLayer, let first = stack.layers.first else { return nil }
+        self.init(
+            form, layers: stack.layers.count, norm: first.norm, width: architecture.width, scope["perLayer"])
     }
 
     /// The vectors of all layers, `[rows, layers · width]`, for `tokens` whose vectors are `x` `[rows, width]`.

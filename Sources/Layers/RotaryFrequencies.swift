@@ -141,7 +141,9 @@ package struct RotaryFrequencies: Sendable {
         if first == last { last += 0.001 }
         return stride(from: 0, to: rotary.width, by: 2).map { i in
             let period = Float(pow(base, Double(Float(i) / Float(rotary.width))))
-            let ramp = min(max((Float(i / 2) - Float(first)) / Float(last - first), 0), 1)
+            // The reference's ramp has half as many entries as an odd width, rounded down.
+            let entry = max(0, min(i / 2, rotary.width / 2 - 1))
+            let ramp = min(max((Float(entry) - Float(first)) / Float(last - first), 0), 1)
             return 1 / (yarn.factor * period) * ramp + 1 / period * (1 - ramp)
         }
     }

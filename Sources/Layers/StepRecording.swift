@@ -58,7 +58,7 @@ extension AttentionLayer {
         }
         switch form.positions {
         case .linearBias(.afterScaling): parts.slopes = Architecture.Attention.slopes(heads: form.queryHeads)
-        case .none, .rotary, .linearBias(.beforeScaling), .buckets, .layerBuckets: break
+        case .none, .rotary, .linearBias(.beforeScaling), .linearBias(.bothWays), .buckets, .layerBuckets: break
         case .disentangled: return nil
         }
         if case .bias(let bias) = positions { parts.bias = bias }
@@ -262,6 +262,7 @@ extension Block {
                     return false
                 }
                 plan.normStream(norm.stepNorm)
+            case .addThenNormTwice: return false
             case .predict(let updates):
                 guard let streams = place.streams else { return false }
                 updates.recordPrediction(in: plan, streams)
@@ -358,7 +359,7 @@ extension StackPositions {
                             let bias = buckets(longest: positions, on: device)
                             return (bias.values, bias.zero)
                         }))
-            case .relative, .bucketsAndSums: return nil
+            case .relative, .slopes, .bucketsAndSums: return nil
             }
         }
         return (kindOfLayer.map { ofKind[$0] }, turns)

@@ -26,13 +26,7 @@ package struct Decoder: OneStackModel {
             architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope[.decoder])
         self.stack = BlockStack(
             stack, width: architecture.width, perLayer: architecture.embedding.perLayer, scope[.decoder])
-        perLayer = architecture.embedding.perLayer.flatMap { form in
-            stack.layers.first.map {
-                PerLayerEmbedding(
-                    form, layers: stack.layers.count, norm: $0.norm, width: architecture.width,
-                    scope[.decoder]["perLayer"])
-            }
-        }
+        perLayer = PerLayerEmbedding(of: architecture, stack, scope[.decoder])
         narrowing = architecture.embedding.factorised.map {
             Linear(architecture.width, $0.width, bias: .absent, .headTransform, scope["head"]["narrowing"])
         }

@@ -10,6 +10,7 @@ package struct Encoder: OneStackModel {
     package let architecture: Architecture
     let input: InputLayer
     let stack: BlockStack
+    let perLayer: PerLayerEmbedding?
     let narrowing: Linear?
     package let head: HeadLayer
 
@@ -28,7 +29,9 @@ package struct Encoder: OneStackModel {
         let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
         input = InputLayer(
             architecture, form, tokens: tokens, segments: architecture.embedding.segments, scope[name])
-        stack = BlockStack(form, width: architecture.width, scope[name])
+        stack = BlockStack(
+            form, width: architecture.width, perLayer: architecture.embedding.perLayer, scope[name])
+        perLayer = PerLayerEmbedding(of: architecture, form, scope[name])
         narrowing = narrowWidth.map {
             Linear(architecture.width, $0, bias: .absent, .headTransform, scope["head"]["narrowing"])
         }
@@ -42,7 +45,9 @@ package struct Encoder: OneStackModel {
         _ rows: Rows, _ state: inout some AttentionState, on device: Device,
         observe: (Int, Tensor) -> Void = { _, _ in }
     ) -> Tensor {
-        let hidden = stack(input(rows, on: device), rows, &state, observe: observe)
+        let x = input(rows, on: device)
+        let hidden = stack(
+            x, rows, perLayer: perLayer?(rows.tokens, x, on: device), &state, observe: observe)
         return narrowing?(hidden) ?? hidden
     }
 }

@@ -111,7 +111,14 @@ package struct EncoderDecoder: Sendable {
     package func rereading(_ rows: Rows) -> Rows {
         var targets = Rows()
         for sequence in rows.sequences {
-            targets.append([architecture.rereadsBehind ?? 0] + rows.tokens[sequence.rows].dropLast())
+            let tokens = rows.tokens[sequence.rows]
+            let start: Int32 =
+                switch architecture.rereadsBehind {
+                case .token(let token): token
+                case .last(let padding): tokens.last { $0 != padding } ?? tokens.last ?? 0
+                case nil: 0
+                }
+            targets.append([start] + tokens.dropLast())
         }
         return targets
     }

@@ -3,6 +3,15 @@ package import MartletJSON
 import MartletLayers
 
 extension ModelFile {
+    /// The settings of the model that is run of a config.json: those of the text part where it also sees, under a name
+    /// of their own where one model type stands for several families.
+    package static func settings(of config: JSONObject) -> JSONObject {
+        textPart(of: config) ?? JinaBERT.settings(config) ?? config
+    }
+
+    /// The settings of a model that is run, as publishers spell them.
+    package static func published(_ config: JSONObject) -> JSONObject { JinaBERT.published(config) }
+
     /// Returns whether GGUF has a name for models of this type.
     package static func hasGGUFName(_ modelType: String) -> Bool { GGUFDialect.writing(modelType) != nil }
 
@@ -37,7 +46,7 @@ extension ModelFile {
         var config: JSONObject
         switch container {
         case .directory(let path):
-            config = try ModelFile.config(in: path)
+            config = JinaBERT.published(try ModelFile.config(in: path))
             // What is written is unpacked.
             if quantization != nil { (config["quantization_config"], config["quantization"]) = (nil, nil) }
         case .gguf(let file):
@@ -46,9 +55,15 @@ extension ModelFile {
                 throw ModelError(
                     "\(file.path): config.json has no words for layers of different sizes; keep the model as a GGUF")
             }
-            if let dialect = GGUFDialect.writing(modelType, architecture.body) {
+            if let dialect = GGUFDialect.writing(modelType, architecture.body), !architecture.classifies {
                 config["architectures"] = [.string(dialect.className)]
             }
+            if config[GGUFHead.transformKey] != nil {
+                throw ModelError(
+                    "\(file.path): the classifier has no pooler, for which config.json has no words; keep the model as a "
+                        + "GGUF")
+            }
+            config = JinaBERT.published(config)
             for (key, name) in [("bos", "bos"), ("eos", "eos"), ("pad", "padding")] {
                 if let id = try file.metadata.integer("tokenizer.ggml.\(name)_token_id") {
                     config["\(key)_token_id"] = .integer(id)

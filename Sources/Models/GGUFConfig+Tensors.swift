@@ -49,6 +49,11 @@ extension GGUFConfig {
             config["feed_forward_proj"] = has("enc.blk.0.ffn_gate.weight") ? "gated-gelu" : "relu"
             config["is_encoder_decoder"] = .bool(has("dec.output_norm.weight"))
             config["decoder_start_token_id"] = metadata["decoder_start_token_id"] ?? 0
+        case "jina_bert_v2":
+            config["architectures"] = [.string(dialect.className)]
+            config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)
+            config["feed_forward_type"] = "geglu"
+            if has("blk.0.attn_q_norm.weight") { config[JinaBERT.secondKind] = true }
         case "bert", "nomic_bert":
             config["architectures"] = [.string(dialect.className)]
             config["type_vocab_size"] = .integer(tensors.extents("token_types.weight")?.first ?? 1)

@@ -58,6 +58,7 @@ struct GGUFConfig {
         var config = GGUFConfig(path: path, tensors: tensors, dialect: dialect, metadata: settings)
         try config.readKeys()
         config.readFromTensors()
+        config.readHead()
         config.readExperts()
         try config.readWidths()
         try config.readReach()

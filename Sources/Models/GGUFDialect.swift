@@ -125,6 +125,9 @@ struct GGUFDialect: Sendable {
             architecture: "nomic-bert", modelType: "nomic_bert", className: "NomicBertModel", otherKeys: encoderKeys,
             shareKey: nil),
         .init(
+            architecture: "jina-bert-v2", modelType: "jina_bert_v2", className: "JinaBertModel",
+            otherKeys: encoderKeys, shareKey: nil, positions: .others),
+        .init(
             architecture: "gpt2", modelType: "gpt2", className: "GPT2LMHeadModel",
             otherKeys: ["feed_forward_length": "n_inner"], positions: .others),
         .init(
@@ -256,7 +259,7 @@ struct GGUFDialect: Sendable {
     /// The keys of BERT and its relatives; how rows become one vector is read where they are pooled.
     private static let encoderKeys: [String: String?] = [
         "attention.layer_norm_epsilon": "layer_norm_eps", "attention.causal": nil, "pooling_type": nil,
-        "attention.head_count_kv": nil,
+        "attention.head_count_kv": nil, "classifier.output_labels": nil,
     ]
 
     /// T5 and its kin, whole and their encoders alone.

@@ -40,6 +40,8 @@ struct GGUFSettings {
         if case .layerBuckets(let count, _) = layer.attention.positions { addT5(buckets: count) }
         guard case .encoder = architecture.body, dialect.modelType != "t5" else { return }
         metadata["\(dialect.architecture).attention.causal"] = .bool(false)
+        // Pooled by a head that ranks or labels.
+        if architecture.classifies { set("pooling_type", GGUFHead.pooling) }
         guard dialect.architecture == "modern-bert" else { return }
         for (index, layer) in stack.layers.enumerated() {
             guard case .around(let size) = layer.attention.reach, case .rotary(let rotary) = layer.attention.positions

@@ -35,7 +35,7 @@ package struct ModelExport {
         let inventory = try file.inventory()
         var keepsNames = false
         if case .directory = file.container {
-            keepsNames = !file.isPartOfLarger && file.quantization == nil && !FusedExperts.are(in: file.tensors)
+            keepsNames = !file.isPartOfLarger && file.quantization == nil && file.isLaidOutAsWritten(inventory)
         }
         var weights = WeightSource(try file.checkpoint(), inventory, keepsNames: keepsNames, on: device)
         if !file.adapters.isEmpty { weights = weights.merging(try file.adapterSource(on: device), on: device) }
@@ -167,6 +167,7 @@ package struct ModelExport {
             type: { name, shape, parts, own in
                 let isSmall =
                     parts[0].shape.rank <= 1
+                    || parts[0].name.hasPrefix("sequence.")
                     || [.router, .positions, .segments, .relativePositions].contains(parts[0].role)
                 guard !isSmall else { return .f32 }
                 let type = storage.type(name, shape, parts, own)
@@ -305,5 +306,13 @@ extension Architecture {
         var result = self
         result.body = .decoder(stack)
         return result
+    }
+}
+
+extension ModelFile {
+    /// Returns whether the file fuses and turns matrices as transformers writes them; it may name them otherwise.
+    func isLaidOutAsWritten(_ inventory: Inventory) -> Bool {
+        let (written, own) = (family.names(architecture), family.names(architecture, storedAs: tensors))
+        return inventory.entries.allSatisfy { written.resolve($0.name)?.layout == own.resolve($0.name)?.layout }
     }
 }

@@ -19,6 +19,16 @@ extension Architecture {
             return architecture
         }
         guard case .tokens(var head) = self.head else { return self }
+        if case .encoder = body, head.transform != nil, !isGGUF, stored("tokens.weight") != nil {
+            let spelled = family.names(self, storedAs: tensors)
+            let parts = ["head.transform.weight", "head.bias"].compactMap { tensors.parameter($0, spelled, family) }
+            if parts.isEmpty {
+                // So were encoders saved that name the class which trained them.
+                var architecture = self
+                architecture.head = .none
+                return architecture
+            }
+        }
         let (own, table) = (stored("head.weight"), stored("tokens.weight"))
         switch (head.weights, own, table) {
         case (.tied, let own?, let table?) where own.extents == table.extents && !own.hasSameBytes(as: table):
@@ -40,8 +50,9 @@ extension Architecture {
         let names = family.names(self)
         func fit(_ stack: inout Stack, _ path: String) {
             guard case .sinusoidal(let form) = stack.positions, let stored = tensors.parameter(path, names, family),
-                stored.extents.count == 2, stored.extents[1] == width, stored.type.loadedType == .f32,
-                let table = try? stored.tensor().values
+                stored.extents.count == 2, stored.extents[1] == width,
+                [.f32, .f16, .bf16].contains(stored.type.loadedType),
+                let table = try? stored.tensor().decoded(on: Device(threads: 1)).values
             else { return }
             let isComputed = (0..<stored.extents[0]).allSatisfy { position in
                 zip(table[(position * width)...], PositionTable.row(position, form, width: width)).allSatisfy {

@@ -90,7 +90,7 @@ public struct ModelFile: Sendable {
             try ModelFile.checkFolder(path)
             stored = try Safetensors(directory: path, access).tensors
             container = .directory(path)
-            config = try ModelFile.config(in: path)
+            config = JinaBERT.completed(try ModelFile.config(in: path), stored)
             unpacking = try WeightQuantization(config: config, path: path)
         }
         if let unpacking { stored = try stored.unpacked(unpacking) }
@@ -195,7 +195,7 @@ public struct ModelFile: Sendable {
         guard let config = try JSON(contentsOf: path, as: .python).objectValue else {
             throw ModelError("\(path): the configuration is not a JSON object")
         }
-        return textPart(of: config) ?? config
+        return settings(of: config)
     }
 
     /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a
@@ -254,7 +254,8 @@ public struct ModelFile: Sendable {
             architecture = try sizes.applied(to: architecture, path: path)
         }
         for contradiction in architecture.contradictions { reader.reject(contradiction) }
-        try reader.finish(ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType))
+        try reader.finish(
+            ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType) ?? family.publishedKeys)
         return (modelType, family, architecture, reader.passedOver)
     }
 
@@ -372,8 +373,11 @@ public struct ModelFile: Sendable {
             return try Checkpoint(
                 tensors,
                 head.adding(family.ggufNames(architecture, modelType: modelType))
-                    .adding(GGUFNames.older(modelType, storedAs: tensors)), prefixes: [""], inventory: inventory,
-                ignoring: ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] + ignoring)
+                    .adding(GGUFNames.older(modelType, storedAs: tensors)).adding(GGUFHead.single(storedAs: tensors)),
+                prefixes: [""], inventory: inventory,
+                ignoring: GGUFHead.unused + [
+                    "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight",
+                ] + ignoring)
         }
     }
 }

@@ -40,7 +40,7 @@ public struct TextEncoder: Sendable {
             throw TaskError(
                 "\(file.path): this task needs a model that reads, such as BERT; \(file.modelType) writes here")
         }
-        config = try file.config()
+        config = file.settings
         (self.model, self.tokenizer, self.device) = (model, tokenizer, device)
     }
 

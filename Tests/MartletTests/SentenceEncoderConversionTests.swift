@@ -4,6 +4,7 @@ import MartletFormats
 import MartletJSON
 import MartletModels
 import MartletPlatform
+import MartletTensors
 import MartletTokenizers
 import TestSupport
 import Testing
@@ -69,6 +70,88 @@ import Testing
         let (whole, file) = (try await Embedder.load(path: origin), try await Embedder.load(path: path))
         for (vector, found) in zip(try whole.embed(Self.texts), try file.embed(Self.texts)) {
             #expect(zip(vector, found).allSatisfy { abs($0 - $1) < 0.02 }, "\(vector) \(found)")
+        }
+    }
+}
+
+/// Encoders with a head that labels or ranks whole texts as GGUF: the same classes and scores.
+@Suite struct ClassifierConversionTests {
+    /// A copy of a fixture whose tokenizer strips accents, as all that GGUF can say do.
+    private static func origin(_ name: String) throws -> String {
+        let folder = Fixtures.temporaryFile("classifier")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+            try writeFile(Fixtures.bytes("\(Fixtures.folder)/\(name)/\(file)"), to: "\(folder)/\(file)")
+        }
+        var json = try JSON(contentsOf: folder + "/tokenizer.json").objectValue ?? JSONObject()
+        var normalizer = json["normalizer"]?.objectValue ?? JSONObject()
+        normalizer["strip_accents"] = .null
+        json["normalizer"] = .object(normalizer)
+        try writeFile(JSON.object(json).serialized(), to: folder + "/tokenizer.json")
+        return folder
+    }
+
+    @Test func aGGUFHasTheSameClasses() async throws {
+        let (origin, path) = (try Self.origin("tasks/classes"), Fixtures.temporaryFile("classes.gguf"))
+        let back = Fixtures.temporaryFile("classes-back")
+        defer { for item in [origin, path, back] { try? FileManager.default.removeItem(atPath: item) } }
+        try ModelFile(path: origin).convert(to: path)
+        let texts = ["Ada walked to London.", "where is the river?"].map { (text: $0, pair: nil as String?) }
+        let wanted = try await Classifier.load(path: origin).classify(texts)
+        let classifier = try await Classifier.load(path: path)
+        #expect(try classifier.classify(texts) == wanted)
+        #expect(try GGUF(contentsOf: path).metadata["bert.pooling_type"]?.json == 4)
+        try ModelFile(path: path).convert(to: back)
+        let again = try await Classifier.load(path: back)
+        #expect(try again.classify(texts) == wanted)
+    }
+
+    @Test func aGGUFRanksAlike() async throws {
+        let (origin, path) = (try Self.origin("tasks/classes"), Fixtures.temporaryFile("cross.gguf"))
+        defer { for item in [origin, path] { try? FileManager.default.removeItem(atPath: item) } }
+        // Its first class alone, as a cross-encoder has one.
+        let tensors = try Safetensors(directory: origin).tensors.all.map { stored in
+            let tensor = try stored.tensor()
+            let isOfClasses = stored.name.hasPrefix("classifier.")
+            return (name: stored.name, tensor: isOfClasses ? tensor.rows(0..<1) : tensor)
+        }
+        try Safetensors.write(tensors, to: origin + "/model.safetensors")
+        var config = try JSON(contentsOf: origin + "/config.json").objectValue ?? JSONObject()
+        config["id2label"] = ["0": "LABEL_0"]
+        config["sentence_transformers"] = ["activation_fn": "torch.nn.modules.activation.Sigmoid"]
+        try writeFile(JSON.object(config).serialized(), to: origin + "/config.json")
+        try ModelFile(path: origin).convert(to: path)
+        let documents = ["Ada walked to London.", "where is the river?", "the river"]
+        let wanted = try await Reranker.load(path: origin).rank(documents, for: "a river")
+        let found = try await Reranker.load(path: path).rank(documents, for: "a river")
+        #expect(found == wanted && Set(wanted.map(\.score)).count > 1)
+    }
+
+    /// A classifier without the dense layer before its classes, as some converters leave it out.
+    @Test func classesMayBeTheOnlyLayer() throws {
+        let source = Fixtures.folder + "/gguf/jina-bert-classification-f32.gguf"
+        let file = try GGUF(contentsOf: source)
+        for (kept, renamed) in [("cls.output", "cls.output"), ("cls.output", "cls")] {
+            let path = Fixtures.temporaryFile("single.gguf")
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            let tensors = try file.tensors.all.filter { !$0.name.hasPrefix("cls") || $0.name.hasPrefix(kept) }.map {
+                (
+                    name: $0.name.hasPrefix(kept) ? renamed + $0.name.dropFirst(kept.count) : $0.name,
+                    tensor: try $0.tensor()
+                )
+            }
+            try GGUF.write(tensors, metadata: file.metadata, to: path)
+            let model = try ModelFile(path: path)
+            let logits = try ForwardPass.run(model, [[5, 6, 7]], recording: .nothing, on: Device(threads: 1))
+            let hidden = try #require(logits.first { $0.name == "hidden.0" }).tensor.values
+            let weight = try file.tensors.tensor("cls.output.weight").values
+            let bias = try file.tensors.tensor("cls.output.bias").values
+            let found = try #require(logits.first { $0.name == "logits.0" }).tensor.values
+            for (label, logit) in found.enumerated() {
+                let width = weight.count / bias.count
+                let sum = (0..<width).reduce(bias[label]) { $0 + hidden[$1] * weight[label * width + $1] }
+                #expect(abs(sum - logit) < 1e-4)
+            }
         }
     }
 }

@@ -90,6 +90,69 @@ import Testing
         _ = try ModelFile.describe(config, path: "config.json")
     }
 
+    /// The base of an encoder-decoder was saved without the head over its vocabulary, tied or not.
+    @Test(arguments: ["mbart-untied", "bart", "led"]) func baseModelsHaveNoHeadOfTheirOwn(fixture: String) throws {
+        var config = try Self.config(fixture)
+        config["tie_word_embeddings"] = false
+        let whole = try ModelFile.describe(config, path: "config.json").architecture
+        config["architectures"] = ["SomethingModel"]
+        let base = try ModelFile.describe(config, path: "config.json").architecture
+        guard case .tokens(let own) = whole.head, case .tokens(let tied) = base.head else {
+            return #expect(Bool(false), "\(base.head)")
+        }
+        #expect(own.weights == .own && tied.weights == .tied)
+    }
+
+    /// What transformers itself writes for settings that were published otherwise.
+    @Test func settingsAsTheyAreSavedAgain() throws {
+        var config = try Self.config("exaone4-whole")
+        config["sliding_window_pattern"] = 0
+        let exaone = try ModelFile.describe(config, path: "config.json").architecture
+        #expect(exaone == (try ModelFile(path: FamilyTests.folder + "/exaone4-whole")).architecture)
+        config = try Self.config("internlm3")
+        (config["qkv_bias"], config["bias"]) = (nil, nil)
+        (config["attention_bias"], config["mlp_bias"]) = (true, true)
+        let intern = try ModelFile.describe(config, path: "config.json").architecture
+        #expect(intern == (try ModelFile(path: FamilyTests.folder + "/internlm3")).architecture)
+        config = try Self.config("nomic-bert")
+        config["n_head"] = 13
+        let nomic = try ModelFile.describe(config, path: "config.json").architecture
+        #expect(nomic == (try ModelFile(path: FamilyTests.folder + "/nomic-bert")).architecture)
+    }
+
+    /// Encoders under the classes that transformers has for writing with them read both ways all the same.
+    @Test(arguments: [("bert", "BertLMHeadModel"), ("roberta", "RobertaForCausalLM")])
+    func encodersUnderAWritersName(fixture: String, name: String) throws {
+        var config = try Self.config(fixture)
+        config["architectures"] = [.string(name)]
+        try Self.compare(fixture, config: JSON.object(config).text())
+    }
+
+    /// A file without the head that its configuration names is that of a bare encoder.
+    @Test func anEncoderWithoutItsHead() throws {
+        try TemporaryFolder.use { folder in
+            let source = FamilyTests.folder + "/jina-bert"
+            let tensors = try Safetensors(directory: source).tensors.all.filter { !$0.name.hasPrefix("cls.") }
+            try Safetensors.write(
+                tensors.map { (name: $0.name, tensor: try $0.tensor()) }, to: folder + "/model.safetensors")
+            try writeFile(Fixtures.bytes(source + "/config.json"), to: folder + "/config.json")
+            #expect(try ModelFile(path: folder).architecture.head == .none)
+        }
+    }
+
+    /// A head under the name that transformers holds it by, as `torch.save` of a state dict writes it.
+    @Test func aHeadAsItIsHeldInMemory() throws {
+        let source = FamilyTests.folder + "/gpt-neox"
+        try TemporaryFolder.use { folder in
+            let tensors = try Safetensors(directory: source).tensors.all.map { stored in
+                (name: stored.name == "embed_out.weight" ? "lm_head.weight" : stored.name, tensor: try stored.tensor())
+            }
+            try Safetensors.write(tensors, to: folder + "/model.safetensors")
+            try writeFile(Fixtures.bytes(source + "/config.json"), to: folder + "/config.json")
+            try FamilyTests.compare(model: folder, expected: source + "/expected.safetensors")
+        }
+    }
+
     @Test func aTextModelInsideALargerOne() throws {
         let outer: JSON = [
             "model_type": "some_vision_model", "text_config": .object(try Self.config("mistral")), "vision_config": [:],

@@ -148,10 +148,19 @@ extension TokenizerConversion {
         switch file.container {
         case .gguf(let gguf):
             for (key, value) in gguf.metadata.entries
-            where key.hasSuffix(".pooling_type") || key.hasSuffix(".decoder_start_token_id") { metadata[key] = value }
+            where [".pooling_type", ".classifier.output_labels", ".decoder_start_token_id"].contains(
+                where: key.hasSuffix)
+            {
+                metadata[key] = value
+            }
         case .directory(let path):
             guard let name = file.ggufArchitecture else { break }
             metadata[name + ".pooling_type"] = try pooling(path)
+            if case .sequence(_, let count, _) = file.architecture.head {
+                let labels = try file.config()["id2label"]?.objectValue
+                metadata[name + ".classifier.output_labels"] = .array(
+                    GGUFArray((0..<count).map { labels?["\($0)"]?.stringValue ?? "LABEL_\($0)" }))
+            }
             if case .encoderDecoder = file.architecture.body {
                 let start = try WriterSettings(directory: path, config: file.config(), task: nil).startToken
                 metadata[name + ".decoder_start_token_id"] = .uint32(UInt32(clamping: start))

@@ -41,8 +41,7 @@ enum ALBERT: Family {
         let runs = config.integer("num_hidden_layers", default: 12, in: ConfigReader.layers)
         let groups = config.integer("num_hidden_groups", default: 1, in: ConfigReader.layers)
         let inner = config.integer("inner_group_num", default: 1, in: 1...64)
-        if groups > runs { config.reject("\(groups) groups cannot be spread over \(runs) layers") }
-        guard runs.multipliedReportingOverflow(by: inner).partialValue <= 100_000, groups <= runs else {
+        guard runs.multipliedReportingOverflow(by: inner).partialValue <= 100_000 else {
             config.reject("\(runs) layers of \(inner) each are too many")
             return []
         }

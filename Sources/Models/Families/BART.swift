@@ -20,6 +20,8 @@ enum BART: Family {
         var isScaled = false
         /// The bias of the logits.
         var bias = Architecture.TokenHead.Bias.constant
+        /// True where classifiers begin to read the source again with its last token.
+        var wrapsSource: Bool { modelType == "mbart" }
         private let modelType: String
 
         init(_ modelType: String) {
@@ -37,11 +39,11 @@ enum BART: Family {
             }
         }
 
-        func positions(width: Int, context: Int) -> Architecture.InputPositions {
+        func positions(width: Int, context: Int, padding: Int) -> Architecture.InputPositions {
             switch modelType {
             case "marian", "pegasus": .sinusoidal(.init(order: .halves, denominator: Float(width) / 2))
             // As in tensor2tensor, behind the rows of the padding.
-            case "m2m_100": .sinusoidal(.init(order: .halves, start: 2, denominator: Float(width) / 2 - 1))
+            case "m2m_100": .sinusoidal(.init(order: .halves, start: padding + 1, denominator: Float(width) / 2 - 1))
             case "blenderbot": .learned(context)
             default: .learned(context, offset: 2)
             }
@@ -63,8 +65,10 @@ enum BART: Family {
             Self.stack(config, kind, side, width: width, context: context)
         }
         let tied = config.bool("tie_word_embeddings", default: true)
-        let tokens = Architecture.TokenHead(weights: tied ? .tied : .own, bias: kind.bias)
-        let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
+        // The bare model has no head of its own.
+        let tokens = Architecture.TokenHead(weights: tied || config.isBareModel ? .tied : .own, bias: kind.bias)
+        let (head, start) = config.encoderDecoderHead(
+            tokens, dense: .init(width: width, activation: .tanh), wraps: kind.wrapsSource)
         return Architecture(
             vocabulary: vocabulary, width: width, context: context,
             embedding: .init(
@@ -91,7 +95,9 @@ enum BART: Family {
                 hidden: config.integer("\(side)_ffn_dim", default: isDecoder ? kind.hidden.1 : kind.hidden.0),
                 config.activation("activation_function", default: kind.activation), bias: .present))
         return .init(
-            positions: kind.positions(width: width, context: context),
+            positions: kind.positions(
+                width: width, context: context,
+                padding: config.integer("pad_token_id", default: 1, in: 0...Int(Int32.max) - 1)),
             inputNorm: kind.hasInputNorm ? norm : nil,
             layers: Array(
                 repeating: layer,

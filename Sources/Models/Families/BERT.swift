@@ -27,7 +27,7 @@ enum BERT: Family {
             head: head(config, width: width, norm: norm))
     }
 
-    private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
+    static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
         let pooler = Architecture.Transform(width: width, activation: .tanh)
         func tokens() -> Architecture.TokenHead {
             let activation = config.activation("hidden_act", default: .gelu)
@@ -38,7 +38,7 @@ enum BERT: Family {
         case .maskedTokens: .tokens(tokens())
         case .pretraining: .pretraining(tokens(), pooler)
         case .nextSentence: .nextSentence(pooler)
-        case .sequence: .sequence(pooler, labels: config.labels())
+        case .sequence: .sequence(GGUFHead.hasTransform(config) ? pooler : nil, labels: config.labels())
         case .tokens: .rows(nil, labels: config.labels())
         case .answers: .answers()
         }
@@ -62,7 +62,9 @@ enum BERT: Family {
         ])
     }
 
-    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames { GGUFNames.encoder }
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        GGUFNames.encoder(architecture)
+    }
 
     /// The heads of pre-training, which stay in checkpoints that are read for something else.
     static let unused =

@@ -17,7 +17,8 @@ extension ConfigReader {
         let known: KeyValuePairs<String, EncoderHead> = [
             "ForMaskedLM": .maskedTokens, "ForPreTraining": .pretraining, "ForNextSentencePrediction": .nextSentence,
             "ForSequenceClassification": .sequence, "ForTokenClassification": .tokens,
-            "ForQuestionAnswering": .answers, "Model": .model,
+            "ForQuestionAnswering": .answers, "LMHeadModel": .maskedTokens, "ForCausalLM": .maskedTokens,
+            "Model": .model,
         ]
         if let head = known.first(where: { name.hasSuffix($0.key) })?.value { return head }
         let names = known.map(\.key).joined(separator: ", ")
@@ -42,17 +43,19 @@ extension ConfigReader {
 
     /// The head on an encoder-decoder; `dense` comes before its classes.
     ///
+    /// - Parameter wraps: whether the last token of the source becomes the first that the decoder reads (mBART).
     /// - Returns: also the token behind which the decoder reads the source again, where it does not write.
     func encoderDecoderHead(
-        _ tokens: Architecture.TokenHead, dense: Architecture.Transform
-    ) -> (Architecture.Head, rereadsBehind: Int32?) {
+        _ tokens: Architecture.TokenHead, dense: Architecture.Transform, wraps: Bool = false
+    ) -> (Architecture.Head, rereadsBehind: Architecture.Start?) {
         let name = optionalStrings("architectures")?.first ?? ""
         let (isSequence, isAnswers) = (
             name.hasSuffix("ForSequenceClassification"), name.hasSuffix("ForQuestionAnswering")
         )
         guard isSequence || isAnswers else { return (.tokens(tokens), nil) }
         ignore("tie_word_embeddings")
-        guard let start = specialToken("decoder_start_token_id") else {
+        let own = specialToken("decoder_start_token_id").map { Architecture.Start.token($0) }
+        guard let start = wraps ? .last(unless: specialToken("pad_token_id") ?? 1) : own else {
             reject("decoder_start_token_id is missing, behind which the decoder reads the text")
             return (.answers(), nil)
         }
@@ -63,6 +66,9 @@ extension ConfigReader {
         }
         return (.sequence(dense, labels: labels(), from: .lastOf(end)), start)
     }
+
+    /// True where `architectures` names the model without any head.
+    var isBareModel: Bool { optionalStrings("architectures")?.first?.hasSuffix("Model") ?? false }
 
     /// A token by its role; nil when it is absent or negative, as older configurations spell absence.
     private func specialToken(_ key: String) -> Int32? {

@@ -16,7 +16,8 @@ enum EXAONE4: Family {
         // The larger model spells its pattern "LLLG".
         let pattern = config.json("sliding_window_pattern")?.stringValue?.utf8.count
         let window = config.integer(orNull: "sliding_window", absent: 4_096)
-        let period = pattern ?? config.integer("sliding_window_pattern", default: 4)
+        // Where nothing slides, it may be 0.
+        let period = pattern ?? max(1, config.integer("sliding_window_pattern", default: 4, in: 0...Int(Int32.max)))
         let sliding = model.sliding(allBut: window == nil ? 0 : period)
         return model.architecture { index, layer in
             guard let window else { return }

@@ -53,7 +53,13 @@ enum ErnieExperts: Family {
     }
 
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
-        names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
+        let names = names(architecture).adding(FusedExperts.names(architecture, storedAs: tensors))
+        // As transformers holds it in memory, where the router has it.
+        let own = "mlp.gate.moe_statics.e_score_correction_bias"
+        guard tensors.names.contains(where: { $0.hasSuffix(own) }) else { return names }
+        return names.adding([
+            "decoder.#.feedForward.router.correction": WeightName("layers.#.\(own)", .stacked(count: 1))
+        ])
     }
 
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {

@@ -1,4 +1,5 @@
 package import MartletFormats
+package import MartletJSON
 package import MartletLayers
 
 /// A model family: how to read its `config.json`, and what checkpoints call its weights. Translation only.
@@ -11,6 +12,10 @@ package protocol Family: Sendable {
 
     /// Keys of its `config.json` that change nothing that is computed, beside those that are harmless in all.
     static var harmlessKeys: [String] { get }
+
+    /// Keys that the code published with a model type reads beside those that are asked for, with their defaults; nil
+    /// where the code is transformers' own, or unknown keys are to be refused.
+    static var publishedKeys: JSONObject? { get }
 
     /// The names of the weights in a Hugging Face checkpoint.
     static func names(_ architecture: Architecture) -> WeightNames
@@ -38,6 +43,7 @@ package protocol Family: Sendable {
 
 extension Family {
     package static var harmlessKeys: [String] { [] }
+    package static var publishedKeys: JSONObject? { nil }
     package static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         names(architecture)
     }
@@ -57,7 +63,8 @@ package enum Families {
         EXAONE4.self, LlamaRelatives.self, Nemotron.self, MPT.self, CodeGen.self, VaultGemma.self,
         Ministral3.self, GPTOSS.self, DeepSeek.self, GLMExperts.self, ErnieExperts.self, PhiMoE.self, Apertus.self,
         Llama4.self,
-        BERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self, ELECTRA.self,
+        BERT.self, JinaBERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self,
+        ELECTRA.self,
         DeBERTa.self, ModernBERT.self, JinaEmbeddings3.self, GTE.self,
         Longformer.self,
         T5.self, SwitchTransformers.self, T5Gemma.self, BART.self, LED.self, Transformer.self, CTranslate2.self,

@@ -31,8 +31,12 @@ enum GGUFNames {
         .headNorms(of: architecture, query: "blk.#.attn_q_norm", key: "blk.#.attn_k_norm")
     }
 
-    /// BERT and its relatives.
-    static let encoder: WeightNames = [
+    /// BERT and its relatives, with the head that labels whole texts, where there is one.
+    static func encoder(_ architecture: Architecture) -> WeightNames {
+        encoder.adding(GGUFHead.names(architecture))
+    }
+
+    private static let encoder: WeightNames = [
         "tokens": "token_embd",
         "encoder.positions": "position_embd",
         "encoder.segments": "token_types",
@@ -69,6 +73,7 @@ enum GGUFNames {
                 "decoder.#.feedForward.experts.##.down": "blk.#.ffn_down.##",
             ]
         }
+        if modelType == "jina_bert_v2" { return JinaBERT.fusedGates(storedAs: tensors) }
         if modelType == "phi", tensors["blk.0.attn_qkv.weight"] != nil { return fusedDecoder }
         return [:]
     }

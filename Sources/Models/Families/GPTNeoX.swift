@@ -63,6 +63,11 @@ enum GPTNeoX: Family {
         ])
     }
 
+    /// The head's name as transformers holds it in memory: in files of a state dict, and of adapters that bring a head.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        tensors["lm_head.weight"] == nil ? names(architecture) : names(architecture).adding(["head": "lm_head"])
+    }
+
     /// The causal mask and the frequencies that older exports carry, and a head that repeats the token table.
     static let unused = [
         "layers.#.attention.bias", "layers.#.attention.masked_bias", "layers.#.attention.rotary_emb.inv_freq",

@@ -74,8 +74,10 @@ enum GTE: Family {
 
     /// Settings of how the reference computes, and of training.
     static let harmlessKeys = [
-        "pack_qkv", "unpad_inputs", "use_memory_efficient_attention", "logn_attention_clip1", "classifier_dropout",
+        "pack_qkv", "unpad_inputs", "use_memory_efficient_attention", "classifier_dropout",
     ]
+
+    static let publishedKeys = (["logn_attention_clip1": false] as JSON).objectValue
 
     static let prefixes = ["new.", ""]
     static let unprefixed = ["head", "head.transform", "head.transform.norm", "sequence", "rows", "answers"]

@@ -71,6 +71,24 @@ enum Granite: Family {
         ])
     }
 
+    /// The names of the experts as transformers holds them in memory, in files of a state dict.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        let names = names(architecture)
+        guard tensors.names.contains(where: { $0.hasSuffix("block_sparse_moe.experts.gate_up_proj") }),
+            case .decoder(let stack) = architecture.body, case .experts(let experts)? = stack.layers.first?.feedForward
+        else { return names }
+        let (expert, block) = ("decoder.#.feedForward.experts.##", "layers.#.block_sparse_moe")
+        let gates = WeightName(
+            "\(block).experts.gate_up_proj",
+            .stackedRows(count: experts.count, of: ["\(expert).gate.weight", "\(expert).up.weight"]))
+        return names.adding([
+            "decoder.#.feedForward.router": WeightName("\(block).router"),
+            "\(expert).gate.weight": gates,
+            "\(expert).up.weight": gates,
+            "\(expert).down.weight": WeightName("\(block).experts.down_proj", .stacked(count: experts.count)),
+        ])
+    }
+
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         let names = Llama.ggufNames(architecture, modelType: "llama")
         return modelType == "granitemoe" ? names.adding(GGUFNames.experts(architecture)) : names

@@ -15,7 +15,7 @@ enum LED: Family {
         let targets = config.integer("max_decoder_position_embeddings", default: 1_024)
         let vocabulary = config.integer("vocab_size", default: 50_265)
         let tied = config.bool("tie_word_embeddings", default: true)
-        let tokens = Architecture.TokenHead(weights: tied ? .tied : .own, bias: .constant)
+        let tokens = Architecture.TokenHead(weights: tied || config.isBareModel ? .tied : .own, bias: .constant)
         let (head, start) = config.encoderDecoderHead(tokens, dense: .init(width: width, activation: .tanh))
         var architecture = Architecture(
             vocabulary: vocabulary, width: width, context: targets,

@@ -53,7 +53,12 @@ enum LlamaRelatives: Family {
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         let modelType = config.string("model_type")
-        let defaults = defaults(modelType)
+        var defaults = defaults(modelType)
+        // As transformers spells what InternLM 3 was published with.
+        if modelType == "internlm3", config.has("attention_bias") || config.has("mlp_bias") {
+            (defaults.biasKey, defaults.feedForwardBiasKey) = ("attention_bias", "mlp_bias")
+            config.ignore("qkv_bias", "bias")
+        }
         var model = LlamaLike(
             config, defaults, norm: { modelType == "jais2" ? .layer(epsilon: $0) : .rms(epsilon: $0) },
             rotary: modelType == "hunyuan_v1_dense"

@@ -81,7 +81,8 @@ enum ModernBERT: Family {
             var tokens = config.tokenHead(dense)
             if !decoderBias { tokens.bias = .absent }
             return .tokens(tokens)
-        case .sequence: return .sequence(dense, labels: config.labels(), from: row)
+        case .sequence:
+            return .sequence(GGUFHead.hasTransform(config) ? dense : nil, labels: config.labels(), from: row)
         case .tokens: return .rows(dense, labels: config.labels())
         case .answers: return .answers(dense)
         case .pretraining, .nextSentence:
@@ -139,7 +140,7 @@ enum ModernBERT: Family {
         }
         let projections = fused("blk.#.attn_qkv", ["query", "key", "value"].map { "attention.\($0)" })
         let gates = fused("blk.#.ffn_up", ["feedForward.gate", "feedForward.up"])
-        return GGUFNames.encoder.adding([
+        return GGUFNames.encoder(architecture).adding([
             "encoder.#.attention.normBefore": "blk.#.attn_norm",
             "encoder.#.attention.query": projections,
             "encoder.#.attention.key": projections,

@@ -9,11 +9,13 @@ enum NomicBERT: Family {
     static let modelTypes = ["nomic_bert"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
-        let width = config.integer("hidden_size", "n_embd", default: 768)
-        let heads = config.integer("num_attention_heads", "n_head", default: 12)
+        // Its publishers' words count where transformers' are not there.
+        func key(_ own: String, _ older: String) -> String { config.has(own) || !config.has(older) ? own : older }
+        let width = config.integer(key("hidden_size", "n_embd"), default: 768)
+        let heads = config.integer(key("num_attention_heads", "n_head"), default: 12)
         let norm = Architecture.Norm.layer(
-            epsilon: Float(config.number("layer_norm_eps", "layer_norm_epsilon", default: 1e-12)))
-        let context = config.integer("max_position_embeddings", "n_positions", default: 2_048)
+            epsilon: Float(config.number(key("layer_norm_eps", "layer_norm_epsilon"), default: 1e-12)))
+        let context = config.integer(key("max_position_embeddings", "n_positions"), default: 2_048)
         let headWidth = config.optionalInteger("head_dim") ?? config.headWidth(width, heads)
         let baseKey = config.has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta"
         let attention = Architecture.Attention(
@@ -23,9 +25,9 @@ enum NomicBERT: Family {
         let layer = Architecture.Layer(
             norm: norm, arrangement: .after, attention: attention,
             feedForward: .gated(
-                hidden: config.integer("intermediate_size", "n_inner", default: 3_072),
+                hidden: config.integer(key("intermediate_size", "n_inner"), default: 3_072),
                 config.activation("hidden_act", default: .silu), bias: .absent))
-        let layers = config.integer("num_hidden_layers", "n_layer", default: 12, in: ConfigReader.layers)
+        let layers = config.integer(key("num_hidden_layers", "n_layer"), default: 12, in: ConfigReader.layers)
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 30_528), width: width, context: context,
             embedding: .init(segments: config.integer("type_vocab_size", default: 2)),
@@ -40,7 +42,7 @@ enum NomicBERT: Family {
         case .maskedTokens, .pretraining:
             let activation = config.activation("hidden_act", default: .silu)
             return .tokens(config.tokenHead(.init(width: width, activation: activation, norm: norm)))
-        case .sequence: return .sequence(pooler, labels: config.labels())
+        case .sequence: return .sequence(GGUFHead.hasTransform(config) ? pooler : nil, labels: config.labels())
         case .tokens: return .rows(nil, labels: config.labels())
         case .answers, .nextSentence:
             config.reject("architectures names a head that this family does not have")
@@ -69,10 +71,29 @@ enum NomicBERT: Family {
         ])
     }
 
+    /// The names of weights as transformers holds them in memory, in files that it did not write itself.
+    static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
+        guard prefixes.contains(where: { tensors[$0 + "layers.0.self_attn.q_proj.weight"] != nil }) else {
+            return names(architecture)
+        }
+        return names(architecture).adding([
+            "encoder.inputNorm": "embeddings.LayerNorm",
+            "encoder.#.attention.query": "layers.#.self_attn.q_proj",
+            "encoder.#.attention.key": "layers.#.self_attn.k_proj",
+            "encoder.#.attention.value": "layers.#.self_attn.v_proj",
+            "encoder.#.attention.output": "layers.#.self_attn.o_proj",
+            "encoder.#.attention.normAfter": "layers.#.post_attention_layernorm",
+            "encoder.#.feedForward.gate": "layers.#.mlp.gate_proj",
+            "encoder.#.feedForward.up": "layers.#.mlp.up_proj",
+            "encoder.#.feedForward.down": "layers.#.mlp.down_proj",
+            "encoder.#.feedForward.normAfter": "layers.#.post_mlp_layernorm",
+        ])
+    }
+
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         let fused = WeightName(
             "blk.#.attn_qkv", .rows(of: ["query", "key", "value"].map { "encoder.#.attention.\($0)" }))
-        return GGUFNames.encoder.adding([
+        return GGUFNames.encoder(architecture).adding([
             "encoder.#.attention.query": fused,
             "encoder.#.attention.key": fused,
             "encoder.#.attention.value": fused,

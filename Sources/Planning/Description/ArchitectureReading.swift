@@ -65,6 +65,7 @@ extension Architecture.Layer {
         return switch arrangement {
         case .before, .after, .afterSublayer, .parallelSeparate, .normedResidual: sublayers
         case .both: 2 * sublayers
+        case .afterTwice: sublayers + 1
         case .parallelShared, .beforeFeedForward: 1
         }
     }

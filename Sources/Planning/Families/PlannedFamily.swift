@@ -73,7 +73,7 @@ extension DescribedModel {
             family.modelTypes.contains(whole["model_type"]?.stringValue ?? "")
         }
         let text = isDescribed ? nil : ModelFile.textPart(of: whole)
-        let object = text ?? whole
+        let object = isDescribed ? whole : ModelFile.settings(of: whole)
         // What a larger model sees or hears with is not planned, and that is told.
         let others = ["text_config", "quantization_config", "generation_config"]
         let outside = text == nil ? [] : whole.keys.filter { $0.hasSuffix("_config") && !others.contains($0) }
