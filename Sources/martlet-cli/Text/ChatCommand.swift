@@ -52,7 +52,8 @@ struct ChatCommand: AsyncParsableCommand {
         if isatty(0) == 1 && isatty(1) == 1 && !json {
             let given = model.model ?? ""
             // A path by its last part, a name of the hub as it is.
-            let name = unsafe access(given, F_OK) == 0 ? given.split(separator: "/").last.map(String.init) ?? given : given
+            let name =
+                unsafe access(given, F_OK) == 0 ? given.split(separator: "/").last.map(String.init) ?? given : given
             return try await ChatTalk(name: name, options: options).run(session)
         }
         while let line = readLine() {
