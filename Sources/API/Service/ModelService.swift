@@ -142,9 +142,7 @@ package final class ModelService: Sendable {
             response = keeping(admission, try await route.handle(job))
             job.noteIgnoredFields()
         } catch {
-            let failure = withoutPaths(ModelService.failure(error))
-            if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
-            response = ModelService.isOllama(request) ? Ollama.answer(failure) : APIResponse(failure)
+            response = answer(error, to: request, id: id)
         }
         response.headers.append(("x-request-id", id))
         if !settings.origins.isEmpty { response.headers.append(("vary", "Origin")) }
@@ -155,6 +153,13 @@ package final class ModelService: Sendable {
             ]
         }
         return noting(response, request, id: id, route: routeName, tenant: tenant, since: arrival)
+    }
+
+    /// The answer to an error, in the envelope of the request's dialect.
+    private func answer(_ error: any Error, to request: APIRequest, id: String) -> APIResponse {
+        let failure = withoutPaths(ModelService.failure(error))
+        if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
+        return ModelService.isOllama(request) ? Ollama.answer(failure) : APIResponse(failure)
     }
 
     /// Keeps the request counted until its stream has been written.
