@@ -245,21 +245,21 @@ package struct SlowTokenizer {
             return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
         }
         var special = JSONObject()
-        func parts(_ names: [String]) -> JSON {
-            var segment = 0
-            return .array(
-                names.compactMap { part in
-                    if part == "A" || part == "B" {
-                        if part == "B", frame.hasSegments { segment = 1 }
-                        return ["Sequence": ["id": .string(part), "type_id": .integer(segment)]]
-                    }
-                    guard let content = token(part), let id = ids[content] else { return nil }
-                    special[content] = ["id": .string(content), "ids": [.integer(id)], "tokens": [.string(content)]]
-                    return ["SpecialToken": ["id": .string(content), "type_id": .integer(segment)]]
-                })
+        func parts(_ names: [String], segment: Int = 0) -> [JSON] {
+            names.compactMap { part in
+                if part == "A" || part == "B" {
+                    return ["Sequence": ["id": .string(part), "type_id": .integer(segment)]]
+                }
+                guard let content = token(part), let id = ids[content] else { return nil }
+                special[content] = ["id": .string(content), "ids": [.integer(id)], "tokens": [.string(content)]]
+                return ["SpecialToken": ["id": .string(content), "type_id": .integer(segment)]]
+            }
         }
-        let (single, pair) = (parts(frame.single), parts(frame.pair))
-        return ["type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": .object(special)]
+        let pair = parts(frame.first) + parts(frame.second, segment: frame.hasSegments ? 1 : 0)
+        return [
+            "type": "TemplateProcessing", "single": .array(parts(frame.single)), "pair": .array(pair),
+            "special_tokens": .object(special),
+        ]
     }
 
     /// What stands around a text; some classes say in their files whether anything does.
@@ -268,7 +268,7 @@ package struct SlowTokenizer {
         let before = flag("add_bos_token", default: false) ? ["bos_token"] : []
         let after = flag("add_eos_token", default: false) ? ["eos_token"] : []
         if before.isEmpty && after.isEmpty { return nil }
-        return .init(single: before + ["A"] + after, pair: before + ["A"] + after + before + ["B"] + after)
+        return .init(single: before + ["A"] + after, second: before + ["B"] + after, hasSegments: true)
     }
 
     /// The added tokens: those that files number, then those of the class that no number has yet.

@@ -88,30 +88,31 @@ enum TokenizerClass: String {
     /// True where a mask takes the blank before it.
     var masksBlanks: Bool { [.mpnet, .camembert].contains(self) }
 
-    /// What stands around a text and a pair of texts; roles stand for their tokens, A and B for the texts.
+    /// What stands around a text, and around two; roles stand for their tokens, A and B for the texts.
     struct Frame {
         let single: [String]
-        let pair: [String]
-        /// True where what belongs to the second text is of segment 1.
+        /// The part of the first text.
+        let first: [String]
+        /// The part of the second text.
+        let second: [String]
+        /// True where the second part is of segment 1.
         var hasSegments = false
+
+        init(single: [String], first: [String]? = nil, second: [String], hasSegments: Bool = false) {
+            (self.single, self.first, self.second) = (single, first ?? single, second)
+            self.hasSegments = hasSegments
+        }
     }
 
     var frame: Frame? {
         switch self {
         case .bert, .albert, .debertaV2:
-            Frame(
-                single: ["cls_token", "A", "sep_token"], pair: ["cls_token", "A", "sep_token", "B", "sep_token"],
-                hasSegments: true)
-        case .deberta:
-            Frame(
-                single: ["cls_token", "A", "sep_token"],
-                pair: ["cls_token", "A", "sep_token", "sep_token", "B", "sep_token"])
+            Frame(single: ["cls_token", "A", "sep_token"], second: ["B", "sep_token"], hasSegments: true)
+        case .deberta: Frame(single: ["cls_token", "A", "sep_token"], second: ["sep_token", "B", "sep_token"])
         case .mpnet, .roberta, .xlmRoberta, .camembert:
-            Frame(
-                single: ["bos_token", "A", "eos_token"],
-                pair: ["bos_token", "A", "eos_token", "eos_token", "B", "eos_token"])
-        case .t5: Frame(single: ["A", "eos_token"], pair: ["A", "eos_token", "B", "eos_token"])
-        case .pegasus: Frame(single: ["A", "eos_token"], pair: ["A", "B", "eos_token"])
+            Frame(single: ["bos_token", "A", "eos_token"], second: ["eos_token", "B", "eos_token"])
+        case .t5: Frame(single: ["A", "eos_token"], second: ["B", "eos_token"])
+        case .pegasus: Frame(single: ["A", "eos_token"], first: ["A"], second: ["B", "eos_token"])
         case .gpt2, .qwen2: nil
         }
     }
