@@ -151,7 +151,7 @@ let package = Package(
         .testTarget(
             name: "MartletTests",
             dependencies: modules([
-                "Platform", "Formats", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenizers",
+                "Platform", "Constraints", "Formats", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenizers",
             ]) + ["Martlet", "TestSupport"]),
         .testTarget(
             name: "CommandTests",

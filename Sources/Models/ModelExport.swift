@@ -310,8 +310,9 @@ extension Architecture {
 }
 
 extension ModelFile {
-    /// Returns whether the file fuses and turns matrices as transformers writes them; it may name them otherwise.
+    /// Returns whether the file fuses and turns matrices as the reference reads them; it may name them otherwise.
     func isLaidOutAsWritten(_ inventory: Inventory) -> Bool {
+        if family.hasLayoutSetting { return true }
         let (written, own) = (family.names(architecture), family.names(architecture, storedAs: tensors))
         return inventory.entries.allSatisfy { written.resolve($0.name)?.layout == own.resolve($0.name)?.layout }
     }

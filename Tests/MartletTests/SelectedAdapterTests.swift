@@ -11,7 +11,7 @@ import Testing
     private static let path = Fixtures.folder + "/gguf/llama-f16.gguf"
 
     /// Writes an adapter on all linear layers, drawn at random.
-    private static func write(_ seed: UInt64, in directory: String) throws {
+    static func write(_ seed: UInt64, in directory: String) throws {
         let file = try ModelFile(path: path)
         let targets = try AdapterTargets(file.architecture, file.family)
         var configuration = AdapterConfiguration()

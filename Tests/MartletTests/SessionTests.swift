@@ -49,9 +49,9 @@ import Testing
             for name in ["model.safetensors", "config.json"] {
                 try writeFile(Fixtures.bytes(Fixtures.folder + "/families/llama/" + name), to: path + "/" + name)
             }
-            try writeFile(Fixtures.bytes(Fixtures.folder + "/tasks/classes/tokenizer.json"), to: path + "/tokenizer.json")
-            try FileManager.default.createDirectory(
-                atPath: path + "/additional_chat_templates", withIntermediateDirectories: true)
+            let tokenizer = Fixtures.folder + "/tasks/classes/tokenizer.json"
+            try writeFile(Fixtures.bytes(tokenizer), to: path + "/tokenizer.json")
+            try Folder.make(path + "/additional_chat_templates")
             try writeFile(Array("plain".utf8), to: path + "/chat_template.jinja")
             try writeFile(Array("tools".utf8), to: path + "/additional_chat_templates/tool_use.jinja")
             let file = try ModelFile(path: path)

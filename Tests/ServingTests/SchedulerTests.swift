@@ -8,9 +8,10 @@ import Testing
         var scheduler: Scheduler
         var steps = 0
 
-        init(slots: Int = 4, blocks: Int = 64, window: Int? = nil) {
+        init(slots: Int = 4, blocks: Int = 64, window: Int? = nil, waiting: Int = 256) {
             var limits = SchedulerLimits()
             limits.slots = slots
+            (limits.waitingRequests, limits.waitingRequestsPerTenant) = (waiting, waiting)
             var groups = [BlockLedger.Group(capacity: blocks)]
             if let window { groups.append(.init(capacity: blocks, window: window)) }
             scheduler = Scheduler(limits, groups: groups)
@@ -325,8 +326,8 @@ import Testing
 
     /// Twenty thousand that wait cost a step no more than a few do: looked at one by one they would take minutes.
     @Test func crowdsWaitInTheirOrder() throws {
-        var loop = Loop(slots: 8)
         let count = 20_000
+        var loop = Loop(slots: 8, waiting: count)
         for id in 0..<count { try loop.submit(id, prompt: 1, writes: 1) }
         #expect(loop.scheduler.checkInvariants().isEmpty)
         var begun: [Int] = []

@@ -24,6 +24,9 @@ package protocol Family: Sendable {
     /// spell a part.
     static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames
 
+    /// True where a setting says which parts are fused, so that the published code reads a checkpoint as it is.
+    static var hasLayoutSetting: Bool { get }
+
     /// The prefixes that may stand before every name: the first that fits a checkpoint is taken.
     static var prefixes: [String] { get }
 
@@ -47,6 +50,7 @@ extension Family {
     package static func names(_ architecture: Architecture, storedAs tensors: StoredTensors) -> WeightNames {
         names(architecture)
     }
+    package static var hasLayoutSetting: Bool { false }
     package static var prefixes: [String] { [""] }
     package static var unprefixed: [String] { ["head", "sequence", "sequence.transform", "rows", "answers"] }
     package static var tiesWhereHeadIsAbsent: Bool { false }

@@ -117,5 +117,8 @@ enum GTE: Family {
         ])
     }
 
+    /// `pack_qkv`.
+    static let hasLayoutSetting = true
+
     static let unused = BERT.unused + ["lm_head.*"]
 }
