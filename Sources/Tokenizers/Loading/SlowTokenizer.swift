@@ -37,6 +37,9 @@ package struct SlowTokenizer {
         try names.map { "\(folder)/\($0)" }.first { fileExists($0) }.map { try fileBytes($0) }
     }
 
+    /// The numbers that tokens may have.
+    private static let numbers = 0..<Int(Int32.max)
+
     // MARK: - Vocabularies
 
     /// A model as `tokenizer.json` has it, the numbers of its tokens, and the compiled normalization of its file.
@@ -79,7 +82,9 @@ package struct SlowTokenizer {
         do { root = try JSON(parsing: vocabulary) } catch {
             throw TokenizerError.malformed(source: "\(folder)/vocab.json", offences: [error.description])
         }
-        let ids = (root.objectValue?.members ?? []).compactMap { key, value in value.integerValue.map { (key, $0) } }
+        let ids = (root.objectValue?.members ?? []).compactMap { key, value in
+            value.integerValue.flatMap { SlowTokenizer.numbers.contains($0) ? (key, $0) : nil }
+        }
         let lines = merges.split(separator: 10).map { $0.last == 13 ? $0.dropLast() : $0 }.filter {
             !$0.isEmpty && !$0.starts(with: "#version".utf8)
         }
@@ -277,11 +282,13 @@ package struct SlowTokenizer {
         var (order, flags): ([String], [String: JSON]) = ([], [:])
         func add(_ content: String, _ id: Int?, _ form: JSON?, isSpecial: Bool) {
             guard !content.isEmpty, flags[content] == nil else { return }
-            if let id { ids[content] = id } else if ids[content] == nil { ids[content] = (ids.values.max() ?? -1) + 1 }
+            let number = id ?? ids[content] ?? (ids.values.max() ?? -1) + 1
+            // What is no id is refused by the reader of the result.
+            if SlowTokenizer.numbers.contains(number) { ids[content] = number }
             func flag(_ key: String, _ standard: Bool) -> JSON { .bool(form?[key]?.boolValue ?? standard) }
             order.append(content)
             flags[content] = [
-                "id": .integer(ids[content] ?? 0), "content": .string(content), "lstrip": flag("lstrip", false),
+                "id": .integer(number), "content": .string(content), "lstrip": flag("lstrip", false),
                 "rstrip": flag("rstrip", false), "single_word": flag("single_word", false),
                 "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
             ]
