@@ -24,7 +24,7 @@ import Testing
     private static func request(_ random: inout SplitMix) -> Request {
         let words = ["one", "two", "three", "four", "a", "b", "\n", "é"]
         let beginning = Int.random(in: 0..<3, using: &random)
-        let length = [1, 3, 40, 90].randomElement(using: &random) ?? 1
+        let length = [1, 3, 8, 14].randomElement(using: &random) ?? 1
         let prompt = (0..<length).map { words[($0 * 7 + beginning) % words.count] }.joined(separator: " ")
         let isSampled = Bool.random(using: &random)
         var options = GenerationOptions(
@@ -43,7 +43,7 @@ import Testing
         options.adapter = [nil, nil, "a", "b"].randomElement(using: &random) ?? nil
         options.logProbabilities = [nil, 0, 3].randomElement(using: &random) ?? nil
         options.priority = Int.random(in: -3...3, using: &random)
-        options.cache = [.f32, .f32, .q8_0].randomElement(using: &random) ?? .f32
+        options.cache = [.f32, .f16, .bf16].randomElement(using: &random) ?? .f32
         if isSampled { options.sampling.frequencyPenalty = Float(Int.random(in: 0...1, using: &random)) }
         let isSearch = options.constraint == nil && options.adapter == nil && Int.random(in: 0..<6, using: &random) == 0
         return Request(prompt: prompt, options: options, beams: isSearch ? 3 : nil)
