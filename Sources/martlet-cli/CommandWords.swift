@@ -6,7 +6,8 @@ enum CommandWords {
     /// - Throws: ``UsageError`` for a verb that there is not, with the one that was probably meant.
     static func checkVerb(_ arguments: [String]) throws(UsageError) {
         let verbs = MartletCommand.configuration.subcommands.map { $0._commandName }
-        guard let verb = arguments.first, !verb.hasPrefix("-"), verb != "help", !verbs.contains(verb) else { return }
+        let named = arguments.first == "help" ? arguments.dropFirst().first : arguments.first
+        guard let verb = named, !verb.hasPrefix("-"), verb != "help", !verbs.contains(verb) else { return }
         let guess = NearestWord.of(verb, among: verbs).map { "; did you mean martlet \($0)?" }
         throw UsageError("there is no verb \(verb)\(guess ?? ", see martlet --help")")
     }

@@ -52,8 +52,10 @@ import Testing
     }
 
     @Test func misspeltVerbsAreGuessed() throws {
-        let result = try Command.run(["genrate", "x"])
-        #expect(result.status == 2 && result.errors.contains("did you mean martlet generate?"))
+        for arguments in [["genrate", "x"], ["help", "genrate"]] {
+            let result = try Command.run(arguments)
+            #expect(result.status == 2 && result.errors.contains("did you mean martlet generate?"))
+        }
         let negative = try Command.run(["generate", "-m", CommandTests.model, "--min-p", "-1", "a"])
         #expect(negative.status == 2 && !negative.errors.contains("Missing value"), "\(negative.errors)")
     }
