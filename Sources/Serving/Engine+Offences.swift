@@ -3,7 +3,7 @@ package import MartletLayers
 import MartletModels
 import MartletTensors
 
-/// What is wrong with requests, before anything is computed.
+/// The checks of requests before anything is computed.
 extension Engine {
     /// The offences of a request, everything that is wrong with it, each with its remedy.
     package func offences(of request: EngineRequest) -> [String] {

@@ -93,8 +93,8 @@ import Testing
             }
             if let oldest, plan.preempted.contains(oldest) { offences.append("the oldest, \(oldest), was preempted") }
             if !plan.preempted.isEmpty && !plan.admitted.isEmpty { offences.append("admitted and preempted") }
-            // Whoever is admitted leaves what the others need. Guesses take what nobody has, and so do, until the end of
-            // the step, rows beyond a quantum behind a window.
+            // Whoever is admitted leaves what the others need. Guesses take what nobody has, and so do, until the end
+            // of the step, rows beyond a quantum behind a window.
             let isLong = plan.runs.contains { $0.positions.count > Scheduler.quantum }
             for group in groups.indices
             where !plan.admitted.isEmpty && drafts.isEmpty && !(isLong && groups[group].window != nil) {

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The registry of a service's models: those that are loaded, and those that it knows how to load.
 ///
-/// Asking for a model that is not loaded loads it and waits. Where no more may be loaded, and after a time without requests,
-/// the one that was used longest ago is let go; what it is answering goes on to its end.
+/// Asking for a model that is not loaded loads it and waits. Where no more may be loaded, and after a time without
+/// requests, the one that was used longest ago is let go; what it is answering goes on to its end.
 package final class ModelRegistry: Sendable {
     package typealias Load = @Sendable () async throws -> ServedModel
 

@@ -109,7 +109,7 @@ package final class ServiceMetrics: Sendable {
             + samples.map { "martlet:\(name)" + ($0.labels.isEmpty ? "" : "{\($0.labels)}") + " \($0.value)" }
     }
 
-    /// What the engine of each model does and has done.
+    /// The lines of each model's engine: what it does and has done.
     private static func lines(of loads: [(model: String, load: EngineLoad)]) -> [String] {
         func metric(_ name: String, _ type: String, _ help: String, _ value: (EngineLoad) -> Int) -> [String] {
             self.metric(name, type, help, loads.map { ("model_name=\"\(escaped($0.model))\"", value($0.load)) })
@@ -131,7 +131,7 @@ package final class ServiceMetrics: Sendable {
                 "num_preemptions_total", "counter", "Texts that gave their blocks to an older one.", \.preemptions)
     }
 
-    /// What the service has done.
+    /// The lines of the service itself.
     private static func lines(of state: State) -> [String] {
         func metric(_ name: String, _ type: String, _ help: String, _ value: Int) -> [String] {
             self.metric(name, type, help, [("", value)])

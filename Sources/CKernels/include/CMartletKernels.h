@@ -94,7 +94,8 @@ void martlet_matmul(martlet_type type, const void *packed, size_t outputs, size_
 /// Either way gives the same bits.
 size_t martlet_packed_rows(martlet_type type);
 
-/// Sets martlet_packed_rows until another level is chosen. A level that has no tiles for packed rows says 1 and keeps it.
+/// Sets martlet_packed_rows until another level is chosen. A level that has no tiles for packed rows says 1 and keeps
+/// it.
 void martlet_set_packed_rows(martlet_type type, size_t rows);
 
 // ---------------------------------------------------------------- row-wise operations

@@ -267,7 +267,7 @@ package struct SlowTokenizer {
         ]
     }
 
-    /// What stands around a text; some classes say in their files whether anything does.
+    /// The special tokens around a text; some classes say in their files whether there are any.
     private var frame: TokenizerClass.Frame? {
         guard name == .gpt2 || name == .qwen2 else { return name.frame }
         let before = flag("add_bos_token", default: false) ? ["bos_token"] : []

@@ -88,7 +88,7 @@ enum TokenizerClass: String {
     /// True where a mask takes the blank before it.
     var masksBlanks: Bool { [.mpnet, .camembert].contains(self) }
 
-    /// What stands around a text, and around two; roles stand for their tokens, A and B for the texts.
+    /// The special tokens around a text, and around two; roles stand for their tokens, A and B for the texts.
     struct Frame {
         let single: [String]
         /// The part of the first text.

@@ -11,8 +11,8 @@ import MartletTensors
 /// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
 /// for the whole pass.
 ///
-/// Where ranks are stages of a pipeline, or divide matrices or experts, each divides what it has with the ranks of other
-/// lanes that have the same.
+/// Where ranks are stages of a pipeline, or divide matrices or experts, each divides what it has with the ranks of
+/// other lanes that have the same.
 ///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
@@ -48,7 +48,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The ranks that hold the same parameters, and all ranks.
     let communicator: any Communicator
     private let all: any Communicator
-    /// Those of them that hold the same experts.
+    /// The ranks among them that hold the same experts.
     private let replicas: any Communicator
     private let mesh: RankMesh
     /// The parts that this rank's optimizer steps on.

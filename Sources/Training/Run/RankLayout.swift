@@ -60,7 +60,7 @@ package struct RankLayout: Sendable, Equatable {
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
     }
 
-    /// What does not go with divided experts.
+    /// The problems of a layout that divides experts beside something else.
     private func refusedBesideExperts() -> [String] {
         var problems: [String] = []
         if zero < 2 {

@@ -135,8 +135,9 @@ struct ServeCommand: AsyncParsableCommand {
 
         init(_ plan: ServePlan) { self.plan = plan }
 
-        /// Lets all threads allocate from four heaps, where glibc would give each its own: what one thread frees, another
-        /// cannot use there, and a third of the heaps is holes after some minutes. Other libraries know no such call.
+        /// Lets all threads allocate from four heaps, where glibc would give each its own: what one thread frees,
+        /// another cannot use there, and a third of the heaps is holes after some minutes. Other libraries know no such
+        /// call.
         private static func shareHeaps() {
             typealias SetOption = @convention(c) (Int32, Int32) -> Int32
             let mostArenas: Int32 = -8  // M_ARENA_MAX of malloc.h

@@ -107,7 +107,7 @@ struct TerminalKeys {
     /// The most bytes that are pasted at once.
     private static let longestPaste = 4 << 20
 
-    /// What was pasted, its lines parted by line feeds.
+    /// The pasted text, its lines parted by line feeds.
     private mutating func pasted() -> String {
         let end = Array("\u{1B}[201~".utf8)
         var text: [UInt8] = []

@@ -14,7 +14,7 @@ struct EvaluationFile: ParsableArguments {
     @Option(help: "The field of the label, or of the score.")
     var label: String?
 
-    /// The same as words of a command line.
+    /// The words of a command line that says so.
     var words: [String] {
         ["--data", data, "--text", text, "--pair", pair] + (label.map { ["--label", $0] } ?? [])
     }
