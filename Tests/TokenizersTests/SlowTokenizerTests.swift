@@ -1,4 +1,6 @@
+import MartletFormats
 import MartletJSON
+import MartletPlatform
 import MartletTokenizers
 import TestSupport
 import Testing
@@ -26,5 +28,34 @@ import Testing
     /// A class that nobody knows leaves the vocabulary as its file says.
     @Test func otherClassesAreReadAsBefore() throws {
         #expect(try SlowTokenizer.json(in: Fixtures.folder + "/tokenizers") == nil)
+    }
+
+    /// Runs `body` with a folder of BERT's class that has these added tokens and special ones.
+    private func withTokens(_ added: String, special: String = "[]", _ body: (String) throws -> Void) throws {
+        try TemporaryFolder.use { folder in
+            for name in ["config.json", "vocab.txt"] {
+                try writeFile(Fixtures.bytes("\(Self.folder)/bert/\(name)"), to: "\(folder)/\(name)")
+            }
+            try writeFile(Array(added.utf8), to: folder + "/added_tokens.json")
+            try writeFile(
+                Array("{\"additional_special_tokens\": \(special)}".utf8), to: folder + "/tokenizer_config.json")
+            try body(folder)
+        }
+    }
+
+    /// Tokens are bytes: two that are spelled alike in other scalars are two.
+    @Test func tokensOfOtherScalarsAreTwo() throws {
+        try withTokens(#"{"<\u00e9>": 111, "<e\u0301>": 112}"#) { folder in
+            let tokenizer = try Tokenizer(path: folder)
+            #expect(tokenizer.id(ofToken: "<\u{E9}>") == 111 && tokenizer.id(ofToken: "<e\u{301}>") == 112)
+        }
+    }
+
+    @Test func numbersThatAreNoIdsAreRefused() throws {
+        for number in ["9223372036854775807", "-1", "2147483648"] {
+            try withTokens("{\"x\": \(number)}", special: #"["y"]"#) { folder in
+                #expect(throws: TokenizerError.self, "\(number)") { try Tokenizer(path: folder) }
+            }
+        }
     }
 }

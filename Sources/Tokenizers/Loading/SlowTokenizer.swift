@@ -45,7 +45,7 @@ package struct SlowTokenizer {
     /// A model as `tokenizer.json` has it, the numbers of its tokens, and the compiled normalization of its file.
     private struct Model {
         let json: JSON
-        let ids: [String: Int]
+        let ids: [ExactKey: Int]
         var charsmap: [UInt8] = []
     }
 
@@ -60,12 +60,12 @@ package struct SlowTokenizer {
 
     private func wordPieces() throws -> Model? {
         guard let bytes = try bytes("vocab.txt") else { return nil }
-        var (ids, vocabulary): ([String: Int], JSONObject) = ([:], JSONObject())
+        var (ids, vocabulary): ([ExactKey: Int], JSONObject) = ([:], JSONObject())
         var lines = String(decoding: bytes, as: UTF8.self).utf8.split(separator: 10, omittingEmptySubsequences: false)
         if lines.last?.isEmpty == true { lines.removeLast() }
         for (id, line) in lines.enumerated() {
             let token = String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
-            (ids[token], vocabulary[token]) = (id, .integer(id))
+            (ids[ExactKey(token)], vocabulary[token]) = (id, .integer(id))
         }
         let model: JSON = [
             "type": "WordPiece", "unk_token": .string(token("unk_token") ?? "[UNK]"),
@@ -83,7 +83,7 @@ package struct SlowTokenizer {
             throw TokenizerError.malformed(source: "\(folder)/vocab.json", offences: [error.description])
         }
         let ids = (root.objectValue?.members ?? []).compactMap { key, value in
-            value.integerValue.flatMap { SlowTokenizer.numbers.contains($0) ? (key, $0) : nil }
+            value.integerValue.flatMap { SlowTokenizer.numbers.contains($0) ? (ExactKey(key), $0) : nil }
         }
         let lines = merges.split(separator: 10).map { $0.last == 13 ? $0.dropLast() : $0 }.filter {
             !$0.isEmpty && !$0.starts(with: "#version".utf8)
@@ -104,9 +104,9 @@ package struct SlowTokenizer {
         guard file.modelType == .unigram else { return nil }
         let own = zip(file.pieces, file.scores).map { (String(decoding: $0, as: UTF8.self), Double($1)) }
         let pieces = numbered(own)
-        var ids: [String: Int] = [:]
-        for (id, piece) in pieces.enumerated() where ids[piece.0] == nil { ids[piece.0] = id }
-        let unknown = ids[token("unk_token") ?? "<unk>"] ?? 0
+        var ids: [ExactKey: Int] = [:]
+        for (id, piece) in pieces.enumerated() where ids[ExactKey(piece.0)] == nil { ids[ExactKey(piece.0)] = id }
+        let unknown = ids[ExactKey(token("unk_token") ?? "<unk>")] ?? 0
         let model: JSON = [
             "type": "Unigram", "unk_id": .integer(unknown), "byte_fallback": false,
             "vocab": .array(pieces.map { [.string($0.0), .number($0.1)] }),
@@ -245,7 +245,7 @@ package struct SlowTokenizer {
         }
     }
 
-    private func postProcessor(_ ids: [String: Int]) -> JSON {
+    private func postProcessor(_ ids: [ExactKey: Int]) -> JSON {
         guard let frame = frame else {
             return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
         }
@@ -255,7 +255,7 @@ package struct SlowTokenizer {
                 if part == "A" || part == "B" {
                     return ["Sequence": ["id": .string(part), "type_id": .integer(segment)]]
                 }
-                guard let content = token(part), let id = ids[content] else { return nil }
+                guard let content = token(part), let id = ids[ExactKey(content)] else { return nil }
                 special[content] = ["id": .string(content), "ids": [.integer(id)], "tokens": [.string(content)]]
                 return ["SpecialToken": ["id": .string(content), "type_id": .integer(segment)]]
             }
@@ -277,37 +277,37 @@ package struct SlowTokenizer {
     }
 
     /// The added tokens: those that files number, then those of the class that no number has yet.
-    private func addedTokens(_ model: Model) throws -> (tokens: [JSON], ids: [String: Int]) {
+    private func addedTokens(_ model: Model) throws -> (tokens: [JSON], ids: [ExactKey: Int]) {
         var ids = model.ids
-        var (order, flags): ([String], [String: JSON]) = ([], [:])
+        var (order, flags): ([ExactKey], [ExactKey: JSON]) = ([], [:])
         func add(_ content: String, _ id: Int?, _ form: JSON?, isSpecial: Bool) {
-            guard !content.isEmpty, flags[content] == nil else { return }
-            let number = id ?? ids[content] ?? (ids.values.max() ?? -1) + 1
+            let key = ExactKey(content)
+            guard !content.isEmpty, flags[key] == nil else { return }
+            let number = id ?? ids[key] ?? (ids.values.max() ?? -1) + 1
             // What is no id is refused by the reader of the result.
-            if SlowTokenizer.numbers.contains(number) { ids[content] = number }
+            if SlowTokenizer.numbers.contains(number) { ids[key] = number }
             func flag(_ key: String, _ standard: Bool) -> JSON { .bool(form?[key]?.boolValue ?? standard) }
-            order.append(content)
-            flags[content] = [
+            order.append(key)
+            flags[key] = [
                 "id": .integer(number), "content": .string(content), "lstrip": flag("lstrip", false),
                 "rstrip": flag("rstrip", false), "single_word": flag("single_word", false),
                 "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
             ]
         }
         let others = ["additional_special_tokens", "extra_special_tokens"].flatMap { settings[$0]?.arrayValue ?? [] }
-        let named = Set(
-            (TokenizerClass.roles.compactMap(token) + others.compactMap { $0.stringValue ?? $0["content"]?.stringValue })
-        )
+        let contents = others.compactMap { $0.stringValue ?? $0["content"]?.stringValue }
+        let named = Set((TokenizerClass.roles.compactMap(token) + contents).map { ExactKey($0) })
         for (id, form) in (settings["added_tokens_decoder"]?.objectValue?.members ?? []).sorted(by: {
             (Int($0.key) ?? 0) < (Int($1.key) ?? 0)
         }) {
             guard let id = Int(id), let content = form["content"]?.stringValue else { continue }
-            add(content, id, form, isSpecial: form["special"]?.boolValue ?? named.contains(content))
+            add(content, id, form, isSpecial: form["special"]?.boolValue ?? named.contains(ExactKey(content)))
         }
         let path = folder + "/added_tokens.json"
         let numbered = fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue?.members ?? [] : []
         for (content, id) in numbered.compactMap({ key, value in value.integerValue.map { (key, $0) } }).sorted(by: {
             $0.1 < $1.1
-        }) { add(content, id, nil, isSpecial: named.contains(content)) }
+        }) { add(content, id, nil, isSpecial: named.contains(ExactKey(content))) }
         for role in TokenizerClass.roles {
             guard let content = token(role) else { continue }
             var form = settings[role]
@@ -318,7 +318,7 @@ package struct SlowTokenizer {
             guard let content = other.stringValue ?? other["content"]?.stringValue else { continue }
             add(content, nil, other, isSpecial: true)
         }
-        for content in hidden where ids[content] != nil { add(content, nil, nil, isSpecial: true) }
+        for content in hidden where ids[ExactKey(content)] != nil { add(content, nil, nil, isSpecial: true) }
         return (order.compactMap { flags[$0] }, ids)
     }
 
