@@ -239,6 +239,13 @@ import Testing
         }
     }
 
+    /// The shares of all parameters' size that a rank holds: pages of gradients and of weights, and optimizer's states.
+    private static func heldShares(of learner: ModelLearner) -> [Double] {
+        let states = learner.optimizerState.flatMap(\.pieces).reduce(0) { $0 + $1.tensor.bytes }
+        let bytes = [learner.gradients.storage, learner.parameters.all.storage].map(\.residentBytes) + [states]
+        return bytes.map { Double($0) / Double(learner.gradients.count * 4) }
+    }
+
     // MARK: - Divided experts
 
     /// Mixtures of several kinds, with four experts in each of two layers: scores as they are, or renormalised and
@@ -348,11 +355,7 @@ import Testing
                 let batch = try stream.next()
                 if pass == communicator.rank { _ = try learner.accumulate(batch, seed: 1) }
             }
-            let whole = Double(learner.gradients.count * 4)
-            let states = learner.optimizerState.flatMap(\.pieces).reduce(0) { $0 + $1.tensor.bytes }
-            return [learner.gradients.storage, learner.parameters.all.storage].map {
-                Double($0.residentBytes) / whole
-            } + [Double(states) / whole]
+            return Self.heldShares(of: learner)
         }
         // Nine tenths of the parameters are experts'.
         for share in shares { #expect(share[0] < 0.3 && share[1] < 0.36 && share[2] < 0.52, "\(share)") }
@@ -432,11 +435,7 @@ import Testing
             let learner = try ModelLearner(preparation, over: communicator, RankLayout("tensor=4"), on: device)
             var stream = try preparation.stream(from: nil)
             _ = try learner.accumulate(stream.next(), seed: 1)
-            let whole = Double(learner.gradients.count * 4)
-            let states = learner.optimizerState.flatMap(\.pieces).reduce(0) { $0 + $1.tensor.bytes }
-            return [learner.gradients.storage, learner.parameters.all.storage].map {
-                Double($0.residentBytes) / whole
-            } + [Double(states) / whole]
+            return Self.heldShares(of: learner)
         }
         for share in shares { #expect(share[0] < 0.3 && share[1] < 0.3 && share[2] < 0.52, "\(share)") }
     }
