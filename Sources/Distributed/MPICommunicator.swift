@@ -39,7 +39,7 @@ import MartletPlatform
     /// - Throws: ``CommunicationError`` where no MPI can be loaded, or it does not start.
     package init(deadline seconds: Double = 600, patient: Bool = false) throws(CommunicationError) {
         let library = try MPILibrary(path: MPICommunicator.ownPath)
-        let limit = unsafe getenv("MARTLET_DEADLINE").flatMap { unsafe Double(String(cString: $0)) } ?? seconds
+        let limit = Environment["MARTLET_DEADLINE"].flatMap { Double($0) } ?? seconds
         var provided: Int32 = 0
         // MPI_THREAD_SERIALIZED is 2 in all three ABIs.
         let code = Watch.within(limit, "MPI's start") { unsafe library.start(nil, nil, 2, &provided) }
@@ -178,5 +178,5 @@ import MartletPlatform
 
     package func abort(_ reason: String) { _ = library.abort(library.world, 1) }
 
-    private static var ownPath: String? { unsafe getenv("MARTLET_MPI").map { unsafe String(cString: $0) } }
+    private static var ownPath: String? { Environment["MARTLET_MPI"] }
 }

@@ -58,14 +58,8 @@ package struct AtomicFile: ~Copyable {
     }
 
     private mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
-        var done = 0
-        while done < bytes.count {
-            let step = unsafe write(descriptor, bytes.baseAddress.map { unsafe $0 + done }, bytes.count - done)
-            if step < 0 && errno == EINTR { continue }
-            guard step > 0 else { throw FileError(path: path, operation: "write", code: errno) }
-            done += step
-        }
-        count += done
+        guard unsafe writeAll(descriptor, bytes) else { throw FileError(path: path, operation: "write", code: errno) }
+        count += bytes.count
     }
 
     /// Puts the file in its place.
@@ -78,15 +72,8 @@ package struct AtomicFile: ~Copyable {
         let code = isFlushed ? unfinished.end { unsafe rename(temporary, path) == 0 ? 0 : errno } : errno
         guard code == 0 else { throw FileError(path: path, operation: "write", code: code) }
         isCommitted = true
-        guard flushed else { return }
-        // The renaming itself reaches the disk with the folder; a file system that cannot flush a folder has done what
-        // it can.
-        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
-        let folderDescriptor = unsafe open(folder, O_RDONLY | O_CLOEXEC)
-        if folderDescriptor >= 0 {
-            fsync(folderDescriptor)
-            close(folderDescriptor)
-        }
+        // The renaming itself reaches the disk with the folder.
+        if flushed { Folder.flush(path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ".") }
     }
 }
 

@@ -136,8 +136,7 @@ extension Digest {
         if kind == .sha1 { digest.append(Array("blob \(Folder.size(of: path) ?? 0)\0".utf8)) }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         while true {
-            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe readBytes(descriptor, into: $0) }
             guard count >= 0 else { throw FileError(path: path, operation: "read", code: errno) }
             guard count > 0 else { return digest.finish() }
             unsafe buffer.withUnsafeBytes { unsafe digest.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }

@@ -45,13 +45,13 @@ package enum HubListing {
         let folder = HubFolder(cache, name)
         guard let commit = folder.commit(of: "main") else { return nil }
         let snapshot = folder.snapshot(commit)
-        guard Folder.exists(snapshot) else { return nil }
+        guard fileExists(snapshot) else { return nil }
         let packed = Folder.names(in: snapshot).filter { $0.hasSuffix(".gguf") && !HubSelection.isProjector($0) }
         if let selection = name.selection {
-            if Folder.exists("\(snapshot)/\(selection)") { return "\(snapshot)/\(selection)" }
+            if fileExists("\(snapshot)/\(selection)") { return "\(snapshot)/\(selection)" }
             return HubSelection.file(selection, among: packed).map { "\(snapshot)/\($0)" }
         }
-        guard !Folder.exists(snapshot + "/config.json"), !packed.isEmpty else { return snapshot }
+        guard !fileExists(snapshot + "/config.json"), !packed.isEmpty else { return snapshot }
         let usual = HubSelection.usual.lazy.compactMap { HubSelection.file($0, among: packed) }.first
         return "\(snapshot)/\(usual ?? packed[0])"
     }
@@ -68,7 +68,7 @@ package enum HubListing {
         // The names that readers begin with go first, so that nobody finds half of it.
         for part in ["refs", "snapshots", "blobs", ""] { removeAll("\(path)/\(part)", depth: 0) }
         removeAll("\(cache)/.locks/\(name.folder)", depth: 0)
-        guard !Folder.exists(path) else { throw HubError("\(name): \(path) cannot be taken away whole") }
+        guard !fileExists(path) else { throw HubError("\(name): \(path) cannot be taken away whole") }
         return entry.bytes
     }
 

@@ -69,7 +69,7 @@ package struct HubPull {
     private func known(_ name: HubName, _ revision: String, _ folder: HubFolder) throws(HubError) -> String {
         let commit = folder.commit(of: revision) ?? revision
         let snapshot = folder.snapshot(commit)
-        guard Folder.exists(snapshot) else {
+        guard fileExists(snapshot) else {
             throw HubError(
                 "\(name): revision \(revision) is not in the cache \(settings.cache), and no connection is made (offline)"
             )
@@ -137,7 +137,7 @@ package struct HubPull {
         if (Folder.size(of: path) ?? 0) > file.bytes { unsafe unlink(path) }
         while true {
             let offset = Folder.size(of: path) ?? 0
-            if offset == file.bytes, offset > 0 || Folder.exists(path) { return }
+            if offset == file.bytes, offset > 0 || fileExists(path) { return }
             if file.bytes == 0 { return try empty(path) }
             let answer = try transfer.append(url, to: path, from: offset) {
                 report(.progress(path: file.path, done: Folder.size(of: path) ?? 0, of: file.bytes))

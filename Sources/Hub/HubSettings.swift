@@ -21,26 +21,20 @@ package struct HubSettings: Sendable {
     /// The settings that the environment says.
     package init() {
         let home =
-            HubSettings.variable("HF_HOME")
-            ?? (HubSettings.variable("XDG_CACHE_HOME") ?? (HubSettings.variable("HOME") ?? "") + "/.cache")
+            Environment["HF_HOME"]
+            ?? (Environment["XDG_CACHE_HOME"] ?? (Environment["HOME"] ?? "") + "/.cache")
             + "/huggingface"
-        var address = HubSettings.variable("HF_ENDPOINT") ?? "https://huggingface.co"
+        var address = Environment["HF_ENDPOINT"] ?? "https://huggingface.co"
         while address.hasSuffix("/") { address.removeLast() }
         endpoint = address
-        cache = HubSettings.variable("HF_HUB_CACHE") ?? home + "/hub"
-        let file = HubSettings.variable("HF_TOKEN_PATH") ?? home + "/token"
+        cache = Environment["HF_HUB_CACHE"] ?? home + "/hub"
+        let file = Environment["HF_TOKEN_PATH"] ?? home + "/token"
         let stored = try? fileBytes(file, limit: 4_096).filter { $0 > 32 && $0 < 127 }
         token =
-            HubSettings.variable("HF_TOKEN")
+            Environment["HF_TOKEN"]
             ?? stored.flatMap { $0.isEmpty ? nil : String(decoding: $0, as: UTF8.self) }
-        let offline = HubSettings.variable("HF_HUB_OFFLINE")?.uppercased() ?? ""
+        let offline = Environment["HF_HUB_OFFLINE"]?.uppercased() ?? ""
         isOffline = ["1", "ON", "YES", "TRUE"].contains(offline)
-    }
-
-    private static func variable(_ name: String) -> String? {
-        guard let value = unsafe getenv(name) else { return nil }
-        let text = unsafe String(cString: value)
-        return text.isEmpty ? nil : text
     }
 }
 

@@ -44,6 +44,7 @@ extension JSON {
 }
 
 extension JSONReader {
+    /// A finished value whose container is still open, with its key and the key's offset.
     private struct Pending {
         var key: String
         var value: JSON

@@ -2,6 +2,7 @@
 ///
 /// The grammar, the depth and every string are checked; that keys are unique is left to whoever collects them.
 @safe package struct JSONReader {
+    /// A piece of the text: a bracket, a key or a scalar.
     package enum Event: Sendable {
         case beginObject, endObject, beginArray, endArray
         case key(String), string(String)
@@ -10,6 +11,7 @@
         case end
     }
 
+    /// The piece that the grammar allows next.
     private enum Expected { case value, firstElement, firstKey, separator }
 
     let text: UnsafeBufferPointer<UInt8>

@@ -18,7 +18,7 @@ package struct AtomicFolder: ~Copyable {
         let bytes = path.utf8.reversed().drop { $0 == UInt8(ascii: "/") }.count
         let place = bytes == 0 ? path : String(decoding: path.utf8.prefix(bytes), as: UTF8.self)
         self.path = place
-        isNew = !Folder.exists(place)
+        isNew = !fileExists(place)
         unfinished = UnfinishedFile(for: isNew ? place : place + "/new")
         do {
             try Folder.make(unfinished.path)

@@ -13,3 +13,29 @@ func renameFile(_ path: String, _ other: String) -> Int32 { unsafe rename(path, 
 package func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     unsafe write(descriptor, bytes, count)
 }
+
+/// Writes all of `bytes`, however many calls that takes, whatever signals come between them.
+///
+/// - Parameter offset: the place in the file; nil where the descriptor stands.
+/// - Returns: false, with the reason in `errno`, where the system takes no more.
+package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int? = nil) -> Bool {
+    var done = 0
+    while let start = bytes.baseAddress, done < bytes.count {
+        let (from, rest) = unsafe (start + done, bytes.count - done)
+        let step =
+            unsafe offset.map { unsafe pwrite(descriptor, from, rest, off_t($0 + done)) }
+            ?? write(descriptor, from, rest)
+        if step < 0 && errno == EINTR { continue }
+        guard step > 0 else { return false }
+        done += step
+    }
+    return true
+}
+
+/// The C library's `read`, again where a signal came first: bytes read, 0 at the end, or −1 with `errno`.
+package func readBytes(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    while true {
+        let count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
+        if count >= 0 || errno != EINTR { return count }
+    }
+}

@@ -15,14 +15,16 @@ package func fileBytes(_ path: String, limit: Int = 1 << 31) throws(FileError) -
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-        if count < 0 && errno == EINTR { continue }
+        let count = unsafe buffer.withUnsafeMutableBytes { unsafe readBytes(descriptor, into: $0) }
         guard count >= 0 else { throw FileError(path: path, operation: "read", code: errno) }
         guard count > 0 else { return bytes }
         guard bytes.count + count <= limit else { throw tooLong }
         bytes += buffer.prefix(count)
     }
 }
+
+/// Returns whether something is at `path`.
+package func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
 /// Opens a file to read it, without waiting for somebody who writes into a named pipe: one that nobody writes into is
 /// empty.

@@ -19,6 +19,3 @@ public struct FileError: MartletError, Equatable {
     /// The cause: what was found, and where.
     public var cause: String { "\(path): cannot \(operation): \(reason)" }
 }
-
-/// Returns whether something is at `path`.
-package func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

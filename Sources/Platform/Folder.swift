@@ -1,4 +1,4 @@
-/// The operations of a run on folders. Every failure throws the system's reason.
+/// Operations on folders and on what lies in them. Every failure throws the system's reason.
 package enum Folder {
     /// Makes a folder and those above it where they are missing.
     package static func make(_ path: String) throws(FileError) {
@@ -42,6 +42,7 @@ package enum Folder {
         return unsafe String(cString: found)
     }
 
+    /// Puts what is at `path` in the place of what is at `other`, at once.
     package static func rename(_ path: String, to other: String) throws(FileError) {
         guard renameFile(path, other) == 0 else {
             throw FileError(path: other, operation: "put in its place", code: errno)
@@ -56,6 +57,7 @@ package enum Folder {
         close(descriptor)
     }
 
+    /// The size in bytes of what is at `path`; nil where nothing is.
     package static func size(of path: String) -> Int? {
         var status = stat()
         return unsafe stat(path, &status) == 0 ? Int(status.st_size) : nil
@@ -66,8 +68,6 @@ package enum Folder {
         var status = stat()
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
-
-    package static func exists(_ path: String) -> Bool { size(of: path) != nil }
 
     /// Points the symbolic link `path` to `target`, at once.
     package static func link(_ path: String, to target: String) throws(FileError) {

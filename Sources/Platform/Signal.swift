@@ -1,4 +1,4 @@
-/// A lock that threads can sleep on until another changes what it guards.
+/// A condition variable with its lock: threads sleep on it until another changes what it guards.
 @safe package final class Signal: Sendable {
     private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private nonisolated(unsafe) let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -21,10 +21,14 @@
         return body()
     }
 
-    /// Sleeps until `wakeAll`, or for no reason. - Precondition: called inside `withLock`.
+    /// Sleeps until `wakeAll`, or for no reason.
+    ///
+    /// - Precondition: called inside `withLock`.
     package func sleep() { unsafe pthread_cond_wait(condition, mutex) }
 
-    /// Sleeps until `wakeAll`, for no reason, or for `seconds`. - Precondition: called inside `withLock`.
+    /// Sleeps until `wakeAll`, for no reason, or for `seconds`.
+    ///
+    /// - Precondition: called inside `withLock`.
     package func sleep(seconds: Double) {
         var end = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &end)
@@ -35,7 +39,9 @@
         unsafe pthread_cond_timedwait(condition, mutex, &end)
     }
 
-    /// Wakes those who sleep. - Precondition: called inside `withLock`.
+    /// Wakes those who sleep.
+    ///
+    /// - Precondition: called inside `withLock`.
     package func wake() { unsafe pthread_cond_broadcast(condition) }
 
     /// Wakes those who sleep, after `change` under the lock.

@@ -32,7 +32,9 @@ package struct SystemThread: Sendable {
         self.handle = handle
     }
 
-    /// Waits for its end. - Precondition: neither joined nor detached before.
+    /// Waits for its end.
+    ///
+    /// - Precondition: neither joined nor detached before.
     package func join() { pthread_join(handle, nil) }
 
     /// Lets it end by itself.

@@ -1,8 +1,5 @@
 /// Work in several threads of the system's, for calls that are not asynchronous.
 package enum Threads {
-    /// The processors that this process may use.
-    package static var available: Int { Processors.availableCores() }
-
     /// Runs `body` once for each number below `count`, in as many threads, and waits for all.
     package static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         var threads: [SystemThread] = []

@@ -7,7 +7,7 @@
     final class WorkExecutor: TaskExecutor, @unchecked Sendable {
         /// The executor of all servers of the process; nil where the system grants no thread. It has more threads than
         /// the machine has processors, so that a short text shares a processor with long ones, and need not wait.
-        static let shared = WorkExecutor(threads: max(16, 2 * Threads.available))
+        static let shared = WorkExecutor(threads: max(16, 2 * Processors.availableCores()))
 
         // The condition's lock guards the jobs.
         private let condition = NSCondition()

@@ -2,10 +2,11 @@ package import MartletPlatform
 
 /// The bytes behind tensors: owned memory, a mapped file, or memory that somebody else keeps alive.
 ///
-/// This is the package's one `@unchecked Sendable` over raw memory. Its rule: bytes are written only by the operation
-/// that made the storage, before anyone else sees it, or by an owner that can prove it is the only one (the recycling
-/// `Device`, an optimizer between two steps). Everybody else reads.
+/// The rule that makes it `Sendable`: bytes are written only by the operation that made the storage, before anyone else
+/// sees it, or by an owner that can prove it is the only one (the recycling `Device`, an optimizer between two steps).
+/// Everybody else reads.
 @safe package final class Storage: @unchecked Sendable {
+    /// The origin of the memory: allocated here, mapped from a file read-only, or somebody else's.
     package enum Kind: Sendable, Equatable { case owned, mapped, borrowed }
 
     /// Owned memory starts at a multiple of this, a cache line and the widest vector register.
@@ -103,8 +104,9 @@ package import MartletPlatform
         self.init(bytes: size)
         var done = 0
         while done < bytes {
-            let count = unsafe read(descriptor, mutablePointer + done, min(bytes - done, 1 << 30))
-            if count < 0 && errno == EINTR { continue }
+            let rest = unsafe UnsafeMutableRawBufferPointer(
+                start: mutablePointer + done, count: min(bytes - done, 1 << 30))
+            let count = unsafe readBytes(descriptor, into: rest)
             guard count >= 0 else { throw FileError(path: path, operation: "read", code: errno) }
             guard count > 0 else {
                 throw FileError(path: path, operation: "read", reason: "it became shorter while it was read")

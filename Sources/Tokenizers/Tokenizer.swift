@@ -100,7 +100,7 @@ public struct Tokenizer: Sendable {
     public func encode(
         batch texts: [String], addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true, threads: Int? = nil
     ) throws(TokenizerError) -> [[Int32]] {
-        let threads = max(1, min(threads ?? Threads.available, texts.count))
+        let threads = max(1, min(threads ?? Processors.availableCores(), texts.count))
         let shares = BatchShares(texts.count, threads: threads)
         Threads.run(threads) { _ in
             while shares.fillNext({ index throws(TokenizerError) in

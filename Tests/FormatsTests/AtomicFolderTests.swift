@@ -14,7 +14,7 @@ import Testing
         let rounds: [(String, [String])] = [("one", []), ("two", ["kept"])]
         for (text, others) in rounds {
             let folder = try AtomicFolder(place + "/")
-            #expect(Folder.exists(place) == !others.isEmpty)
+            #expect(fileExists(place) == !others.isEmpty)
             try write(text, to: folder.aside + "/a")
             try Folder.make(folder.aside + "/part")
             try write(text, to: folder.aside + "/part/b")

@@ -124,7 +124,7 @@ import Testing
         let best = try #require(evaluated.min { $0.1 < $1.1 })
         #expect(run.state.best?.step == best.0 && run.state.best?.loss == best.1)
         #expect(run.store.steps.contains(best.0) && run.store.steps.contains(24) && run.store.steps.count <= 3)
-        #expect(Folder.exists(run.folder + "/curves.svg"))
+        #expect(fileExists(run.folder + "/curves.svg"))
     }
 
     @Test func theMeanOfTheLastCheckpoints() throws {

@@ -98,18 +98,12 @@ struct MappedArray<Element: BitwiseCopyable>: ~Copyable {
         let old = capacity * MemoryLayout<Element>.stride
         if isNew {
             // Written rather than copied, so that the copy is not in memory too.
-            var done = 0
-            while let base = unsafe base, done < count * MemoryLayout<Element>.stride {
-                let rest = count * MemoryLayout<Element>.stride - done
-                let step = unsafe pwrite(descriptor, UnsafeRawPointer(base) + done, rest, done)
-                if step < 0 && errno == EINTR { continue }
-                guard step > 0 else {
-                    let failure = TrainingMemory.failure()
-                    unsafe munmap(place, bytes)
-                    close(descriptor)
-                    throw failure
-                }
-                done += step
+            let own = unsafe UnsafeRawBufferPointer(start: base, count: count * MemoryLayout<Element>.stride)
+            guard unsafe writeAll(descriptor, own, at: 0) else {
+                let failure = TrainingMemory.failure()
+                unsafe munmap(place, bytes)
+                close(descriptor)
+                throw failure
             }
             unsafe free(base)
             _ = memory.take(-old)

@@ -208,7 +208,7 @@ private struct Counting: ~Copyable {
     }
 
     mutating func count(_ block: [UInt8]) throws(TrainingError) {
-        let threads = max(1, trainer.threads ?? Threads.available)
+        let threads = max(1, trainer.threads ?? Processors.availableCores())
         let text = block.repairedUTF8
         malformed += Counting.replacements(text) - Counting.replacements(block)
         let shares = Shares(text, block.count < 1 << 16 ? 1 : threads)

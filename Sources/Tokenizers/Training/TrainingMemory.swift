@@ -83,7 +83,7 @@ final class TrainingMemory {
     /// - Throws: ``TrainingError/unwritable(path:reason:)``.
     static func temporaryFile() throws(TrainingError) -> Int32 {
         var folders = ["/var/tmp", "/tmp"]
-        if let folder = unsafe getenv("TMPDIR") { folders.insert(unsafe String(cString: folder), at: 0) }
+        if let folder = Environment["TMPDIR"] { folders.insert(folder, at: 0) }
         for folder in folders {
             var name = Array("\(folder)/martlet-XXXXXX".utf8CString)
             let descriptor = unsafe name.withUnsafeMutableBufferPointer { name in

@@ -115,7 +115,7 @@ struct UnigramTrainer {
     /// The expected count of each piece in the words, and the log-likelihood of the words (the E step).
     private func expectations() -> (counts: [Double], likelihood: Double) {
         let (trie, scores, words) = (trie, pieces.map(\.score), words)
-        let threads = min(max(1, trainer.threads ?? Threads.available), UnigramTrainer.portions)
+        let threads = min(max(1, trainer.threads ?? Processors.availableCores()), UnigramTrainer.portions)
         let results = PortionResults(threads, pieces.count)
         // As many portions at a time as there are threads, so that few sums are in memory.
         for first in stride(from: 0, to: UnigramTrainer.portions, by: threads) {

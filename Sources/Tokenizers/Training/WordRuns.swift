@@ -104,15 +104,7 @@ private final class RunFile {
     }
 
     func flush() throws(TrainingError) {
-        var done = 0
-        while done < buffer.count {
-            let step = unsafe buffer.withUnsafeBytes { bytes in
-                unsafe write(descriptor, bytes.baseAddress.map { unsafe $0 + done }, bytes.count - done)
-            }
-            if step < 0 && errno == EINTR { continue }
-            guard step > 0 else { throw TrainingMemory.failure() }
-            done += step
-        }
+        guard unsafe buffer.withUnsafeBytes({ unsafe writeAll(descriptor, $0) }) else { throw TrainingMemory.failure() }
         buffer.removeAll(keepingCapacity: true)
     }
 

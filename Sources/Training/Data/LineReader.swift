@@ -46,13 +46,10 @@ package final class LineReader {
 
     private func fill() throws(FileError) {
         var count = 0
-        repeat {
-            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: LineReader.chunk) { memory, initialized in
-                count = unsafe read(descriptor, memory.baseAddress, LineReader.chunk)
-                initialized = max(count, 0)
-            }
-            buffer += chunk
-        } while count < 0 && errno == EINTR
+        buffer += unsafe [UInt8](unsafeUninitializedCapacity: LineReader.chunk) { memory, initialized in
+            count = unsafe readBytes(descriptor, into: UnsafeMutableRawBufferPointer(memory))
+            initialized = max(count, 0)
+        }
         guard count >= 0 else { throw FileError(path: path, operation: "read", code: errno) }
         if count == 0 { ended = true }
     }

@@ -13,7 +13,7 @@ struct SentencePooling: Sendable {
 
     /// - Throws: ``RunError`` for a pooling that cannot be trained here, and what reading throws.
     init(directory: String) throws {
-        guard Folder.exists(directory + "/modules.json") else { return }
+        guard fileExists(directory + "/modules.json") else { return }
         for module in try JSON(contentsOf: directory + "/modules.json").arrayValue ?? [] {
             let kind = module["type"]?.stringValue?.split(separator: ".").last.map(String.init) ?? ""
             if kind == "Normalize" { isNormalized = true }

@@ -17,7 +17,7 @@ struct TeacherCache: Sendable {
     init(of teacher: ModelFile, in folder: String) throws(FileError) {
         var key = Fingerprint()
         if case .directory(let path) = teacher.container {
-            for name in TeacherCache.files where Folder.exists("\(path)/\(name)") {
+            for name in TeacherCache.files where fileExists("\(path)/\(name)") {
                 key.add(name)
                 try key.add(file: "\(path)/\(name)")
             }
@@ -61,7 +61,7 @@ struct TeacherCache: Sendable {
 
     /// Nil where there is no such file, or one of another form.
     private func read(_ path: String, rows: Int) -> [[Float]]? {
-        guard Folder.exists(path),
+        guard fileExists(path),
             let tensor = try? Safetensors(contentsOf: path).tensors.tensor(TeacherCache.name),
             tensor.type == .f32, tensor.shape.rank == 2, tensor.shape[0] == rows
         else { return nil }

@@ -266,7 +266,7 @@ package struct ModelPruning {
     private func write(_ vocabulary: VocabularyPruning, to folder: String) throws(FileError) {
         try writeFile(vocabulary.tokenizer.serialized(), to: folder + "/tokenizer.json")
         let lines = vocabulary.spellings.map { $0 + "\n" }.joined()
-        if Folder.exists(folder + "/vocab.txt") { try writeFile(Array(lines.utf8), to: folder + "/vocab.txt") }
+        if fileExists(folder + "/vocab.txt") { try writeFile(Array(lines.utf8), to: folder + "/vocab.txt") }
     }
 
     /// Tokenizer, templates and modules of sentence-transformers, as they are.
@@ -278,9 +278,9 @@ package struct ModelPruning {
         for name in Folder.names(in: directory) where !name.hasSuffix(".index.json") && name != "config.json" {
             if Folder.isFile("\(directory)/\(name)") {
                 if endings.contains(where: { name.hasSuffix($0) }) { try copy(name) }
-            } else if Folder.exists("\(directory)/\(name)/config.json") {
+            } else if fileExists("\(directory)/\(name)/config.json") {
                 try Folder.make("\(folder)/\(name)")
-                for part in ["config.json", "model.safetensors"] where Folder.exists("\(directory)/\(name)/\(part)") {
+                for part in ["config.json", "model.safetensors"] where fileExists("\(directory)/\(name)/\(part)") {
                     try copy("\(name)/\(part)")
                 }
             }

@@ -42,7 +42,7 @@ package struct RunExport: Sendable {
             try writeFile(JSON.object(generation).serialized(.pretty(indent: 2)), to: aside + "/generation_config.json")
         }
         Folder.remove(folder + ".old")
-        if Folder.exists(folder) { try Folder.rename(folder, to: folder + ".old") }
+        if fileExists(folder) { try Folder.rename(folder, to: folder + ".old") }
         try Folder.rename(aside, to: folder)
         Folder.remove(folder + ".old")
     }
@@ -126,10 +126,10 @@ package struct RunExport: Sendable {
     /// Writes the files that make a sentence encoder of a body: the origin's modules, or the plain mean.
     private func writeSentenceFiles(from origin: String, to folder: String) throws {
         for name in ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"]
-        where Folder.exists("\(origin)/\(name)") {
+        where fileExists("\(origin)/\(name)") {
             try writeFile(fileBytes("\(origin)/\(name)"), to: "\(folder)/\(name)")
         }
-        for name in Folder.names(in: origin) where Folder.exists("\(origin)/\(name)/config.json") {
+        for name in Folder.names(in: origin) where fileExists("\(origin)/\(name)/config.json") {
             try Folder.make("\(folder)/\(name)")
             try writeFile(
                 fileBytes("\(origin)/\(name)/config.json"), to: "\(folder)/\(name)/config.json")
@@ -140,7 +140,7 @@ package struct RunExport: Sendable {
     /// tokens.
     private func writeTokenizerConfig(to folder: String) throws {
         if case .directory(let origin) = preparation.recipe.model {
-            for name in RunExport.files where Folder.exists("\(origin)/\(name)") {
+            for name in RunExport.files where fileExists("\(origin)/\(name)") {
                 try writeFile(fileBytes("\(origin)/\(name)"), to: "\(folder)/\(name)")
             }
             if preparation.recipe.objective.labelled?.kind == .embeddings {

@@ -40,7 +40,7 @@ package final class RunFolder: Sendable {
     /// Returns whether a folder is that of a run.
     package static func isRun(_ path: String) -> Bool {
         // The recipe is written last of the two.
-        Folder.exists(path + "/recipe.yaml") && Folder.exists(path + "/tokenizer.json")
+        fileExists(path + "/recipe.yaml") && fileExists(path + "/tokenizer.json")
     }
 
     // MARK: - Recipe and tokenizer

@@ -74,7 +74,7 @@ package final class RunLog {
     package init(_ path: String, upTo step: Int) throws(FileError) {
         self.path = path
         records = []
-        if Folder.exists(path) {
+        if fileExists(path) {
             let lines = try fileBytes(path).split(separator: 10)
             records = lines.compactMap { line in (try? JSON(parsing: Array(line))).flatMap { StepRecord($0) } }
                 .filter { $0.step <= step }

@@ -79,7 +79,7 @@ public final class TrainingSession {
             guard !isLeader || !RunFolder.isRun(path) else {
                 throw RunError("\(path): a run is there already; go on with it, or choose another folder")
             }
-            isNew = isLeader && !Folder.exists(path)
+            isNew = isLeader && !fileExists(path)
             folder = try RunFolder(path, isLeader: isLeader)
             (recipe, isResumed, isChanged) = (given, false, false)
         case .resumed(let overrides):
@@ -219,7 +219,7 @@ public final class TrainingSession {
     ) throws {
         // What other ranks hold is read back from the checkpoint, which is there whenever a model is exported.
         let step = run.state.best?.step ?? run.state.step
-        guard step == run.state.step || !Folder.exists(folder.modelPath) else { return }
+        guard step == run.state.step || !fileExists(folder.modelPath) else { return }
         let weights = try run.store.exported(step).map { ($0, $1) }
         try export.write(weights + learner.parameters.untouched, to: folder.modelPath)
     }

@@ -11,7 +11,7 @@ final class SettingSources {
     /// - Parameter option: The file; without one that of `MARTLET_CONFIG`, where it is set.
     /// - Throws: what reading the file throws, and ``UsageError`` for one that is no mapping of names.
     init(file option: String?) throws {
-        let path = option ?? SettingSources.environment("MARTLET_CONFIG")
+        let path = option ?? Environment["MARTLET_CONFIG"]
         self.path = path ?? ""
         do {
             file = try path.map { try RecipeText.parse(Input.text($0), path: $0) } ?? JSONObject()
@@ -20,16 +20,10 @@ final class SettingSources {
         }
     }
 
-    /// The value of a variable; nil for one that is empty, as files of settings for containers have them.
-    private static func environment(_ name: String) -> String? {
-        let value = unsafe getenv(name).map { unsafe String(cString: $0) }
-        return value?.isEmpty == true ? nil : value
-    }
-
     private func elsewhere(_ name: String) -> (value: JSON, source: String)? {
         asked.insert(name)
         let variable = "MARTLET_" + name.uppercased().replacing("-", with: "_")
-        if let value = SettingSources.environment(variable) { return (.string(value), variable) }
+        if let value = Environment[variable] { return (.string(value), variable) }
         return file[name].map { ($0, "\(path): \(name)") }
     }
 

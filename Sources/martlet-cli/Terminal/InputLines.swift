@@ -59,18 +59,13 @@ struct InputLines: ~Copyable {
 
     /// Reads some bytes; false at the end.
     private mutating func fill() throws(FileError) -> Bool {
-        let wanted = 1 << 16
-        while true {
-            var count = 0
-            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, initialized in
-                count = unsafe read(descriptor, buffer.baseAddress, wanted)
-                initialized = max(count, 0)
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw Input.failure(path, "read") }
-            isAtEnd = count == 0
-            buffer += chunk
-            return count > 0
+        var count = 0
+        buffer += unsafe [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, initialized in
+            count = unsafe readBytes(descriptor, into: UnsafeMutableRawBufferPointer(buffer))
+            initialized = max(count, 0)
         }
+        guard count >= 0 else { throw Input.failure(path, "read") }
+        isAtEnd = count == 0
+        return count > 0
     }
 }

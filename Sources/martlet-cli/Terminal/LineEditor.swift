@@ -13,7 +13,7 @@ final class LineEditor {
     private var above = 0
 
     init(completing words: [String] = []) {
-        let name = unsafe getenv("TERM").map { unsafe String(cString: $0) } ?? ""
+        let name = Environment["TERM"] ?? ""
         isPlain = isatty(0) == 0 || isatty(1) == 0 || name.isEmpty || name.hasSameBytes(as: "dumb")
         self.words = words
         // A new size interrupts the wait for a key.

@@ -80,13 +80,7 @@ enum Output {
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = unsafe rest.withUnsafeBytes { unsafe writeBytes(descriptor, $0.baseAddress, $0.count) }
-            if written < 0 && errno == EINTR { continue }
-            guard written > 0 else { fail(descriptor, errno) }
-            rest = rest.dropFirst(written)
-        }
+        guard unsafe bytes.withUnsafeBytes({ unsafe writeAll(descriptor, $0) }) else { fail(descriptor, errno) }
     }
 }
 
@@ -114,8 +108,7 @@ enum Input {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe readBytes(descriptor, into: $0) }
             guard count >= 0 else { throw failure(path, "read") }
             guard count > 0 else { return bytes }
             guard bytes.count + count <= limit else { throw tooLong(path, "more than \(limit) bytes at once") }

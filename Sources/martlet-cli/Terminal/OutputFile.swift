@@ -29,7 +29,7 @@ struct OutputOptions: ParsableArguments {
         if let one = identity(input), one == identity(path) { return true }
         let (whole, part) = (Folder.absolute(input), Folder.absolute(path))
         if whole.utf8.elementsEqual(part.utf8) { return true }
-        guard Folder.exists(path), part.utf8.starts(with: (whole + "/").utf8) else { return false }
+        guard fileExists(path), part.utf8.starts(with: (whole + "/").utf8) else { return false }
         return !Folder.isFile(path) || modelFiles.contains { part.hasSuffix($0) }
     }
 

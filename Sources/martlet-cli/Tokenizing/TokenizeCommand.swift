@@ -140,7 +140,7 @@ struct TokenizeCommand: ParsableCommand {
             Output.write(part)
         }
         if communicator.size == 1 {
-            try ParallelLines(file, threads: threads ?? Threads.available, work).run(handOn)
+            try ParallelLines(file, threads: threads ?? Processors.availableCores(), work).run(handOn)
         } else {
             try Ranks.requireFile(file, over: communicator)
             var reader = try InputLines(file, batchSize: 1 << 20)
