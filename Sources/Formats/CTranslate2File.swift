@@ -16,7 +16,7 @@ package struct CTranslate2File: Sendable {
         let file = try MappedFile(path, access)
         var offences = Offences()
         let (name, variables) = unsafe file.withBytes { bytes in
-            var cursor = unsafe GGUFCursor(bytes)
+            var cursor = unsafe ByteCursor(bytes)
             return CTranslate2File.read(&cursor, file, &offences)
         }
         try offences.check(path, "not a CTranslate2 model of binary version 2 with f32 weights")
@@ -25,7 +25,7 @@ package struct CTranslate2File: Sendable {
     }
 
     private static func read(
-        _ cursor: inout GGUFCursor, _ file: MappedFile, _ offences: inout Offences
+        _ cursor: inout ByteCursor, _ file: MappedFile, _ offences: inout Offences
     ) -> (String, [StoredTensor]) {
         guard cursor.take(UInt32.self) == 2, let name = takeName(&cursor), cursor.take(UInt32.self) != nil,
             let count = cursor.take(UInt32.self)
@@ -49,18 +49,14 @@ package struct CTranslate2File: Sendable {
         return (name, variables)
     }
 
-    private static func takeName(_ cursor: inout GGUFCursor) -> String? {
-        guard let length = cursor.take(UInt16.self), length > 1 else { return nil }
-        var bytes: [UInt8] = []
-        for _ in 0..<length {
-            guard let byte = cursor.take(UInt8.self) else { return nil }
-            bytes.append(byte)
-        }
-        guard bytes.removeLast() == 0 else { return nil }
-        return String(validating: bytes, as: UTF8.self)
+    private static func takeName(_ cursor: inout ByteCursor) -> String? {
+        guard let length = cursor.take(UInt16.self), length > 1,
+            let bytes = unsafe cursor.take(bytes: Int(length)), unsafe bytes.last == 0
+        else { return nil }
+        return unsafe String(validating: bytes.dropLast(), as: UTF8.self)
     }
 
-    private static func takeVariable(_ cursor: inout GGUFCursor, _ file: MappedFile) -> StoredTensor? {
+    private static func takeVariable(_ cursor: inout ByteCursor, _ file: MappedFile) -> StoredTensor? {
         guard let name = takeName(&cursor), let rank = cursor.take(UInt8.self), rank <= Shape.maximumRank else {
             return nil
         }
@@ -76,7 +72,7 @@ package struct CTranslate2File: Sendable {
         guard cursor.skip(Int(count) * 4) else { return nil }
         let dotted = String(decoding: name.utf8.map { $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : $0 }, as: UTF8.self)
         return StoredTensor(
-            name: dotted, type: StoredType("F32", .f32), extents: extents, byteOffset: offset, bytes: Int(count) * 4,
+            name: dotted, type: StoredType(.f32), extents: extents, byteOffset: offset, bytes: Int(count) * 4,
             storage: file.storage, path: file.path)
     }
 }

@@ -50,7 +50,9 @@ extension ConfigReader {
     /// A text, or nil when the key is absent.
     package func optionalString(_ keys: String...) -> String? { readString(keys) }
 
-    /// The value in `table` for a text that must be there and in it. - Precondition: `table` is not empty.
+    /// The value in `table` for a text that must be there and in it.
+    ///
+    /// - Precondition: `table` is not empty.
     package func choice<Value>(_ keys: String..., of table: KeyValuePairs<String, Value>) -> Value {
         readChoice(keys, table) ?? required(keys, table[0].value)
     }

@@ -40,6 +40,7 @@ package final class ConfigReader {
 
     /// The sizes that a model can have; ``integer(_:in:)`` accepts these unless told otherwise.
     package static let sizes = 1...Int(Int32.max)
+    /// All numbers; ``number(_:in:)`` accepts these unless told otherwise.
     package static let numbers = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
 
     /// Settings that stand in `path`, or anywhere that this name tells a reader of messages.

@@ -21,6 +21,9 @@ public struct FormatError: MartletError, Equatable {
     /// The number of offences that keep their words; the others are counted.
     public static let maximumOffences = 20
 
+    /// The remedy of a file that breaks its format's rules.
+    static let incompleteCopy = "If it was downloaded or copied, the copy may be incomplete: fetch it again"
+
     /// A file with these offences.
     public init(path: String, problem: String, offences: [String], omitted: Int = 0, remedy: String? = nil) {
         (self.path, self.problem, self.offences, self.omitted) = (path, problem, offences, omitted)

@@ -3,28 +3,25 @@ internal import MartletTensors
 /// The element types of ggml by their numbers in a GGUF file. Source: ggml's type traits; retired numbers (4, 5, 31–33,
 /// 36–38) are not known.
 enum GGMLTypes {
-    static let all: [UInt32: StoredType] = [
-        0: StoredType("F32", .f32), 1: StoredType("F16", .f16), 2: StoredType("Q4_0", .q4_0),
-        3: StoredType("Q4_1", .q4_1),
-        6: StoredType("Q5_0", .q5_0), 7: StoredType("Q5_1", .q5_1), 8: StoredType("Q8_0", .q8_0),
-        9: converted("Q8_1", 32, 36, 9), 10: converted("Q2_K", 256, 84, 10), 11: converted("Q3_K", 256, 110, 11),
-        12: StoredType("Q4_K", .q4_K), 13: StoredType("Q5_K", .q5_K), 14: StoredType("Q6_K", .q6_K),
-        15: converted("Q8_K", 256, 292, 15), 16: converted("IQ2_XXS", 256, 66, 16),
-        17: converted("IQ2_XS", 256, 74, 17),
-        18: converted("IQ3_XXS", 256, 98, 18), 19: converted("IQ1_S", 256, 50, 19), 20: converted("IQ4_NL", 32, 18, 20),
-        21: converted("IQ3_S", 256, 110, 21), 22: converted("IQ2_S", 256, 82, 22),
-        23: converted("IQ4_XS", 256, 136, 23),
-        24: converted("I8", 1, 1, 24), 25: converted("I16", 1, 2, 25), 26: StoredType("I32", .i32),
-        27: converted("I64", 1, 8, 27),
-        28: converted("F64", 1, 8, 28), 29: converted("IQ1_M", 256, 56, 29), 30: StoredType("BF16", .bf16),
-        34: converted("TQ1_0", 256, 54, 34), 35: converted("TQ2_0", 256, 66, 35), 39: converted("MXFP4", 32, 17, 39),
-        40: converted("NVFP4", 64, 36, 40), 41: StoredType("Q1_0", 128, 18),
-    ]
+    static let all: [UInt32: StoredType] = {
+        var all: [UInt32: StoredType] = [41: StoredType("Q1_0", BlockSize(elements: 128, bytes: 18))]
+        for type in ElementType.allCases { all[number(of: type)] = StoredType(type) }
+        for type in WrittenBlocks.allCases {
+            all[type.number] = StoredType(type.rawValue.uppercased(), type.block, .ggml(type.number))
+        }
+        for (number, name, elements, bytes) in converted {
+            all[number] = StoredType(name, BlockSize(elements: elements, bytes: bytes), .ggml(number))
+        }
+        return all
+    }()
 
-    /// A type whose elements are converted when they are loaded.
-    private static func converted(_ name: String, _ elements: Int, _ bytes: Int, _ number: UInt32) -> StoredType {
-        StoredType(name, elements, bytes, .ggml(number))
-    }
+    /// The types that files come in alone: converted when they are loaded.
+    private static let converted: [(number: UInt32, name: String, elements: Int, bytes: Int)] = [
+        (9, "Q8_1", 32, 36), (15, "Q8_K", 256, 292), (16, "IQ2_XXS", 256, 66), (17, "IQ2_XS", 256, 74),
+        (18, "IQ3_XXS", 256, 98), (19, "IQ1_S", 256, 50), (21, "IQ3_S", 256, 110), (22, "IQ2_S", 256, 82),
+        (24, "I8", 1, 1), (25, "I16", 1, 2), (27, "I64", 1, 8), (28, "F64", 1, 8), (29, "IQ1_M", 256, 56),
+        (34, "TQ1_0", 256, 54), (35, "TQ2_0", 256, 66), (39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36),
+    ]
 
     static func number(of type: ElementType) -> UInt32 {
         switch type {

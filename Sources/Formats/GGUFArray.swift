@@ -42,7 +42,7 @@ internal import MartletTensors
     }
 
     /// The elements as the file writes them.
-    var bytes: [UInt8] { cursor { cursor in unsafe Array(cursor.rest) } }
+    var bytes: [UInt8] { cursor { cursor in unsafe cursor.take(bytes: range.count).map { unsafe Array($0) } ?? [] } }
 
     /// The strings, or nil when the elements are none or one of them is not UTF-8.
     package var strings: [String]? {
@@ -125,8 +125,8 @@ internal import MartletTensors
         }
     }
 
-    private func cursor<Result>(_ body: (inout GGUFCursor) -> Result) -> Result {
-        var cursor = unsafe GGUFCursor(
+    private func cursor<Result>(_ body: (inout ByteCursor) -> Result) -> Result {
+        var cursor = unsafe ByteCursor(
             UnsafeRawBufferPointer(start: storage.pointer + range.lowerBound, count: range.count))
         defer { withExtendedLifetime(storage) {} }
         return body(&cursor)

@@ -1,40 +1,4 @@
-/// Takes little-endian values from memory that somebody else keeps alive; nil where it ends.
-@safe struct GGUFCursor {
-    private let bytes: UnsafeRawBufferPointer
-    private(set) var offset = 0
-
-    /// - Safety: `bytes` must stay alive while the cursor is used.
-    @unsafe init(_ bytes: UnsafeRawBufferPointer) {
-        unsafe self.bytes = unsafe bytes
-    }
-
-    var remaining: Int { unsafe bytes.count - offset }
-
-    /// The bytes that have not been taken yet.
-    @unsafe var rest: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...]) }
-
-    mutating func take<Value: FixedWidthInteger>(_: Value.Type) -> Value? {
-        guard remaining >= MemoryLayout<Value>.size else { return nil }
-        defer { offset += MemoryLayout<Value>.size }
-        return unsafe Value(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
-    }
-
-    /// A length of 8 bytes and as many bytes.
-    @unsafe mutating func takeString() -> UnsafeRawBufferPointer? {
-        guard let length = take(UInt64.self), length <= remaining else { return nil }
-        defer { offset += Int(length) }
-        return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(length)])
-    }
-
-    /// False, and no move, when fewer than `count` bytes are left.
-    mutating func skip(_ count: Int) -> Bool {
-        guard count >= 0, count <= remaining else { return false }
-        offset += count
-        return true
-    }
-}
-
-/// A writer of little-endian values, one after another.
+/// A writer of little-endian values as GGUF has them, one after another.
 struct GGUFBytes {
     private(set) var bytes: [UInt8] = []
 
@@ -76,5 +40,13 @@ struct GGUFBytes {
             append(UInt64(array.count))
             append(raw: array.bytes)
         }
+    }
+}
+
+extension ByteCursor {
+    /// A string as GGUF writes it: a length of 8 bytes and as many bytes.
+    @unsafe mutating func takeString() -> UnsafeRawBufferPointer? {
+        guard let length = take(UInt64.self).flatMap({ Int(exactly: $0) }) else { return nil }
+        return unsafe take(bytes: length)
     }
 }

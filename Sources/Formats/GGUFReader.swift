@@ -11,7 +11,7 @@ struct GGUFReader {
     private(set) var tensors: [StoredTensor] = []
 
     private let file: MappedFile
-    private var cursor: GGUFCursor
+    private var cursor: ByteCursor
     private var offences = Offences()
     private var infos: [Info] = []
 
@@ -27,7 +27,7 @@ struct GGUFReader {
     /// - Safety: `bytes` must stay alive while the reader is used.
     @unsafe init(_ bytes: UnsafeRawBufferPointer, _ file: MappedFile) {
         self.file = file
-        cursor = unsafe GGUFCursor(bytes)
+        cursor = unsafe ByteCursor(bytes)
         metadata.path = file.path
     }
 
@@ -47,17 +47,16 @@ struct GGUFReader {
             infos.append(info)
         }
         if offences.isEmpty { placeTensors() }
-        try offences.check(file.path, GGUF.problem, remedy: remedy)
+        try offences.check(file.path, GGUF.problem, remedy: FormatError.incompleteCopy)
         return self
     }
-
-    private let remedy = "If it was downloaded or copied, the copy may be incomplete: fetch it again"
 
     /// The error that ends the reading here, with all that was found before.
     private mutating func stop(_ offence: String) -> FormatError {
         offences.add(offence)
         return FormatError(
-            path: file.path, problem: GGUF.problem, offences: offences.list, omitted: offences.omitted, remedy: remedy)
+            path: file.path, problem: GGUF.problem, offences: offences.list, omitted: offences.omitted,
+            remedy: FormatError.incompleteCopy)
     }
 
     private mutating func endsInside(_ what: String) -> FormatError {
@@ -65,7 +64,7 @@ struct GGUFReader {
     }
 
     private mutating func readPreamble() throws(FormatError) {
-        guard let magic = cursor.take(UInt32.self), magic == 0x4655_4747 else {
+        guard let start = unsafe cursor.take(bytes: GGUF.magic.count), unsafe start.elementsEqual(GGUF.magic) else {
             throw stop("it does not begin with the letters GGUF")
         }
         guard let number = cursor.take(UInt32.self) else { throw endsInside("the version") }
@@ -186,7 +185,7 @@ extension GGUFReader {
             return nil
         }
         guard let elements = Shape.product(extents), extents.last ?? 1 >= 0,
-            (extents.last ?? 1) % type.blockElements == 0, let bytes = type.bytes(forElements: elements)
+            (extents.last ?? 1) % type.block.elements == 0, let bytes = type.block.checkedBytes(of: elements)
         else {
             offences.add("tensor \(name.quoted): \(extents) elements of \(type.name) are no whole blocks that can be")
             return nil

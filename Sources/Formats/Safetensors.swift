@@ -65,17 +65,18 @@ package struct Safetensors: Sendable {
 
     /// The types of the format, by their names in the header.
     static let types: [String: StoredType] = {
+        func plain(_ name: String, _ bytes: Int, _ conversion: StoredType.Conversion? = nil) -> StoredType {
+            StoredType(name, BlockSize(elements: 1, bytes: bytes), conversion)
+        }
         let types = [
-            StoredType("F32", .f32), StoredType("F16", .f16), StoredType("BF16", .bf16), StoredType("I32", .i32),
-            StoredType("BOOL", 1, 1), StoredType("U8", 1, 1), StoredType("I8", 1, 1, .ggml(24)),
-            StoredType("U16", 1, 2),
-            StoredType("I16", 1, 2, .ggml(25)), StoredType("U32", 1, 4), StoredType("U64", 1, 8),
-            StoredType("I64", 1, 8, .ggml(27)),
-            StoredType("F64", 1, 8, .ggml(28)), StoredType("C64", 1, 8), StoredType("F8_E4M3", 1, 1, .float8(.e4m3)),
-            StoredType("F8_E5M2", 1, 1, .float8(.e5m2)),
-            StoredType("F8_E8M0", 1, 1, .float8(.e8m0)), StoredType("F8_E4M3FNUZ", 1, 1, .float8(.e4m3UnsignedZero)),
-            StoredType("F8_E5M2FNUZ", 1, 1, .float8(.e5m2UnsignedZero)),
-            StoredType("F4", 2, 1), StoredType("F6_E2M3", 4, 3), StoredType("F6_E3M2", 4, 3),
+            StoredType(.f32), StoredType(.f16), StoredType(.bf16), StoredType(.i32), plain("BOOL", 1), plain("U8", 1),
+            plain("I8", 1, .ggml(24)), plain("U16", 2), plain("I16", 2, .ggml(25)), plain("U32", 4), plain("U64", 8),
+            plain("I64", 8, .ggml(27)), plain("F64", 8, .ggml(28)), plain("C64", 8),
+            plain("F8_E4M3", 1, .float8(.e4m3)), plain("F8_E5M2", 1, .float8(.e5m2)),
+            plain("F8_E8M0", 1, .float8(.e8m0)), plain("F8_E4M3FNUZ", 1, .float8(.e4m3UnsignedZero)),
+            plain("F8_E5M2FNUZ", 1, .float8(.e5m2UnsignedZero)), StoredType("F4", BlockSize(elements: 2, bytes: 1)),
+            StoredType("F6_E2M3", BlockSize(elements: 4, bytes: 3)),
+            StoredType("F6_E3M2", BlockSize(elements: 4, bytes: 3)),
         ]
         return Dictionary(uniqueKeysWithValues: types.map { ($0.name, $0) })
     }()

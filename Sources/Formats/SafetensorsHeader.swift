@@ -3,6 +3,7 @@ internal import MartletTensors
 
 /// The checked header of a safetensors file.
 struct SafetensorsHeader {
+    /// A tensor as the header describes it.
     struct Entry {
         let name: String
         let type: StoredType
@@ -32,9 +33,7 @@ struct SafetensorsHeader {
             // Without all entries, holes would be reported that are only ours.
             if offences.isEmpty { checkLayout(dataBytes: file.count - dataOffset, &offences) }
         }
-        try offences.check(
-            path, Safetensors.problem,
-            remedy: "If it was downloaded or copied, the copy may be incomplete: fetch it again")
+        try offences.check(path, Safetensors.problem, remedy: FormatError.incompleteCopy)
     }
 
     /// The bytes of the header, when its length makes sense.
@@ -166,7 +165,7 @@ struct SafetensorsHeaderParser {
         guard offsets[0] <= offsets[1] else {
             return offences.add("tensor \(name.quoted) ends at byte \(offsets[1]), before its begin \(offsets[0])")
         }
-        guard let bytes = Shape.product(extents).flatMap(type.bytes(forElements:)) else {
+        guard let bytes = Shape.product(extents).flatMap(type.block.checkedBytes(of:)) else {
             return offences.add(
                 "tensor \(name.quoted): \(extents) elements of \(type.name) are no whole number of bytes that can be")
         }

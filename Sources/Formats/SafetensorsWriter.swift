@@ -77,15 +77,8 @@ extension Safetensors {
         return (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) } + text
     }
 
-    private static func dtype(_ type: ElementType) -> String? {
-        switch type {
-        case .f32: "F32"
-        case .i32: "I32"
-        case .bf16: "BF16"
-        case .f16: "F16"
-        case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: nil
-        }
-    }
+    /// The format's name of a type; nil for block-quantized ones, which it does not have.
+    private static func dtype(_ type: ElementType) -> String? { type.isBlockQuantized ? nil : StoredType(type).name }
 
     /// The place of a type in the format's own list of types.
     private static func order(_ type: ElementType) -> Int {

@@ -48,8 +48,7 @@ package struct SharedTensorFile: Sendable {
         defer { close(descriptor) }
         for (name, first, elements) in parts {
             guard let offset = offsets[ExactKey(name)] else { preconditionFailure("\(path): no place for \(name)") }
-            let type = elements.type
-            let place = offset + first / type.blockElements * type.blockBytes
+            let place = offset + elements.type.block.bytes(of: first)
             let source = unsafe UnsafeRawBufferPointer(start: elements.pointer, count: elements.bytes)
             try unsafe write(source, at: place, descriptor)
             _ = elements.storage  // kept alive until here
@@ -60,14 +59,7 @@ package struct SharedTensorFile: Sendable {
     private func write(
         _ source: UnsafeRawBufferPointer, at place: Int, _ descriptor: Int32
     ) throws(FileError) {
-        var done = 0
-        while done < source.count {
-            let start = unsafe source.baseAddress.map { unsafe $0 + done }
-            let step = unsafe pwrite(descriptor, start, source.count - done, off_t(place + done))
-            if step < 0 && errno == EINTR { continue }
-            guard step > 0 else { throw failure() }
-            done += step
-        }
+        guard unsafe writeAll(descriptor, source, at: place) else { throw failure() }
     }
 
     private func failure() -> FileError { FileError(path: path, operation: "write", code: errno) }

@@ -34,7 +34,7 @@ package struct StoredTensor: Sendable {
     /// The bytes that the tensor takes once it is loaded.
     package var loadedBytes: Int {
         guard let type = type.loadedType else { return bytes }
-        return type.bytes(forElements: elements) ?? bytes
+        return type.block.checkedBytes(of: elements) ?? bytes
     }
 
     /// The tensor, as a view of the mapped file.
@@ -53,7 +53,7 @@ package struct StoredTensor: Sendable {
             let known = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
             throw refusal("its type is \(type.name)", "Convert it to one of \(known)")
         }
-        let size = elementType.isBlockQuantized ? 2 : elementType.blockBytes
+        let size = elementType.isBlockQuantized ? 2 : elementType.block.bytes
         guard byteOffset % size != 0 else {
             return Tensor(storage: storage, byteOffset: byteOffset, shape: shape, type: elementType)
         }
@@ -66,10 +66,12 @@ package struct StoredTensor: Sendable {
     /// they are loaded.
     package var decodedValues: [Float] {
         guard case .ggml(let number)? = type.conversion, let shape = Shape(checked: extents) else { return [] }
-        return ForeignBlocks.values(
-            .init(
-                number, blockElements: type.blockElements, blockBytes: type.blockBytes, storage: storage,
-                byteOffset: byteOffset), shape: shape)
+        return ForeignBlocks.values(blocks(number), shape: shape)
+    }
+
+    /// The elements as blocks of ggml's type `number`.
+    private func blocks(_ number: UInt32) -> ForeignBlocks.Source {
+        ForeignBlocks.Source(number, type.block, storage: storage, byteOffset: byteOffset)
     }
 
     private func refusal(_ offence: String, _ remedy: String) -> FormatError {
@@ -80,7 +82,7 @@ package struct StoredTensor: Sendable {
         guard let shape = Shape(checked: extents) else {
             throw refusal("it has \(extents.count) extents", "At most \(Shape.maximumRank) are supported")
         }
-        let blocks = max(type.blockElements, type.loadedType?.blockElements ?? 1)
+        let blocks = max(type.block.elements, type.loadedType?.blockElements ?? 1)
         guard shape.width % blocks == 0 else {
             throw refusal("rows of \(shape) do not fill blocks of \(type.name)", "Store it in another type")
         }
@@ -89,11 +91,7 @@ package struct StoredTensor: Sendable {
 
     private func converted(_ conversion: StoredType.Conversion, _ shape: Shape, on device: Device?) -> Tensor {
         switch conversion {
-        case .ggml(let number):
-            let source = ForeignBlocks.Source(
-                number, blockElements: type.blockElements, blockBytes: type.blockBytes, storage: storage,
-                byteOffset: byteOffset)
-            return ForeignBlocks.tensor(source, shape: shape, on: device)
+        case .ggml(let number): return ForeignBlocks.tensor(blocks(number), shape: shape, on: device)
         case .float8(let kind):
             // Every value is a bf16: the upper half of its f32.
             let table = kind.values.map { UInt16($0.bitPattern >> 16) }

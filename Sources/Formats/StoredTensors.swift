@@ -70,7 +70,7 @@ package struct StoredTensors: Sendable {
         guard let file = files.first else { return self }
         let made = derived.filter { self[$0.name] == nil }.map { tensor in
             StoredTensor(
-                name: tensor.name, type: StoredType("F32", .f32), extents: tensor.extents, byteOffset: 0,
+                name: tensor.name, type: StoredType(.f32), extents: tensor.extents, byteOffset: 0,
                 bytes: 4 * (Shape.product(tensor.extents) ?? 0), storage: file.storage, path: path,
                 derivation: tensor.make)
         }

@@ -5,9 +5,7 @@ package import MartletTensors
 package struct StoredType: Sendable, Hashable {
     /// The name as the format spells it: "BF16", "Q4_K".
     package let name: String
-    /// The block size: the number of elements stored together, and their bytes.
-    package let blockElements: Int
-    package let blockBytes: Int
+    package let block: BlockSize
     /// Our element type that is the same, or nil where elements are converted when they are loaded, or can only be
     /// listed.
     package let elementType: ElementType?
@@ -20,18 +18,14 @@ package struct StoredType: Sendable, Hashable {
         case float8(Float8)
     }
 
-    init(_ name: String, _ blockElements: Int, _ blockBytes: Int, _ elementType: ElementType? = nil) {
-        (self.name, self.blockElements, self.blockBytes) = (name, blockElements, blockBytes)
-        (self.elementType, conversion) = (elementType, nil)
+    /// A type that nothing here computes with: converted when it is loaded, or only listed.
+    init(_ name: String, _ block: BlockSize, _ conversion: Conversion? = nil) {
+        (self.name, self.block, elementType, self.conversion) = (name, block, nil, conversion)
     }
 
-    init(_ name: String, _ blockElements: Int, _ blockBytes: Int, _ conversion: Conversion) {
-        (self.name, self.blockElements, self.blockBytes) = (name, blockElements, blockBytes)
-        (elementType, self.conversion) = (nil, conversion)
-    }
-
-    init(_ name: String, _ elementType: ElementType) {
-        self.init(name, elementType.blockElements, elementType.blockBytes, elementType)
+    /// A type of this package's own, under the name that all formats give it.
+    init(_ type: ElementType) {
+        (name, block, elementType, conversion) = (type.rawValue.uppercased(), type.block, type, nil)
     }
 
     /// The type that a tensor has once it is loaded: the stored one, or what it is converted to; nil when it can only
@@ -42,12 +36,5 @@ package struct StoredType: Sendable, Hashable {
         case .float8: .bf16
         case nil: elementType
         }
-    }
-
-    /// The bytes that `elements` take, or nil when they do not fill whole blocks or the product overflows.
-    package func bytes(forElements elements: Int) -> Int? {
-        guard elements >= 0, elements % blockElements == 0 else { return nil }
-        let (bytes, overflow) = (elements / blockElements).multipliedReportingOverflow(by: blockBytes)
-        return overflow ? nil : bytes
     }
 }

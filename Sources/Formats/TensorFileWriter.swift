@@ -1,4 +1,5 @@
 internal import MartletJSON
+import MartletPlatform
 package import MartletTensors
 
 /// A tensor that is going to be written.
@@ -14,9 +15,7 @@ package struct PlannedTensor: Sendable {
     }
 
     /// The size of the elements in bytes.
-    package var bytes: Int {
-        blocks?.bytes(of: shape) ?? shape.elements / type.blockElements * type.blockBytes
-    }
+    package var bytes: Int { (blocks?.block ?? type.block).bytes(of: shape.elements) }
 
     /// True where elements are stored in blocks.
     package var isBlockQuantized: Bool { blocks != nil || type.isBlockQuantized }
@@ -65,13 +64,7 @@ package struct TensorFileWriter: ~Copyable {
             tensor.type == planned.type && tensor.shape == planned.shape && planned.blocks == nil,
             "TensorFileWriter: \(tensor.shape) \(tensor.type) for \(planned.name), planned as \(planned.shape) \(planned.type)"
         )
-        do {
-            try file.append(tensor)
-            try file.pad(to: alignment)
-        } catch {
-            throw FormatError(error)
-        }
-        written += 1
+        try end { file throws(FileError) in try file.append(tensor) }
     }
 
     /// Writes the next tensor of the plan, whose blocks are made already.
@@ -79,8 +72,13 @@ package struct TensorFileWriter: ~Copyable {
         precondition(
             written < plan.count && plan[written].blocks != nil && encoded.bytes == plan[written].bytes,
             "TensorFileWriter: \(encoded.bytes) bytes of blocks that are not planned")
+        try end { file throws(FileError) in try file.append(encoded) }
+    }
+
+    /// Writes the elements of the next tensor by `append`, and goes on to the one after it.
+    private mutating func end(_ append: (inout AtomicFile) throws(FileError) -> Void) throws(FormatError) {
         do {
-            try file.append(encoded)
+            try append(&file)
             try file.pad(to: alignment)
         } catch {
             throw FormatError(error)

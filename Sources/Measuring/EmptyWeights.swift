@@ -40,7 +40,7 @@ final class EmptyWeights: ParameterSource {
     func parameter(_ description: ParameterDescription) -> Parameter {
         let shape = description.shape
         if [.tokens, .positions, .segments].contains(description.role), description.use == .lookedUp {
-            tableBytes += type(description).bytes(forElements: shape.elements) ?? 0
+            tableBytes += type(description).block.checkedBytes(of: shape.elements) ?? 0
         }
         guard pool != nil else { return Parameter(description, value: nil) }
         guard shape.rank > 1 else {
@@ -48,7 +48,7 @@ final class EmptyWeights: ParameterSource {
         }
         // Address space only: of a table a few rows are read, of a matrix none before it is packed.
         let type = type(description)
-        let storage = Storage(bytes: type.bytes(forElements: shape.elements) ?? shape.elements * 4)
+        let storage = Storage(bytes: type.block.checkedBytes(of: shape.elements) ?? shape.elements * 4)
         if storage.bytes < 1 << 20 {
             unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
         }
@@ -59,7 +59,7 @@ final class EmptyWeights: ParameterSource {
         let (outputs, inputs) = (parameter.shape[0], parameter.shape.elements / max(parameter.shape[0], 1))
         let type = type(parameter.description)
         let bytes = PackedMatrix.bytes(outputs: outputs, inputs: inputs, type: type)
-        let stored = type.bytes(forElements: parameter.shape.elements) ?? 0
+        let stored = type.block.checkedBytes(of: parameter.shape.elements) ?? 0
         packedBytes += bytes
         largestStoredBytes = max(largestStoredBytes, stored)
         loadingBytes = max(loadingBytes, packedBytes + vectorBytes + min(stored, EmptyWeights.piece))

@@ -21,7 +21,7 @@ package struct TensorError: Sendable, Equatable {
         on device: Device
     ) {
         (self.name, type, bytes) = (name, blocks?.rawValue ?? rounded.type.rawValue, rounded.bytes)
-        if let blocks { bytes = blocks.bytes(of: rounded.shape) }
+        if let blocks { bytes = blocks.block.bytes(of: rounded.shape.elements) }
         elements = rounded.shape.elements
         hasWeights = weights != nil
         sums = [0, 0, 0, 0]

@@ -20,8 +20,7 @@ public final class Device: Sendable {
 
     /// An uninitialised tensor for the operation that is about to fill it.
     package func make(_ shape: Shape, _ type: ElementType = .f32) -> Tensor {
-        let bytes = shape.elements / type.blockElements * type.blockBytes
-        return Tensor(storage: scratch(bytes: bytes), shape: shape, type: type, device: self)
+        Tensor(storage: scratch(bytes: type.block.bytes(of: shape.elements)), shape: shape, type: type, device: self)
     }
 
     /// At least `bytes` of uninitialised memory, free again when the last reference is gone.

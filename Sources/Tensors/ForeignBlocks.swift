@@ -19,34 +19,34 @@ package enum ForeignBlocks {
     /// Quantized blocks in a file: their ggml type and the place where they lie.
     package struct Source: Sendable {
         let number: UInt32
-        let blockElements: Int
-        let blockBytes: Int
+        let block: BlockSize
         let storage: Storage
         let byteOffset: Int
 
-        package init(_ number: UInt32, blockElements: Int, blockBytes: Int, storage: Storage, byteOffset: Int) {
-            (self.number, self.blockElements, self.blockBytes) = (number, blockElements, blockBytes)
-            (self.storage, self.byteOffset) = (storage, byteOffset)
+        package init(_ number: UInt32, _ block: BlockSize, storage: Storage, byteOffset: Int) {
+            (self.number, self.block, self.storage, self.byteOffset) = (number, block, storage, byteOffset)
         }
 
         fileprivate func row(_ row: Int, width: Int) -> UnsafeRawPointer {
-            unsafe storage.pointer + byteOffset + row * (width / blockElements * blockBytes)
+            unsafe storage.pointer + byteOffset + row * block.bytes(of: width)
         }
     }
 
-    /// The blocks repacked, in memory of their own. - Precondition: rows of `shape` fill whole blocks of both types.
+    /// The blocks repacked, in memory of their own.
+    ///
+    /// - Precondition: rows of `shape` fill whole blocks of both types.
     package static func tensor(_ source: Source, shape: Shape, on device: Device? = nil) -> Tensor {
         let type = loadedType(source.number)
         let (rows, width) = (shape.rows, shape.width)
         precondition(
-            width % source.blockElements == 0 && width % type.blockElements == 0,
-            "ForeignBlocks: rows of \(shape) do not fill blocks of \(source.blockElements)")
-        let rowBytes = width / type.blockElements * type.blockBytes
+            width % source.block.elements == 0 && width % type.blockElements == 0,
+            "ForeignBlocks: rows of \(shape) do not fill blocks of \(source.block.elements)")
+        let rowBytes = type.block.bytes(of: width)
         let result = Tensor(storage: Storage(bytes: rows * rowBytes), shape: shape, type: type)
         func fill(_ range: Range<Int>) {
             var values: [Float] = []
             for row in range {
-                let blocks = width / source.blockElements
+                let blocks = width / source.block.elements
                 let target = unsafe result.storage.mutablePointer + row * rowBytes
                 let stored = unsafe source.row(row, width: width)
                 if type != .f32, unsafe martlet_repack_foreign(source.number, stored, target, blocks) { continue }
@@ -67,7 +67,7 @@ package enum ForeignBlocks {
             guard let base = buffer.baseAddress else { return }
             for row in 0..<rows {
                 _ = unsafe martlet_decode_foreign(
-                    source.number, source.row(row, width: width), base + row * width, width / source.blockElements)
+                    source.number, source.row(row, width: width), base + row * width, width / source.block.elements)
             }
         }
         return values

@@ -13,7 +13,9 @@ package struct Tensor: Sendable {
     /// outside of training.
     package let node: GradientNode?
 
-    /// A view of `storage`. - Precondition: the view lies inside it, rows fill whole blocks.
+    /// A view of `storage`.
+    ///
+    /// - Precondition: the view lies inside it, rows fill whole blocks.
     package init(storage: Storage, byteOffset: Int = 0, shape: Shape, type: ElementType) {
         self.init(storage: storage, byteOffset: byteOffset, shape: shape, type: type, device: nil)
     }
@@ -23,7 +25,7 @@ package struct Tensor: Sendable {
         node: GradientNode? = nil
     ) {
         precondition(shape.width % type.blockElements == 0, "Tensor: rows of \(shape) do not fill blocks of \(type)")
-        let bytes = shape.elements / type.blockElements * type.blockBytes
+        let bytes = type.block.bytes(of: shape.elements)
         precondition(
             byteOffset >= 0 && byteOffset + bytes <= storage.bytes,
             "Tensor: \(shape) \(type) at \(byteOffset) does not fit \(storage.bytes) bytes")
@@ -52,12 +54,16 @@ package struct Tensor: Sendable {
         return device
     }
 
-    package var bytes: Int { shape.elements / type.blockElements * type.blockBytes }
-    package var rowBytes: Int { shape.width / type.blockElements * type.blockBytes }
+    /// The size of all elements in bytes.
+    package var bytes: Int { type.block.bytes(of: shape.elements) }
+    /// The size of one row, the elements along the last axis, in bytes.
+    package var rowBytes: Int { type.block.bytes(of: shape.width) }
 
     package var pointer: UnsafeRawPointer { unsafe storage.pointer + byteOffset }
 
-    /// The f32 elements. - Precondition: `type` is f32.
+    /// The f32 elements.
+    ///
+    /// - Precondition: `type` is f32.
     package var floats: UnsafePointer<Float> {
         precondition(type == .f32, "Tensor: \(type) read as f32")
         return unsafe pointer.assumingMemoryBound(to: Float.self)
@@ -95,7 +101,9 @@ package struct Tensor: Sendable {
         }
     }
 
-    /// Elements `range` in their order, sharing storage; nobody differentiates by them. - Precondition: `type` is f32.
+    /// Elements `range` in their order, sharing storage; nobody differentiates by them.
+    ///
+    /// - Precondition: `type` is f32.
     package func elements(_ range: Range<Int>) -> Tensor {
         precondition(
             type == .f32 && range.lowerBound >= 0 && range.upperBound <= shape.elements,
@@ -105,14 +113,18 @@ package struct Tensor: Sendable {
             device: device)
     }
 
-    /// A copy of the elements. - Precondition: `type` is f32.
+    /// A copy of the elements.
+    ///
+    /// - Precondition: `type` is f32.
     package var values: [Float] {
         unsafe Array(UnsafeBufferPointer(start: floats, count: shape.elements))
     }
 }
 
 extension Tensor {
-    /// A copy of the elements. - Precondition: `type` is i32.
+    /// A copy of the elements.
+    ///
+    /// - Precondition: `type` is i32.
     package var integers: [Int32] {
         precondition(type == .i32, "Tensor: \(type) read as i32")
         return unsafe Array(

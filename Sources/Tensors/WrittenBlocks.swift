@@ -18,36 +18,38 @@ package enum WrittenBlocks: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    package var blockElements: Int { self == .iq4_NL ? 32 : 256 }
-
-    package var blockBytes: Int {
+    package var block: BlockSize {
         switch self {
-        case .q2_K: 84  // 16 × 2 × 4 bits of scales and minima, 256 × 2 bits, 2 × f16
-        case .q3_K: 110  // 32 + 64 bytes of 3-bit values, 16 × 6 bits of scales, f16
-        case .iq4_NL: 18  // f16 scale, 32 × 4 bits
-        case .iq4_XS: 136  // f16 scale, 8 × 6 bits of scales, 256 × 4 bits
+        // 16 × 2 × 4 bits of scales and minima, 256 × 2 bits, 2 × f16
+        case .q2_K: BlockSize(elements: 256, bytes: 84)
+        // 32 + 64 bytes of 3-bit values, 16 × 6 bits of scales, f16
+        case .q3_K: BlockSize(elements: 256, bytes: 110)
+        case .iq4_NL: BlockSize(elements: 32, bytes: 18)  // f16 scale, 32 × 4 bits
+        case .iq4_XS: BlockSize(elements: 256, bytes: 136)  // f16 scale, 8 × 6 bits of scales, 256 × 4 bits
         }
     }
 
-    package func bytes(of shape: Shape) -> Int { shape.elements / blockElements * blockBytes }
-
-    /// The blocks of `tensor`. - Precondition: its rows fill whole ones.
+    /// The blocks of `tensor`.
+    ///
+    /// - Precondition: its rows fill whole ones.
     package func encoded(_ tensor: Tensor, on device: Device) -> Storage {
         let values = tensor.decoded(on: device)
         let (rows, width) = (values.shape.rows, values.shape.width)
-        precondition(width % blockElements == 0, "WrittenBlocks: rows of \(values.shape) do not fill blocks of \(self)")
-        let (result, blocks) = (Storage(bytes: bytes(of: values.shape)), width / blockElements)
+        precondition(
+            width % block.elements == 0, "WrittenBlocks: rows of \(values.shape) do not fill blocks of \(self)")
+        let result = Storage(bytes: block.bytes(of: values.shape.elements))
+        let (rowBytes, blocks) = (block.bytes(of: width), width / block.elements)
         device.parallel(rows, cost: width * 64) { range in
             for row in range {
                 _ = unsafe martlet_encode_foreign(
-                    number, values.floats + row * width, result.mutablePointer + row * blocks * blockBytes, blocks)
+                    number, values.floats + row * width, result.mutablePointer + row * rowBytes, blocks)
             }
         }
         return result
     }
 
     private func source(_ encoded: Storage) -> ForeignBlocks.Source {
-        .init(number, blockElements: blockElements, blockBytes: blockBytes, storage: encoded, byteOffset: 0)
+        .init(number, block, storage: encoded, byteOffset: 0)
     }
 
     /// The numbers that blocks hold, in f32.

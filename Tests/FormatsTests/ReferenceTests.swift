@@ -91,7 +91,7 @@ struct ReferenceTests {
             let tensor = try tensors.tensor(name)
             #expect(tensor.shape == [3, 256])
             #expect(tensor.type == type)
-            #expect(tensor.rawBytes == (0..<3 * type.blockBytes).map { UInt8(truncatingIfNeeded: $0) })
+            #expect(tensor.rawBytes == (0..<3 * type.block.bytes).map { UInt8(truncatingIfNeeded: $0) })
         }
         #expect(try tensors.tensor("q8_0").shape == [2, 64])
         #expect(try tensors.tensor("q4_0").bytes == 4 * 18)

@@ -80,7 +80,7 @@ extension Tensor {
     var numbers: [Double] {
         let raw = rawBytes
         return (0..<shape.elements).map { index in
-            let size = type.blockBytes
+            let size = type.block.bytes
             let bits = raw[index * size..<(index + 1) * size].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             return switch type {
             case .f32: Double(Float(bitPattern: bits))

@@ -30,7 +30,7 @@ import Testing
         _ tensors: StoredTensors, _ file: ModelFile, _ type: ElementType, isGGUF: Bool = false
     ) throws -> Count {
         let constants = try file.inventory().entries.filter { $0.fill.isConstant && !(isGGUF && isSetting($0)) }
-        let idle = constants.reduce(0) { $0 + $1.shape.elements * type.blockBytes }
+        let idle = constants.reduce(0) { $0 + $1.shape.elements * type.block.bytes }
         let tables = tensors.all.filter { $0.name.hasPrefix("rope_f") }.reduce(0) { $0 + $1.bytes }
         return Count(tensors.bytes - idle - tables)
     }
@@ -104,7 +104,7 @@ import Testing
         let checkpoint = try file.checkpoint()
         let parameters = try file.inventory().entries.filter { !$0.fill.isConstant }
         let stored = parameters.reduce(0) { total, entry in
-            total + (checkpoint.type(entry.name)?.bytes(forElements: entry.shape.elements) ?? 0)
+            total + (checkpoint.type(entry.name)?.block.checkedBytes(of: entry.shape.elements) ?? 0)
         }
         #expect(planned == Count(stored))
     }

@@ -117,7 +117,7 @@ import Testing
             let matrix = Tensor(values + Array(repeating: value, count: width), shape: [2, width])
             let rounded = matrix.rounded(
                 to: type, weights: Array(repeating: 0, count: width), on: Self.device)
-            #expect(rounded.bytes == 2 * type.blockBytes)
+            #expect(rounded.bytes == 2 * type.block.bytes)
         }
     }
 

@@ -39,7 +39,7 @@ extension KernelTests {
             let values = random.floats(1_024), weights = random.floats(1_024, 0...3)
             for weights in [nil, weights] {
                 let results = atEachLevel {
-                    var stored = [UInt8](repeating: 0, count: 1_024 / type.blockElements * type.blockBytes)
+                    var stored = [UInt8](repeating: 0, count: 1_024 / type.block.elements * type.block.bytes)
                     let written = unsafe martlet_encode_searched(
                         type.kernelType, values, weights, &stored, values.count)
                     #expect(written)

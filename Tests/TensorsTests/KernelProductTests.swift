@@ -94,8 +94,8 @@ extension KernelTests {
             for (fill, period) in [(0xFF, 1), (0x00, 1), (0x80, 1), (0x7F, 1), (0xFF, 2)] as [(UInt8, Int)] {
                 var product = Product(type, 64, 2, 13, seed: 12)
                 product.stored = product.stored.indices.map { index in
-                    let offset = index % type.blockBytes
-                    if scales.contains(offset) { return UInt8(truncatingIfNeeded: index / type.blockBytes) }
+                    let offset = index % type.block.bytes
+                    if scales.contains(offset) { return UInt8(truncatingIfNeeded: index / type.block.bytes) }
                     return scales.contains(offset - 1) ? 0x2C : fill
                 }
                 product.x = product.x.indices.map { $0 % period == 0 ? 1 : -1 }
@@ -162,7 +162,7 @@ extension KernelTests {
         @Test func packedPanelsTakeTheBytesOfTheRows() {
             for type in Self.types {
                 let inputs = 2 * type.blockElements
-                #expect(martlet_panel_bytes(type.kernelType, inputs) == 64 * 2 * type.blockBytes)
+                #expect(martlet_panel_bytes(type.kernelType, inputs) == 64 * 2 * type.block.bytes)
             }
         }
     }
@@ -219,7 +219,7 @@ private struct Product {
         into y: inout [Float], stride: Int? = nil, bias: [Float]? = nil, accumulate: Bool = false,
         panels range: Range<Int>? = nil
     ) {
-        let rowBytes = inputs / type.blockElements * type.blockBytes
+        let rowBytes = inputs / type.block.elements * type.block.bytes
         let packed = UnsafeMutableRawBufferPointer.allocate(
             byteCount: panels * martlet_panel_bytes(kind, inputs) + 1, alignment: 64)
         let activations = UnsafeMutableRawBufferPointer.allocate(

@@ -57,14 +57,14 @@ struct TestRandom: RandomNumberGenerator {
 
 /// Whole stored rows: encode and decode through the kernels.
 func encoded(_ type: ElementType, _ values: [Float]) -> [UInt8] {
-    var stored = [UInt8](repeating: 0, count: values.count / type.blockElements * type.blockBytes)
+    var stored = [UInt8](repeating: 0, count: values.count / type.block.elements * type.block.bytes)
     let written = unsafe martlet_encode(type.kernelType, values, &stored, values.count)
     #expect(written)
     return stored
 }
 
 func decoded(_ type: ElementType, _ stored: [UInt8]) -> [Float] {
-    var values = [Float](repeating: 0, count: stored.count / type.blockBytes * type.blockElements)
+    var values = [Float](repeating: 0, count: stored.count / type.block.bytes * type.blockElements)
     unsafe martlet_decode(type.kernelType, stored, &values, values.count)
     return values
 }

@@ -16,9 +16,9 @@ import Testing
         #expect(Shape(checked: [Int.max, 2]) == nil)
         #expect(Shape(checked: [Int.max, 2, 0]) == nil)
         #expect(Shape(checked: [4, 0]) == [4, 0])
-        #expect(ElementType.q4_0.bytes(forElements: 33) == nil)
-        #expect(ElementType.q4_0.bytes(forElements: 64) == 36)
-        #expect(ElementType.f32.bytes(forElements: Int.max) == nil)
+        #expect(ElementType.q4_0.block.checkedBytes(of: 33) == nil)
+        #expect(ElementType.q4_0.block.checkedBytes(of: 64) == 36)
+        #expect(ElementType.f32.block.checkedBytes(of: Int.max) == nil)
     }
 
     @Test func misuseTraps() async {

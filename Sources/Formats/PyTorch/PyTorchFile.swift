@@ -19,10 +19,7 @@ struct PyTorchFile {
                 ? PyTorchFile.archive(bytes, file, &offences) : PyTorchFile.legacy(bytes, file, &offences)
         }
         try offences.check(
-            path, PyTorchFile.problem,
-            remedy:
-                "If it was downloaded or copied, the copy may be incomplete: fetch it again, as safetensors if there are any"
-        )
+            path, PyTorchFile.problem, remedy: FormatError.incompleteCopy + ", as safetensors if there are any")
         tensors = try StoredTensors(unique: found, path: path, files: [file])
     }
 
@@ -71,7 +68,7 @@ struct PyTorchFile {
         var place = pickle.offset
         for name in pickle.lists[names] {
             guard let type = types[name], let elements = reader.word64(place),
-                let size = type.bytes(forElements: elements),
+                let size = type.block.checkedBytes(of: elements),
                 size <= reader.count - place - 8
             else {
                 offences.add("the storage \(name.quoted) is cut off or belongs to no tensor")
@@ -133,9 +130,9 @@ struct PyTorchFile {
         _ name: String, _ view: Pickle.TensorView, _ range: Range<Int>, _ file: MappedFile
     ) -> StoredTensor? {
         guard let elements = Shape.product(view.extents), view.extents.allSatisfy({ $0 >= 0 }),
-            let bytes = view.type.bytes(forElements: elements), view.offset >= 0,
-            let start = view.type.bytes(forElements: view.offset), view.strides.allSatisfy({ $0 >= 0 }),
-            let last = lastElement(view), let end = view.type.bytes(forElements: last), start <= range.count,
+            let bytes = view.type.block.checkedBytes(of: elements), view.offset >= 0,
+            let start = view.type.block.checkedBytes(of: view.offset), view.strides.allSatisfy({ $0 >= 0 }),
+            let last = lastElement(view), let end = view.type.block.checkedBytes(of: last), start <= range.count,
             end <= range.count - start, bytes <= range.count
         else { return nil }
         let offset = range.lowerBound + start
@@ -177,7 +174,7 @@ struct PyTorchFile {
     private static func gathered(
         _ name: String, _ view: Pickle.TensorView, _ file: MappedFile, offset: Int
     ) throws(FormatError) -> Tensor {
-        let size = view.type.blockBytes
+        let size = view.type.block.bytes
         let elements = view.extents.reduce(1, *)
         let copy = Storage(bytes: elements * size)
         var index = [Int](repeating: 0, count: view.extents.count)

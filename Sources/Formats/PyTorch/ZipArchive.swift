@@ -5,6 +5,7 @@ internal import MartletJSON
 ///
 /// Source: APPNOTE.TXT of PKWARE, with the 64-bit records that large files need.
 struct ZipArchive {
+    /// A file in the archive.
     struct Entry {
         let name: String
         /// The range of the entry's bytes in the file.
@@ -106,32 +107,5 @@ struct ZipArchive {
         let start = header + 30 + name + padding
         guard start <= reader.count, size <= reader.count - start else { return nil }
         return start..<start + size
-    }
-}
-
-/// Little-endian numbers anywhere in memory that somebody else keeps alive; nil past its end.
-@safe struct ByteReader {
-    private let bytes: UnsafeRawBufferPointer
-
-    /// - Safety: `bytes` must stay alive while the reader is used.
-    @unsafe init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
-
-    var count: Int { unsafe bytes.count }
-
-    private func load<Value: FixedWidthInteger>(_ place: Int, _: Value.Type) -> Value? {
-        guard place >= 0, place <= count - MemoryLayout<Value>.size else { return nil }
-        return unsafe Value(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: Value.self))
-    }
-
-    func byte(_ place: Int) -> UInt8? { load(place, UInt8.self) }
-    func word16(_ place: Int) -> Int? { load(place, UInt16.self).map { Int($0) } }
-    func word32(_ place: Int) -> UInt32? { load(place, UInt32.self) }
-    /// A number that an `Int` holds.
-    func word64(_ place: Int) -> Int? { load(place, UInt64.self).flatMap { Int(exactly: $0) } }
-
-    func text(_ place: Int, _ length: Int) -> String? {
-        guard place >= 0, length >= 0, place <= count, length <= count - place else { return nil }
-        return unsafe String(
-            validating: UnsafeRawBufferPointer(rebasing: bytes[place..<place + length]), as: UTF8.self)
     }
 }

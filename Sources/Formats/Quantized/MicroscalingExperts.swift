@@ -26,7 +26,7 @@ private struct MicroscalingExperts {
         let (rowBytes, rowScales) = (inputs / 2, inputs / 32)
         let (blocks, scales, start) = (blocks, scales, expert * outputs)
         return StoredTensor(
-            name: name, type: StoredType("BF16", .bf16), extents: [rows, inputs],
+            name: name, type: StoredType(.bf16), extents: [rows, inputs],
             byteOffset: blocks.byteOffset + start * rowBytes, bytes: rows * rowBytes, storage: blocks.storage,
             path: blocks.path,
             derivation: { () throws(FormatError) in

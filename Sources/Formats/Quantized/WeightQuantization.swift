@@ -5,6 +5,7 @@ package import MartletJSON
 ///
 /// They are unpacked when they are loaded, into the type of their scales.
 package struct WeightQuantization: Sendable, Hashable {
+    /// The quantization method, with what its format leaves to settings.
     enum Method: Sendable, Hashable {
         /// Integers along the inputs, several in a word, with scales and zeros for groups of inputs: GPTQ
         /// (arXiv:2210.17323). Zeros are stored less 1, except in its second format.

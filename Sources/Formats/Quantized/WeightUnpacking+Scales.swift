@@ -4,9 +4,6 @@ internal import MartletTensors
 extension WeightUnpacking {
     private static let float8 = ["F8_E4M3", "F8_E5M2"]
 
-    /// bf16, which FP8 is computed in where nothing else is said.
-    private var bf16: StoredType { StoredType("BF16", .bf16) }
-
     /// `weight` in FP8 `[outputs, inputs]` times a scale: of the matrix, of each row, or of each block of rows and
     /// columns, as the extents of the scales say.
     func scaledBlocks(_ module: String, _ ending: String) -> StoredTensor? {
@@ -23,7 +20,8 @@ extension WeightUnpacking {
         }
         let (rows, columns) = (size(outputs, extents[0]), size(inputs, extents[1]))
         guard rows > 0, columns > 0 else { return nil }
-        return derived(module, outputs, inputs, in: bf16, of: stored) { values throws(FormatError) in
+        // FP8 is computed in bf16 where nothing else is said.
+        return derived(module, outputs, inputs, in: StoredType(.bf16), of: stored) { values throws(FormatError) in
             let (numbers, factors) = (try stored.numbers(), try scale.numbers())
             for index in values.indices {
                 let place = index / inputs / rows * extents[1] + index % inputs / columns
@@ -38,7 +36,7 @@ extension WeightUnpacking {
             scale.extents[0] == stored.extents[0]
         else { return nil }
         let inputs = stored.extents[1]
-        return derived(module, stored.extents[0], inputs, in: StoredType("F16", .f16), of: stored) {
+        return derived(module, stored.extents[0], inputs, in: StoredType(.f16), of: stored) {
             values throws(FormatError) in
             let (numbers, factors) = (try stored.numbers(), try scale.numbers())
             for index in values.indices { values[index] = numbers[index] * factors[index / inputs] / 127 }
@@ -108,7 +106,7 @@ extension WeightUnpacking {
         guard let elements = Shape.product(shape), elements > 0, packed.bytes == (elements + 1) / 2,
             largest.elements == (elements + block - 1) / block
         else { return nil }
-        let types = ["float16": StoredType("F16", .f16), "bfloat16": bf16, "float32": StoredType("F32", .f32)]
+        let types = ["float16": StoredType(.f16), "bfloat16": StoredType(.bf16), "float32": StoredType(.f32)]
         guard let type = types[settings["dtype"]?.stringValue ?? "bfloat16"],
             let scales = blockScales(module, largest, settings)
         else { return nil }

@@ -48,7 +48,7 @@ extension Tensor {
             shape.width % type.blockElements == 0 && type != .i32, "converted: \(shape) \(self.type) to \(type)")
         let values = decoded(on: device)
         let width = shape.width
-        let rowBytes = width / type.blockElements * type.blockBytes
+        let rowBytes = type.block.bytes(of: width)
         let result = Tensor(storage: Storage(bytes: shape.rows * rowBytes), shape: shape, type: type)
         device.parallel(shape.rows, cost: width * 4) { range in
             for row in range {

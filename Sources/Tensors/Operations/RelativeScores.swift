@@ -1,18 +1,4 @@
-import CMartletKernels
-
 extension Tensor {
-    /// The transpose, `[rows, columns]` as `[columns, rows]`.
-    package func transposed(on device: Device) -> Tensor {
-        precondition(shape.rank == 2, "transposed: \(shape)")
-        let (rows, columns) = (shape[0], shape[1])
-        let result = device.make([columns, rows])
-        device.parallel(columns, cost: rows, grain: 16) { range in
-            unsafe martlet_transpose(floats, rows, columns, result.mutableFloats, range.lowerBound, range.upperBound)
-        }
-        guard let node else { return result }
-        return result.recorded([self]) { gradient, flow in flow.add(gradient.transposed(on: flow.device), to: node) }
-    }
-
     /// Scores of relative positions, `[heads, rows, rows]`: for each head at (i, j) scale · (byRow[i, c] + byKey[j,
     /// c]), where c is the column of the distance i − j.
     ///

@@ -1,4 +1,18 @@
+import CMartletKernels
+
 extension Tensor {
+    /// The transpose, `[rows, columns]` as `[columns, rows]`.
+    package func transposed(on device: Device) -> Tensor {
+        precondition(shape.rank == 2, "transposed: \(shape)")
+        let (rows, columns) = (shape[0], shape[1])
+        let result = device.make([columns, rows])
+        device.parallel(columns, cost: rows, grain: 16) { range in
+            unsafe martlet_transpose(floats, rows, columns, result.mutableFloats, range.lowerBound, range.upperBound)
+        }
+        guard let node else { return result }
+        return result.recorded([self]) { gradient, flow in flow.add(gradient.transposed(on: flow.device), to: node) }
+    }
+
     /// Columns `columns` of a stored `[inputs, outputs]` matrix as `[columns, inputs]`, of the same plain type.
     package func transposed(columns: Range<Int>, on device: Device) -> Tensor {
         precondition(
@@ -6,10 +20,10 @@ extension Tensor {
             "transposed: columns \(columns) of \(shape) \(type)")
         let (inputs, outputs) = (shape[0], shape[1])
         let result = Tensor(
-            storage: Storage(bytes: columns.count * inputs * type.blockBytes), shape: [columns.count, inputs],
+            storage: Storage(bytes: columns.count * inputs * type.block.bytes), shape: [columns.count, inputs],
             type: type)
         device.parallel(columns.count, cost: inputs, grain: 16) { range in
-            if type.blockBytes == 2 {
+            if type.block.bytes == 2 {
                 let source = unsafe pointer.assumingMemoryBound(to: UInt16.self)
                 let target = unsafe result.storage.mutablePointer.assumingMemoryBound(to: UInt16.self)
                 for input in 0..<inputs {

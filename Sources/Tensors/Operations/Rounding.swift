@@ -15,7 +15,7 @@ extension Tensor {
             width % type.blockElements == 0 && type != .i32 && shares > 0 && rows % shares == 0
                 && weights?.count ?? width == shares * width,
             "rounded: \(shape) to \(type) with \(weights?.count ?? 0) weights")
-        let rowBytes = width / type.blockElements * type.blockBytes
+        let rowBytes = type.block.bytes(of: width)
         let result = Tensor(storage: Storage(bytes: rows * rowBytes), shape: shape, type: type)
         let every = weights ?? Array(repeating: 1, count: width)
         device.parallel(rows, cost: width * 256) { range in

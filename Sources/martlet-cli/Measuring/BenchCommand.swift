@@ -281,7 +281,7 @@ struct BenchCommand: AsyncParsableCommand {
                 return sum + form.keyHeads * (form.headWidth + form.valueWidth) * positions
             }
         let type = cache.elementType
-        return Double(elements) * Double(type.blockBytes) / Double(type.blockElements)
+        return Double(elements) * Double(type.block.bytes) / Double(type.blockElements)
     }
 
     private static func median(_ values: [Double]) -> Double {
