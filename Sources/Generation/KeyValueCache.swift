@@ -183,7 +183,7 @@ package struct KeyValueCache: AttentionState, Sendable {
             }
             let span = form.reach.span(of: sequence, length: table.length)
             let rule = form.scoreRule(keys: table.length, inputs.bias, sequence: number)
-            parts.append(AttentionPass(memory: table[place.layer], span: span, rule: rule))
+            parts.append(AttentionPass(keyValues: table[place.layer], span: span, rule: rule))
         }
         inputs.query.attend(parts, into: result)
         return result
@@ -202,7 +202,7 @@ package struct KeyValueCache: AttentionState, Sendable {
         let parts = rows.sequences.filter { !$0.rows.isEmpty }.map { sequence in
             let source = sourceTable(of: sequence.id)
             let span = Architecture.Reach.all.span(of: sequence, length: source.length)
-            return AttentionPass(memory: source[sourceLayer(layer)], span: span, rule: rule)
+            return AttentionPass(keyValues: source[sourceLayer(layer)], span: span, rule: rule)
         }
         query.attend(parts, into: result)
         return result

@@ -29,7 +29,7 @@ package struct BlockSums: Sendable {
         on device: Device
     ) {
         let count = count(rows: window.span.rows.count)
-        let memory = BlockTable(form, keys: key, values: value, rows: first..<first + count, on: device)[0]
+        let sums = BlockTable(form, keys: key, values: value, rows: first..<first + count, on: device)[0]
         var rule = window.rule
         rule.bias = .distances(bias)
         for (block, rows) in BlockSums.blocks(of: window.span.rows, size: size).enumerated() {
@@ -37,7 +37,7 @@ package struct BlockSums: Sendable {
             // Rows stand where their block does.
             let span = AttentionSpan(rows: rows, positions: each(block), lower: each(0), upper: each(count))
             query.attend(
-                to: [(window.memory, window.span.part(rows), window.rule), (memory, span, rule)], into: result)
+                to: [(window.keyValues, window.span.part(rows), window.rule), (sums, span, rule)], into: result)
         }
     }
 }

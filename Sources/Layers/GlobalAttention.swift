@@ -72,16 +72,16 @@ struct GlobalPass {
 
     /// Writes this sequence's rows of `result` `[rows, queryHeads, headWidth]`.
     func attend(into result: Tensor) {
-        let memory = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
+        let text = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
         let rows = globals.map { sequence.rows.lowerBound + $0 }
         let chosen = BlockTable(
             form, keys: inputs.key.selecting(rowsOfHeads: rows), values: inputs.value.selecting(rowsOfHeads: rows),
             rows: 0..<rows.count,
             on: device)[0]
         let (before, window, after) = spans
-        inputs.query.attend(to: [(chosen, before), (memory, window), (chosen, after)], rule, into: result)
+        inputs.query.attend(to: [(chosen, before), (text, window), (chosen, after)], rule, into: result)
         let answers = device.make(global.query.shape)
-        global.query.attend(to: globalMemory, globalSpan, rule, into: answers)
+        global.query.attend(to: globalKeyValues, globalSpan, rule, into: answers)
         result.replace(rows: rows, with: answers.rows(firstQuery..<firstQuery + globals.count))
     }
 
@@ -102,7 +102,7 @@ struct GlobalPass {
     /// The attention weights, `[queryHeads, rows, rows]`, which is quadratic: for looking inside.
     func weights() -> Tensor {
         let count = sequence.rows.count
-        let memory = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
+        let text = BlockTable(form, keys: inputs.key, values: inputs.value, rows: sequence.rows, on: device)[0]
         let window = form.reach.span(of: sequence, length: count)
         var mask = [Float](repeating: -.infinity, count: count * count)
         for row in 0..<count {
@@ -112,15 +112,15 @@ struct GlobalPass {
         var rule = rule
         rule.bias = .pairs(device.tensor(mask, shape: [1, count, count]))
         let weights = inputs.query.attentionWeights(
-            to: memory, Architecture.Reach.all.span(of: sequence, length: count), rule)
-        let own = global.query.attentionWeights(to: globalMemory, globalSpan, self.rule)
+            to: text, Architecture.Reach.all.span(of: sequence, length: count), rule)
+        let own = global.query.attentionWeights(to: globalKeyValues, globalSpan, self.rule)
         let targets = (0..<form.queryHeads).flatMap { head in globals.map { head * count + $0 } }
         weights.reshaped([form.queryHeads * count, count]).replace(
             rows: targets, with: own.reshaped([targets.count, count]))
         return weights
     }
 
-    private var globalMemory: KeyValueView {
+    private var globalKeyValues: KeyValueView {
         BlockTable(form, keys: global.key, values: global.value, rows: sequence.rows, on: device)[0]
     }
 

@@ -72,3 +72,11 @@ extension Architecture.Reach {
     /// all.
     fileprivate var cacheWindow: Int? { if case .window(let size) = self { size } else { nil } }
 }
+
+extension BlockTable {
+    /// The KV cache of one layer for one sequence, filled at once with rows `rows` of `keys` and `values`.
+    package init(_ form: Architecture.Attention, keys: Tensor, values: Tensor, rows: Range<Int>, on device: Device) {
+        self.init(keyHeads: form.keyHeads, headWidth: form.headWidth, valueWidth: form.valueWidth)
+        append(keys: keys, values: values, rows: rows, on: device)
+    }
+}

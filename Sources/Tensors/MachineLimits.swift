@@ -10,7 +10,9 @@ package struct MachineLimits: Sendable, Hashable, Codable {
     package let bandwidth: Double
     /// The f32 peak in operations per second, a fused multiply-add counting as two.
     package let f32: Double
+    /// The peak of products of bf16 that add up in f32, in operations per second.
     package let bf16: Double
+    /// The peak of products of int8 that add up in i32, in operations per second.
     package let int8: Double
 
     package init(threads: Int, bandwidth: Double, f32: Double, bf16: Double, int8: Double) {
@@ -66,53 +68,15 @@ package struct MachineLimits: Sendable, Hashable, Codable {
 
     /// The highest rate of `round`, which says how much it did, within `seconds`; at least two rounds.
     private static func best(seconds: Double, _ round: () -> Double) -> Double {
-        let start = now()
+        let end = ContinuousClock.now + .seconds(seconds)
         var best = 0.0
         var rounds = 0
-        while rounds < 2 || now() - start < seconds {
-            let began = now()
+        while rounds < 2 || ContinuousClock.now < end {
+            let began = ContinuousClock.now
             let amount = round()
-            best = max(best, amount / (now() - began))
+            best = max(best, amount / (ContinuousClock.now - began).seconds)
             rounds += 1
         }
         return best
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-    }
-}
-
-/// The processor as the kernels see it.
-package enum Processor {
-    /// The instruction set whose kernels are in use: "avx512", "avxvnni", "avx2", "neon" or "scalar".
-    package static var kernels: String {
-        switch martlet_kernel_level() {
-        case MARTLET_AVX512: "avx512"
-        case MARTLET_AVXVNNI: "avxvnni"
-        case MARTLET_AVX2: "avx2"
-        case MARTLET_NEON: "neon"
-        default: "scalar"
-        }
-    }
-
-    /// Features that matter to the kernels, by their usual names.
-    package static var features: [String] {
-        unsafe String(cString: martlet_processor_features()).split(separator: " ").map(String.init)
-    }
-
-    /// The model name that the system gives.
-    package static var name: String {
-        let line = Processors.lines(of: "/proc/cpuinfo").first { $0.hasPrefix("model name") || $0.hasPrefix("Model") }
-        guard let line, let colon = line.firstIndex(of: ":") else { return "unknown" }
-        return String(line[line.index(after: colon)...].drop { $0 == " " })
-    }
-
-    /// The memory in bytes: all, and what can be had without swapping; of the machine, or as much of it as the process
-    /// is allowed.
-    package static var memory: (total: Int, available: Int) {
-        (SystemMemory.total, SystemMemory.available.bytes)
     }
 }

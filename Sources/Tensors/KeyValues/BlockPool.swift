@@ -17,7 +17,9 @@ package final class KeyValueBlock: Sendable {
         unsafe storage.mutablePointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.bytes)
     }
 
-    /// The first `positions` of another block of the same layout. - Precondition: nobody else reads or writes this one.
+    /// The first `positions` of another block of the same layout.
+    ///
+    /// - Precondition: nobody else reads or writes this one.
     package func copy(_ positions: Int, of source: KeyValueBlock, _ layout: BlockLayout, on device: Device) {
         guard source !== self else { return }
         device.parallel(layout.layers.count, cost: layout.bytes / max(1, layout.layers.count)) { range in

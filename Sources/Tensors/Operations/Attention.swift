@@ -15,6 +15,7 @@ package struct ScoreRule: Sendable {
     /// The dropout of the softmax's results, while training.
     package var dropout: Dropout?
 
+    /// What is added to scores, by pairs of rows and keys or by their distance.
     package enum Bias: Sendable {
         /// A bias of pairs, `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.
         case pairs(Tensor)
@@ -44,8 +45,9 @@ package struct DistanceBias: Sendable {
 package struct AttentionSpan: Sendable {
     /// Rows of the pass.
     package let rows: Range<Int>
-    /// The position of each of these rows, and the keys it sees, `lower ..< upper`.
+    /// The position of each of these rows.
     package let positions: [Int32]
+    /// The keys that each of these rows sees, `lower ..< upper`.
     package let lower: [Int32]
     package let upper: [Int32]
 
@@ -66,12 +68,12 @@ package struct AttentionSpan: Sendable {
 
 /// The attention of one sequence of a pass: its KV cache, the span of rows and keys, and the rule for scores.
 package struct AttentionPass: Sendable {
-    package let memory: KeyValueView
+    package let keyValues: KeyValueView
     package let span: AttentionSpan
     package let rule: ScoreRule
 
-    package init(memory: KeyValueView, span: AttentionSpan, rule: ScoreRule) {
-        (self.memory, self.span, self.rule) = (memory, span, rule)
+    package init(keyValues: KeyValueView, span: AttentionSpan, rule: ScoreRule) {
+        (self.keyValues, self.span, self.rule) = (keyValues, span, rule)
     }
 }
 
@@ -81,12 +83,12 @@ extension Tensor {
     ///
     /// - Parameters: `self` `[rows, queryHeads, headWidth]`, `result` `[rows, queryHeads, valueWidth]`; query head h
     ///   reads key head h · keyHeads / queryHeads.
-    package func attend(to memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
+    package func attend(to keyValues: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, into result: Tensor) {
         precondition(
-            result.shape == [shape[0], shape[1], memory.valueWidth],
-            "attend: \(shape) to values of \(memory.valueWidth), into \(result.shape)")
+            result.shape == [shape[0], shape[1], keyValues.valueWidth],
+            "attend: \(shape) to values of \(keyValues.valueWidth), into \(result.shape)")
         let device = device(for: "attend")
-        let work = AttentionWork(query: self, memory, span, rule, result: result, on: device)
+        let work = AttentionWork(query: self, keyValues, span, rule, result: result, on: device)
         if span.rows.count == 1 && work.segments > 1 && device.threads > 1 {
             work.runBySegment(on: device)
         } else {
@@ -98,22 +100,24 @@ extension Tensor {
     /// over all of them.
     package func attend(_ passes: [AttentionPass], into result: Tensor) {
         guard passes.count > 1 else {
-            for pass in passes { attend(to: pass.memory, pass.span, pass.rule, into: result) }
+            for pass in passes { attend(to: pass.keyValues, pass.span, pass.rule, into: result) }
             return
         }
         let device = device(for: "attend")
-        let works = passes.map { AttentionWork(query: self, $0.memory, $0.span, $0.rule, result: result, on: device) }
+        let works = passes.map {
+            AttentionWork(query: self, $0.keyValues, $0.span, $0.rule, result: result, on: device)
+        }
         AttentionWork.runByRow(works, on: device)
     }
 
     /// The attention weights of every head over all keys, `[queryHeads, rows, keys]`: for looking inside.
-    package func attentionWeights(to memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
-        precondition(memory.type == .f32, "attentionWeights: keys kept as \(memory.type)")
+    package func attentionWeights(to keyValues: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule) -> Tensor {
+        precondition(keyValues.type == .f32, "attentionWeights: keys kept as \(keyValues.type)")
         let device = device(for: "attentionWeights")
-        let (heads, rows, keys) = (shape[1], span.rows.count, memory.length)
+        let (heads, rows, keys) = (shape[1], span.rows.count, keyValues.length)
         let weights = device.make([heads, rows, keys])
-        let work = AttentionWork(query: self, memory, span, rule, result: self, on: device)
-        device.parallel(heads, cost: rows * keys * memory.headWidth) { range in
+        let work = AttentionWork(query: self, keyValues, span, rule, result: self, on: device)
+        device.parallel(heads, cost: rows * keys * keyValues.headWidth) { range in
             for head in range {
                 var part = unsafe work.part(keyHead: head / work.group)
                 for row in 0..<rows {

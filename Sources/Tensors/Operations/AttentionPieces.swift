@@ -11,20 +11,22 @@ extension Tensor {
     ///   - self: `[rows, queryHeads, headWidth]`; `result` `[rows, queryHeads, valueWidth]`.
     ///   - pieces: keys and values, and which of them each row sees; all for the same rows, none seen twice by a row.
     package func attend(
-        to pieces: [(memory: KeyValueView, span: AttentionSpan)], _ rule: ScoreRule, into result: Tensor
+        to pieces: [(keyValues: KeyValueView, span: AttentionSpan)], _ rule: ScoreRule, into result: Tensor
     ) {
-        attend(to: pieces.map { ($0.memory, $0.span, rule) }, into: result)
+        attend(to: pieces.map { ($0.keyValues, $0.span, rule) }, into: result)
     }
 
     /// Attention over several ranges of keys at once, where the scores of each have a rule, and a bias, of their own.
     package func attend(
-        to pieces: [(memory: KeyValueView, span: AttentionSpan, rule: ScoreRule)], into result: Tensor
+        to pieces: [(keyValues: KeyValueView, span: AttentionSpan, rule: ScoreRule)], into result: Tensor
     ) {
         let device = device(for: "attend")
-        let works = pieces.map { AttentionWork(query: self, $0.memory, $0.span, $0.rule, result: result, on: device) }
-        guard let rows = pieces.first?.span.rows.count, let keyHeads = pieces.first?.memory.keyHeads else { return }
+        let works = pieces.map {
+            AttentionWork(query: self, $0.keyValues, $0.span, $0.rule, result: result, on: device)
+        }
+        guard let rows = pieces.first?.span.rows.count, let keyHeads = pieces.first?.keyValues.keyHeads else { return }
         precondition(
-            pieces.allSatisfy { $0.span.rows == pieces[0].span.rows && $0.memory.keyHeads == keyHeads },
+            pieces.allSatisfy { $0.span.rows == pieces[0].span.rows && $0.keyValues.keyHeads == keyHeads },
             "attend: pieces of different rows or heads")
         // Neighbouring rows see nearly the same segments.
         let tile = 64

@@ -11,56 +11,51 @@ import CMartletKernels
     private var template: martlet_attention
     /// Memory that the template points into.
     private var held: [Storage]
-    private let memory: KeyValueView
+    private let keyValues: KeyValueView
 
     init(
-        query: Tensor, _ memory: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
+        query: Tensor, _ keyValues: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule, result: Tensor,
         on device: Device
     ) {
         let shape = query.shape
-        precondition(
-            shape.rank == 3 && shape[2] == memory.headWidth && shape[1] % memory.keyHeads == 0
-                && span.rows.upperBound <= shape[0],
-            "attention: \(shape) to \(memory.keyHeads) heads of \(memory.headWidth), rows \(span.rows)")
-        precondition(rule.slopes.map { $0.count == shape[1] } ?? true, "attention: \(shape[1]) heads, other slopes")
+        AttentionWork.check(shape, keyValues, span, rule)
         keys = Int(span.upper.max() ?? 0)
-        precondition(keys <= memory.length, "attention: key \(keys) of \(memory.length)")
-        (keyHeads, rows, group) = (memory.keyHeads, span.rows.count, shape[1] / memory.keyHeads)
+        (keyHeads, rows, group) = (keyValues.keyHeads, span.rows.count, shape[1] / keyValues.keyHeads)
         segments = (keys + Int(MARTLET_SEGMENT) - 1) / Int(MARTLET_SEGMENT)
-        let numbers = device.scratch(bytes: (rows * 3 + shape[1]) * 4)
-        held = [numbers, query.storage, result.storage]
-        self.memory = memory
-        let integers = unsafe numbers.mutablePointer.assumingMemoryBound(to: Int32.self)
-        for row in 0..<rows {
-            unsafe integers[row] = span.lower[row]
-            unsafe integers[rows + row] = span.upper[row]
-            unsafe integers[rows * 2 + row] = span.positions[row]
-        }
-        let slopes = unsafe (numbers.mutablePointer + rows * 12).assumingMemoryBound(to: Float.self)
-        for (head, slope) in (rule.slopes ?? []).enumerated() { unsafe slopes[head] = slope }
-        let (queryStride, outputStride) = (shape[1] * shape[2], shape[1] * memory.valueWidth)
+        let numbers = AttentionNumbers(span, slopes: rule.slopes, on: device)
+        held = [numbers.storage, query.storage, result.storage] + [rule.sinks?.storage].compactMap(\.self)
+        self.keyValues = keyValues
+        let (queryStride, outputStride) = (shape[1] * shape[2], shape[1] * keyValues.valueWidth)
         // Only looking inside passes the query as its own result, and then nothing is written.
         let output = unsafe UnsafeMutablePointer(mutating: result.floats)
         unsafe template = martlet_attention(
             queries: query.floats + span.rows.lowerBound * queryStride, query_stride: queryStride,
             outputs: output + span.rows.lowerBound * outputStride, output_stride: outputStride, rows: rows,
-            group: group,
-            head_width: shape[2], value_width: memory.valueWidth, blocks: memory.table.table,
-            block_offset: memory.offset, block_type: memory.type.kernelType,
-            key_heads: keyHeads, key_head: 0,
-            lower: integers, upper: integers + rows, scale: rule.scale, cap: rule.cap ?? 0,
-            slopes: rule.slopes == nil ? nil : slopes, positions: integers + rows * 2, bias: nil, bias_head_stride: 0,
-            bias_row_stride: 0, dropout: Self.dropout(rule.dropout, firstRow: span.rows.lowerBound, heads: shape[1]),
+            group: group, head_width: shape[2], value_width: keyValues.valueWidth, blocks: keyValues.table.table,
+            block_offset: keyValues.offset, block_type: keyValues.type.kernelType, key_heads: keyHeads, key_head: 0,
+            lower: numbers.lower, upper: numbers.upper, scale: rule.scale, cap: rule.cap ?? 0,
+            slopes: rule.slopes == nil ? nil : numbers.slopes, positions: numbers.positions, bias: nil,
+            bias_head_stride: 0, bias_row_stride: 0,
+            dropout: Self.dropout(rule.dropout, firstRow: span.rows.lowerBound, heads: shape[1]),
             sinks: rule.sinks?.floats)
-        if let sinks = rule.sinks {
-            precondition(sinks.shape == [shape[1]], "attention: \(shape[1]) heads, sinks of \(sinks.shape)")
-            held.append(sinks.storage)
-        }
         switch rule.bias {
         case nil: break
         case .pairs(let bias): setBias(bias, heads: shape[1])
         case .distances(let bias): setBias(bias, span, heads: shape[1])
         }
+    }
+
+    private static func check(_ shape: Shape, _ keyValues: KeyValueView, _ span: AttentionSpan, _ rule: ScoreRule) {
+        precondition(
+            shape.rank == 3 && shape[2] == keyValues.headWidth && shape[1] % keyValues.keyHeads == 0
+                && span.rows.upperBound <= shape[0],
+            "attention: \(shape) to \(keyValues.keyHeads) heads of \(keyValues.headWidth), rows \(span.rows)")
+        let keys = Int(span.upper.max() ?? 0)
+        precondition(keys <= keyValues.length, "attention: key \(keys) of \(keyValues.length)")
+        precondition(rule.slopes.map { $0.count == shape[1] } ?? true, "attention: \(shape[1]) heads, other slopes")
+        precondition(
+            rule.sinks.map { $0.shape == [shape[1]] } ?? true,
+            "attention: \(shape[1]) heads, sinks of \(rule.sinks?.shape ?? [])")
     }
 
     /// Every row of a pass and head draws numbers of its own.
@@ -183,5 +178,32 @@ import CMartletKernels
     private func scratch(on device: Device) -> Storage {
         var whole = unsafe template
         return device.scratch(bytes: unsafe martlet_attend_scratch(&whole) * 4)
+    }
+}
+
+/// The numbers of one attention that the kernel reads by pointers: the keys that each row sees and the row's position,
+/// and the slopes of the heads.
+@safe private struct AttentionNumbers {
+    let storage: Storage
+    private let rows: Int
+
+    init(_ span: AttentionSpan, slopes: [Float]?, on device: Device) {
+        rows = span.rows.count
+        storage = device.scratch(bytes: (rows * 3 + (slopes?.count ?? 0)) * 4)
+        for row in 0..<rows {
+            unsafe lower[row] = span.lower[row]
+            unsafe upper[row] = span.upper[row]
+            unsafe positions[row] = span.positions[row]
+        }
+        for (head, slope) in (slopes ?? []).enumerated() { unsafe self.slopes[head] = slope }
+    }
+
+    var lower: UnsafeMutablePointer<Int32> {
+        unsafe storage.mutablePointer.assumingMemoryBound(to: Int32.self)
+    }
+    var upper: UnsafeMutablePointer<Int32> { unsafe lower + rows }
+    var positions: UnsafeMutablePointer<Int32> { unsafe lower + rows * 2 }
+    var slopes: UnsafeMutablePointer<Float> {
+        unsafe (storage.mutablePointer + rows * 12).assumingMemoryBound(to: Float.self)
     }
 }

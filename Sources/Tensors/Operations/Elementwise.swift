@@ -64,6 +64,16 @@ extension Tensor {
         }
     }
 
+    /// Blends two tensors: self · factor + other · otherFactor, written to this tensor's memory, which the caller owns.
+    package func blend(_ factor: Float, _ other: Tensor, _ otherFactor: Float) {
+        precondition(shape.elements == other.shape.elements, "blend: \(shape) and \(other.shape)")
+        device(for: "blend", or: other).parallel(shape.elements, cost: 1, grain: 16) { range in
+            let first = range.lowerBound
+            unsafe martlet_blend(
+                floats + first, factor, other.floats + first, otherFactor, mutableFloats + first, range.count)
+        }
+    }
+
     /// The result has this tensor's type, f32 or bf16; the kernel sees f32.
     func mapped(
         _ name: String, cost: Int, _ kernel: (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void

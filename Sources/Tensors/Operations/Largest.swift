@@ -65,17 +65,3 @@ package struct RowSummary: Sendable {
     /// The logarithm of the probability that the softmax of the row gives to an element of this value.
     package func logProbability(of value: Float) -> Float { value - maximum - Float(log(Double(total))) }
 }
-
-extension Tensor {
-    /// A copy whose elements in `columns` are −∞ in every row; columns that there are not are left out.
-    package func hiding(columns: [Int]) -> Tensor {
-        let result = device(for: "hiding").make(shape)
-        result.overwrite(with: self, adding: false)
-        for row in 0..<shape.rows {
-            for column in columns where column >= 0 && column < shape.width {
-                unsafe result.mutableFloats[row * shape.width + column] = -.infinity
-            }
-        }
-        return result
-    }
-}

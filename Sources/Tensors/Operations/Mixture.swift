@@ -99,14 +99,6 @@ extension Tensor {
         return result
     }
 
-    /// The product Σ over columns of row `row` times row `other` of `value`.
-    private func product(_ row: Int, _ value: Tensor, _ other: Int) -> Float {
-        var sum: Double = 0
-        let width = shape.width
-        for i in 0..<width { unsafe sum += Double(floats[row * width + i]) * Double(value.floats[other * width + i]) }
-        return Float(sum)
-    }
-
     /// The gradient through renormalization: with w = factor · p / Σ p over the chosen, and factor · dw in `gradient`:
     /// dp = (factor · dw − Σ dw · w) / Σ p.
     private static func renormalise(
@@ -128,32 +120,6 @@ extension Tensor {
         }
     }
 
-    /// Each row times its own factor: `self` `[rows, width]`, `factors` `[rows, 1]`.
-    package func scaled(byRow factors: Tensor) -> Tensor {
-        precondition(factors.shape.elements == shape.rows, "scaled by row: \(shape) by \(factors.shape)")
-        let result = rowsScaled(factors)
-        if node == nil && factors.node == nil { return result }
-        let (x, xNode, scales, scaleNode) = (untracked, node, factors.untracked, factors.node)
-        return result.recorded([self, factors]) { gradient, flow in
-            if let xNode { flow.add(gradient.rowsScaled(scales), to: xNode) }
-            guard let scaleNode else { return }
-            let products = (0..<x.shape.rows).map { gradient.product($0, x, $0) }
-            flow.add(flow.device.tensor(products, shape: scales.shape), to: scaleNode)
-        }
-    }
-
-    private func rowsScaled(_ factors: Tensor) -> Tensor {
-        let (device, width) = (device(for: "scaled by row"), shape.width)
-        let result = device.make(shape)
-        device.parallel(shape.rows, cost: width) { range in
-            for row in range {
-                unsafe martlet_scale(
-                    floats + row * width, factors.floats[row], result.mutableFloats + row * width, width)
-            }
-        }
-        return result
-    }
-
     /// Router probabilities `[rows, experts]` as they are, with the gradient of a loss that balances the experts:
     /// coefficient · experts · Σ over experts of (share of choices) · (mean probability) · rows (arXiv:2101.03961), per
     /// pass and layer.
@@ -164,6 +130,21 @@ extension Tensor {
         return recorded([self]) { gradient, flow in
             let pull = flow.device.tensor(pulls, shape: [experts])
             flow.add(gradient.adding(toEachRow: pull), to: node)
+        }
+    }
+
+    /// Adds row i of `source`, times weights[i], to row rows[i] of this tensor, in order. For an operation on a tensor
+    /// that it has made itself.
+    package func add(rows: [Int], of source: Tensor, weights: [Float]) {
+        precondition(
+            rows.count == source.shape.rows && weights.count == rows.count && source.shape.width == shape.width,
+            "add rows: \(rows.count) rows and \(weights.count) weights of \(source.shape) to \(shape)")
+        let width = shape.width
+        for (index, row) in rows.enumerated() {
+            precondition(row >= 0 && row < shape.rows, "add rows: row \(row) of \(shape)")
+            let target = unsafe mutableFloats + row * width
+            let addend = unsafe source.floats + index * width
+            for i in 0..<width { unsafe target[i] += addend[i] * weights[index] }
         }
     }
 }

@@ -1,5 +1,3 @@
-import CMartletKernels
-
 extension Tensor {
     /// The `size` neighbours of each row of `[rows, width]` within the same range, itself in the middle, zeros beyond
     /// the ends (the windows of a convolution).
@@ -38,24 +36,5 @@ extension Tensor {
             }
         }
         return result
-    }
-
-    /// Adds `bias`, as wide as a row, to each row.
-    package func adding(toEachRow bias: Tensor) -> Tensor {
-        let width = shape.width
-        precondition(bias.shape.elements == width, "adding to each row: \(shape) and \(bias.shape)")
-        let device = device(for: "adding to each row")
-        let result = device.make(shape)
-        device.parallel(shape.rows, cost: width) { range in
-            unsafe martlet_add_bias(
-                floats + range.lowerBound * width, bias.floats, result.mutableFloats + range.lowerBound * width,
-                range.count, width)
-        }
-        if node == nil && bias.node == nil { return result }
-        let (xNode, biasNode) = (node, bias.node)
-        return result.recorded([self, bias]) { gradient, flow in
-            flow.add(gradient, to: xNode)
-            flow.addColumnSums(gradient, to: biasNode)
-        }
     }
 }

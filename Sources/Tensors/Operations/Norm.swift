@@ -80,39 +80,6 @@ extension Tensor {
     }
 }
 
-extension Tensor {
-    /// Each head times weights of its own: `self` `[rows, heads, width]`, `weights` one `[width]` for each head.
-    package func scaled(byHead weights: [Tensor]) -> Tensor {
-        precondition(
-            shape.rank == 3 && shape[1] == weights.count && weights.allSatisfy { $0.shape.elements == shape.width },
-            "scaled by head: \(shape) by \(weights.map(\.shape))")
-        let result = headsScaled(weights)
-        if node == nil && weights.allSatisfy({ $0.node == nil }) { return result }
-        let (x, xNode, values, nodes) = (untracked, node, weights.map(\.untracked), weights.map(\.node))
-        return result.recorded([self] + weights) { gradient, flow in
-            if let xNode { flow.add(gradient.headsScaled(values), to: xNode) }
-            let (rows, width) = (x.shape[0], x.shape.width)
-            let products = (gradient * x).reshaped([rows, nodes.count * width])
-            for (head, node) in nodes.enumerated() {
-                flow.addColumnSums(products.selecting(columns: head * width..<(head + 1) * width), to: node)
-            }
-        }
-    }
-
-    private func headsScaled(_ weights: [Tensor]) -> Tensor {
-        let (device, width) = (device(for: "scaled by head"), shape.width)
-        let result = device.make(shape)
-        device.parallel(shape.rows, cost: width) { range in
-            for row in range {
-                let weight = weights[row % weights.count]
-                unsafe martlet_multiply(
-                    floats + row * width, weight.floats, result.mutableFloats + row * width, width)
-            }
-        }
-        return result
-    }
-}
-
 extension GradientFlow {
     /// Adds the gradient of a norm's weight: Σ over rows of gradient · (x − mean) · factor, columns shared among the
     /// threads.

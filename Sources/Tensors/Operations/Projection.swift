@@ -7,7 +7,9 @@ package struct LowRankAddend: Sendable {
     package let scale: Float
     /// Dropout of x, while the factors learn.
     package let dropout: Dropout?
-    /// The rows that it is added to; nil for all. - Precondition: nothing learns where it is not nil.
+    /// The rows that it is added to; nil for all.
+    ///
+    /// - Precondition: nothing learns where it is not nil.
     package let rows: [Range<Int>]?
 
     package init(down: Tensor, up: Tensor, scale: Float, dropout: Dropout? = nil, rows: [Range<Int>]? = nil) {
@@ -42,6 +44,7 @@ package struct LowRankAddend: Sendable {
 /// The one lowering of a projection: plain calls, several projections of the same rows, decode steps, feed-forwards and
 /// losses all read it.
 package struct Projection: Sendable {
+    /// The form in which the weight is kept.
     package enum Weight: Sendable {
         /// Panels that products stream; nothing before it learns.
         case packed(PackedMatrix)

@@ -81,6 +81,18 @@ extension Tensor {
         return (0..<count).map { unsafe (Int(candidates[$0].token), candidates[$0].weight) }
     }
 
+    /// A copy whose elements in `columns` are −∞ in every row; columns that there are not are left out.
+    package func hiding(columns: [Int]) -> Tensor {
+        let result = device(for: "hiding").make(shape)
+        result.overwrite(with: self, adding: false)
+        for row in 0..<shape.rows {
+            for column in columns where column >= 0 && column < shape.width {
+                unsafe result.mutableFloats[row * shape.width + column] = -.infinity
+            }
+        }
+        return result
+    }
+
     private func scratch(bytes: Int) -> Storage { device?.scratch(bytes: bytes) ?? Storage(bytes: bytes) }
 
     private func withLogits<Result>(

@@ -20,19 +20,4 @@ extension Tensor {
             flow.add(dx, to: node)
         }
     }
-
-    /// Adds row i of `source`, times weights[i], to row rows[i] of this tensor, in order. For an operation on a tensor
-    /// that it has made itself.
-    package func add(rows: [Int], of source: Tensor, weights: [Float]) {
-        precondition(
-            rows.count == source.shape.rows && weights.count == rows.count && source.shape.width == shape.width,
-            "add rows: \(rows.count) rows and \(weights.count) weights of \(source.shape) to \(shape)")
-        let width = shape.width
-        for (index, row) in rows.enumerated() {
-            precondition(row >= 0 && row < shape.rows, "add rows: row \(row) of \(shape)")
-            let target = unsafe mutableFloats + row * width
-            let addend = unsafe source.floats + index * width
-            for i in 0..<width { unsafe target[i] += addend[i] * weights[index] }
-        }
-    }
 }

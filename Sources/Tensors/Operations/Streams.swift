@@ -74,27 +74,6 @@ extension Tensor {
         }
     }
 
-    /// Tensors `[rows, width]` side by side, `[rows, parts · width]`.
-    package static func joined(columnsOf parts: [Tensor]) -> Tensor {
-        guard let first = parts.first else { preconditionFailure("joined: no parts") }
-        let (rows, width) = (first.shape.rows, first.shape.width)
-        precondition(parts.allSatisfy { $0.shape == first.shape }, "joined: \(parts.map(\.shape))")
-        let result = first.device(for: "joined").make([rows, parts.count * width])
-        for (index, part) in parts.enumerated() {
-            for row in 0..<rows {
-                let target = unsafe result.mutableFloats + (row * parts.count + index) * width
-                unsafe target.update(from: part.floats + row * width, count: width)
-            }
-        }
-        let nodes = parts.map(\.node)
-        return result.recorded(parts) { gradient, flow in
-            for (index, node) in nodes.enumerated() {
-                guard let node else { continue }
-                flow.add(gradient.selecting(columns: index * width..<(index + 1) * width), to: node)
-            }
-        }
-    }
-
     /// A tensor of this shape, whose rows `make` writes.
     private func byRow(_ name: String, _ make: (Int, UnsafeMutablePointer<Float>) -> Void) -> Tensor {
         let device = device(for: name)

@@ -20,16 +20,6 @@ extension Tensor {
         return result
     }
 
-    /// Blends two tensors: self · factor + other · otherFactor, written to this tensor's memory, which the caller owns.
-    package func blend(_ factor: Float, _ other: Tensor, _ otherFactor: Float) {
-        precondition(shape.elements == other.shape.elements, "blend: \(shape) and \(other.shape)")
-        device(for: "blend", or: other).parallel(shape.elements, cost: 1, grain: 16) { range in
-            let first = range.lowerBound
-            unsafe martlet_blend(
-                floats + first, factor, other.floats + first, otherFactor, mutableFloats + first, range.count)
-        }
-    }
-
     /// Half of a product that is known to be symmetric, mirrored. Panels are items: each holds the rows from its own
     /// on.
     private func setSymmetricProduct(_ a: Tensor, turned: Bool, _ b: Tensor, _ order: MatrixOrder, on device: Device) {

@@ -166,11 +166,11 @@ struct TrackedAttention: Sendable {
     fileprivate func run(_ part: AttentionPart, on device: Device) -> Tensor {
         let works = part.pieces.indices.map { index in
             let (piece, source) = (part.pieces[index], sources[part.pieces[index].source])
-            var memory = BlockTable(
+            var table = BlockTable(
                 keyHeads: keyHeads, headWidth: source.keys.shape[2], valueWidth: source.values.shape[2])
-            memory.append(keys: source.keys, values: source.values, rows: piece.keys, on: device)
+            table.append(keys: source.keys, values: source.values, rows: piece.keys, on: device)
             return AttentionWork(
-                query: query, memory[0], piece.span, part.rule(ofPiece: index), result: result, on: device)
+                query: query, table[0], piece.span, part.rule(ofPiece: index), result: result, on: device)
         }
         let (rows, group) = (part.rows.count, works[0].group)
         let logTotals = device.make([keyHeads, rows, group])

@@ -29,7 +29,9 @@ import Synchronization
         unsafe base.deallocate()
     }
 
-    /// Opens a phase before a run: `chunks` of it are to be done. - Precondition: no member is at work.
+    /// Opens a phase before a run: `chunks` of it are to be done.
+    ///
+    /// - Precondition: no member is at work.
     func open(_ phase: Int, chunks: Int) {
         for member in 0..<members {
             let share = PhaseBoard.packed(share(of: member, chunks: chunks))

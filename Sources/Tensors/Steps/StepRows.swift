@@ -1,36 +1,24 @@
-import CMartletKernels
+/// Rows of a step's memory, `[rows, width]`: what one phase leaves for others.
+@safe package struct StepRows {
+    private let storage: Storage
+    package let width: Int
 
-// Single rows outside of phases: what stands before the first layer.
+    init(_ storage: Storage, width: Int) { (self.storage, self.width) = (storage, width) }
 
-extension Tensor {
-    /// Writes row `index` as f32, times `scale`, to `target`.
-    package func decodeRow(_ index: Int, scale: Float, to target: UnsafeMutablePointer<Float>) {
-        precondition(index >= 0 && index < shape.rows, "decodeRow: row \(index) of \(shape)")
-        let width = shape.width
-        unsafe martlet_decode(type.kernelType, pointer + index * rowBytes, target, width)
-        if scale != 1 { unsafe martlet_scale(target, scale, target, width) }
+    var floats: UnsafeMutablePointer<Float> {
+        unsafe storage.mutablePointer.assumingMemoryBound(to: Float.self)
     }
 
-    /// Adds the first `width` elements to those at `target`.
-    package func add(to target: UnsafeMutablePointer<Float>, width: Int) {
-        unsafe martlet_add(target, floats, target, width)
+    /// The first `rows` rows as a tensor, `[rows, width]`, until they are overwritten.
+    package func tensor(_ rows: Int, on device: Device) -> Tensor {
+        Tensor(storage: storage, byteOffset: 0, shape: [rows, width], type: .f32, device: device)
     }
 
-    /// Writes all elements to `target`.
-    package func write(to target: UnsafeMutablePointer<Float>) {
-        unsafe target.update(from: floats, count: shape.elements)
-    }
-}
-
-extension StepNorm {
-    /// Norms one row of `width` in place; the elements of `row` are overwritten.
-    package func apply(to target: UnsafeMutablePointer<Float>, over row: Tensor, width: Int) {
-        unsafe row.mutableFloats.update(from: target, count: width)
-        switch self {
-        case .rms(let weight, let offset, let epsilon):
-            unsafe martlet_rms_norm(row.floats, weight.floats, offset, epsilon, target, 1, width)
-        case .layer(let weight, let bias, let epsilon):
-            unsafe martlet_layer_norm(row.floats, weight?.floats, bias?.floats, epsilon, target, 1, width)
-        }
+    /// Overwrites the first rows with those of `tensor`, which are of this width.
+    package func set(_ tensor: Tensor) {
+        precondition(
+            tensor.shape.elements % width == 0 && tensor.shape.elements * 4 <= storage.bytes,
+            "StepRows: \(tensor.shape) for rows of \(width)")
+        unsafe tensor.write(to: floats)
     }
 }
