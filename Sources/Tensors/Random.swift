@@ -37,6 +37,12 @@ package struct Random: Sendable, Hashable, Codable {
         return Double((UInt64(high) << 32 | UInt64(low)) >> 11) * 0x1p-53
     }
 
+    /// A whole number below `limit`.
+    package mutating func below(_ limit: Int) -> Int {
+        precondition(limit > 0, "Random: a number below \(limit)")
+        return min(limit - 1, Int(uniform() * Double(limit)))
+    }
+
     /// `count` numbers from the normal distribution by the Box–Muller transform, as block indices 0, 1, … give them.
     package func normals(_ count: Int, deviation: Float) -> [Float] {
         var values: [Float] = []

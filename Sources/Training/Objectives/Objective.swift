@@ -89,18 +89,3 @@ package enum Label: Sendable, Hashable {
     /// The first text is preferred to the second; the example's number.
     case preference(Int)
 }
-
-/// The objectives that recipes can name.
-package enum Objectives {
-    package static let names = [
-        CausalLanguageModelling.name, SequenceToSequence.name, MaskedLanguageModelling.name, SpanCorruption.name,
-    ]
-}
-
-extension Random {
-    /// A whole number below `limit`.
-    package mutating func below(_ limit: Int) -> Int {
-        precondition(limit > 0, "Random: a number below \(limit)")
-        return min(limit - 1, Int(uniform() * Double(limit)))
-    }
-}
