@@ -1,4 +1,5 @@
 extension Architecture {
+    /// Multi-head attention (arXiv:1706.03762): its heads, what they see, and how scores become weights.
     package struct Attention: Sendable, Hashable, Codable {
         package var queryHeads: Int
         /// Key and value heads, fewer than `queryHeads` in grouped-query attention; 1: multi-query.

@@ -2,12 +2,7 @@ extension Architecture {
     /// Contradictions between sizes, which no model can have. Empty for a description that can be built.
     package var contradictions: [String] {
         var found = oversized.map { [$0] } ?? []
-        let stacks: [Stack] =
-            switch body {
-            case .decoder(let stack), .encoder(let stack): [stack]
-            case .encoderDecoder(let encoder, let decoder): [encoder, decoder]
-            }
-        for stack in stacks {
+        for (_, stack) in stacks {
             for (index, layer) in stack.layers.enumerated() {
                 let attentions = [layer.attention] + [layer.crossAttention].compactMap { $0 }
                 let offences =
@@ -26,14 +21,9 @@ extension Architecture {
 
     /// The first size that no memory holds.
     private var oversized: String? {
-        let stacks: [Stack] =
-            switch body {
-            case .decoder(let stack), .encoder(let stack): [stack]
-            case .encoderDecoder(let encoder, let decoder): [encoder, decoder]
-            }
         var experts = 0
         var sizes = [("the token table", vocabulary, width)]
-        for stack in stacks {
+        for (_, stack) in stacks {
             if case .learned(let count, _) = stack.positions { sizes.append(("the positions", count, width)) }
             for layer in stack.layers {
                 let attention = layer.attention

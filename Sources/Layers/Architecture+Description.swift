@@ -14,12 +14,7 @@ extension Architecture {
         if let factorised = embedding.factorised {
             lines.append("token vectors of \(factorised.width), projected to \(width)")
         }
-        switch body {
-        case .decoder(let stack): lines += ["decoder"] + Architecture.lines(stack)
-        case .encoder(let stack): lines += ["encoder"] + Architecture.lines(stack)
-        case .encoderDecoder(let encoder, let decoder):
-            lines += ["encoder"] + Architecture.lines(encoder) + ["decoder"] + Architecture.lines(decoder)
-        }
+        for (role, stack) in stacks { lines += [role.rawValue] + Architecture.lines(stack) }
         lines.append("head: \(Architecture.words(head))")
         return lines.joined(separator: "\n")
     }
@@ -67,27 +62,8 @@ extension Architecture {
 
     private static func words(_ attention: Attention) -> String {
         var words = ["\(attention.queryHeads) query and \(attention.keyHeads) key heads of \(attention.headWidth)"]
-        switch attention.reach {
-        case .all: words.append("all keys")
-        case .past: words.append("past keys")
-        case .window(let size): words.append("the last \(size) keys")
-        case .chunk(let size): words.append("past keys of its chunk of \(size)")
-        case .around(let size): words.append("\(size) keys on either side")
-        case .aroundAndSums(let size, let block):
-            words.append("\(size) keys on either side and the sums of every \(block) rows")
-        case .aroundAndGlobal(let size, let first):
-            words.append("\(size) keys on either side and the global ones, by default the first \(first)")
-        }
-        switch attention.positions {
-        case .none: break
-        case .rotary(let rotary):
-            words.append("rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)")
-        case .linearBias(let order): words.append("linear bias \(order)")
-        case .layerBuckets(let count, let farthest): words.append("\(count) buckets of its own up to \(farthest)")
-        case .buckets(let count, let farthest): words.append("\(count) buckets up to \(farthest)")
-        case .disentangled(let form):
-            words.append("disentangled, \(form.terms), \(form.projections) projections, \(form.span) distances")
-        }
+        words.append(Architecture.words(attention.reach))
+        if let positions = Architecture.words(attention.positions) { words.append(positions) }
         if attention.bias != .none { words.append("bias \(attention.bias)") }
         if attention.queryKeyNorm != nil {
             let span = attention.queryKeyNormSpan
@@ -106,13 +82,43 @@ extension Architecture {
         if let limit = attention.inputLimit { words.append("projections cut off at ± \(limit)") }
         if attention.valueRotation == .present { words.append("values rotated") }
         if attention.valueNorm != nil { words.append("value norms") }
-        switch attention.keyValues {
-        case .own: break
-        case .keysAsValues: words.append("values from the projection of keys")
-        case .layer(let layer): words.append("keys and values of layer \(layer)")
-        }
+        if let keyValues = Architecture.words(attention.keyValues) { words.append(keyValues) }
         if let cap = attention.scoreCap { words.append("scores capped at \(cap)") }
         return words.joined(separator: ", ") + ", scale \(attention.scale)"
+    }
+
+    private static func words(_ reach: Reach) -> String {
+        switch reach {
+        case .all: "all keys"
+        case .past: "past keys"
+        case .window(let size): "the last \(size) keys"
+        case .chunk(let size): "past keys of its chunk of \(size)"
+        case .around(let size): "\(size) keys on either side"
+        case .aroundAndSums(let size, let block): "\(size) keys on either side and the sums of every \(block) rows"
+        case .aroundAndGlobal(let size, let first):
+            "\(size) keys on either side and the global ones, by default the first \(first)"
+        }
+    }
+
+    private static func words(_ positions: ScorePositions) -> String? {
+        switch positions {
+        case .none: nil
+        case .rotary(let rotary):
+            "rotary \(rotary.width) of base \(rotary.base), \(rotary.pairing), scaling \(rotary.scaling)"
+        case .linearBias(let order): "linear bias \(order)"
+        case .layerBuckets(let count, let farthest): "\(count) buckets of its own up to \(farthest)"
+        case .buckets(let count, let farthest): "\(count) buckets up to \(farthest)"
+        case .disentangled(let form):
+            "disentangled, \(form.terms), \(form.projections) projections, \(form.span) distances"
+        }
+    }
+
+    private static func words(_ keyValues: KeyValueSource) -> String? {
+        switch keyValues {
+        case .own: nil
+        case .keysAsValues: "values from the projection of keys"
+        case .layer(let layer): "keys and values of layer \(layer)"
+        }
     }
 
     private static func words(_ feedForward: FeedForward) -> String {

@@ -31,6 +31,7 @@ extension Architecture {
         case mean
     }
 
+    /// The projection from hidden states to logits over the vocabulary (the language-model head).
     package struct TokenHead: Sendable, Hashable, Codable {
         /// The weights of the output projection: its own, or the token table itself (tied embeddings).
         package enum Weights: String, Sendable, Hashable, Codable { case own, tied }

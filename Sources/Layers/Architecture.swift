@@ -55,6 +55,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         return own
     }
 
+    /// The body of a model: the stacks of layers, and what they do with a text.
     package enum Body: Sendable, Hashable, Codable {
         /// GPT-2, Llama, Mistral, Mixtral, Qwen, Gemma.
         case decoder(Stack)
@@ -64,6 +65,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case encoderDecoder(Stack, Stack)
     }
 
+    /// The input embedding: what a token becomes before the first layer.
     package struct Embedding: Sendable, Hashable, Codable {
         /// The factor by which token vectors are multiplied: √width in the 2017 Transformer and Gemma.
         package var scale: Float
@@ -104,6 +106,7 @@ public struct Architecture: Sendable, Hashable, Codable {
             }
         }
 
+        /// A token table that is narrower or wider than the model (factorised embedding, arXiv:1909.11942).
         package struct Factorised: Sendable, Hashable, Codable {
             /// The order of positions, norm and projection after the token table.
             package enum Order: String, Sendable, Hashable, Codable {
@@ -170,6 +173,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         }
     }
 
+    /// One layer: attention and feed-forward, with the norms and residual connections around them.
     package struct Layer: Sendable, Hashable, Codable {
         package var norm: Norm
         package var arrangement: Arrangement
@@ -219,6 +223,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case parallelSeparate
     }
 
+    /// The feed-forward of a layer (MLP); f is the activation.
     package enum FeedForward: Sendable, Hashable, Codable {
         /// A plain feed-forward (MLP), down(f(up(x))).
         case plain(hidden: Int, Activation, bias: Presence)
@@ -243,6 +248,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         package var ofOutput: Presence { self == .absent ? .absent : .present }
     }
 
+    /// The normalization of a row x, with its epsilon.
     package enum Norm: Sendable, Hashable, Codable {
         /// Layer norm, (x − mean) / √(variance + epsilon) · weight + bias.
         case layer(epsilon: Float)
@@ -294,6 +300,7 @@ public struct Architecture: Sendable, Hashable, Codable {
 
     /// Fixed sine and cosine positions: angle(p, i) = (p + start) · base^(−i / denominator).
     package struct Sinusoid: Sendable, Hashable, Codable {
+        /// The order of sines and cosines in a row.
         package enum Order: String, Sendable, Hashable, Codable {
             /// [sin … | cos …]: tensor2tensor, Marian.
             case halves
@@ -350,6 +357,7 @@ public struct Architecture: Sendable, Hashable, Codable {
         case bothWays
     }
 
+    /// The presence of an optional part, such as a bias.
     package enum Presence: String, Sendable, Hashable, Codable { case absent, present }
 
     package typealias Activation = MartletTensors.Activation

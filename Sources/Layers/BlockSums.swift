@@ -44,13 +44,7 @@ package struct BlockSums: Sendable {
 
 extension Architecture {
     /// True where rows see sums of blocks, through which no gradients flow.
-    package var seesSums: Bool {
-        let stack: Stack
-        switch body {
-        case .decoder(let only), .encoder(let only), .encoderDecoder(let only, _): stack = only
-        }
-        return stack.layers.contains { $0.attention.sumsNorm != nil }
-    }
+    package var seesSums: Bool { firstStack.layers.contains { $0.attention.sumsNorm != nil } }
 }
 
 /// The norm of a layer's sums of blocks.

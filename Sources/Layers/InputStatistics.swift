@@ -4,6 +4,7 @@ import Synchronization
 /// Statistics of a matrix's inputs, Σ x² of each column of the rows that met a matrix: what its rounding should mind
 /// (arXiv:2306.00978 measures the same).
 package final class InputStatistics: Sendable {
+    /// The sums so far, by column, and the number of rows in them.
     private struct Sums {
         var squares: [Double]
         var rows = 0

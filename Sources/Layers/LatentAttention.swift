@@ -2,8 +2,9 @@ import MartletTensors
 
 /// The projections of multi-head latent attention (DeepSeek-V2, arXiv:2405.04434).
 ///
-///     c = down(x) [keyValue + rotated] keys, values = up(norm(c[..<keyValue])) by head, c[keyValue...] behind every
-///     key
+///     c = down(x)                                 [keyValue + rotated]
+///     keys, values = up(norm(c[..<keyValue]))     by head
+///     key = keys, then c[keyValue...]             for every head
 ///
 /// Keys and values are kept in the cache as attention reads them, not as the narrow row.
 struct LatentProjections: Sendable {

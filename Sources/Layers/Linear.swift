@@ -44,7 +44,9 @@ package struct Linear: Sendable {
         operands = scope.source.operands
     }
 
-    /// The projection that operations multiply by. - Precondition: the parameters do not come from an inventory.
+    /// The projection that operations multiply by.
+    ///
+    /// - Precondition: the parameters do not come from an inventory.
     package var lowered: Projection {
         let operand: Projection.Weight =
             switch weight {
@@ -75,8 +77,9 @@ package struct Linear: Sendable {
         return parameter.division?.ranks
     }
 
-    /// This rank's outputs of several projections of the same rows, `[rows, own outputs]`. - Precondition: their
-    /// weights are divided.
+    /// This rank's outputs of several projections of the same rows, `[rows, own outputs]`.
+    ///
+    /// - Precondition: their weights are divided.
     static func ownOutputs(_ projections: [Linear], _ x: Tensor, result: ElementType = .f32) -> [Tensor] {
         // Rounded once for all.
         let x = projections.allSatisfy { $0.operands == .bf16 } ? x.asBFloat16() : x

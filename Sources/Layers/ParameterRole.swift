@@ -78,6 +78,7 @@ package enum ParameterUse: Sendable, Hashable {
 
 /// The place of a parameter in a model's stacks of layers.
 package struct ParameterPlace: Sendable, Hashable {
+    /// The stack of layers, by the name that its parameters begin with.
     package enum Stack: String, Sendable, Hashable, Codable { case encoder, decoder }
 
     package let stack: Stack
@@ -110,7 +111,9 @@ package struct ParameterDescription: Sendable, Hashable {
         self.use = use ?? (shape.rank > 1 ? .multiplied(.own) : .elementwise)
     }
 
-    /// This parameter in layer `index` of its stack. - Precondition: it is in a layer.
+    /// This parameter in layer `index` of its stack.
+    ///
+    /// - Precondition: it is in a layer.
     package func moved(to index: Int) -> ParameterDescription {
         guard let place, let layer = place.layer else { preconditionFailure("\(name) is in no layer") }
         let rest = name.dropFirst("\(place.stack.rawValue).\(layer).".count)

@@ -1,7 +1,7 @@
 extension Architecture {
-    /// Rotary positions (arXiv:2104.09864): pairs of a head's elements are turned by position · frequency.
+    /// Rotary positions (arXiv:2104.09864): pairs of a head's elements are rotated by position · frequency.
     package struct Rotary: Sendable, Hashable, Codable {
-        /// The rotated part of each head. An odd width turns one element more, while exponents still divide by the odd
+        /// The rotated part of each head. An odd width rotates one element more, while exponents still divide by the odd
         /// number.
         package var width: Int
         /// The base of the frequencies, frequency(i) = base^(−2i / width).
@@ -13,9 +13,10 @@ extension Architecture {
             (self.width, self.base, self.pairing, self.scaling) = (width, base, pairing, scaling)
         }
 
-        /// The number of pairs of a head's elements that are turned.
+        /// The number of pairs of a head's elements that are rotated.
         package var pairs: Int { (width + 1) / 2 }
 
+        /// The pairs of a head's elements that are rotated together.
         package enum Pairing: String, Sendable, Hashable, Codable {
             /// Halves of a head, (i, i + width/2): Hugging Face's layout.
             case halves
@@ -38,7 +39,7 @@ extension Architecture {
             /// NTK-aware for a fixed factor (kexue.fm/archives/9706): the base grows by it, and frequencies shrink by
             /// factor^(2/width); or, with an exponent b, frequency i shrinks by exp(ln factor · (2 (i + 1) / width)^b).
             case ntk(Float, mixed: Float?)
-            /// Only the first `turned` pairs are turned, by frequencies divided by `factor`; the others stay: Gemma 4.
+            /// Only the first `turned` pairs are rotated, by frequencies divided by `factor`; the others stay: Gemma 4.
             case proportional(turned: Int, factor: Float)
             /// Phi-3: divisors for short and for long sequences (arXiv:2402.13753); cosines and sines times
             /// `attention`.
@@ -48,14 +49,18 @@ extension Architecture {
         /// YaRN (arXiv:2309.00071): a ramp between interpolated and kept frequencies; cosines and sines times
         /// `attention`.
         package struct Yarn: Sendable, Hashable, Codable {
+            /// The factor by which positions are interpolated.
             package var factor: Float
-            package var fast: Float
-            package var slow: Float
+            /// The ends of the ramp, β fast and β slow: rotations within the trained length above which a frequency is
+            /// kept, and below which it is interpolated.
+            package var fast, slow: Float
+            /// The context length that the model was trained on.
             package var trained: Int
+            /// The attention factor, by which cosines and sines are multiplied.
             package var attention: Float
-            /// The ends of the ramp: rounded to whole dimensions, or not.
             package var ends: Ends
 
+            /// The rounding of the ramp's ends to whole dimensions.
             package enum Ends: String, Sendable, Hashable, Codable { case rounded, exact }
 
             package init(factor: Float, fast: Float, slow: Float, trained: Int, attention: Float, ends: Ends) {

@@ -1,11 +1,11 @@
 import MartletPlatform
 package import MartletTensors
 
-/// The frequencies of rotary positions, and the angles they give: arXiv:2104.09864 and the stretchings of
+/// The frequencies of rotary positions (RoPE), and the angles they give: arXiv:2104.09864 and the scalings of
 /// `Architecture.Rotary.Scaling`.
 ///
-/// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions turn by the same
-/// angle there and here.
+/// Frequencies and angles are rounded to f32 where the reference rounds them, so that far positions rotate by the
+/// same angle there and here.
 package struct RotaryFrequencies: Sendable {
     private let rotary: Architecture.Rotary
     /// The frequencies, `[pairs]`, for sequences no longer than the model was trained on.
@@ -31,7 +31,7 @@ package struct RotaryFrequencies: Sendable {
             }
     }
 
-    /// The divisors of the unstretched frequencies, `[pairs]`, for sequences no longer than the model was trained on.
+    /// The divisors of the unscaled frequencies, `[pairs]`, for sequences no longer than the model was trained on.
     package var divisors: [Float] {
         zip(RotaryFrequencies.plain(width: rotary.width, base: Double(rotary.base)), frequencies).map { $0 / $1 }
     }
@@ -50,7 +50,7 @@ package struct RotaryFrequencies: Sendable {
                     extent = extents[row]
                     frequencies = self.frequencies(forExtent: Int(extent))
                 }
-                unsafe turn(
+                unsafe writeAngles(
                     frequencies, position: positions[row], cosines: cosines.mutableFloats + row * half,
                     sines: sines.mutableFloats + row * half)
             }
@@ -61,7 +61,7 @@ package struct RotaryFrequencies: Sendable {
     var pairs: Int { rotary.pairs }
 
     /// Writes the angles' cosines and sines for one position.
-    func turn(
+    func writeAngles(
         _ frequencies: [Float], position: Int32, cosines: UnsafeMutablePointer<Float>,
         sines: UnsafeMutablePointer<Float>
     ) {
@@ -73,7 +73,7 @@ package struct RotaryFrequencies: Sendable {
         }
     }
 
-    /// The frequencies for a sequence that reaches `extent` positions: they change with it in two of the stretchings.
+    /// The frequencies for a sequence that reaches `extent` positions: they change with it in two of the scalings.
     func frequencies(forExtent extent: Int) -> [Float] {
         switch rotary.scaling {
         case .dynamic(let factor, let trained) where extent > trained:
@@ -99,8 +99,8 @@ package struct RotaryFrequencies: Sendable {
         return zip(frequencies, divisors).map { $0 / $1 }
     }
 
-    /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise turn
-    /// visibly.
+    /// Divisor and period are multiplied before the division, as in the reference: far positions would otherwise
+    /// visibly differ.
     private static func long(_ rotary: Architecture.Rotary, divisors: [Float]) -> [Float] {
         precondition(
             divisors.count == rotary.pairs, "rotary: \(divisors.count) divisors for \(rotary.width) elements")

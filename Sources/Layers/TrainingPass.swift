@@ -3,6 +3,7 @@ package import MartletTensors
 /// The additions of a training pass: dropout, a loss that balances experts, and whether layers are computed again in
 /// place of being kept.
 package struct TrainingPass: Sendable {
+    /// Gradient checkpointing: none, or each layer computed once more in the backward pass (arXiv:1604.06174).
     package enum Recomputation: Sendable { case none, byLayer }
 
     /// The dropout of the residual stream, the share of elements that become zero where a sublayer joins the residual

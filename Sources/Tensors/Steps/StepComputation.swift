@@ -34,6 +34,18 @@ extension StepPlan {
         unsafe phases.append(computation.phase)
     }
 
+    /// Adds the phase of x · factor.
+    package func scaleStream(_ factor: Float) {
+        compute { [unowned self] rows in stream.set(stream.tensor(rows, on: serial) * factor) }
+    }
+
+    /// Adds the phase of (x + rows) · factor.
+    package func addToStream(_ addend: StepRows, factor: Float) {
+        compute { [unowned self] rows in
+            stream.set((stream.tensor(rows, on: serial) + addend.tensor(rows, on: serial)) * factor)
+        }
+    }
+
     /// Adds the phase of products of norm(x) with one to three matrices, x being `rows`, or the stream where nil.
     ///
     /// - Returns: the products, in memory of these names.
