@@ -5,6 +5,7 @@ import CMartletKernels
 ///
 /// What has been added is not to be read before `run` has returned.
 package final class PackingQueue {
+    /// Some panels of a matrix that is to be packed.
     private struct Piece: Sendable {
         let matrix: PackedMatrix
         let stored: Tensor

@@ -59,6 +59,7 @@ package protocol ChunkedWork: AnyObject {
     func run(chunk: Int)
 }
 
+/// The body of a loop: a closure, or work that stands ready as an object.
 private enum Job {
     case closure((Int) -> Void)
     case object(any ChunkedWork)

@@ -3,6 +3,7 @@ import Synchronization
 /// Memory for packed weights: one after the other in large regions, which a system may back with large pages. A region
 /// lives as long as one of its weights.
 final class WeightMemory: Sendable {
+    /// Memory that weights are placed in, and how much of it is taken.
     private struct Region {
         var storage: Storage?
         var used = 0

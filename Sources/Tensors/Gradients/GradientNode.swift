@@ -10,6 +10,7 @@ package final class GradientNode: Sendable {
     /// The backward rule, which turns the gradient of the result into gradients of the parents.
     package typealias Rule = @Sendable (_ gradient: Tensor, _ flow: inout GradientFlow) -> Void
 
+    /// The parents and the rule, until the rule has run.
     private struct Links {
         var parents: [GradientNode]
         var rule: Rule?

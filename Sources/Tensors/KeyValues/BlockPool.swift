@@ -37,6 +37,7 @@ package final class KeyValueBlock: Sendable {
 ///
 /// Safe to share between threads. Knows no sequence and no layer, only sizes.
 package final class BlockPool: Sendable {
+    /// The memory that the pool holds.
     private struct State {
         /// Free memory by size in bytes.
         var free: [Int: [Storage]] = [:]

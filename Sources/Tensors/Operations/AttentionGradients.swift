@@ -3,6 +3,7 @@ import CMartletKernels
 /// The gradients of attention (arXiv:2205.14135): one item of work for each key head of each part, pieces one after the
 /// other; or of each segment of a long part with one piece.
 extension TrackedAttention {
+    /// The gradients of an attention's operands.
     struct Gradients: Sendable {
         /// The gradients of the queries, one for each piece that a part may have; their sum is the whole.
         var query: [Tensor]
