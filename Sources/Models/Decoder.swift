@@ -8,11 +8,7 @@ package import MartletTensors
 /// Knows no file, no text and no sampling. The same value serves inference, training and the inventory; what differs is
 /// the `ParameterSource` it was made from and the `AttentionState` it is given.
 package struct Decoder: OneStackModel {
-    package let architecture: Architecture
-    let input: InputLayer
-    let stack: BlockStack
-    let perLayer: PerLayerEmbedding?
-    let narrowing: Linear?
+    package let body: OneStack
     package let head: TokenHeadLayer
 
     /// - Throws: ``UnsupportedArchitecture`` where the description says more than this assembly runs.
@@ -20,31 +16,9 @@ package struct Decoder: OneStackModel {
         guard case .decoder(let stack) = architecture.body, case .tokens(let head) = architecture.head else {
             throw UnsupportedArchitecture("a decoder-only model with a projection to its vocabulary is needed here")
         }
-        self.architecture = architecture
-        let tokens = TokenTable(architecture, vocabulary: architecture.vocabulary, scope["tokens"])
-        input = InputLayer(
-            architecture, stack, tokens: tokens, segments: architecture.embedding.segments, scope[.decoder])
-        self.stack = BlockStack(
-            stack, width: architecture.width, perLayer: architecture.embedding.perLayer, scope[.decoder])
-        perLayer = PerLayerEmbedding(of: architecture, stack, scope[.decoder])
-        narrowing = architecture.embedding.factorised.map {
-            Linear(architecture.width, $0.width, bias: .absent, .headTransform, scope["head"]["narrowing"])
-        }
-        self.head = TokenHeadLayer(head, architecture, table: tokens, scope["head"])
-    }
-
-    /// The last hidden state of every row, after the final norm: `[rows, width]`, or of the token table's width where
-    /// that is narrower.
-    ///
-    /// - Parameter observe: called with each layer's output, from layer 0 on.
-    package func hidden(
-        _ rows: Rows, _ state: inout some AttentionState, on device: Device,
-        observe: (Int, Tensor) -> Void = { _, _ in }
-    ) -> Tensor {
-        let x = input(rows, on: device)
-        let hidden = stack(
-            x, rows, perLayer: perLayer?(rows.tokens, x, on: device), &state, observe: observe)
-        return narrowing?(hidden) ?? hidden
+        body = OneStack(
+            architecture, stack, .decoder, narrowWidth: architecture.embedding.factorised?.width, scope)
+        self.head = TokenHeadLayer(head, architecture, table: body.tokens, scope["head"])
     }
 
     /// Hidden states to logits `[rows, vocabulary]`: of every row when training, of the last of each sequence when

@@ -30,18 +30,19 @@ package final class DecoderStep {
     private let head: TokenHeadLayer
     private let vocabulary: Int
     private let plan: StepPlan
-    private var turns: [StepRotation] = []
+    private var rotations: [StepRotation] = []
     /// A row to work with.
     private let other: Tensor
     /// Sines and cosines of the position that was set last.
-    private var waves: (position: Int, row: Tensor)?
+    private var sinusoid: (position: Int, row: Tensor)?
 
     /// - Parameters: `rows` sequences at most, whose keys and values lie as `layout` says.
     /// - Returns: nil for a model with a part that steps do not know; it runs without.
     package convenience init?(_ decoder: Decoder, rows: Int, layout: KeyValueLayout, on device: Device) {
         let plan = StepPlan(capacity: rows, width: decoder.architecture.width, blockType: layout.type, on: device)
         self.init(
-            decoder.stack, decoder.input, decoder.head, perLayer: decoder.perLayer, narrowing: decoder.narrowing,
+            decoder.body.blocks, decoder.body.input, decoder.head, perLayer: decoder.body.perLayer,
+            narrowing: decoder.body.narrowing,
             decoder.architecture.vocabulary, plan, layout, on: device)
     }
 
@@ -60,9 +61,9 @@ package final class DecoderStep {
         let widest = max(plan.width, input.tokens.weight.shape[1])
         other = Tensor(Array(repeating: 0, count: widest), shape: [widest])
         guard input.record(in: plan), let matrix = head.stepMatrix,
-            let turns = stack.record(in: plan, layout, perLayer: perLayer, on: device)
+            let rotations = stack.record(in: plan, layout, perLayer: perLayer, on: device)
         else { return nil }
-        self.turns = turns
+        self.rotations = rotations
         if let narrowing {
             guard let narrower = narrowing.stepMatrix else { return nil }
             plan.addLogits(matrix, narrowing: narrower, norm: stack.outputNorm?.stepNorm)
@@ -107,7 +108,7 @@ package final class DecoderStep {
         } else {
             unsafe addPosition(row.position, to: target)
         }
-        for turn in turns { turn.set(row: index, position: row.position, extent: row.extent, in: plan) }
+        for rotation in rotations { rotation.set(row: index, position: row.position, extent: row.extent, in: plan) }
     }
 
     private func addPosition(_ position: Int, to target: UnsafeMutablePointer<Float>) {
@@ -126,10 +127,10 @@ package final class DecoderStep {
         case .learned(let table, let offset): unsafe table.write(Int32(position + offset), to: target)
         case .sinusoidal(let form, let width):
             // Neighbouring rows are mostly at the same position.
-            if waves?.position != position {
-                waves = (position, Tensor(PositionTable.row(position, form, width: width), shape: [width]))
+            if sinusoid?.position != position {
+                sinusoid = (position, Tensor(PositionTable.row(position, form, width: width), shape: [width]))
             }
-            if let waves { unsafe waves.row.write(to: target) }
+            if let sinusoid { unsafe sinusoid.row.write(to: target) }
         }
     }
 }
@@ -139,7 +140,9 @@ extension BlockStack {
     fileprivate func record(
         in plan: StepPlan, _ layout: KeyValueLayout, perLayer: PerLayerEmbedding?, on device: Device
     ) -> [StepRotation]? {
-        guard convolution == nil, let (positions, turns) = positions.record(in: plan, on: device) else { return nil }
+        guard convolution == nil, let (positions, rotations) = positions.record(in: plan, on: device) else {
+            return nil
+        }
         let vectors = perLayer?.record(in: plan)
         guard (vectors == nil) == (perLayer == nil) else { return nil }
         let begun = streams?.recordBeginning(in: plan)
@@ -164,7 +167,7 @@ extension BlockStack {
             guard block.record(in: plan, position, place) else { return nil }
         }
         if let streams, let begun, !streams.recordEnding(in: plan, begun) { return nil }
-        return turns
+        return rotations
     }
 }
 

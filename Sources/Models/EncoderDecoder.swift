@@ -123,8 +123,9 @@ package struct EncoderDecoder: Sendable {
         return targets
     }
 
-    /// The logits of hidden states, from `[rows, width]` to logits `[rows, targetVocabulary]`. - Precondition: the
-    /// model writes.
+    /// The logits of hidden states, from `[rows, width]` to logits `[rows, targetVocabulary]`.
+    ///
+    /// - Precondition: the model writes.
     package func logits(_ hidden: Tensor) -> Tensor {
         guard case .tokens(let head) = head else { preconditionFailure("EncoderDecoder.logits: \(architecture.head)") }
         return head(hidden)

@@ -173,11 +173,6 @@ package enum ForwardPass {
 extension Architecture {
     /// True where some layer's attention has positions that see all and are seen by all.
     fileprivate var namesGlobals: Bool {
-        let layers =
-            switch body {
-            case .decoder(let stack), .encoder(let stack): stack.layers
-            case .encoderDecoder(let encoder, let decoder): encoder.layers + decoder.layers
-            }
-        return layers.contains { if case .aroundAndGlobal = $0.attention.reach { true } else { false } }
+        layers.contains { if case .aroundAndGlobal = $0.attention.reach { true } else { false } }
     }
 }

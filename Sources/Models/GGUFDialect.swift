@@ -21,10 +21,9 @@ struct GGUFDialect: Sendable {
     /// True where absence of that key means a part of each head.
     var rotatesPart = false
     var positions = Positions.rotary
-
-    /// The settings that routers have beside the number of experts.
     var experts = Experts.counted
 
+    /// The kind of positions: rotary ones, whose keys are then read, or others.
     enum Positions { case rotary, others }
 
     /// A setting that is there and not 0, or that has one value.
@@ -33,7 +32,9 @@ struct GGUFDialect: Sendable {
         var value: Int?
     }
 
+    /// The settings that routers have beside the number of experts.
     enum Experts {
+        /// None.
         case counted
         /// Every setting of DeepSeek's routers.
         case routed

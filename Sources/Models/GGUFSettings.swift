@@ -17,10 +17,7 @@ struct GGUFSettings {
 
     /// - Throws: ``ModelError`` for a model without layers.
     init(_ architecture: Architecture, _ dialect: GGUFDialect) throws(ModelError) {
-        let stack: Architecture.Stack
-        switch architecture.body {
-        case .decoder(let only), .encoder(let only), .encoderDecoder(let only, _): stack = only
-        }
+        let stack = architecture.firstStack
         guard let layer = stack.layers.first else { throw ModelError("a model without layers has no words in GGUF") }
         (self.architecture, self.dialect, self.stack, self.layer) = (architecture, dialect, stack, layer)
         metadata["general.architecture"] = .string(dialect.architecture)

@@ -9,8 +9,8 @@ extension Model {
     package func guesses(_ hidden: Tensor) -> Tensor? {
         switch self {
         case .decoder(let model):
-            let normed = model.stack.outputNorm?(hidden) ?? hidden
-            return model.logits(model.narrowing?(normed) ?? normed)
+            let normed = model.body.blocks.outputNorm?(hidden) ?? hidden
+            return model.logits(model.body.narrowing?(normed) ?? normed)
         case .encoder(let model):
             guard case .tokens(let head) = model.head else { return nil }
             return head(hidden)

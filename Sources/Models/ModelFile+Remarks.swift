@@ -28,6 +28,7 @@ extension ModelFile {
 
     /// The repacking by stored type: how many tensors become what, and the bytes before and after.
     private var repacking: [String] {
+        /// Tensors of one stored type: how many, and their bytes before and after.
         struct Group { var (count, stored, loaded) = (0, 0, 0) }
         var groups: [String: Group] = [:]
         for tensor in tensors.all {

@@ -1,12 +1,13 @@
 package import MartletFormats
 package import MartletJSON
 public import MartletLayers
-package import MartletPlatform
+import MartletPlatform
 package import MartletTensors
 
 /// A model on disk, opened and described: a Hugging Face directory or a GGUF file. Weights stay mapped until they are
 /// asked for.
 public struct ModelFile: Sendable {
+    /// The container of a model's weights and settings.
     package enum Container: Sendable {
         /// A folder with config.json and safetensors.
         case directory(String)
@@ -189,76 +190,6 @@ public struct ModelFile: Sendable {
     /// The adapters alone, on a model that is only counted.
     func adapterSource(on device: Device) throws -> any ParameterSource { try adapted(Inventory(), on: device) }
 
-    /// The contents of a folder's config.json.
-    package static func config(in directory: String) throws -> JSONObject {
-        let path = directory + "/config.json"
-        guard let config = try JSON(contentsOf: path, as: .python).objectValue else {
-            throw ModelError("\(path): the configuration is not a JSON object")
-        }
-        return settings(of: config)
-    }
-
-    /// The settings of the language model in one that also sees or hears, as those of a model of its own; nil for a
-    /// model that only reads.
-    package static func textPart(of config: JSONObject) -> JSONObject? {
-        guard let outer = config["model_type"]?.stringValue, Families.reading(outer) == nil,
-            var text = config["text_config"]?.objectValue ?? besideSight(config, outer)
-        else { return nil }
-        // Where the part does not say its type, it is the larger model's own, or what LLaVA began with.
-        let types = [text["model_type"]?.stringValue, outer + "_text", "llama"].compactMap { $0 }
-        guard let type = types.first(where: { Families.reading($0) != nil }) else { return nil }
-        text["model_type"] = .string(type)
-        // The class that is named writes; inside a larger model it may be the bare one.
-        text["architectures"] = [.string(GGUFDialect.writing(type)?.className ?? "ForCausalLM")]
-        let shared = [
-            "tie_word_embeddings", "eos_token_id", "bos_token_id", "pad_token_id", "quantization_config",
-            "quantization",
-        ]
-        for key in shared where text[key] == nil {
-            text[key] = config[key]
-        }
-        return text
-    }
-
-    /// The settings of a larger model that has those of its text part beside it: Qwen2-VL as it was published.
-    private static func besideSight(_ config: JSONObject, _ modelType: String) -> JSONObject? {
-        guard ["qwen2_vl", "qwen2_5_vl"].contains(modelType), config["hidden_size"] != nil else { return nil }
-        var text = config
-        text["vision_config"] = nil
-        return text
-    }
-
-    /// Reads the description of a model from its configuration.
-    ///
-    /// - Throws: ``ModelError`` for a model type that no family reads, ``ConfigError`` for everything wrong with the
-    ///   rest.
-    package static func describe(
-        _ config: JSONObject, path: String
-    ) throws -> (modelType: String, family: any Family.Type, architecture: Architecture, passedOver: [String]) {
-        guard let modelType = config["model_type"]?.stringValue else {
-            throw ModelError("\(path): the configuration has no model_type, which says what kind of model it is")
-        }
-        guard let family = Families.reading(modelType) else {
-            if let reason = Families.refusal(modelType) {
-                throw ModelError("\(path): model type \(modelType) is not supported: \(reason)")
-            }
-            let known = Families.all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
-            throw ModelError("\(path): model type \(modelType) is not supported. Known are \(known)")
-        }
-        let reader = ConfigReader(config, path: path)
-        // How weights are packed is read where they are.
-        reader.ignore("quantization_config", "quantization")
-        var architecture = family.architecture(reader)
-        if let sizes = LayerSizes(config) {
-            reader.ignore(LayerSizes.key)
-            architecture = try sizes.applied(to: architecture, path: path)
-        }
-        for contradiction in architecture.contradictions { reader.reject(contradiction) }
-        try reader.finish(
-            ignoring: family.harmlessKeys, reference: ConfigurationKeys.of(modelType) ?? family.publishedKeys)
-        return (modelType, family, architecture, reader.passedOver)
-    }
-
     /// True where the file holds more than this model: one that also sees.
     var isPartOfLarger: Bool {
         tensors.names.contains { name in
@@ -268,118 +199,6 @@ public struct ModelFile: Sendable {
 
     /// Every parameter that this model asks for.
     package func inventory() throws -> Inventory { try architecture.inventory() }
-
-    /// The decoder with its weights, packed for `device`.
-    ///
-    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``;
-    ///   ``FormatError``.
-    package func decoder(on device: Device) throws -> Decoder {
-        var weights = PackedWeights()
-        return try decoder(on: device, weights: &weights)
-    }
-
-    /// The decoder with its weights, packed for `device`, and the size of them.
-    package func decoder(on device: Device, weights: inout PackedWeights) throws -> Decoder {
-        guard case .decoder(let decoder) = try model(on: device, weights: &weights) else {
-            throw ModelError("\(path): this model does not continue texts; it is not a decoder")
-        }
-        return decoder
-    }
-
-    /// The model with its weights, packed for `device`.
-    ///
-    /// - Throws: ``CheckpointError`` with every missing and misshapen tensor; ``UnsupportedArchitecture``;
-    ///   ``FormatError``.
-    package func model(on device: Device) throws -> Model {
-        var weights = PackedWeights()
-        return try model(on: device, weights: &weights)
-    }
-
-    package func model(on device: Device, weights: inout PackedWeights) throws -> Model {
-        try checkMemory()
-        let queue = PackingQueue()
-        let cached = try packedIdentity()
-        let kept = cached.flatMap { $0.cache.matrices(of: $0.identity, on: device) }
-        let source = CheckpointSource(
-            try checkpoint(), device: device, matrices: matrices, queue: queue, dividedAmong: ranks, kept: kept)
-        let adapted = try adapted(source, on: device)
-        let model = try Model(architecture, Scope(adapted))
-        if let failure = source.failure { throw failure }
-        if let routed = (adapted as? AdaptedSource)?.routed.first {
-            throw ModelError(
-                "\(path): an adapter of \(routed), one of a mixture's experts, cannot be used beside other adapters of "
-                    + "one model; load the model with it alone")
-        }
-        queue.run(on: device)
-        ranks?.complete()
-        // What was packed was that of the file which was opened.
-        try tensors.checkUnchanged()
-        if let cached, kept == nil { cached.cache.keep(source.packed, of: cached.identity) }
-        weights = source.weights
-        if let packedCache, weights.bytes >= packedCache.least { packedCache.chooseRows(for: weights.types) }
-        return model
-    }
-
-    /// The cache, and the identity of this model in it; nil where nothing is to be kept: without a cache, and of ranks,
-    /// which pack parts.
-    private func packedIdentity() throws(FormatError) -> (cache: PackedCache, identity: PackedCache.Identity)? {
-        guard let packedCache, ranks == nil else { return nil }
-        var (name, content) = (Fingerprint(), Fingerprint())
-        for path in tensors.paths { name.add(Folder.absolute(path)) }
-        name.add(matrices?.rawValue ?? "")
-        content.add("\(name)")
-        content.add(JSON.object(settings).serialized())
-        do throws(FileError) {
-            try tensors.identify(in: &content)
-            // Another version may pack otherwise, or read other rows.
-            try content.add(identityOf: "/proc/self/exe")
-        } catch {
-            throw FormatError(error)
-        }
-        return (packedCache, PackedCache.Identity(name: name, content: content))
-    }
-
-    /// - Throws: ``ModelError`` where the weights alone take more memory than there is: better told than killed.
-    private func checkMemory() throws(ModelError) {
-        let (available, limit) = SystemMemory.available
-        let stored = tensors.all.reduce(0) { $0 + ($1.extents.count > 1 ? $1.bytes : 0) }
-        // What is rounded to int8 takes at least a quarter.
-        let bytes = (matrices == nil ? stored : stored / 4) / (ranks?.count ?? 1)
-        guard available > 0, bytes > available else { return }
-        func megabytes(_ bytes: Int) -> String { "\(bytes / 1_000_000) MB" }
-        throw ModelError(
-            "\(path): the weights take \(megabytes(bytes)), but \(limit.rawValue) leaves \(megabytes(available)); quantize the model (martlet quantize), or raise the limit"
-        )
-    }
-
-    /// The file's tensors matched with the parameters that the model asks for.
-    package func checkpoint() throws -> Checkpoint { try checkpoint(of: architecture, inventory()) }
-
-    /// The file's tensors matched with some of the parameters of a model, `architecture`, that it may hold.
-    ///
-    /// - Parameter ignoring: further names that may be there and are not needed.
-    func checkpoint(
-        of architecture: Architecture, _ inventory: Inventory, ignoring: [String] = []
-    ) throws(CheckpointError) -> Checkpoint {
-        switch container {
-        case .directory:
-            return try Checkpoint(
-                tensors, family.names(architecture, storedAs: tensors).withBias(ofHead: architecture.head, in: tensors),
-                prefixes: family.prefixes,
-                inventory: inventory, ignoring: family.unused + ["lm_head.weight"] + ignoring)
-        case .gguf:
-            // GGUF has no name for an adapter's head that labels, which keeps the family's.
-            let head: WeightNames = architecture.writes ? [:] : family.names(architecture).of("head")
-            return try Checkpoint(
-                tensors,
-                head.adding(family.ggufNames(architecture, modelType: modelType))
-                    .adding(GGUFNames.older(modelType, storedAs: tensors)).adding(GGUFHead.single(storedAs: tensors)),
-                prefixes: [""], inventory: inventory,
-                ignoring: GGUFHead.unused + [
-                    "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight",
-                ] + ignoring)
-        }
-    }
 }
 
 extension Architecture {
@@ -391,14 +210,4 @@ extension Architecture {
         _ = try Model(self, Scope(inventory))
         return inventory
     }
-}
-
-/// A model that cannot be used, and why.
-public struct ModelError: MartletError, Equatable {
-    /// The cause: what was found, and where.
-    public let cause: String
-    /// The remedy, where one is known.
-    public let remedy: String?
-
-    package init(_ cause: String, remedy: String? = nil) { (self.cause, self.remedy) = (cause, remedy) }
 }

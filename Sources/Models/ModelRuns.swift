@@ -6,6 +6,7 @@ package import MartletTensors
 ///
 /// The layers of an encoder-decoder are counted through both stacks, the encoder's first.
 package struct ModelRuns: Sendable {
+    /// A stack among all of the model.
     private struct Part: Sendable {
         let place: ParameterPlace.Stack
         let form: Architecture.Stack
@@ -25,26 +26,16 @@ package struct ModelRuns: Sendable {
     /// - Parameter cut: the runs of so many layers: ascending, none empty, all layers among them.
     package init(_ architecture: Architecture, cut: (_ layers: Int) -> [Range<Int>]) {
         self.architecture = architecture
-        stacks =
-            switch architecture.body {
-            case .decoder(let stack): [Part(place: .decoder, form: stack, first: 0)]
-            case .encoder(let stack): [Part(place: .encoder, form: stack, first: 0)]
-            case .encoderDecoder(let encoder, let decoder):
-                [
-                    Part(place: .encoder, form: encoder, first: 0),
-                    Part(place: .decoder, form: decoder, first: encoder.layers.count),
-                ]
-            }
+        var first = 0
+        stacks = architecture.stacks.map { role, stack in
+            defer { first += stack.layers.count }
+            return Part(place: role, form: stack, first: first)
+        }
         cuts = cut(ModelRuns.layerCount(architecture))
     }
 
     /// Layers of all stacks.
-    package static func layerCount(_ architecture: Architecture) -> Int {
-        switch architecture.body {
-        case .decoder(let stack), .encoder(let stack): stack.layers.count
-        case .encoderDecoder(let encoder, let decoder): encoder.layers.count + decoder.layers.count
-        }
-    }
+    package static func layerCount(_ architecture: Architecture) -> Int { architecture.layers.count }
 
     /// The reason why layers cannot be cut into runs: something is shared besides the rows handed on; nil: none.
     package static func joins(_ architecture: Architecture) -> String? {

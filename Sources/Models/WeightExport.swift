@@ -100,6 +100,7 @@ package struct WeightSource {
 /// The tensors of a file that is going to be written, and how each is made of ours: the inverse of what a
 /// ``Checkpoint`` reads.
 package struct WeightExport {
+    /// A tensor of the file, and the parameters that it holds.
     struct Item {
         let planned: PlannedTensor
         let layout: WeightName.Layout

@@ -6,6 +6,7 @@ import MartletLayers
 /// Names are data, so that one table serves loading, saving and reporting. `#` stands for the layer's number, `##` for
 /// an expert's.
 package struct WeightName: Sendable, Hashable, ExpressibleByStringLiteral {
+    /// The layout of a parameter in the checkpoint, beside the one it has here.
     package enum Layout: Sendable, Hashable {
         case asStored
         /// The checkpoint keeps `[inputs, outputs]`: GPT-2.

@@ -113,6 +113,7 @@ extension ConfigReader {
     private static let bases = 1...1e30
     private static let factors = 1...1e9
 
+    /// The kinds of RoPE scaling, by their names in configurations.
     private enum Stretching { case none, linear, dynamic, llama3, yarn, divided, long }
 
     private func rotaryScaling(context: Int, trained outer: Int?, pairs: Int) -> Architecture.Rotary.Scaling {

@@ -183,11 +183,7 @@ enum T5: Family {
 
     /// The name of the encoder's self-attention.
     private static func attentionName(_ architecture: Architecture) -> String {
-        let encoder: Architecture.Stack
-        switch architecture.body {
-        case .encoderDecoder(let stack, _), .encoder(let stack), .decoder(let stack): encoder = stack
-        }
-        return switch encoder.layers.first?.attention.reach {
+        switch architecture.firstStack.layers.first?.attention.reach {
         case .around: "LocalSelfAttention"
         case .aroundAndSums: "TransientGlobalSelfAttention"
         default: "SelfAttention"
@@ -195,12 +191,7 @@ enum T5: Family {
     }
 
     private static func isGated(_ architecture: Architecture) -> Bool {
-        let encoder: Architecture.Stack
-        switch architecture.body {
-        case .encoderDecoder(let stack, _), .encoder(let stack), .decoder(let stack): encoder = stack
-        }
-        if case .gated = encoder.layers.first?.feedForward { return true }
-        return false
+        if case .gated = architecture.firstStack.layers.first?.feedForward { true } else { false }
     }
 
     /// The table once more for each stack, and a bias that cross-attention does not read.
