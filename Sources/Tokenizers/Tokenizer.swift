@@ -1,5 +1,4 @@
 import MartletPlatform
-import Synchronization
 
 /// A tokenizer, from text to token ids and back: normalizer, pre-tokenizer, model, post-processor, decoder, and the
 /// tokens added beside them.
@@ -25,7 +24,7 @@ public struct Tokenizer: Sendable {
     private let workspaces = WorkspacePool()
     private let frame: SpecialFrame?
     private let direct: DirectPattern?
-    private let skipped: Set<Int32>
+    let skipped: Set<Int32>
 
     /// The parts of a tokenizer, which the readers of files put together.
     struct Parts {
@@ -270,116 +269,36 @@ public struct Tokenizer: Sendable {
                 var staged = StagedText(
                     text, range: range, tracksOrigins: tracksOrigins || parsing.needsOrigins)
                 normalizer?.normalize(&staged)
-                guard added.hasTokensInNormalizedText else {
-                    preTokenizer?.preTokenize(&staged)
-                    try body(.text(staged))
-                    continue
-                }
-                // Added tokens that are looked for in normalized text are judged by where that came from.
-                for inner in added.parts(
-                    ofNormalized: staged.bytes.span,
-                    where: { token, range in
-                        guard case .outside = parsing else { return parsing.takes(token, range) }
-                        let origin = staged.origin(of: range)
-                        return parsing.takes(token, Int(origin.start)..<max(Int(origin.start), Int(origin.end)))
-                    })
-                {
-                    switch inner {
-                    case .token(let token, let range): try body(.token(token, staged.origin(of: range)))
-                    case .text(let range):
-                        var slice = staged.slice(range)
-                        preTokenizer?.preTokenize(&slice)
-                        try body(.text(slice))
-                    }
-                }
+                try forEachSegment(ofNormalized: &staged, parsing, body)
             }
         }
     }
 
-    // MARK: Decoding
-
-    /// The text of `ids`; those beyond the vocabulary add nothing.
-    ///
-    /// - Parameter skipSpecialTokens: Leaves out special tokens.
-    /// - Throws: ``TokenizerError/idOutOfRange(_:vocabularySize:)`` for a negative id.
-    public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) throws(TokenizerError) -> String {
-        var stream = TextStream(self, skipSpecialTokens: skipSpecialTokens)
-        var text: [UInt8] = []
-        for id in ids { text += try stream.bytes(appending: id) }
-        text += stream.finishBytes()
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// The bytes that a token adds to a text where it is not the first token; they need not be whole scalars. Nil for
-    /// an id that is no token's.
-    public func bytes(ofToken id: Int32) -> [UInt8]? {
-        guard let token = spelling(ofToken: id) else { return nil }
-        if added.token(id) != nil { return token }
-        return decoder?.bytes(of: token) ?? token
-    }
-
-    /// The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`). Nil for an id that is no token's.
-    public func token(_ id: Int32) -> String? {
-        spelling(ofToken: id).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    /// The id of the token that is spelled so in the vocabulary or among the added tokens.
-    public func id(ofToken token: String) -> Int32? {
-        let bytes = Array(token.utf8)
-        return added.id(of: bytes) ?? model.vocabulary.id(of: bytes)
-    }
-
-    /// Returns whether an id is that of a special token.
-    public func isSpecial(_ id: Int32) -> Bool { added.token(id)?.isSpecial ?? false }
-
-    /// Returns whether decoding without special tokens leaves an id out: when it is spelled as a special token is. (One
-    /// whose text the normalizer changes is not, as in the reference.)
-    func isSkipped(_ id: Int32) -> Bool { skipped.contains(id) }
-
-    func spelling(ofToken id: Int32) -> [UInt8]? {
-        if let token = added.spelling(id) { return token }
-        return model.vocabulary.contains(Int(id)) ? model.vocabulary.token(Int(id)) : nil
-    }
-}
-
-/// Texts that threads take in stretches, each the next when it is done with one, and what became of them.
-private final class BatchShares: @unchecked Sendable {
-    private static let longestStretch = 64
-    private let texts: Int
-    private let stretch: Int
-    private let next = Atomic(0)
-    private var results: [[Int32]]
-    private var failure: (index: Int, error: TokenizerError)?
-    private let lock = PlainMutex()
-
-    init(_ texts: Int, threads: Int) {
-        self.texts = texts
-        stretch = max(1, min(BatchShares.longestStretch, texts / (threads * 8)))
-        results = [[Int32]](repeating: [], count: texts)
-    }
-
-    /// Encodes the next stretch; false when there is none left, or one failed.
-    func fillNext(_ encode: (Int) throws(TokenizerError) -> [Int32]) -> Bool {
-        let start = next.wrappingAdd(stretch, ordering: .relaxed).oldValue
-        guard start < texts else { return false }
-        let range = start..<min(start + stretch, texts)
-        var ids: [[Int32]] = []
-        ids.reserveCapacity(range.count)
-        for index in range {
-            do throws(TokenizerError) {
-                ids.append(try encode(index))
-            } catch {
-                lock.withLock { if index < failure?.index ?? .max { failure = (index, error) } }
-                return false
+    /// The added tokens in normalized text, and what stands between them.
+    private func forEachSegment(
+        ofNormalized staged: inout StagedText, _ parsing: SpecialTokenParsing,
+        _ body: (Segment) throws(TokenizerError) -> Void
+    ) throws(TokenizerError) {
+        guard added.hasTokensInNormalizedText else {
+            preTokenizer?.preTokenize(&staged)
+            return try body(.text(staged))
+        }
+        // Added tokens that are looked for in normalized text are judged by where that came from.
+        let text = staged
+        let parts = added.parts(ofNormalized: text.bytes.span) { token, range in
+            guard case .outside = parsing else { return parsing.takes(token, range) }
+            let origin = text.origin(of: range)
+            return parsing.takes(token, Int(origin.start)..<max(Int(origin.start), Int(origin.end)))
+        }
+        for part in parts {
+            switch part {
+            case .token(let token, let range): try body(.token(token, text.origin(of: range)))
+            case .text(let range):
+                var slice = text.slice(range)
+                preTokenizer?.preTokenize(&slice)
+                try body(.text(slice))
             }
         }
-        lock.withLock { for (index, ids) in zip(range, ids) { results[index] = ids } }
-        return true
-    }
-
-    func joined() throws(TokenizerError) -> [[Int32]] {
-        if let failure { throw failure.error }
-        return results
     }
 }
 

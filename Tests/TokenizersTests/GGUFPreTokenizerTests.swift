@@ -3,7 +3,7 @@ import MartletJSON
 import MartletTokenizers
 import Testing
 
-/// How texts are cut by the pre-tokenizers that GGUF files name: by the regex module with the published patterns
+/// Pieces of texts by the pre-tokenizers that GGUF files name: by the regex module with the published patterns
 /// (`Tools/cross-check/tokenizers/pretokenizers.py --fixture`).
 struct GGUFPreTokenizerTests {
     private static let fixture: JSON? = {

@@ -26,7 +26,7 @@ struct PipelineTests {
         #expect(PipelineTests.tokenizerNames.count == 12)
     }
 
-    /// What the first two stages make of a text, seen through a model that spells everything in bytes.
+    /// The pieces that the first two stages make of a text, seen through a model that spells everything in bytes.
     @Test(arguments: stageNames)
     func wordsAndTheirOrigins(_ name: String) throws {
         let stage = try find("stages", name)

@@ -3,7 +3,7 @@ import MartletJSON
 import MartletTokenizers
 import Testing
 
-/// What may be said of a vocabulary that is learnt.
+/// The options of a vocabulary that is learnt.
 struct TrainerOptionTests {
     private static let lines = ["one two three, \"one\" two", "Ärger über Öl, one two three"]
 
@@ -92,7 +92,7 @@ struct TrainerOptionTests {
         #expect(try trainer.train(texts: ["one two \u{FFFD}"]).malformed == 0)
     }
 
-    /// What has no lines is no text, however long it goes on; lines of the length allowed are.
+    /// A file without lines is no text, however long it goes on; lines of the length allowed are.
     @Test func linesHaveALength() throws {
         var settings = TokenizerTrainer(.byteLevelBytePair, vocabularySize: 260)
         (settings.threads, settings.longestLine) = (1, 1 << 16)

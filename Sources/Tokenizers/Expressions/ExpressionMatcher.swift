@@ -55,27 +55,15 @@ struct ExpressionMatcher {
         let base = stack.count
         var (instruction, place) = (first, start)
         while true {
-            if !remembers {
-                steps -= 1
-                if steps < 0 {
-                    // From here on ways are remembered; what was tried is tried anew.
-                    stack.removeSubrange(base...)
-                    guard isBody else {
-                        remember()
-                        return nil
-                    }
-                    return nil
-                }
-            }
+            if !remembers && isSpent(base, isBody) { return nil }
             var goesOn = true
             switch program.instructions[instruction] {
             case .set(let set):
-                if place < count {
+                goesOn = place < count
+                if goesOn {
                     let scalar = text.scalar(at: place)
                     goesOn = program.sets[set].contains(scalar.value)
                     place += scalar.length
-                } else {
-                    goesOn = false
                 }
                 instruction += 1
             case .jump(let next): instruction = next
@@ -83,11 +71,7 @@ struct ExpressionMatcher {
                 if remembers {
                     let key = number * (count + 1) + place
                     if isBody, let end = ends[key] { return finish(base, end, isBody: true) }
-                    goesOn = !isSet(key, failed) && !isSet(key, onPath)
-                    if goesOn {
-                        onPath[key >> 6] |= 1 << UInt64(key & 63)
-                        stack.append(Frame(instruction: ~Int32(number), place: Int32(place)))
-                    }
+                    goesOn = enter(key, number, place)
                 }
                 if goesOn {
                     stack.append(Frame(instruction: Int32(other), place: Int32(place)))
@@ -111,6 +95,25 @@ struct ExpressionMatcher {
             guard let frame = nextWay(base) else { return nil }
             (instruction, place) = (Int(frame.instruction), Int(frame.place))
         }
+    }
+
+    /// Counts a step; true behind the last one that is taken without memory. From then on ways are remembered, and what
+    /// was tried is tried anew.
+    @inline(__always)
+    private mutating func isSpent(_ base: Int, _ isBody: Bool) -> Bool {
+        steps -= 1
+        guard steps < 0 else { return false }
+        stack.removeSubrange(base...)
+        if !isBody { remember() }
+        return true
+    }
+
+    /// Notes that a fork is tried at a place; false where it led nowhere before, or is being tried.
+    private mutating func enter(_ key: Int, _ number: Int, _ place: Int) -> Bool {
+        guard !isSet(key, failed), !isSet(key, onPath) else { return false }
+        onPath[key >> 6] |= 1 << UInt64(key & 63)
+        stack.append(Frame(instruction: ~Int32(number), place: Int32(place)))
+        return true
     }
 
     private func isSet(_ key: Int, _ bits: [UInt64]) -> Bool { bits[key >> 6] >> UInt64(key & 63) & 1 == 1 }

@@ -26,24 +26,17 @@ enum TokenizerJSON {
     static func parts(_ root: JSON) throws(TokenizerError) -> Tokenizer.Parts {
         let reader = try StageReader(root, path: "the file")
         var problems = Problems()
-        let normalizer = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "normalizer") { json, path throws(TokenizerError) in
-                try NormalizerReader.read(json, path: path)
-            }
+        let normalizer = stage(reader, "normalizer", &problems) { json, path throws(TokenizerError) in
+            try NormalizerReader.read(json, path: path)
         }
-        var preTokenizer = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "pre_tokenizer") { json, path throws(TokenizerError) in
-                try PreTokenizerReader.read(json, path: path)
-            }
+        var preTokenizer = stage(reader, "pre_tokenizer", &problems) { json, path throws(TokenizerError) in
+            try PreTokenizerReader.read(json, path: path)
         }
-        let postProcessor = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "post_processor") { json, path throws(TokenizerError) in
-                try PostProcessorReader.read(json, path: path)
-            }
+        let postProcessor = stage(reader, "post_processor", &problems) { json, path throws(TokenizerError) in
+            try PostProcessorReader.read(json, path: path)
         }
-        let decoder = problems.collect { () throws(TokenizerError) in
-            try stage(reader, "decoder") { json, path throws(TokenizerError) in try DecoderReader.read(json, path: path)
-            }
+        let decoder = stage(reader, "decoder", &problems) { json, path throws(TokenizerError) in
+            try DecoderReader.read(json, path: path)
         }
         let namesBytes = preTokenizer?.endsInByteNames ?? false
         let model = problems.collect { () throws(TokenizerError) in
@@ -71,11 +64,13 @@ enum TokenizerJSON {
         return parts
     }
 
+    /// The stage under `key`, by `read`; nil where there is none, or it has problems.
     private static func stage<Stage>(
-        _ reader: StageReader, _ key: String, _ read: (JSON, String) throws(TokenizerError) -> Stage
-    ) throws(TokenizerError) -> Stage? {
+        _ reader: StageReader, _ key: String, _ problems: inout Problems,
+        _ read: (JSON, _ path: String) throws(TokenizerError) -> Stage
+    ) -> Stage? {
         guard let json = reader.object[key], !json.isNull else { return nil }
-        return try read(json, key)
+        return problems.collect { () throws(TokenizerError) in try read(json, key) }
     }
 
     private static func addedTokens(

@@ -46,25 +46,21 @@ struct SentencePieceNormalizer: Normalizer {
                 continue
             }
             if spaceIsPlain, bytes[index] == 0x20, index + 1 == bytes.count || bytes[index + 1] < 0x80 {
-                if !(afterBlank && removesExtraBlanks) { rewriter.append(blank, from: index) }
+                if !afterBlank { rewriter.append(blank, from: index) }
                 index += 1
                 afterBlank = removesExtraBlanks
                 continue
             }
             let (end, replacement) = normalizedPrefix(bytes, index)
             var at = 0
-            while afterBlank, removesExtraBlanks, at < replacement.count, replacement[at] == 0x20 { at += 1 }
-            if at < replacement.count {
-                let rest = replacement.span
-                while at < rest.count {
-                    let scalar = rest.scalar(at: at)
-                    rewriter.append(scalar.value == 0x20 ? blank : scalar.value, from: index)
-                    at += scalar.length
-                }
-                afterBlank = replacement.last == 0x20
+            while afterBlank, at < replacement.count, replacement[at] == 0x20 { at += 1 }
+            if at < replacement.count { afterBlank = removesExtraBlanks && replacement.last == 0x20 }
+            while at < replacement.count {
+                let scalar = replacement.span.scalar(at: at)
+                rewriter.append(scalar.value == 0x20 ? blank : scalar.value, from: index)
+                at += scalar.length
             }
             index = end
-            if !removesExtraBlanks { afterBlank = false }
         }
         rewriter.finish(&text)
         if removesExtraBlanks { dropTrailingBlanks(&text) }

@@ -1,5 +1,4 @@
 import MartletPlatform
-import Synchronization
 
 /// A file read in blocks that end at the end of a line.
 struct TextFile: ~Copyable {
@@ -65,10 +64,4 @@ struct TextFile: ~Copyable {
         }
         return block
     }
-}
-
-/// A lock without a value.
-final class PlainMutex: Sendable {
-    private let mutex = Mutex(())
-    func withLock(_ body: () -> Void) { mutex.withLock { _ in body() } }
 }

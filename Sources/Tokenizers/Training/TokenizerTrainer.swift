@@ -1,4 +1,5 @@
 public import MartletPlatform
+import Synchronization
 
 /// A trainer that learns a vocabulary from text.
 ///
@@ -227,12 +228,11 @@ extension Counting {
 }
 
 /// Parts of a block, each counted by a thread of its own.
-private final class Shares: @unchecked Sendable {
+private final class Shares: Sendable {
     private let block: [UInt8]
     private let cuts: [Int]
-    private(set) var results: [WordCounter]
+    private let counters: Mutex<[WordCounter]>
     let count: Int
-    private let lock = PlainMutex()
 
     init(_ block: [UInt8], _ count: Int) {
         self.block = block
@@ -245,12 +245,15 @@ private final class Shares: @unchecked Sendable {
         }
         self.cuts = cuts + [block.count]
         self.count = count
-        results = (0..<count).map { _ in WordCounter() }
+        counters = Mutex((0..<count).map { _ in WordCounter() })
     }
+
+    /// The words of each part, when all threads are done.
+    var results: [WordCounter] { counters.withLock { $0 } }
 
     func count(_ index: Int, _ recipe: TrainingRecipe) {
         let words = WordCounter()
         recipe.count(block[cuts[index]..<cuts[index + 1]], into: words)
-        lock.withLock { results[index] = words }
+        counters.withLock { $0[index] = words }
     }
 }

@@ -1,4 +1,5 @@
 import MartletPlatform
+import Synchronization
 
 /// A trainer of a Unigram vocabulary (Kudo 2018): a large one of frequent substrings first, then rounds of
 /// expectation-maximisation, each followed by dropping the pieces whose loss costs the likelihood least.
@@ -218,27 +219,37 @@ struct UnigramTrainer {
 }
 
 /// The expected counts of portions of the words, added in their order.
-private final class PortionResults: @unchecked Sendable {
-    private var portions: [(sums: [Double], likelihood: Double)]
-    private(set) var total: (counts: [Double], likelihood: Double)
-    private let lock = PlainMutex()
-
-    init(_ threads: Int, _ pieces: Int) {
-        portions = Array(repeating: ([], 0), count: threads)
-        total = ([Double](repeating: 0, count: pieces), 0)
+private final class PortionResults: Sendable {
+    /// The counts of each thread's portion, and of those that are added already.
+    private struct State {
+        var portions: [(sums: [Double], likelihood: Double)]
+        var total: (counts: [Double], likelihood: Double)
     }
 
+    private let state: Mutex<State>
+
+    init(_ threads: Int, _ pieces: Int) {
+        state = Mutex(
+            State(
+                portions: Array(repeating: ([], 0), count: threads),
+                total: ([Double](repeating: 0, count: pieces), 0)))
+    }
+
+    var total: (counts: [Double], likelihood: Double) { state.withLock { $0.total } }
+
     func set(_ thread: Int, _ sums: [Double], _ likelihood: Double) {
-        lock.withLock { portions[thread] = (sums, likelihood) }
+        state.withLock { $0.portions[thread] = (sums, likelihood) }
     }
 
     /// Adds what the first `count` threads have found.
     func add(_ count: Int) {
-        for thread in 0..<count {
-            let (sums, likelihood) = portions[thread]
-            portions[thread] = ([], 0)
-            for (piece, sum) in sums.enumerated() where sum != 0 { total.counts[piece] += sum }
-            total.likelihood += likelihood
+        state.withLock { state in
+            for thread in 0..<count {
+                let (sums, likelihood) = state.portions[thread]
+                state.portions[thread] = ([], 0)
+                for (piece, sum) in sums.enumerated() where sum != 0 { state.total.counts[piece] += sum }
+                state.total.likelihood += likelihood
+            }
         }
     }
 }

@@ -7,8 +7,7 @@ struct NormalizationData: Sendable {
     private let canonical: ScalarTable
     private let compatibility: ScalarTable
     private let expansions: [[UInt32]]
-    /// The primary composites: (first, second) → composite.
-    private let compositions: [UInt64: UInt32]
+    private let compositions: Compositions
     /// The scalars at which text already is in a form and may be cut: bit 0 NFC, 1 NFD, 2 NFKC, 3 NFKD.
     let stability: ScalarTable
 
@@ -27,36 +26,33 @@ struct NormalizationData: Sendable {
             expansions.append(target)
             compatibility[scalar] = UInt16(expansions.count)
         }
-        var compositions: [UInt64: UInt32] = [:]
-        var seconds: Set<UInt32> = []
-        var composites: Set<Int> = []
-        var numbers = PackedNumbers(packedCompositions)
-        var composite = 0
-        while !numbers.isAtEnd {
-            composite += numbers.next()
-            let (first, second) = (UInt32(numbers.next()), UInt32(numbers.next()))
-            compositions[UInt64(first) << 32 | UInt64(second)] = UInt32(composite)
-            seconds.insert(second)
-            composites.insert(composite)
-        }
+        let compositions = Compositions()
+        combiningClasses = classes
+        self.canonical = ScalarTable(flat: canonical)
+        self.compatibility = ScalarTable(flat: compatibility)
+        self.expansions = expansions
+        self.compositions = compositions
+        stability = NormalizationData.stability(
+            classes, canonical: canonical, compatibility: compatibility, compositions)
+    }
+
+    private static func stability(
+        _ classes: ScalarTable, canonical: [UInt16], compatibility: [UInt16], _ compositions: Compositions
+    ) -> ScalarTable {
         var stability = [UInt16](repeating: 15, count: 0x110000)
         for scalar in 0..<0x110000 {
             let isStarter = classes[UInt32(scalar)] == 0
             let isSyllable = (0xAC00...0xD7A3).contains(scalar)
-            let joinsBackwards = seconds.contains(UInt32(scalar)) || (0x1161...0x11C2).contains(scalar)
-            let keepsComposed = canonical[scalar] == 0 || composites.contains(scalar)
+            let joinsBackwards =
+                compositions.seconds.contains(UInt32(scalar)) || (0x1161...0x11C2).contains(scalar)
+            let keepsComposed = canonical[scalar] == 0 || compositions.composites.contains(scalar)
             let hasCompatibility = compatibility[scalar] != canonical[scalar]
             var flags: UInt16 = 0
             if isStarter && keepsComposed && !joinsBackwards { flags |= hasCompatibility ? 1 : 1 | 4 }
             if isStarter && canonical[scalar] == 0 && !isSyllable { flags |= hasCompatibility ? 2 : 2 | 8 }
             stability[scalar] = flags
         }
-        combiningClasses = classes
-        self.canonical = ScalarTable(flat: canonical)
-        self.compatibility = ScalarTable(flat: compatibility)
-        self.expansions = expansions
-        self.compositions = compositions
-        self.stability = ScalarTable(flat: stability)
+        return ScalarTable(flat: stability)
     }
 
     /// Reads mappings (distance from the scalar before, count, scalars).
@@ -91,6 +87,26 @@ struct NormalizationData: Sendable {
         if (0xAC00...0xD7A3).contains(first), (first - 0xAC00) % 28 == 0, (0x11A8...0x11C2).contains(second) {
             return first + second - 0x11A7
         }
-        return compositions[UInt64(first) << 32 | UInt64(second)]
+        return compositions.pairs[UInt64(first) << 32 | UInt64(second)]
+    }
+}
+
+/// The primary composites.
+private struct Compositions: Sendable {
+    /// Composites by (first, second).
+    private(set) var pairs: [UInt64: UInt32] = [:]
+    private(set) var seconds: Set<UInt32> = []
+    private(set) var composites: Set<Int> = []
+
+    init() {
+        var numbers = PackedNumbers(packedCompositions)
+        var composite = 0
+        while !numbers.isAtEnd {
+            composite += numbers.next()
+            let (first, second) = (UInt32(numbers.next()), UInt32(numbers.next()))
+            pairs[UInt64(first) << 32 | UInt64(second)] = UInt32(composite)
+            seconds.insert(second)
+            composites.insert(composite)
+        }
     }
 }
