@@ -30,6 +30,13 @@ enum PythonStrings {
         return nil
     }
 
+    /// `text.swapcase()`.
+    static func swapCase(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") {
+            $0 += $1.properties.isUppercase ? $1.properties.lowercaseMapping : $1.properties.uppercaseMapping
+        }
+    }
+
     /// `text.replace(old, new, limit)`, charged before it is made.
     static func replace(
         _ text: String, _ old: String, _ new: String, limit: Int = .max, _ renderer: TemplateRenderer

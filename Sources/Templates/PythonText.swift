@@ -37,14 +37,7 @@ enum PythonText {
             return "Markup(\(quoted(text)))"
         case .list(let elements): return "[" + (try parts(elements)) + "]"
         case .tuple(let elements): return "(" + (try parts(elements)) + (elements.count == 1 ? ",)" : ")")
-        case .dictionary(let dictionary):
-            var result = "{"
-            for (index, (key, value)) in dictionary.entries.enumerated() {
-                if index > 0 { result += ", " }
-                result += try representation(key, renderer) + ": " + (try representation(value, renderer))
-            }
-            try renderer.charge(bytes: result.utf8.count)
-            return result + "}"
+        case .dictionary(let dictionary): return try representation(of: dictionary, renderer)
         case .sequence(let sequence):
             return try sequence.representation { elements throws(TemplateError) in try parts(elements) }
         case .counter: return "<\(value.kind)>"
@@ -55,6 +48,18 @@ enum PythonText {
         case .block(let name): return "<\(name.map { "BlockReference \(quoted($0))" } ?? value.kind)>"
         case .loop(let loop): return "<LoopContext \(loop.index + 1)/\(loop.memory.elements.count)>"
         }
+    }
+
+    private static func representation(
+        of dictionary: TemplateDictionary, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
+        var result = "{"
+        for (index, (key, value)) in dictionary.entries.enumerated() {
+            if index > 0 { result += ", " }
+            result += try representation(key, renderer) + ": " + (try representation(value, renderer))
+        }
+        try renderer.charge(bytes: result.utf8.count)
+        return result + "}"
     }
 
     /// `repr` of a float: the shortest digits, an exponent below 1e-4 and from 1e16.

@@ -6,38 +6,14 @@ enum SequenceFilters {
     ) throws(TemplateError) -> TemplateValue? {
         switch name {
         case "length", "count": return .integer(try length(value))
-        case "items":
-            if value.isUndefined { return generator([]) }
-            guard case .dictionary(let dictionary) = value else {
-                throw TemplateError(.type, "Can only get item pairs from a mapping.")
-            }
-            try renderer.charge(dictionary.count)
-            return generator(dictionary.items)
+        case "items": return try items(value, renderer)
         case "list":
             let elements = try renderer.iterate(value)
             try renderer.charge(elements.count)
             return TemplateValue(elements)
-        case "first", "last":
-            if case .sequence(let sequence) = value, sequence.isOnce {
-                guard name.hasPrefix("f") else {
-                    throw TemplateError(.type, "'\(value.kind)' object is not reversible")
-                }
-                return sequence.first() ?? .undefined("No first item, sequence was empty.")
-            }
-            let elements = try renderer.iterate(value)
-            return (name.hasPrefix("f") ? elements.first : elements.last)
-                ?? .undefined("No \(name) item, sequence was empty.")
+        case "first", "last": return try end(name, of: value, renderer)
         case "join": return try join(value, arguments, renderer)
-        case "reverse":
-            if let text = value.text {
-                try renderer.charge(bytes: text.utf8.count)
-                return value.with(text: String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
-            }
-            let elements = try renderer.iterate(value)
-            try renderer.charge(elements.count)
-            // Of a generator a list is made first.
-            if case .sequence(let sequence) = value, sequence.isOnce { return TemplateValue(elements.reversed()) }
-            return .sequence(TemplateSequence(.reversed, elements.reversed()))
+        case "reverse": return try reversed(value, renderer)
         case "map", "select", "reject", "selectattr", "rejectattr": return try pick(name, value, arguments, renderer)
         case "random":
             let elements = try renderer.iterate(value)
@@ -55,6 +31,44 @@ enum SequenceFilters {
 
     private static func generator(_ elements: [TemplateValue]) -> TemplateValue {
         .sequence(TemplateSequence(.generator, elements))
+    }
+
+    private static func items(
+        _ value: TemplateValue, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        if value.isUndefined { return generator([]) }
+        guard case .dictionary(let dictionary) = value else {
+            throw TemplateError(.type, "Can only get item pairs from a mapping.")
+        }
+        try renderer.charge(dictionary.count)
+        return generator(dictionary.items)
+    }
+
+    /// The first element, or the last.
+    private static func end(
+        _ name: String, of value: TemplateValue, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        let isFirst = name.hasPrefix("f")
+        if case .sequence(let sequence) = value, sequence.isOnce {
+            guard isFirst else { throw TemplateError(.type, "'\(value.kind)' object is not reversible") }
+            return sequence.first() ?? .undefined("No first item, sequence was empty.")
+        }
+        let elements = try renderer.iterate(value)
+        return (isFirst ? elements.first : elements.last) ?? .undefined("No \(name) item, sequence was empty.")
+    }
+
+    private static func reversed(
+        _ value: TemplateValue, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        if let text = value.text {
+            try renderer.charge(bytes: text.utf8.count)
+            return value.with(text: String(String.UnicodeScalarView(text.unicodeScalars.reversed())))
+        }
+        let elements = try renderer.iterate(value)
+        try renderer.charge(elements.count)
+        // Of a generator a list is made first.
+        if case .sequence(let sequence) = value, sequence.isOnce { return TemplateValue(elements.reversed()) }
+        return .sequence(TemplateSequence(.reversed, elements.reversed()))
     }
 
     static func length(_ value: TemplateValue) throws(TemplateError) -> Int {
@@ -232,6 +246,14 @@ enum SequenceFilters {
         return TemplateValue(try sorted(keyed, reversed: arguments.flag(2, "reverse"), renderer))
     }
 
+    /// The field of an element that `path` names; the element itself where none is named.
+    private static func attribute(
+        _ path: TemplateValue?, of element: TemplateValue, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue {
+        guard let path else { return element }
+        return try field(path, of: element, renderer)
+    }
+
     private static func unique(_ value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer)
         throws(TemplateError) -> TemplateValue
     {
@@ -239,10 +261,7 @@ enum SequenceFilters {
         var seen = TemplateDictionary()
         var result: [TemplateValue] = []
         for element in try renderer.iterate(value) {
-            let subject =
-                try arguments.value(1, "attribute").map { path throws(TemplateError) in
-                    try field(path, of: element, renderer)
-                } ?? element
+            let subject = try attribute(arguments.value(1, "attribute"), of: element, renderer)
             let key = try key(subject, isCaseSensitive: isCaseSensitive, renderer)
             if try seen.find(key, renderer) != nil { continue }
             guard try seen.set(key, .none, renderer) else {
@@ -259,10 +278,7 @@ enum SequenceFilters {
         let isCaseSensitive = arguments.flag(0, "case_sensitive")
         var best: (key: TemplateValue, value: TemplateValue)?
         for element in try renderer.iterate(value) {
-            let subject =
-                try arguments.value(1, "attribute").map { path throws(TemplateError) in
-                    try field(path, of: element, renderer)
-                } ?? element
+            let subject = try attribute(arguments.value(1, "attribute"), of: element, renderer)
             let key = try key(subject, isCaseSensitive: isCaseSensitive, renderer)
             guard let current = best else {
                 best = (key, element)
@@ -279,10 +295,7 @@ enum SequenceFilters {
     {
         var total = arguments.value(1, "start") ?? .integer(0)
         for element in try renderer.iterate(value) {
-            let term =
-                try arguments.value(0, "attribute").map { path throws(TemplateError) in
-                    try field(path, of: element, renderer)
-                } ?? element
+            let term = try attribute(arguments.value(0, "attribute"), of: element, renderer)
             total = try TemplateArithmetic.binary("+", total, term, renderer)
         }
         return total

@@ -21,6 +21,22 @@ enum TemplateArithmetic {
             return left.with(text: try PythonFormat.percent(format, right, renderer, escapes: left.isMarkup))
         }
         try TemplateRenderer.refuseUndefined(right)
+        if let result = try sequences(sign, left, right, renderer) { return result }
+        if let a = left.integer, let b = right.integer { return try integers(sign, a, b) }
+        if let a = left.number, let b = right.number { return .float(try floats(sign, a, b)) }
+        if sign.utf8.elementsEqual("+".utf8), left.text != nil {
+            throw TemplateError(.type, "can only concatenate str (not \"\(right.kind)\") to str")
+        }
+        if sign.utf8.elementsEqual("+".utf8), case .list = left {
+            throw TemplateError(.type, "can only concatenate list (not \"\(right.kind)\") to list")
+        }
+        throw TemplateError(.type, "unsupported operand type(s) for \(sign): '\(left.kind)' and '\(right.kind)'")
+    }
+
+    /// `+` and `*` of texts, lists and tuples; nil where neither side is one, or not of a fitting kind.
+    private static func sequences(
+        _ sign: String, _ left: TemplateValue, _ right: TemplateValue, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> TemplateValue? {
         switch (sign, left, right) {
         case ("+", .string, .string), ("+", .markup, .string), ("+", .string, .markup), ("+", .markup, .markup):
             return try concatenated(left, right, renderer)
@@ -40,18 +56,9 @@ enum TemplateArithmetic {
         case ("*", .tuple(let elements), _) where right.integer != nil:
             return .tuple(TemplateArray(try repeated(elements, right, renderer)))
         case ("*", _, .string), ("*", _, .markup), ("*", _, .list), ("*", _, .tuple):
-            if left.integer != nil { return try binary(sign, right, left, renderer) }
-        default: break
+            return left.integer == nil ? nil : try binary(sign, right, left, renderer)
+        default: return nil
         }
-        if let a = left.integer, let b = right.integer { return try integers(sign, a, b) }
-        if let a = left.number, let b = right.number { return .float(try floats(sign, a, b)) }
-        if sign.utf8.elementsEqual("+".utf8), left.text != nil {
-            throw TemplateError(.type, "can only concatenate str (not \"\(right.kind)\") to str")
-        }
-        if sign.utf8.elementsEqual("+".utf8), case .list = left {
-            throw TemplateError(.type, "can only concatenate list (not \"\(right.kind)\") to list")
-        }
-        throw TemplateError(.type, "unsupported operand type(s) for \(sign): '\(left.kind)' and '\(right.kind)'")
     }
 
     /// `left ~ right`: both as text, and escaped where what is written is.

@@ -133,11 +133,7 @@ enum TextMethods {
         case "lower", "casefold": return .string(PythonStrings.lower(text))
         case "title": return .string(PythonStrings.title(text))
         case "capitalize": return .string(PythonStrings.capitalize(text))
-        case "swapcase":
-            return .string(
-                text.unicodeScalars.reduce(into: "") {
-                    $0 += $1.properties.isUppercase ? $1.properties.lowercaseMapping : $1.properties.uppercaseMapping
-                })
+        case "swapcase": return .string(PythonStrings.swapCase(text))
         case "istitle": return .bool(PythonStrings.isTitle(text))
         case "expandtabs":
             return .string(try PythonStrings.expandTabs(text, try arguments.whole(0, "tabsize") ?? 8, renderer))
@@ -148,17 +144,7 @@ enum TextMethods {
             let (old, new) = (try required(0, "old", arguments), try required(1, "new", arguments))
             let limit = try arguments.whole(2, "count") ?? -1
             return .string(try PythonStrings.replace(text, old, new, limit: limit < 0 ? .max : limit, renderer))
-        case "join":
-            var parts: [String] = []
-            for (index, element) in try renderer.iterate(arguments.value(0, "iterable") ?? .none).enumerated() {
-                guard let part = element.text else {
-                    throw TemplateError(.type, "sequence item \(index): expected str instance, \(element.kind) found")
-                }
-                try renderer.charge(bytes: part.utf8.count)
-                parts.append(part)
-            }
-            try renderer.charge(parts.count, times: text.utf8.count)
-            return .string(parts.joined(separator: text))
+        case "join": return .string(try join(by: text, arguments, renderer))
         case "format_map": return .string(try PythonFormat.braces(text, try mapping(arguments), renderer))
         case "format": return .string(try PythonFormat.braces(text, arguments, renderer))
         case "find", "rfind", "index", "count": return try search(name, text, arguments, renderer)
@@ -173,16 +159,29 @@ enum TextMethods {
             return .string(try PythonStrings.pad(text, width, fill, left: left, right: right, renderer))
         case "removeprefix":
             let prefix = try required(0, "prefix", arguments)
-            return .string(
-                PythonStrings.starts(text, with: prefix)
-                    ? String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) : text)
+            guard PythonStrings.starts(text, with: prefix) else { return .string(text) }
+            return .string(String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
         case "removesuffix":
             let suffix = try required(0, "suffix", arguments)
-            return .string(
-                PythonStrings.ends(text, with: suffix)
-                    ? String(decoding: text.utf8.dropLast(suffix.utf8.count), as: UTF8.self) : text)
+            guard PythonStrings.ends(text, with: suffix) else { return .string(text) }
+            return .string(String(decoding: text.utf8.dropLast(suffix.utf8.count), as: UTF8.self))
         default: return .bool(isAll(name, text))
         }
+    }
+
+    private static func join(
+        by separator: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
+        var parts: [String] = []
+        for (index, element) in try renderer.iterate(arguments.value(0, "iterable") ?? .none).enumerated() {
+            guard let part = element.text else {
+                throw TemplateError(.type, "sequence item \(index): expected str instance, \(element.kind) found")
+            }
+            try renderer.charge(bytes: part.utf8.count)
+            parts.append(part)
+        }
+        try renderer.charge(parts.count, times: separator.utf8.count)
+        return parts.joined(separator: separator)
     }
 
     /// The one argument of `format_map`, as named arguments.

@@ -147,11 +147,7 @@ final class TemplateRenderer {
             return try run(body, inner, &output)
         case .break: return .break
         case .continue: return .continue
-        case .group(let body):
-            let start = output.utf8.count
-            let flow = try run(body, TemplateScope(scope), &output)
-            if textsAside > 0 { generations = nil } else { generations?.append(start..<output.utf8.count) }
-            return flow
+        case .group(let body): return try generation(body, scope, &output)
         case .escaping(let expression, let body):
             return try escaping(try evaluate(expression, scope).isTrue) { () throws(TemplateError) in
                 try run(body, TemplateScope(scope), &output)
@@ -164,6 +160,16 @@ final class TemplateRenderer {
         case .loading: throw TemplateError(.type, "no loader for this environment specified")
         }
         return .next
+    }
+
+    /// Runs a body whose output is the model's own, and remembers where that is; nowhere in a text that is made aside.
+    private func generation(
+        _ body: [TemplateNode], _ scope: TemplateScope, _ output: inout String
+    ) throws(TemplateError) -> Flow {
+        let start = output.utf8.count
+        let flow = try run(body, TemplateScope(scope), &output)
+        if textsAside > 0 { generations = nil } else { generations?.append(start..<output.utf8.count) }
+        return flow
     }
 
     /// Runs `body` while what is written is escaped, or is not.

@@ -13,29 +13,9 @@ enum TemplateTests {
     static func apply(
         _ name: String, to value: TemplateValue, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
     ) throws(TemplateError) -> Bool {
+        if let answer = kindTest(name, value) { return answer }
         let other = arguments.value(0, "other") ?? .none
         switch name {
-        case "defined": return !value.isUndefined
-        case "undefined": return value.isUndefined
-        case "none": if case .none = value { return true } else { return false }
-        case "string": return value.text != nil
-        case "mapping": if case .dictionary = value { return true } else { return false }
-        case "number": return value.number != nil
-        case "integer": if case .bool = value { return false } else { return value.integer != nil }
-        case "float": if case .float = value { return true } else { return false }
-        case "boolean": if case .bool = value { return true } else { return false }
-        case "true": if case .bool(true) = value { return true } else { return false }
-        case "false": if case .bool(false) = value { return true } else { return false }
-        case "iterable": return isIterable(value)
-        case "sequence":
-            if case .sequence(let sequence) = value { return sequence.kind == .range }
-            return isIterable(value)
-        case "callable":
-            switch value {
-            case .macro, .function, .method, .block(.some): return true
-            case .counter(let counter): return counter.values.isEmpty
-            default: return false
-            }
         case "even": return try isDivisible(value, by: .integer(2), renderer)
         case "odd": return !(try isDivisible(value, by: .integer(2), renderer))
         case "divisibleby": return try isDivisible(value, by: other, renderer)
@@ -62,8 +42,30 @@ enum TemplateTests {
             }
             guard let known = value.text else { return false }
             return name.hasPrefix("f") ? TemplateFilters.isKnown(known) : isKnown(known)
-        case "escaped": return value.isMarkup
         default: throw TemplateError(.runtime, "No test named '\(name)' found.")
+        }
+    }
+
+    /// The answer of a test of a value's kind, which takes no argument; nil for other tests.
+    private static func kindTest(_ name: String, _ value: TemplateValue) -> Bool? {
+        switch (name, value) {
+        case ("defined", _): !value.isUndefined
+        case ("undefined", _): value.isUndefined
+        case ("none", .none), ("mapping", .dictionary), ("float", .float), ("boolean", .bool), ("true", .bool(true)),
+            ("false", .bool(false)):
+            true
+        case ("none", _), ("mapping", _), ("float", _), ("boolean", _), ("true", _), ("false", _): false
+        case ("string", _): value.text != nil
+        case ("number", _): value.number != nil
+        case ("integer", .bool): false
+        case ("integer", _): value.integer != nil
+        case ("sequence", .sequence(let sequence)): sequence.kind == .range
+        case ("iterable", _), ("sequence", _): isIterable(value)
+        case ("callable", .macro), ("callable", .function), ("callable", .method), ("callable", .block(.some)): true
+        case ("callable", .counter(let counter)): counter.values.isEmpty
+        case ("callable", _): false
+        case ("escaped", _): value.isMarkup
+        default: nil
         }
     }
 

@@ -25,47 +25,33 @@ struct WordWrapper {
     }
 
     private func wrap(_ line: String) -> [String] {
-        var lines: [String] = []
-        var current: [[Unicode.Scalar]] = []
-        var length = 0
-        func isBlank(_ chunk: [Unicode.Scalar]) -> Bool { chunk.allSatisfy(PythonText.isSpace) }
-        func finish() {
-            if let last = current.last, isBlank(last) { current.removeLast() }
-            if !current.isEmpty { lines.append(String(String.UnicodeScalarView(current.joined()))) }
-            (current, length) = ([], 0)
-        }
+        var wrapped = WrappedLines(width: width)
         for chunk in chunks(line) {
-            var chunk = chunk[...]
-            while !chunk.isEmpty {
-                if current.isEmpty, !lines.isEmpty, isBlank(Array(chunk)) { break }
-                if length + chunk.count <= width {
-                    current.append(Array(chunk))
-                    length += chunk.count
-                    break
-                }
-                guard chunk.count > width else {
-                    finish()
-                    continue
-                }
-                if breaksWords {
-                    var space = width - length
-                    if breaksHyphens, chunk.count > space,
-                        let hyphen = chunk.prefix(space).lastIndex(of: "-"), hyphen > chunk.startIndex,
-                        chunk.prefix(upTo: hyphen).contains(where: { $0 != "-" })
-                    {
-                        space = hyphen - chunk.startIndex + 1
+            var rest = chunk[...]
+            while !rest.isEmpty, !wrapped.take(rest) {
+                if rest.count > width {
+                    if breaksWords {
+                        let length = fitting(rest, in: wrapped.space)
+                        wrapped.append(rest.prefix(length))
+                        rest = rest.dropFirst(length)
+                    } else if wrapped.isAtStart {
+                        wrapped.append(rest)
+                        rest = []
                     }
-                    current.append(Array(chunk.prefix(space)))
-                    chunk = chunk.dropFirst(space)
-                } else if current.isEmpty {
-                    current.append(Array(chunk))
-                    chunk = []
                 }
-                finish()
+                wrapped.endLine()
             }
         }
-        finish()
-        return lines
+        wrapped.endLine()
+        return wrapped.lines
+    }
+
+    /// The beginning of a long word that goes into `space` columns: up to a hyphen where that is allowed.
+    private func fitting(_ word: ArraySlice<Unicode.Scalar>, in space: Int) -> Int {
+        guard breaksHyphens, word.count > space, let hyphen = word.prefix(space).lastIndex(of: "-"),
+            hyphen > word.startIndex, word.prefix(upTo: hyphen).contains(where: { $0 != "-" })
+        else { return space }
+        return hyphen - word.startIndex + 1
     }
 
     /// Words and runs of blanks; words end behind a hyphen between letters where that is allowed.
@@ -85,6 +71,39 @@ struct WordWrapper {
             if endsPart { chunks.append([scalar]) } else { chunks[chunks.count - 1].append(scalar) }
         }
         return chunks
+    }
+}
+
+/// The lines of a paragraph, and the one that is being filled.
+private struct WrappedLines {
+    let width: Int
+    private(set) var lines: [String] = []
+    private var current: [ArraySlice<Unicode.Scalar>] = []
+    private var length = 0
+
+    init(width: Int) { self.width = width }
+
+    var isAtStart: Bool { current.isEmpty }
+    /// The columns that are left in the line.
+    var space: Int { width - length }
+
+    /// Takes a word, or a run of blanks, which no line but the first begins with; false where it does not fit.
+    mutating func take(_ chunk: ArraySlice<Unicode.Scalar>) -> Bool {
+        if current.isEmpty, !lines.isEmpty, chunk.allSatisfy(PythonText.isSpace) { return true }
+        guard chunk.count <= space else { return false }
+        append(chunk)
+        return true
+    }
+
+    mutating func append(_ chunk: ArraySlice<Unicode.Scalar>) {
+        current.append(chunk)
+        length += chunk.count
+    }
+
+    mutating func endLine() {
+        if let last = current.last, last.allSatisfy(PythonText.isSpace) { current.removeLast() }
+        if !current.isEmpty { lines.append(String(String.UnicodeScalarView(current.joined()))) }
+        (current, length) = ([], 0)
     }
 }
 

@@ -91,7 +91,7 @@ struct HostileTemplateTests {
         #expect(result == expected, "\(source.prefix(99))")
     }
 
-    /// What may be repeated without brackets lies side by side in the tree.
+    /// Operators that may be repeated without brackets lie side by side in the tree.
     @Test(arguments: [
         ("1", " + 1", 40_000, "40001"), ("'a'", " ~ ''", 40_000, "a"), ("1", " and 1", 40_000, "1"),
         ("0", " or 0", 40_000, "0"),

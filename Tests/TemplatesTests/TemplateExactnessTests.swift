@@ -2,7 +2,7 @@ import MartletJSON
 import MartletTemplates
 import Testing
 
-/// What Jinja2 3.1.6 gives, in its immutable sandbox with `trim_blocks` and `lstrip_blocks`.
+/// Texts of Jinja2 3.1.6 in its immutable sandbox with `trim_blocks` and `lstrip_blocks`.
 struct TemplateExactnessTests {
     @Test(arguments: [
         // Numbers.
