@@ -15,12 +15,9 @@ public enum Unit: String, Sendable, Hashable, Codable {
     case sequences
     case devices
     case flop = "FLOP"
-    case flopPerSecond = "FLOP/s"
     case flopPerByte = "FLOP/byte"
-    case bytesPerSecond = "bytes/s"
     case bytesPerToken = "bytes/token"
     case tokensPerSecond = "tokens/s"
-    case tokensPerParameter = "tokens/parameter"
     case bitsPerWeight = "bits/weight"
     case petaflopDays = "PF-days"
     case seconds = "s"

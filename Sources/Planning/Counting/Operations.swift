@@ -2,18 +2,21 @@ internal import MartletLayers
 
 /// The convention by which operations are counted.
 package struct OperationConvention: Sendable, Hashable {
+    /// The keys that are counted for a query.
     package enum Attention: String, Sendable, Hashable, Codable {
         /// All keys for every query, as a plain matrix product computes them.
         case fullSquare
         /// Only the keys that a query may see, as a good causal or windowed kernel computes them.
         case seen
     }
+    /// The treatment of operations beside matrix products.
     package enum Elementwise: String, Sendable, Hashable, Codable {
         /// Matrix products only.
         case left
         /// Matrix products, softmax (5 per score) and norms (5 per element).
         case counted
     }
+    /// The positions whose logits are counted.
     package enum Head: String, Sendable, Hashable, Codable {
         case everyPosition
         /// Logits of the last position only, as in generation.

@@ -11,9 +11,34 @@ extension Blueprint {
         do { entries = try architecture.inventory().entries.filter { !$0.fill.isConstant } } catch {
             throw .impossible(error.description)
         }
-        var (outside, ofStack, ofLayer) = (
-            [ParameterTensor](), [ParameterPlace.Stack: [ParameterTensor]](), [ParameterPlace: [ParameterTensor]]()
-        )
+        let parameters = PlacedParameters(entries)
+        let stacks = architecture.stacks.map { role, stack in
+            let layers = stack.layers.enumerated().map { index, layer in
+                let owner = layer.sharesParametersOf ?? index
+                return Layer(
+                    layer, name: "\(role.rawValue).\(index)",
+                    tensors: parameters.ofLayer[ParameterPlace(role, layer: owner)] ?? [])
+            }
+            return Stack(role, width: architecture.width, own: parameters.ofStack[role] ?? [], layers: layers)
+        }
+        let isTable: (ParameterTensor) -> Bool = { $0.role == .tokens }
+        self.init(
+            modelType: modelType, width: architecture.width,
+            vocabulary: architecture.embedding.targetVocabulary ?? architecture.vocabulary,
+            context: architecture.context, embeddings: parameters.outside.filter(isTable), stacks: stacks,
+            head: Head(architecture, parameters.outside.filter { !isTable($0) }))
+        self.architecture = architecture
+    }
+}
+
+/// A model's parameters by their place: in a layer, in a stack beside its layers, or in neither. Of a layer's routed
+/// experts the first stands for all.
+private struct PlacedParameters {
+    private(set) var outside: [ParameterTensor] = []
+    private(set) var ofStack: [ParameterPlace.Stack: [ParameterTensor]] = [:]
+    private(set) var ofLayer: [ParameterPlace: [ParameterTensor]] = [:]
+
+    init(_ entries: [ParameterDescription]) {
         var seen: Set<String> = []
         for entry in entries {
             var tensor = ParameterTensor(entry)
@@ -30,22 +55,6 @@ extension Blueprint {
             tensor.layer = nil
             ofLayer[place, default: []].append(tensor)
         }
-        let stacks = architecture.stacks.map { role, stack in
-            let layers = stack.layers.enumerated().map { index, layer in
-                let owner = layer.sharesParametersOf ?? index
-                return Layer(
-                    layer, name: "\(role.rawValue).\(index)",
-                    tensors: ofLayer[ParameterPlace(role, layer: owner)] ?? [])
-            }
-            return Stack(role, width: architecture.width, own: ofStack[role] ?? [], layers: layers)
-        }
-        let isTable: (ParameterTensor) -> Bool = { $0.role == .tokens }
-        self.init(
-            modelType: modelType, width: architecture.width,
-            vocabulary: architecture.embedding.targetVocabulary ?? architecture.vocabulary,
-            context: architecture.context, embeddings: outside.filter(isTable), stacks: stacks,
-            head: Head(architecture, outside.filter { !isTable($0) }))
-        self.architecture = architecture
     }
 }
 
@@ -79,17 +88,6 @@ extension Blueprint.Head {
             self.init(form.weights == .tied ? .tied : .own, width: width, tensors: tensors)
         case .none, .pooled, .nextSentence, .sequence, .rows, .answers:
             self.init(.none, width: architecture.width, tensors: tensors)
-        }
-    }
-}
-
-extension Architecture {
-    /// The stacks in the order in which they run.
-    package var stacks: [(role: ParameterPlace.Stack, stack: Stack)] {
-        switch body {
-        case .decoder(let stack): [(.decoder, stack)]
-        case .encoder(let stack): [(.encoder, stack)]
-        case .encoderDecoder(let encoder, let decoder): [(.encoder, encoder), (.decoder, decoder)]
         }
     }
 }

@@ -63,6 +63,7 @@ package struct Blueprint: Sendable, Hashable {
         }
     }
 
+    /// A layer of a stack, as it is counted.
     package struct Layer: Sendable, Hashable {
         /// The name of the layer, "decoder.3".
         package var name: String

@@ -70,12 +70,6 @@ package struct ConfigurationFields {
         return number
     }
 
-    /// Returns whether the field is a whole number below zero, which some model types use for "no limit".
-    package mutating func integerIsNegative(_ key: String) -> Bool {
-        guard let (_, value) = value([key]), let number = value.integerValue else { return false }
-        return number < 0
-    }
-
     /// A positive whole number; `standard` where absent.
     package mutating func integer(_ keys: String..., standard: Int) -> Int {
         guard let number = readInteger(keys) else {
@@ -95,28 +89,28 @@ package struct ConfigurationFields {
         return max(number, 1)
     }
 
+    /// A truth value; `standard` where absent.
     package mutating func flag(_ key: String, standard: Bool) -> Bool {
-        guard let (_, value) = value([key]) else {
-            defaulted.append("\(key) = \(standard)")
-            return standard
-        }
-        guard let flag = value.boolValue else {
-            problem("\(key) must be true or false, and is \(value.text())")
-            return standard
-        }
-        return flag
+        scalar(key, standard, "true or false", \.boolValue)
     }
 
+    /// A text; `standard` where absent.
     package mutating func text(_ key: String, standard: String) -> String {
+        scalar(key, standard, "a string", \.stringValue)
+    }
+
+    private mutating func scalar<Scalar>(
+        _ key: String, _ standard: Scalar, _ expected: String, _ read: (JSON) -> Scalar?
+    ) -> Scalar {
         guard let (_, value) = value([key]) else {
             defaulted.append("\(key) = \(standard)")
             return standard
         }
-        guard let text = value.stringValue else {
-            problem("\(key) must be a string, and is \(value.text())")
+        guard let scalar = read(value) else {
+            problem("\(key) must be \(expected), and is \(value.text())")
             return standard
         }
-        return text
+        return scalar
     }
 
     /// A list, or nil when it is absent, which is listed.

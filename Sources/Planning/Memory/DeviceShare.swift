@@ -3,6 +3,7 @@ internal import MartletLayers
 /// The parameters of a model, summed by how a layout treats them, with the bytes of their states: what a search over
 /// layouts needs of a model, computed once.
 struct ParameterGroups: Sendable {
+    /// The division of parameters among devices by a layout.
     enum Splitting: Int, Sendable, CaseIterable {
         /// Parameters on every device: vectors, routers, position tables.
         case everywhere
@@ -12,6 +13,7 @@ struct ParameterGroups: Sendable {
         case experts
     }
 
+    /// The elements of some parameters, and the bytes of their states.
     struct Group: Sendable {
         var parameters = 0.0
         var trained = 0.0

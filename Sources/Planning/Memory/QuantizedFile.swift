@@ -4,6 +4,7 @@ internal import MartletTensors
 
 /// A GGUF file that need not exist yet: each tensor with its format and bytes.
 package struct QuantizedFile: Sendable {
+    /// A tensor of the file, with its format.
     package struct Entry: Sendable, Hashable {
         package let tensor: ParameterTensor
         /// The model's parameters that the tensor holds; the experts of a layer are one.
@@ -40,10 +41,8 @@ package struct QuantizedFile: Sendable {
         let elements = entries.reduce(Count(0)) { $0 + $1.tensor.elements }
         let bytes = entries.reduce(Count(0)) { $0 + $1.bytes }
         return Quantity(
-            8 * Double(bytes) / Double(max(elements, 1)), .bitsPerWeight,
-            Formula(
-                "quantization.bits_per_weight", "8 · tensor bytes / elements", convention: FormulaConvention.mixed,
-                source: "llama.cpp"), [.init("tensor bytes", bytes), .init("elements", elements)])
+            8 * Double(bytes) / Double(max(elements, 1)), .bitsPerWeight, .quantizedBitsPerWeight,
+            [.init("tensor bytes", bytes), .init("elements", elements)])
     }
 }
 
@@ -87,13 +86,16 @@ extension ParameterRole {
     }
 }
 
-private enum FormulaConvention {
-    static let mixed =
-        "tensor data without metadata and padding; default mix without importance matrix; norms and biases F32"
-}
-
 extension Formula {
+    /// The file that formulas of quantised bytes count.
+    private static let quantizedConvention =
+        "tensor data without metadata and padding; default mix without importance matrix; norms and biases F32"
+
     static let quantizedBytes = Formula(
-        "quantization.tensor_bytes", "Σ blocks · bytes per block over tensors", convention: FormulaConvention.mixed,
+        "quantization.tensor_bytes", "Σ blocks · bytes per block over tensors", convention: quantizedConvention,
         source: "llama.cpp, llama_tensor_get_type")
+
+    static let quantizedBitsPerWeight = Formula(
+        "quantization.bits_per_weight", "8 · tensor bytes / elements", convention: quantizedConvention,
+        source: "llama.cpp")
 }

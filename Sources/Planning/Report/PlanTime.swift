@@ -103,19 +103,7 @@ extension Plan {
             throw .impossible("tokens, devices and batch of a training run must be positive")
         }
         let total = ParameterCount(blueprint).active.amount
-        let passes = training.recipe.passes(blueprint)
-        let times = passes == passes.rounded() ? "\(Int(passes))" : "\((passes * 100).rounded() / 100)"
-        let perSequence =
-            passes
-            * (OperationCount(blueprint).forward(Workload(tokens: workload.tokens, sourceTokens: request.sourceTokens))
-                .amount)
-        let exact = Quantity(
-            perSequence / Double(workload.tokens) * training.tokens, .flop,
-            Formula(
-                "training.flops", "\(times) · forward · sequences",
-                convention: "matrix products, full square, no recomputation",
-                source: "matrix products of the description"),
-            [.init("tokens", training.tokens), .init("forward", perSequence / passes)])
+        let exact = operations(of: training)
         add(
             "training",
             [("flops", exact), ("flops_6nd", TrainingOperations.sixND(parameters: total, tokens: training.tokens))])
@@ -140,6 +128,22 @@ extension Plan {
         }
         if training.simulates { simulations = search.simulated(result) }
         addRun(best, training, hardware, operations: exact.amount)
+    }
+
+    /// The floating-point operations of a training run.
+    private func operations(of training: PlanRequest.Training) -> Quantity {
+        let passes = training.recipe.passes(blueprint)
+        let times = passes == passes.rounded() ? "\(Int(passes))" : "\((passes * 100).rounded() / 100)"
+        let forward = OperationCount(blueprint)
+            .forward(Workload(tokens: workload.tokens, sourceTokens: request.sourceTokens)).amount
+        let perSequence = passes * forward
+        return Quantity(
+            perSequence / Double(workload.tokens) * training.tokens, .flop,
+            Formula(
+                "training.flops", "\(times) · forward · sequences",
+                convention: "matrix products, full square, no recomputation",
+                source: "matrix products of the description"),
+            [.init("tokens", training.tokens), .init("forward", perSequence / passes)])
     }
 
     private mutating func addRun(

@@ -3,6 +3,7 @@
 /// The layers are cut into `chunks` runs for each stage; run c of stage s is number c · stages + s from the front, so
 /// that a microbatch passes every stage `chunks` times each way.
 package struct PipelineOrder: Sendable, Hashable {
+    /// The kind of work of an item: forward, or a part of the backward pass.
     package enum Kind: Sendable, Hashable {
         case forward
         /// Gradients of the inputs and of the weights.
@@ -13,6 +14,7 @@ package struct PipelineOrder: Sendable, Hashable {
         case backwardWeight
     }
 
+    /// One microbatch's work in one run of layers.
     package struct Item: Sendable, Hashable {
         package let kind: Kind
         package let microBatch: Int

@@ -32,6 +32,7 @@ package struct PipelineSimulation: Sendable {
         package fileprivate(set) var inFlight = 0.0
     }
 
+    /// An item at work on a stage, from its start to its end in seconds.
     package struct Event: Sendable, Hashable {
         package let stage: Int
         package let item: PipelineOrder.Item

@@ -44,6 +44,7 @@ extension Formula {
 
 /// A model of iteration times, for layouts of one model on one kind of device. Layers that are alike are timed once.
 package struct IterationModel: Sendable {
+    /// Layers that are alike, and how many they are.
     private struct Kind: Sendable {
         var layer: Blueprint.Layer
         var width: Int

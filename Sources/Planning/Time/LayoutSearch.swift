@@ -17,6 +17,7 @@ package struct LayoutSearch: Sendable {
         package let reason: String
     }
 
+    /// The result of a search: the layouts that fit, and how many were tried.
     package struct Result: Sendable {
         /// The layouts that fit, the fastest first.
         package let fitting: [Candidate]

@@ -2,6 +2,7 @@ internal import MartletLayers
 
 /// The roofline of a phase: whether arithmetic or memory sets its time (Williams, Waterman and Patterson 2009).
 package struct Roofline: Sendable, Hashable {
+    /// The limit that sets the time: arithmetic or memory bandwidth.
     package enum Limit: String, Sendable, Hashable, Codable { case arithmetic, memory }
 
     package let operations: Double
