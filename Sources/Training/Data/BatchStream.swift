@@ -16,6 +16,7 @@ extension DataStream: BatchStream {
 /// Labelled examples in memory, in another order each epoch: batch and cursor are functions of the seed and the cursor
 /// before.
 package struct LabelledStream: BatchStream {
+    /// The size of batches, and the seed of their order.
     package struct Settings: Sendable {
         /// The batch size in rows.
         package var rows: Int

@@ -7,6 +7,7 @@ import MartletTensors
 /// Batch and cursor are functions of the seed and the cursor before, and of nothing else: not of threads, nor of what
 /// was prefetched.
 package struct DataStream: Sendable {
+    /// Tokens that pieces are drawn from.
     package struct Source: Sendable {
         package let view: TokenView
         /// The weight with which it is drawn from, beside the others.
@@ -21,6 +22,7 @@ package struct DataStream: Sendable {
         }
     }
 
+    /// The size of batches, the seed of their order, and how often the data are read.
     package struct Settings: Sendable {
         /// The longest sequence.
         package var length: Int

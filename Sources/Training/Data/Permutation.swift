@@ -19,7 +19,9 @@ package struct Permutation: Sendable {
         keys = (0..<Permutation.rounds).map { Fingerprint.mixed(seed ^ Fingerprint.mixed(UInt64($0) &+ 1)) }
     }
 
-    /// The number that stands at `place`. - Precondition: `place` lies in 0 ..< count.
+    /// The number that stands at `place`.
+    ///
+    /// - Precondition: `place` lies in 0 ..< count.
     package subscript(place: Int) -> Int {
         precondition(place >= 0 && place < count, "Permutation: place \(place) of \(count)")
         var value = UInt64(place)

@@ -5,6 +5,7 @@ import MartletTensors
 package final class Prefetcher: Sendable {
     package typealias Item = (batch: Batch, cursor: DataCursor)
 
+    /// The batches that wait, and how the making of them ended.
     private struct State {
         var items: [Item] = []
         var failure: DataError?
@@ -14,6 +15,7 @@ package final class Prefetcher: Sendable {
     private let shared: Shared
     private let thread: SystemThread?
 
+    /// The state between the thread that makes batches and the one that takes them; touched inside the signal's lock.
     private final class Shared: @unchecked Sendable {
         let signal = Signal()
         var state = State()

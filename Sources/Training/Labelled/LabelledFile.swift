@@ -3,6 +3,7 @@ package import MartletPlatform
 
 /// The records of a labelled file, whatever its format.
 package struct LabelledFile: Sendable {
+    /// The format of a labelled file.
     package enum Format: String, Sendable, CaseIterable { case csv, tsv, jsonl, json, conll, squad }
 
     package let path: String

@@ -1,6 +1,7 @@
 /// The objective of learning from labelled texts, as a recipe asks for it: the kind of label, and the fields that hold
 /// it.
 package struct LabelledObjective: Sendable, Equatable {
+    /// The kind of label that is learnt.
     package enum Kind: String, Sendable, CaseIterable {
         case classification, regression, tagging, answering, embeddings, instructions, preferences
         case multiLabel = "multi-label"
@@ -14,6 +15,7 @@ package struct LabelledObjective: Sendable, Equatable {
         case mean, first
     }
 
+    /// The loss of sentence embeddings.
     package enum Similarity: String, Sendable, CaseIterable {
         case inBatch = "in-batch"
         case cosine, triplet

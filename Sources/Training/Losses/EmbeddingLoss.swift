@@ -4,6 +4,7 @@ package import MartletTensors
 
 /// Losses of sentence embeddings: texts that belong together come near, others part (arXiv:1908.10084).
 package struct EmbeddingLoss: VectorLoss {
+    /// The form of the loss.
     package enum Form: Sendable, Equatable {
         /// Cross-entropy of each first text's partner among those of the whole batch, by cosines times `scale`; hard
         /// negatives are further candidates (arXiv:1705.00652). Texts that are equal to the partner are no candidates.
@@ -150,7 +151,9 @@ package struct EmbeddingLoss: VectorLoss {
 }
 
 extension Batch {
-    /// `[examples, width]`. - Precondition: a teacher has been asked, as preparation has made sure.
+    /// `[examples, width]`.
+    ///
+    /// - Precondition: a teacher has been asked, as preparation has made sure.
     fileprivate func vectorsOfTeacher(_ device: Device) -> Tensor {
         precondition(
             examples > 0 && !teacher.isEmpty && teacher.count % examples == 0,

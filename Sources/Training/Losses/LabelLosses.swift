@@ -4,6 +4,7 @@ package import MartletTensors
 
 /// Cross-entropy of one class per text, or per row that has a tag.
 package struct ClassLoss: TaskLoss {
+    /// The unit that has a class: a whole text, or one row of it.
     package enum Unit: Sendable { case texts, rows }
 
     private let unit: Unit

@@ -55,7 +55,9 @@ package struct TaskResult: Sendable {
 }
 
 extension TaskLoss {
-    /// The logits of a head that labels. - Precondition: the model has one, as preparation has made sure.
+    /// The logits of a head that labels.
+    ///
+    /// - Precondition: the model has one, as preparation has made sure.
     func logits(_ head: HeadLayer, _ hidden: Tensor, _ batch: Batch, _ dropout: Dropout?) -> Tensor {
         guard let logits = head.labelLogits(hidden, batch.rows, dropout: dropout) else {
             preconditionFailure("\(Self.self): the model's head has no labels")

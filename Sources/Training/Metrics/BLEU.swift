@@ -16,6 +16,7 @@ package struct BLEU: Sendable {
         case add(Double)
     }
 
+    /// The BLEU score in per cent, and what it is made of.
     package struct Score: Sendable, Equatable {
         package let score: Double
         /// The n-gram precisions in per cent, for n from 1 to 4.

@@ -9,6 +9,7 @@ package struct CharacterF: Sendable {
 
     package init(wordOrder: Int = 0) { self.wordOrder = wordOrder }
 
+    /// The counts of n-grams of one length, and of those that both sides have.
     private struct Counts {
         var hypothesis = 0
         var reference = 0

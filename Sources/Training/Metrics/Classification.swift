@@ -1,5 +1,6 @@
 /// The agreement of predicted labels with the right ones: accuracy, precision, recall, F1.
 package struct Classification: Sendable {
+    /// The average over labels.
     package enum Average: Sendable, Equatable {
         /// The scores of one label, the positive one.
         case binary(positive: String)
@@ -74,6 +75,7 @@ package enum FMeasure {
         return of(right: right, predicted: predicted, actual: actual)
     }
 
+    /// An entity: its type and the range of tags that it spans.
     struct Span: Hashable {
         let type: ByteText
         let range: Range<Int>

@@ -5,6 +5,7 @@ package import MartletTensors
 
 /// The perplexity of a text under a model: exp(−1/N Σ log p(xᵢ | what the window holds before)), over ``TextWindows``.
 package struct Perplexity: Sendable {
+    /// The loss of a text and the number of tokens that it is the mean over.
     package struct Score: Sendable, Equatable {
         /// The mean negative logarithm of the probabilities, in nats a token.
         package let loss: Double

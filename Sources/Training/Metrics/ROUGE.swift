@@ -1,6 +1,7 @@
 /// ROUGE-1, ROUGE-2 and ROUGE-L of a summary as rouge-score computes them without its stemmer (Lin 2004): F1 of the
 /// n-grams, or of the longest common subsequence, of lower-case ASCII letters and digits.
 package enum ROUGE {
+    /// The F1 scores of single words, pairs and the longest common subsequence, from 0 to 1.
     package struct Scores: Sendable, Equatable {
         package var one = 0.0
         package var two = 0.0

@@ -65,12 +65,6 @@ extension RankMesh {
 extension Architecture {
     /// The first layer with experts that other layers read too.
     var sharedExperts: String? {
-        let stacks: [(ParameterPlace.Stack, Stack)] =
-            switch body {
-            case .decoder(let only): [(.decoder, only)]
-            case .encoder(let only): [(.encoder, only)]
-            case .encoderDecoder(let first, let second): [(.encoder, first), (.decoder, second)]
-            }
         for (stack, form) in stacks {
             for layer in form.layers {
                 guard let owner = layer.sharesParametersOf, case .experts = form.layers[owner].feedForward else {

@@ -23,7 +23,9 @@ struct GradientTree {
         waiting.append(next)
     }
 
-    /// Puts the sum of all shards into `targets`. - Precondition: their number is a power of two.
+    /// Puts the sum of all shards into `targets`.
+    ///
+    /// - Precondition: their number is a power of two.
     mutating func give(to targets: [Tensor]) {
         precondition(waiting.count == 1, "GradientTree: \(waiting.count) sums, where shards are no power of two")
         for (target, sum) in zip(targets, waiting.removeLast().sum) { target.overwrite(with: sum, adding: false) }

@@ -3,6 +3,7 @@ package import MartletTensors
 
 /// The optimizers that remember one average of the gradients.
 package final class Momentum: Optimizer {
+    /// The update rule.
     package enum Rule: Sendable {
         /// Stochastic gradient descent; decay is added to the gradient, as PyTorch does.
         case descent(momentum: Float, nesterov: Bool)

@@ -74,6 +74,11 @@ extension Recipe {
         if teacher == nil && objective.labelled?.learnsVectorsOfTeacher == true {
             reader.reject("\"objective.loss\" teacher needs \"teacher.from\"")
         }
+        rejectContradictionsOfModel(reader)
+    }
+
+    /// Settings of the model that contradict one another: layers left out, adapters, and rounded weights.
+    private func rejectContradictionsOfModel(_ reader: RecipeReader) {
         if case .config = model, layers != nil { reader.reject("\"model.layers\" are those of \"model.from\"") }
         if layers != nil && adapters != nil {
             reader.reject("\"model.layers\" makes another model, whose base \"adapters\" would not have")

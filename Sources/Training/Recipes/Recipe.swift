@@ -6,6 +6,7 @@ package import MartletTokenizers
 /// The recipe of a training run, everything it is told: what to train, on what, how, and for how long. Plain data;
 /// reading is in `Recipe+Reading.swift`.
 package struct Recipe: Sendable {
+    /// The origin of the model that is trained.
     package enum ModelOrigin: Sendable {
         /// The contents of a `config.json`, with weights drawn from the seed.
         case config(JSONObject)
@@ -13,6 +14,7 @@ package struct Recipe: Sendable {
         case directory(String)
     }
 
+    /// The origin of the tokenizer.
     package enum TokenizerOrigin: Sendable, Equatable {
         /// A `tokenizer.json`.
         case file(String)
@@ -22,18 +24,21 @@ package struct Recipe: Sendable {
         case ofModel
     }
 
+    /// The kind of tokenizer that is learnt.
     package enum TokenizerKind: Sendable, Equatable {
         case trainer(TokenizerTrainer.Kind)
         /// Each Unicode scalar of the text is a token.
         case characters
     }
 
+    /// Files of text, drawn from by weight.
     package struct Source: Sendable {
         package var files: TextFiles
         /// The weight of the source; nil: by size and temperature.
         package var weight: Double?
     }
 
+    /// The unlabelled data, and how pieces are made of them.
     package struct Data: Sendable {
         package var sources: [Source] = []
         package var validation: [Source] = []
@@ -51,6 +56,7 @@ package struct Recipe: Sendable {
         package var cache: String?
     }
 
+    /// The training objective: what is predicted.
     package enum Objective: Sendable, Equatable {
         case causal
         case sequenceToSequence
@@ -89,12 +95,14 @@ package struct Recipe: Sendable {
         package var cache: String?
     }
 
+    /// The length of the run.
     package enum Duration: Sendable, Equatable {
         case steps(Int)
         case tokens(Int)
         case epochs(Double)
     }
 
+    /// The optimizer and its settings.
     package struct Optimizer: Sendable, Equatable {
         package var name = "adamw"
         package var learningRate = 1e-3
@@ -111,6 +119,7 @@ package struct Recipe: Sendable {
         }
     }
 
+    /// The learning-rate schedule: warm-up, plateau and decay.
     package struct ScheduleSettings: Sendable, Equatable {
         package var name: String
         package var warmUp: Int
@@ -126,6 +135,7 @@ package struct Recipe: Sendable {
         }
     }
 
+    /// The evaluation on validation data.
     package struct Evaluation: Sendable, Equatable {
         /// The interval of evaluations in steps; 0: only at the end.
         package var every: Int
@@ -140,6 +150,7 @@ package struct Recipe: Sendable {
         }
     }
 
+    /// The checkpoints that are written and kept.
     package struct Checkpoints: Sendable, Equatable {
         /// The interval of checkpoints in steps.
         package var every: Int
@@ -149,6 +160,7 @@ package struct Recipe: Sendable {
         package init(every: Int = 500, keep: Int = 2) { (self.every, self.keep) = (every, keep) }
     }
 
+    /// The precision of matrix products and of what waits for the backward pass.
     package enum Precision: String, Sendable { case f32, bf16 }
     /// The treatment of a step whose loss or gradient is not finite.
     package enum NonFinite: Sendable { case stop, skip }

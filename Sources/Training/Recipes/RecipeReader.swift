@@ -9,6 +9,7 @@ final class RecipeReader {
     private let report: Report
     private var asked: [String] = []
 
+    /// The findings of a recipe's reader and of those nested in it.
     private final class Report {
         var offences: [String] = []
         var readers: [RecipeReader] = []

@@ -18,6 +18,7 @@ package struct RunState: Sendable, Equatable {
     /// The number of evaluations since then.
     package var evaluationsSinceBest = 0
 
+    /// The best evaluation so far, and the step it was made at.
     package struct Best: Sendable, Equatable {
         package var loss: Double
         package var step: Int

@@ -27,7 +27,9 @@ package struct CheckpointArray: Sendable {
         self.init(name, tensor.shape, [Piece(first: 0, tensor: tensor)], isShared: false)
     }
 
-    /// The whole array. - Precondition: this rank holds it.
+    /// The whole array.
+    ///
+    /// - Precondition: this rank holds it.
     package var tensor: Tensor {
         guard pieces.count == 1, pieces[0].tensor.shape.elements == shape.elements else {
             preconditionFailure("\(name): a part of \(shape) alone is here")

@@ -24,6 +24,7 @@ package struct RunPreparation: Sendable {
     /// The pooling by which vectors are made of texts, where they are trained.
     let sentences: SentencePooling
 
+    /// Streams of plain texts, and what is predicted of them.
     private struct Texts: Sendable {
         let objective: any Objective
         let sources, validation: [DataStream.Source]
@@ -56,20 +57,8 @@ package struct RunPreparation: Sendable {
         if let objective = recipe.objective.labelled {
             let data = try RunPreparation.labelledData(
                 objective, recipe, tokenizer, tokenizerJSON, base, described, folder: folder, chat: chat, on: device)
-            config = try NewHead.config(base, objective, data.names)
-            architecture = NewHead.architecture(
-                try ModelFile.describe(config, path: "model.config").architecture, objective, data.names)
-            let width = data.training.first?.teacher.count ?? 0
-            if objective.learnsVectorsOfTeacher, width != architecture.width {
-                throw RunError(
-                    "teacher.from: its vectors have \(width) elements, those of the student \(architecture.width)")
-            }
-            (labelled, texts) = (data, nil)
-            if case .directory(let path) = recipe.model, objective.kind == .embeddings {
-                sentences = try SentencePooling(directory: path)
-            } else {
-                sentences = SentencePooling()
-            }
+            (config, architecture) = try RunPreparation.labelling(base, objective, data)
+            (labelled, texts, sentences) = (data, nil, try RunPreparation.pooling(recipe, objective))
             (epochs, passedOver, pieces) = (nil, 0, 0)
             settings = RunSettings(recipe, tokens: data.rows, counted: RunPreparation.steps(recipe, data))
         } else {
@@ -85,6 +74,27 @@ package struct RunPreparation: Sendable {
             throw RunPreparation.tooFewTokens(tokenizer, architecture)
         }
         try checkSettings()
+    }
+
+    /// The model with a head for the labels of `data`.
+    private static func labelling(
+        _ base: JSONObject, _ objective: LabelledObjective, _ data: LabelledPreparation
+    ) throws -> (config: JSONObject, architecture: Architecture) {
+        let config = try NewHead.config(base, objective, data.names)
+        let architecture = NewHead.architecture(
+            try ModelFile.describe(config, path: "model.config").architecture, objective, data.names)
+        let width = data.training.first?.teacher.count ?? 0
+        if objective.learnsVectorsOfTeacher, width != architecture.width {
+            throw RunError(
+                "teacher.from: its vectors have \(width) elements, those of the student \(architecture.width)")
+        }
+        return (config, architecture)
+    }
+
+    /// The pooling of the model that sentence embeddings go on with.
+    private static func pooling(_ recipe: Recipe, _ objective: LabelledObjective) throws -> SentencePooling {
+        guard case .directory(let path) = recipe.model, objective.kind == .embeddings else { return SentencePooling() }
+        return try SentencePooling(directory: path)
     }
 
     /// Labelled examples, with what a teacher says of them.

@@ -66,6 +66,7 @@ package enum RunEvent: Sendable {
 
 /// The summary of a run that ended.
 package struct RunSummary: Sendable, Equatable {
+    /// The reason why a run ended.
     package enum End: Sendable, Equatable {
         case done
         /// The validation loss stopped falling.
