@@ -195,16 +195,10 @@ extension EngineRun {
             round += 1
             guard round == 1 else { continue }
             if spent > enough { break }
-            let slowest = writes.compactMap { median($0) }.max() ?? 1
+            let slowest = writes.filter { !$0.isEmpty }.map(\.median).max() ?? 1
             written = min(tokens, max(4, Int(seconds / 8 / slowest)))
             (reads, writes, began) = (runs.map { _ in [] }, runs.map { _ in [] }, .now)
         }
-        return zip(reads, writes).map { Timing(read: median($0) ?? 0, write: median($1)) }
-    }
-
-    private static func median(_ values: [Double]) -> Double? {
-        guard !values.isEmpty else { return nil }
-        let sorted = values.sorted()
-        return (sorted[sorted.count / 2] + sorted[(sorted.count - 1) / 2]) / 2
+        return zip(reads, writes).map { Timing(read: $0.isEmpty ? 0 : $0.median, write: $1.isEmpty ? nil : $1.median) }
     }
 }
