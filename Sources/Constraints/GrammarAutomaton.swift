@@ -89,6 +89,7 @@ final class GrammarAutomaton: Sendable {
     }
 }
 
+/// The states met so far: sets of places in the grammar, numbered.
 private struct States {
     /// A node, and the frame to return to.
     typealias Place = UInt64

@@ -34,6 +34,7 @@ package final class Crew: Sendable {
         return try outcomes.all()
     }
 
+    /// One rank of a crew, which is a thread.
     private final class Member: Communicator {
         let rank, size: Int
         let traffic = Traffic()
@@ -78,6 +79,7 @@ package final class Crew: Sendable {
 
 /// The messages under way between the ranks of a ``Crew``.
 private final class Mail: @unchecked Sendable {
+    /// The way of a message, from one rank to another.
     private struct Way: Hashable {
         let origin, target: Int
     }

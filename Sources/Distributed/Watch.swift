@@ -10,6 +10,7 @@ enum Watch {
         return body()
     }
 
+    /// One call that is watched: it has ended, or is waited for.
     private final class Turn: @unchecked Sendable {
         private let moved = Signal()
         // Touched inside `moved.withLock`.

@@ -8,6 +8,7 @@ package struct Continuation: ~Copyable {
     /// The memory of keys and values: kept between steps, or computed anew from the whole text; the bits are the same.
     package enum Memory: Sendable { case cached, uncached }
 
+    /// The model that writes, with the source it reads.
     private enum Kind {
         case decoder(Decoder)
         case encoderDecoder(EncoderDecoder, Source)

@@ -8,6 +8,7 @@ package import MartletTensors
 /// Which way a pass goes (a recorded step, where every row belongs to a sequence of its own, or a pass over tensors)
 /// changes no bit. One thread at a time.
 package final class StepEngine {
+    /// The model that the steps are recorded of.
     private enum Kind {
         case decoder(Decoder)
         case encoderDecoder(EncoderDecoder)

@@ -40,10 +40,4 @@ package struct TokenMask: Sendable, Hashable {
 
     /// The number of tokens that may come.
     package var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
-
-    /// Lets come what may come by both.
-    package mutating func formIntersection(_ other: TokenMask) {
-        precondition(vocabulary == other.vocabulary, "TokenMask: \(vocabulary) tokens and \(other.vocabulary)")
-        for index in words.indices { words[index] &= other.words[index] }
-    }
 }

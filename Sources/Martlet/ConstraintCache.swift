@@ -6,6 +6,7 @@ import Synchronization
 package final class ConstraintCache: Sendable {
     private static let most = 16
 
+    /// The vocabulary as constraints read it, and the masks of constraints that were used.
     private struct Kept: Sendable {
         var vocabulary: ConstraintVocabulary?
         var masks: [OutputConstraint: ConstraintMasks] = [:]

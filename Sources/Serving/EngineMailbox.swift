@@ -21,6 +21,7 @@ final class EngineMailbox: Sendable {
         var isEmpty: Bool { letters.isEmpty && cancelled.isEmpty && jobs.isEmpty && !isStopped }
     }
 
+    /// The mail, and what is known of requests that have not begun.
     private struct State: Sendable {
         var mail = Mail()
         var lastID = 0

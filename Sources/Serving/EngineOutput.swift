@@ -3,6 +3,7 @@ import Synchronization
 
 /// The output of a request, between the engine's thread, which writes, and one reader.
 final class EngineOutput: Sendable {
+    /// The tokens so far, how many were read, and how the request ended.
     private struct State: Sendable {
         var tokens: [SampledToken] = []
         var read = 0

@@ -8,6 +8,7 @@ struct PrefixIndex: Sendable {
     /// The serial number of a run; 0 is the empty beginning.
     typealias Serial = UInt64
 
+    /// A run of tokens behind another one, in one namespace.
     private struct Key: Hashable {
         let parent: Serial
         /// Model, adapter, cache type and tenant: texts of different ones never meet.
@@ -15,6 +16,7 @@ struct PrefixIndex: Sendable {
         let tokens: [Int32]
     }
 
+    /// A run, how many use it, and those that follow it.
     private struct Entry {
         let key: Key
         var uses: Int

@@ -13,7 +13,9 @@ struct RequestQueue: Sendable {
         count(entry, 1)
     }
 
-    /// Takes a request out, if it is there. - Precondition: its entry is still in the table.
+    /// Takes a request out, if it is there.
+    ///
+    /// - Precondition: its entry is still in the table.
     mutating func remove(_ id: Int, of entries: EntryTable) {
         guard let entry = entries[id] else { return }
         let place = place(of: entry, entries) - 1

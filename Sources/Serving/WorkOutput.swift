@@ -3,6 +3,7 @@ import Synchronization
 /// The results of a request of several parts, which its reader gets together: between the engine's thread, which
 /// writes, and one reader.
 final class WorkOutput<Value: Sendable>: Sendable {
+    /// The results so far, and how many are missing.
     private struct State: Sendable {
         var results: [Value?]
         var left: Int

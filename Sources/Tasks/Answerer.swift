@@ -83,6 +83,7 @@ public struct Answerer: Sendable {
         }
     }
 
+    /// A span of tokens that may be the answer.
     fileprivate struct Candidate: Sendable {
         let start, end: Int
         let score: Float

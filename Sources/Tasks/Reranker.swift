@@ -12,6 +12,7 @@ package import MartletTokenizers
 public struct Reranker: Sendable {
     private let reader: Reader
 
+    /// The way to score a document: with the query in one text, or by the similarity of two vectors.
     private enum Reader: Sendable {
         case pairs(TextEncoder, isLogistic: Bool, limit: Int?)
         case vectors(Embedder)

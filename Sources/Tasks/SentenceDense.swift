@@ -13,8 +13,10 @@ package struct SentenceDense: Sendable {
     private let inputs: Int
     private let path: String
 
+    /// The residual connection around the layer.
     private enum Residual { case none, same, projected([Float]) }
 
+    /// The activation, by the name of its class in PyTorch.
     private enum Activation: String {
         case identity = "Identity", tanh = "Tanh", relu = "ReLU", gelu = "GELU", sigmoid = "Sigmoid", silu = "SiLU"
     }

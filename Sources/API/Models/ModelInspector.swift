@@ -209,12 +209,6 @@ package struct ModelInspector: Sendable {
 extension Architecture {
     /// The number of attention maps that a pass makes: heads of all layers, cross-attention's too.
     fileprivate var attentionMaps: Int {
-        func maps(_ stack: Stack) -> Int {
-            stack.layers.reduce(0) { $0 + $1.attention.queryHeads + ($1.crossAttention?.queryHeads ?? 0) }
-        }
-        return switch body {
-        case .decoder(let stack), .encoder(let stack): maps(stack)
-        case .encoderDecoder(let encoder, let decoder): maps(encoder) + maps(decoder)
-        }
+        layers.reduce(0) { $0 + $1.attention.queryHeads + ($1.crossAttention?.queryHeads ?? 0) }
     }
 }

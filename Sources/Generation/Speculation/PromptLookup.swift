@@ -8,6 +8,7 @@ package struct PromptLookup: Sendable {
     private var pairs: [Run: Int] = [:]
     private var tokens: [Int32] = []
 
+    /// Three tokens in a row.
     private struct Run: Hashable {
         let first: Int32
         let second: Int32

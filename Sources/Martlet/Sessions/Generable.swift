@@ -107,6 +107,7 @@ public struct GenerableStream<Content: Generable>: AsyncSequence, Sendable {
     }
 }
 
+/// The reading of an answer as a value of its type.
 private enum GenerableAnswer {
     /// - Throws: ``GenerationError`` for a text that ended too early, or that its type does not take although its
     ///   schema does.

@@ -20,6 +20,7 @@ public final class LanguageModelSession: Sendable {
     private let format: Result<ChatFormat, GenerationError>
     private let state: Mutex<State>
 
+    /// The conversation so far, and what is under way.
     private struct State {
         var transcript: Transcript
         var isResponding = false

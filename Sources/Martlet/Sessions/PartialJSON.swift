@@ -13,6 +13,7 @@ enum PartialJSON {
 
     /// Follows the structure of a text, and remembers the last place at which it can be closed.
     private struct Reader {
+        /// The place in the text that is read.
         private enum Place { case value, string, escape, scalar, between }
 
         private var closers: [UInt8] = []

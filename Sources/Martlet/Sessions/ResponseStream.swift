@@ -62,6 +62,7 @@ final class ResponseTurn {
     private var rounds = 0
     private var progress = Progress.new
 
+    /// The progress of the stream: asked for nothing yet, being read, or at its end.
     private enum Progress { case new, taken, finished }
 
     init(_ session: LanguageModelSession, _ prompt: String, _ options: GenerationOptions) {
