@@ -142,7 +142,7 @@ private struct AttentionProblem {
 
     /// Runs `body` with the work of each key head in turn and returns the outputs.
     private func run(_ body: (_ work: inout martlet_attention) -> Void) -> [Float] {
-        var outputs = [Float](repeating: .nan, count: what.rows * outputStride)
+        let outputs = Pinned([Float](repeating: .nan, count: what.rows * outputStride))
         let bytes = blocks.map(\.count).max() ?? 0
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: blocks.count * bytes, alignment: 64)
         defer { unsafe memory.deallocate() }
@@ -152,49 +152,27 @@ private struct AttentionProblem {
             unsafe base?.copyMemory(from: block, byteCount: block.count)
             unsafe list.append(base.map { UnsafeRawPointer($0) })
         }
-        unsafe queries.withUnsafeBufferPointer { queries in
-            unsafe outputs.withUnsafeMutableBufferPointer { outputs in
-                unsafe list.withUnsafeBufferPointer { list in
-                    unsafe lower.withUnsafeBufferPointer { lower in
-                        unsafe upper.withUnsafeBufferPointer { upper in
-                            unsafe positions.withUnsafeBufferPointer { positions in
-                                unsafe slopes.withUnsafeBufferPointer { slopes in
-                                    unsafe biases.withUnsafeBufferPointer { biases in
-                                        for head in 0..<what.keyHeads {
-                                            var work = unsafe martlet_attention()
-                                            unsafe work.queries = queries.baseAddress.map {
-                                                unsafe $0 + head * what.group * what.headWidth
-                                            }
-                                            unsafe work.query_stride = queryStride
-                                            unsafe work.outputs = outputs.baseAddress.map {
-                                                unsafe $0 + head * what.group * what.valueWidth
-                                            }
-                                            unsafe work.output_stride = outputStride
-                                            unsafe (work.rows, work.group) = (what.rows, what.group)
-                                            unsafe (work.head_width, work.value_width) = (
-                                                what.headWidth, what.valueWidth
-                                            )
-                                            unsafe work.blocks = list.baseAddress
-                                            unsafe work.block_type = what.type.kernelType
-                                            unsafe (work.key_heads, work.key_head) = (what.keyHeads, head)
-                                            unsafe (work.lower, work.upper) = (lower.baseAddress, upper.baseAddress)
-                                            unsafe (work.scale, work.cap) = (scale, what.cap)
-                                            unsafe work.slopes = what.slopes ? slopes.baseAddress : nil
-                                            unsafe work.positions = positions.baseAddress
-                                            unsafe work.bias = what.bias ? biases.baseAddress : nil
-                                            unsafe work.bias_head_stride = what.rows * what.keys
-                                            unsafe work.bias_row_stride = what.keys
-                                            unsafe body(&work)
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+        let (table, queries, positions) = unsafe (Pinned(list), Pinned(queries), Pinned(positions))
+        let (lower, upper, slopes, biases) = (Pinned(lower), Pinned(upper), Pinned(slopes), Pinned(biases))
+        defer { unsafe withExtendedLifetime((outputs, table, queries, positions, lower, upper, slopes, biases)) {} }
+        for head in 0..<what.keyHeads {
+            var work = unsafe martlet_attention()
+            unsafe work.queries = UnsafePointer(queries.base + head * what.group * what.headWidth)
+            unsafe work.outputs = outputs.base + head * what.group * what.valueWidth
+            unsafe (work.query_stride, work.output_stride) = (queryStride, outputStride)
+            unsafe (work.rows, work.group) = (what.rows, what.group)
+            unsafe (work.head_width, work.value_width) = (what.headWidth, what.valueWidth)
+            unsafe (work.blocks, work.block_type) = (UnsafePointer(table.base), what.type.kernelType)
+            unsafe (work.key_heads, work.key_head) = (what.keyHeads, head)
+            unsafe (work.lower, work.upper) = (UnsafePointer(lower.base), UnsafePointer(upper.base))
+            unsafe (work.scale, work.cap) = (scale, what.cap)
+            unsafe work.slopes = what.slopes ? UnsafePointer(slopes.base) : nil
+            unsafe work.positions = UnsafePointer(positions.base)
+            unsafe work.bias = what.bias ? UnsafePointer(biases.base) : nil
+            unsafe (work.bias_head_stride, work.bias_row_stride) = (what.rows * what.keys, what.keys)
+            unsafe body(&work)
         }
-        return outputs
+        return (0..<what.rows * outputStride).map { unsafe outputs.base[$0] }
     }
 
     func attend() -> [Float] {
@@ -269,4 +247,16 @@ private struct AttentionProblem {
         }
         return outputs
     }
+}
+
+/// A copy of an array at an address that stays the same.
+@safe private final class Pinned<Element> {
+    let base: UnsafeMutablePointer<Element>
+
+    init(_ elements: [Element]) {
+        unsafe base = .allocate(capacity: elements.count)
+        unsafe base.initialize(from: elements, count: elements.count)
+    }
+
+    deinit { unsafe base.deallocate() }
 }
