@@ -51,7 +51,7 @@ import Testing
         (0..<[7, 11, 5][sequence % 3]).map { Int32(($0 * $0 * 3 + 5 * sequence + 1) % 47 + 1) }
     }
 
-    /// What a teacher says of an example.
+    /// A teacher's logits for an example.
     private static func vector(_ example: Int, width: Int) -> [Float] {
         (example * width..<(example + 1) * width).map { place -> Float in
             let number = (7 * place * place + 3 * place) % 11
@@ -61,55 +61,57 @@ import Testing
 
     private static func batch(_ item: Case, labels: Int, width: Int) -> Batch {
         var batch = Batch()
-        if item.kind == "preferences" {
-            func answer(_ sequence: Int) -> Example {
-                let tokens = tokens(sequence)
-                let targets = tokens.indices.map {
-                    $0 >= 2 && $0 + 1 < tokens.count ? tokens[$0 + 1] : Example.ignored
-                }
-                return Example(tokens: tokens, targets: targets)
-            }
-            for number in 0..<2 {
-                batch.append(Example(preferred: answer(2 * number), over: answer(2 * number + 1), number: number))
-            }
-            return batch
-        }
-        if item.model == "bert-model" {
-            let per = ["triplet": 3, "teacher": 1][item.kind] ?? 2
-            for example in 0..<4 {
-                let texts = (0..<per).map { tokens(example * per + $0) }
-                let label = item.kind == "cosine" ? Label.numbers([[0.1, 0.9, 0.4, 0.6][example]]) : .match
-                var text = Example(tokens: texts[0], others: Array(texts.dropFirst()), label: label)
-                if item.kind == "teacher" { text.teacher = vector(example, width: width) }
-                batch.append(text)
-            }
-            return batch
-        }
-        for sequence in 0..<3 {
-            let tokens = tokens(sequence)
-            let half = tokens.count / 2
-            let segments = item.model.hasPrefix("bert") ? tokens.indices.map { Int32($0 >= half ? 1 : 0) } : nil
-            func numbers(_ value: (Int) -> Float) -> Label {
-                .numbers((sequence * labels..<(sequence + 1) * labels).map(value))
-            }
-            switch item.kind {
-            case "tokens":
-                let targets = tokens.indices.map { $0 % 3 == 2 ? Example.ignored : Int32($0 % labels) }
-                batch.append(Example(tokens: tokens, segments: segments, targets: targets))
-            case "answers": batch.append(Example(tokens: tokens, segments: segments, label: .span(1...3)))
-            case "numbers":
-                batch.append(Example(tokens: tokens, segments: segments, label: numbers { Float($0) * 0.5 - 1 }))
-            case "multi-label":
-                batch.append(Example(tokens: tokens, segments: segments, label: numbers { Float($0 % 2) }))
-            default:
-                var example = Example(tokens: tokens, segments: segments, label: .category(Int32(sequence % labels)))
-                if item.kind == "distillation" {
-                    example.teacher = (sequence * labels..<(sequence + 1) * labels).map { Float($0) * 0.3 - 1 }
-                }
-                batch.append(example)
-            }
+        switch (item.kind, item.model) {
+        case ("preferences", _): for number in 0..<2 { batch.append(preference(number)) }
+        case (_, "bert-model"): for number in 0..<4 { batch.append(match(number, item.kind, width: width)) }
+        default: for sequence in 0..<3 { batch.append(labelled(sequence, item, labels: labels)) }
         }
         return batch
+    }
+
+    /// Two answers, of which the first is preferred.
+    private static func preference(_ number: Int) -> Example {
+        func answer(_ sequence: Int) -> Example {
+            let tokens = tokens(sequence)
+            let targets = tokens.indices.map {
+                $0 >= 2 && $0 + 1 < tokens.count ? tokens[$0 + 1] : Example.ignored
+            }
+            return Example(tokens: tokens, targets: targets)
+        }
+        return Example(preferred: answer(2 * number), over: answer(2 * number + 1), number: number)
+    }
+
+    /// Texts that belong together, for losses of sentence embeddings.
+    private static func match(_ number: Int, _ kind: String, width: Int) -> Example {
+        let per = ["triplet": 3, "teacher": 1][kind] ?? 2
+        let texts = (0..<per).map { tokens(number * per + $0) }
+        let label = kind == "cosine" ? Label.numbers([[0.1, 0.9, 0.4, 0.6][number]]) : .match
+        var text = Example(tokens: texts[0], others: Array(texts.dropFirst()), label: label)
+        if kind == "teacher" { text.teacher = vector(number, width: width) }
+        return text
+    }
+
+    private static func labelled(_ sequence: Int, _ item: Case, labels: Int) -> Example {
+        let tokens = tokens(sequence)
+        let half = tokens.count / 2
+        let segments = item.model.hasPrefix("bert") ? tokens.indices.map { Int32($0 >= half ? 1 : 0) } : nil
+        func numbers(_ value: (Int) -> Float) -> Label {
+            .numbers((sequence * labels..<(sequence + 1) * labels).map(value))
+        }
+        switch item.kind {
+        case "tokens":
+            let targets = tokens.indices.map { $0 % 3 == 2 ? Example.ignored : Int32($0 % labels) }
+            return Example(tokens: tokens, segments: segments, targets: targets)
+        case "answers": return Example(tokens: tokens, segments: segments, label: .span(1...3))
+        case "numbers": return Example(tokens: tokens, segments: segments, label: numbers { Float($0) * 0.5 - 1 })
+        case "multi-label": return Example(tokens: tokens, segments: segments, label: numbers { Float($0 % 2) })
+        default:
+            var example = Example(tokens: tokens, segments: segments, label: .category(Int32(sequence % labels)))
+            if item.kind == "distillation" {
+                example.teacher = (sequence * labels..<(sequence + 1) * labels).map { Float($0) * 0.3 - 1 }
+            }
+            return example
+        }
     }
 
     @Test(arguments: cases) func equalTheReference(_ item: Case) throws {
