@@ -1,7 +1,7 @@
 import MartletAPI
 import Testing
 
-/// When clients who are refused are told to come again.
+/// The advice to refused clients, after how many seconds to come again.
 @Suite struct RetryAdviceTests {
     private let start = ContinuousClock.now
 
@@ -14,7 +14,7 @@ import Testing
         #expect(advice.refuse(at: start + .seconds(600), answering: 1_000, limit: 32) == 60)
     }
 
-    /// Whoever waits is answered before the next one: with 32 at once and an answer a second, the 33rd is told two
+    /// The order of answers, first come first served: with 32 at once and an answer a second, the 33rd is told two
     /// seconds.
     @Test func manyAreToldToComeOneAfterAnother() {
         var advice = RetryAdvice(at: start)

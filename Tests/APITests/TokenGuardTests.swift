@@ -4,7 +4,7 @@ import MartletJSON
 import MartletTokenizers
 import Testing
 
-/// What users write is never read as a special token.
+/// Special tokens in what users write: read as text, never as tokens.
 @Suite struct TokenGuardTests {
     /// Byte-level BPE without merges, with two special tokens and one that only marks structure.
     private func tokenizer() throws -> Tokenizer {

@@ -5,7 +5,7 @@ import Testing
 
 /// `martlet chat` as a person at a terminal has it.
 @Suite(.serialized) struct ChatTalkTests {
-    /// What the command shows at a terminal where these keys are pressed, one after the other.
+    /// The screen of a terminal at which these keys are pressed, one after the other.
     private static func shown(_ keys: [String], type: String = "xterm") throws -> (status: Int32, text: String) {
         var result: (status: Int32, text: String) = (-1, "")
         try TemporaryFolder.use { path in

@@ -4,7 +4,7 @@ import Testing
 
 /// Mutated files of every format, always the same ones; `Scripts/fuzz` goes on from there.
 @Suite struct FuzzTests {
-    /// What loads is used, what does not throws: nothing traps, hangs or takes memory without bound.
+    /// Mutated files load or throw: none traps, hangs or takes memory without bound.
     @Test func mutationsEndInAnswersOrErrors() throws {
         try TemporaryFolder.use { scratch in
             let result = try Command.run(

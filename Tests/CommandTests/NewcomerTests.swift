@@ -5,7 +5,7 @@ import MartletPlatform
 import TestSupport
 import Testing
 
-/// What people do who have read nothing: no model, no prompt, blank lines, misspelt verbs, files that are there
+/// First tries of people who have read nothing: no model, no prompt, blank lines, misspelt verbs, files that are there
 /// already.
 @Suite struct NewcomerTests {
     @Test func standardInputIsReadWhereThereIsNoPrompt() throws {

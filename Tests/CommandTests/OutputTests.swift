@@ -3,7 +3,7 @@ import MartletPlatform
 import TestSupport
 import Testing
 
-/// What is written: never an input, never over what is there without `--force`, never half.
+/// Files that the command writes: never an input, never over what is there without `--force`, never half.
 @Suite struct OutputTests {
     private static let llama = Fixtures.folder + "/families/llama"
 
@@ -21,7 +21,7 @@ import Testing
 
     private func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
-    /// Whatever there is of the form `name.number.partial`.
+    /// Unfinished files, of the form `name.number.partial`.
     private func halves(_ folder: String) throws -> [String] {
         try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".partial") }
     }

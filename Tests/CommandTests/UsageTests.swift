@@ -4,7 +4,7 @@ import MartletJSON
 import TestSupport
 import Testing
 
-/// What is asked wrongly is refused by its name before anything runs, with exit code 2; what fails, with 1.
+/// Wrong usage: refused by its name before anything runs, with exit code 2; what fails, with 1.
 @Suite struct UsageTests {
     private static let families = Fixtures.folder + "/families"
     private static let tasks = Fixtures.folder + "/tasks"
@@ -103,7 +103,7 @@ import Testing
         #expect(result.status == 2 && result.errors.contains("UTF-8"), "\(result.errors)")
     }
 
-    /// What does not fit memory is refused by its size, where it would have ended the process.
+    /// A model that does not fit memory is refused by its size, where it would have ended the process.
     @Test(arguments: [
         "tokenize /dev/zero", "tokenize --lines /dev/zero", "evaluate --task perplexity --data /dev/zero",
     ])

@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    /// What is drawn at random parses, and is of the schema.
+    /// Texts drawn at random parse, and are of the schema.
     @Test func drawnTextsAreValid() throws {
         let schema = #"""
             {"type":"object","additionalProperties":false,"required":["name","age","tags"],

@@ -183,7 +183,7 @@ struct ConfigReaderTests {
         }
     }
 
-    /// What is harmless covers what transformers writes beside a family's own keys.
+    /// The harmless keys cover what transformers writes beside a family's own.
     @Test(
         "configs as transformers writes them have only the family's keys left",
         arguments: [

@@ -3,7 +3,7 @@ import MartletPlatform
 import MartletTensors
 import Testing
 
-/// What becomes of a model's files after they were opened: a mapping shows it, a copy does not.
+/// Changes of a model's files after they were opened: a mapping shows them, a copy does not.
 struct FileAccessTests {
     private static func cut(_ path: String) -> Bool { unsafe truncate(path, 0) == 0 }
 

@@ -103,7 +103,7 @@ extension Double {
     }
 }
 
-/// How the fixtures' numbers follow from their place.
+/// The fixtures' numbers, by their place.
 func numbers(_ tensor: Double, _ count: Int, step: Double = 0.5) -> [Double] {
     (0..<count).map { tensor + Double($0) * step }
 }

@@ -2,7 +2,7 @@ import MartletJSON
 import MartletPlatform
 import TestSupport
 
-/// What mutations begin with: small files of each parser's format, and what its language is made of.
+/// The seeds of mutations: small files of each parser's format, and the words of its language.
 struct Seeds {
     enum Language {
         case bytes, json

@@ -92,7 +92,7 @@ import Testing
         #expect(found[0] == found[1] && found[0][0][0].tokens.count == 540)
     }
 
-    /// What a family's checkpoint holds, with its head's constant.
+    /// Beams of families by steps, with the constants of their heads.
     @Test(arguments: ["marian", "marian-separate", "bart", "mbart", "pegasus", "t5", "umt5"])
     func familiesAreStepped(fixture: String) throws {
         let device = Device(threads: 2)

@@ -42,7 +42,7 @@ import Testing
 
     private static func tail(_ shift: Int32) -> [Int32] { (0..<80).map { ($0 * 7 + shift) % 61 } }
 
-    /// What a text gives that was read and continued in a cache of its own.
+    /// The logits of a text that was read and continued in a cache of its own.
     private static func alone(_ architecture: Architecture, _ start: [Int32], _ tail: [Int32]) throws -> [[Float]] {
         let (decoder, device) = try EquivalenceTests.decoder(architecture, threads: 1)
         let engine = try StepEngine(decoder, on: device)
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    /// The same from two tasks at once: nothing that a copy writes is read by the other.
+    /// Copies of a cache continued by two tasks at once: nothing that one writes is read by the other.
     @Test func copiesContinueOnTwoThreads() async throws {
         let architecture = TinyArchitectures.decoder()
         let (decoder, device) = try EquivalenceTests.decoder(architecture, threads: 1)

@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// The same tokens of several sequences at once: each has the logits that it has in a pass of its own.
+    /// Steps of several sequences at once: each has the logits that it has in a pass of its own.
     private func check(
         _ engine: StepEngine, _ cache: inout KeyValueCache, _ tokens: [Int32], _ expected: [[Float]], sequences: Int
     ) throws {
@@ -89,7 +89,7 @@ import Testing
 
     // MARK: Long texts, and matrices of several types
 
-    /// What families ask of attention and experts beyond what a step's phases do themselves.
+    /// Attention and experts of families, computed between a step's phases.
     static let variants: [Architecture] = [
         varied {
             $0.reach = .chunk(300)

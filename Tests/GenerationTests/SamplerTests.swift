@@ -4,7 +4,7 @@ import MartletTensors
 import Testing
 
 @Suite struct SamplerTests {
-    /// How often each token is drawn at 20,000 positions.
+    /// The frequency of each token among 20,000 draws.
     func frequencies(_ logits: [Float], _ sampling: Sampling, allowing mask: TokenMask? = nil) -> [Double] {
         let sampler = Sampler(sampling)
         var counts = [Double](repeating: 0, count: logits.count)
@@ -114,7 +114,7 @@ import Testing
         #expect(sampler.next(Tensor([1, .infinity, .infinity], shape: [3]), position: 3) == 1)
     }
 
-    /// What can be drawn is exactly what sorting everything keeps.
+    /// The candidates are exactly those that sorting everything keeps.
     @Test func largeVocabularies() {
         let noise = Random(seed: 9).normals(50_000, deviation: 3)
         let order = noise.indices.sorted { noise[$0] > noise[$1] }

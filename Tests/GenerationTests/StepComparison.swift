@@ -42,7 +42,7 @@ enum StepComparison {
         return logits
     }
 
-    /// The same by steps.
+    /// The logits by decode steps.
     static func bySteps(
         _ decoder: Decoder, _ device: Device, _ tokens: [Int32], from first: Int, cache type: ElementType = .f32
     ) throws -> [[Float]] {

@@ -102,7 +102,7 @@ import Testing
     }
 }
 
-/// What transformers generates under the settings of a `generation_config.json`.
+/// Ids that transformers generates under the settings of a `generation_config.json`.
 @Suite struct GenerationSettingsTests {
     static let cases = (try? JSON(contentsOf: Fixtures.folder + "/generation/rules.json").arrayValue) ?? []
 

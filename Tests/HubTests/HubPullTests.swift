@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Where it is, what fetches models.
+/// The presence of curl, which fetches models.
 private let hasCurl = ["/usr/bin/curl", "/bin/curl", "/usr/local/bin/curl"].contains { fileExists($0) }
 
 /// Downloads from a hub that drops, lies, redirects and throttles: the bytes that it lists, or an error, and nothing

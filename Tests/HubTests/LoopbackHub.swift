@@ -32,7 +32,7 @@ final class LoopbackHub: Sendable {
     private let handler: Handler
     private let seen = Mutex<[Request]>([])
 
-    /// Everything that was asked for.
+    /// The requests so far.
     var requests: [Request] { seen.withLock { $0 } }
     var address: String { "http://127.0.0.1:\(port)" }
 
@@ -122,7 +122,7 @@ private func start(_ work: @escaping @Sendable () -> Void) {
 struct PublishedModel: Sendable {
     static let commit = "0123456789abcdef0123456789abcdef01234567"
     var files: [String: [UInt8]]
-    /// Those that the hub keeps by their SHA-256.
+    /// Files that the hub keeps by their SHA-256.
     var large: Set<String> = []
 
     /// Bytes that follow from `seed` alone.

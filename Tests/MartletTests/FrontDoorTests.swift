@@ -4,7 +4,7 @@ import MartletJSON
 import TestSupport
 import Testing
 
-/// What a program sees that imports the library alone: names, errors, places of models.
+/// The view of a program that imports the library alone: names, errors, places of models.
 @Suite struct FrontDoorTests {
     @Test func everyErrorHasCauseRemedyAndOffences() async throws {
         let missing = await #expect(throws: LoadError.self) { try await LanguageModel.load(path: "/no/such/model") }

@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    /// What is wrong, and an answer that nobody waits for, leave the transcript as it was and the session free.
+    /// Wrong requests, and an answer that nobody waits for, leave the transcript as it was and the session free.
     @Test func aFailedRequestChangesNothing() async throws {
         try await Self.withModel { model in
             let session = model.session()

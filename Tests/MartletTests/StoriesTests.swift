@@ -42,7 +42,7 @@ struct StoriesTests {
         #expect(whole.hasPrefix("Once"))
     }
 
-    /// The same model as a GGUF of each type, written here.
+    /// The model as a GGUF of each type, written here.
     @Test(arguments: [ElementType.f32, .f16, .q8_0]) func isTheSameFromGGUF(type: ElementType) async throws {
         let path = Fixtures.temporaryFile("stories.gguf")
         defer { unsafe unlink(path) }

@@ -5,7 +5,7 @@ import MartletModels
 import TestSupport
 import Testing
 
-/// Nothing that a config.json says can trap or exhaust memory: it is refused in words.
+/// Hostile configurations: none can trap or exhaust memory, all are refused in words.
 @Suite struct ConfigSafetyTests {
     static let types = Families.all.flatMap { $0.modelTypes }.sorted()
 

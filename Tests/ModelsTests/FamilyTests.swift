@@ -104,7 +104,7 @@ import Testing
         return nil
     }
 
-    /// What the fixture fed to the reference.
+    /// The inputs that the fixture fed to the reference.
     static func inputs(_ expected: StoredTensors) throws -> [ForwardPass.Input] {
         try sequences("tokens", expected).enumerated().map { index, tokens in
             let globals = try expected["global.\(index)"]?.tensor().integers.enumerated().filter { $0.element == 1 }
@@ -137,7 +137,7 @@ import Testing
     }
 }
 
-/// The same families from GGUF files that the reference library wrote.
+/// Families from GGUF files that the reference library wrote.
 @Suite struct GGUFFamilyTests {
     static let folder = Fixtures.folder + "/gguf"
     static let files = Fixtures.entries(folder).filter { $0.hasSuffix(".gguf") }

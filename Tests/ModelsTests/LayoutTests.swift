@@ -6,7 +6,7 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// The same weights as other publishers lay them out: the numbers keep their bits.
+/// Layouts of weights by other publishers: the numbers keep their bits.
 @Suite struct LayoutTests {
     typealias Named = (name: String, tensor: Tensor)
 

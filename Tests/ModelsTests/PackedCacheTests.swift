@@ -15,7 +15,7 @@ import Testing
     static let files = GGUFFamilyTests.files.map { "\(GGUFFamilyTests.folder)/\($0)" }
     static let llama = "\(GGUFFamilyTests.folder)/llama-bf16.gguf"
 
-    /// What a model computes, and how much of its weights was mapped.
+    /// The logits of a model, and how much of its weights was mapped.
     private static func run(
         _ path: String, _ cache: PackedCache?, matrices: ElementType? = nil
     ) throws -> (results: [[Float]], mapped: Int, bytes: Int) {
@@ -36,7 +36,7 @@ import Testing
         return try FamilyTests.inputs(Safetensors(contentsOf: name).tensors)
     }
 
-    /// What the cache's folder holds beside the measured limits of packed rows.
+    /// The names in the cache's folder beside the measured limits of packed rows.
     private static func packed(_ folder: String) -> [String] {
         Fixtures.entries(folder).filter { $0 != "rows.json" }
     }
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    /// What was unused for longest goes, and what killed processes left.
+    /// Eviction: what was unused for longest goes, and what killed processes left.
     @Test func filesStayWithinTheLimit() throws {
         try TemporaryFolder.use { folder in
             let sizes = try Self.files.prefix(8).map { try Self.run($0, nil).bytes }

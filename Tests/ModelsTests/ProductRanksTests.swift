@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    /// What is asked after the ranks were let go harms nobody: a generation that was cut short still computes.
+    /// Products after the ranks were let go: a generation that was cut short still computes.
     @Test func ranksThatWereLetGoAreNotAsked() throws {
         let values = try Crew(2).run { communicator -> [Float] in
             let device = Device(threads: 1)

@@ -77,7 +77,7 @@ import Testing
         #expect(try ModelFile.describe(config, path: "config.json").passedOver == ["rope_interleaved"])
     }
 
-    /// What the model type's own class reads is refused by name, unless it has the default.
+    /// Keys that the model type's own class reads are refused by name, unless they have the default.
     @Test(arguments: [
         ("bert", "is_decoder", true), ("bert", "add_cross_attention", true),
         ("gemma3", "use_bidirectional_attention", true),
@@ -103,7 +103,7 @@ import Testing
         #expect(own.weights == .own && tied.weights == .tied)
     }
 
-    /// What transformers itself writes for settings that were published otherwise.
+    /// Configurations that transformers itself writes for settings that were published otherwise.
     @Test func settingsAsTheyAreSavedAgain() throws {
         var config = try Self.config("exaone4-whole")
         config["sliding_window_pattern"] = 0

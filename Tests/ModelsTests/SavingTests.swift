@@ -6,7 +6,7 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// What is written is what was read: every family back to its Hugging Face directory, decoders to GGUF and back.
+/// Saving what was loaded: every family back to its Hugging Face directory, decoders to GGUF and back.
 @Suite struct SavingTests {
     static let folder = FamilyTests.folder
     static let device = Device(threads: 2)
@@ -74,7 +74,7 @@ import Testing
         "qwen3-window", "deepseek-v2-grouped", "deepseek-v3-halves", "llama4", "llama4-whole", "phimoe", "qwen3-vl",
     ]
 
-    /// Those whose stretching a GGUF holds as divisors, which config.json has no words for at this size.
+    /// Families whose RoPE scaling a GGUF holds as divisors, which config.json has no words for at this size.
     static let divided: Set<String> = ["llama-rope-llama3", "apertus"]
 
     static let decoders = unpacked.filter { name in

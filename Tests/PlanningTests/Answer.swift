@@ -2,7 +2,7 @@ import MartletJSON
 import MartletLayers
 import MartletPlanning
 
-/// What the planner says to a question of the case file.
+/// The planner's answer to a question of the case file.
 enum Answer {
     case number(Double)
     case count(Count)

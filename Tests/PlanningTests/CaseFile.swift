@@ -4,7 +4,7 @@ import Testing
 /// One published or computed figure with what it follows from.
 struct GroundTruth: Sendable, CustomTestStringConvertible {
     let name: String
-    /// What is asked for.
+    /// The question.
     let ask: String
     let given: JSON
     let expected: JSON

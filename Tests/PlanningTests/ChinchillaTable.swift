@@ -3,7 +3,7 @@ import MartletPlatform
 
 /// The optimal operations and tokens that Hoffmann et al. 2022 print (arXiv:2203.15556, tables 3 and A3), by approach.
 enum ChinchillaTable {
-    /// How the paper found them.
+    /// The paper's way to find them.
     enum Approach: Int, Sendable, Hashable, Codable, CaseIterable {
         /// The lower envelope of training curves.
         case trainingCurves = 1

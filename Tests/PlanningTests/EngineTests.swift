@@ -7,7 +7,7 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// What the planner says of this engine's own runs: bytes exactly, buffers nearly. Speeds are not tested: tests measure
+/// The plan of this engine's own runs: bytes exactly, buffers nearly. Speeds are not tested: tests measure
 /// no time.
 @Suite struct EngineTests {
     private static let decoders = WrittenFileTests.folders.filter { name in

@@ -176,7 +176,7 @@ import Testing
         #expect(gradients(2) == 2 * gradients(1) && gradients(8) == 4 * gradients(1))
     }
 
-    /// What is frozen has no gradient and no states, and its products take two passes of three.
+    /// Frozen parameters have no gradients and no states, and their products take two passes of three.
     @Test func frozenPartsTakeLess() throws {
         let blueprint = try Preset.model(named: "llama-3.2-1b").blueprint
         func footprint(_ frozen: Set<ParameterRole>) -> TrainingFootprint {

@@ -4,7 +4,7 @@ import MartletModels
 import MartletPlanning
 import Testing
 
-/// What must hold for every model, whatever its sizes.
+/// Properties of every plan, whatever the sizes of the model.
 @Suite struct PropertyTests {
     private static let presets = (try? Preset.names()) ?? []
 

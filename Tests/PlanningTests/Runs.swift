@@ -17,7 +17,7 @@ enum Runs {
         return Array(runs.sorted { $0.loss < $1.loss }.dropLast(5))
     }()
 
-    /// What a fit to noiseless points of the expected law gives: the law.
+    /// The law that a fit to noiseless points of it gives back.
     static func expected(_ truth: GroundTruth) throws -> [String: Double] {
         func constant(_ name: String) -> Double { truth.expected[name]?.doubleValue ?? .nan }
         let law = ParametricLaw(

@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    /// What the header of a file says is what is planned when nothing else is asked for.
+    /// The types in a file's header are those that are planned when nothing else is asked for.
     @Test(arguments: folders) func asStored(_ name: String) throws {
         let file = try WrittenFileTests.file(name)
         let described = try DescribedModel(file)

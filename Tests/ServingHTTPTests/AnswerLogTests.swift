@@ -73,7 +73,7 @@
             }
         }
 
-        /// What keys and values are kept as decides on bits, so it is part of the fingerprint.
+        /// The element type of the KV cache decides on bits, so it is part of the fingerprint.
         @Test func fingerprintsTellCachesApart() async throws {
             let plain = try await FixtureModel.model.value
             var prints = [plain.fingerprint]

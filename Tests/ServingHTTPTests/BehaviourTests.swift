@@ -6,7 +6,7 @@
     import MartletServingHTTP
     import Testing
 
-    /// How the server behaves towards clients that leave, dawdle, overload and pry.
+    /// The behaviour of the server towards clients that leave, dawdle, overload and pry.
     @Suite(.serialized) struct BehaviourTests {
         private func endless(stream: Bool) -> JSON {
             ["prompt": "The", "max_tokens": 200, "temperature": 1, "ignore_eos": true, "stream": .bool(stream)]

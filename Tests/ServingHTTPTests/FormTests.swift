@@ -164,7 +164,7 @@
             #expect(try await message("<", "none")?["content"] == "yes")
         }
 
-        /// What a form forces is known as well as the prompt, but is no part of it.
+        /// Tokens that a form forces are known as well as the prompt, but are no part of it.
         @Test func noMoreIsCachedThanThePromptHas() async throws {
             let service = try await TestService()
             let literal = String(repeating: "In the beginning was the word. ", count: 12)

@@ -3,7 +3,7 @@
     import MartletJSON
     import Testing
 
-    /// What a request's head alone decides.
+    /// Answers that a request's head alone decides.
     @Suite struct HeadTests {
         private static let stream: JSON = ["prompt": "The", "max_tokens": 3, "stream": true]
 

@@ -4,7 +4,7 @@
     import TestSupport
     import Testing
 
-    /// What requests and answers say in their heads: who may ask, from where, with which methods and bodies.
+    /// The heads of requests and answers: who may ask, from where, with which methods and bodies.
     @Suite(.serialized) struct HeaderTests {
         @Test func browsersAreAskedForAName() async throws {
             let service = try await TestService { $0.keys = KeyRing(["key"]) }

@@ -3,7 +3,7 @@
     import MartletJSON
     import Testing
 
-    /// What clients send that were made for other servers: addresses, empty fields, forms by other names.
+    /// Requests of clients that were made for other servers: addresses, empty fields, forms by other names.
     @Suite(.serialized) struct OtherClientsTests {
         private let messages: JSON = [["role": "user", "content": "In the beginning"]]
 

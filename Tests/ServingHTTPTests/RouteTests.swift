@@ -6,7 +6,7 @@
     import MartletLayers
     import Testing
 
-    /// What the routes answer, over loopback sockets.
+    /// The answers of the routes, over loopback sockets.
     @Suite(.serialized) struct RouteTests {
         private let greeting: JSON = [["role": "user", "content": "In the beginning"]]
 

@@ -225,7 +225,7 @@
 
         func send(_ text: String) { send(Array(text.utf8)) }
 
-        /// What comes until the other side closes, or until `isEnough`.
+        /// The bytes that come until the other side closes, or until `isEnough`.
         func readAll(seconds: Double, until isEnough: ([UInt8]) -> Bool = { _ in false }) async -> [UInt8] {
             var bytes: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 1 << 16)

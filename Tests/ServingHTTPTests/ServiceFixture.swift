@@ -6,9 +6,9 @@
     /// A service with one model, asked without a socket.
     struct TestService: Sendable {
         let service: ModelService
-        /// What was logged.
+        /// The lines that were logged.
         let lines = Lines()
-        /// What was kept of answers.
+        /// The answers that were kept.
         let answers = Lines()
 
         init(_ model: ServedModel? = nil, _ change: (inout ServiceSettings) -> Void = { _ in }) async throws {
@@ -37,7 +37,7 @@
             return ServiceAnswer(status: answer.status, headers: answer.headers, body: bytes)
         }
 
-        /// The same streamed.
+        /// A streamed answer.
         func stream(_ path: String, _ body: JSON) async throws -> ServiceAnswer {
             var object = body.objectValue ?? JSONObject()
             object["stream"] = true

@@ -6,7 +6,7 @@ import MartletTensors
 import TestSupport
 import Testing
 
-/// What an engine holds: never more than it may, and nothing of requests that are gone.
+/// An engine's books: never more blocks than it may have, and none of requests that are gone.
 @Suite struct EngineBooksTests {
     private static let windowed: Architecture = {
         var architecture = TinyArchitectures.decoder(layers: 4)

@@ -123,7 +123,7 @@ import Testing
         }
     }
 
-    /// Those who leave give their blocks back and change nothing for others.
+    /// Clients who leave give their blocks back and change nothing for others.
     @Test func cancelledNeighboursChangeNothing() async throws {
         let architecture = Self.variants[0]
         let (decoder, device) = try Self.decoder(architecture, threads: 2)

@@ -1,7 +1,7 @@
 import MartletServing
 import Testing
 
-/// How many rows of prompts a step has, by what the latest steps took. All numbers are exact in binary.
+/// The rows of prompts in a step, by what the latest steps took. All numbers are exact in binary.
 @Suite struct ReadingPaceTests {
     @Test func beginsCarefully() {
         var pace = ReadingPace()
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    /// Where writing alone takes longer than a step may, half of the time is for reading, or half as long as writing
+    /// A step in which writing alone takes longer than it may: half of the time is for reading, or half as long as writing
     /// takes; and a step that reads is never taken for one that writes.
     @Test func readingAlwaysHasATime() {
         var pace = ReadingPace()

@@ -3,7 +3,7 @@ import MartletServing
 import Testing
 
 @Suite struct SchedulerTests {
-    /// What a model would do, made up: every request is computed as it is told, and writes tokens of its own number.
+    /// A made-up model: every request is computed as it is told, and writes tokens of its own number.
     struct Loop {
         var scheduler: Scheduler
         var steps = 0
@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    /// Where steps are dear, a quarter of a quantum of a long prompt is read beside what is written, and twice a
+    /// Dear steps: a quarter of a quantum of a long prompt is read beside what is written, and twice a
     /// quantum at once where nothing is.
     @Test func dearStepsReadLittle() throws {
         var loop = Loop(slots: 4, blocks: 100)

@@ -11,7 +11,7 @@ import Testing
 /// The tasks against transformers' pipelines: tiny random models with their tokenizers, made by
 /// Tools/fixtures/tasks.py.
 @Suite struct PipelineTests {
-    /// What a pipeline was asked, and what it said.
+    /// The question to a pipeline, and its answer.
     struct Case {
         let asked: JSON
         let answer: JSON

@@ -145,7 +145,7 @@ extension KernelTests {
     }
 }
 
-/// What sorting everything in double precision keeps.
+/// The candidates by the definition: sorting everything, in double precision.
 private struct Reference {
     var kept: [Int] = []
     var weights: [Double]

@@ -1,6 +1,6 @@
 import MartletPlatform
 
-/// Where tests find files.
+/// The files that tests read.
 package enum Fixtures {
     /// Tests/Fixtures of this package.
     package static let folder = parent(parent(#filePath)) + "/Fixtures"

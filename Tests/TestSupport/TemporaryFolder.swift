@@ -8,7 +8,7 @@ package enum TemporaryFolder {
         try body(path)
     }
 
-    /// The same for a closure that waits.
+    /// The folder for a closure that waits.
     package static func use(_ body: (String) async throws -> Void) async throws {
         let path = try make()
         defer { remove(path) }

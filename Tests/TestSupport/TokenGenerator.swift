@@ -14,7 +14,7 @@ package struct TokenGenerator: ~Copyable {
         package var stopTokens: Set<Int32>
         /// Rows of one pass while the prompt is read.
         package var chunk: Int
-        /// What keys and values are kept as: f32, f16, bf16 or q8_0.
+        /// The element type of the KV cache: f32, f16, bf16 or q8_0.
         package var cache: ElementType
         /// Which tokens may not, or must, come next.
         package var rules: TokenRules
@@ -46,13 +46,13 @@ package struct TokenGenerator: ~Copyable {
     private let engine: StepEngine
     private let device: Device
     private var cache: KeyValueCache
-    /// How many tokens of the prompt were in the memory.
+    /// The number of the prompt's tokens that were in the KV cache.
     package let rememberedCount: Int
     private var sampler: Sampler
     /// The rows of a pass; of a decode step, its only one.
     private var rows: [StepRow] = []
     private let promptCount: Int
-    /// How far the text is known to reach whose keys are in the cache.
+    /// The number of positions whose keys are in the KV cache.
     private var extent: Int
 
     /// The prompt and what has been generated.
@@ -111,7 +111,7 @@ package struct TokenGenerator: ~Copyable {
         guard offences.isEmpty else { throw GenerationError(.request, offences) }
     }
 
-    /// What was read so far, for a later text.
+    /// The KV cache of what was read so far, for a later text.
     package var memory: Memory { Memory(cache: cache, tokens: tokens) }
 
     /// Whether what is left of the prompt fits the pass that gives the next token.

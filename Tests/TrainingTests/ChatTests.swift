@@ -179,7 +179,7 @@ import Testing
         for (a, b) in zip(learner.weights, resumed.weights) { #expect(a.tensor.values == b.tensor.values, "\(a.name)") }
     }
 
-    /// What a person is shown before training: what is predicted stands in brackets.
+    /// The preview of a conversation before training: what is predicted stands in brackets.
     @Test func examplesAreShown() throws {
         let recipe = try recipe("{name: preferences}", writePreferences())
         let source =

@@ -46,7 +46,7 @@ import Testing
         return try #require(results.first { $0.name == "logits.0" }).tensor.values
     }
 
-    /// What does nothing goes first, by magnitudes and by a text, and nothing else changes.
+    /// The heads and elements that do nothing go first, by magnitudes and by a text, and nothing else changes.
     @Test(arguments: [false, true]) func idlePartsGo(_ withText: Bool) throws {
         let idle = try writeModelWithIdleParts()
         let texts: [[Int32]] = withText ? [[1, 2, 3, 4, 5, 6], [9, 8, 7]] : []

@@ -3,7 +3,7 @@ import MartletTensors
 import MartletTraining
 import Testing
 
-/// What recipes say of tokens, dropout and settings that change, in runs of a tiny model.
+/// Settings of recipes, tokens, dropout and those that change, in runs of a tiny model.
 @Suite struct RecipeRunTests {
     private let folder = FolderForTests()
 
