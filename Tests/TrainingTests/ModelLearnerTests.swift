@@ -43,13 +43,7 @@ import Testing
         let preparation = try RunPreparation(recipe(overrides), folder: path, on: device)
         let learner = try ModelLearner(preparation, on: device)
         let store = CheckpointStore(path + "/checkpoints")
-        var state: RunState?
-        if let step = store.newest().step {
-            let found = try store.state(step)
-            try learner.restore(
-                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: found.updates)
-            state = found
-        }
+        let state = try store.newest().step.map { try store.restore(learner, to: $0) }
         let run = try TrainingRun(
             path, preparation.settings, learner, preparation.stream(from: state?.cursor),
             validation: preparation.validation(), from: state)

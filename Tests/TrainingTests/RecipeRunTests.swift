@@ -32,12 +32,7 @@ import Testing
         let preparation = try RunPreparation(recipe(overrides), folder: path, on: device)
         let learner = try ModelLearner(preparation, on: device)
         let store = CheckpointStore(path + "/checkpoints")
-        let state = try store.newest().step.map { step in
-            let state = try store.state(step)
-            try learner.restore(
-                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: state.updates)
-            return state
-        }
+        let state = try store.newest().step.map { try store.restore(learner, to: $0) }
         return try TrainingRun(
             path, preparation.settings, learner, preparation.stream(from: state?.cursor), validation: [], from: state)
     }

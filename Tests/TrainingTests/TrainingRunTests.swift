@@ -38,13 +38,7 @@ import Testing
     ) throws -> TrainingRun {
         let path = folder.path + "/" + name
         let store = CheckpointStore(path + "/checkpoints")
-        var state: RunState?
-        if let step = store.newest().step {
-            let found = try store.state(step)
-            try learner.restore(
-                weights: store.weights(step), optimizerState: store.optimizerState(step), updates: found.updates)
-            state = found
-        }
+        let state = try store.newest().step.map { try store.restore(learner, to: $0) }
         var held = try stream(nil)
         let batches = try (0..<validation).map { _ in try held.next() }
         return try TrainingRun(

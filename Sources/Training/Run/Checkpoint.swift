@@ -136,6 +136,16 @@ package struct CheckpointStore: Sendable {
 
     // MARK: - Reading
 
+    /// Puts what the checkpoint of a step holds into the learner.
+    ///
+    /// - Returns: the state of the run after that step.
+    /// - Throws: ``RunError``, ``FormatError`` or ``FileError`` for a checkpoint that is damaged or another model's.
+    package func restore(_ learner: some Learner, to step: Int) throws -> RunState {
+        let state = try state(step)
+        try learner.restore(weights: weights(step), optimizerState: optimizerState(step), updates: state.updates)
+        return state
+    }
+
     /// The damage of a step's checkpoint; nil when it is whole.
     package func damage(_ step: Int) -> String? {
         let path = path(step)

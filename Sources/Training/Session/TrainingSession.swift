@@ -206,11 +206,7 @@ public final class TrainingSession {
         guard isResumed, !folder.store.steps.isEmpty else { return nil }
         let (step, damages) = try folder.newestCheckpoint()
         for damage in damages { events(.warning("passed over: \(damage)")) }
-        let state = try folder.store.state(step)
-        try learner.restore(
-            weights: folder.store.weights(step), optimizerState: folder.store.optimizerState(step),
-            updates: state.updates)
-        return state
+        return try folder.store.restore(learner, to: step)
     }
 
     /// The folder shows the best model; where nothing is evaluated, the newest.
