@@ -111,6 +111,15 @@ struct GGUFReader {
     }
 
     func parts() throws(TokenizerError) -> Tokenizer.Parts {
+        var parts = try partsOfModel()
+        parts.addedTokens = addedTokens()
+        parts.specialTokens = specialTokens
+        parts.chatTemplate = file.chatTemplate
+        return parts
+    }
+
+    /// The model and what stands around it by the model's kind.
+    private func partsOfModel() throws(TokenizerError) -> Tokenizer.Parts {
         switch file.model {
         case "gpt2": try bytePair(pre: file.pre ?? "default")
         case "gemma4": try bytePair(pre: "gemma4")
@@ -126,6 +135,14 @@ struct GGUFReader {
 
     private func type(_ id: Int) -> GGUFVocabulary.TokenType {
         file.types.isEmpty ? .normal : GGUFVocabulary.TokenType(rawValue: file.types[id]) ?? .normal
+    }
+
+    /// The scores of a SentencePiece model, one for each token.
+    private func scores() throws(TokenizerError) -> [Float] {
+        guard file.scores.count == file.tokens.count else {
+            throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
+        }
+        return file.scores
     }
 
     private func id(_ id: Int32?) -> Int32? { id.flatMap { $0 >= 0 ? $0 : nil } }
@@ -199,12 +216,9 @@ struct GGUFReader {
             parts.decoder = DecoderSequence(parts: [ByteFallbackDecoder(decodesEagerly: true), FuseDecoder()])
         }
         parts.preTokenizer = PreTokenizerSequence(parts: preTokenizers)
-        parts.addedTokens = addedTokens()
         parts.postProcessor = frame(
             addsBeginning: file.addsBeginning ?? known.addsBeginning,
             addsEnd: file.addsEnd ?? file.addsSeparator ?? known.addsSeparator)
-        parts.specialTokens = specialTokens
-        parts.chatTemplate = file.chatTemplate
         return parts
     }
 
@@ -243,7 +257,6 @@ struct GGUFReader {
             cleansText: true, spacesIdeographs: true, stripsAccents: nil, lowercases: true)
         parts.preTokenizer = BertPreTokenizer()
         parts.decoder = WordPieceDecoder(prefix: Array("##".utf8), cleansUp: true)
-        parts.addedTokens = addedTokens()
         let classifier = id(file.classifierID) ?? id(file.beginningID)
         let separator = id(file.separatorID) ?? id(file.endID)
         if let classifier, let separator {
@@ -251,20 +264,15 @@ struct GGUFReader {
             parts.postProcessor = BertProcessor(
                 separator: (content(separator), separator), classifier: (content(classifier), classifier), roberta: nil)
         }
-        parts.specialTokens = specialTokens
-        parts.chatTemplate = file.chatTemplate
         return parts
     }
 
     private func unigram() throws(TokenizerError) -> Tokenizer.Parts {
-        guard file.scores.count == file.tokens.count else {
-            throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
-        }
-        let types = file.tokens.indices.map(type)
+        let (scores, types) = try (scores(), file.tokens.indices.map(type))
         let model = UnigramModel(
-            vocabulary: Vocabulary(file.tokens), scores: file.scores.map(Double.init), unknown: id(file.unknownID),
+            vocabulary: Vocabulary(file.tokens), scores: scores.map(Double.init), unknown: id(file.unknownID),
             fallsBackToBytes: false,
-            isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
+            isPiece: { types[$0].isPiece },
             rules: UnigramModel.SentencePieceRules(
                 isUserDefined: types.map { $0 == .userDefined }, isUnused: types.map { $0 == .unused }))
         var parts = Tokenizer.Parts(model: model)
@@ -276,21 +284,15 @@ struct GGUFReader {
             removesExtraBlanks: file.removesExtraWhitespace ?? true, escapesBlanks: true, blankIsSuffix: false,
             userDefined: ByteTrie([]))
         parts.decoder = SentencePieceDecoding.decoder(stripsFirstBlank: addsPrefix)
-        parts.addedTokens = addedTokens()
         parts.postProcessor = frame(addsBeginning: file.addsBeginning ?? false, addsEnd: file.addsEnd ?? true)
-        parts.specialTokens = specialTokens
-        parts.chatTemplate = file.chatTemplate
         return parts
     }
 
     private func sentencePieceBytePair() throws(TokenizerError) -> Tokenizer.Parts {
-        guard file.scores.count == file.tokens.count else {
-            throw .malformed(source: GGUFReader.source, offences: ["tokenizer.ggml.scores is missing"])
-        }
-        let types = file.tokens.indices.map(type)
+        let (scores, types) = try (scores(), file.tokens.indices.map(type))
         let model = ScoredBytePair.build(
-            tokens: Array(file.tokens), scores: file.scores,
-            isPiece: { types[$0] == .normal || types[$0] == .userDefined || types[$0] == .unused },
+            tokens: Array(file.tokens), scores: scores,
+            isPiece: { types[$0].isPiece },
             unknown: id(file.unknownID) ?? 0, fallsBackToBytes: true)
         var parts = Tokenizer.Parts(model: model)
         let addsPrefix = file.addsSpacePrefix ?? true
@@ -300,10 +302,12 @@ struct GGUFReader {
         normalizers.append(ReplaceNormalizer(pattern: FilePattern(literal: [0x20]), content: sign))
         parts.normalizer = NormalizerSequence(parts: normalizers)
         parts.decoder = SentencePieceDecoding.decoder(stripsFirstBlank: addsPrefix)
-        parts.addedTokens = addedTokens()
         parts.postProcessor = frame(addsBeginning: file.addsBeginning ?? true, addsEnd: file.addsEnd ?? false)
-        parts.specialTokens = specialTokens
-        parts.chatTemplate = file.chatTemplate
         return parts
     }
+}
+
+extension GGUFVocabulary.TokenType {
+    /// True for the pieces that SentencePiece makes text of.
+    fileprivate var isPiece: Bool { self == .normal || self == .userDefined || self == .unused }
 }
