@@ -1,6 +1,6 @@
 /// The vocabulary of a GGUF file, `tokenizer.ggml.*` as its reader found it. This module opens no GGUF files.
 public struct GGUFVocabulary: Sendable {
-    /// The values of `tokenizer.ggml.token_type`.
+    /// The types of tokens, `token_type`, with the numbers of SentencePiece's types of pieces.
     public enum TokenType: Int32, Sendable {
         /// A token found in text.
         case normal = 1
@@ -309,5 +309,5 @@ struct GGUFReader {
 
 extension GGUFVocabulary.TokenType {
     /// True for the pieces that SentencePiece makes text of.
-    fileprivate var isPiece: Bool { self == .normal || self == .userDefined || self == .unused }
+    var isPiece: Bool { self == .normal || self == .userDefined || self == .unused }
 }

@@ -1,14 +1,7 @@
 /// The contents of a SentencePiece `.model` file (`sentencepiece_model.proto`), as far as encoding needs them.
 struct SentencePieceFile {
-    /// The type of a piece, by its number in the file.
-    enum PieceType: UInt64 {
-        case normal = 1
-        case unknown = 2
-        case control = 3
-        case userDefined = 4
-        case unused = 5
-        case byte = 6
-    }
+    /// The type of a piece, by its number in the file: GGUF has these types from here.
+    typealias PieceType = GGUFVocabulary.TokenType
 
     /// The type of a model, by its number in the file.
     enum ModelType: UInt64 {
@@ -64,7 +57,7 @@ struct SentencePieceFile {
             case (1, .bytes(let range)): piece = Array(reader.bytes[range])
             case (2, .fixed32(let bits)): score = Float(bitPattern: bits)
             case (3, .varint(let number)):
-                guard let known = PieceType(rawValue: number) else {
+                guard let known = Int32(exactly: number).flatMap(PieceType.init) else {
                     throw .malformed(
                         source: SentencePieceFile.source, offences: ["piece \(pieces.count) has the type \(number)"])
                 }
@@ -150,9 +143,7 @@ enum SentencePieceAssembly {
     private static func model(
         _ file: SentencePieceFile, unknown: Int32, _ userDefined: ByteTrie
     ) -> any TokenModel {
-        func isPiece(_ id: Int) -> Bool {
-            file.types[id] == .normal || file.types[id] == .userDefined || file.types[id] == .unused
-        }
+        func isPiece(_ id: Int) -> Bool { file.types[id].isPiece }
         switch file.modelType {
         case .unigram:
             return UnigramModel(
