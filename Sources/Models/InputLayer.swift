@@ -29,6 +29,7 @@ package struct InputLayer: Sendable {
         }
     }
 
+    /// The hidden states [rows, width] that enter the stack.
     package func callAsFunction(_ rows: Rows, on device: Device) -> Tensor {
         made(rows, on: device).dropped(rows.training?.dropout(layer: -1, 0))
     }

@@ -57,6 +57,8 @@ package final class ProductRanks: ProductHelpers, @unchecked Sendable {
 
     // MARK: - Rank 0
 
+    /// Has all ranks begin their parts of the products of x [rows, inputs] with matrices, by their numbers. `finish`
+    /// must follow; passes of other threads wait until then.
     package func begin(_ matrices: [Int], _ x: Tensor) {
         precondition(matrices.count + 3 <= Self.words, "ProductRanks: \(matrices.count) matrices at once")
         let request = [matrices.count, x.shape[0], x.shape[1]] + matrices
@@ -71,6 +73,7 @@ package final class ProductRanks: ProductHelpers, @unchecked Sendable {
         }
     }
 
+    /// Takes the other ranks' parts of the products: those of a matrix as [rows, outputs of the part].
     package func finish(
         _ matrices: [Int], rows: Int, _ take: (_ matrix: Int, _ outputs: Range<Int>, _ products: Tensor) -> Void
     ) {

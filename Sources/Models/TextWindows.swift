@@ -10,7 +10,9 @@ package struct TextWindows: Sendable {
         package let first: Int
     }
 
+    /// The length of a window in tokens.
     package let window: Int
+    /// The tokens from the beginning of a window to that of the next.
     package let stride: Int
 
     package init(window: Int, stride: Int) {
@@ -24,6 +26,7 @@ package struct TextWindows: Sendable {
         self.init(window: window, stride: stride ?? max(1, window / 2))
     }
 
+    /// The windows of a text.
     package func callAsFunction(_ tokens: [Int32]) -> [Window] {
         var (windows, previous): ([Window], Int) = ([], 0)
         for begin in Swift.stride(from: 0, to: tokens.count, by: stride) {

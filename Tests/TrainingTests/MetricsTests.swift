@@ -77,8 +77,8 @@ import Testing
     @Test func correlations() throws {
         let item = try #require(expected["correlation"])
         let (a, b) = (numbers(item["a"]), numbers(item["b"]))
-        #expect(abs(RankCorrelation.spearman(a, b) - (item["spearman"]?.doubleValue ?? 9)) < 1e-12)
-        #expect(abs(RankCorrelation.pearson(a, b) - (item["pearson"]?.doubleValue ?? 9)) < 1e-12)
+        #expect(abs(Correlation.spearman(a, b) - (item["spearman"]?.doubleValue ?? 9)) < 1e-12)
+        #expect(abs(Correlation.pearson(a, b) - (item["pearson"]?.doubleValue ?? 9)) < 1e-12)
     }
 
     @Test func perplexity() throws {

@@ -2,6 +2,7 @@ internal import MartletLayers
 
 /// The workload of a model, what is asked of it at once: so many sequences of so many tokens.
 package struct Workload: Sendable, Hashable {
+    /// The number of sequences that are asked for at once.
     package var sequences: Int
     /// The number of tokens of one sequence: of the decoder's, where there is one, otherwise of the encoder's.
     package var tokens: Int

@@ -124,6 +124,7 @@ package struct Blueprint: Sendable, Hashable {
             keepsKeyValues = form.keepsKeyValues
         }
 
+        /// The widths of the projections, in elements of a row: heads times the width of one.
         package var queryWidth: Int { queryHeads * headWidth }
         package var keyWidth: Int { keyHeads * headWidth }
         package var valuesWidth: Int { keyHeads * valueWidth }
@@ -132,6 +133,7 @@ package struct Blueprint: Sendable, Hashable {
         /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values pass through a vector of
         /// `keyValueRank` elements, beside which `rotaryWidth` elements of the key go unshared between heads.
         package struct Latent: Sendable, Hashable {
+            /// The elements of the vector that queries pass through; nil: they are projected at once.
             package var queryRank: Int?
             package var keyValueRank: Int
             package var rotaryWidth: Int

@@ -58,13 +58,14 @@ package enum ShardingStage: Int, Sendable, Hashable, Codable, CaseIterable {
     case weights
 }
 
-/// Weights, gradients and optimizer states of one device.
+/// Weights, gradients and optimizer states of one device, in bytes.
 package struct ModelStates: Sendable, Hashable {
     package var weights: Double
     package var gradients: Double
     /// Master weights and the optimizer's states.
     package var optimizer: Double
 
+    /// The sum of all states.
     package var bytes: Double { weights + gradients + optimizer }
 
     /// States for so many parameters on the device before sharding, with `stateBytes` per parameter of master copy and

@@ -3,7 +3,9 @@ import MartletPlatform
 /// A finished training run: what a scaling law is fitted to.
 package struct RunObservation: Sendable, Hashable {
     package var parameters: Double
+    /// The tokens that were trained on, each as often as it was seen.
     package var tokens: Double
+    /// The loss at the end, in nats per token.
     package var loss: Double
 
     package init(parameters: Double, tokens: Double, loss: Double) {
@@ -14,6 +16,7 @@ package struct RunObservation: Sendable, Hashable {
 /// A fit of L = E + A / N^α + B / D^β to runs as Hoffmann et al. do: Σ Huber(δ = 10⁻³) of the logarithms' differences,
 /// from many starts.
 package struct ScalingFit: Sendable {
+    /// δ of the Huber loss, in nats, from which on a difference counts by its size and no longer by its square.
     package static let delta = 1e-3
     let runs: [RunObservation]
 

@@ -4,10 +4,15 @@ import MartletPlatform
 package struct ParametricLaw: Sendable, Hashable {
     package var name: String
     package var source: String
+    /// A, the coefficient of the parameters' term.
     package var a: Double
+    /// B, the coefficient of the tokens' term.
     package var b: Double
+    /// E, the loss that no size and no data get below, in nats per token.
     package var e: Double
+    /// α, the exponent of the parameters.
     package var alpha: Double
+    /// β, the exponent of the tokens.
     package var beta: Double
 
     package init(name: String, source: String, a: Double, b: Double, e: Double, alpha: Double, beta: Double) {
@@ -37,6 +42,7 @@ package struct ParametricLaw: Sendable, Hashable {
         [.init("A", a), .init("B", b), .init("E", e), .init("α", alpha), .init("β", beta)]
     }
 
+    /// The loss of a model of N `parameters` after D `tokens`, in nats per token.
     package func loss(parameters: Double, tokens: Double) -> Quantity {
         Quantity(
             e + a / pow(parameters, alpha) + b / pow(tokens, beta), .nats,

@@ -17,7 +17,9 @@ package struct PipelineOrder: Sendable, Hashable {
     /// One microbatch's work in one run of layers.
     package struct Item: Sendable, Hashable {
         package let kind: Kind
+        /// The number of the microbatch in the step.
         package let microBatch: Int
+        /// The number of the run among those of the stage.
         package let chunk: Int
 
         package init(_ kind: Kind, _ microBatch: Int, chunk: Int = 0) {
@@ -25,7 +27,9 @@ package struct PipelineOrder: Sendable, Hashable {
         }
     }
 
+    /// The number of runs of layers that a stage has.
     package let chunks: Int
+    /// The number of microbatches of a step.
     package let microBatches: Int
     /// The items of each stage, one after the other.
     package let items: [[Item]]

@@ -39,7 +39,9 @@ package struct PipelineSimulation: Sendable {
         package let start, end: Double
     }
 
+    /// The time of the step, until the last stage is done.
     package let seconds: Double
+    /// The stages from the front of the model.
     package let stages: [Stage]
     /// The events in the order of their starts, stages of one instant in theirs; none unless they were asked for.
     package let events: [Event]

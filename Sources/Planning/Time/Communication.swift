@@ -21,6 +21,7 @@ package struct Link: Sendable, Hashable {
     /// The seconds of an all-to-all, (n − 1)/n · bytes / bandwidth: every device sends a part to every other.
     package func allToAll(_ bytes: Double, devices: Int) -> Double { allGather(bytes, devices: devices) }
 
+    /// The seconds of a send from one device to another.
     package func send(_ bytes: Double) -> Double { bytes / bandwidth + latency }
 
     /// The share of a pipeline's time in which a device waits: (p − 1) / (v · m) of the work (arXiv:2104.04473).

@@ -5,7 +5,9 @@ package struct Roofline: Sendable, Hashable {
     /// The limit that sets the time: arithmetic or memory bandwidth.
     package enum Limit: String, Sendable, Hashable, Codable { case arithmetic, memory }
 
+    /// The arithmetic of the phase, in floating-point operations.
     package let operations: Double
+    /// The bytes that must move between memory and the processor.
     package let bytes: Double
     /// The peak arithmetic rate, in operations per second.
     package let peak: Double
@@ -24,6 +26,7 @@ package struct Roofline: Sendable, Hashable {
             [.init("peak", peak), .init("bandwidth", bandwidth)])
     }
 
+    /// The arithmetic intensity, in operations per byte.
     package var intensity: Quantity {
         Quantity(
             operations / max(bytes, 1), .flopPerByte,

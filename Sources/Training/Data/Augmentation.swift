@@ -16,8 +16,10 @@ package struct Augmentation: Sendable, Hashable, Codable {
 
     package init() {}
 
+    /// True where nothing is changed.
     package var isNothing: Bool { masking == 0 && dropping == 0 && shuffling == 0 }
 
+    /// Changes what an example's model reads.
     package func apply(_ example: inout Example, _ random: inout Random) {
         if example.decoderTokens != nil {
             if dropping > 0 { drop(&example.tokens, &random) }

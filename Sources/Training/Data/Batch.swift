@@ -16,6 +16,7 @@ package struct Batch: Sendable {
     package private(set) var textsPerExample = 1
     /// The number of rows that have a target, and of examples that have a label: what the mean of the loss is over.
     package private(set) var targetCount = 0
+    /// The number of examples.
     package private(set) var examples = 0
 
     package init() {}

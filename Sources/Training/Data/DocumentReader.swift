@@ -8,7 +8,9 @@ package import MartletPlatform
 package struct DocumentReader {
     /// A side of a document, or a part of it.
     package struct Part: Sendable {
+        /// 0, or 1 for the second side of parallel texts.
         package let side: Int
+        /// The text in UTF-8.
         package let bytes: [UInt8]
         package let endsDocument: Bool
     }

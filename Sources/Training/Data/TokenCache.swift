@@ -10,7 +10,9 @@ import MartletTensors
     static let footerBytes = 32
 
     package let path: String
+    /// The number of documents.
     package let documents: Int
+    /// The number of tokens of all documents.
     package let count: Int
     private let storage: Storage
     private let width: Int

@@ -144,8 +144,8 @@ package struct EmbeddingLoss: VectorLoss {
         let found = [Measure("first-of-batch", Double(first) / Double(max(1, count)))]
         guard scores.count == cosines.count else { return found }
         return [
-            Measure("spearman", RankCorrelation.spearman(cosines, scores)),
-            Measure("pearson", RankCorrelation.pearson(cosines, scores)),
+            Measure("spearman", Correlation.spearman(cosines, scores)),
+            Measure("pearson", Correlation.pearson(cosines, scores)),
         ] + found
     }
 }

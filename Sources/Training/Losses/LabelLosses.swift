@@ -78,8 +78,8 @@ package struct NumberLoss: TaskLoss {
         let found = results.flatMap { $0.result.outputs.values.map(Double.init) }
         let wanted = results.flatMap { $0.batch.numbers.map(Double.init) }
         return [
-            Measure("pearson", RankCorrelation.pearson(found, wanted)),
-            Measure("spearman", RankCorrelation.spearman(found, wanted)),
+            Measure("pearson", Correlation.pearson(found, wanted)),
+            Measure("spearman", Correlation.spearman(found, wanted)),
         ]
     }
 }

@@ -22,10 +22,12 @@ package struct BLEU: Sendable {
         /// The n-gram precisions in per cent, for n from 1 to 4.
         package let precisions: [Double]
         package let brevityPenalty: Double
+        /// The words of all hypotheses, and of the references closest to them in length.
         package let hypothesisLength: Int
         package let referenceLength: Int
     }
 
+    /// The longest n-grams that count.
     package static let order = 4
 
     package var tokenizer: BLEUTokenizer

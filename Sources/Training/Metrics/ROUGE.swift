@@ -22,6 +22,7 @@ package enum ROUGE {
         return Scores(one: sum.one / count, two: sum.two / count, longest: sum.longest / count)
     }
 
+    /// The scores of one summary, from 0 to 1.
     package static func scores(_ summary: String, _ reference: String) -> Scores {
         let (found, wanted) = (words(summary), words(reference))
         return Scores(

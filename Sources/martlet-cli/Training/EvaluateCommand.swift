@@ -378,8 +378,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             }
         }
         return [
-            ("spearman", .number(RankCorrelation.spearman(found, scores))),
-            ("pearson", .number(RankCorrelation.pearson(found, scores))), ("pairs", .integer(scores.count)),
+            ("spearman", .number(Correlation.spearman(found, scores))),
+            ("pearson", .number(Correlation.pearson(found, scores))), ("pairs", .integer(scores.count)),
         ]
     }
 

@@ -1,9 +1,10 @@
 /// Correlations of two lists of numbers.
-package enum RankCorrelation {
+package enum Correlation {
     /// Pearson's correlation of the ranks, those of equal numbers being their mean (Spearman 1904). NaN where one list
     /// is constant.
     package static func spearman(_ a: [Double], _ b: [Double]) -> Double { pearson(ranks(a), ranks(b)) }
 
+    /// Pearson's correlation, from −1 to 1. NaN where one list is constant.
     package static func pearson(_ a: [Double], _ b: [Double]) -> Double {
         precondition(a.count == b.count, "pearson: \(a.count) and \(b.count) numbers")
         let count = Double(a.count)
