@@ -9,7 +9,7 @@ package struct Uncached: AttentionState {
     package private(set) var crossWeights: [Int: [Tensor]] = [:]
     private let recording: Recording
 
-    /// What is kept beside the results: nothing, or attention weights, for looking inside.
+    /// A record kept beside the results: none, or attention weights, for looking inside.
     package enum Recording: Sendable { case nothing, weights }
 
     package init(recording: Recording = .nothing) { self.recording = recording }

@@ -3,7 +3,7 @@ import MartletGeneration
 import TestSupport
 import Testing
 
-/// Whether a text is one of the constraint's, whole, only begun, or none.
+/// The verdict on a text: one of the constraint's, whole or only begun, or none.
 enum Verdict: Equatable { case whole, begun, none }
 
 /// A vocabulary of single bytes.

@@ -52,7 +52,7 @@ private let hasCurl = ["/usr/bin/curl", "/bin/curl", "/usr/local/bin/curl"].cont
 
     private static let folder = "models--org--name"
 
-    /// Whether anything of the model can be seen: a revision, a blob of the large file, a link to it.
+    /// True where anything of the model can be seen: a revision, a blob of the large file, a link to it.
     private static func isVisible(_ cache: String) -> Bool {
         let path = "\(cache)/\(folder)"
         return fileExists("\(path)/refs/main") || fileExists("\(path)/blobs/\(small.digest(of: "model.safetensors"))")

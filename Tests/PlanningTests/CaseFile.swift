@@ -36,7 +36,7 @@ struct GroundTruth: Sendable, CustomTestStringConvertible {
     func text(_ key: String) -> String { given[key]?.stringValue ?? "" }
     func flag(_ key: String) -> Bool { given[key]?.boolValue ?? false }
 
-    /// Whether a value is the expected one within the stated tolerance.
+    /// True where a value is the expected one within the stated tolerance.
     func accepts(_ value: Double, expected: Double? = nil) -> Bool {
         guard let expected = expected ?? self.expected.doubleValue else { return false }
         if exact { return value == expected }

@@ -20,7 +20,7 @@ import Testing
         try ModelFile(path: Fixtures.folder + "/families/" + name)
     }
 
-    /// Whether a GGUF keeps a constant among its settings: those of xIELU.
+    /// True where a GGUF keeps a constant among its settings: those of xIELU.
     private static func isSetting(_ entry: ParameterDescription) -> Bool {
         entry.name.hasSuffix(".feedForward.beta") || entry.name.hasSuffix(".feedForward.epsilon")
     }

@@ -246,13 +246,13 @@
             return bytes
         }
 
-        /// Whether something can be read.
+        /// True where something can be read.
         var hasAnswer: Bool {
             var byte: UInt8 = 0
             return unsafe recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT | MSG_PEEK)) > 0
         }
 
-        /// Whether the other side closes within `seconds`.
+        /// True where the other side closes within `seconds`.
         func closes(within seconds: Double) async -> Bool {
             let end = ContinuousClock.now + .seconds(seconds)
             _ = await readAll(seconds: seconds)

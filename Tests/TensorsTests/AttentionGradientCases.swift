@@ -2,7 +2,7 @@ import MartletTensors
 
 /// Attention in all its forms.
 extension GradientCase {
-    /// Which keys a row at a position sees, of so many.
+    /// The keys that a row at a position sees, of so many.
     private typealias Sight = @Sendable (_ position: Int, _ keys: Int) -> Range<Int>
 
     private static let whole: Sight = { 0..<$1 }

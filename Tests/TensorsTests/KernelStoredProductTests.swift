@@ -53,7 +53,7 @@ extension KernelTests {
             }
         }
 
-        /// Whether words may be asked for: AVX-512 comes with and without them.
+        /// True where words may be asked for: AVX-512 comes with and without them.
         private var hasWords: Bool {
             unsafe String(cString: martlet_processor_features()).contains("avx512bf16")
         }

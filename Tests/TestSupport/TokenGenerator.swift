@@ -16,7 +16,7 @@ package struct TokenGenerator: ~Copyable {
         package var chunk: Int
         /// The element type of the KV cache: f32, f16, bf16 or q8_0.
         package var cache: ElementType
-        /// Which tokens may not, or must, come next.
+        /// The rules of which tokens may not, or must, come next.
         package var rules: TokenRules
 
         package init(
@@ -114,7 +114,7 @@ package struct TokenGenerator: ~Copyable {
     /// The KV cache of what was read so far, for a later text.
     package var memory: Memory { Memory(cache: cache, tokens: tokens) }
 
-    /// Whether what is left of the prompt fits the pass that gives the next token.
+    /// True where what is left of the prompt fits the pass that gives the next token.
     package var isPromptRead: Bool { tokens.count - cache.length() <= options.chunk }
 
     /// Reads the next chunk of a long prompt.

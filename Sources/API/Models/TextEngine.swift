@@ -30,7 +30,7 @@ package struct EngineLoad: Sendable, Equatable {
     /// Blocks of 64 positions of keys and values that somebody's text has now, and how many there may be.
     package var usedBlocks = 0
     package var blocks = 0
-    /// How often a text gave its blocks to an older one since the engine's beginning.
+    /// The number of times that a text gave its blocks to an older one since the engine's beginning.
     package var preemptions = 0
 
     package init(running: Int, waiting: Int) { (self.running, self.waiting) = (running, waiting) }

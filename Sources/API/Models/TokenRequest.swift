@@ -28,7 +28,7 @@ package enum TokenEvent: Sendable {
     /// The generation left the queue; so many tokens of its prompt were known from an earlier text.
     case began(cachedTokens: Int)
     case token(SampledToken)
-    /// So many tokens were guessed so far, and so many of them were right.
+    /// The numbers of tokens guessed so far and of those that were right.
     case guessed(GuessCounts)
     case finished(FinishReason)
     case failed(any Error)

@@ -1,7 +1,7 @@
 import MartletJSON
 import MartletTokenizers
 
-/// Who may ask, and in which form: checks of a request's head.
+/// Checks of a request's head: who may ask, and in which form.
 extension ModelService {
     /// True where a request is refused whatever its body is: by its host, key, route, method or media type.
     package func refuses(head request: APIRequest) -> Bool {

@@ -15,7 +15,7 @@ package struct ScoreRule: Sendable {
     /// The dropout of the softmax's results, while training.
     package var dropout: Dropout?
 
-    /// What is added to scores, by pairs of rows and keys or by their distance.
+    /// An addition to scores, by pairs of rows and keys or by their distance.
     package enum Bias: Sendable {
         /// A bias of pairs, `[heads, rows, keys]`; an extent of 1 says the same for all heads, or for all rows.
         case pairs(Tensor)
