@@ -4,7 +4,9 @@
 package struct StopTexts: Sendable {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
-    package private(set) var found = false
+    /// The stop text that ended the generation; nil until one has.
+    package private(set) var match: String?
+    package var found: Bool { match != nil }
 
     package init(_ texts: [String]) { stops = texts.map { Array($0.utf8) }.filter { !$0.isEmpty } }
 
@@ -13,8 +15,8 @@ package struct StopTexts: Sendable {
         guard !stops.isEmpty else { return piece }
         guard !found else { return "" }
         held += Array(piece.utf8)
-        if let start = firstStop() {
-            found = true
+        if let (start, stop) = firstStop() {
+            match = String(decoding: stop, as: UTF8.self)
             return take(start)
         }
         return take(held.count - longestBeginning())
@@ -28,8 +30,11 @@ package struct StopTexts: Sendable {
         return String(decoding: held.prefix(count), as: UTF8.self)
     }
 
-    private func firstStop() -> Int? {
-        held.indices.first { start in stops.contains { held[start...].starts(with: $0) } }
+    private func firstStop() -> (start: Int, stop: [UInt8])? {
+        for start in held.indices {
+            if let stop = stops.first(where: { held[start...].starts(with: $0) }) { return (start, stop) }
+        }
+        return nil
     }
 
     /// The length of the longest end of the text that begins a stop text.

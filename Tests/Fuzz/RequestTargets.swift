@@ -71,6 +71,10 @@ extension FuzzTargets {
             "/v1/responses",
             #"{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}],"instructions":"b","max_output_tokens":2,"text":{"format":{"type":"text"}},"stream":false}"#
         ),
+        (
+            "/v1/messages",
+            #"{"system":[{"type":"text","text":"a"}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"b"}]},{"type":"text","text":"c"}]},{"role":"assistant","content":"d"}],"max_tokens":2,"stop_sequences":["x"],"tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"thinking":{"type":"enabled","budget_tokens":1024},"stream":true}"#
+        ),
         ("/v1/embeddings", #"{"input":["a","b c"],"encoding_format":"base64","dimensions":4}"#),
         ("/tokenize", #"{"content":"a b","add_special":true,"with_pieces":true}"#),
         ("/detokenize", #"{"tokens":[1,2,3]}"#),

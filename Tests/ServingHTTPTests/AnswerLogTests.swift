@@ -10,6 +10,7 @@
             ("/v1/chat/completions", ["messages": [["role": "user", "content": "Hello"]], "max_tokens": 6]),
             ("/v1/completions", ["prompt": ["Hello", "The"], "max_tokens": 6, "n": 2, "logprobs": 1, "echo": true]),
             ("/v1/responses", ["input": "Hello", "max_output_tokens": 6]),
+            ("/v1/messages", ["messages": [["role": "user", "content": "Hello"]], "max_tokens": 6]),
             ("/api/chat", ["messages": [["role": "user", "content": "Hello"]], "options": ["num_predict": 6]]),
             ("/api/generate", ["prompt": "Hello", "options": ["num_predict": 6]]),
             ("/api/generate", ["prompt": "Hello", "raw": true, "options": ["num_predict": 6]]),
@@ -52,6 +53,7 @@
                     let answer = try #require(entry["response"])
                     texts += [
                         answer["choices"], answer["message"], answer["response"], answer["output"]?[0]?["content"],
+                        answer["content"],
                     ].compactMap { $0 }
                 }
                 #expect(texts.count == 2 && texts.first == texts.last)

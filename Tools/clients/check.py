@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every call that the official clients have here, against a server on this machine.
 
-    pip install openai ollama litellm langchain-openai llama-index-llms-openai-like llama-index-embeddings-openai-like
+    pip install openai ollama litellm langchain-openai llama-index-llms-openai-like llama-index-embeddings-openai-like anthropic
     martlet serve -m MODEL --port 8642 &
     Tools/clients/check.py --port 8642 [--embeddings NAME]
 
@@ -216,6 +216,103 @@ def errors():
         assert error.code == "model_not_found"
     else:
         raise AssertionError("an unknown model answers")
+
+
+def anthropic_client():
+    import anthropic
+
+    return anthropic.Anthropic(base_url=f"http://127.0.0.1:{args.port}", api_key=args.key, max_retries=0)
+
+
+ANTHROPIC = {"system": "Answer briefly.", "messages": [{"role": "user", "content": "What is a bird?"}], "max_tokens": 24}
+ANTHROPIC_TOOL = {
+    "name": "weather", "description": TOOL["function"]["description"], "input_schema": TOOL["function"]["parameters"]}
+
+
+@check("anthropic")
+def messages():
+    answer = anthropic_client().messages.create(
+        model=args.model, temperature=0.7, top_p=0.9, top_k=40, extra_body={"seed": 3}, **ANTHROPIC)
+    assert answer.type == "message" and answer.role == "assistant" and answer.stop_reason in ("end_turn", "max_tokens")
+    assert answer.content[0].type == "text" and answer.usage.output_tokens > 0
+    counted = anthropic_client().messages.count_tokens(
+        model=args.model, system=ANTHROPIC["system"], messages=ANTHROPIC["messages"])
+    usage = answer.usage
+    assert counted.input_tokens == usage.input_tokens + usage.cache_read_input_tokens
+    assert any(model.id == args.model for model in anthropic_client().models.list())
+    assert anthropic_client().models.retrieve(args.model).display_name == args.model
+
+
+@check("anthropic")
+def messages_stream():
+    whole = anthropic_client().messages.create(model=args.model, temperature=0, **ANTHROPIC)
+    with anthropic_client().messages.stream(model=args.model, temperature=0, **ANTHROPIC) as stream:
+        text = "".join(stream.text_stream)
+        message = stream.get_final_message()
+    assert text == whole.content[0].text == message.content[0].text
+    assert message.stop_reason == whole.stop_reason and message.usage.output_tokens == whole.usage.output_tokens
+
+
+@check("anthropic")
+def messages_tools():
+    asked = [{"role": "user", "content": "The weather in Paris?"}]
+    fields = {"model": args.model, "max_tokens": 200, "temperature": 0, "tools": [ANTHROPIC_TOOL]}
+    forced = {"type": "tool", "name": "weather"}
+    answer = anthropic_client().messages.create(messages=asked, tool_choice=forced, **fields)
+    use = answer.content[-1]
+    assert answer.stop_reason == "tool_use" and use.type == "tool_use" and isinstance(use.input["city"], str)
+    with anthropic_client().messages.stream(messages=asked, tool_choice=forced, **fields) as stream:
+        assert stream.get_final_message().content[-1].input == use.input
+    result = {"type": "tool_result", "tool_use_id": use.id, "content": [{"type": "text", "text": "Rain."}]}
+    after = anthropic_client().messages.create(
+        messages=asked + [{"role": "assistant", "content": answer.content}, {"role": "user", "content": [result]}],
+        tool_choice={"type": "none"}, **fields)
+    assert after.content[0].type == "text" and after.stop_reason in ("end_turn", "max_tokens")
+
+
+@check("anthropic")
+def messages_prefill_and_stop():
+    question = {"role": "user", "content": "Count from one to five in words."}
+    answer = anthropic_client().messages.create(
+        model=args.model, max_tokens=40, temperature=0, messages=[question, {"role": "assistant", "content": "one, two,"}])
+    assert not answer.content[0].text.startswith("one, two,")
+    stopped = anthropic_client().messages.create(
+        model=args.model, max_tokens=40, temperature=0, messages=[question], stop_sequences=["e"])
+    assert stopped.stop_reason == "stop_sequence" and stopped.stop_sequence == "e"
+    assert all("e" not in block.text for block in stopped.content)
+
+
+@check("anthropic")
+def messages_errors():
+    import anthropic
+
+    for fields, kind in [
+        ({"messages": [], "max_tokens": 5}, anthropic.BadRequestError),
+        ({"messages": ANTHROPIC["messages"], "max_tokens": 5, "model": "nobody"}, anthropic.NotFoundError),
+        ({"messages": ANTHROPIC["messages"], "max_tokens": 5, "tool_choice": {"type": "any"}}, anthropic.BadRequestError),
+    ]:
+        try:
+            anthropic_client().messages.create(**({"model": args.model} | fields))
+        except kind as error:
+            assert error.request_id and error.body["type"] == "error" and error.body["error"]["message"]
+        else:
+            raise AssertionError(f"{fields} was answered")
+
+
+@check("anthropic")
+def messages_async():
+    import anthropic
+
+    async def ask():
+        own = anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{args.port}", api_key=args.key, max_retries=0)
+        events = []
+        async with own.messages.stream(model=args.model, temperature=0, **ANTHROPIC) as stream:
+            async for event in stream:
+                events.append(event.type)
+        return events
+
+    events = asyncio.run(ask())
+    assert events[0] == "message_start" and events[-1] == "message_stop" and "content_block_delta" in events
 
 
 @check("ollama")

@@ -45,6 +45,8 @@ struct AnswerAssembly {
     /// The number of generated tokens that were thinking.
     private(set) var thinkingTokens = 0
     private(set) var finish: AnswerFinish?
+    /// The stop text that ended the answer.
+    var stopText: String? { stops.match }
     /// The text that was written, as far as it is certain.
     private(set) var text = ""
 

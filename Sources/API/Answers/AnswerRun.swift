@@ -55,6 +55,9 @@ actor AnswerRun {
     /// The calls that the prompt began, of choice `choice`.
     func beginning(ofChoice choice: Int) -> [AnswerPart] { assemblies[choice].beginning }
 
+    /// The stop text that ended choice `choice`.
+    func stopText(ofChoice choice: Int) -> String? { assemblies[choice].stopText }
+
     var generatedTokens: Int { assemblies.reduce(0) { $0 + $1.generatedTokens } }
 
     /// The guessed tokens of all choices, and the accepted ones of them.

@@ -25,29 +25,29 @@ struct ChatPreparation: Sendable {
         var structure = AnswerAssembly.Structure()
         if request.toolChoice != .none { structure.tools = chat.tools }
         structure.callsOnce = !request.callsInParallel
-        structure.thinks = chat.thinks
-        structure.isThinking = chat.thinks && ChatPreparation.endsInThinking(text.text)
         let forced = ForcedForm(request, chat.tools)
         constraint = try forced?.constraint(model)
         if let forced {
-            // What has a form is the answer: thinking that the prompt has opened is closed, as models know it.
-            if structure.isThinking { text.text += text.text.utf8.last == 0x0A ? "\n</think>\n\n" : "\n\n</think>\n\n" }
-            (structure.thinks, structure.isThinking) = (false, false)
+            guard request.beginning.isEmpty else {
+                throw APIError.unsupported(
+                    "An answer that has a form, or is a call, cannot go on with a beginning; leave one out.", "messages"
+                )
+            }
+            // What has a form is the answer, without thinking before it.
+            chat.closeThinking(&text)
             (structure.written, structure.end) = (forced.beginning, forced.end)
+        } else {
+            structure.isThinking = chat.isThinking(after: text.text)
+            structure.thinks = chat.thinks && request.beginning.isEmpty
         }
         var tokens = try text.tokens(tokenizer)
         if !structure.written.isEmpty {
             tokens += try tokenizer.encode(structure.written, addSpecialTokens: false)
         }
+        if !request.beginning.isEmpty { structure.continued = tokens }
         (prompt, self.structure) = (tokens, structure)
         try model.check(prompt: prompt, "messages")
         admission = try job.service.admit(promptTokens: prompt.count)
-    }
-
-    private static func endsInThinking(_ text: String) -> Bool {
-        var bytes = Array(text.utf8.suffix(32))
-        while let last = bytes.last, CallParser.isBlank(last) { bytes.removeLast() }
-        return bytes.suffix(7).elementsEqual("<think>".utf8)
     }
 
     func run(_ job: Job) -> AnswerRun {

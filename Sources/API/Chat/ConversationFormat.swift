@@ -35,7 +35,29 @@ package struct ConversationFormat: Sendable {
         CallParser.first(Array(word.utf8), in: Array(text.utf8)) != nil
     }
 
-    /// The text of a conversation up to where the answer begins, and where in it special tokens must stay plain text.
+    /// True where the prompt ends within the part for thinking.
+    func isThinking(after text: String) -> Bool {
+        guard thinks else { return false }
+        var bytes = Array(text.utf8.suffix(32))
+        while let last = bytes.last, CallParser.isBlank(last) { bytes.removeLast() }
+        return bytes.suffix(7).elementsEqual("<think>".utf8)
+    }
+
+    /// Closes thinking that the prompt has opened, as models know it.
+    func closeThinking(_ prompt: inout GuardedText) {
+        guard isThinking(after: prompt.text) else { return }
+        prompt.text += prompt.text.utf8.last == 0x0A ? "\n</think>\n\n" : "\n\n</think>\n\n"
+    }
+
+    /// Adds the beginning of the answer, in which the client's text is no structure.
+    private func begin(_ prompt: inout GuardedText, _ request: ChatRequest) {
+        closeThinking(&prompt)
+        let start = prompt.text.utf8.count
+        prompt.text += request.beginning
+        if !request.parsesSpecialTokens { prompt.plainRanges.append(start..<prompt.text.utf8.count) }
+    }
+
+    /// The text of a conversation up to where the answer begins, or goes on, and where in it special tokens must stay plain text.
     ///
     /// - Throws: ``APIError`` for messages that the template refuses.
     func prompt(_ request: ChatRequest, _ tokenizer: Tokenizer) throws(APIError) -> GuardedText {
@@ -55,7 +77,9 @@ package struct ConversationFormat: Sendable {
                 messages: tokenGuard?.marked(messages: messages) ?? .array(messages),
                 tools: tools.isEmpty || !namesTools ? nil : tokenGuard?.marked(definitions) ?? definitions,
                 variables: variables)
-            return tokenGuard?.unmarked(text) ?? GuardedText(text: text, plainRanges: [])
+            var prompt = tokenGuard?.unmarked(text) ?? GuardedText(text: text, plainRanges: [])
+            if !request.beginning.isEmpty { begin(&prompt, request) }
+            return prompt
         } catch let error where error.kind == .limit {
             throw .invalid(
                 "The conversation is too long for the model's chat template (\(error.message)); shorten it.",

@@ -4,6 +4,9 @@ import MartletJSON
 /// extras).
 struct ChatRequest: Sendable {
     var messages: [JSON]
+    /// The beginning of the answer, which the model goes on with: the text of the last message, where that is to be
+    /// continued; else empty.
+    var beginning: String
     var tools: [ToolDefinition]
     var toolChoice: ToolChoice
     /// True where one answer may hold several calls.
@@ -21,6 +24,7 @@ struct ChatRequest: Sendable {
         messages = try given.enumerated().map { index, message throws(APIError) in
             try ChatMessage.normalised(message, at: "messages[\(index)]")
         }
+        beginning = try fields.bool("continue_final_message") ?? false ? ChatRequest.beginning(from: &messages) : ""
         (tools, toolChoice) = try ToolChoice.read(fields, ToolDefinition.list(fields))
         callsInParallel = try fields.bool("parallel_tool_calls") ?? true
         format = try AnswerFormat(fields)
@@ -37,6 +41,21 @@ struct ChatRequest: Sendable {
             templateVariables["reasoning_effort"] = .string(effort)
         }
         parsesSpecialTokens = try fields.bool("parse_special") ?? false
+    }
+
+    /// Takes the assistant's last message, which the answer goes on with.
+    private static func beginning(from messages: inout [JSON]) throws(APIError) -> String {
+        guard let last = messages.popLast(), last["role"] == "assistant", last["tool_calls"] == nil,
+            let text = last["content"]?.stringValue, !text.isEmpty
+        else {
+            throw .invalid(
+                "continue_final_message is true, but the last message is no text of the assistant.",
+                "continue_final_message")
+        }
+        guard !messages.isEmpty else {
+            throw .invalid("messages holds only the beginning of the answer; give a question.", "messages")
+        }
+        return text
     }
 
     /// Values that are known to OpenAI and not served here.

@@ -1,10 +1,14 @@
 import MartletJSON
 import MartletLayers
 
-/// `/v1/models`: which models there are, with llama.cpp's `meta` and `status`; loading and unloading them.
+/// `/v1/models`: which models there are, as OpenAI and Anthropic say it, with llama.cpp's `meta` and `status`; loading and unloading them.
 enum ModelRoutes {
     static func list(_ job: Job) async throws -> APIResponse {
-        APIResponse(["object": "list", "data": .array(job.service.registry.names.map { entry($0.name, $0.model) })])
+        let entries = job.service.registry.names.map { entry($0.name, $0.model) }
+        return APIResponse([
+            "object": "list", "data": .array(entries), "has_more": false, "first_id": entries.first?["id"] ?? .null,
+            "last_id": entries.last?["id"] ?? .null,
+        ])
     }
 
     /// Tells of a model; none is loaded for it.
@@ -46,6 +50,10 @@ enum ModelRoutes {
         entry["object"] = "model"
         entry["created"] = .integer(model?.created ?? 0)
         entry["owned_by"] = "martlet"
+        // What Anthropic's clients read.
+        entry["type"] = "model"
+        entry["display_name"] = .string(name)
+        entry["created_at"] = .string(UnixTime.text(model?.created ?? 0))
         entry["status"] = ["value": model == nil ? "unloaded" : "loaded"]
         guard let model else { return .object(entry) }
         entry["meta"] = [

@@ -19,12 +19,6 @@ enum Ollama {
             code: "not_implemented")
     }
 
-    static func answer(_ error: APIError) -> APIResponse {
-        var response = APIResponse(error)
-        response.body = .whole((["error": .string(error.message)] as JSON).serialized())
-        return response
-    }
-
     // MARK: Models
 
     static func tags(_ job: Job) async throws -> APIResponse {

@@ -18,12 +18,14 @@ enum OpenAPIDocument {
             "openapi": "3.1.0",
             "info": [
                 "title": "Martlet", "version": "1",
-                "description": "Language models by the API of OpenAI's and Ollama's clients.",
+                "description": "Language models by the API of OpenAI's, Anthropic's and Ollama's clients.",
             ],
             "paths": .object(paths),
             "components": [
                 "securitySchemes": ["key": ["type": "http", "scheme": "bearer"]],
-                "schemas": ["Error": errorSchema, "OllamaError": ollamaErrorSchema],
+                "schemas": [
+                    "Error": errorSchema, "AnthropicError": anthropicErrorSchema, "OllamaError": ollamaErrorSchema,
+                ],
             ],
         ]
     }
@@ -45,7 +47,12 @@ enum OpenAPIDocument {
                 "required": true, "content": ["application/json": ["schema": .object(schema)]],
             ]
         }
-        let error = path.utf8.starts(with: "/api/".utf8) ? "OllamaError" : "Error"
+        let error =
+            switch Dialect(path: path) {
+            case .openAI: "Error"
+            case .anthropic: "AnthropicError"
+            case .ollama: "OllamaError"
+            }
         operation["security"] = route.isOpen ? [] : [["key": []]]
         operation["responses"] = [
             "200": ["description": "The answer."],
@@ -67,11 +74,23 @@ enum OpenAPIDocument {
         "/v1/models/load": ["model"], "/v1/models/unload": ["model"], "/models/load": ["model"],
         "/models/unload": ["model"], "/v1/explain": ["text"], "/v2/rerank": ["query", "documents"],
         "/v1/chat/completions/input_tokens": ["messages"], "/v1/responses/input_tokens": ["input"],
-        "/api/embed": ["input"], "/api/embeddings": ["prompt"],
+        "/v1/messages": ["messages"], "/v1/messages/count_tokens": ["messages"], "/api/embed": ["input"],
+        "/api/embeddings": ["prompt"],
     ]
 
     private static let ollamaErrorSchema: JSON = [
         "type": "object", "required": ["error"], "properties": ["error": ["type": "string"]],
+    ]
+
+    private static let anthropicErrorSchema: JSON = [
+        "type": "object", "required": ["type", "error", "request_id"],
+        "properties": [
+            "type": ["const": "error"], "request_id": ["type": "string"],
+            "error": [
+                "type": "object", "required": ["type", "message"],
+                "properties": ["type": ["type": "string"], "message": ["type": "string"]],
+            ],
+        ],
     ]
 
     private static var errorSchema: JSON {

@@ -141,7 +141,7 @@ private struct EventNumbers {
         object["sequence_number"] = .integer(next)
         next += 1
         for (key, value) in fields.objectValue?.members ?? [] { object[key] = value }
-        return Array("event: \(name)\n".utf8) + ServerSentEvents.data(.object(object))
+        return ServerSentEvents.event(name, .object(object))
     }
 
     mutating func bytes(_ events: [ResponseItems.Event]) -> [UInt8] {

@@ -1,6 +1,6 @@
 /// Every address of the API.
 enum Routes {
-    static let all: [Route] = state + openAI + tasks + ollama
+    static let all: [Route] = state + openAI + anthropic + tasks + ollama
 
     private static let state = [
         Route("GET", "/health", isOpen: true, StateRoutes.health),
@@ -26,6 +26,11 @@ enum Routes {
         Route("POST", "/v1/responses", ResponsesRoute.answer),
         Route("POST", "/v1/responses/input_tokens", TokenRoutes.countOfResponse),
         Route("POST", "/v1/embeddings", EmbeddingRoute.answer),
+    ]
+
+    private static let anthropic = [
+        Route("POST", "/v1/messages", MessagesRoute.answer),
+        Route("POST", "/v1/messages/count_tokens", MessagesRoute.count),
     ]
 
     private static let tasks = [

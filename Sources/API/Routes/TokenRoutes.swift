@@ -62,10 +62,12 @@ enum TokenRoutes {
     }
 
     private static func count(_ request: ChatRequest, _ model: ServedModel) throws -> APIResponse {
+        APIResponse(["object": "response.input_tokens", "input_tokens": .integer(try tokens(of: request, model))])
+    }
+
+    /// The number of tokens of a conversation's prompt.
+    static func tokens(of request: ChatRequest, _ model: ServedModel) throws -> Int {
         let tokenizer = try model.neededTokenizer()
-        let prompt = try model.neededChat().prompt(request, tokenizer)
-        return APIResponse([
-            "object": "response.input_tokens", "input_tokens": .integer(try prompt.tokens(tokenizer).count),
-        ])
+        return try model.neededChat().prompt(request, tokenizer).tokens(tokenizer).count
     }
 }

@@ -73,6 +73,13 @@ package struct AnswerCheck: Sendable {
                 return JSON.object(item).text()
             }
         }
+        if let blocks = answer["content"]?.arrayValue {
+            return blocks.map { block in
+                var block = block.objectValue ?? JSONObject()
+                block["id"] = nil
+                return JSON.object(block).text()
+            } + [answer["stop_reason"]?.text() ?? "null"]
+        }
         let parts = ["message", "response", "thinking", "done_reason"]
         return [parts.map { answer[$0]?.text() ?? "null" }.joined(separator: "\n")]
     }

@@ -97,7 +97,7 @@ extension ModelService {
                 code: "unsupported_content_encoding")
         }
         let type = request.headers["content-type"]?.lowercased() ?? ""
-        guard ModelService.isOllama(request) || type.utf8.starts(with: "application/json".utf8) else {
+        guard Dialect(request) == .ollama || type.utf8.starts(with: "application/json".utf8) else {
             throw APIError(
                 status: 415, .invalidRequest,
                 "The body's content-type is \(type.quoted), but application/json is expected.",

@@ -145,6 +145,7 @@ package final class ModelService: Sendable {
             response = answer(error, to: request, id: id)
         }
         response.headers.append(("x-request-id", id))
+        if Dialect(request) == .anthropic { response.headers.append(("request-id", id)) }
         if !settings.origins.isEmpty { response.headers.append(("vary", "Origin")) }
         if let origin = allowed(request) {
             response.headers += [
@@ -159,7 +160,7 @@ package final class ModelService: Sendable {
     private func answer(_ error: any Error, to request: APIRequest, id: String) -> APIResponse {
         let failure = withoutPaths(ModelService.failure(error))
         if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
-        return ModelService.isOllama(request) ? Ollama.answer(failure) : APIResponse(failure)
+        return Dialect(request).answer(failure, requestID: id)
     }
 
     /// Keeps the request counted until its stream has been written.
@@ -215,9 +216,6 @@ package final class ModelService: Sendable {
     }
 
     // MARK: Errors
-
-    /// True where a request is in Ollama's dialect, whose errors have an envelope of their own.
-    static func isOllama(_ request: APIRequest) -> Bool { request.path.utf8.starts(with: "/api/".utf8) }
 
     /// The answer to an error: what the request did wrong is told, what is wrong here is not.
     static func failure(_ error: any Error) -> APIError {
