@@ -47,7 +47,8 @@
                 return response(answer, isHead: request.method == .head, ended: ended)
             } catch let error as APIError {
                 ended()
-                return closed(response(APIResponse(error), isHead: false, ended: Ending {}), context.channel)
+                let answer = service.answer(error, to: asked(request, [], cancellation))
+                return closed(response(answer, isHead: false, ended: Ending {}), context.channel)
             } catch {
                 ended()
                 throw error

@@ -157,7 +157,8 @@ package final class ModelService: Sendable {
     }
 
     /// The answer to an error, in the envelope of the request's dialect.
-    private func answer(_ error: any Error, to request: APIRequest, id: String) -> APIResponse {
+    package func answer(_ error: any Error, to request: APIRequest, id: String? = nil) -> APIResponse {
+        let id = id ?? RequestIdentity.id(request)
         let failure = withoutPaths(ModelService.failure(error))
         if failure.status >= 500 { log("failure", ["request_id": .string(id), "error": .string("\(error)")]) }
         return Dialect(request).answer(failure, requestID: id)
