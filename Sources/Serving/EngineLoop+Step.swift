@@ -16,7 +16,8 @@ extension EngineLoop {
     }
 
     func step() {
-        let budget = pace.rows(within: options.stepMilliseconds / (scheduler.isCrowded ? 500 : 1_000))
+        // A step takes up to four times as long where many wait for their first token beside few whose gaps grow.
+        let budget = pace.rows(within: options.stepMilliseconds / 1_000 * min(4, max(1, 2 * scheduler.crowding)))
         let began = ContinuousClock.now
         let drafts = guess()
         let guessed = ContinuousClock.now

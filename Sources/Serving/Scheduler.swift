@@ -37,11 +37,12 @@ package struct Scheduler: Sendable {
     package func tokens(of id: Int) -> [Int32] { entries[id]?.tokens ?? [] }
     /// Blocks of a request by group; nil where one was given back.
     package func blocks(of id: Int) -> [[Int?]] { entries[id]?.blocks ?? [] }
-    /// True where more of the requests that run are being read than written: then reading goes before short gaps.
-    package var isCrowded: Bool {
+    /// The number of running requests that are being read for each that is being written: the more there are, the more
+    /// their first tokens count beside short gaps.
+    package var crowding: Double {
         var writers = 0
         for id in running where isWriting(id) { writers += 1 }
-        return running.count > 2 * writers
+        return Double(running.count - writers) / Double(max(1, writers))
     }
     /// Returns whether the next step has the row of a request's last token: it is read but for that.
     package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
@@ -257,7 +258,7 @@ package struct Scheduler: Sendable {
 
     /// The rows of prompts in a step, however long they take.
     private func fewestRows(_ readers: [ScheduledEntry]) -> Int {
-        readers.reduce(Scheduler.quantum / (isCrowded ? 2 : 4)) { rows, reader in
+        readers.reduce(Scheduler.quantum / (crowding > 1 ? 2 : 4)) { rows, reader in
             reader.tokens.count > Scheduler.shortPrompt ? rows : max(rows, (reader.tokens.count + 3) / 4)
         }
     }
