@@ -1,5 +1,5 @@
-// MartletAPI: requests of OpenAI's and Ollama's shapes to answers: fields read and checked, prompts rendered, answers
-// streamed.
+// MartletAPI: requests of OpenAI's, Anthropic's and Ollama's shapes to answers: fields read and checked, prompts
+// rendered, answers streamed.
 //
 // Knows no socket and no HTTP library: a request comes in as bytes, an answer goes out as bytes or as a stream of them.
 

@@ -10,11 +10,11 @@ import MartletServingHTTP
     import UnixSignals
 #endif
 
-/// `martlet serve`: the OpenAI- and Ollama-compatible server.
+/// `martlet serve`: the server of OpenAI's, Anthropic's and Ollama's clients.
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Serve models by the API that OpenAI's and Ollama's clients speak, with a page.",
+        abstract: "Serve models by the API that OpenAI's, Anthropic's and Ollama's clients speak, with a page.",
         discussion: """
             Example: martlet serve -m path/to/model
             Then:    curl http://127.0.0.1:8642/v1/chat/completions -H 'content-type: application/json' \
