@@ -78,6 +78,13 @@ import Testing
         )
         #expect(ParallelLayout(data: 4, expert: 2).command(globalBatch: 8, sharesTable: false) == nil)
         #expect(ParallelLayout(tensor: 2).command(globalBatch: 8, sharesTable: false) == nil)
+        #expect(
+            ParallelLayout(data: 2, context: 4, sharding: .gradients).command(globalBatch: 8, sharesTable: false)
+                == "mpirun -np 8 martlet train RECIPE --layout data=2,context=4,zero=2 --set batch.sequences=1 --set batch.accumulation=8 --set batch.shards=8"
+        )
+        for layout in [
+            ParallelLayout(data: 2, context: 2, sharding: .weights), ParallelLayout(pipeline: 2, context: 2),
+        ] { #expect(layout.command(globalBatch: 8, sharesTable: false) == nil) }
     }
 
     @Test func ordersThatCannotRunAreRefused() throws {

@@ -88,6 +88,8 @@ extension ParameterGroups.Group {
 struct DeviceShare: Sendable {
     private(set) var parameters = 0.0
     private(set) var trained = 0.0
+    /// Those of `trained` that are experts', which fewer devices have copies of.
+    private(set) var experts = 0.0
     private(set) var weights = 0.0
     private(set) var gradients = 0.0
     private(set) var optimizer = 0.0
@@ -109,20 +111,22 @@ struct DeviceShare: Sendable {
         _ group: ParameterGroups.Group, _ scale: Double, _ splitting: ParameterGroups.Splitting,
         _ layout: ParallelLayout
     ) {
-        var replicas = Double(layout.data * layout.context)
+        // Devices that divide rows have all weights, and learn a part of each matrix.
+        var (replicas, learners) = (Double(layout.data), Double(layout.context))
         var part = scale
         switch splitting {
-        case .everywhere: break
+        case .everywhere: learners = 1
         case .tensor: part /= Double(layout.tensor)
         case .experts:
             part /= Double(layout.tensor * layout.expert)
-            replicas = max(1, replicas / Double(layout.expert))
+            replicas = Double(layout.expertReplicas)
+            experts += group.trained * part
         }
         func share(_ from: ShardingStage) -> Double { layout.sharding.rawValue >= from.rawValue ? replicas : 1 }
         parameters += group.parameters * part
         trained += group.trained * part
         weights += group.weights * part / share(.weights)
-        gradients += group.gradients * part / share(.gradients)
-        optimizer += group.optimizer * part / share(.optimizer)
+        gradients += group.gradients * part / (learners * share(.gradients))
+        optimizer += group.optimizer * part / (learners * share(.optimizer))
     }
 }

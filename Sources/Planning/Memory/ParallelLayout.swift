@@ -25,6 +25,7 @@ package enum PipelineSchedule: Sendable, Hashable {
 /// The parallel layout of a training run, by which it is spread over devices.
 ///
 /// `tensor · pipeline · context · data` devices take part; experts are spread over `expert` of the data-parallel ones.
+/// Those of `context` divide the rows of a pass: each has all weights, and learns a part of each matrix.
 package struct ParallelLayout: Sendable, Hashable {
     package var tensor: Int
     package var pipeline: Int
@@ -51,6 +52,8 @@ package struct ParallelLayout: Sendable, Hashable {
     }
 
     package var devices: Int { tensor * pipeline * data * context }
+    /// The devices that have copies of an expert and sum its gradients.
+    var expertReplicas: Int { max(1, data / expert) }
 
     /// The number of microbatches that a pipeline takes for its share of the batch; nil when they do not come out even.
     package func microBatches(globalBatch: Int) -> Int? {
@@ -77,7 +80,8 @@ package struct ParallelLayout: Sendable, Hashable {
     ///
     /// - Parameter sharesTable: whether a table is read by the first stage and the last, so that each pass is a shard.
     package func command(globalBatch: Int, sharesTable: Bool) -> String? {
-        guard tensor == 1, context == 1, recomputation != .selective, pipeline == 1 || sharding.rawValue < 2,
+        guard tensor == 1, recomputation != .selective, pipeline == 1 || sharding.rawValue < 2,
+            context == 1 || (pipeline == 1 && expert == 1 && sharding.rawValue < 3),
             expert == 1 || sharding.rawValue >= 2, data % expert == 0, let own = microBatches(globalBatch: globalBatch)
         else { return nil }
         let passes = own * data
@@ -85,6 +89,7 @@ package struct ParallelLayout: Sendable, Hashable {
         guard shards & (shards - 1) == 0, data & (data - 1) == 0 else { return nil }
         var words: [String] = []
         if data > 1 { words.append("data=\(data)") }
+        if context > 1 { words.append("context=\(context)") }
         if expert > 1 { words.append("expert=\(expert)") }
         if pipeline > 1 { words.append("pipeline=\(pipeline)") }
         if schedule == .allForwardFirst { words.append("schedule=gpipe") }

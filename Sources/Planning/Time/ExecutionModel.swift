@@ -3,9 +3,21 @@
 ///
 /// A matrix product takes max(operations / (peak · reached), bytes / (bandwidth · reached)) and a launch; its output is
 /// dealt in tiles to the multiprocessors, so that a last, half-empty round costs as much as a full one. All constants
-/// are the same for every model and layout. `productShare` and the two others were chosen once, jointly over the eight
-/// iterations of arXiv:2205.05198, table 5, where the model is then within 10 %.
+/// are the same for every model and layout. ``Reached`` was chosen once, jointly over the eight iterations of
+/// arXiv:2205.05198, table 5, where the model is then within 10 %.
 package struct ExecutionModel: Sendable {
+    /// The shares of a device's figures that are reached.
+    package struct Reached: Sendable, Hashable {
+        /// The part of the best measured products' speed that a training step's products reach.
+        package var products = 0.9
+        /// The part of the bandwidth that elementwise passes reach.
+        package var memory = 0.75
+        /// The part of a link's one-way peak that rings reach.
+        package var link = 0.78
+
+        package init() {}
+    }
+
     package let hardware: Hardware
     package let type: StorageType
     /// The rate of large products, in operations per second.
@@ -13,28 +25,26 @@ package struct ExecutionModel: Sendable {
     /// The memory rate of elementwise passes, in bytes per second.
     let memoryRate: Double
     let processors: Double?
+    private let reached: Reached
     let launch = 6e-6
 
-    /// The part of the best measured products' speed that a training step's products reach.
-    static let productShare = 0.9
     /// The part of the peak that the best products reach, where nobody measured it.
     static let assumedCeiling = 0.8
-    static let memoryShare = 0.75
-    /// The part of a link's one-way peak that rings reach.
-    static let linkShare = 0.78
     /// The bandwidth, one way, to devices beyond the link: 200 Gb/s each, the usual network of the clusters in the
     /// table.
     static let assumedNetwork = 25e9
     private static let tile = (rows: 256, columns: 128)
 
     /// - Throws: ``PlanningError/impossible(_:)`` when the device's peak or bandwidth is not known.
-    package init(_ hardware: Hardware, type: StorageType = .bf16) throws(PlanningError) {
+    package init(
+        _ hardware: Hardware, type: StorageType = .bf16, reaching reached: Reached = Reached()
+    ) throws(PlanningError) {
         guard let peak = hardware.peak(for: type) else {
             throw .impossible("\(hardware.name): no peak for \(type.rawValue) is known; give it in a hardware file")
         }
-        (self.hardware, self.type) = (hardware, type)
-        productRate = peak * (hardware[.matmulCeiling] ?? ExecutionModel.assumedCeiling) * ExecutionModel.productShare
-        memoryRate = try hardware.require(.bandwidth) * ExecutionModel.memoryShare
+        (self.hardware, self.type, self.reached) = (hardware, type, reached)
+        productRate = peak * (hardware[.matmulCeiling] ?? ExecutionModel.assumedCeiling) * reached.products
+        memoryRate = try hardware.require(.bandwidth) * reached.memory
         processors = hardware[.processors]
     }
 
@@ -63,19 +73,19 @@ package struct ExecutionModel: Sendable {
     /// The link for a group of `devices`: the fast one where it joins them all, the network otherwise.
     func link(for devices: Int) -> Link {
         if let link = hardware[.link], Double(devices) <= hardware[.linkDomain] ?? 1 {
-            return Link(bandwidth: link / 2 * ExecutionModel.linkShare)
+            return Link(bandwidth: link / 2 * reached.link)
         }
         return network
     }
 
     var network: Link {
-        Link(bandwidth: (hardware[.network] ?? ExecutionModel.assumedNetwork) * ExecutionModel.linkShare)
+        Link(bandwidth: (hardware[.network] ?? ExecutionModel.assumedNetwork) * reached.link)
     }
 
     /// The assumptions that were made because the table does not say.
     package var assumptions: [String] {
         var list = [
-            "products reach \(shortened(ExecutionModel.productShare)) of the best measured speed, elementwise passes \(shortened(ExecutionModel.memoryShare)) and rings \(shortened(ExecutionModel.linkShare)) of the peak bandwidth"
+            "products reach \(shortened(reached.products)) of the best measured speed, elementwise passes \(shortened(reached.memory)) and rings \(shortened(reached.link)) of the peak bandwidth"
         ]
         if hardware[.matmulCeiling] == nil {
             list.append(

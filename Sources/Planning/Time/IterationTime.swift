@@ -153,15 +153,19 @@ package struct IterationModel: Sendable {
     /// The seconds in which ZeRO and data parallelism exchange gradients and weights, less what hides behind the work
     /// of the last microbatch's backward pass.
     private func gradients(_ share: DeviceShare, _ layout: ParallelLayout, hidden microBatch: Double) -> Double {
-        let replicas = layout.data * layout.context
-        guard replicas > 1 else { return 0 }
-        let link = model.link(for: layout.tensor * layout.pipeline * replicas)
-        let parameters = share.trained
-        var seconds = link.allReduce(parameters * Double(recipe.precision.gradients), devices: replicas)
-        if layout.sharding == .weights {
-            // Weights are gathered for each pass of a microbatch, forward and back.
-            seconds = 1.5 * link.allReduce(parameters * Double(recipe.precision.weights), devices: replicas)
+        guard layout.data * layout.context > 1 else { return 0 }
+        let link = model.link(for: layout.devices)
+        // Weights are gathered for each pass of a microbatch, forward and back.
+        let (bytes, times) =
+            layout.sharding == .weights ? (recipe.precision.weights, 1.5) : (recipe.precision.gradients, 1)
+        func summed(_ parameters: Double, over devices: Int) -> Double {
+            times * link.allReduce(parameters * Double(bytes) / Double(layout.context), devices: devices)
         }
-        return max(0, seconds - 2.0 / 3 * microBatch)
+        let seconds =
+            summed(share.trained - share.experts, over: layout.data)
+            + (share.experts > 0 ? summed(share.experts, over: layout.expertReplicas) : 0)
+        // Devices that divide rows hand each other what they have learnt.
+        let handed = link.allGather(share.trained * Double(recipe.precision.weights), devices: layout.context)
+        return max(0, seconds - 2.0 / 3 * microBatch) + handed
     }
 }

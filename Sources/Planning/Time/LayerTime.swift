@@ -39,17 +39,36 @@ struct LayerTime: Sendable {
             let link = model.link(for: layout.tensor * layout.expert)
             exchange += 2 * link.allToAll(bytes * Double(active), devices: layout.expert)
         }
-        if layout.context > 1 {
-            // Keys and values go round the ring of context-parallel devices; half of it hides behind the scores
-            // (arXiv:2310.01889).
-            let kept = Double(layer.attention.keyWidth + layer.attention.valuesWidth) / tensor
-            let link = model.link(for: layout.tensor * layout.context)
-            exchange +=
-                link.allGather(
-                    Double(activations.elementBytes) * sequences * tokens * kept, devices: layout.context) / 2
-        }
+        if layout.context > 1 { addRowsExchange(layer, rows: rows, bytes: bytes, layout, activations, model) }
         forward += exchange
         backward += exchange
+    }
+
+    /// The exchange among devices that divide rows: heads for rows before attention and back behind it
+    /// (arXiv:2309.14509), rows for their experts; and for the gradient of each matrix all rows that it has multiplied.
+    ///
+    /// - Parameter bytes: of the rows of a device.
+    private mutating func addRowsExchange(
+        _ layer: Blueprint.Layer, rows: Double, bytes: Double, _ layout: ParallelLayout, _ activations: Activations,
+        _ model: ExecutionModel
+    ) {
+        let (attention, devices, tensor) = (layer.attention, layout.context, Double(layout.tensor))
+        let link = model.link(for: layout.tensor * devices)
+        let element = Double(activations.elementBytes)
+        let heads = attention.queryWidth + attention.keyWidth + attention.valuesWidth
+        exchange += link.allToAll(element * rows * Double(heads) / tensor, devices: devices)
+        exchange += link.allToAll(element * rows * Double(attention.outputWidth) / tensor, devices: devices)
+        if case .experts(_, let active, _, _) = layer.feedForward {
+            exchange += 2 * link.allToAll(bytes * Double(active), devices: devices)
+        }
+        guard trainsMatrices else { return }
+        for part in MatrixGroup.of(layer) where part.count == 1 {
+            let split = part.splits ? tensor : 1
+            let (inner, columns) =
+                part.splitsInner ? (part.inner / split, part.columns) : (part.inner, part.columns / split)
+            backward += link.allGather(element * rows * Double(devices) * inner, devices: devices)
+            backward += link.allToAll(element * rows * columns, devices: devices)
+        }
     }
 
     private mutating func addMatrices(

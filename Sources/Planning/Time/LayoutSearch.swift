@@ -136,7 +136,7 @@ package struct LayoutSearch: Sendable {
     ) -> [ParallelLayout] {
         // Sharding gradients or weights beyond the optimizer would be gathered for every microbatch of a pipeline.
         let stages: [ShardingStage] =
-            data * context == 1 ? [.none] : pipeline > 1 ? [.none, .optimizer] : ShardingStage.allCases
+            data == 1 ? [.none] : pipeline > 1 ? [.none, .optimizer] : ShardingStage.allCases
         let recomputations: [Recomputation] =
             recipe.activations.kernel == .plain ? Recomputation.allCases : [.none, .full]
         return experts.flatMap { expert in
