@@ -47,11 +47,24 @@ static void cross_entropy(const martlet_loss *form, float *logits, const int32_t
     }
 }
 
+/// Elements from `first` on of the block of 64 that it lies in, at most `count`; returns how many.
+static size_t dropout_rest(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
+                           float factor) {
+    const size_t place = first % (4 * LANES), rest = 4 * LANES - place < count ? 4 * LANES - place : count;
+    u32x16 words[4];
+    philox_words(key, stream, (first - place) / 4, words);
+    uint32_t numbers[4 * LANES];
+    memcpy(numbers, words, sizeof numbers);
+    for (size_t i = 0; i < rest; i++) y[i] = numbers[place + i] >= threshold ? x[i] * factor : 0;
+    return rest;
+}
+
 /// Element 64 b + 16 j + i takes word j of counter 16 b + i. Counters are multiples of sixteen, so their lower words
 /// never carry.
 static void dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
                     float factor) {
-    for (size_t start = 0; start < count; start += 4 * LANES) {
+    size_t start = first % (4 * LANES) ? dropout_rest(x, y, count, key, stream, first, threshold, factor) : 0;
+    for (; start < count; start += 4 * LANES) {
         u32x16 words[4];
         philox_words(key, stream, (first + start) / 4, words);
         for (size_t j = 0; j < 4 && start + j * LANES < count; j++) {

@@ -21,6 +21,11 @@ package struct AttentionLayer: Sendable {
     private let ranks: (any MatrixRanks)?
     /// The form of the heads that are here.
     let ownForm: Architecture.Attention
+    /// The ranks that divide the rows of a pass, each of which attends with its own heads to all rows; nil where all
+    /// rows are here.
+    private let rowRanks: (any RowRanks)?
+    /// The form of the heads that attend here.
+    private let attendedForm: Architecture.Attention
 
     /// - Parameters:
     ///   - source: the rows that keys and values are made of.
@@ -62,6 +67,8 @@ package struct AttentionLayer: Sendable {
             && sums == nil && sinks == nil && queryNorm == nil && keyNorm == nil && valueNorm == nil
         ranks = isSimple ? output.ranks.flatMap { form.headsAreDivided(among: $0.count) ? $0 : nil } : nil
         ownForm = ranks.map { form.divided(among: $0.count) } ?? form
+        rowRanks = scope.source.rowRanks
+        attendedForm = rowRanks.map { form.divided(among: $0.count) } ?? ownForm
     }
 
     /// `[rows, width]` to the same shape; `positions` is what the pass's positions do in this layer, `shared` what
@@ -86,23 +93,24 @@ package struct AttentionLayer: Sendable {
         finish(&q, &own, positions: rows.positions)
         let rows = placed(rows)
         let (k, v) = keyValues(own, of: layer, &shared)
+        func byHeads(_ x: Tensor) -> Tensor { attending(x, rows: rows.total) }
         let inputs = AttentionInputs(
-            query: kept(q), key: k, value: v, bias: bias, global: global?(x, rows), sums: blockSums)
-        return joined(state.attend(layer: layer, ownForm, inputs, rows: rows))
+            query: byHeads(kept(q)), key: byHeads(k), value: byHeads(v), bias: bias, global: global?(x, rows),
+            sums: blockSums)
+        return joined(state.attend(layer: layer, attendedForm, inputs, rows: rows))
     }
 
     /// Cross-attention over the rows of each sequence's source, `[rows, width]` to the same shape.
     package func across(
         _ x: Tensor, _ rows: Rows, layer: Int, source: Source, _ state: inout some AttentionState
     ) -> Tensor {
-        joined(
+        let own = kept(heads(together([query], x)[0], ownForm.queryHeads))
+        return joined(
             state.attendAcross(
-                layer: layer, ownForm, query: kept(heads(together([query], x)[0], ownForm.queryHeads)),
-                rows: placed(rows),
-                source: source
+                layer: layer, attendedForm, query: attending(own, rows: rows.total), rows: placed(rows), source: source
             ) {
-                let made = keysAndValues(of: $0)
-                return (kept(made.keys), kept(made.values))
+                let (made, total) = (keysAndValues(of: $0), source.ranges.last?.upperBound ?? 0)
+                return (attending(kept(made.keys), rows: total), attending(kept(made.values), rows: total))
             })
     }
 
@@ -181,7 +189,9 @@ package struct AttentionLayer: Sendable {
     /// where gradients flow and operands are bf16.
     private func kept(_ x: Tensor) -> Tensor { x.node != nil && output.operands == .bf16 ? x.asBFloat16() : x }
 
+    /// The output of attention, of the rows that are here.
     private func joined(_ attended: Tensor) -> Tensor {
+        let attended = rowRanks.map { attended.byRows(of: $0) } ?? attended
         let rows = attended.reshaped([attended.shape[0], ownForm.queryHeads * form.valueWidth])
         return ranks == nil ? output(rows) : output.ofOwnInputs(rows)
     }
@@ -195,21 +205,37 @@ package struct AttentionLayer: Sendable {
 
     /// `rows` with the place of the heads that are here, by which dropout draws.
     private func placed(_ rows: Rows) -> Rows {
-        guard let ranks else { return rows }
+        guard let rank = ranks?.rank ?? rowRanks?.rank else { return rows }
         var rows = rows
-        rows.training?.heads = Dropout.HeadPlace(first: ranks.rank * ownForm.queryHeads, count: form.queryHeads)
+        rows.training?.heads = Dropout.HeadPlace(first: rank * attendedForm.queryHeads, count: form.queryHeads)
         return rows
     }
 
+    /// The heads that attend here, of all `rows`, of which a part is here.
+    private func attending(_ x: Tensor, rows: Int) -> Tensor { rowRanks.map { x.byHeads(of: $0, rows: rows) } ?? x }
+
     private func ownHeads(of bias: DistanceBias) -> DistanceBias {
-        guard let ranks else { return bias }
+        guard let ranks = ranks ?? rowRanks else { return bias }
         let (heads, distances) = (bias.values.shape[0], bias.values.shape[1])
         let values = bias.values.reshaped([1, heads * distances]).ownColumns(of: ranks)
-        return DistanceBias(values: values.reshaped([ownForm.queryHeads, distances]), zero: bias.zero)
+        return DistanceBias(values: values.reshaped([attendedForm.queryHeads, distances]), zero: bias.zero)
     }
 }
 
 extension Architecture.Attention {
+    /// Returns whether ranks that divide the rows of a pass can attend with their own heads each: with positions that
+    /// act on each row or each head by itself.
+    package func headsAreExchanged(among ranks: Int) -> Bool {
+        guard keyHeads % ranks == 0, queryHeads % keyHeads == 0, keyValues == .own, valueNorm == nil, sinks == .absent,
+            latent == nil, sumsNorm == nil
+        else { return false }
+        return switch (positions, reach) {
+        case (_, .aroundAndGlobal), (_, .aroundAndSums): false
+        case (.none, _), (.rotary, _), (.buckets, _), (.layerBuckets, _): true
+        default: false
+        }
+    }
+
     /// Returns whether ranks can have their own heads, keys' with the queries' that read them: with positions that act
     /// on each head by itself.
     package func headsAreDivided(among ranks: Int) -> Bool {

@@ -7,12 +7,15 @@ package protocol ExpertRanks: MatrixRanks {
     /// True where this rank's rows count nothing in the present pass.
     var isIdle: Bool { get }
 
+    /// True where the rows of all ranks are those of one pass, which they divide; else each has a pass of its own.
+    var joinsRows: Bool { get }
+
     /// Counts rows of this rank that went to the experts of others, and rows of others that came to its own.
     func count(away: Int, here: Int)
 
-    /// Takes what the rows of one rank after the other have brought to the gradients of this rank's experts at `place`,
-    /// each as a shard of its own: they begin anew behind each, and become the sum over all ranks, added in a binary
-    /// tree, behind the last.
+    /// Takes what the rows of one pass after the other have brought to the gradients of this rank's experts at `place`,
+    /// each as a shard of its own: they begin anew behind each, and become the sum over all passes, added in a binary
+    /// tree, behind the last. Where there is one pass, they stay.
     func takeGradients(ofExpertsAt place: ParameterPlace, in gradients: Gradients)
 }
 
@@ -33,12 +36,13 @@ package struct ExpertDivision: Sendable {
 /// One pass through experts that ranks divide: each row is sent to the ranks that have its experts, and its results
 /// come back (all-to-all); gradients take the same way.
 ///
-/// The bits are those of one rank. An expert computes the rows of one rank after the other, each as one rank computes
-/// those of one pass; so its gradients are products over the rows of one pass, added as shards are.
+/// The bits are those of one rank. An expert computes the rows of one pass after the other, in their order, as one rank
+/// computes them; so its gradients are products over the rows of one pass, added as shards are.
 struct ExpertExchange {
-    /// The rows of one rank at one expert: their results, which know where the gradients of the rows themselves end.
+    /// The rows of one pass at one expert: how many each rank has sent, and their results, which know where the
+    /// gradients of the rows themselves end.
     private struct Visit: Sendable {
-        let rank: Int
+        let counts: [Int]
         let input: GradientNode
         let result: Tensor
     }
@@ -66,34 +70,50 @@ struct ExpertExchange {
         ranks.count(
             away: away.reduce(0, +) - away[ranks.rank], here: here.reduce(0, +) - here[ranks.rank])
         let rows = exchanged(cut(joined(inputs.compactMap { $0?.untracked }), at: away), receiving: here)
-        var visits: [Visit] = []
-        let results = rows.enumerated().map { rank, rows in
-            let parts = zip(experts(of: ranks.rank), cut(rows, at: arriving[rank])).compactMap { expert, rows in
-                guard rows.shape[0] > 0 else { return Tensor?.none }
-                let input = GradientNode(input: rows.shape)
-                let result = compute(expert, division.isTracked ? rows.tracked(by: input) : rows)
-                if result.node != nil { visits.append(Visit(rank: rank, input: input, result: result)) }
-                return result.untracked
-            }
-            return joined(parts)
-        }
-        let whole = joined(exchanged(results, receiving: away))
+        let found = passes.map { computed(rows[$0], arriving[$0], by: compute) }
+        let whole = joined(exchanged(found.flatMap(\.results), receiving: away))
         guard division.isTracked else { return whole }
-        return throughExperts(whole, inputs, counts, visits, away: away, here: here)
+        return throughExperts(whole, inputs, counts, found.map(\.visits), away: away, here: here)
     }
 
+    /// The ranks whose rows are of one pass, for each pass.
+    private var passes: [Range<Int>] {
+        ranks.joinsRows ? [0..<ranks.count] : (0..<ranks.count).map { $0..<$0 + 1 }
+    }
+
+    /// The results of the rows of one pass at the experts that are here, for each of the ranks that have sent some.
+    ///
+    /// - Parameter arriving: for each rank, its rows for each expert.
+    private func computed(
+        _ rows: ArraySlice<Tensor>, _ arriving: ArraySlice<[Int]>, by compute: (_ expert: Int, _ rows: Tensor) -> Tensor
+    ) -> (results: [Tensor], visits: [Visit]) {
+        let parts = zip(rows, arriving).map { cut($0, at: $1) }
+        var results = parts.map { _ in [Tensor]() }
+        var visits: [Visit] = []
+        for (place, expert) in experts(of: ranks.rank).enumerated() {
+            let whole = joined(parts.map { $0[place] })
+            guard whole.shape[0] > 0 else { continue }
+            let (counts, input) = (parts.map { $0[place].shape[0] }, GradientNode(input: whole.shape))
+            let result = compute(expert, division.isTracked ? whole.tracked(by: input) : whole)
+            if result.node != nil { visits.append(Visit(counts: counts, input: input, result: result)) }
+            for (index, part) in cut(result.untracked, at: counts).enumerated() { results[index].append(part) }
+        }
+        return (results.map(joined), visits)
+    }
+
+    /// - Parameter visits: of each pass.
     private func throughExperts(
-        _ whole: Tensor, _ inputs: [Tensor?], _ counts: [Int], _ visits: [Visit], away: [Int], here: [Int]
+        _ whole: Tensor, _ inputs: [Tensor?], _ counts: [Int], _ visits: [[Visit]], away: [Int], here: [Int]
     ) -> Tensor {
         let nodes = inputs.map { $0?.node }
         let node = GradientNode(whole.shape, parents: nodes.compactMap(\.self)) { gradient, flow in
             // Rows that only keep those of others company bring nothing to the experts.
             let own = ranks.isIdle ? device.make(gradient.shape).filled(with: 0) : gradient
             let arrived = exchanged(cut(own, at: away), receiving: here)
-            let slopes = (0..<ranks.count).map { rank in
-                let slopes = backward(visits.filter { $0.rank == rank }, arrived[rank], &flow)
+            var slopes: [Tensor] = []
+            for (visits, pass) in zip(visits, passes) {
+                slopes += backward(visits, Array(arrived[pass]), &flow)
                 ranks.takeGradients(ofExpertsAt: division.place, in: flow.gradients)
-                return slopes
             }
             let returned = joined(exchanged(slopes, receiving: away))
             for (node, slopes) in zip(nodes, cut(returned, at: counts)) where slopes.shape[0] > 0 {
@@ -103,19 +123,22 @@ struct ExpertExchange {
         return whole.tracked(by: node)
     }
 
-    /// The backward pass of one rank's rows through the experts that are here.
+    /// The backward pass of one pass's rows through the experts that are here.
     ///
-    /// - Parameter gradient: of their results, experts ascending.
-    /// - Returns: the gradients of the rows.
-    private func backward(_ visits: [Visit], _ gradient: Tensor, _ flow: inout GradientFlow) -> Tensor {
-        let parts = cut(gradient, at: visits.map { $0.result.shape[0] })
-        return joined(
-            zip(visits, parts).map { visit, gradient in
-                var inner = GradientFlow(into: flow.gradients, on: device)
-                inner.add(gradient, to: visit.result.node)
-                inner.run(from: [visit.result.node].compactMap(\.self), stoppingAt: [visit.input])
-                return inner.gradient(of: visit.input) ?? device.make(gradient.shape).filled(with: 0)
-            })
+    /// - Parameter gradients: of their results, for each rank that has sent some, experts ascending.
+    /// - Returns: the gradients of the rows, likewise.
+    private func backward(_ visits: [Visit], _ gradients: [Tensor], _ flow: inout GradientFlow) -> [Tensor] {
+        let parts = gradients.indices.map { index in cut(gradients[index], at: visits.map { $0.counts[index] }) }
+        var slopes = parts.map { _ in [Tensor]() }
+        for (place, visit) in visits.enumerated() {
+            let gradient = joined(parts.map { $0[place] })
+            var inner = GradientFlow(into: flow.gradients, on: device)
+            inner.add(gradient, to: visit.result.node)
+            inner.run(from: [visit.result.node].compactMap(\.self), stoppingAt: [visit.input])
+            let found = inner.gradient(of: visit.input) ?? device.make(gradient.shape).filled(with: 0)
+            for (index, part) in cut(found, at: visit.counts).enumerated() { slopes[index].append(part) }
+        }
+        return slopes.map(joined)
     }
 
     // MARK: - Rows
@@ -124,7 +147,9 @@ struct ExpertExchange {
     private func experts(of rank: Int) -> Range<Int> { ranks.part(of: division.count, rank: rank) }
 
     private func joined(_ parts: [Tensor]) -> Tensor {
-        parts.isEmpty ? device.make([0, width]) : device.adopt(Tensor.joined(rowsOf: parts))
+        let parts = parts.filter { $0.shape[0] > 0 }
+        guard parts.count > 1 else { return parts.first ?? device.make([0, width]) }
+        return device.adopt(Tensor.joined(rowsOf: parts))
     }
 
     /// `rows` in parts of so many.

@@ -93,6 +93,9 @@ package protocol ParameterSource: AnyObject {
 
     /// The division of the experts of the layer at `place` among ranks; nil, the default, where all are here.
     func experts(at place: ParameterPlace) -> ExpertDivision?
+
+    /// The ranks that divide the rows of a pass; nil, the default, where all are here.
+    var rowRanks: (any RowRanks)? { get }
 }
 
 extension ParameterSource {
@@ -100,4 +103,5 @@ extension ParameterSource {
     package func adapters(of parameter: Parameter) -> [LowRankAdapter] { [] }
     package var operands: ElementType { .f32 }
     package func experts(at place: ParameterPlace) -> ExpertDivision? { nil }
+    package var rowRanks: (any RowRanks)? { nil }
 }

@@ -65,6 +65,20 @@ package struct Rows: Sendable {
 
     package var count: Int { tokens.count }
 
+    /// The rows of all sequences, also where only a part of them is here.
+    package var total: Int { sequences.last?.rows.upperBound ?? 0 }
+
+    /// Some of these rows, where ranks divide them: sequences stay as they are, for attention sees all rows.
+    package func part(_ range: Range<Int>) -> Rows {
+        var part = self
+        part.tokens = Array(tokens[range])
+        part.positions = Array(positions[range])
+        part.extents = Array(extents[range])
+        part.segments = Array(segments[range])
+        part.training?.firstRow = range.lowerBound
+        return part
+    }
+
     /// The last row of each sequence.
     package var lastRows: [Int] { sequences.map { $0.rows.upperBound - 1 } }
 }

@@ -21,6 +21,10 @@ package final class TrainableParameters: ParameterSource {
     package let rateFactors: [Float]
     /// The elements of each that are in this rank's memory.
     package let held: [Range<Int>]
+    /// The elements of each whose gradients this rank has.
+    package let learnt: [Range<Int>]
+    /// The ranks that divide the rows of a pass, and with them the gradients of matrices, by outputs.
+    package let rowRanks: (any RowRanks)?
     /// The columns of this rank's inputs, for each matrix that ranks divide by its outputs.
     private let divisions: [Parameter.Division?]
     /// The ranks that divide experts, and the number of them in each layer that has some that learn.
@@ -53,15 +57,16 @@ package final class TrainableParameters: ParameterSource {
     ///   - isHeld: whether passes of this rank read a trained parameter; others keep their places, without memory.
     ///   - ranks: the ranks that divide the trained matrices by their outputs; nil where each has them whole.
     ///   - expertRanks: the ranks that divide experts which learn; nil where each has all of them.
+    ///   - rowRanks: the ranks that divide the rows of a pass; nil where each has all.
     ///   - operands: what layers multiply, f32 or bf16; the masters are f32 in any case.
     package init(
         _ inventory: Inventory, from origin: any ParameterSource, _ selection: Selection = .init(),
         factors: (any ParameterSource)? = nil, holding isHeld: (Inventory.Entry) -> Bool = { _ in true },
         dividedBy ranks: (any MatrixRanks)? = nil, expertsDividedBy expertRanks: (any ExpertRanks)? = nil,
-        operands: ElementType = .f32, on device: Device
+        rowsDividedBy rowRanks: (any RowRanks)? = nil, operands: ElementType = .f32, on device: Device
     ) {
         (self.operands, self.device, layout) = (operands, device, selection.adapters)
-        self.expertRanks = expertRanks
+        (self.expertRanks, self.rowRanks) = (expertRanks, rowRanks)
         let own = inventory.entries.filter { !$0.fill.isConstant && selection.isTrained($0) }
         let trained = own + selection.adapters.entries
         (entries, names, shapes) = (trained, trained.map(\.name), trained.map(\.shape))
@@ -75,6 +80,10 @@ package final class TrainableParameters: ParameterSource {
         held = zip(trained, divisions).map { entry, division in
             guard isHeld(entry) else { return 0..<0 }
             return division.map { $0.held(entry.shape, of: $0.ranks.rank) } ?? 0..<entry.shape.elements
+        }
+        learnt = zip(trained, held).map { entry, held in
+            guard let rowRanks, !held.isEmpty else { return held }
+            return entry.elements(ofPart: rowRanks.rank, of: rowRanks.count, dividingRows: true) ?? held
         }
         storage = Storage(zeros: count * 4)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
@@ -110,6 +119,12 @@ package final class TrainableParameters: ParameterSource {
 
     /// The division of parameter `index` among ranks; nil where it is whole, or elsewhere.
     package func division(_ index: Int) -> Parameter.Division? { divisions[index] }
+
+    /// Returns whether ranks that compute a pass together learn a part of parameter `index` each.
+    package func isDivided(_ index: Int) -> Bool {
+        divisions[index] != nil
+            || rowRanks.flatMap { entries[index].elements(ofPart: $0.rank, of: $0.count, dividingRows: true) } != nil
+    }
 
     /// The columns of a matrix that ranks are to divide: of layers, and of what tokens are read and guessed by. Nil for
     /// what each has whole.
@@ -185,6 +200,7 @@ package final class TrainableParameters: ParameterSource {
             return tracked.with(tracked.value?.untracked)
         }
         var operands: ElementType { parameters.operands }
+        var rowRanks: (any RowRanks)? { parameters.rowRanks }
         func experts(at place: ParameterPlace) -> ExpertDivision? { parameters.experts(at: place, isTracked: false) }
         func packed(_ parameter: Parameter) -> PackedMatrix? { nil }
         func decoded(_ parameter: Parameter) -> Parameter { parameters.decoded(parameter) }
@@ -203,6 +219,19 @@ extension ParameterDescription {
         case .lookedUp, .multiplied, .routed: true
         case .elementwise: false
         }
+    }
+
+    /// The elements that part `part` of `count` ranks learns, where they divide a trained parameter; nil where each
+    /// learns all of it.
+    ///
+    /// - Parameter dividesRows: whether the ranks divide rows: then an expert is one rank's, which computes it.
+    package func elements(ofPart part: Int, of count: Int, dividingRows dividesRows: Bool) -> Range<Int>? {
+        if dividesRows, let expert, case .routed(_, let experts) = use {
+            let own = experts * part / count..<experts * (part + 1) / count
+            return own.contains(expert) ? 0..<shape.elements : 0..<0
+        }
+        guard isDivided(among: count) else { return nil }
+        return shape[0] * part / count * shape[1]..<shape[0] * (part + 1) / count * shape[1]
     }
 }
 

@@ -21,6 +21,8 @@ package struct TrainingPass: Sendable {
     package var stack = 0
     /// The heads of an attention that are here, where ranks divide them.
     package var heads: Dropout.HeadPlace?
+    /// The number of the first row that is here, where ranks divide those of a pass.
+    package var firstRow = 0
 
     package init(
         dropout: Float = 0, seed: UInt64 = 0, expertBalance: Float = 0, recomputation: Recomputation = .none
@@ -30,7 +32,7 @@ package struct TrainingPass: Sendable {
     }
 
     /// The random numbers of a place: layer −1 is the input.
-    package func dropout(layer: Int, _ site: Int) -> Dropout? { dropout(dropout, layer, site) }
+    package func dropout(layer: Int, _ site: Int) -> Dropout? { ofRows(dropout(dropout, layer, site)) }
 
     /// The dropout of the weights of a layer's attention, or cross-attention.
     package func attentionDropout(layer: Int, across: Bool) -> Dropout? {
@@ -39,7 +41,13 @@ package struct TrainingPass: Sendable {
         return dropout
     }
 
-    package func activationDropout(layer: Int) -> Dropout? { dropout(activationDropout, layer, 5) }
+    package func activationDropout(layer: Int) -> Dropout? { ofRows(dropout(activationDropout, layer, 5)) }
+
+    private func ofRows(_ dropout: Dropout?) -> Dropout? {
+        var dropout = dropout
+        dropout?.firstRow = firstRow
+        return dropout
+    }
 
     private func dropout(_ share: Float, _ layer: Int, _ site: Int) -> Dropout? {
         guard share > 0 else { return nil }

@@ -48,10 +48,15 @@ package struct TokenHeadLayer: Sendable {
 
     /// The losses of `hidden` `[rows, width]`, with the gradients of their sum times `factor` in `flow`, which then
     /// runs from the root.
+    ///
+    /// - Parameter ranks: the ranks that have other rows of the pass, whose targets are here too.
     package func loss(
-        _ hidden: Tensor, _ targets: [Int32], _ form: LossForm, factor: Float = 1, _ flow: inout GradientFlow
+        _ hidden: Tensor, among ranks: (any RowRanks)? = nil, _ targets: [Int32], _ form: LossForm, factor: Float = 1,
+        _ flow: inout GradientFlow
     ) -> (sums: LossSums, root: GradientNode?) {
-        flow.crossEntropy(transform?(hidden) ?? hidden, logitProjection, targets, form, factor: factor)
+        let own = transform?(hidden) ?? hidden
+        let rows = ranks.map { own.wholeRows(of: $0, rows: targets.count) } ?? own
+        return flow.crossEntropy(rows, logitProjection, targets, form, factor: factor)
     }
 
     /// The losses of `hidden` `[rows, width]`, without gradients.

@@ -73,6 +73,8 @@ import Testing
         operations.remove("forward")
         // What ranks that divide matrices do among themselves: tried by the bits of the whole.
         operations.subtract(["ownColumns", "masked"])
+        // What ranks that divide rows hand to each other: tried by the bytes of one rank.
+        operations.subtract(["byHeads", "byRows", "wholeRows"])
         // What passes through experts that ranks divide: tried by the bytes of one rank.
         operations.subtract(["results", "throughExperts"])
         #expect(operations == Set(GradientCase.all.map(\.operation)))

@@ -107,8 +107,8 @@ void martlet_cross_entropy(const martlet_loss *form, float *logits, const int32_
 // ---------------------------------------------------------------- dropout
 
 /// Dropout: y = x · factor where an element's random word is at least `threshold` = p · 2³², otherwise 0. Element i of
-/// the call is element first + i of the sequence, `first` a multiple of 64; element 64 b + 16 j + l takes word j of
-/// counter 16 b + l. x and y may be the same.
+/// the call is element first + i of the sequence; element 64 b + 16 j + l takes word j of counter 16 b + l. x and y may
+/// be the same.
 void martlet_dropout(const float *x, float *y, size_t count, uint64_t key, uint64_t stream, uint64_t first, uint32_t threshold,
                      float factor);
 

@@ -7,12 +7,18 @@ package struct GradientFlow {
     package let gradients: Gradients
     private var pending: [ObjectIdentifier: Tensor] = [:]
     private let deferred: DeferredGradients?
+    /// The ranks that have other rows of the pass; nil where all are here.
+    package let dividedRows: (any RowRanks)?
 
-    /// - Parameter deferred: where what comes to parameters waits for its time; nil adds it at once.
+    /// - Parameters:
+    ///   - deferred: where what comes to parameters waits for its time; nil adds it at once.
+    ///   - dividedRows: the ranks that have other rows of the pass.
     package init(
-        into gradients: Gradients, deferring deferred: DeferredGradients? = nil, on device: Device
+        into gradients: Gradients, deferring deferred: DeferredGradients? = nil,
+        dividing dividedRows: (any RowRanks)? = nil, on device: Device
     ) {
         (self.gradients, self.deferred, self.device) = (gradients, deferred, device)
+        self.dividedRows = dividedRows
     }
 
     /// Adds to the gradient of what `node` stands for; nothing where nobody asks.
@@ -27,6 +33,8 @@ package struct GradientFlow {
             storage: gradient.storage, byteOffset: gradient.byteOffset, shape: node.shape, type: .f32,
             device: device)
         if let leaf = node.leaf {
+            // Whatever this is a sum over, other ranks' rows are not in it.
+            if rowRanks(for: node) != nil { gradients.missRows(leaf) }
             arrives { [gradients] in gradients.add(gradient, to: leaf) }
         } else if let sum = pending[ObjectIdentifier(node)] {
             pending[ObjectIdentifier(node)] = sum + gradient

@@ -17,6 +17,8 @@ package final class Gradients {
     private var isClosed: [Bool]
     /// The first parameter to which something came after it was closed.
     package private(set) var late: Int?
+    /// The first parameter to which something came without the rows of other ranks, which divide those of a pass.
+    package private(set) var missing: Int?
 
     /// - Parameter held: the elements of each parameter whose gradients come; the others keep their places, without
     ///   memory. All when nil.
@@ -99,6 +101,8 @@ package final class Gradients {
         complete(shapes.indices)
         return Tensor(storage: storage, shape: [count], type: .f32, device: device)
     }
+
+    func missRows(_ index: Int) { missing = missing ?? index }
 
     private func place(_ index: Int) -> Tensor {
         Tensor(storage: storage, byteOffset: offsets[index] * 4, shape: shapes[index], type: .f32, device: device)

@@ -25,6 +25,12 @@ package struct LossSums: Sendable, Hashable {
 
     package init() {}
 
+    fileprivate init(_ losses: [Double], correct: [UInt8], _ targets: [Int32]) {
+        loss = losses.reduce(0, +)
+        self.targets = targets.reduce(0) { $0 + ($1 < 0 ? 0 : 1) }
+        self.correct = correct.reduce(0) { $0 + Int($1) }
+    }
+
     package static func += (sum: inout LossSums, other: LossSums) {
         sum.loss += other.loss
         sum.targets += other.targets
@@ -58,6 +64,15 @@ extension Tensor {
     /// Turns these logits `[rows, classes]`, which the caller owns, into gradients of the losses' sum times `factor`;
     /// nil leaves them.
     package func crossEntropy(_ targets: [Int32], _ form: LossForm, gradientFactor factor: Float?) -> LossSums {
+        let (losses, correct) = losses(targets, form, gradientFactor: factor)
+        return LossSums(losses, correct: correct, targets)
+    }
+
+    /// The loss of each row, and whether its largest logit is the target's, as ``crossEntropy(_:_:gradientFactor:)``
+    /// adds them.
+    fileprivate func losses(
+        _ targets: [Int32], _ form: LossForm, gradientFactor factor: Float?
+    ) -> (losses: [Double], correct: [UInt8]) {
         precondition(
             shape.rank == 2 && targets.count == shape[0] && targets.allSatisfy { Int($0) < shape[1] },
             "cross-entropy: \(shape) and \(targets.count) targets up to \(targets.max() ?? -1)")
@@ -80,11 +95,7 @@ extension Tensor {
                 }
             }
         }
-        var sums = LossSums()
-        sums.loss = losses.reduce(0, +)
-        sums.targets = targets.reduce(0) { $0 + ($1 < 0 ? 0 : 1) }
-        sums.correct = correct.reduce(0) { $0 + Int($1) }
-        return sums
+        return (losses, correct)
     }
 
     /// The losses of rows `[rows, width]` under a projection, without gradients; logits of a few rows at a time.
@@ -117,7 +128,8 @@ extension GradientFlow {
     /// weight and to x.
     ///
     /// - Parameters:
-    ///   - x: `[rows, width]`; rows whose target is negative are left out altogether.
+    ///   - x: `[rows, width]`; rows whose target is negative are left out altogether. Where ranks divide rows, those of
+    ///     all; each then computes its part of every chunk.
     ///   - factor: of the gradients.
     package mutating func crossEntropy(
         _ x: Tensor, _ projection: LogitProjection, _ targets: [Int32], _ form: LossForm, factor: Float = 1
@@ -129,21 +141,73 @@ extension GradientFlow {
         var sums = LossSums()
         let dx = device.make(rows.shape)
         for range in LogitProjection.chunks(targets.count, projection.projection.outputs) {
-            let part = rows.untracked.rows(range)
-            let logits = projection.logits(part)
+            // A chunk of fewer rows than ranks is computed by each.
+            let own = dividedRows.flatMap { range.count < $0.count ? nil : $0.part(of: range.count) } ?? 0..<range.count
+            let chunk = range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound
+            let logits = projection.logits(rows.untracked.rows(chunk))
             let capped = projection.cap.map { cap in (cap, logits * 1) }
-            sums += logits.crossEntropy(Array(targets[range]), form, gradientFactor: factor)
+            let (losses, correct) = logits.losses(Array(targets[chunk]), form, gradientFactor: factor)
+            sums += summed(losses, correct, Array(targets[range]))
             var gradient = logits
             if let (cap, values) = capped {
                 gradient = unsafe values.combined(with: logits, "softCapped", cost: 4) {
                     unsafe martlet_soft_cap_backward($0, $1, cap, $2, $3)
                 }
             }
+            if let dividedRows {
+                addGradients(
+                    of: projection, gradient, at: rows.untracked.rows(range), into: dx.rows(range), dividedRows)
+                continue
+            }
             addColumnSums(gradient, to: projection.constant?.node)
             if projection.scale != 1 { gradient = gradient * projection.scale }
-            addGradients(of: projection.projection, gradient, at: part, into: dx.rows(range))
+            addGradients(of: projection.projection, gradient, at: rows.untracked.rows(chunk), into: dx.rows(range))
         }
         add(dx, to: rows.node)
         return (sums, rows.node)
+    }
+
+    /// The sums over the rows of a chunk, of which each rank has its part.
+    private func summed(_ losses: [Double], _ correct: [UInt8], _ targets: [Int32]) -> LossSums {
+        guard let dividedRows, losses.count < targets.count else {
+            return LossSums(losses, correct: correct, targets)
+        }
+        let own = device.make([losses.count, 3])
+        for (row, loss) in losses.enumerated() {
+            let bits = loss.bitPattern
+            unsafe own.mutableFloats[row * 3] = Float(bitPattern: UInt32(truncatingIfNeeded: bits))
+            unsafe own.mutableFloats[row * 3 + 1] = Float(bitPattern: UInt32(truncatingIfNeeded: bits >> 32))
+            unsafe own.mutableFloats[row * 3 + 2] = Float(correct[row])
+        }
+        let all = dividedRows.whole(own, dividedRows.parts(of: targets.count), on: device)
+        let numbers = (0..<targets.count).map { row in
+            unsafe Double(
+                bitPattern: UInt64(all.floats[row * 3].bitPattern) | UInt64(all.floats[row * 3 + 1].bitPattern) << 32)
+        }
+        let rights = (0..<targets.count).map { unsafe UInt8(all.floats[$0 * 3 + 2]) }
+        return LossSums(numbers, correct: rights, targets)
+    }
+
+    /// The gradients of a projection of a chunk's rows, of which each rank has computed its part, or all.
+    ///
+    /// - Parameters: `x`: all rows of the chunk; `dx`: as x, which the caller owns.
+    private mutating func addGradients(
+        of projection: LogitProjection, _ gradient: Tensor, at x: Tensor, into dx: Tensor, _ ranks: any RowRanks
+    ) {
+        let (device, parts) = (device, ranks.parts(of: x.shape[0]))
+        func whole(_ part: Tensor) -> Tensor {
+            part.shape[0] == x.shape[0] ? part : ranks.whole(part, parts, on: device)
+        }
+        if let node = projection.constant?.node { addColumnSums(ofWhole: whole(gradient), to: node) }
+        let gradient = projection.scale == 1 ? gradient : gradient * projection.scale
+        guard case .stored(let weight) = projection.projection.weight, projection.projection.addends.isEmpty else {
+            preconditionFailure("loss: rows are divided beside a weight that is not stored alone")
+        }
+        let operands = projection.projection.operands
+        if let node = projection.projection.bias?.node { addColumnSums(ofWhole: whole(gradient), to: node) }
+        let slopes = gradient.multiplied(byTransposed: weight.untracked, as: operands, on: device)
+        dx.overwrite(with: whole(slopes), adding: false)
+        guard let node = weight.node else { return }
+        addProduct(ofColumns: gradient, withWhole: x, parts, as: operands, to: node, ranks)
     }
 }

@@ -10,6 +10,8 @@ package struct Dropout: Sendable, Hashable {
     package let stream: UInt64
     /// The first of the heads that are there and how many there are in all, where ranks divide those of an attention.
     package var heads: HeadPlace?
+    /// The number of the first row that is there, among those of the pass, where ranks divide them.
+    package var firstRow = 0
 
     /// The place of some heads among all of an attention.
     package struct HeadPlace: Sendable, Hashable {
@@ -48,12 +50,13 @@ extension Tensor {
     func masked(_ dropout: Dropout) -> Tensor {
         let device = device(for: "dropped")
         let result = device.make(shape, type)
+        let before = UInt64(dropout.firstRow * shape.width)
         device.parallel(shape.elements, cost: 8, grain: 64) { range in
             let runs = FloatRuns(range, [self, result], on: device)
             for run in runs.ranges {
                 unsafe martlet_dropout(
                     runs.floats(of: self, run, 0), runs.target(result, run, 1), run.count, dropout.seed,
-                    dropout.stream, UInt64(run.lowerBound), dropout.threshold, dropout.factor)
+                    dropout.stream, before + UInt64(run.lowerBound), dropout.threshold, dropout.factor)
                 runs.finish(result, run, 1)
             }
         }

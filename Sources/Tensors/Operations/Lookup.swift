@@ -113,6 +113,17 @@ extension GradientFlow {
     mutating func scatter(
         _ gradient: Tensor, to indices: [Int32], factor: Float, _ node: GradientNode, rows: Range<Int>? = nil
     ) {
+        if rows == nil, let ranks = rowRanks(for: node) {
+            let parts = ranks.parts(ofOwn: indices.count)
+            let all = ranks.whole(gradient, parts, on: device)
+            let numbers = device.tensor(indices.map { Float($0) }, shape: [indices.count])
+            let own = ownRows(of: node, of: node.shape[0])
+            let names = ranks.whole(numbers, parts, on: device).values.map { Int($0) }
+            let chosen = names.indices.filter { own.contains(names[$0]) }
+            return scatter(
+                all.selecting(rows: chosen), to: chosen.map { Int32(names[$0] - own.lowerBound) }, factor: factor, node,
+                rows: own)
+        }
         // Of the rows chosen: the node may be that of a view under another shape.
         let (device, width) = (device, gradient.shape.width)
         accumulate(node) { target, holdsSum in

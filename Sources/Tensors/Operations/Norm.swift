@@ -86,7 +86,14 @@ extension GradientFlow {
     fileprivate mutating func addNormWeight(
         _ x: Tensor, means: Tensor?, factors: Tensor, _ gradient: Tensor, to node: GradientNode?
     ) {
-        let (device, rows, width) = (device, x.shape.rows, x.shape.width)
+        guard let node else { return }
+        let (device, width) = (device, x.shape.width)
+        let ranks = rowRanks(for: node).map { ($0, $0.parts(ofOwn: x.shape[0])) }
+        let all = [x, factors, gradient, means].map { rows in
+            rows.map { own in ranks.map { $0.whole(own, $1, on: device) } ?? own }
+        }
+        guard let x = all[0], let factors = all[1], let gradient = all[2] else { return }
+        let (means, rows) = (all[3], x.shape.elements / width)
         accumulate(node) { target, holdsSum in
             device.parallel(width, cost: rows * 3, grain: 16) { range in
                 unsafe martlet_norm_weight_backward(
@@ -99,6 +106,13 @@ extension GradientFlow {
     /// The sums of the columns of `gradient` `[…, width]`: what a bias gets.
     mutating func addColumnSums(_ gradient: Tensor, to node: GradientNode?) {
         guard let node else { return }
+        let device = device
+        let whole = rowRanks(for: node).map { $0.whole(gradient, $0.parts(ofOwn: gradient.shape[0]), on: device) }
+        addColumnSums(ofWhole: whole ?? gradient, to: node)
+    }
+
+    /// The sums of the columns of the rows of all ranks.
+    mutating func addColumnSums(ofWhole gradient: Tensor, to node: GradientNode) {
         let (device, width) = (device, node.shape.elements)
         let rows = gradient.shape.elements / max(width, 1)
         accumulate(node) { target, holdsSum in

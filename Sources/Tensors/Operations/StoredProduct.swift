@@ -105,6 +105,10 @@ extension GradientFlow {
     ) {
         guard let node else { return }
         let device = device
+        if let ranks = rowRanks(for: node) {
+            let (whole, parts) = ranks.wholeFactor(x, on: device)
+            return addProduct(ofColumns: gradient, withWhole: whole, parts, as: operands, to: node, ranks)
+        }
         accumulate(node) { target, holdsSum in
             target.setProduct(
                 gradient, turned: true, x, .steps, adding: holdsSum, as: operands, streaming: true, on: device)

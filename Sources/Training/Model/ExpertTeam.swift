@@ -3,7 +3,7 @@ import MartletLayers
 import MartletTensors
 
 /// The ranks that divide the experts of a model that learns (expert parallelism, arXiv:2006.16668): lanes that each
-/// compute a pass of their own, at once.
+/// compute a pass of their own, at once, or the ranks that divide the rows of one.
 final class ExpertTeam: RankTeam, ExpertRanks, @unchecked Sendable {
     /// This rank's experts of one layer.
     private struct Own {
@@ -16,13 +16,15 @@ final class ExpertTeam: RankTeam, ExpertRanks, @unchecked Sendable {
     private var own: [ParameterPlace: Own] = [:]
     private let device: Device
     var isIdle = false
+    let joinsRows: Bool
     /// The rows of this rank that met experts of others so far, those of others that met experts here, and the layers
     /// with experts that passes have come to.
     private(set) var met = (away: 0, here: 0, layers: 0)
 
-    init(_ team: any Communicator, _ entries: [Inventory.Entry], on device: Device) {
-        self.device = device
+    init(_ team: any Communicator, _ entries: [Inventory.Entry], joiningRows joinsRows: Bool, on device: Device) {
+        (self.device, self.joinsRows) = (device, joinsRows)
         super.init(team, for: .experts)
+        guard !joinsRows else { return }
         for (index, entry) in entries.enumerated() where isHeld(entry) && entry.expert != nil {
             guard let place = entry.place else { continue }
             let first = own[place]?.parameters.lowerBound ?? index
@@ -30,9 +32,9 @@ final class ExpertTeam: RankTeam, ExpertRanks, @unchecked Sendable {
         }
     }
 
-    /// Returns whether a parameter is here: not one of the experts of others.
+    /// Returns whether a parameter is here: not one of the experts of others, which those who divide rows have too.
     func isHeld(_ entry: Inventory.Entry) -> Bool {
-        guard let expert = entry.expert, case .routed(_, let count) = entry.use else { return true }
+        guard !joinsRows, let expert = entry.expert, case .routed(_, let count) = entry.use else { return true }
         return part(of: count).contains(expert)
     }
 

@@ -17,13 +17,15 @@ struct MatrixTraffic {
     private let isRecomputed: Bool
     /// The cut into stages, of which this rank is one; nil where it has all layers.
     private let stage: (cut: PipelineCut, number: Int)?
+    /// The parts that experts are divided into, each a lane's.
+    private let expertParts: Int
 
     init(
         _ parameters: TrainableParameters, _ architecture: Architecture, _ team: MatrixTeam, isRecomputed: Bool,
-        stage: (cut: PipelineCut, number: Int)?
+        stage: (cut: PipelineCut, number: Int)?, expertParts: Int
     ) {
         (self.parameters, self.architecture, self.team) = (parameters, architecture, team)
-        (self.isRecomputed, self.stage) = (isRecomputed, stage)
+        (self.isRecomputed, self.stage, self.expertParts) = (isRecomputed, stage, expertParts)
     }
 
     private func hasLayer(_ layer: Int, of stack: ParameterPlace.Stack) -> Bool {
@@ -49,7 +51,21 @@ struct MatrixTraffic {
             case .elementwise: break
             }
         }
-        return bytes + routed.reduce(0) { $0 + $1.value / $1.key } + distances(batch)
+        // Of experts that lanes divide, one part is here, which stands for all.
+        return bytes + routed.reduce(0) { $0 + $1.value * expertParts / $1.key } + distances(batch)
+    }
+
+    /// The bytes that so many rows more take at the experts that are here, which are all alike.
+    func bytes(ofRoutedRows rows: Int) -> Int {
+        let experts = parameters.entries.indices.filter {
+            parameters.entries[$0].expert != nil && parameters.division($0) != nil
+        }
+        guard let first = experts.first.map({ parameters.entries[$0] }) else { return 0 }
+        return experts.map { parameters.entries[$0] }.reduce(0) { sum, entry in
+            guard entry.place == first.place, entry.expert == first.expert else { return sum }
+            let (outputs, inputs) = (sent(entry.shape[0]), sent(entry.shape[1]))
+            return sum + rows * (outputs + inputs + again(entry, outputs: outputs, inputs: inputs))
+        }
     }
 
     /// The bytes that a rank sends of a row of `width` to all others.

@@ -22,8 +22,8 @@ extension ModelLearner {
     package func accumulate(step passes: [(batch: Batch, seed: UInt64)]) throws -> Double {
         guard let task = settings.task as? any VectorLoss, !passes.isEmpty else { return 0 }
         let device = parameters.device
-        let vectors = passes.map { batch, seed in
-            task.vectors(hidden(model, batch, pass(seed: seed)).states, batch).untracked
+        let vectors = try passes.map { batch, seed in
+            task.vectors(try hidden(model, batch, pass(seed: seed)).states, batch).untracked
         }
         let joined = Tensor.joined(rowsOf: vectors)
         let all = Tensor(storage: joined.storage, shape: joined.shape, type: joined.type, device: device)
@@ -34,7 +34,7 @@ extension ModelLearner {
         guard let slopes = comparison.gradient(of: end) else { return result.loss }
         var first = 0
         for (batch, seed) in passes {
-            let (hidden, source) = hidden(model, batch, pass(seed: seed))
+            let (hidden, source) = try hidden(model, batch, pass(seed: seed))
             let own = task.vectors(hidden, batch)
             var flow = GradientFlow(into: gradients, on: device)
             flow.add(slopes.rows(first..<first + own.shape[0]), to: own.node)
@@ -52,16 +52,21 @@ extension ModelLearner {
     /// of an encoder that a decoder reads.
     func hidden(
         _ model: Model, _ batch: Batch, _ training: TrainingPass?
-    ) -> (states: Tensor, source: GradientNode?) {
-        let rows = model.rows(batch.rows, batch.decoderRows, training, sharding.stage >= 2 ? sharding : nil)
+    ) throws(RunError) -> (states: Tensor, source: GradientNode?) {
+        var rows = model.rows(batch.rows, batch.decoderRows, training, sharding.stage >= 2 ? sharding : nil)
+        if let rowTeam {
+            try rowTeam.begin([rows.reading.count] + (batch.decoderRows.map { [$0.count] } ?? []))
+            rows = (rowTeam.part(of: rows.reading), rowTeam.part(of: rows.writing))
+        }
         let (handed, source) = model.run(0, of: whole, [], rows, on: parameters.device)
         return (handed[0], source)
     }
 
+    /// Learns of one pass.
     private func learn(_ batch: Batch, seed: UInt64) throws -> Double {
         let pass = pass(seed: seed)
-        let (hidden, source) = hidden(model, batch, pass)
-        var flow = GradientFlow(into: gradients, on: parameters.device)
+        let (hidden, source) = try hidden(model, batch, pass)
+        var flow = GradientFlow(into: gradients, dividing: rowTeam, on: parameters.device)
         let (loss, roots) = loss(hidden, batch, pass, &flow)
         flow.run(from: roots, through: source)
         return loss
@@ -76,7 +81,7 @@ extension ModelLearner {
             return (result.loss, result.roots)
         }
         guard let head else { return (0, []) }
-        let (sums, root) = head.loss(hidden, batch.targets, settings.loss, &flow)
+        let (sums, root) = head.loss(hidden, among: rowTeam, batch.targets, settings.loss, &flow)
         return (sums.loss, [root].compactMap(\.self))
     }
 
@@ -101,7 +106,9 @@ extension ModelLearner {
             }
         }
         return try pass(learning: false) {
-            frozenHead?.loss(hidden(frozen, batch, nil).states, batch.targets, LossForm()).loss ?? 0
+            let states = try hidden(frozen, batch, nil).states
+            let whole = rowTeam.map { states.wholeRows(of: $0, rows: batch.targets.count) } ?? states
+            return frozenHead?.loss(whole, batch.targets, LossForm()).loss ?? 0
         }
     }
 
@@ -109,7 +116,7 @@ extension ModelLearner {
     private func measured(_ task: any TaskLoss, _ batch: Batch) throws -> TaskResult {
         try pass(learning: false) {
             var flow = GradientFlow(into: gradients, on: parameters.device)
-            return task(frozen.head, hidden(frozen, batch, nil).states, batch, dropout: nil, &flow)
+            return task(frozen.head, try hidden(frozen, batch, nil).states, batch, dropout: nil, &flow)
         }
     }
 

@@ -1,4 +1,5 @@
 package import MartletDistributed
+import MartletJSON
 import MartletLayers
 import MartletModels
 package import MartletTensors
@@ -20,6 +21,7 @@ extension ModelLearner {
         (ranks.passes, ranks.shards) = (recipe.accumulation, recipe.shards)
         try preparation.checkMemory(layout, ranks.mesh)
         ranks.cutsParameters = OptimizerChoice.isElementwise(recipe.optimizer)
+        ranks.family = preparation.config["model_type"]?.stringValue ?? ranks.family
         let fresh = SeededInitialiser(seed: recipe.seed, device: device)
         let (source, checkpoint) = try preparation.weights(fresh, on: device)
         try self.init(
@@ -41,7 +43,7 @@ extension ModelLearner {
         var reference: [Int: (chosen: Double, rejected: Double)] = [:]
         for batch in LabelledStream.batches(of: examples, .init(rows: rows, seed: 0)) {
             let found = try pass(learning: false) {
-                PreferenceLoss.logProbabilities(frozenHead, hidden(frozen, batch, nil).states, batch)
+                PreferenceLoss.logProbabilities(frozenHead, try hidden(frozen, batch, nil).states, batch)
             }
             for (index, label) in batch.labels.enumerated() {
                 guard case .preference(let number) = label else { continue }

@@ -36,6 +36,8 @@ extension ModelLearner {
         package var shards = 1
         /// True where a parameter may be cut among ranks, which optimizers that look at whole matrices cannot have.
         package var cutsParameters = true
+        /// The model's family, as errors name it.
+        package var family = "this model"
 
         package init() {}
     }

@@ -22,8 +22,11 @@ package final class ModelLearner: Learner {
     /// The ranks that divide matrices with this one.
     private let team: MatrixTeam?
     private let traffic: MatrixTraffic?
+    private let rowTraffic: RowTraffic?
     /// The ranks that divide experts with this one.
     private let experts: ExpertTeam?
+    /// The ranks that divide the rows of passes with this one.
+    let rowTeam: RowTeam?
     private let optimizer: any Optimizer
     let average: WeightAverage?
     var settings: Settings
@@ -49,15 +52,17 @@ package final class ModelLearner: Learner {
         let cut = try ModelLearner.cut(architecture, inventory, settings, ranks)
         let stage = ranks.mesh.stage(of: ranks.communicator.rank)
         team = try ModelLearner.team(settings, ranks)
+        rowTeam = try ModelLearner.rowTeam(architecture, inventory, settings, ranks)
         let experts = try ModelLearner.experts(architecture, inventory, settings, ranks, on: device)
         self.experts = experts
         parameters = TrainableParameters(
             inventory, from: source, settings.selection, factors: factors,
             holding: { (cut?.isHeld($0, byStage: stage) ?? true) && (experts?.isHeld($0) ?? true) },
-            dividedBy: team, expertsDividedBy: experts, operands: settings.precision, on: device)
+            dividedBy: team, expertsDividedBy: experts, rowsDividedBy: rowTeam, operands: settings.precision, on: device
+        )
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         try cut?.check(parameters.entries, ranks)
-        gradients = Gradients(parameters.shapes, holding: parameters.held, on: device)
+        gradients = Gradients(parameters.shapes, holding: parameters.learnt, on: device)
         let homes = parameters.entries.map { entry in cut.map { $0.stage(ofRun: $0.readers(of: entry)[0]) } ?? 0 }
         sharding = ParameterSharding(parameters, gradients, ranks, homes: homes)
         pipeline = cut.map { [parameters, gradients] in
@@ -71,7 +76,10 @@ package final class ModelLearner: Learner {
         traffic = team.map { [parameters] in
             MatrixTraffic(
                 parameters, architecture, $0, isRecomputed: settings.recomputation == .byLayer,
-                stage: cut.map { ($0, stage) })
+                stage: cut.map { ($0, stage) }, expertParts: ranks.mesh.experts)
+        }
+        rowTraffic = rowTeam.map { [parameters] in
+            RowTraffic(parameters, architecture, $0, isRecomputed: settings.recomputation == .byLayer)
         }
         if architecture.seesSums {
             throw UnsupportedArchitecture(
@@ -104,7 +112,7 @@ package final class ModelLearner: Learner {
     ///
     /// - Throws: ``RunError`` for what is not trained so.
     private static func team(_ settings: Settings, _ ranks: Ranks) throws(RunError) -> MatrixTeam? {
-        guard ranks.mesh.parts > 1 else { return nil }
+        guard ranks.mesh.parts > 1, ranks.layout.context == 1 else { return nil }
         guard settings.selection.adapters.targets.isEmpty else {
             throw RunError(
                 "tensor= divides matrices that learn, but adapters alone do here; they are trained with data= and zero="
@@ -118,13 +126,37 @@ package final class ModelLearner: Learner {
         return MatrixTeam(Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator))
     }
 
-    /// The ranks that divide experts; nil where each has all of them.
+    /// The ranks that divide the rows of passes; nil where each has all.
+    ///
+    /// - Throws: ``RunError`` for what is not trained so.
+    private static func rowTeam(
+        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks
+    ) throws(RunError) -> RowTeam? {
+        guard ranks.layout.context > 1 else { return nil }
+        if let reason = architecture.undividedRows(among: ranks.layout.context) {
+            throw RunError("context= cannot divide the rows of \(ranks.family): \(reason); data= and tensor= train it")
+        }
+        guard settings.expertBalance == 0 else {
+            throw RunError(
+                "expert_balance counts the rows of a whole pass, which context= divides: set it to 0, or use data=")
+        }
+        guard settings.task == nil, settings.selection.adapters.targets.isEmpty, ranks.cutsParameters else {
+            throw RunError(
+                "context= trains models that predict tokens, whole, by adamw, sgd or lion; labelled texts, adapters and other optimizers go with data= and zero="
+            )
+        }
+        let team = Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator)
+        return RowTeam(team, inventory.entries.filter { !$0.fill.isConstant && settings.selection.isTrained($0) })
+    }
+
+    /// The ranks that divide experts, those that divide rows too; nil where each has all of them.
     ///
     /// - Throws: ``RunError`` for what is not trained so.
     private static func experts(
         _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks, on device: Device
     ) throws(RunError) -> ExpertTeam? {
-        let parts = ranks.mesh.experts
+        let dividesRows = ranks.layout.context > 1
+        let (parts, flag) = dividesRows ? (ranks.layout.context, "context=") : (ranks.mesh.experts, "expert=")
         guard parts > 1 else { return nil }
         let trained = inventory.entries.filter { !$0.fill.isConstant && settings.selection.isTrained($0) }
         let counts = trained.compactMap { entry -> Int? in
@@ -132,11 +164,12 @@ package final class ModelLearner: Learner {
             return count
         }
         guard let fewest = counts.min() else {
+            if dividesRows { return nil }
             throw RunError("expert= divides experts that learn, and this model has none: leave out expert=")
         }
         guard fewest >= parts else {
             throw RunError(
-                "expert=\(parts) divides more than the \(fewest) experts of a layer; name at most expert=\(fewest)")
+                "\(flag)\(parts) divides more than the \(fewest) experts of a layer; name at most \(flag)\(fewest)")
         }
         guard !(settings.comparesWholeSteps && settings.task is any VectorLoss) else {
             throw RunError(
@@ -144,10 +177,11 @@ package final class ModelLearner: Learner {
             )
         }
         if let name = architecture.sharedExperts {
-            throw RunError("expert= cannot train \(name), whose experts several layers share: leave out expert=")
+            throw RunError("\(flag) cannot train \(name), whose experts several layers share: leave out \(flag)")
         }
-        let team = Subgroup(ranks.mesh.expertTeam(of: ranks.communicator.rank), of: ranks.communicator)
-        return ExpertTeam(team, trained, on: device)
+        let (mesh, rank) = (ranks.mesh, ranks.communicator.rank)
+        let team = Subgroup(dividesRows ? mesh.team(of: rank) : mesh.expertTeam(of: rank), of: ranks.communicator)
+        return ExpertTeam(team, trained, joiningRows: dividesRows, on: device)
     }
 
     /// Runs a pass and its messages.
@@ -156,7 +190,15 @@ package final class ModelLearner: Learner {
         experts?.isIdle = isIdle
         return try sharding.pass(learning: learning, isIdle: isIdle) {
             func inTeam() throws -> Result { try team?.pass(purpose, body) ?? body() }
-            return try experts?.pass(purpose, inTeam) ?? inTeam()
+            func inTeams() throws -> Result { try experts?.pass(purpose, inTeam) ?? inTeam() }
+            let result = try rowTeam?.pass(purpose, inTeams) ?? inTeams()
+            rowTeam?.gathered = nil
+            if let missing = gradients.missing {
+                throw RunError(
+                    "context= cannot train this model: the gradient of \(parameters.names[missing].quoted) is no sum over rows that ranks can divide; data= and tensor= train it"
+                )
+            }
+            return result
         }
     }
 
@@ -204,6 +246,7 @@ package final class ModelLearner: Learner {
     package func gradientNorm(scale: Float) throws(CommunicationError) -> Double {
         try team?.check()
         try experts?.check()
+        try rowTeam?.check()
         return try sharding.gradientNorm() * Double(abs(scale))
     }
 
@@ -225,6 +268,7 @@ package final class ModelLearner: Learner {
     func gatherWeights() throws(CommunicationError) {
         try sharding.gatherWeights()
         try pipeline?.shareWeights()
+        try rowTeam?.shareWeights(of: parameters)
         try team?.shareColumns(of: parameters) { [sharding] index, share throws(CommunicationError) in
             try sharding.withWeights(of: index, share)
         }
@@ -245,6 +289,7 @@ package final class ModelLearner: Learner {
     package var plannedTraffic: (gradients: Int, weights: Int) {
         var (gradients, weights) = sharding.plannedTraffic
         weights += team.map { $0.columnBytes(of: parameters) + sharding.columnTraffic } ?? 0
+        weights += rowTeam?.weightBytes(of: parameters) ?? 0
         guard let pipeline else { return (gradients, weights) }
         let sums = pipeline.plannedSums(passes: ownPasses)
         return (gradients + sums.gradients, weights + sums.weights)
@@ -253,12 +298,18 @@ package final class ModelLearner: Learner {
     /// Bytes of activations and their gradients that this rank sends in a step over these passes of its lane.
     package func plannedActivations(_ batches: [Batch]) throws -> Int {
         try batches.reduce(pipeline?.plannedTraffic(model, batches)[.activations] ?? 0) {
-            $0 + (traffic?.bytes($1) ?? 0)
+            $0 + (traffic?.bytes($1) ?? 0) + (rowTraffic?.bytes($1) ?? 0)
         }
     }
 
     /// The rows that this rank's passes have sent to experts of other ranks, and those that came to its own.
     package var routedRows: (away: Int, here: Int) { experts.map { ($0.met.away, $0.met.here) } ?? (0, 0) }
+
+    /// Bytes of activations that this rank has sent in the passes so far beside those of ``plannedActivations(_:)``, as
+    /// more rows of others came to its experts than its own went away.
+    package var routedActivations: Int {
+        traffic?.bytes(ofRoutedRows: routedRows.here - routedRows.away) ?? 0
+    }
 
     /// Bytes that this rank has sent for experts in the passes so far, by the rows that routers sent away: which way
     /// they go, nobody knows before.

@@ -97,7 +97,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             isWhole
             ? ParameterParts(parameters)
             : ParameterParts(parameters, in: ranges) { [mesh, all] index in
-                (zero > 0 || mesh.lane(of: all.rank) == 0) && (part == 0 || parameters.division(index) != nil)
+                (zero > 0 || mesh.lane(of: all.rank) == 0) && (part == 0 || parameters.isDivided(index))
             }
         trees = Array(repeating: GradientTree(), count: buckets.count)
         isClosed = Array(repeating: false, count: buckets.count)
@@ -126,9 +126,12 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
             }
             return place
         }
-        func isDivided(_ index: Int) -> Bool {
-            ranks.mesh.parts > 1 && parameters.entries[index].isDivided(among: ranks.mesh.parts)
+        func elements(_ index: Int, ofPart part: Int) -> Range<Int>? {
+            guard ranks.mesh.parts > 1 else { return nil }
+            let entry = parameters.entries[index]
+            return entry.elements(ofPart: part, of: ranks.mesh.parts, dividingRows: ranks.layout.context > 1)
         }
+        func isDivided(_ index: Int) -> Bool { elements(index, ofPart: 0) != nil }
         func experts(_ index: Int) -> Int? { ranks.mesh.part(ofExpertsWith: parameters.entries[index]) }
         var runs: [Range<Int>] = []
         for index in parameters.names.indices {
@@ -159,11 +162,9 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
                     home: homes[run.lowerBound], part: part, experts: experts)
             }
             guard isDivided(run.lowerBound) else { return [bucket(range, part: nil)] }
-            let (shape, parts) = (parameters.shapes[run.lowerBound], ranks.mesh.parts)
-            return (0..<parts).map { part in
-                let rows = shape[0] * part / parts..<shape[0] * (part + 1) / parts
-                let first = range.lowerBound
-                return bucket(first + rows.lowerBound * shape[1]..<first + rows.upperBound * shape[1], part: part)
+            return (0..<ranks.mesh.parts).compactMap { part in
+                guard let own = elements(run.lowerBound, ofPart: part), !own.isEmpty else { return nil }
+                return bucket(range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound, part: part)
             }
         }
     }

@@ -17,18 +17,18 @@ extension RunPreparation {
                     precision: .single, optimizer: .init(rawValue: recipe.optimizer.name) ?? .adam,
                     activations: Activations(elementBytes: recipe.precision == .bf16 ? 2 : 4)),
                 layout: ParallelLayout(
-                    tensor: tensor, pipeline: mesh.stages, data: mesh.lanes, expert: mesh.experts,
-                    schedule: layout.schedule,
+                    tensor: tensor, pipeline: mesh.stages, data: mesh.lanes, context: layout.context,
+                    expert: mesh.experts, schedule: layout.schedule,
                     sharding: mesh.lanes > 1 ? ShardingStage(rawValue: sharding) ?? .none : .none,
                     recomputation: recipe.recomputation ? .full : .none),
                 tokens: recipe.batchTokens, microBatches: recipe.accumulation / mesh.lanes,
                 shards: recipe.shards / mesh.lanes)
         }
-        let own = footprint(tensor: mesh.parts, sharding: layout.zero)
-        guard mesh.parts > 1 else { return own.total.amount }
+        let own = footprint(tensor: layout.tensor, sharding: layout.zero)
+        guard layout.tensor > 1 else { return own.total.amount }
         // What is divided by outputs is held by inputs too, by every lane.
         func weights(_ tensor: Int) -> Double { footprint(tensor: tensor, sharding: 0).weights.amount }
-        return own.total.amount + (weights(1) - weights(mesh.parts)) / Double(mesh.parts - 1)
+        return own.total.amount + (weights(1) - weights(layout.tensor)) / Double(layout.tensor - 1)
     }
 
     /// Compares what a stage of a pipeline will hold, by the planner's account, with the memory that is free here.

@@ -15,6 +15,8 @@ package struct RankLayout: Sendable, Equatable {
     package var tensor = 1
     /// The parts that experts are divided into, each that of a data-parallel rank (expert parallelism).
     package var expert = 1
+    /// The parts that the rows of a pass are divided into, each a rank's (context parallelism).
+    package var context = 1
     /// The pipeline schedule, by which stages take turns.
     package var schedule = PipelineSchedule.alternating(interleave: 1)
 
@@ -34,6 +36,7 @@ package struct RankLayout: Sendable, Equatable {
             case ("pipeline", let count?) where count > 0: pipeline = count
             case ("tensor", let count?) where count > 0: tensor = count
             case ("expert", let count?) where count > 0: expert = count
+            case ("context", let count?) where count > 0: context = count
             case ("interleave", let count?) where count > 0: interleave = count
             case ("zero", let stage?) where (0...3).contains(stage): namedZero = stage
             case ("schedule", nil) where words.last == "1f1b": named = .alternating(interleave: 1)
@@ -57,6 +60,7 @@ package struct RankLayout: Sendable, Equatable {
             )
         }
         if expert > 1 { problems += refusedBesideExperts() }
+        if context > 1 { problems += refusedBesideRows() }
         guard problems.isEmpty else { throw RunError("--layout: " + problems.joined(separator: "; ")) }
     }
 
@@ -71,8 +75,17 @@ package struct RankLayout: Sendable, Equatable {
         if pipeline > 1 {
             problems.append("expert= gathers for every pass and does not go with pipeline=; data= and zero= do")
         }
-        if tensor > 1 {
-            problems.append("expert= does not go with tensor=, which divides each expert's matrices; name one of them")
+        return problems
+    }
+
+    /// What does not go with divided rows.
+    private func refusedBesideRows() -> [String] {
+        var problems: [String] = []
+        for (other, count) in [("tensor", tensor), ("pipeline", pipeline), ("expert", expert)] where count > 1 {
+            problems.append("context= does not go with \(other)=, but with data= and zero=; name one of the two")
+        }
+        if zero == 3 {
+            problems.append("context= reads whole weights, which zero=3 divides; zero=0, zero=1 and zero=2 go with it")
         }
         return problems
     }
@@ -87,9 +100,11 @@ package struct RankLayout: Sendable, Equatable {
         case "schedule": "\(part.quoted) is not schedule=1f1b, gpipe or zero-bubble"
         case "tensor": "\(part.quoted) is not tensor= and a number of parts"
         case "expert": "\(part.quoted) is not expert= and a number of parts"
-        case "sequence", "context":
-            "\(part.quoted): rows are not divided over ranks in training; data, expert, tensor, zero and pipeline are known"
-        default: "\(part.quoted) is unknown; data, expert, tensor, zero and pipeline are known, as in data=2,pipeline=4"
+        case "context": "\(part.quoted) is not context= and a number of parts"
+        case "sequence":
+            "\(part.quoted): rows are divided by context=, not beside tensor=; data, expert, context, tensor, zero and pipeline are known"
+        default:
+            "\(part.quoted) is unknown; data, expert, context, tensor, zero and pipeline are known, as in data=2,pipeline=4"
         }
     }
 
@@ -97,23 +112,27 @@ package struct RankLayout: Sendable, Equatable {
     ///
     /// - Throws: ``RunError`` where the ranks are not as many as the layout says.
     package func mesh(ranks: Int) throws(RunError) -> RankMesh {
-        guard let lanes = data ?? (ranks % (pipeline * tensor) == 0 ? ranks / (pipeline * tensor) : nil) else {
+        let parts = tensor * context
+        guard let lanes = data ?? (ranks % (pipeline * parts) == 0 ? ranks / (pipeline * parts) : nil) else {
             throw RunError("--layout says \(named), which does not divide \(ranks) ranks")
         }
-        guard lanes * pipeline * tensor == ranks else {
+        guard lanes * pipeline * parts == ranks else {
             throw RunError("--layout says \(named), but \(ranks) ranks run")
         }
         guard lanes % expert == 0 else {
             throw RunError(
                 "--layout divides experts among \(expert) ranks, which do not divide \(lanes) data-parallel ones")
         }
-        return RankMesh(lanes: lanes, stages: pipeline, parts: tensor, experts: expert)
+        return RankMesh(lanes: lanes, stages: pipeline, parts: parts, experts: expert)
     }
 
     /// The numbers of ranks that were named.
     private var named: String {
-        let parts = [data.map { "data=\($0)" }, tensor > 1 ? "tensor=\(tensor)" : nil]
-        let stages = pipeline > 1 || (data == nil && tensor == 1) ? "pipeline=\(pipeline)" : nil
+        let parts = [
+            data.map { "data=\($0)" }, tensor > 1 ? "tensor=\(tensor)" : nil,
+            context > 1 ? "context=\(context)" : nil,
+        ]
+        let stages = pipeline > 1 || (data == nil && tensor * context == 1) ? "pipeline=\(pipeline)" : nil
         return (parts + [stages]).compactMap(\.self).joined(separator: ",")
     }
 }

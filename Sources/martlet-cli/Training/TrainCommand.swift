@@ -44,7 +44,7 @@ struct TrainCommand: ParsableCommand {
 
     @Option(
         help:
-            "What each rank holds, as zero=1: 0 everything, 1 a part of the optimizer's states, 2 of the gradients too, 3 of the weights too; or pipeline=4: layers cut into stages (schedule=1f1b, gpipe or zero-bubble, interleave=2); tensor=2: matrices divided; expert=2: experts divided."
+            "What each rank holds, as zero=1: 0 everything, 1 a part of the optimizer's states, 2 of the gradients too, 3 of the weights too; or pipeline=4: layers cut into stages (schedule=1f1b, gpipe or zero-bubble, interleave=2); tensor=2: matrices divided; context=2: rows; expert=2: experts."
     )
     var layout: String?
 
