@@ -163,7 +163,8 @@ struct ExpertExchange {
 
     // MARK: - Messages
 
-    /// The numbers of rows that each rank has for each expert that is here.
+    /// The numbers of rows that each rank has for each expert that is here; none where they do not arrive, which is told
+    /// when the pass ends.
     private func received(_ counts: [Int]) -> [[Int]] {
         func numbers(_ experts: Range<Int>) -> Tensor {
             device.tensor(experts.map { Float(counts[$0]) }, shape: [experts.count, 1])
@@ -171,15 +172,19 @@ struct ExpertExchange {
         let own = experts(of: ranks.rank)
         let found = exchanged(
             (0..<ranks.count).map { numbers(experts(of: $0)) },
-            receiving: Array(repeating: own.count, count: ranks.count))
+            receiving: Array(repeating: own.count, count: ranks.count), into: { $0.filled(with: 0) })
         return found.map { $0.values.map { Int($0) } }
     }
 
     /// Sends a part of rows to each rank, and receives as many from each as `counts` says.
-    private func exchanged(_ parts: [Tensor], receiving counts: [Int]) -> [Tensor] {
+    ///
+    /// - Parameter made: what messages are received into, of new memory.
+    private func exchanged(
+        _ parts: [Tensor], receiving counts: [Int], into made: (Tensor) -> Tensor = { $0 }
+    ) -> [Tensor] {
         var received = parts
         ranks.exchangeAll { target, origin in
-            let rows = device.make([counts[origin], parts[target].shape[1]])
+            let rows = made(device.make([counts[origin], parts[target].shape[1]]))
             unsafe ranks.exchange(
                 UnsafeRawBufferPointer(start: parts[target].pointer, count: parts[target].bytes), to: target,
                 UnsafeMutableRawBufferPointer(start: rows.mutableFloats, count: rows.bytes), from: origin)

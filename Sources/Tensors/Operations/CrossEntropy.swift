@@ -184,7 +184,8 @@ extension GradientFlow {
             unsafe Double(
                 bitPattern: UInt64(all.floats[row * 3].bitPattern) | UInt64(all.floats[row * 3 + 1].bitPattern) << 32)
         }
-        let rights = (0..<targets.count).map { unsafe UInt8(all.floats[$0 * 3 + 2]) }
+        // Whatever it is where a message did not arrive, which is told when the pass ends.
+        let rights = (0..<targets.count).map { row -> UInt8 in unsafe all.floats[row * 3 + 2] == 1 ? 1 : 0 }
         return LossSums(numbers, correct: rights, targets)
     }
 

@@ -116,9 +116,10 @@ extension GradientFlow {
         if rows == nil, let ranks = rowRanks(for: node) {
             let parts = ranks.parts(ofOwn: indices.count)
             let all = ranks.whole(gradient, parts, on: device)
-            let numbers = device.tensor(indices.map { Float($0) }, shape: [indices.count])
+            let bits = device.tensor(
+                indices.map { Float(bitPattern: UInt32(bitPattern: $0)) }, shape: [indices.count])
             let own = ownRows(of: node, of: node.shape[0])
-            let names = ranks.whole(numbers, parts, on: device).values.map { Int($0) }
+            let names = ranks.whole(bits, parts, on: device).values.map { Int(Int32(bitPattern: $0.bitPattern)) }
             let chosen = names.indices.filter { own.contains(names[$0]) }
             return scatter(
                 all.selecting(rows: chosen), to: chosen.map { Int32(names[$0] - own.lowerBound) }, factor: factor, node,
