@@ -50,7 +50,8 @@ extension WriterSettings {
             return id
         }
         let path = file.path + "/tokenizer_config.json"
-        let tokenizer = fileExists(path) ? try JSON(contentsOf: path)["tokenizer_class"]?.stringValue : nil
+        let own = fileExists(path) ? try JSON(contentsOf: path)["tokenizer_class"]?.stringValue : nil
+        let tokenizer = try own ?? file.config()["tokenizer_class"]?.stringValue
         let isFifty = tokenizer?.utf8.starts(with: "MBart50".utf8) ?? false
         if let source = languages.source {
             guard let end = vocabulary.id(ofToken: "</s>") else {

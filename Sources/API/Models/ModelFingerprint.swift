@@ -50,5 +50,6 @@ enum ModelFingerprint {
     private static let vocabularies = [
         "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "vocab.json", "vocab.txt",
         "merges.txt", "vocab.bpe", "added_tokens.json", "special_tokens_map.json", "source.spm", "target.spm",
+        "tekken.json",
     ]
 }

@@ -8,8 +8,9 @@ package enum TokenizerConversion {
     /// The files beside the weights that say something about text.
     private static let files = [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "source.spm",
-        "target.spm", "generation_config.json", "chat_template.jinja", "chat_template.json",
+        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model",
+        "tekken.json", "source.spm", "target.spm", "generation_config.json", "chat_template.jinja",
+        "chat_template.json",
     ]
 
     /// Copies those that a directory has.
@@ -36,9 +37,8 @@ package enum TokenizerConversion {
     ///
     /// - Parameter vocabulary: the rows of the model's token table.
     package static func metadata(ofDirectory directory: String, vocabulary count: Int) throws -> GGUFMetadata {
-        guard exists(directory + "/tokenizer.json") else { return [:] }
-        var vocabulary = try GGUFVocabulary(
-            tokenizerJSON: JSON(contentsOf: directory + "/tokenizer.json"), count: count)
+        guard let json = try SlowTokenizer.jsonOrFile(in: directory) else { return [:] }
+        var vocabulary = try GGUFVocabulary(tokenizerJSON: json, count: count)
         try readSpecialTokens(&vocabulary, directory)
         return metadata(vocabulary)
     }

@@ -22,6 +22,10 @@ struct SentencePieceFile {
     private(set) var removesExtraBlanks = true
     private(set) var escapesBlanks = true
     private(set) var unknownSurface = Array(" \u{2047} ".utf8)
+    /// The spellings of the pieces for the beginning and the end; nil where the model has none.
+    private(set) var beginning: String? = "<s>"
+    private(set) var end: String? = "</s>"
+    private(set) var unknown = "<unk>"
 
     static let source = "SentencePiece model"
 
@@ -49,6 +53,17 @@ struct SentencePieceFile {
         guard offences.isEmpty else { throw .malformed(source: SentencePieceFile.source, offences: offences) }
     }
 
+    /// This model with its pieces as `names` number them; names that are no pieces are control tokens.
+    func renumbered(_ names: [[UInt8]]) -> SentencePieceFile {
+        let own = Dictionary(pieces.indices.map { (pieces[$0], $0) }) { first, _ in first }
+        let least = scores.min() ?? 0
+        var file = self
+        file.pieces = names
+        file.scores = names.map { own[$0].map { scores[$0] } ?? least }
+        file.types = names.map { own[$0].map { types[$0] } ?? .control }
+        return file
+    }
+
     private mutating func readPiece(_ message: ProtobufReader) throws(TokenizerError) {
         var reader = message
         var (piece, score, type): ([UInt8], Float, PieceType) = ([], 0, .normal)
@@ -72,6 +87,12 @@ struct SentencePieceFile {
 
     private mutating func readTrainer(_ message: ProtobufReader) throws(TokenizerError) {
         var reader = message
+        var (hasBeginning, hasEnd) = (true, true)
+        defer {
+            if !hasBeginning { beginning = nil }
+            if !hasEnd { end = nil }
+        }
+        func text(_ range: Range<Int>) -> String { String(decoding: message.bytes[range], as: UTF8.self) }
         while let (field, value) = try reader.next() {
             switch (field, value) {
             case (3, .varint(let number)):
@@ -81,7 +102,13 @@ struct SentencePieceFile {
                 modelType = known
             case (24, .varint(let number)): blankIsSuffix = number != 0
             case (35, .varint(let number)): fallsBackToBytes = number != 0
+            // Numbers below 0 mean none.
+            case (41, .varint(let number)): hasBeginning = Int64(bitPattern: number) >= 0
+            case (42, .varint(let number)): hasEnd = Int64(bitPattern: number) >= 0
             case (44, .bytes(let range)): unknownSurface = Array(reader.bytes[range])
+            case (45, .bytes(let range)): unknown = text(range)
+            case (46, .bytes(let range)): beginning = text(range)
+            case (47, .bytes(let range)): end = text(range)
             default: continue
             }
         }

@@ -4,17 +4,29 @@ import MartletPlatform
 /// The files of a tokenizer that was saved without `tokenizer.json`: a vocabulary, and what its class in transformers
 /// makes of it, as the `tokenizer.json` that says the same.
 package struct SlowTokenizer {
-    private let folder: String
-    private let name: TokenizerClass
+    let folder: String
+    let name: TokenizerClass
     /// tokenizer_config.json over special_tokens_map.json.
-    private let settings: JSONObject
+    let settings: JSONObject
+    /// `legacy`, by which blanks go before every part of a text between added tokens; null means not.
+    let isLegacy: Bool?
+    /// Special tokens by their role that the vocabulary's file names.
+    private var roles: [String: String] = [:]
 
     /// The `tokenizer.json` of the files in `folder`; nil where their class or their vocabulary is not known here.
     ///
-    /// - Throws: ``TokenizerError`` for a vocabulary that is not what its name says, and what reading throws.
+    /// - Throws: ``TokenizerError`` for a vocabulary that is not what its name says, for a class that parts texts by
+    ///   what stands in no file, and what reading throws.
     package static func json(in folder: String) throws -> JSON? {
-        guard let tokenizer = try SlowTokenizer(folder), let model = try tokenizer.model() else { return nil }
+        guard var tokenizer = try SlowTokenizer(folder), let model = try tokenizer.model() else { return nil }
+        tokenizer.roles = model.roles
         return try tokenizer.assembled(model)
+    }
+
+    /// The `tokenizer.json` in `folder`, or that of the older files there; nil where there are neither.
+    package static func jsonOrFile(in folder: String) throws -> JSON? {
+        let path = folder + "/tokenizer.json"
+        return fileExists(path) ? try JSON(contentsOf: path) : try json(in: folder)
     }
 
     private init?(_ folder: String) throws {
@@ -22,39 +34,67 @@ package struct SlowTokenizer {
             let path = "\(folder)/\(name)"
             return fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue ?? JSONObject() : JSONObject()
         }
+        let configuration = try object("tokenizer_config.json")
         var settings = try object("special_tokens_map.json")
-        for (key, value) in try object("tokenizer_config.json").members where !value.isNull { settings[key] = value }
-        let modelType = try object("config.json")["model_type"]?.stringValue
-        guard let name = TokenizerClass(name: settings["tokenizer_class"]?.stringValue, modelType: modelType) else {
-            return nil
+        for (key, value) in configuration.members where !value.isNull { settings[key] = value }
+        let config = try object("config.json")
+        let modelType = config["model_type"]?.stringValue
+        let named = (settings["tokenizer_class"] ?? config["tokenizer_class"])?.stringValue
+        if let (name, what) = TokenizerClass.parting(ofClass: named, modelType: modelType) {
+            throw TokenizerError.unsupported(
+                source: folder, feature: "the tokenizer class \(name), which parts texts by \(what),",
+                remedy: "give texts as tokens (--tokens), or a tokenizer.json")
         }
-        (self.folder, self.name, self.settings) = (folder, name, settings)
+        let known = TokenizerClass(
+            name: named, modelType: modelType, hasPieces: try SlowTokenizer.hasPieces(folder))
+        guard let known = fileExists("\(folder)/tekken.json") ? .tekken : known else { return nil }
+        (self.folder, name, self.settings) = (folder, known, settings)
+        isLegacy = configuration["legacy"].map { $0.boolValue ?? false }
     }
 
-    private func flag(_ key: String, default standard: Bool) -> Bool { settings[key]?.boolValue ?? standard }
+    /// Returns whether `tokenizer.model` is SentencePiece's, whose first field is a piece, and not tiktoken's ranks.
+    private static func hasPieces(_ folder: String) throws -> Bool {
+        let path = folder + "/tokenizer.model"
+        return fileExists(path) ? try fileBytes(path).first == 10 : false
+    }
 
-    private func bytes(_ names: String...) throws -> [UInt8]? {
+    func flag(_ key: String, default standard: Bool) -> Bool { settings[key]?.boolValue ?? standard }
+
+    func bytes(_ names: String...) throws -> [UInt8]? {
         try names.map { "\(folder)/\($0)" }.first { fileExists($0) }.map { try fileBytes($0) }
     }
 
     /// The numbers that tokens may have.
-    private static let numbers = 0..<Int(Int32.max)
+    static let numbers = 0..<Int(Int32.max)
 
     // MARK: - Vocabularies
 
-    /// A model as `tokenizer.json` has it, the numbers of its tokens, and the compiled normalization of its file.
-    private struct Model {
+    /// A model as `tokenizer.json` has it, the numbers of its tokens, and the file of pieces that it was read from.
+    struct Model {
         let json: JSON
         let ids: [ExactKey: Int]
-        var charsmap: [UInt8] = []
+        var file: SentencePieceFile?
+        /// Further tokens that no text is split by, and whether they are special.
+        var further: [(content: String, isSpecial: Bool)] = []
+        /// The numbers of tokens that are in no file.
+        var numbers: [(content: String, id: Int)] = []
+        /// Special tokens by their role that the file names.
+        var roles: [String: String] = [:]
+        /// The expression that its file splits texts by.
+        var pattern: String?
     }
 
     /// The model; nil where its files are not here.
     private func model() throws -> Model? {
         switch name {
         case .bert, .mpnet: try wordPieces()
-        case .gpt2, .roberta, .deberta, .qwen2: try bytePairs()
-        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2: try unigrams()
+        case .gpt2, .roberta, .deberta, .qwen2, .blenderbot: try bytePairs()
+        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2, .mbart, .mbart50: try unigrams()
+        case .llama, .codeLlama, .gemma, .nllb: try rankedPairs()
+        case .sentencePiece: try pieces()
+        case .m2m100: try numberedPieces()
+        case .byT5: singleBytes()
+        case .tekken: try tekken()
         }
     }
 
@@ -111,7 +151,7 @@ package struct SlowTokenizer {
             "type": "Unigram", "unk_id": .integer(unknown), "byte_fallback": false,
             "vocab": .array(pieces.map { [.string($0.0), .number($0.1)] }),
         ]
-        return Model(json: model, ids: ids, charsmap: file.charsmap)
+        return Model(json: model, ids: ids, file: file)
     }
 
     /// The pieces as the class numbers them: some put those of fairseq in front, or tokens without a text behind.
@@ -122,6 +162,9 @@ package struct SlowTokenizer {
             let count = min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)
             return own + fixed((0..<count).reversed().map { "<extra_id_\($0)>" })
         case .xlmRoberta: return fixed(["<s>", "<pad>", "</s>", "<unk>"]) + own.dropFirst(3) + fixed(["<mask>"])
+        case .mbart, .mbart50:
+            let languages = name == .mbart ? LanguageCodes.mbart : LanguageCodes.mbart50
+            return fixed(["<s>", "<pad>", "</s>", "<unk>"]) + own.dropFirst(3) + fixed(languages + ["<mask>"])
         case .camembert:
             return fixed(["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>"]) + [("<unk>NOTUSED", -100)] + own.dropFirst()
                 + fixed(["<mask>"])
@@ -136,9 +179,12 @@ package struct SlowTokenizer {
     // MARK: - What is around a model
 
     /// The content of the special token of a role.
-    private func token(_ role: String) -> String? {
+    func token(_ role: String) -> String? {
+        if role == TokenizerClass.language, name == .m2m100 {
+            return (settings[role]?.stringValue ?? name.tokens[role]).map { "__\($0)__" }
+        }
         if let named = settings[role] { return named.stringValue ?? named["content"]?.stringValue }
-        return name.tokens[role]
+        return name.tokens[role] ?? roles[role]
     }
 
     private func assembled(_ model: Model) throws -> JSON {
@@ -148,29 +194,16 @@ package struct SlowTokenizer {
         (root["truncation"], root["padding"]) = (.null, .null)
         root["added_tokens"] = .array(added)
         root["normalizer"] = normalizer(model)
-        root["pre_tokenizer"] = preTokenizer
+        root["pre_tokenizer"] = preTokenizer(model)
         root["post_processor"] = postProcessor(ids)
-        root["decoder"] = decoder
+        root["decoder"] = decoder(model)
         root["model"] = model.json
         return .object(root)
     }
 
     private func normalizer(_ model: Model) -> JSON {
-        let map: [JSON] =
-            model.charsmap.isEmpty
-            ? []
-            : [
-                [
-                    "type": "Precompiled",
-                    "precompiled_charsmap": .string(String(decoding: Base64.encode(model.charsmap), as: UTF8.self)),
-                ]
-            ]
-        func replacing(_ pattern: JSON, _ content: String) -> JSON {
-            ["type": "Replace", "pattern": pattern, "content": .string(content)]
-        }
-        func sequence(_ stages: [JSON]) -> JSON {
-            stages.isEmpty ? .null : ["type": "Sequence", "normalizers": .array(stages)]
-        }
+        let map = model.file.map(SlowTokenizer.charsmap) ?? []
+        let (replacing, sequence) = (SlowTokenizer.replacing, SlowTokenizer.sequence)
         let lowercases = flag("do_lower_case", default: name != .debertaV2)
         switch name {
         case .bert, .mpnet:
@@ -179,10 +212,13 @@ package struct SlowTokenizer {
                 "handle_chinese_chars": .bool(flag("tokenize_chinese_chars", default: true)),
                 "strip_accents": settings["strip_accents"] ?? .null, "lowercase": .bool(lowercases),
             ]
-        case .gpt2, .roberta, .deberta: return .null
+        case .gpt2, .roberta, .deberta, .blenderbot, .mbart, .llama, .codeLlama, .byT5, .tekken: return .null
+        case .gemma: return replacing(["String": " "], "▁")
+        case .sentencePiece, .m2m100: return model.file.map { sequence(pieceNormalizers($0)) } ?? .null
         case .qwen2: return ["type": "NFC"]
         case .t5, .xlmRoberta, .camembert: return sequence(map)
-        case .pegasus: return sequence(map + [replacing(["Regex": " {2,}"], " ")])
+        case .nllb where map.isEmpty: return .null
+        case .pegasus, .mbart50, .nllb: return sequence(map + [replacing(["Regex": " {2,}"], " ")])
         case .albert:
             let accents: [JSON] =
                 flag("keep_accents", default: false) ? [] : [["type": "NFKD"], ["type": "StripAccents"]]
@@ -199,31 +235,38 @@ package struct SlowTokenizer {
         }
     }
 
-    private var preTokenizer: JSON {
+    private func preTokenizer(_ model: Model) -> JSON {
         func byteLevel(usesPattern: Bool) -> JSON {
             [
-                "type": "ByteLevel", "add_prefix_space": .bool(flag("add_prefix_space", default: false)),
+                "type": "ByteLevel",
+                "add_prefix_space": .bool(flag("add_prefix_space", default: name == .blenderbot)),
                 "trim_offsets": true, "use_regex": .bool(usesPattern),
             ]
         }
         let prefixes = flag("add_prefix_space", default: true)
-        let space: JSON = [
-            "type": "Metaspace", "replacement": "▁", "prepend_scheme": prefixes ? "always" : "never", "split": true,
-        ]
+        let space = SlowTokenizer.mark(prefixes ? "always" : "never", splits: true)
         switch name {
         case .bert, .mpnet: return ["type": "BertPreTokenizer"]
-        case .gpt2, .roberta, .deberta: return byteLevel(usesPattern: true)
-        case .qwen2:
+        case .gpt2, .roberta, .deberta, .blenderbot: return byteLevel(usesPattern: true)
+        case .byT5: return byteLevel(usesPattern: false)
+        case .qwen2, .tekken:
             let split: JSON = [
-                "type": "Split", "pattern": ["Regex": .string(SlowTokenizer.pattern)], "behavior": "Isolated",
-                "invert": false,
+                "type": "Split", "pattern": ["Regex": .string(model.pattern ?? SlowTokenizer.pattern)],
+                "behavior": "Isolated", "invert": false,
             ]
             return ["type": "Sequence", "pretokenizers": [split, byteLevel(usesPattern: false)]]
-        case .t5, .albert, .xlmRoberta, .camembert:
+        case .t5, .albert, .xlmRoberta, .camembert, .mbart:
             return ["type": "Sequence", "pretokenizers": [["type": "WhitespaceSplit"], space]]
+        case .gemma:
+            return ["type": "Split", "pattern": ["String": " "], "behavior": "MergedWithPrevious", "invert": false]
+        case .llama, .codeLlama:
+            let isLegacy = name == .llama && isLegacy == true
+            return SlowTokenizer.mark(prefixes ? isLegacy ? "always" : "first" : "never", splits: false)
+        case .sentencePiece, .m2m100: return model.file.map { pieceSplits($0) } ?? .null
         case .debertaV2 where flag("split_by_punct", default: false):
             return ["type": "Sequence", "pretokenizers": [["type": "Punctuation", "behavior": "Isolated"], space]]
         case .pegasus, .debertaV2: return space
+        case .mbart50, .nllb: return SlowTokenizer.mark("always", splits: true)
         }
     }
 
@@ -232,21 +275,26 @@ package struct SlowTokenizer {
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
         + "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-    private var decoder: JSON {
+    private func decoder(_ model: Model) -> JSON {
         switch name {
         case .bert, .mpnet: ["type": "WordPiece", "prefix": "##", "cleanup": true]
-        case .gpt2, .roberta, .deberta, .qwen2:
+        case .gpt2, .roberta, .deberta, .qwen2, .blenderbot, .byT5, .tekken:
             ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
-        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2:
-            [
-                "type": "Metaspace", "replacement": "▁",
-                "prepend_scheme": flag("add_prefix_space", default: true) ? "always" : "never", "split": true,
-            ]
+        case .t5, .albert, .xlmRoberta, .camembert, .pegasus, .debertaV2, .mbart, .mbart50, .nllb:
+            SlowTokenizer.mark(flag("add_prefix_space", default: true) ? "always" : "never", splits: true)
+        case .llama:
+            SlowTokenizer.pieceDecoder(bytes: true, stripsFirstBlank: flag("add_prefix_space", default: true))
+        case .codeLlama: SlowTokenizer.pieceDecoder(bytes: true, stripsFirstBlank: true)
+        case .gemma: SlowTokenizer.pieceDecoder(bytes: true, stripsFirstBlank: false)
+        case .sentencePiece, .m2m100:
+            SlowTokenizer.pieceDecoder(
+                bytes: model.file?.fallsBackToBytes ?? false, stripsFirstBlank: model.file?.addsDummyPrefix ?? true)
         }
     }
 
     private func postProcessor(_ ids: [ExactKey: Int]) -> JSON {
         guard let frame = frame else {
+            if name != .gpt2 && name != .qwen2 { return .null }
             return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
         }
         var special = JSONObject()
@@ -269,8 +317,10 @@ package struct SlowTokenizer {
 
     /// The special tokens around a text; some classes say in their files whether there are any.
     private var frame: TokenizerClass.Frame? {
-        guard name == .gpt2 || name == .qwen2 else { return name.frame }
-        let before = flag("add_bos_token", default: false) ? ["bos_token"] : []
+        if name == .nllb, flag("legacy_behaviour", default: false) { return TokenizerClass.mbart.frame }
+        let (asks, begins) = name.asksForFrame
+        guard asks else { return name.frame }
+        let before = flag("add_bos_token", default: begins) ? ["bos_token"] : []
         let after = flag("add_eos_token", default: false) ? ["eos_token"] : []
         if before.isEmpty && after.isEmpty { return nil }
         return .init(single: before + ["A"] + after, second: before + ["B"] + after, hasSegments: true)
@@ -294,14 +344,20 @@ package struct SlowTokenizer {
                 "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
             ]
         }
+        for (content, id) in model.numbers { ids[ExactKey(content)] = id }
         let others = ["additional_special_tokens", "extra_special_tokens"].flatMap { settings[$0]?.arrayValue ?? [] }
         let contents = others.compactMap { $0.stringValue ?? $0["content"]?.stringValue }
         let named = Set((TokenizerClass.roles.compactMap(token) + contents).map { ExactKey($0) })
         for (id, form) in (settings["added_tokens_decoder"]?.objectValue?.members ?? []).sorted(by: {
             (Int($0.key) ?? 0) < (Int($1.key) ?? 0)
         }) {
-            guard let id = Int(id), let content = form["content"]?.stringValue else { continue }
-            add(content, id, form, isSpecial: form["special"]?.boolValue ?? named.contains(ExactKey(content)))
+            guard let id = Int(id), let content = form["content"]?.stringValue, var form = form.objectValue else {
+                continue
+            }
+            // Parts of a text between such tokens get a mark of their beginning each.
+            if name == .sentencePiece, model.file?.addsDummyPrefix == true { form["normalized"] = false }
+            let isSpecial = form["special"]?.boolValue == true || named.contains(ExactKey(content))
+            add(content, id, .object(form), isSpecial: isSpecial)
         }
         let path = folder + "/added_tokens.json"
         let numbered = fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue?.members ?? [] : []
@@ -312,6 +368,7 @@ package struct SlowTokenizer {
             guard let content = token(role) else { continue }
             var form = settings[role]
             if role == "mask_token", form?.objectValue == nil, name.masksBlanks { form = ["lstrip": true] }
+            if name == .byT5, form?.objectValue == nil { form = ["lstrip": true, "rstrip": true] }
             add(content, nil, form, isSpecial: true)
         }
         for other in others {
@@ -319,6 +376,9 @@ package struct SlowTokenizer {
             add(content, nil, other, isSpecial: true)
         }
         for content in hidden where ids[ExactKey(content)] != nil { add(content, nil, nil, isSpecial: true) }
+        for (content, isSpecial) in model.further {
+            add(content, nil, ["normalized": false], isSpecial: isSpecial)
+        }
         return (order.compactMap { flags[$0] }, ids)
     }
 
@@ -328,6 +388,8 @@ package struct SlowTokenizer {
         case .t5: (0..<min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)).map { "<extra_id_\($0)>" }
         case .pegasus:
             ["<mask_1>"] + (2..<min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)).map { "<unk_\($0)>" }
+        case .mbart: LanguageCodes.mbart
+        case .mbart50: LanguageCodes.mbart50
         default: []
         }
     }

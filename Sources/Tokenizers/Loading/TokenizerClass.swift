@@ -15,12 +15,26 @@ enum TokenizerClass: String {
     case camembert = "CamembertTokenizer"
     case pegasus = "PegasusTokenizer"
     case debertaV2 = "DebertaV2Tokenizer"
+    case llama = "LlamaTokenizer"
+    case codeLlama = "CodeLlamaTokenizer"
+    case gemma = "GemmaTokenizer"
+    case mbart = "MBartTokenizer"
+    case mbart50 = "MBart50Tokenizer"
+    case nllb = "NllbTokenizer"
+    case m2m100 = "M2M100Tokenizer"
+    case blenderbot = "BlenderbotTokenizer"
+    case byT5 = "ByT5Tokenizer"
+    /// Mistral's own file, whatever class is named.
+    case tekken = "MistralCommonBackend"
+    /// No class of its own: whatever a SentencePiece model says of itself.
+    case sentencePiece = "TokenizersBackend"
 
     /// Classes that are others by another name.
     private static let synonyms: [String: TokenizerClass] = [
         "DistilBertTokenizer": .bert, "ElectraTokenizer": .bert, "MobileBertTokenizer": .bert,
         "ConvBertTokenizer": .bert, "BartTokenizer": .roberta, "LongformerTokenizer": .roberta,
         "LEDTokenizer": .roberta, "CodeGenTokenizer": .gpt2, "MT5Tokenizer": .t5,
+        "BertGenerationTokenizer": .sentencePiece,
     ]
 
     /// The class of a model type whose files name none.
@@ -30,20 +44,56 @@ enum TokenizerClass: String {
         "longformer": .roberta, "led": .roberta, "deberta": .deberta, "qwen2": .qwen2, "qwen3": .qwen2, "t5": .t5,
         "mt5": .t5, "umt5": .t5, "longt5": .t5, "switch_transformers": .t5, "albert": .albert,
         "xlm-roberta": .xlmRoberta, "camembert": .camembert, "pegasus": .pegasus, "deberta-v2": .debertaV2,
+        "gemma": .gemma, "gemma2": .gemma, "gemma3_text": .gemma, "mbart": .mbart, "m2m_100": .m2m100,
+        "blenderbot": .blenderbot, "nomic_bert": .bert, "jina_embeddings_v3": .xlmRoberta, "phi": .gpt2,
+        "starcoder2": .gpt2, "qwen2_moe": .qwen2, "qwen3_moe": .qwen2, "bert-generation": .sentencePiece,
     ]
+
+    /// Model types whose files are read as they say, whatever class they name.
+    private static let unclassed: Set<String> = [
+        "mistral", "mixtral", "ministral", "ministral3", "mistral3", "phi3", "phimoe", "internlm2", "internlm3",
+        "minicpm", "minicpm3", "ernie4_5", "ernie4_5_moe", "nemotron",
+    ]
+
+    /// Classes that part texts by what their files do not hold, and by what.
+    private static let parting: [String: String] = [
+        "BertJapaneseTokenizer": "MeCab or Sudachi", "RoFormerTokenizer": "jieba", "CpmTokenizer": "jieba",
+        "PhobertTokenizer": "fastBPE's codes", "BertweetTokenizer": "rules for tweets",
+        "BartphoTokenizer": "a second vocabulary", "FSMTTokenizer": "Moses' rules", "XLMTokenizer": "Moses' rules",
+        "FlaubertTokenizer": "Moses' rules", "HerbertTokenizer": "its own rules",
+        "BlenderbotSmallTokenizer": "its own rules", "OpenAIGPTTokenizer": "its own rules",
+        "CTRLTokenizer": "its own rules", "CanineTokenizer": "scalars' numbers",
+    ]
+
+    /// What parts the texts of a class whose files do not say it, beyond what is done here.
+    static func parting(ofClass name: String?, modelType: String?) -> (name: String, what: String)? {
+        let name = name.map(plain) ?? (modelType == "roformer" ? "RoFormerTokenizer" : "")
+        return parting[name].map { (name, $0) }
+    }
+
+    private static func plain(_ name: String) -> String {
+        name.utf8.suffix(4).elementsEqual("Fast".utf8) ? String(name.dropLast(4)) : name
+    }
 
     /// - Parameters:
     ///   - name: `tokenizer_class`, where the files say it.
     ///   - modelType: the `model_type` of config.json.
-    init?(name: String?, modelType: String?) {
-        guard let name else {
-            guard let modelType, let known = TokenizerClass.usual[modelType] else { return nil }
-            self = known
-            return
+    ///   - hasPieces: whether there is a SentencePiece model by the usual name, which says enough of itself.
+    init?(name: String?, modelType: String?, hasPieces: Bool) {
+        let known = name.flatMap { name in
+            let name = TokenizerClass.plain(name)
+            return TokenizerClass(rawValue: name) ?? TokenizerClass.synonyms[name]
         }
-        let plain = name.utf8.suffix(4).elementsEqual("Fast".utf8) ? String(name.dropLast(4)) : name
-        guard let known = TokenizerClass(rawValue: plain) ?? TokenizerClass.synonyms[plain] else { return nil }
-        self = known
+        let usual = modelType.flatMap { TokenizerClass.usual[$0] }
+        if hasPieces, modelType.map(TokenizerClass.unclassed.contains) ?? false {
+            self = .sentencePiece
+        } else if let found = known ?? usual, name == nil || known != nil {
+            self = found
+        } else if hasPieces {
+            self = .sentencePiece
+        } else {
+            return nil
+        }
     }
 
     /// The parts of transformers that name special tokens, in its order.
@@ -65,7 +115,23 @@ enum TokenizerClass: String {
                 "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
             ]
         case .mpnet: TokenizerClass.framed.merging(["unk_token": "[UNK]"]) { $1 }
-        case .roberta, .xlmRoberta, .camembert: TokenizerClass.framed
+        case .roberta, .xlmRoberta, .camembert, .blenderbot: TokenizerClass.framed
+        case .mbart: TokenizerClass.framed.merging([TokenizerClass.language: "en_XX"]) { $1 }
+        case .mbart50:
+            TokenizerClass.framed.merging([TokenizerClass.language: "en_XX"]) { $1 }.filter { $0.key != "bos_token" }
+        case .nllb: TokenizerClass.framed.merging([TokenizerClass.language: "eng_Latn"]) { $1 }
+        case .m2m100:
+            TokenizerClass.framed.merging([TokenizerClass.language: "en"]) { $1 }
+                .filter { !["cls_token", "mask_token"].contains($0.key) }
+        case .llama, .codeLlama: ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"]
+        case .tekken: ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"]
+        case .gemma:
+            [
+                "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>",
+                "mask_token": "<mask>",
+            ]
+        case .byT5: ["eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"]
+        case .sentencePiece: [:]
         case .gpt2:
             ["bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"]
         case .qwen2: ["eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"]
@@ -85,8 +151,20 @@ enum TokenizerClass: String {
         "cls_token": "<s>", "mask_token": "<mask>",
     ]
 
+    /// The setting that names the language which is read.
+    static let language = "src_lang"
+
     /// True where a mask takes the blank before it.
-    var masksBlanks: Bool { [.mpnet, .camembert].contains(self) }
+    var masksBlanks: Bool { [.mpnet, .camembert, .mbart, .mbart50, .nllb, .blenderbot].contains(self) }
+
+    /// True where the files say which special tokens stand around a text, and whether one begins it where they do not.
+    var asksForFrame: (asks: Bool, begins: Bool) {
+        switch self {
+        case .gpt2, .qwen2, .sentencePiece: (true, false)
+        case .llama, .codeLlama, .gemma, .tekken: (true, true)
+        default: (false, false)
+        }
+    }
 
     /// The special tokens around a text, and around two; roles stand for their tokens, A and B for the texts.
     struct Frame {
@@ -111,9 +189,18 @@ enum TokenizerClass: String {
         case .deberta: Frame(single: ["cls_token", "A", "sep_token"], second: ["sep_token", "B", "sep_token"])
         case .mpnet, .roberta, .xlmRoberta, .camembert:
             Frame(single: ["bos_token", "A", "eos_token"], second: ["eos_token", "B", "eos_token"])
-        case .t5: Frame(single: ["A", "eos_token"], second: ["B", "eos_token"])
+        case .t5, .byT5: Frame(single: ["A", "eos_token"], second: ["B", "eos_token"])
         case .pegasus: Frame(single: ["A", "eos_token"], first: ["A"], second: ["B", "eos_token"])
-        case .gpt2, .qwen2: nil
+        case .blenderbot: Frame(single: ["A", "eos_token"], second: ["B", "eos_token"], hasSegments: true)
+        case .mbart:
+            Frame(
+                single: ["A", "eos_token", TokenizerClass.language], first: ["A"],
+                second: ["B", "eos_token", TokenizerClass.language])
+        case .mbart50, .nllb, .m2m100:
+            Frame(
+                single: [TokenizerClass.language, "A", "eos_token"], first: [TokenizerClass.language, "A"],
+                second: ["B", "eos_token"])
+        case .gpt2, .qwen2, .llama, .codeLlama, .gemma, .tekken, .sentencePiece: nil
         }
     }
 }

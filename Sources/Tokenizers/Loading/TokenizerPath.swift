@@ -26,13 +26,13 @@ extension Tokenizer {
     ///
     /// - Throws: ``TokenizerError``, with the path in front; `FileError` for a file that cannot be read.
     public init(path: String, _ hints: VocabularyHints = VocabularyHints()) throws {
-        let file = VocabularyFile(path: try VocabularyFile.file(at: path), hints: hints)
-        if file.path != path, !fileExists(path + "/tokenizer.json"), hints == VocabularyHints(),
+        if hints == VocabularyHints(), VocabularyFile.isFolder(path), !fileExists(path + "/tokenizer.json"),
             let json = try SlowTokenizer.json(in: path)
         {
             do { try self.init(json: json) } catch { throw error.inFile(path) }
             return
         }
+        let file = VocabularyFile(path: try VocabularyFile.file(at: path), hints: hints)
         do {
             switch try file.content() {
             case .json(let bytes): try self.init(json: bytes)
@@ -58,10 +58,15 @@ private struct VocabularyFile {
         "vocab.txt",
     ]
 
+    /// Returns whether `path` is a directory.
+    static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// The file at `path`, or the vocabulary in the directory there.
     static func file(at path: String) throws(TokenizerError) -> String {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return path }
+        guard isFolder(path) else { return path }
         guard let name = names.first(where: { fileExists(path + "/" + $0) }) else {
             throw .incomplete(
                 source: path, missing: "a vocabulary", remedy: "known are \(names.joined(separator: ", "))")

@@ -2,8 +2,8 @@ import MartletFormats
 import MartletJSON
 import MartletLayers
 import MartletModels
-import MartletPlatform
 import MartletTensors
+import MartletTokenizers
 
 /// A classifier whose logits a student learns from, computed once before training: it is let go before the first step.
 struct Teacher {
@@ -20,8 +20,7 @@ struct Teacher {
         guard case .encoder(let encoder) = try file.model(on: device), case .sequence = file.architecture.head else {
             throw RunError("teacher.from: \(path) does not classify texts")
         }
-        let own = path + "/tokenizer.json"
-        guard fileExists(own), try JSON(contentsOf: own) == tokenizer else {
+        guard let own = try SlowTokenizer.jsonOrFile(in: path), own == tokenizer else {
             throw RunError("teacher.from: \(path) has another tokenizer than the student")
         }
         let known = file.settings["id2label"]?.objectValue?.members ?? []

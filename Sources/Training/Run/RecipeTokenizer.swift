@@ -9,7 +9,7 @@ enum RecipeTokenizer {
         case .file(let path): return try JSON(contentsOf: path)
         case .ofModel:
             guard case .directory(let path) = recipe.model else { throw RunError("the recipe names no tokenizer") }
-            return try JSON(contentsOf: path + "/tokenizer.json")
+            return try SlowTokenizer.jsonOrFile(in: path) ?? JSON(contentsOf: path + "/tokenizer.json")
         case .trained(.characters, _, let specials): return try characters(recipe, specials)
         case .trained(.trainer(let kind), let vocabulary, let specials):
             var trainer = TokenizerTrainer(kind, vocabularySize: vocabulary)

@@ -100,8 +100,8 @@ struct PruneCommand: ParsableCommand {
                 frequencies[Int(id), default: 0] += 1
             }
         }
-        return try VocabularyPruning(
-            JSON(contentsOf: path + "/tokenizer.json"), keeping: count, frequencies: frequencies)
+        let json = try SlowTokenizer.jsonOrFile(in: path) ?? JSON(contentsOf: path + "/tokenizer.json")
+        return try VocabularyPruning(json, keeping: count, frequencies: frequencies)
     }
 
     private static func layers(_ text: String) throws -> [Int] {
