@@ -37,7 +37,10 @@ package struct GenerationDefaults: Sendable, Hashable {
         readRules(config)
         readLengths(config)
         for (key, value) in object.members where !value.isNull {
-            if GenerationDefaults.known.contains(key) {
+            if key == "forced_eos_token_id", value.arrayValue.map({ $0.count > 1 }) ?? false {
+                // The reference ends by whichever of them comes first; one is forced here.
+                unsupported.append("\(key) = \(value.text())")
+            } else if GenerationDefaults.known.contains(key) {
                 stated.append("\(key) = \(value.text())")
             } else if let idle = GenerationDefaults.notDone[key], !idle.contains(value) {
                 unsupported.append("\(key) = \(value.text())")
@@ -77,6 +80,7 @@ package struct GenerationDefaults: Sendable, Hashable {
         rules.repetitionPenalty = Float(config.number("repetition_penalty", default: 1, in: 0.01...100))
         rules.encoderRepetitionPenalty = Float(config.number("encoder_repetition_penalty", default: 1, in: 0.01...100))
         rules.noRepeatNGram = config.integer("no_repeat_ngram_size", default: 0, in: 0...1_000_000)
+        rules.encoderNoRepeatNGram = config.integer("encoder_no_repeat_ngram_size", default: 0, in: 0...1_000_000)
         rules.badWords = (config.json("bad_words_ids")?.arrayValue ?? []).map(ids).filter { !$0.isEmpty }
         rules.suppressed = ids(config.json("suppress_tokens"))
         rules.suppressedFirst = ids(config.json("begin_suppress_tokens"))
@@ -121,7 +125,8 @@ package struct GenerationDefaults: Sendable, Hashable {
     private static let known: Set<String> = [
         "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "num_beams", "num_return_sequences",
         "length_penalty", "early_stopping", "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size",
-        "bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id",
+        "encoder_no_repeat_ngram_size", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
+        "forced_bos_token_id", "forced_eos_token_id",
         "renormalize_logits", "sequence_bias", "exponential_decay_length_penalty", "eos_token_id", "max_new_tokens",
         "max_length", "min_length", "min_new_tokens", "stop_strings", "decoder_start_token_id", "bos_token_id",
     ]
@@ -131,7 +136,7 @@ package struct GenerationDefaults: Sendable, Hashable {
         "penalty_alpha": [0, 0.0], "guidance_scale": [1, 1.0], "dola_layers": [],
         "num_beam_groups": [1],
         "diversity_penalty": [0, 0.0], "constraints": [], "force_words_ids": [], "watermarking_config": [],
-        "epsilon_cutoff": [0, 0.0], "eta_cutoff": [0, 0.0], "encoder_no_repeat_ngram_size": [0], "top_h": [],
+        "epsilon_cutoff": [0, 0.0], "eta_cutoff": [0, 0.0], "top_h": [],
         "token_healing": [false], "max_time": [],
     ]
 }

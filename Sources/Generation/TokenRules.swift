@@ -15,6 +15,9 @@ public struct TokenRules: Sendable, Hashable {
     public var remainder = Remainder.asItIs
     /// The length of n-grams that are blocked: no run of this many tokens occurs twice; 0 lets all.
     public var noRepeatNGram = 0
+    /// The length of n-grams of what was read that are blocked: no run of this many of its tokens is written; 0 lets
+    /// all.
+    public var encoderNoRepeatNGram = 0
     /// The bad words: tokens, or runs of tokens, that never occur.
     public var badWords: [[Int32]] = []
     /// The minimum number of new tokens: a stop token does not come before.
@@ -100,7 +103,9 @@ public struct TokenRules: Sendable, Hashable {
     }
 
     func verdict(_ step: Step) -> Verdict {
-        var verdict = Verdict(forbidden: repeating(step.tokens))
+        var verdict = Verdict(
+            forbidden: repeating(step.tokens, of: step.tokens, noRepeatNGram)
+                + repeating(step.tokens, of: step.source, encoderNoRepeatNGram))
         for word in badWords where ends(step.tokens, as: word, stops: step.stopTokens) {
             if let last = word.last { verdict.forbidden.append(last) }
         }
@@ -113,13 +118,12 @@ public struct TokenRules: Sendable, Hashable {
         return verdict
     }
 
-    /// The tokens that would complete a run of `noRepeatNGram` that has occurred.
-    private func repeating(_ tokens: [Int32]) -> [Int32] {
-        let size = noRepeatNGram
-        guard size > 0, tokens.count >= size else { return [] }
+    /// The tokens that would complete a run of `size` tokens which `others` have.
+    private func repeating(_ tokens: [Int32], of others: [Int32], _ size: Int) -> [Int32] {
+        guard size > 0, tokens.count >= size - 1, others.count >= size else { return [] }
         let last = tokens.suffix(size - 1)
-        return (0...tokens.count - size).compactMap { start in
-            tokens[start..<start + size - 1].elementsEqual(last) ? tokens[start + size - 1] : nil
+        return (0...others.count - size).compactMap { start in
+            others[start..<start + size - 1].elementsEqual(last) ? others[start + size - 1] : nil
         }
     }
 
@@ -149,7 +153,9 @@ public struct TokenRules: Sendable, Hashable {
         if let decay, !(decay.factor > 0 && decay.factor <= 100) {
             offences.append("a factor of \(decay.factor) for texts that are too long")
         }
-        if noRepeatNGram < 0 { offences.append("runs of \(noRepeatNGram) tokens cannot be forbidden to repeat") }
+        for size in [noRepeatNGram, encoderNoRepeatNGram] where size < 0 {
+            offences.append("runs of \(size) tokens cannot be forbidden to repeat")
+        }
         if minimumNewTokens < 0 { offences.append("\(minimumNewTokens) new tokens cannot be the least") }
         return offences
     }

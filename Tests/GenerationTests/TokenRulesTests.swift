@@ -53,6 +53,9 @@ import Testing
 
     @Test func forbidden() {
         #expect(applied({ $0.noRepeatNGram = 2 }, tokens: [1, 3, 1], prompt: 1)[3] == Self.never)
+        // [2, 1] was read, and the text ends in 2; a text that ends otherwise may go on with 1.
+        #expect(applied({ $0.encoderNoRepeatNGram = 2 }, tokens: [2, 1, 2], prompt: 2)[1] == Self.never)
+        #expect(applied { $0.encoderNoRepeatNGram = 2 }[1] == -2)
         #expect(applied { $0.badWords = [[3, 4], [0], [5]] } == [Self.never, -2, 3, -0.5, Self.never, 2])
         #expect(applied { $0.suppressed = [2] }[2] == Self.never)
         #expect(applied({ $0.suppressedFirst = [2] }, tokens: [1], prompt: 1)[2] == Self.never)
@@ -97,6 +100,11 @@ import Testing
         #expect(defaults.sampling == .greedy)
     }
 
+    @Test func severalForcedEndsAreNamed() throws {
+        let defaults = try read(#"{"forced_eos_token_id": [3, 7], "encoder_no_repeat_ngram_size": 3}"#)
+        #expect(defaults.unsupported == ["forced_eos_token_id = [3,7]"] && defaults.rules.encoderNoRepeatNGram == 3)
+    }
+
     @Test func whatIsWrongIsRefused() {
         #expect(throws: ConfigError.self) { try read(#"{"temperature": -1, "num_beams": 0}"#) }
     }
@@ -110,7 +118,7 @@ import Testing
         (json?.arrayValue ?? []).compactMap { $0.integerValue.map { Int32($0) } }
     }
 
-    @Test func thereAreCases() { #expect(Self.cases.count == 24) }
+    @Test func thereAreCases() { #expect(Self.cases.count == 26) }
 
     @Test(arguments: cases.indices) func idsAreTheReferences(number: Int) throws {
         let item = Self.cases[number]
