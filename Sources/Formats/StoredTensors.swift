@@ -59,6 +59,26 @@ package struct StoredTensors: Sendable {
         return try StoredTensors(unique: kept + further, path: path, files: files + other.files)
     }
 
+    /// The wrappers of training whose names stand before all others where their whole state was saved: data
+    /// parallelism, compilation, adapters that were merged.
+    private static let wrappers = ["module.", "_orig_mod.", "base_model.model."]
+
+    /// Returns these tensors without the names of wrappers that stand before every one of them.
+    package func withoutWrappers() throws(FormatError) -> StoredTensors {
+        var count = 0
+        while let wrapper = StoredTensors.wrappers.first(where: { wrapper in
+            !all.isEmpty && all.allSatisfy { $0.name.utf8.dropFirst(count).starts(with: wrapper.utf8) }
+        }) { count += wrapper.utf8.count }
+        guard count > 0 else { return self }
+        let unwrapped = all.map { tensor in
+            StoredTensor(
+                name: String(decoding: Array(tensor.name.utf8.dropFirst(count)), as: UTF8.self), type: tensor.type,
+                extents: tensor.extents, byteOffset: tensor.byteOffset, bytes: tensor.bytes, storage: tensor.storage,
+                path: tensor.path, derivation: tensor.derivation)
+        }
+        return try StoredTensors(unique: unwrapped, path: path, files: files)
+    }
+
     /// A tensor that follows from others: its name and extents, and how its f32 elements are made when it is loaded.
     package typealias Derived = (
         name: String, extents: [Int], make: @Sendable () throws(FormatError) -> Tensor

@@ -66,17 +66,22 @@ package struct Checkpoint: Sendable {
         _ tensors: StoredTensors, _ names: WeightNames, _ prefixes: [String], _ inventory: Inventory
     ) -> String? {
         let wanted = inventory.entries.prefix(64).compactMap { names.resolve($0.name)?.name }
-        for name in wanted {
-            if let prefix = prefixes.first(where: { tensors[$0 + name] != nil }) { return prefix }
-        }
-        for prefix in prefixes {
-            for name in wanted.prefix(2) {
-                let ending = prefix + name
-                let stored = tensors.names.first { $0.hasSuffix("." + ending) && $0.utf8.count > ending.utf8.count }
-                if let stored { return String(stored.dropLast(ending.count)) + prefix }
+        func found(_ prefix: String) -> Int { wanted.count { tensors[prefix + $0] != nil } }
+        func best(_ prefixes: [String]) -> (prefix: String, count: Int)? {
+            prefixes.map { ($0, found($0)) }.reduce(nil) { best, next in
+                best.map { $0.1 < next.1 } ?? true ? next : best
             }
         }
-        return nil
+        // Heads stand beside the part of the model that has the prefix.
+        if let own = best(prefixes), own.count * 2 > wanted.count { return own.prefix }
+        let wrapped = prefixes.flatMap { prefix in
+            wanted.prefix(2).compactMap { name -> String? in
+                let ending = prefix + name
+                let stored = tensors.names.first { $0.hasSuffix("." + ending) && $0.utf8.count > ending.utf8.count }
+                return stored.map { String($0.dropLast(ending.count)) + prefix }
+            }
+        }
+        return best(prefixes + wrapped).flatMap { $0.count > 0 ? $0.prefix : nil }
     }
 
     /// The name of a parameter in the checkpoint. A token table that the head shares may be kept as the head.

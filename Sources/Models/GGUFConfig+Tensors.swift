@@ -82,7 +82,8 @@ extension GGUFConfig {
     /// BERT and its relatives: how many segments there are.
     private mutating func readEncoder() {
         config["architectures"] = [.string(dialect.className)]
-        config["type_vocab_size"] = .integer(rows("token_types.weight") ?? 1)
+        // DistilBERT, which goes by the same name as BERT, has no segments.
+        config["type_vocab_size"] = .integer(rows("token_types.weight") ?? (dialect.modelType == "bert" ? 0 : 1))
     }
 
     private mutating func readModernBERT() {
@@ -90,6 +91,8 @@ extension GGUFConfig {
         if let period = metadata["attention.sliding_window_pattern"]?.integerValue {
             config["global_attn_every_n_layers"] = .integer(period)
         }
+        // What a head of ggml's reads.
+        config["classifier_pooling"] = "mean"
         // What ggml takes where nothing is said.
         if config["local_rope_theta"] == nil { config["local_rope_theta"] = config["global_rope_theta"] }
     }

@@ -27,7 +27,8 @@ struct GGUFConfig {
         "vocab_size", "attention.value_length", "attention.sliding_window_pattern",
         "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length",
         "rope.scaling.attn_factor", "rope.scaling.finetuned", "rope.scale_linear", "rope.scaling.yarn_beta_fast",
-        "rope.scaling.yarn_beta_slow", "rope.scaling.yarn_log_multiplier", "tensor_data_layout",
+        "rope.scaling.yarn_beta_slow", "rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_attn_factor",
+        "tensor_data_layout", "pooling_type", "classifier.output_labels",
     ]
 
     /// - Throws: ``FormatError`` or ``ModelError`` naming every key that cannot be translated.
@@ -76,6 +77,9 @@ struct GGUFConfig {
     private mutating func readKeys() throws {
         var unknown: [String] = []
         for (key, value) in metadata.members where !value.isNull && value.integerValue != 0 {
+            // The usual share of extrapolation, and what reads one way.
+            if key == "rope.scaling.yarn_ext_factor" && value.doubleValue == 1 { continue }
+            if key == "attention.causal" && value.boolValue == true { continue }
             if let name = dialect.configKey(key) {
                 config[name] = try size(key, value) ?? GGUFConfig.tidy(value)
             } else if !GGUFConfig.readElsewhere.contains(key) && !dialect.otherKeys.keys.contains(key) {
@@ -138,6 +142,10 @@ struct GGUFConfig {
     /// Windows and scales that GGUF leaves to the reader's knowledge of Gemma.
     private mutating func readReach() throws {
         guard dialect.modelType == "gemma2" || dialect.modelType == "gemma3_text" else { return }
+        if dialect.architecture == "gemma-embedding" {
+            config["architectures"] = [.string(dialect.className)]
+            config["use_bidirectional_attention"] = true
+        }
         let (layers, heads) = (
             config["num_hidden_layers"]?.integerValue ?? 0, config["num_attention_heads"]?.integerValue ?? 1
         )
@@ -201,6 +209,8 @@ struct GGUFConfig {
         {
             scaling["attention_factor"] = .number(own * (1 + 0.1 * log(factor)))
         }
+        // Newer files have the whole of it, as config.json has.
+        if let whole = metadata["rope.scaling.yarn_attn_factor"] { scaling["attention_factor"] = whole }
         if let fast = metadata["rope.scaling.yarn_beta_fast"] { scaling["beta_fast"] = fast }
         if let slow = metadata["rope.scaling.yarn_beta_slow"] { scaling["beta_slow"] = slow }
         // Its makers do not round the ends of the ramp; the format has no word for that.

@@ -86,6 +86,12 @@ struct GGUFDialect: Sendable {
         .init(
             architecture: "gemma3", modelType: "gemma3_text", className: "Gemma3ForCausalLM", shareKey: nil),
         .init(
+            architecture: "gemma-embedding", modelType: "gemma3_text", className: "Gemma3TextModel",
+            otherKeys: ["attention.causal": nil].merging(
+                ["dense_2_feat_in", "dense_2_feat_out", "dense_3_feat_in", "dense_3_feat_out"].map { ($0, nil) }
+            ) { $1 },
+            shareKey: nil),
+        .init(
             architecture: "gemma3n", modelType: "gemma3n_text", className: "Gemma3nForCausalLM",
             otherKeys: [
                 "attention.shared_kv_layers": nil, "embedding_length_per_layer_input": "hidden_size_per_layer_input",

@@ -111,10 +111,11 @@ extension ModelFile {
             return try Checkpoint(
                 tensors,
                 head.adding(family.ggufNames(architecture, modelType: modelType))
-                    .adding(GGUFNames.older(modelType, storedAs: tensors)).adding(GGUFHead.single(storedAs: tensors)),
+                    .adding(GGUFNames.older(modelType, storedAs: tensors)).adding(GGUFHead.single(storedAs: tensors))
+                    .adding(GGUFHead.ranking(architecture)),
                 prefixes: [""], inventory: inventory,
                 ignoring: GGUFHead.unused + [
-                    "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight",
+                    "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", "dense_#.weight",
                 ] + ignoring)
         }
     }

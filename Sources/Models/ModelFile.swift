@@ -89,7 +89,7 @@ public struct ModelFile: Sendable {
             config = try CTranslate2.translate(file)
         } else {
             try ModelFile.checkFolder(path)
-            stored = try Safetensors(directory: path, access).tensors
+            stored = try Safetensors(directory: path, access).tensors.withoutWrappers()
             container = .directory(path)
             config = JinaBERT.completed(try ModelFile.config(in: path), stored)
             unpacking = try WeightQuantization(config: config, path: path)

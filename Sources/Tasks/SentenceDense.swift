@@ -21,6 +21,15 @@ package struct SentenceDense: Sendable {
         case identity = "Identity", tanh = "Tanh", relu = "ReLU", gelu = "GELU", sigmoid = "Sigmoid", silu = "SiLU"
     }
 
+    /// A plain matrix `[outputs, inputs]`, as GGUF keeps EmbeddingGemma's.
+    init(_ matrix: Tensor, path: String) throws {
+        guard matrix.shape.rank == 2, matrix.shape[1] > 0 else {
+            throw TaskError("\(path): a projection of vectors is \(matrix.shape), not a matrix")
+        }
+        (self.path, inputs, activation, bias, residual) = (path, matrix.shape[1], .identity, nil, .none)
+        weight = matrix.type == .f32 ? matrix.values : matrix.decoded(on: Device(threads: 1)).values
+    }
+
     init(directory: String) throws {
         path = directory
         let file = directory + "/config.json"

@@ -58,13 +58,17 @@ package struct SentenceModules: Sendable {
             return
         }
         self.init()
+        for name in ["dense_2.weight", "dense_3.weight"] where gguf.tensors[name] != nil {
+            steps.append(.dense(try SentenceDense(gguf.tensors.tensor(name), path: file.path)))
+        }
         guard let name = try gguf.metadata.string("general.architecture"),
             let type = try gguf.metadata.integer(name + ".pooling_type")
         else { return }
         guard let pooling = SentenceModules.numbers.first(where: { $0.value == type })?.key else {
             throw TaskError("\(file.path): \(name).pooling_type is \(type); 1 (mean), 2 (first) and 3 (last) are known")
         }
-        (poolings, steps) = ([pooling], [.normalize])
+        poolings = [pooling]
+        steps.append(.normalize)
     }
 
     /// Reads the files of the folder `directory`.

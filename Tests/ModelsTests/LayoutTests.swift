@@ -88,6 +88,20 @@ import Testing
         }
     }
 
+    /// What wrappers of training put before every name: a pooler, and a head beside the stack, are found behind it too.
+    @Test(arguments: [
+        ("bert-model", "module."), ("deberta-v3", "module._orig_mod."), ("qwen2-untied", "base_model.model."),
+        ("llama", "model."), ("llama", "transformer."), ("codegen", "transformer."), ("mixtral", "lightning.model."),
+    ])
+    func namesBehindAWrappers(fixture: String, wrapper: String) throws {
+        let folder = FamilyTests.folder + "/" + fixture
+        let tensors = try Self.tensors(fixture).map { (wrapper + $0.name, $0.tensor) }
+        try TemporaryFolder.use { path in
+            let results = try Self.results(Self.write(tensors, ModelFile.config(in: folder), to: path))
+            #expect(try results == Self.results(ModelFile(path: folder)))
+        }
+    }
+
     @Test func aSentenceEncoderWithoutItsPooler() throws {
         let folder = FamilyTests.folder + "/bert-model"
         let tensors = try Self.tensors("bert-model").filter { !$0.name.contains("pooler") }

@@ -63,7 +63,9 @@ package enum ModelText {
         vocabulary.merges = try strings("merges") ?? []
         vocabulary.beginningID = try id("bos_token_id")
         vocabulary.endID = try id("eos_token_id")
-        vocabulary.otherEndIDs = try ["eot_token_id", "eom_token_id"].compactMap { try id($0) }
+        vocabulary.otherEndIDs = try ["eot", "eom", "fim_pad", "fim_rep", "fim_sep"].compactMap {
+            try id($0 + "_token_id")
+        }
         vocabulary.unknownID = try id("unknown_token_id")
         vocabulary.separatorID = try id("seperator_token_id")  // The specification spells it so.
         vocabulary.paddingID = try id("padding_token_id")

@@ -48,18 +48,20 @@ package struct ChatFormat: Sendable {
     /// Reads the templates of a model as they are, if it has any.
     package static func source(of file: ModelFile, _ tokenizer: Tokenizer) throws -> Source {
         switch file.container {
-        case .gguf: template(of: tokenizer)
+        case .gguf(let gguf): try template(of: tokenizer, gguf)
         case .directory(let path): try template(inDirectory: path)
         }
     }
 
-    private static func template(of tokenizer: Tokenizer) -> Source {
+    private static func template(of tokenizer: Tokenizer, _ gguf: GGUF) throws -> Source {
         var variables = JSONObject()
         let special = tokenizer.specialTokens
         for (name, id) in [("bos_token", special.beginning), ("eos_token", special.ends.first)] {
             variables[name] = id.flatMap { tokenizer.token($0) }.map { .string($0) }
         }
-        return Source(template: tokenizer.chatTemplate, variables: variables)
+        // Further templates stand beside the one that is used where none is named.
+        let tools = try gguf.metadata.string("tokenizer.chat_template.tool_use")
+        return Source(template: tokenizer.chatTemplate, toolTemplate: tools, variables: variables)
     }
 
     private static func template(inDirectory path: String) throws -> Source {

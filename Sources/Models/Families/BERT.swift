@@ -15,7 +15,7 @@ enum BERT: Family {
         let context = config.integer("max_position_embeddings", default: 512)
         config.requireAbsolutePositions()
         let layers = config.bertLayers(width: width, norm: norm)
-        var embedding = Architecture.Embedding(segments: config.integer("type_vocab_size", default: 2))
+        var embedding = Architecture.Embedding(segments: config.integer("type_vocab_size", default: 2, in: 0...1 << 20))
         if config.string("model_type") == "ernie" {
             let tasks = config.integer("task_type_vocab_size", default: 3)
             if config.bool("use_task_id", default: false) { embedding.tasks = tasks }

@@ -173,7 +173,7 @@ enum Gemma: Family {
     /// A GGUF stores norm weights as they are multiplied with.
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         func norm(_ name: String) -> WeightName { WeightName(name, .plus(1)) }
-        return GGUFNames.decoder.adding([
+        let names = GGUFNames.decoder.adding([
             "decoder.#.attention.normBefore": norm("blk.#.attn_norm"),
             "decoder.#.attention.normAfter": norm("blk.#.post_attention_norm"),
             "decoder.#.attention.queryNorm": norm("blk.#.attn_q_norm"),
@@ -182,6 +182,8 @@ enum Gemma: Family {
             "decoder.#.feedForward.normAfter": norm("blk.#.post_ffw_norm"),
             "decoder.outputNorm": norm("output_norm"),
         ])
+        if case .encoder = architecture.body { return names.replacing("decoder", by: "encoder") }
+        return names
     }
 }
 

@@ -32,7 +32,8 @@ public struct GGUFVocabulary: Sendable {
     public var beginningID: Int32?
     /// The end-of-sequence token (EOS), `eos_token_id`.
     public var endID: Int32?
-    /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`).
+    /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`, `fim_pad_token_id` and its like). Tokens
+    /// with the spelling of an end (`<end_of_turn>`) are ends besides.
     public var otherEndIDs: [Int32] = []
     /// The unknown token, `unknown_token_id`.
     public var unknownID: Int32?
@@ -151,6 +152,8 @@ struct GGUFReader {
         var tokens = SpecialTokens()
         tokens.beginning = id(file.beginningID)
         tokens.ends = ([file.endID] + file.otherEndIDs).compactMap(id)
+        let spelled = GGUFEndTokens.ids(in: file.tokens) { type($0) == .control }
+        tokens.ends += spelled.filter { !tokens.ends.contains($0) }
         tokens.unknown = id(file.unknownID)
         tokens.padding = id(file.paddingID)
         tokens.separator = id(file.separatorID)
