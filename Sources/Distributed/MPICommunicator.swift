@@ -72,7 +72,10 @@ import MartletPlatform
                 rebasing: sent[min(offset, out)..<min(offset + Self.largest, out)])
             let receivedPart = unsafe UnsafeMutableRawBufferPointer(
                 rebasing: received[min(offset, into)..<min(offset + Self.largest, into)])
-            try unsafe exchangePart(sentPart, to: target, receivedPart, from: origin, purpose)
+            // Each way has the parts of its own length, which is what the rank at its other end counts by.
+            let (sends, receives) = (offset == 0 || offset < out, offset == 0 || offset < into)
+            try unsafe exchangePart(
+                sentPart, to: sends ? target : nil, receivedPart, from: receives ? origin : nil, purpose)
             offset += Self.largest
         } while offset < max(out, into)
     }
