@@ -32,9 +32,10 @@ struct MartletCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         CutFile.watch()
         Output.holdStreams()
-        // What Swift's runtime waits for threads with.
-        guard Output.canOpen(2) else {
-            Output.note("martlet: the system grants no files; raise the limit of open files (ulimit -n)")
+        // Swift's runtime opens two to wait for threads with, whenever it first does, and ends the process by a trap where
+        // it cannot; a model takes two beside them.
+        guard Output.canOpen(4) else {
+            Output.note("martlet: the system grants too few files; raise the limit of open files (ulimit -n)")
             Output.end(1)
         }
         guard EndingSignals.watch() else {

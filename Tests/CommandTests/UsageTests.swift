@@ -114,8 +114,8 @@ import Testing
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
-    /// The first is too little for Swift's runtime, the second for the model.
-    @Test(arguments: [4, 5]) func fewOpenFilesEndInALine(_ limit: Int) throws {
+    /// Limits too small for Swift's runtime, and for a model beside it.
+    @Test(arguments: [4, 5, 6]) func fewOpenFilesEndInALine(_ limit: Int) throws {
         let line = "ulimit -n \(limit); exec \(Command.executable.path) generate -m \(CommandTests.model) a"
         let result = try Command.run(["-c", line], of: Self.shell)
         #expect(result.status == 1 && result.errors.contains("files"), "\(result.status) \(result.errors)")

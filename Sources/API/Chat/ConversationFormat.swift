@@ -64,6 +64,7 @@ package struct ConversationFormat: Sendable {
         var messages = request.messages
         let tools = request.toolChoice == .none ? [] : request.tools
         if !tools.isEmpty && !namesTools { messages = self.tools.announcing(tools, in: messages) }
+        if self.tools == .mistral { messages = messages.map(ToolFormat.withShortNames) }
         var variables = variables
         for (key, value) in request.templateVariables.members { variables[key] = value }
         let definitions = JSON.array(tools.map(\.definition))

@@ -49,6 +49,36 @@ extension ToolFormat {
 }
 
 extension ToolFormat {
+    /// A message whose calls have names of nine letters and digits, which Mistral's templates insist on: those that have
+    /// others get names made of them.
+    static func withShortNames(_ message: JSON) -> JSON {
+        guard var object = message.objectValue else { return message }
+        if let name = object["tool_call_id"]?.stringValue { object["tool_call_id"] = .string(shortName(name)) }
+        if let calls = object["tool_calls"]?.arrayValue {
+            object["tool_calls"] = .array(
+                calls.map { call in
+                    guard var call = call.objectValue else { return call }
+                    if let name = call["id"]?.stringValue { call["id"] = .string(shortName(name)) }
+                    return .object(call)
+                })
+        }
+        return .object(object)
+    }
+
+    private static func shortName(_ name: String) -> String {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8)
+        if name.utf8.count == 9, name.utf8.allSatisfy(letters.contains) { return name }
+        // FNV-1a of 64 bits.
+        var hash = name.utf8.reduce(14_695_981_039_346_656_037 as UInt64) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        let short = (0..<9).map { _ in
+            defer { hash /= UInt64(letters.count) }
+            return letters[Int(hash % UInt64(letters.count))]
+        }
+        return String(decoding: short, as: UTF8.self)
+    }
+}
+
+extension ToolFormat {
     /// Calls of functions with any arguments, as a grammar in GBNF.
     ///
     /// - Parameter isOne: Whether there is one call only.

@@ -52,6 +52,11 @@ struct ChatRequest: Sendable {
                 "continue_final_message is true, but the last message is no text of the assistant.",
                 "continue_final_message")
         }
+        guard last["reasoning_content"] == nil else {
+            throw .unsupported(
+                "The last message, which is to be continued, holds thinking besides its text; leave that out.",
+                "messages")
+        }
         guard !messages.isEmpty else {
             throw .invalid("messages holds only the beginning of the answer; give a question.", "messages")
         }

@@ -1,19 +1,34 @@
 import MartletJSON
 
-/// The conversation of a request in Anthropic's shape, message by message in the words of chat completions: blocks of
-/// one message become texts, calls and results of tools.
+/// The conversation of a request in Anthropic's shape, turn by turn in the words of chat completions: blocks of a
+/// message become texts, calls and results of tools.
 struct MessagesConversation {
     private(set) var messages: [JSON] = []
     /// The client's names for the messages.
     private(set) var names: [(own: String, given: String)] = []
+
     /// True where the last message is the assistant's, which the answer goes on with.
-    private(set) var isContinued = false
+    var isContinued: Bool {
+        let last = messages.last
+        return last?["role"] == "assistant" && last?["tool_calls"] == nil
+            && last?["content"]?.stringValue?.isEmpty == false
+    }
 
     /// `system`: a text, or blocks of text.
     mutating func add(system fields: Fields) throws(APIError) {
         guard fields["system"] != nil else { return }
-        let texts = try MessagesConversation.texts(fields, "system")
-        add(["role": "system", "content": .string(texts.joined(separator: "\n"))], given: "system")
+        let texts = try MessageBlock.texts(fields, "system").map(MessagesConversation.withoutNote).filter {
+            !$0.isEmpty
+        }
+        if !texts.isEmpty { add("system", texts, given: "system") }
+    }
+
+    /// A client's note of its version and session, which is another one in every request, is no instruction; with it no
+    /// two prompts would begin alike.
+    private static func withoutNote(_ text: String) -> String {
+        guard text.utf8.starts(with: "x-anthropic-billing-header:".utf8) else { return text }
+        guard let end = text.utf8.firstIndex(of: 0x0A) else { return "" }
+        return String(text[text.utf8.index(after: end)...])
     }
 
     mutating func add(messages fields: Fields) throws(APIError) {
@@ -28,120 +43,99 @@ struct MessagesConversation {
                     "\(path).role is \(role.quoted), but one of user, assistant is expected.", path + ".role",
                     code: "invalid_value")
             }
-            guard let content = message["content"] else { throw message.missing("content") }
-            if let text = content.stringValue {
-                add(["role": .string(role), "content": .string(text)], given: path)
-            } else if role == "assistant" {
-                try add(assistant: message, path)
-            } else {
-                try add(user: message, role, path)
-            }
-        }
-        let last = messages.last
-        isContinued =
-            last?["role"] == "assistant" && last?["tool_calls"] == nil
-            && last?["content"]?.stringValue?.isEmpty == false
-    }
-
-    private mutating func add(_ message: JSON, given path: String) {
-        names.append(("messages[\(messages.count)]", path))
-        messages.append(message)
-    }
-
-    // MARK: Blocks
-
-    /// The blocks of a message: objects that have a type.
-    private static func blocks(_ fields: Fields, _ name: String) throws(APIError) -> [(type: String, fields: Fields)] {
-        guard let value = fields[name] else { return [] }
-        guard value.arrayValue != nil else { throw fields.wrong(name, value, "a string or an array of blocks") }
-        return try (fields.array(name, atMost: 1_024) ?? []).enumerated().map { index, block throws(APIError) in
-            let block = try Fields(block, at: fields.path("\(name)[\(index)]"))
-            return (try block.requiredString("type"), block)
-        }
-    }
-
-    /// A text, or the texts of blocks of which none is anything else.
-    private static func texts(_ fields: Fields, _ name: String) throws(APIError) -> [String] {
-        if let text = fields[name]?.stringValue { return [text] }
-        return try blocks(fields, name).map { type, block throws(APIError) in
-            switch type {
-            case "text": try block.requiredString("text")
-            case "document": try document(block)
-            default: throw notRead(type, block)
+            guard message["content"] != nil else { throw message.missing("content") }
+            let blocks = try MessageBlock.list(message, "content")
+            switch role {
+            case "assistant": try add(assistant: blocks, path)
+            case "user": try add(user: blocks, path, isLast: index == given.count - 1)
+            default: try add(system: blocks, path)
             }
         }
     }
 
-    private static func notRead(_ type: String, _ block: Fields) -> APIError {
-        .unsupported(
-            "\(block.path("type")) is \(type.quoted), which is not read here: this server reads text and tools only.",
-            block.path("type"))
+    // MARK: Turns
+
+    private mutating func add(_ role: String, _ texts: [String], given path: String) {
+        var message = JSONObject()
+        message["role"] = .string(role)
+        message["content"] = .string(texts.joined(separator: "\n"))
+        add(message, given: path)
     }
 
-    /// A document that is text, under its title.
-    private static func document(_ block: Fields) throws(APIError) -> String {
-        guard let source = try block.object("source") else { throw block.missing("source") }
-        let title = try block.string("title").map { $0 + "\n" } ?? ""
-        switch try source.requiredString("type") {
-        case "text": return title + (try source.requiredString("data"))
-        case "content":
-            let texts = try texts(source, "content")
-            return title + texts.joined(separator: "\n")
-        case let type: throw notRead(type, source)
+    /// Adds a message; one of the same role as the last is the same turn.
+    private mutating func add(_ message: JSONObject, given path: String) {
+        guard var turn = messages.last?.objectValue, turn["role"] == message["role"], message["role"] != "tool" else {
+            names.append(("messages[\(messages.count)]", path))
+            messages.append(.object(message))
+            return
         }
+        for name in ["content", "reasoning_content"] {
+            let texts = [turn[name], message[name]].compactMap { $0?.stringValue }.filter { !$0.isEmpty }
+            if !texts.isEmpty { turn[name] = .string(texts.joined(separator: "\n")) }
+        }
+        let calls = (turn["tool_calls"]?.arrayValue ?? []) + (message["tool_calls"]?.arrayValue ?? [])
+        if !calls.isEmpty { turn["tool_calls"] = .array(calls) }
+        messages[messages.count - 1] = .object(turn)
     }
 
-    /// A user's blocks: results of tools are messages of their own, in their order with the texts around them.
-    private mutating func add(user message: Fields, _ role: String, _ path: String) throws(APIError) {
+    /// A system message behind the first turn, where few templates have a place for one, is told as a part of the user's.
+    private mutating func add(system blocks: [MessageBlock], _ path: String) throws(APIError) {
+        let texts = try blocks.map { block throws(APIError) in try block.text() }
+        guard messages.contains(where: { $0["role"] != "system" }) else { return add("system", texts, given: path) }
+        add("user", ["<system-reminder>"] + texts + ["</system-reminder>"], given: path)
+    }
+
+    /// A user's blocks: results of tools are messages of their own, in their order with the texts around them. What is
+    /// no text is refused where it is asked about, and told to be missing where it is history or a tool's result.
+    private mutating func add(user blocks: [MessageBlock], _ path: String, isLast: Bool) throws(APIError) {
         var texts: [String] = []
-        let blocks = try MessagesConversation.blocks(message, "content")
-        for (type, block) in blocks {
-            switch type {
-            case "text": texts.append(try block.requiredString("text"))
-            case "document": texts.append(try MessagesConversation.document(block))
-            case "tool_result":
-                if !texts.isEmpty { add(MessagesConversation.message(role, &texts), given: path) }
-                let result =
-                    try MessagesConversation.texts(block, "content")
-                add(
-                    [
-                        "role": "tool", "tool_call_id": .string(try block.requiredString("tool_use_id")),
-                        "content": .string(result.joined(separator: "\n")),
-                    ], given: path)
-            default: throw MessagesConversation.notRead(type, block)
+        for block in blocks {
+            guard block.type == "tool_result" else {
+                texts.append(try block.text(orNote: !isLast))
+                continue
             }
+            if !texts.isEmpty { add("user", texts, given: path) }
+            texts = []
+            var message = JSONObject()
+            message["role"] = "tool"
+            message["tool_call_id"] = .string(try block.fields.requiredString("tool_use_id"))
+            message["content"] = .string(try MessagesConversation.result(block.fields))
+            add(message, given: path)
         }
-        if !texts.isEmpty || blocks.isEmpty { add(MessagesConversation.message(role, &texts), given: path) }
+        if !texts.isEmpty || blocks.isEmpty { add("user", texts, given: path) }
     }
 
-    private static func message(_ role: String, _ texts: inout [String]) -> JSON {
-        defer { texts = [] }
-        return ["role": .string(role), "content": .string(texts.joined(separator: "\n"))]
+    private static func result(_ fields: Fields) throws(APIError) -> String {
+        let blocks = try MessageBlock.list(fields, "content")
+        let text = try blocks.map { block throws(APIError) in try block.text(orNote: true) }.joined(separator: "\n")
+        let isTold = text.lowercased().utf8.starts(with: "error".utf8)
+        return try fields.bool("is_error") ?? false && !isTold ? "Error: " + text : text
     }
 
-    /// An assistant's blocks: what it thought, said and called, as one message.
-    private mutating func add(assistant message: Fields, _ path: String) throws(APIError) {
+    /// An assistant's blocks: what it thought, said and called, as one message. Tools that ran elsewhere have left what
+    /// they found in its texts.
+    private mutating func add(assistant blocks: [MessageBlock], _ path: String) throws(APIError) {
         var (texts, thoughts, calls): ([String], [String], [JSON]) = ([], [], [])
-        for (type, block) in try MessagesConversation.blocks(message, "content") {
-            switch type {
-            case "text": texts.append(try block.requiredString("text"))
-            case "thinking": thoughts.append(try block.requiredString("thinking"))
-            case "redacted_thinking": break
+        for block in blocks {
+            switch block.type {
+            case "thinking": thoughts.append(try block.fields.requiredString("thinking"))
+            case "redacted_thinking", "server_tool_use": break
+            case let type where type.utf8.suffix(12).elementsEqual("_tool_result".utf8): break
             case "tool_use":
-                guard let input = try block.object("input") else { throw block.missing("input") }
-                let name = JSON.string(try block.requiredString("name"))
+                guard let input = try block.fields.object("input") else { throw block.fields.missing("input") }
+                let name = JSON.string(try block.fields.requiredString("name"))
                 calls.append([
-                    "id": .string(try block.requiredString("id")), "type": "function",
+                    "id": .string(try block.fields.requiredString("id")), "type": "function",
                     "function": ["name": name, "arguments": .object(input.object)],
                 ])
-            default: throw MessagesConversation.notRead(type, block)
+            default: texts.append(try block.text())
             }
         }
-        var object = JSONObject()
-        object["role"] = "assistant"
-        object["content"] = .string(texts.joined(separator: "\n"))
-        if !thoughts.isEmpty { object["reasoning_content"] = .string(thoughts.joined(separator: "\n")) }
-        if !calls.isEmpty { object["tool_calls"] = .array(calls) }
-        add(.object(object), given: path)
+        var message = JSONObject()
+        message["role"] = "assistant"
+        message["content"] = .string(texts.joined(separator: "\n"))
+        if !thoughts.isEmpty { message["reasoning_content"] = .string(thoughts.joined(separator: "\n")) }
+        if !calls.isEmpty { message["tool_calls"] = .array(calls) }
+        add(message, given: path)
     }
 }

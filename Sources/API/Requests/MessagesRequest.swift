@@ -38,20 +38,20 @@ struct MessagesRequest: Sendable {
         }
     }
 
-    /// `thinking` and `output_config.effort`, as templates know them.
+    /// `thinking` and `output_config.effort`, as templates know them; who asks for neither reads the answer first.
     private mutating func addThinking(_ fields: Fields, to object: inout JSONObject) throws(APIError) {
-        if let thinking = try fields.object("thinking") {
-            let isWanted = try thinking.choice("type", Thinking.self) ?? .enabled != .disabled
-            var variables = try fields.object("chat_template_kwargs")?.object ?? JSONObject()
-            variables["enable_thinking"] = variables["enable_thinking"] ?? .bool(isWanted)
-            object["chat_template_kwargs"] = .object(variables)
-        }
-        switch try fields.object("output_config")?.choice("effort", Effort.self) {
+        let effort = try fields.object("output_config")?.choice("effort", Effort.self)
+        switch effort {
         case nil: break
         case .low: object["reasoning_effort"] = "low"
         case .medium: object["reasoning_effort"] = "medium"
         case .high, .xhigh, .max: object["reasoning_effort"] = "high"
         }
+        let thinking = try fields.object("thinking")?.choice("type", Thinking.self)
+        let isWanted = thinking.map { $0 != .disabled } ?? (effort != nil)
+        var variables = try fields.object("chat_template_kwargs")?.object ?? JSONObject()
+        variables["enable_thinking"] = variables["enable_thinking"] ?? .bool(isWanted)
+        object["chat_template_kwargs"] = .object(variables)
     }
 
     private enum Thinking: String, CaseIterable { case enabled, disabled, adaptive, betweenTools = "between_tools" }
@@ -75,7 +75,7 @@ struct MessagesRequest: Sendable {
     // MARK: Tools
 
     private mutating func addTools(_ fields: Fields, to object: inout JSONObject) throws(APIError) {
-        if let given = try fields.array("tools", atMost: 128) {
+        if let given = try fields.array("tools", atMost: ToolDefinition.most) {
             object["tools"] = .array(
                 try given.enumerated().map { index, tool throws(APIError) in try function(tool, at: "tools[\(index)]") }
             )

@@ -107,7 +107,7 @@ struct ResponsesRequest: Sendable {
     // MARK: Tools and messages
 
     private mutating func addTools(_ fields: Fields, to object: inout JSONObject) throws(APIError) {
-        guard let given = try fields.array("tools", atMost: 128) else { return }
+        guard let given = try fields.array("tools", atMost: ToolDefinition.most) else { return }
         object["tools"] = .array(
             try given.enumerated().map { index, tool throws(APIError) in
                 let path = "tools[\(index)]"

@@ -17,7 +17,9 @@ enum ToolChoice: Sendable, Equatable {
         // Chats have the list in an object of its own, responses do not.
         let allowed = try choice.object("allowed_tools") ?? choice
         let path = allowed.path("tools")
-        guard let given = try allowed.array("tools", atMost: 128) else { throw allowed.missing("tools") }
+        guard let given = try allowed.array("tools", atMost: ToolDefinition.most) else {
+            throw allowed.missing("tools")
+        }
         let names = try given.enumerated().map { index, tool throws(APIError) in
             guard let name = (tool["function"] ?? tool)["name"]?.stringValue,
                 tools.contains(where: { $0.name.hasSameBytes(as: name) })

@@ -8,9 +8,12 @@ struct ToolDefinition: Sendable {
     /// The whole definition, as templates read it.
     let definition: JSON
 
+    /// The most tools that a request may have.
+    static let most = 1_024
+
     static func list(_ fields: Fields) throws(APIError) -> [ToolDefinition] {
         var names: Set<ExactKey> = []
-        return try (fields.array("tools", atMost: 128) ?? []).enumerated().map { index, tool throws(APIError) in
+        return try (fields.array("tools", atMost: most) ?? []).enumerated().map { index, tool throws(APIError) in
             let path = "tools[\(index)]"
             let tool = try Fields(tool, at: path)
             guard try tool.string("type") ?? "function" == "function" else {
@@ -18,9 +21,9 @@ struct ToolDefinition: Sendable {
             }
             guard let function = try tool.object("function") else { throw tool.missing("function") }
             let name = try function.requiredString("name")
-            guard !name.isEmpty, name.utf8.count <= 64, name.utf8.allSatisfy(RequestIdentity.isWord) else {
+            guard !name.isEmpty, name.utf8.count <= 128, name.utf8.allSatisfy(RequestIdentity.isWord) else {
                 throw .invalid(
-                    "\(function.path("name")) is \(name.quoted), but 1 to 64 letters, digits, _, - and . are expected.",
+                    "\(function.path("name")) is \(name.quoted), but 1 to 128 letters, digits, _, - and . are expected.",
                     function.path("name"), code: "invalid_value")
             }
             guard names.insert(ExactKey(name)).inserted else {

@@ -38,10 +38,10 @@ private struct MessagesWriter: Sendable {
     }
 
     /// The reason why an answer ended, and the stop text of the request that ended it.
-    private func end(_ finish: AnswerFinish) async -> (reason: JSON, stopText: JSON) {
+    private func end(_ finish: AnswerFinish, _ blocks: AnswerBlocks) async -> (reason: JSON, stopText: JSON) {
         switch finish {
         case .length: return ("max_tokens", .null)
-        case .toolCalls: return ("tool_use", .null)
+        case .toolCalls: return (blocks.hasToolUse ? "tool_use" : "end_turn", .null)
         case .stop:
             // Without stop texts of the request, those of the model are in force, which clients know nothing of.
             guard !prepared.request.generation.stopTexts.isEmpty, let text = await run.stopText(ofChoice: 0) else {
@@ -70,7 +70,7 @@ private struct MessagesWriter: Sendable {
     }
 
     func whole() async throws -> APIResponse {
-        var (blocks, finish) = (MessageBlocks(), AnswerFinish.stop)
+        var (blocks, finish) = (AnswerBlocks(), AnswerFinish.stop)
         _ = blocks.take(await run.beginning(ofChoice: 0))
         while case let updates = try await run.next(), !updates.isEmpty {
             for update in updates {
@@ -81,7 +81,8 @@ private struct MessagesWriter: Sendable {
                 }
             }
         }
-        let answer = await message(blocks.json, end(finish), usage())
+        _ = blocks.close(isCut: finish == .length)
+        let answer = await message(blocks.json, end(finish, blocks), usage())
         job.log(answer, of: prepared.model)
         return APIResponse(answer)
     }
@@ -101,7 +102,7 @@ private struct MessagesWriter: Sendable {
     }
 
     private func stream(_ first: [AnswerRun.Update], _ sink: APIResponse.Sink) async throws {
-        var (blocks, finish, updates) = (MessageBlocks(), AnswerFinish.stop, first)
+        var (blocks, finish, updates) = (AnswerBlocks(), AnswerFinish.stop, first)
         try await sink(event("message_start", ["message": message([], (.null, .null), usage())]))
         try await sink(bytes(blocks.take(await run.beginning(ofChoice: 0))))
         while !updates.isEmpty {
@@ -114,8 +115,8 @@ private struct MessagesWriter: Sendable {
             }
             updates = try await run.next()
         }
-        try await sink(bytes(blocks.close()))
-        let (end, usage) = await (end(finish), usage())
+        try await sink(bytes(blocks.close(isCut: finish == .length)))
+        let (end, usage) = await (end(finish, blocks), usage())
         job.log(message(blocks.json, end, usage), of: prepared.model)
         let delta: JSON = ["stop_reason": end.reason, "stop_sequence": end.stopText]
         try await sink(event("message_delta", ["delta": delta, "usage": usage]))
@@ -129,7 +130,7 @@ private struct MessagesWriter: Sendable {
         return ServerSentEvents.event(name, .object(object))
     }
 
-    private func bytes(_ events: [MessageBlocks.Event]) -> [UInt8] {
+    private func bytes(_ events: [AnswerBlocks.Event]) -> [UInt8] {
         events.flatMap { ServerSentEvents.event($0.name, $0.fields) }
     }
 }
