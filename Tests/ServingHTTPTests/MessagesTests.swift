@@ -139,6 +139,95 @@
             #expect(asked.json["input_tokens"] != nil && asked.json["input_tokens"] == same.json["input_tokens"])
         }
 
+        /// Conversations as clients write them, and the messages of a chat that say the same.
+        @Test func turnsAreThoseOfAChat() async throws {
+            let service = try await TestService()
+            func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }
+            func turn(_ role: String, _ content: JSON) -> JSON { ["role": .string(role), "content": content] }
+            let image: JSON = ["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": ""]]
+            let use: JSON = ["type": "tool_use", "id": "t", "name": "look", "input": [:]]
+            func result(_ content: JSON) -> JSON {
+                ["type": "tool_result", "tool_use_id": "t", "content": content, "is_error": true]
+            }
+            let call: JSON = ["id": "t", "type": "function", "function": ["name": "look", "arguments": [:]]]
+            let called: JSON = ["role": "assistant", "content": "", "tool_calls": [call]]
+            let (note, failed) = ("[image: not read by this server]", "Error: none")
+            let cases: [(system: JSON, given: [JSON], chat: [JSON])] = [
+                (
+                    [text("x-anthropic-billing-header: cc_version=1; cch=2;"), text("Be brief.")],
+                    [
+                        turn("user", "a"), turn("user", [text("b"), text("c")]), turn("assistant", "d"),
+                        turn("user", "e"),
+                    ],
+                    [turn("system", "Be brief."), turn("user", "a\nb\nc"), turn("assistant", "d"), turn("user", "e")]
+                ),
+                (
+                    .null, [turn("user", "a"), turn("system", "s")],
+                    [turn("user", "a\n<system-reminder>\ns\n</system-reminder>")]
+                ),
+                (
+                    .null, [turn("user", [text("a"), image]), turn("assistant", "b"), turn("user", "c")],
+                    [turn("user", .string("a\n" + note)), turn("assistant", "b"), turn("user", "c")]
+                ),
+                (
+                    .null, [turn("user", "a"), turn("assistant", [use]), turn("user", [result([image])])],
+                    [
+                        turn("user", "a"), called,
+                        ["role": "tool", "tool_call_id": "t", "content": .string("Error: " + note)],
+                    ]
+                ),
+                (
+                    .null, [turn("user", "a"), turn("assistant", [use]), turn("user", [result("none"), text("b")])],
+                    [
+                        turn("user", "a"), called, ["role": "tool", "tool_call_id": "t", "content": .string(failed)],
+                        turn("user", "b"),
+                    ]
+                ),
+            ]
+            for (system, given, chat) in cases {
+                let body: JSON = ["system": system, "messages": .array(given), "max_tokens": 6, "temperature": 0]
+                let answer = try await service.ask("/v1/messages", body)
+                let same = try await service.ask(
+                    "/v1/chat/completions", ["messages": .array(chat), "max_tokens": 6, "temperature": 0])
+                #expect(answer.status == 200, "\(answer.message)")
+                let usage = answer.json["usage"]
+                let read = ["input_tokens", "cache_read_input_tokens"].compactMap { usage?[$0]?.integerValue }
+                #expect(read.reduce(0, +) == same.json["usage"]?["prompt_tokens"]?.integerValue, "\(given)")
+                #expect(
+                    answer.json["content"]?[0]?["text"] == same.json["choices"]?[0]?["message"]?["content"], "\(given)")
+            }
+        }
+
+        /// Templates of Mistral's insist on names of nine letters and digits, which no client sends.
+        @Test func namesOfCallsAreAsTheTemplateWantsThem() async throws {
+            let template =
+                FixtureModel.template + """
+                    [TOOL_CALLS]{% for m in messages %}{% if m.tool_call_id is defined and m.tool_call_id|length != 9 %}
+                    {{ raise_exception("names have nine letters") }}{% endif %}{% endfor %}
+                    """
+            let service = try await TestService(FixtureModel.load(template: template))
+            let messages: JSON = [
+                ["role": "user", "content": "a"],
+                [
+                    "role": "assistant",
+                    "content": [["type": "tool_use", "id": "toolu_0123", "name": "look", "input": [:]]],
+                ],
+                [
+                    "role": "user",
+                    "content": [["type": "tool_result", "tool_use_id": "toolu_0123", "content": "seen"]],
+                ],
+            ]
+            let answer = try await service.ask("/v1/messages", ["messages": messages, "max_tokens": 1])
+            #expect(answer.status == 200, "\(answer.message)")
+        }
+
+        @Test func aConversationThatIsTooLongIsToldInTheWordsThatClientsLookFor() async throws {
+            let long = JSON.string(String(repeating: "word and ", count: 3_000))
+            let answer = try await TestService().ask(
+                "/v1/messages", ["messages": [["role": "user", "content": long]], "max_tokens": 1])
+            #expect(answer.status == 400 && answer.message.hasPrefix("prompt is too long: "), "\(answer.message)")
+        }
+
         @Test func thinkingIsABlock() async throws {
             let service = try await TestService(FixtureModel.load(template: FixtureModel.template + "<think>\n"))
             let body: JSON = ["messages": greeting, "max_tokens": 9, "temperature": 0]
