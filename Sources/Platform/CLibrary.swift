@@ -14,6 +14,13 @@ package func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count
     unsafe write(descriptor, bytes, count)
 }
 
+/// Waits for room in a pipe or socket that another process has set not to wait.
+private func waitUntilWritable(_ descriptor: Int32) -> Bool {
+    var place = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    let count = unsafe poll(&place, 1, -1)
+    return count > 0 || (count < 0 && errno == EINTR)
+}
+
 /// Writes all of `bytes`, however many calls that takes, whatever signals come between them.
 ///
 /// - Parameter offset: the place in the file; nil where the descriptor stands.
@@ -25,7 +32,7 @@ package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at o
         let step =
             unsafe offset.map { unsafe pwrite(descriptor, from, rest, off_t($0 + done)) }
             ?? write(descriptor, from, rest)
-        if step < 0 && errno == EINTR { continue }
+        if step < 0 && (errno == EINTR || (errno == EAGAIN && waitUntilWritable(descriptor))) { continue }
         guard step > 0 else { return false }
         done += step
     }
