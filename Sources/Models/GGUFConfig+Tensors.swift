@@ -91,9 +91,9 @@ extension GGUFConfig {
         if let period = metadata["attention.sliding_window_pattern"]?.integerValue {
             config["global_attn_every_n_layers"] = .integer(period)
         }
-        // What a head of ggml's reads.
+        // The pooling that a head of ggml's reads.
         config["classifier_pooling"] = "mean"
-        // What ggml takes where nothing is said.
+        // The base that ggml takes where nothing is said.
         if config["local_rope_theta"] == nil { config["local_rope_theta"] = config["global_rope_theta"] }
     }
 

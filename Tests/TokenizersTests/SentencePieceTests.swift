@@ -1,4 +1,6 @@
+import MartletPlatform
 import MartletTokenizers
+import TestSupport
 import Testing
 
 /// A small model of each kind, with a piece of the user's and without fallback; ids and texts by sentencepiece 0.2.3.
@@ -102,6 +104,51 @@ struct SentencePieceTests {
         for _ in 0..<2_000 {
             let text = (0..<(1 + random.below(40))).map { _ in parts[random.below(parts.count)] }.joined()
             #expect(try tokenizer.encode(text) == tokenizer.encoding(of: text).ids, "\(text)")
+        }
+    }
+
+    /// Runs `body` with the tokenizer of a folder that holds a model of byte pairs with these pieces of the user's.
+    private static func inFolder(
+        _ own: [String], settings: String = "{}", type: UInt8 = 4, _ body: (String) throws -> Void
+    ) throws {
+        let pieces: [(String, Float, UInt8)] = [("<unk>", 0, 2), ("<s>", 0, 3), ("▁", -1, 1), ("a", -1, 1)]
+        let file = (pieces + own.map { ($0, 0, type) }).flatMap { piece($0.0, $0.1, $0.2) }
+        try TemporaryFolder.use { folder in
+            let model = file + field(2, [0x18, 2]) + field(3, [0x18, 1, 0x20, 1, 0x28, 1])
+            try writeFile(model, to: folder + "/tokenizer.model")
+            try writeFile(Array(settings.utf8), to: folder + "/tokenizer_config.json")
+            try body(folder)
+        }
+    }
+
+    /// More pieces of the user's than an expression may have branches.
+    @Test func manyUserDefinedPieces() throws {
+        try Self.inFolder((0..<3_000).map { "*u\($0)" }) { folder in
+            let text = "a *u12 *u2999a"
+            let ids: [Int32] = [2, 3, 2, 16, 2, 3_003, 3]
+            #expect(try Tokenizer(path: folder).encode(text) == ids)
+            #expect(try Tokenizer(path: folder + "/tokenizer.model").encode(text) == ids)
+        }
+    }
+
+    /// The unknown piece is known by its type, though an added token of its number renames it.
+    @Test func renamedUnknownPiece() throws {
+        let settings = #"{"added_tokens_decoder": {"0": {"content": "<oov>", "special": true}}}"#
+        try Self.inFolder([], settings: settings) { folder in
+            #expect(try Tokenizer(path: folder).encode("x") == [2, 0])
+        }
+    }
+
+    /// A piece whose merges would be looked for at too many cuts.
+    @Test func longPiecesAreRefused() throws {
+        for (length, isRefused) in [(1_024, false), (1_025, true)] {
+            try Self.inFolder([String(repeating: "a", count: length)], type: 1) { folder in
+                if isRefused {
+                    #expect(throws: TokenizerError.self) { try Tokenizer(path: folder) }
+                } else {
+                    #expect(throws: Never.self) { try Tokenizer(path: folder) }
+                }
+            }
         }
     }
 }

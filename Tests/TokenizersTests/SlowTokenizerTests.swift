@@ -87,4 +87,32 @@ import Testing
             }
         }
     }
+
+    /// A class of Llama's begins texts where the files do not say it, whatever the model type.
+    @Test func llamasClassBeginsTexts() throws {
+        let text = "The quick fox"
+        let framed = try Tokenizer(path: Self.folder + "/mistral").encode(text)
+        for (settings, ids) in [
+            (#"{"tokenizer_class": "LlamaTokenizerFast"}"#, framed), ("{}", Array(framed.dropFirst())),
+        ] {
+            try TemporaryFolder.use { folder in
+                for name in ["config.json", "tokenizer.model"] {
+                    try writeFile(Fixtures.bytes("\(Self.folder)/mistral/\(name)"), to: "\(folder)/\(name)")
+                }
+                try writeFile(Array(settings.utf8), to: folder + "/tokenizer_config.json")
+                #expect(try Tokenizer(path: folder).encode(text) == ids, "\(settings)")
+            }
+        }
+    }
+
+    /// Tokens without a number come behind ByT5's bytes, though it has no gaps.
+    @Test func tokensComeBehindTheBytes() throws {
+        try TemporaryFolder.use { folder in
+            let settings =
+                #"{"tokenizer_class": "ByT5Tokenizer", "extra_ids": 0, "additional_special_tokens": ["<x>", "<y>"]}"#
+            try writeFile(Array(settings.utf8), to: folder + "/tokenizer_config.json")
+            let tokenizer = try Tokenizer(path: folder)
+            #expect(tokenizer.id(ofToken: "<x>") == 259 && tokenizer.id(ofToken: "<y>") == 260)
+        }
+    }
 }

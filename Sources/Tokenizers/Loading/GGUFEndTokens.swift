@@ -27,7 +27,7 @@ enum GGUFEndTokens {
             }
         }
         func has(_ spelling: String) -> Bool { found[Array(spelling.utf8)] != nil }
-        // Where turns end otherwise, these end a part of one, or are text.
+        // Ends of a part of a turn, or text, where turns end otherwise.
         if has("<|return|>") && has("<|call|>") || has("<|calls|>") && has("<|flush|>") {
             found[Array("<|end|>".utf8)] = nil
         }

@@ -32,8 +32,8 @@ public struct GGUFVocabulary: Sendable {
     public var beginningID: Int32?
     /// The end-of-sequence token (EOS), `eos_token_id`.
     public var endID: Int32?
-    /// Other ids that end a turn or a text (`eot_token_id`, `eom_token_id`, `fim_pad_token_id` and its like). Tokens
-    /// with the spelling of an end (`<end_of_turn>`) are ends besides.
+    /// The further ids that end a turn or a text (`eot_token_id`, `eom_token_id`, `fim_pad_token_id` and its like).
+    /// Tokens with the spelling of an end (`<end_of_turn>`) are ends besides.
     public var otherEndIDs: [Int32] = []
     /// The unknown token, `unknown_token_id`.
     public var unknownID: Int32?

@@ -21,7 +21,7 @@ extension SlowTokenizer {
         }
         let (vocabulary, ids) = SlowTokenizer.numbered(names)
         let unknown: JSON = name == .llama ? .null : .string(token("unk_token") ?? "<unk>")
-        let merges = PieceMerges.all(file.pieces, order: Array(file.pieces.indices)) { _ in true }
+        let merges = try merges(file.pieces, order: Array(file.pieces.indices)) { _ in true }
         // Languages come before the mask.
         let languages = name == .nllb ? LanguageCodes.nllb.enumerated().map { ($1, names.count + $0) } : []
         return Model(
@@ -47,17 +47,19 @@ extension SlowTokenizer {
     }
 
     private func pieces(_ file: SentencePieceFile, names: [String]) throws -> Model {
-        let roles = [("unk_token", file.unknown), ("bos_token", file.beginning), ("eos_token", file.end)]
+        // The piece of that type: its name here may be another than the trainer's.
+        let unknown = file.types.firstIndex(of: .unknown).map { names[$0] } ?? file.unknown
+        let roles = [("unk_token", unknown), ("bos_token", file.beginning), ("eos_token", file.end)]
         let named = Dictionary(roles.compactMap { role, piece in piece.map { (role, $0) } }) { first, _ in first }
         let control = file.types.indices.filter { file.types[$0] == .control }.map { (names[$0], true) }
         guard file.modelType == .unigram else {
             let (vocabulary, ids) = SlowTokenizer.numbered(names)
-            // Only normal pieces merge, the best score first.
+            // The order of the normal pieces, which alone merge: the best score first.
             let normal = file.types.indices.filter { file.types[$0] == .normal }
             let order = normal.sorted { (-file.scores[$0], $0) < (-file.scores[$1], $1) }
-            let merges = PieceMerges.all(names.map { Array($0.utf8) }, order: order) { file.types[$0] == .normal }
+            let merges = try merges(names.map { Array($0.utf8) }, order: order) { file.types[$0] == .normal }
             let json = SlowTokenizer.pairs(
-                vocabulary, merges, unknown: .string(file.unknown), bytes: file.fallsBackToBytes,
+                vocabulary, merges, unknown: .string(unknown), bytes: file.fallsBackToBytes,
                 keepsWholeWords: file.types.contains(.userDefined))
             return Model(json: json, ids: ids, file: file, further: control, roles: named)
         }
@@ -110,10 +112,12 @@ extension SlowTokenizer {
 
     /// ByT5's bytes, each three above its value, and its gaps behind them.
     func singleBytes() -> Model {
-        var vocabulary = JSONObject()
-        for byte in 0..<256 {
-            let name = String(decoding: ByteAlphabet.names(of: [UInt8(byte)]), as: UTF8.self)
-            vocabulary[name] = .integer(byte + 3)
+        var (vocabulary, ids) = (JSONObject(), [ExactKey: Int]())
+        for byte in UInt8.min...UInt8.max {
+            let name = String(decoding: ByteAlphabet.names(of: [byte]), as: UTF8.self)
+            vocabulary[name] = .integer(Int(byte) + 3)
+            // A token of one scalar below 256 is the byte of that value.
+            ids[ExactKey(String(UnicodeScalar(byte)))] = Int(byte) + 3
         }
         let count = min(max(settings["extra_ids"]?.integerValue ?? 125, 0), 1 << 16)
         let gaps = (0..<count).map { "<extra_id_\($0)>" }
@@ -121,7 +125,7 @@ extension SlowTokenizer {
             token(role).map { (content: $0, id: id) }
         }
         return Model(
-            json: SlowTokenizer.pairs(.object(vocabulary), [], unknown: .null, bytes: false), ids: [:],
+            json: SlowTokenizer.pairs(.object(vocabulary), [], unknown: .null, bytes: false), ids: ids,
             further: gaps.map { ($0, true) }, numbers: tokens + gaps.enumerated().map { ($1, 259 + $0) })
     }
 
@@ -187,22 +191,12 @@ extension SlowTokenizer {
         }
         let own = file.types.indices.filter { file.types[$0] == .userDefined }.map { file.pieces[$0] }
         if !own.isEmpty {
-            let pattern = own.sorted { $0.count > $1.count }.map(SlowTokenizer.escaped).joined(separator: "|")
             stages.append([
-                "type": "Split", "pattern": ["Regex": .string(pattern)], "behavior": "Isolated", "invert": false,
+                "type": "Split", "pattern": ["Regex": .string(LiteralAlternation.spelling(own))],
+                "behavior": "Isolated", "invert": false,
             ])
         }
         return stages.isEmpty ? .null : ["type": "Sequence", "pretokenizers": .array(stages)]
-    }
-
-    private static func escaped(_ piece: [UInt8]) -> String {
-        var bytes: [UInt8] = []
-        for byte in piece {
-            let isPlain =
-                byte >= 0x80 || (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-            bytes += isPlain ? [byte] : [UInt8(ascii: "\\"), byte]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     static func pieceDecoder(bytes: Bool, stripsFirstBlank: Bool) -> JSON {
@@ -212,17 +206,37 @@ extension SlowTokenizer {
         if stripsFirstBlank { stages.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
         return ["type": "Sequence", "decoders": .array(stages)]
     }
-}
 
-/// The merges of byte pairs that SentencePiece's files leave to be found: every way to make a piece of two others.
-private enum PieceMerges {
+    // MARK: - Merges
+
+    /// The bytes of the longest token whose merges are looked for: each of its cuts is looked up.
+    private static let longestMerged = 1 << 10
+
+    /// A check of tokens whose merges are to be found.
+    ///
+    /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for a token that is too long for it.
+    func checkLengths(ofMerged tokens: some Sequence<[UInt8]>) throws(TokenizerError) {
+        let longest = tokens.reduce(0) { max($0, $1.count) }
+        guard longest > SlowTokenizer.longestMerged else { return }
+        throw .unsupported(
+            source: folder, feature: "a vocabulary without merges that has a token of \(longest) bytes",
+            remedy: "the limit is \(SlowTokenizer.longestMerged); take the model's tokenizer.json")
+    }
+
+    /// The merges of byte pairs that SentencePiece's files leave to be found: every way to make a piece of two others.
+    ///
     /// - Parameters:
     ///   - order: the pieces that are made, the first rank first.
     ///   - isPart: whether a piece may be made of others or be part of one.
-    static func all(_ pieces: [[UInt8]], order: [Int], isPart: (Int) -> Bool) -> [JSON] {
+    /// - Throws: as ``checkLengths(ofMerged:)``.
+    private func merges(
+        _ pieces: [[UInt8]], order: [Int], isPart: (Int) -> Bool
+    ) throws(TokenizerError) -> [JSON] {
+        let made = order.map { pieces[$0] }
+        try checkLengths(ofMerged: made)
         let parts = Set(pieces.indices.filter(isPart).map { pieces[$0][...] })
         var merges: [JSON] = []
-        for piece in order.map({ pieces[$0] }) {
+        for piece in made {
             for cut in piece.indices.dropFirst() where piece[cut] & 0xC0 != 0x80 {
                 guard parts.contains(piece[..<cut]), parts.contains(piece[cut...]) else { continue }
                 merges.append([

@@ -39,6 +39,7 @@ extension SlowTokenizer {
             else { throw TokenizerError.malformed(source: path, offences: ["a token is not in base 64"]) }
             return token
         }
+        try checkLengths(ofMerged: tokens)
         return byteRanks(tokens, special.map(\.content), pattern)
     }
 

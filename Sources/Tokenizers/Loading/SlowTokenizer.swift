@@ -10,6 +10,8 @@ package struct SlowTokenizer {
     let settings: JSONObject
     /// `legacy`, by which blanks go before every part of a text between added tokens; null means not.
     let isLegacy: Bool?
+    /// True where the named class is Llama's, whatever class the files are read by.
+    private let namesLlama: Bool
     /// Special tokens by their role that the vocabulary's file names.
     private var roles: [String: String] = [:]
 
@@ -49,6 +51,7 @@ package struct SlowTokenizer {
             name: named, modelType: modelType, hasPieces: try SlowTokenizer.hasPieces(folder))
         guard let known = fileExists("\(folder)/tekken.json") ? .tekken : known else { return nil }
         (self.folder, name, self.settings) = (folder, known, settings)
+        namesLlama = TokenizerClass.begins(ofClass: named)
         isLegacy = configuration["legacy"].map { $0.boolValue ?? false }
     }
 
@@ -320,7 +323,7 @@ package struct SlowTokenizer {
         if name == .nllb, flag("legacy_behaviour", default: false) { return TokenizerClass.mbart.frame }
         let (asks, begins) = name.asksForFrame
         guard asks else { return name.frame }
-        let before = flag("add_bos_token", default: begins) ? ["bos_token"] : []
+        let before = flag("add_bos_token", default: begins || namesLlama) ? ["bos_token"] : []
         let after = flag("add_eos_token", default: false) ? ["eos_token"] : []
         if before.isEmpty && after.isEmpty { return nil }
         return .init(single: before + ["A"] + after, second: before + ["B"] + after, hasSegments: true)
@@ -329,13 +332,15 @@ package struct SlowTokenizer {
     /// The added tokens: those that files number, then those of the class that no number has yet.
     private func addedTokens(_ model: Model) throws -> (tokens: [JSON], ids: [ExactKey: Int]) {
         var ids = model.ids
+        for (content, id) in model.numbers { ids[ExactKey(content)] = id }
+        var largest = ids.values.max() ?? -1
         var (order, flags): ([ExactKey], [ExactKey: JSON]) = ([], [:])
         func add(_ content: String, _ id: Int?, _ form: JSON?, isSpecial: Bool) {
             let key = ExactKey(content)
             guard !content.isEmpty, flags[key] == nil else { return }
-            let number = id ?? ids[key] ?? (ids.values.max() ?? -1) + 1
-            // What is no id is refused by the reader of the result.
-            if SlowTokenizer.numbers.contains(number) { ids[key] = number }
+            let number = id ?? ids[key] ?? largest + 1
+            // A number that is no id is refused by the reader of the result.
+            if SlowTokenizer.numbers.contains(number) { (ids[key], largest) = (number, max(largest, number)) }
             func flag(_ key: String, _ standard: Bool) -> JSON { .bool(form?[key]?.boolValue ?? standard) }
             order.append(key)
             flags[key] = [
@@ -344,7 +349,6 @@ package struct SlowTokenizer {
                 "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
             ]
         }
-        for (content, id) in model.numbers { ids[ExactKey(content)] = id }
         let others = ["additional_special_tokens", "extra_special_tokens"].flatMap { settings[$0]?.arrayValue ?? [] }
         let contents = others.compactMap { $0.stringValue ?? $0["content"]?.stringValue }
         let named = Set((TokenizerClass.roles.compactMap(token) + contents).map { ExactKey($0) })

@@ -65,7 +65,7 @@ enum TokenizerClass: String {
         "CTRLTokenizer": "its own rules", "CanineTokenizer": "scalars' numbers",
     ]
 
-    /// What parts the texts of a class whose files do not say it, beyond what is done here.
+    /// The means by which a class parts texts, where its files do not say it and it is not done here.
     static func parting(ofClass name: String?, modelType: String?) -> (name: String, what: String)? {
         let name = name.map(plain) ?? (modelType == "roformer" ? "RoFormerTokenizer" : "")
         return parting[name].map { (name, $0) }
@@ -164,6 +164,12 @@ enum TokenizerClass: String {
         case .llama, .codeLlama, .gemma, .tekken: (true, true)
         default: (false, false)
         }
+    }
+
+    /// Returns whether a class of this name is Llama's, which begins texts where the files do not say it, also for the
+    /// model types whose files are read as they say.
+    static func begins(ofClass name: String?) -> Bool {
+        name.flatMap { TokenizerClass(rawValue: plain($0)) }.map { [.llama, .codeLlama].contains($0) } ?? false
     }
 
     /// The special tokens around a text, and around two; roles stand for their tokens, A and B for the texts.

@@ -15,7 +15,8 @@ struct FilePattern: Sendable {
         matcher = LiteralPattern(content: literal)
     }
 
-    /// A regular expression: one that is known by heart, a class that repeats, or any other by the general engine.
+    /// A regular expression: one that is known by heart, a class that repeats, fixed texts, or any other by the general
+    /// engine.
     ///
     /// - Throws: ``TokenizerError/unsupported(source:feature:remedy:)`` for one that no engine here can run.
     init(regex: String) throws(TokenizerError) {
@@ -24,6 +25,8 @@ struct FilePattern: Sendable {
             matcher = known
         } else if let simple = ClassPattern(regex) {
             matcher = simple
+        } else if let literals = LiteralAlternation(regex) {
+            matcher = literals
         } else {
             matcher = try GeneralPattern(regex)
         }
