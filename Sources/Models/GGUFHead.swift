@@ -7,9 +7,9 @@ import MartletLayers
 /// projection for its answers.
 ///
 /// Source: llama.cpp's names of tensors and its graph of the pooling `rank`.
-enum GGUFHead {
+package enum GGUFHead {
     /// The number of the pooling of a head that ranks.
-    static let pooling = 4
+    package static let pooling = 4
 
     /// The setting by which a classifier without a dense layer is told; no config.json has it.
     static let transformKey = "classifier_transform"

@@ -28,6 +28,8 @@ public struct Classifier: Sendable {
     public let kind: Kind
     /// The names of the classes, in the order of the head.
     public let labels: [String]
+    /// The way that the model ranks texts by a template of its file; nil where it has none.
+    package let ranker: TemplateRanker?
     private let model: TextEncoder
 
     /// - Throws: what loading throws, and ``TaskError`` for a model without such a head.
@@ -42,6 +44,7 @@ public struct Classifier: Sendable {
         }
         self.model = model
         labels = model.labels(count)
+        ranker = try TemplateRanker(file, model)
         kind =
             switch model.config["problem_type"]?.stringValue {
             case "regression": .regression

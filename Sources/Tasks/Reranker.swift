@@ -1,4 +1,3 @@
-import MartletFormats
 import MartletJSON
 import MartletLayers
 package import MartletModels
@@ -17,7 +16,7 @@ public struct Reranker: Sendable {
     private enum Reader: Sendable {
         case pairs(TextEncoder, isLogistic: Bool, limit: Int?)
         /// A decoder that is asked in the words of a template, and answers yes or no.
-        case answers(TextEncoder, template: String)
+        case answers(TemplateRanker)
         case vectors(Embedder)
     }
 
@@ -35,18 +34,16 @@ public struct Reranker: Sendable {
             reader = .vectors(try Embedder(file, tokenizer, on: device))
             return
         }
-        if case .gguf(let gguf) = file.container,
-            let template = try gguf.metadata.string("tokenizer.chat_template.rerank")
-        {
-            reader = .answers(try TextEncoder(file, tokenizer, on: device), template: template)
+        let model = try TextEncoder(file, tokenizer, on: device)
+        if let ranker = try TemplateRanker(file, model) {
+            reader = .answers(ranker)
             return
         }
         guard labels == 1 else {
             throw TaskError(
                 "\(file.path): this model does not score pairs of texts: that takes …ForSequenceClassification with one "
-                    + "label, or an encoder of sentences")
+                    + "label, a GGUF with two and a template for ranking, or an encoder of sentences")
         }
-        let model = try TextEncoder(file, tokenizer, on: device)
         let limit = try SentenceModules.tokenizerLimit(file.path)
         let name =
             model.config["sentence_transformers"]?["activation_fn"]?.stringValue
@@ -71,14 +68,7 @@ public struct Reranker: Sendable {
                 queries[key] = query
                 return embedder.similarity(query, vector)
             }
-        case .answers(let model, let template):
-            let encodings = try pairs.map { pair in
-                try model.encoding(Reranker.question(template, pair.query, pair.document))
-            }
-            return try model.run(
-                TextTask(model.texts(encodings)) { _, read in
-                    softmax(read.outputs["logits"]?.values ?? []).first ?? 0
-                })
+        case .answers(let ranker): return try ranker.scores(pairs)
         case .pairs(let model, let isLogistic, let limit):
             let encodings = try pairs.map { try model.encoding($0.query, pair: $0.document, limit: limit) }
             return try model.run(
@@ -87,23 +77,6 @@ public struct Reranker: Sendable {
                     return isLogistic ? logistic(logit) : logit
                 })
         }
-    }
-
-    /// The template with a query and a document in their places, as llama.cpp puts them.
-    private static func question(_ template: String, _ query: String, _ document: String) -> String {
-        var (text, rest) = ([UInt8](), Array(template.utf8)[...])
-        while let byte = rest.first {
-            if let (name, part) = [("{query}", query), ("{document}", document)].first(where: {
-                rest.starts(with: $0.0.utf8)
-            }) {
-                text += part.utf8
-                rest = rest.dropFirst(name.utf8.count)
-            } else {
-                text.append(byte)
-                rest = rest.dropFirst()
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The documents, the best answer first; among equals, as they were given.

@@ -64,6 +64,8 @@ package struct SentenceModules: Sendable {
         guard let name = try gguf.metadata.string("general.architecture"),
             let type = try gguf.metadata.integer(name + ".pooling_type")
         else { return }
+        // Made to rank or label: its rows are pooled as those of a model that says nothing.
+        if type == GGUFHead.pooling { return }
         guard let pooling = SentenceModules.numbers.first(where: { $0.value == type })?.key else {
             throw TaskError("\(file.path): \(name).pooling_type is \(type); 1 (mean), 2 (first) and 3 (last) are known")
         }

@@ -109,6 +109,14 @@ public struct TextEncoder: Sendable {
         return encoding
     }
 
+    /// The tokens of a text that holds its own special ones, uncut.
+    func framedEncoding(_ text: String) throws(TokenizerError) -> Encoding {
+        try tokenizer.encoding(of: text, addSpecialTokens: false)
+    }
+
+    /// Counts a text that a task has cut itself.
+    func countCut() { cuts.add() }
+
     /// The names of the head's classes, as config.json has them.
     package func labels(_ count: Int) -> [String] {
         let names = config["id2label"]?.objectValue

@@ -54,11 +54,12 @@ import Testing
     @Test func whatGGUFCannotSayIsLeftOut() throws {
         let origin = try Self.origin("dense", in: Fixtures.temporaryFile("dense-origin"))
         defer { try? FileManager.default.removeItem(atPath: origin) }
-        let metadata = try TokenizerConversion.metadata(of: ModelFile(path: origin))
+        var caveats: [String] = []
+        let metadata = try TokenizerConversion.metadata(of: ModelFile(path: origin), caveats: &caveats)
         #expect(metadata["bert.pooling_type"] == nil && metadata["tokenizer.ggml.model"] != nil)
         // A tokenizer that keeps accents would be read otherwise.
         let other = try ModelFile(path: Fixtures.folder + "/sentences/dense")
-        #expect(throws: TokenizerError.self) { try TokenizerConversion.metadata(of: other) }
+        #expect(throws: TokenizerError.self) { try TokenizerConversion.metadata(of: other, caveats: &caveats) }
     }
 
     /// An encoder in eight bits: what is read back is what was rounded, and its vectors stay near.
@@ -104,6 +105,19 @@ import Testing
         try ModelFile(path: path).convert(to: back)
         let again = try await Classifier.load(path: back)
         #expect(try again.classify(texts) == wanted)
+    }
+
+    /// A tokenizer that is not supported is left out of the file, and whoever converts is told.
+    @Test func aTokenizerThatIsNotSupportedIsLeftOut() throws {
+        let (origin, path) = (try Self.origin("tasks/classes"), Fixtures.temporaryFile("classes.gguf"))
+        defer { for item in [origin, path] { try? FileManager.default.removeItem(atPath: item) } }
+        try FileManager.default.removeItem(atPath: origin + "/tokenizer.json")
+        let settings: JSON = ["tokenizer_class": "BertJapaneseTokenizer"]
+        try writeFile(settings.serialized(), to: origin + "/tokenizer_config.json")
+        let written = try ModelFile(path: origin).convert(to: path)
+        #expect(written.caveats.contains { $0.contains("BertJapaneseTokenizer") }, "\(written.caveats)")
+        let metadata = try GGUF(contentsOf: path).metadata
+        #expect(metadata["tokenizer.ggml.model"]?.json == "none" && metadata["tokenizer.ggml.tokens"] == nil)
     }
 
     @Test func aGGUFRanksAlike() async throws {

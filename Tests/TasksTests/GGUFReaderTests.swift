@@ -46,6 +46,18 @@ import Testing
         }
     }
 
+    /// Of a question that is too long, the document's end is cut: the template's own end asks for the answer.
+    @Test func aLongDocumentLeavesTheTemplateWhole() throws {
+        let file = try ModelFile(path: Self.folder + "/qwen3-reranker-f32.gguf")
+        let context = try #require(file.architecture.context)
+        func document(_ count: Int) -> String { (0..<count).map { "w\(20 + $0 % 40)" }.joined(separator: " ") }
+        let reranker = try Reranker(file, words(), on: device)
+        // Beside the document stand three words of the template and one of the query.
+        let scores = try reranker.scores([0, 1, 36].map { ("w9", document(context - 4 + $0)) })
+        #expect(scores[0] == scores[1] && scores[0] == scores[2])
+        #expect(throws: TaskError.self) { try reranker.scores([(document(context), "w9")]) }
+    }
+
     /// EmbeddingGemma's vectors: the mean of all rows, two matrices, length 1.
     @Test func vectorsGoThroughTheFilesMatrices() throws {
         let file = try ModelFile(path: Self.folder + "/gemma-embedding-f32.gguf")

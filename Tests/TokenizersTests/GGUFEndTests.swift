@@ -25,6 +25,16 @@ import Testing
         #expect(try ends([("<unk>", .unknown), ("</s>", .normal), ("<eos>", .normal), ("end", .control)]) == [])
     }
 
+    /// Models of code begin a file or a repository where the middle of a text is at its end.
+    @Test func middlesEndBySpelling() throws {
+        #expect(
+            try ends(
+                [
+                    ("<unk>", .unknown), ("<|fim_pad|>", .control), ("<|fim_middle|>", .control),
+                    ("<|repo_name|>", .control), ("<|file_sep|>", .control), ("<PAD>", .normal),
+                ]) == [1, 3, 4])
+    }
+
     /// Harmony's messages end by `<|end|>`, its turns by two others.
     @Test func partsOfTurnsAreNoEnds() throws {
         #expect(

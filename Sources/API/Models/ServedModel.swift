@@ -179,9 +179,11 @@ package final class ServedModel: Sendable {
     /// True where it is made to turn texts into vectors.
     var makesVectors: Bool { if case .vectors = work { true } else { false } }
 
-    /// True where it scores how well a text answers another: a cross-encoder, or one that makes vectors.
+    /// True where it scores how well a text answers another: a cross-encoder, one that is asked by a template, or one
+    /// that makes vectors.
     var ranksTexts: Bool {
-        if case .classes(let classifier) = work { classifier.labels.count == 1 } else { makesVectors }
+        guard case .classes(let classifier) = work else { return makesVectors }
+        return classifier.labels.count == 1 || classifier.ranker != nil
     }
 
     /// The masks of a form beside this model's vocabulary; those of the last few forms are kept.

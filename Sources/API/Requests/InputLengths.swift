@@ -8,12 +8,17 @@ extension ServedModel {
     /// - Parameters:
     ///   - inputs: texts, or pairs of them.
     ///   - parameter: the field that holds them.
+    ///   - ranks: whether the pairs are queries and documents, which a model may read in a template.
     /// - Throws: ``APIError`` with both numbers; what tokenizing throws.
-    func checkLengths(_ inputs: [(text: String, pair: String?)], _ parameter: String, mayBeCut: Bool) throws {
+    func checkLengths(
+        _ inputs: [(text: String, pair: String?)], _ parameter: String, mayBeCut: Bool, ranks: Bool = false
+    ) throws {
         guard !mayBeCut, let tokenizer, let limit = inputLimit else { return }
         for (index, input) in inputs.enumerated() {
             let count =
-                if input.pair == nil, let embedder {
+                if case .classes(let classifier) = work, let ranker = classifier.ranker, ranks {
+                    try ranker.length(input.text, input.pair ?? "")
+                } else if input.pair == nil, let embedder {
                     try embedder.length(of: input.text)
                 } else {
                     try tokenizer.encoding(of: input.text, pair: input.pair).count

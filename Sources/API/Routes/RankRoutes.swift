@@ -4,7 +4,8 @@ import MartletTasks
 /// Routes for ranking texts by how well they answer a query: `/v1/rerank` (Cohere's and Jina's shape) and `/v1/score`
 /// (vLLM's).
 ///
-/// A cross-encoder reads query and text together; any other model that makes vectors compares them by cosine.
+/// A cross-encoder reads query and text together, one with a template in its words; any other model that makes vectors
+/// compares them by cosine.
 enum RankRoutes {
     static func rerank(_ job: Job) async throws -> APIResponse {
         let fields = try job.fields()
@@ -53,7 +54,8 @@ enum RankRoutes {
     ) throws {
         let mayBeCut = try fields.bool("truncate") ?? false
         guard case .vectors = model.work else {
-            return try model.checkLengths(pairs.map { ($0.0, $0.1) }, names.second, mayBeCut: mayBeCut)
+            return try model.checkLengths(
+                pairs.map { ($0.0, $0.1) }, names.second, mayBeCut: mayBeCut, ranks: true)
         }
         let isOne = pairs.allSatisfy { $0.0.hasSameBytes(as: pairs[0].0) }
         let firsts = isOne ? Array(pairs.prefix(1)) : pairs
@@ -76,6 +78,11 @@ enum RankRoutes {
     private static func scores(
         _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
     ) async throws -> [Double] {
+        if case .classes(let classifier) = model.work, let ranker = classifier.ranker {
+            return try await model.engine.run(pairs, for: job) { items in
+                try ranker.task(items.map { (query: $0.0, document: $0.1) })
+            }.map { Double($0) }
+        }
         if case .classes(let classifier) = model.work, model.ranksTexts {
             let items = pairs.map { (text: $0.0, pair: String?.some($0.1)) }
             return try await model.engine.run(items, for: job) { try classifier.task($0) }.map { Double($0[0].score) }

@@ -96,11 +96,13 @@ extension ModelFile {
     ) throws -> [String] {
         // Whether the format has words for the model comes before its tokenizer, which can be left out.
         try export.checkHasName()
+        var caveats = export.caveats
         let text =
-            try includesTokenizer ? TokenizerConversion.metadata(of: self) : TokenizerConversion.settings(of: self)
+            try includesTokenizer
+            ? TokenizerConversion.metadata(of: self, caveats: &caveats) : TokenizerConversion.settings(of: self)
         let name = name.split(separator: "/").last.map(String.init) ?? name
         try export.writeGGUF(to: output, name: name, text: text, type: type)
-        return export.caveats
+        return caveats
     }
 
     private func writeDirectory(_ export: ModelExport, to output: String, _ options: ConversionOptions) throws {
@@ -131,11 +133,14 @@ extension ModelFile {
 
 extension TokenizerConversion {
     /// A model's tokenizer in the keys of a GGUF, and ``settings(of:)``; empty when its files say nothing of text.
-    package static func metadata(of file: ModelFile) throws -> GGUFMetadata {
+    ///
+    /// - Parameter caveats: gains a sentence where the tokenizer is left out.
+    package static func metadata(of file: ModelFile, caveats: inout [String]) throws -> GGUFMetadata {
         var metadata: GGUFMetadata =
             switch file.container {
             case .gguf(let gguf): self.metadata(of: gguf)
-            case .directory(let path): try self.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary)
+            case .directory(let path):
+                try self.metadata(ofDirectory: path, vocabulary: file.architecture.vocabulary, caveats: &caveats)
             }
         for (key, value) in try settings(of: file).entries { metadata[key] = value }
         return metadata

@@ -63,6 +63,8 @@ public struct ModelQuantization: Sendable {
     private let device: Device
     /// A closure that is told how far long work is, in words.
     package var progress: @Sendable (String) -> Void = { _ in }
+    /// A closure that is told what a written file lacks, one sentence each.
+    package var note: @Sendable (String) -> Void = { _ in }
 
     /// Opens the model `path` (or `org/name` in the hub cache) and calibrates.
     ///
@@ -190,7 +192,9 @@ public struct ModelQuantization: Sendable {
 
     /// The metadata of a GGUF beside the model's settings: its tokenizer, and where it comes from.
     private func metadata() throws -> GGUFMetadata {
-        var metadata = try TokenizerConversion.metadata(of: file)
+        var caveats: [String] = []
+        var metadata = try TokenizerConversion.metadata(of: file, caveats: &caveats)
+        for caveat in caveats { note(caveat) }
         guard case .gguf(let gguf) = file.container else { return metadata }
         let others = [
             "general.architecture", "general.alignment", "general.file_type", "general.quantization_version",

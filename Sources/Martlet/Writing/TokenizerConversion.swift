@@ -43,6 +43,21 @@ package enum TokenizerConversion {
         return metadata(vocabulary)
     }
 
+    /// A directory's tokenizer in the keys of a GGUF; empty, with a caveat, where one that was saved without
+    /// `tokenizer.json` is not supported here or has no words in GGUF.
+    static func metadata(
+        ofDirectory directory: String, vocabulary count: Int, caveats: inout [String]
+    ) throws -> GGUFMetadata {
+        do {
+            return try metadata(ofDirectory: directory, vocabulary: count)
+        } catch TokenizerError.unsupported(_, let feature, _) where !exists(directory + "/tokenizer.json") {
+            caveats.append(
+                "the tokenizer is left out: \(feature) is not supported; give the new file its texts as tokens "
+                    + "(--tokens), or put a tokenizer.json into \(directory) and convert again")
+            return [:]
+        }
+    }
+
     /// Roles of tokens, from the files beside `tokenizer.json`.
     private static func readSpecialTokens(_ vocabulary: inout GGUFVocabulary, _ directory: String) throws {
         func json(_ name: String) throws -> JSON? {

@@ -1,13 +1,15 @@
 /// The tokens that end a text or a turn by their spelling: many GGUFs number the end of a text alone, and chats end by
 /// another token (Gemma's `<end_of_turn>`, Phi's `<|end|>`).
 ///
-/// Source: llama.cpp, which goes by the same spellings.
+/// Source: llama.cpp, which goes by these spellings, those that end the middle of a text (FIM) among them, and by
+/// spellings of padding besides.
 enum GGUFEndTokens {
     private static let spellings: Set<[UInt8]> = Set(
         [
             "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
             "<|endoftext|>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
-            "<end_of_utterance>", "<turn|>", "<|tool_response>",
+            "<end_of_utterance>", "<turn|>", "<|tool_response>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>",
+            "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<reponame>", "<|file_sep|>",
         ].map { Array($0.utf8) })
 
     /// Spellings that are also found in plain text: ends only where they are control tokens.

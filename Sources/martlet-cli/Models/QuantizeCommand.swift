@@ -96,6 +96,7 @@ struct QuantizeCommand: ParsableCommand {
         let progress = SharedProgress()
         defer { progress.end() }
         quantization.progress = { progress.report($0) }
+        quantization.note = { Output.note($0) }
         if let saveImportance, let calibrate {
             try quantization.writeImportance(to: saveImportance, dataset: calibrate)
         }
