@@ -82,7 +82,7 @@ import Testing
         #expect(try runs.checkpoint("moved") == runs.checkpoint("whole"))
     }
 
-    /// What a rank holds: all weights, its part of gradients and optimizer's states.
+    /// Memory of a rank: all weights, its part of gradients and optimizer's states.
     @Test func partsTakeTheirShareOfMemory() throws {
         let recipe = try runs.recipe([
             "model.config.hidden_size=128", "model.config.intermediate_size=512", "model.config.num_hidden_layers=8",

@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    /// What a rank holds: its experts, with their gradients and optimizer's states.
+    /// Memory of a rank: its experts, with their gradients and optimizer's states.
     @Test func expertsTakeTheirShareOfMemory() throws {
         let recipe = try runs.recipe(
             RankRuns.families[4].overrides + [

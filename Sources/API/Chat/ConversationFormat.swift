@@ -57,7 +57,8 @@ package struct ConversationFormat: Sendable {
         if !request.parsesSpecialTokens { prompt.plainRanges.append(start..<prompt.text.utf8.count) }
     }
 
-    /// The text of a conversation up to where the answer begins, or goes on, and where in it special tokens must stay plain text.
+    /// The text of a conversation up to where the answer begins, or goes on, and where in it special tokens must stay
+    /// plain text.
     ///
     /// - Throws: ``APIError`` for messages that the template refuses.
     func prompt(_ request: ChatRequest, _ tokenizer: Tokenizer) throws(APIError) -> GuardedText {

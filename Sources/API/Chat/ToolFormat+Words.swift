@@ -49,8 +49,8 @@ extension ToolFormat {
 }
 
 extension ToolFormat {
-    /// A message whose calls have names of nine letters and digits, which Mistral's templates insist on: those that have
-    /// others get names made of them.
+    /// A message whose calls have names of nine letters and digits, which Mistral's templates insist on: others become
+    /// such by a digest.
     static func withShortNames(_ message: JSON) -> JSON {
         guard var object = message.objectValue else { return message }
         if let name = object["tool_call_id"]?.stringValue { object["tool_call_id"] = .string(shortName(name)) }

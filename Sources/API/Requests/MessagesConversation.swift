@@ -78,7 +78,7 @@ struct MessagesConversation {
         messages[messages.count - 1] = .object(turn)
     }
 
-    /// A system message behind the first turn, where few templates have a place for one, is told as a part of the user's.
+    /// Adds a system message; behind the first turn, where few templates have a place for one, as a part of the user's.
     private mutating func add(system blocks: [MessageBlock], _ path: String) throws(APIError) {
         let texts = try blocks.map { block throws(APIError) in try block.text() }
         guard messages.contains(where: { $0["role"] != "system" }) else { return add("system", texts, given: path) }

@@ -1,7 +1,8 @@
 import MartletJSON
 import MartletLayers
 
-/// `/v1/models`: which models there are, as OpenAI and Anthropic say it, with llama.cpp's `meta` and `status`; loading and unloading them.
+/// `/v1/models`: which models there are, as OpenAI and Anthropic say it, with llama.cpp's `meta` and `status`; loading
+/// and unloading them.
 enum ModelRoutes {
     static func list(_ job: Job) async throws -> APIResponse {
         let entries = job.service.registry.names.map { entry($0.name, $0.model) }

@@ -88,7 +88,7 @@ extension ParameterGroups.Group {
 struct DeviceShare: Sendable {
     private(set) var parameters = 0.0
     private(set) var trained = 0.0
-    /// Those of `trained` that are experts', which fewer devices have copies of.
+    /// Parameters of `trained` that are experts', which fewer devices have copies of.
     private(set) var experts = 0.0
     private(set) var weights = 0.0
     private(set) var gradients = 0.0

@@ -25,7 +25,7 @@ package enum PipelineSchedule: Sendable, Hashable {
 /// The parallel layout of a training run, by which it is spread over devices.
 ///
 /// `tensor · pipeline · context · data` devices take part; experts are spread over `expert` of the data-parallel ones.
-/// Those of `context` divide the rows of a pass: each has all weights, and learns a part of each matrix.
+/// Devices of `context` divide the rows of a pass: each has all weights, and learns a part of each matrix.
 package struct ParallelLayout: Sendable, Hashable {
     package var tensor: Int
     package var pipeline: Int

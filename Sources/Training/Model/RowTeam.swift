@@ -89,7 +89,7 @@ final class RowTeam: RankTeam, RowRanks, @unchecked Sendable {
 }
 
 extension Architecture {
-    /// What stands in the way of dividing the rows of a pass among so many ranks; nil where nothing does.
+    /// The obstacle to dividing the rows of a pass among so many ranks; nil where nothing does.
     func undividedRows(among ranks: Int) -> String? {
         if embedding.tokenWithoutPosition != nil { return "positions count the tokens before a row" }
         if let joint = ModelRuns.joins(self) { return joint }

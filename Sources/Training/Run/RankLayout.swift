@@ -78,7 +78,7 @@ package struct RankLayout: Sendable, Equatable {
         return problems
     }
 
-    /// What does not go with divided rows.
+    /// The kinds of division that do not go with divided rows.
     private func refusedBesideRows() -> [String] {
         var problems: [String] = []
         for (other, count) in [("tensor", tensor), ("pipeline", pipeline), ("expert", expert)] where count > 1 {
