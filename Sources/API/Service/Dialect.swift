@@ -37,8 +37,8 @@ enum Dialect {
         }
     }
 
-    /// The message of an error in Anthropic's envelope, which has no field for the offending parameter, so that it begins
-    /// with that; clients tell a conversation that is too long, which they shorten, by the words.
+    /// The message of an error in Anthropic's envelope, which has no field for the offending parameter: it begins with
+    /// that. Clients tell a conversation that is too long, which they shorten, by the words.
     private static func named(_ error: APIError) -> String {
         if error.code == "context_length_exceeded" { return "prompt is too long: " + error.message }
         guard let parameter = error.parameter, !error.message.contains(parameter) else { return error.message }
