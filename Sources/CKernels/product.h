@@ -42,7 +42,7 @@ INLINE void panel_product(martlet_type type, bool reads_packed, const uint8_t *p
         if (is_quantized(type)) return quantized_few_rows(1, type, panel, inputs, activations, sums);
         return dense_few_rows(1, type, panel, inputs, (const float *)activations, sums);
     }
-    if (FEW_ROWS == 1 || !reads_packed) {
+    if (!reads_packed) {
         if (is_quantized(type)) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
         return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
     }
@@ -63,7 +63,7 @@ INLINE void product(martlet_type type, size_t packed_rows, const uint8_t *packed
         const size_t column = p * PANEL, columns = outputs - column < PANEL ? outputs - column : PANEL;
         for (size_t r = 0; r < rows; r += ROW_BLOCK) {
             const size_t count = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
-            const bool reads_packed = count == 1 || count <= packed_rows;
+            const bool reads_packed = count == 1 || (FEW_ROWS > 1 && count <= packed_rows);
             if (inputs == 0 || adds_to_sums(type, reads_packed)) memset(sums, 0, count * PANEL * sizeof(float));
             panel_product(type, reads_packed, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
             for (size_t i = 0; i < count; i++)
