@@ -23,10 +23,11 @@ static martlet_kernels with_products(martlet_kernels base, const martlet_product
 }
 
 #if defined(__x86_64__)
-static martlet_kernels avx512_without_bf16, avx2_with_vnni;
+static martlet_kernels avx512_without_bf16, avx2_with_vnni, avx512_with_tiles;
 
 static void mix(void) {
     avx2_with_vnni = with_products(martlet_kernels_avx2, &martlet_products_avxvnni);
+    avx512_with_tiles = with_products(martlet_kernels_avx512, &martlet_products_amx);
     // Ice Lake has everything but the bf16 dot product, which only these two functions use.
     avx512_without_bf16 = martlet_kernels_avx512;
     avx512_without_bf16.products[MARTLET_BF16_PAIRS] = martlet_kernels_avx2.products[MARTLET_BF16_PAIRS];
@@ -60,18 +61,20 @@ static const martlet_kernels *table_of(martlet_level level) {
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
             return __builtin_cpu_supports("avx512bf16") ? &martlet_kernels_avx512 : &avx512_without_bf16;
         return NULL;
+    case MARTLET_AMX:
+        return table_of(MARTLET_AVX512) == &martlet_kernels_avx512 && martlet_has_tiles() ? &avx512_with_tiles : NULL;
 #endif
     default: return NULL;
     }
 }
 
-static const char *const level_names[] = {"scalar", "neon", "avx2", "avxvnni", "avx512"};
+static const char *const level_names[] = {"scalar", "neon", "avx2", "avxvnni", "avx512", "amx"};
 
 static martlet_level highest_allowed(void) {
     const char *name = getenv("MARTLET_KERNELS");
-    for (int level = MARTLET_SCALAR; name && level <= MARTLET_AVX512; level++)
+    for (int level = MARTLET_SCALAR; name && level <= MARTLET_AMX; level++)
         if (strcmp(name, level_names[level]) == 0) return (martlet_level)level;
-    return MARTLET_AVX512;
+    return MARTLET_AMX;
 }
 
 bool martlet_use_kernel_level(martlet_level level) {

@@ -59,7 +59,10 @@ bool martlet_has_dot_product(void);
 extern const martlet_products martlet_products_neon;
 #endif
 #if defined(__x86_64__)
+/// Returns whether this process may use matrix tiles of 8-bit integers; asks the kernel for them at the first call.
+bool martlet_has_tiles(void);
 extern const martlet_products martlet_products_avxvnni;
+extern const martlet_products martlet_products_amx;
 extern const martlet_kernels martlet_kernels_avx2;
 extern const martlet_kernels martlet_kernels_avx512;
 #endif

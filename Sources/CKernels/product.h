@@ -6,9 +6,16 @@
 #include "product_dense.h"
 #include "product_pairs.h"
 #include "product_quantized.h"
+#if defined(LEVEL_AMX)
+#include "product_tiles.h"
+#endif
 
-/// Rows that pass over one slice of a panel; their sums stay in the second-level cache.
-enum { ROW_BLOCK = 252 };
+/// Rows that pass over one slice of a panel, whole tiles of them; their sums stay in the second-level cache.
+#if defined(LEVEL_AMX)
+enum { ROW_BLOCK = 256, ROW_STEP = TILE_SIDE };
+#else
+enum { ROW_BLOCK = 252, ROW_STEP = 1 };
+#endif
 
 /// Finishes a row: y = sums + bias, or y + (sums + bias), for the columns that exist.
 INLINE void finish_row(const float *sums, size_t columns, const float *bias, bool accumulate, float *y) {
@@ -43,6 +50,9 @@ INLINE void panel_product(martlet_type type, bool reads_packed, const uint8_t *p
         return dense_few_rows(1, type, panel, inputs, (const float *)activations, sums);
     }
     if (!reads_packed) {
+#if defined(LEVEL_AMX)
+        if (is_quantized(type)) return tiled_rows(type, panel, inputs, activations, rows, sums);
+#endif
         if (is_quantized(type)) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
         return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
     }
@@ -64,7 +74,7 @@ INLINE void product(martlet_type type, size_t packed_rows, const uint8_t *packed
         for (size_t r = 0; r < rows; r += ROW_BLOCK) {
             const size_t count = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
             const bool reads_packed = count == 1 || (FEW_ROWS > 1 && count <= packed_rows);
-            if (inputs == 0 || adds_to_sums(type, reads_packed)) memset(sums, 0, count * PANEL * sizeof(float));
+            if (inputs == 0 || adds_to_sums(type, reads_packed)) memset(sums, 0, (count + ROW_STEP - 1) / ROW_STEP * ROW_STEP * PANEL * sizeof(float));
             panel_product(type, reads_packed, packed + p * panel_bytes, inputs, activations + r * row_bytes, count, sums);
             for (size_t i = 0; i < count; i++)
                 finish_row(sums + i * PANEL, columns, bias ? bias + column : NULL, accumulate, y + (r + i) * y_stride + column);
@@ -81,8 +91,9 @@ INLINE void product(martlet_type type, size_t packed_rows, const uint8_t *packed
 
 PRODUCT_OF(product_q8_0, MARTLET_Q8_0)
 PRODUCT_OF(product_q4_0, MARTLET_Q4_0)
-PRODUCT_OF(product_q4_1, MARTLET_Q4_1)
 PRODUCT_OF(product_q5_0, MARTLET_Q5_0)
+#if !defined(LEVEL_AMX)
+PRODUCT_OF(product_q4_1, MARTLET_Q4_1)
 PRODUCT_OF(product_q5_1, MARTLET_Q5_1)
 PRODUCT_OF(product_q4_K, MARTLET_Q4_K)
 PRODUCT_OF(product_q5_K, MARTLET_Q5_K)
@@ -91,6 +102,7 @@ PRODUCT_OF(product_q6_K, MARTLET_Q6_K)
 #define QUANTIZED_PRODUCTS \
     [MARTLET_Q8_0] = product_q8_0, [MARTLET_Q4_0] = product_q4_0, [MARTLET_Q4_1] = product_q4_1, [MARTLET_Q5_0] = product_q5_0, \
     [MARTLET_Q5_1] = product_q5_1, [MARTLET_Q4_K] = product_q4_K, [MARTLET_Q5_K] = product_q5_K, [MARTLET_Q6_K] = product_q6_K
+#endif
 
 #if !defined(QUANTIZED_ONLY)
 PRODUCT_OF(product_f32, MARTLET_F32)

@@ -85,7 +85,7 @@ INLINE void dense_many_rows(martlet_type type, const uint8_t *panel, size_t inpu
     for (size_t first = 0; first < inputs; first += SLICE_INPUTS) {
         const size_t end = inputs - first < SLICE_INPUTS ? inputs : first + SLICE_INPUTS;
         const float *columns = dense_slice(type, panel, first, end, slice);
-        const fetch_plan next = plan_fetch(panel + end * PANEL * block_bytes(type), SLICE_INPUTS * PANEL * block_bytes(type), rows);
+        const fetch_plan next = plan_fetch(panel + end * PANEL * block_bytes(type), SLICE_INPUTS * PANEL * block_bytes(type), tiles_of(rows));
         for (size_t r = 0; r < rows; r += TILE_ROWS) {
             fetch_share(next, r / TILE_ROWS);
             fetch_rows((const uint8_t *)(x + (r + TILE_ROWS) * inputs + first), inputs * sizeof(float), SLICE_INPUTS * sizeof(float));

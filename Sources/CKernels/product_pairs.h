@@ -67,7 +67,7 @@ INLINE void pair_product(const uint8_t *panel, size_t inputs, const uint8_t *act
     const size_t pairs = (inputs + 1) / 2, row_bytes = martlet_activation_bytes(MARTLET_BF16_PAIRS, inputs);
     for (size_t first = 0; first < pairs; first += SLICE_PAIRS) {
         const size_t count = pairs - first < SLICE_PAIRS ? pairs - first : SLICE_PAIRS;
-        const fetch_plan next = plan_fetch(panel + (first + count) * WORD_ROW, SLICE_PAIRS * WORD_ROW, rows);
+        const fetch_plan next = plan_fetch(panel + (first + count) * WORD_ROW, SLICE_PAIRS * WORD_ROW, tiles_of(rows));
         for (size_t r = 0; r < rows; r += TILE_ROWS) {
             if (rows > 1) {
                 fetch_share(next, r / TILE_ROWS);

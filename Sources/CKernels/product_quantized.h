@@ -180,7 +180,7 @@ INLINE void quantized_many_rows(martlet_type type, const uint8_t *panel, size_t 
     for (size_t first = 0; first < inputs / BLOCK; first += SLICE_BLOCKS) {
         const size_t count = unpack_slice(type, panel, inputs, first, slice);
         const size_t slice_bytes = SUPERBLOCK / block_elements(type) * block_bytes(type) * PANEL;
-        const fetch_plan next = plan_fetch(panel + (first / SLICE_BLOCKS + 1) * slice_bytes, slice_bytes, rows);
+        const fetch_plan next = plan_fetch(panel + (first / SLICE_BLOCKS + 1) * slice_bytes, slice_bytes, tiles_of(rows));
         for (size_t r = 0; r < rows; r += TILE_ROWS) {
             fetch_share(next, r / TILE_ROWS);
             fetch_rows(activations + (r + TILE_ROWS) * bytes + first * BLOCK, bytes, SUPERBLOCK);

@@ -45,8 +45,9 @@ INLINE void dense_panel(int rows, bool begins, const float *const *a, const floa
 /// Memory that the next slice of a panel will read, asked for in equal shares while the tiles of this one compute.
 typedef struct { const uint8_t *from; size_t share; } fetch_plan;
 
-INLINE fetch_plan plan_fetch(const uint8_t *from, size_t bytes, size_t rows) {
-    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+INLINE size_t tiles_of(size_t rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
+
+INLINE fetch_plan plan_fetch(const uint8_t *from, size_t bytes, size_t tiles) {
     return (fetch_plan){from, (bytes / 64 + tiles - 1) / tiles * 64};
 }
 INLINE void fetch_share(fetch_plan plan, size_t tile) {

@@ -6,7 +6,7 @@
 static inline const martlet_training_kernels *kernels(void) {
     switch (martlet_kernel_level()) {
 #if defined(__x86_64__)
-    case MARTLET_AVX512: return &martlet_training_avx512;
+    case MARTLET_AVX512: case MARTLET_AMX: return &martlet_training_avx512;
     case MARTLET_AVX2: case MARTLET_AVXVNNI: return &martlet_training_avx2;
 #endif
     default: return &martlet_training_scalar;

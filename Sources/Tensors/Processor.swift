@@ -3,9 +3,10 @@ import MartletPlatform
 
 /// The processor as the kernels see it.
 package enum Processor {
-    /// The instruction set whose kernels are in use: "avx512", "avxvnni", "avx2", "neon" or "scalar".
+    /// The instruction set whose kernels are in use: "amx", "avx512", "avxvnni", "avx2", "neon" or "scalar".
     package static var kernels: String {
         switch martlet_kernel_level() {
+        case MARTLET_AMX: "amx"
         case MARTLET_AVX512: "avx512"
         case MARTLET_AVXVNNI: "avxvnni"
         case MARTLET_AVX2: "avx2"

@@ -10,7 +10,7 @@ enum KernelTests {}
 func kernelLevels() -> [martlet_level] {
     let before = martlet_kernel_level()
     defer { _ = martlet_use_kernel_level(before) }
-    return [MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512].filter {
+    return [MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512, MARTLET_AMX].filter {
         martlet_use_kernel_level($0)
     }
 }

@@ -18,9 +18,10 @@
 
 // ---------------------------------------------------------------- dispatch
 
-/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, neon, avx2, avxvnni, avx512) lowers
-/// the choice. NEON is that of arm64's dot product; without it the baseline is as good. AVXVNNI is AVX2 with the same.
-typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512 } martlet_level;
+/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, neon, avx2, avxvnni, avx512, amx) lowers
+/// the choice. NEON is that of arm64's dot product; without it the baseline is as good. AVXVNNI is AVX2 with the same,
+/// AMX is AVX-512 with matrix tiles.
+typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512, MARTLET_AMX } martlet_level;
 
 /// The level in use, probed once.
 martlet_level martlet_kernel_level(void);
