@@ -16,8 +16,8 @@ extension EngineLoop {
     }
 
     func step() {
-        // A step takes up to four times as long where many wait for their first token beside few whose gaps grow.
-        let budget = pace.rows(within: options.stepMilliseconds / 1_000 * min(4, max(1, 2 * scheduler.crowding)))
+        // A step takes up to eight times as long where many wait for their first token beside few whose gaps grow.
+        let budget = pace.rows(within: options.stepMilliseconds / 1_000 * min(8, max(1, 2 * scheduler.crowding)))
         let began = ContinuousClock.now
         let drafts = guess()
         let guessed = ContinuousClock.now

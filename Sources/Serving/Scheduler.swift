@@ -37,12 +37,12 @@ package struct Scheduler: Sendable {
     package func tokens(of id: Int) -> [Int32] { entries[id]?.tokens ?? [] }
     /// Blocks of a request by group; nil where one was given back.
     package func blocks(of id: Int) -> [[Int?]] { entries[id]?.blocks ?? [] }
-    /// The number of running requests that are being read for each that is being written: the more there are, the more
-    /// their first tokens count beside short gaps.
+    /// The number of running requests that are being read for each that is being written, or for every four: the more
+    /// there are, the more their first tokens count beside short gaps. One long prompt is no crowd.
     package var crowding: Double {
         var writers = 0
         for id in running where isWriting(id) { writers += 1 }
-        return Double(running.count - writers) / Double(max(1, writers))
+        return Double(running.count - writers) / Double(max(1, min(4, writers)))
     }
     /// Returns whether the next step has the row of a request's last token: it is read but for that.
     package func isWriting(_ id: Int) -> Bool { entries[id].map { $0.slot != nil && $0.isWriting } ?? false }
