@@ -256,9 +256,11 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// The rows of prompts in a step, however long they take.
+    /// The rows of prompts in a step, however long they take: as many as texts are written, within an eighth and a
+    /// fourth of a quantum, or half of one where many read.
     private func fewestRows(_ readers: [ScheduledEntry]) -> Int {
-        readers.reduce(Scheduler.quantum / (crowding > 1 ? 2 : 4)) { rows, reader in
+        let asWriters = min(Scheduler.quantum / 4, max(Scheduler.quantum / 8, running.count - readers.count))
+        return readers.reduce(crowding > 1 ? Scheduler.quantum / 2 : asWriters) { rows, reader in
             reader.tokens.count > Scheduler.shortPrompt ? rows : max(rows, (reader.tokens.count + 3) / 4)
         }
     }
