@@ -142,14 +142,14 @@ enum Ollama {
         }
     }
 
-    /// Goes on with a text as it is.
+    /// Goes on with a text as it is: the special tokens that it spells are what a template would write.
     private static func continued(
         _ prompt: String, _ fields: Fields, _ model: ServedModel, _ job: Job, _ streams: Bool
     ) async throws -> APIResponse {
         let (language, engine) = try model.text()
         let generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
         let constraint = try ForcedForm(AnswerFormat(fields))?.constraint(model)
-        let tokens = try language.tokenizer.encode(prompt, parseSpecialTokens: false)
+        let tokens = try language.tokenizer.encode(prompt)
         try model.check(prompt: tokens, "prompt")
         let admission = try job.service.admit(promptTokens: tokens.count)
         let run = AnswerRun(
