@@ -56,6 +56,34 @@
             #expect(answer.status == 200)
         }
 
+        @Test func thinkingIsCountedAndLeftOut() async throws {
+            let service = try await TestService(FixtureModel.load(template: FixtureModel.template + "<think>\n"))
+            let answer = try await service.ask(
+                "/v1/chat/completions",
+                ["messages": [["role": "user", "content": "Hello"]], "max_tokens": 9, "temperature": 0])
+            let details = answer.json["usage"]?["completion_tokens_details"]
+            #expect(details?["reasoning_tokens"] == 9, "\(answer.message)")
+            let template = "{{ reasoning_effort }} {{ enable_thinking is defined and enable_thinking }}"
+            let other = try await TestService(FixtureModel.load(template: template))
+            let cases: [(JSON, String)] = [
+                (["reasoning_effort": "none"], "none False"), (["reasoning_effort": "low"], "low False"),
+                (["reasoning_effort": "none", "chat_template_kwargs": ["enable_thinking": true]], "none True"),
+                (["chat_template_kwargs": ["enable_thinking": true, "reasoning_effort": "x"]], "x True"),
+            ]
+            for (fields, wanted) in cases {
+                var body = try #require(fields.objectValue)
+                body["messages"] = messages
+                let prompt = try await other.ask("/apply-template", .object(body)).json["prompt"]
+                #expect(prompt?.stringValue == wanted)
+            }
+            let effort = "{{ enable_thinking is defined }}"
+            let third = try await TestService(FixtureModel.load(template: effort))
+            for (word, wanted): (JSON, String) in [("none", "True"), ("low", "False"), (.null, "False")] {
+                let answer = try await third.ask("/apply-template", ["messages": messages, "reasoning_effort": word])
+                #expect(answer.json["prompt"]?.stringValue == wanted)
+            }
+        }
+
         @Test func aBodyMayBeginWithAMark() async throws {
             let service = try await TestService()
             func answer(_ body: [UInt8]) async throws -> ServiceAnswer {
