@@ -95,19 +95,10 @@ package struct ConversationFormat: Sendable {
     ) throws(TemplateError) -> String {
         let template = tools == nil ? template : toolTemplate ?? template
         let named = namesTools ? tools.map { tokenGuard?.marked($0) ?? $0 } : nil
-        func render(_ messages: [JSON]) throws(TemplateError) -> String {
+        return try ChatFormat.fitting(messages) { messages throws(TemplateError) in
             try template.render(
                 messages: tokenGuard?.marked(messages: messages) ?? .array(messages), tools: named,
                 variables: variables)
-        }
-        do throws(TemplateError) {
-            return try render(messages)
-        } catch {
-            guard error.kind == .raised else { throw error }
-            for other in ConversationFormat.stricter(messages) {
-                if let text = try? render(other) { return text }
-            }
-            throw error
         }
     }
 }

@@ -1,9 +1,28 @@
-import MartletJSON
+package import MartletJSON
+package import MartletTemplates
 
-extension ConversationFormat {
+extension ChatFormat {
+    /// The text that a template makes of a conversation; of one that it refuses, as a stricter template takes it.
+    ///
+    /// - Parameter render: The template.
+    /// - Throws: ``TemplateError``: why the conversation was refused as it is.
+    package static func fitting(
+        _ messages: [JSON], _ render: ([JSON]) throws(TemplateError) -> String
+    ) throws(TemplateError) -> String {
+        do throws(TemplateError) {
+            return try render(messages)
+        } catch {
+            guard error.kind == .raised else { throw error }
+            for other in stricter(messages) {
+                if let text = try? render(other) { return text }
+            }
+            throw error
+        }
+    }
+
     /// The same conversation in the forms that stricter templates take, the nearest first: neighbouring messages of one
     /// role as one (Mistral's), and instructions as what the user says first (Gemma 2's). None where nothing changes.
-    static func stricter(_ messages: [JSON]) -> [[JSON]] {
+    private static func stricter(_ messages: [JSON]) -> [[JSON]] {
         let told = messages.map { message -> JSON in
             guard message["role"] == "system", var object = message.objectValue else { return message }
             object["role"] = "user"
