@@ -50,6 +50,30 @@
             }
         }
 
+        /// Who asks for a text to be continued writes what a template would.
+        @Test func specialTokensOfRawTextsCount() async throws {
+            let service = try await TestService()
+            var body: JSON = ["prompt": "<s>", "max_tokens": 1]
+            let answer = try await service.ask("/v1/completions", body)
+            #expect(answer.json["usage"]?["prompt_tokens"] == 1, "\(answer.message)")
+            body = ["prompt": "<s>", "max_tokens": 1, "parse_special": false]
+            let plain = try await service.ask("/v1/completions", body).json["usage"]?["prompt_tokens"]?.integerValue
+            #expect(try #require(plain) > 1)
+            let raw = try await service.ask(
+                "/api/generate", ["prompt": "<s>", "raw": true, "stream": false, "options": ["num_predict": 1]])
+            #expect(raw.json["prompt_eval_count"] == 1, "\(raw.message)")
+        }
+
+        /// One request is one in the queue, however many texts it asks for.
+        @Test func oneRequestAsksForAFewTexts() async throws {
+            let service = try await TestService()
+            let prompts = JSON.array(Array(repeating: "x", count: 3))
+            let refused = try await service.ask("/v1/completions", ["prompt": prompts, "n": 86, "max_tokens": 1])
+            #expect(refused.status == 400 && refused.parameter == "n" && refused.message.contains("258"))
+            let answer = try await service.ask("/v1/completions", ["prompt": prompts, "n": 3, "max_tokens": 1])
+            #expect(answer.json["choices"]?.arrayValue?.count == 9, "\(answer.message)")
+        }
+
         @Test func wrongTokensAreNamed() async throws {
             let service = try await TestService()
             let cases: [(JSON, String)] = [

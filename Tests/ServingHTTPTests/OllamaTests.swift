@@ -116,6 +116,77 @@
             }
         }
 
+        /// The model answers with a whole call and the beginning of another, whose arguments are none yet.
+        @Test func callsGoOutWholeAsObjects() async throws {
+            let service = try await TestService(FixtureModel.load(template: FixtureModel.template + "<|python_tag|>"))
+            let form: JSON = [
+                "type": "object", "required": ["name", "parameters"], "additionalProperties": false,
+                "properties": [
+                    "name": ["const": "look"],
+                    "parameters": ["type": "object", "properties": [:], "additionalProperties": false],
+                ],
+            ]
+            let body: JSON = [
+                "messages": messages, "tools": [["type": "function", "function": ["name": "look"]]], "format": form,
+                "options": ["temperature": 0, "num_predict": 60], "stream": false,
+            ]
+            let wanted: JSON = [["function": ["index": 0, "name": "look", "arguments": [:]]]]
+            let whole = try await service.ask("/api/chat", body)
+            #expect(whole.json["message"]?["tool_calls"] == wanted, "\(whole.json)")
+            let lines = try await service.stream("/api/chat", body).objects
+            let calls = lines.filter { $0["message"]?["tool_calls"] != nil }
+            #expect(calls.count == 1 && calls[0]["message"]?["tool_calls"] == wanted && calls[0]["done"] == false)
+            #expect(lines.last?["done"] == true && lines.last?["done_reason"] == "length")
+            let logged = service.answers.take().compactMap { $0["response"]?["message"] }
+            #expect(logged.count == 2 && logged[0] == logged[1])
+        }
+
+        @Test func answersOfToolsHaveTheToolsName() async throws {
+            let template = "{% for m in messages %}{{ m.role }} {{ m.name }}: {{ m.content }} {% endfor %}"
+            let service = try await TestService(FixtureModel.load(template: template))
+            func prompt(_ path: String, _ name: String) async throws -> Int {
+                let turns: JSON = [
+                    ["role": "user", "content": "a"],
+                    ["role": "tool", "content": "b", "tool_call_id": "c", name: "weather"],
+                ]
+                let answer = try await service.ask(
+                    path, ["messages": turns, "stream": false, "max_tokens": 1, "options": ["num_predict": 1]])
+                let count = answer.json["prompt_eval_count"] ?? answer.json["usage"]?["prompt_tokens"]
+                return try #require(count?.integerValue, "\(answer.message)")
+            }
+            let named = try await prompt("/v1/chat/completions", "name")
+            #expect(try await prompt("/api/chat", "tool_name") == named)
+            #expect(try await prompt("/api/chat", "mood") < named)
+        }
+
+        @Test func tokensHaveTheirProbabilities() async throws {
+            let service = try await TestService()
+            let options: JSON = ["num_predict": 5, "temperature": 0]
+            let chat = try await service.ask(
+                "/v1/chat/completions",
+                ["messages": messages, "max_tokens": 5, "temperature": 0, "logprobs": true, "top_logprobs": 2])
+            let wanted = try #require(chat.json["choices"]?[0]?["logprobs"]?["content"]?.arrayValue)
+            #expect(!wanted.isEmpty)
+            for (path, prompt): (String, JSON) in [("/api/chat", .null), ("/api/generate", "In the beginning")] {
+                for streams: JSON in [false, true] {
+                    let answer = try await service.ask(
+                        path,
+                        [
+                            "messages": path == "/api/chat" ? messages : .null, "prompt": prompt, "options": options,
+                            "stream": streams, "logprobs": true, "top_logprobs": 2,
+                        ])
+                    let found = answer.objects.flatMap { $0["logprobs"]?.arrayValue ?? [] }
+                    #expect(found == wanted, "\(path) \(streams)")
+                }
+            }
+            let raw = try await service.ask(
+                "/api/generate",
+                ["prompt": "In", "raw": true, "options": options, "stream": false, "logprobs": true])
+            #expect(raw.json["logprobs"]?.arrayValue?.isEmpty == false, "\(raw.json)")
+            let wrong = try await service.ask("/api/chat", ["messages": messages, "top_logprobs": 2])
+            #expect(wrong.status == 400 && wrong.message.hasPrefix("top_logprobs"))
+        }
+
         @Test func durationsAreThoseOfTheirParts() async throws {
             let service = try await TestService()
             let answer = try await service.ask(

@@ -56,6 +56,69 @@
             #expect(answer.status == 200)
         }
 
+        @Test func thinkingIsCountedAndLeftOut() async throws {
+            let service = try await TestService(FixtureModel.load(template: FixtureModel.template + "<think>\n"))
+            let answer = try await service.ask(
+                "/v1/chat/completions",
+                ["messages": [["role": "user", "content": "Hello"]], "max_tokens": 9, "temperature": 0])
+            let details = answer.json["usage"]?["completion_tokens_details"]
+            #expect(details?["reasoning_tokens"] == 9, "\(answer.message)")
+            let template = "{{ reasoning_effort }} {{ enable_thinking is defined and enable_thinking }}"
+            let other = try await TestService(FixtureModel.load(template: template))
+            let cases: [(JSON, String)] = [
+                (["reasoning_effort": "none"], "none False"), (["reasoning_effort": "low"], "low False"),
+                (["reasoning_effort": "none", "chat_template_kwargs": ["enable_thinking": true]], "none True"),
+                (["chat_template_kwargs": ["enable_thinking": true, "reasoning_effort": "x"]], "x True"),
+            ]
+            for (fields, wanted) in cases {
+                var body = try #require(fields.objectValue)
+                body["messages"] = messages
+                let prompt = try await other.ask("/apply-template", .object(body)).json["prompt"]
+                #expect(prompt?.stringValue == wanted)
+            }
+            let effort = "{{ enable_thinking is defined }}"
+            let third = try await TestService(FixtureModel.load(template: effort))
+            for (word, wanted): (JSON, String) in [("none", "True"), ("low", "False"), (.null, "False")] {
+                let answer = try await third.ask("/apply-template", ["messages": messages, "reasoning_effort": word])
+                #expect(answer.json["prompt"]?.stringValue == wanted)
+            }
+        }
+
+        /// Clients begin with instructions and send several messages of one role, whatever a template takes.
+        @Test func conversationsAreMadeToFitStrictTemplates() async throws {
+            func prompt(_ service: TestService, _ turns: [(JSON, JSON)]) async throws -> ServiceAnswer {
+                try await service.ask(
+                    "/apply-template", ["messages": .array(turns.map { ["role": $0.0, "content": $0.1] })])
+            }
+            let turns: [(JSON, JSON)] = [
+                ("system", "s"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"),
+            ]
+            // As Gemma 2's.
+            let strict = try await TestService(
+                FixtureModel.load(
+                    template: """
+                        {% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}\
+                        {% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
+                        {{ raise_exception('roles must alternate') }}{% endif %}({{ m.role }}){{ m.content }}{% endfor %}
+                        """))
+            #expect(
+                try await prompt(strict, turns).json["prompt"]?.stringValue
+                    == "(user)s\n\na\n\nb(assistant)c(user)d")
+            #expect(try await prompt(strict, [("user", "a")]).json["prompt"] == "(user)a")
+            let refused = try await prompt(strict, [("assistant", "a")])
+            #expect(refused.status == 400 && refused.message.contains("roles must alternate"))
+            // As Mistral's, which has a place for instructions.
+            let alternating = try await TestService(
+                FixtureModel.load(
+                    template: """
+                        {% for m in messages %}{% if not loop.first and m.role == messages[loop.index0 - 1].role %}\
+                        {{ raise_exception('roles must alternate') }}{% endif %}({{ m.role }}){{ m.content }}{% endfor %}
+                        """))
+            #expect(
+                try await prompt(alternating, turns).json["prompt"]?.stringValue
+                    == "(system)s(user)a\n\nb(assistant)c(user)d")
+        }
+
         @Test func aBodyMayBeginWithAMark() async throws {
             let service = try await TestService()
             func answer(_ body: [UInt8]) async throws -> ServiceAnswer {

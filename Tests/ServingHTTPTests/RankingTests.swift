@@ -42,6 +42,13 @@
                 let found = (answer.json["data"]?.arrayValue ?? []).compactMap { $0["score"]?.doubleValue }
                 #expect(found.count == 2)
                 #expect(zip(found, wanted).allSatisfy { abs($0 - Double($1)) < 1e-6 }, "\(found) \(wanted)")
+                let ranked = try await service.ask(
+                    "/v1/rerank", ["query": .string(Self.query), "documents": .array(documents.map { .string($0) })])
+                #expect(ranked.json["id"]?.stringValue?.hasPrefix("rerank-") == true)
+                let read = try #require(ranked.json["usage"]?["total_tokens"]?.integerValue)
+                #expect(read > 0 && answer.json["usage"]?["prompt_tokens"] == .integer(read))
+                let models = try await service.ask("/v1/models", method: "GET").json["data"]
+                #expect(models?[0]?["max_model_len"] == models?[0]?["meta"]?["n_ctx_train"])
             }
         }
 

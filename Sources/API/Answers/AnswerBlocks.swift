@@ -64,7 +64,7 @@ struct AnswerBlocks {
     }
 
     /// The arguments as an object, also where a model has written the text of one; none are an empty one.
-    private static func object(_ arguments: String) -> JSONObject? {
+    static func object(_ arguments: String) -> JSONObject? {
         guard !arguments.utf8.allSatisfy(CallParser.isBlank) else { return JSONObject() }
         let value = try? JSON(parsing: arguments)
         return value?.objectValue ?? value?.stringValue.flatMap { (try? JSON(parsing: $0))?.objectValue }

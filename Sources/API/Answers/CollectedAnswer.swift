@@ -8,6 +8,8 @@ struct CollectedAnswer {
     var thinking = ""
     var calls: [(id: String, name: String, arguments: String)] = []
     var tokens: [SampledToken] = []
+    /// The calls that have ended, by their indices; one that was cut has not.
+    private(set) var ended: [Int] = []
     var finish = AnswerFinish.stop
 
     mutating func add(_ part: AnswerPart) {
@@ -16,7 +18,7 @@ struct CollectedAnswer {
         case .thinking(let text): thinking += text
         case .call(_, let name): calls.append(("call_" + RequestIdentity.random(), name, ""))
         case .arguments(let index, let text): if calls.indices.contains(index) { calls[index].arguments += text }
-        case .callEnd: break
+        case .callEnd(let index): ended.append(index)
         }
     }
 

@@ -75,10 +75,7 @@ package struct ConversationFormat: Sendable {
             throw .invalid("The messages hold all of the noncharacters U+FDD0 to U+FDEF; take some out.", "messages")
         }
         do {
-            let text = try (tools.isEmpty ? template : toolTemplate ?? template).render(
-                messages: tokenGuard?.marked(messages: messages) ?? .array(messages),
-                tools: tools.isEmpty || !namesTools ? nil : tokenGuard?.marked(definitions) ?? definitions,
-                variables: variables)
+            let text = try rendered(messages, tools.isEmpty ? nil : definitions, variables, tokenGuard)
             var prompt = tokenGuard?.unmarked(text) ?? GuardedText(text: text, plainRanges: [])
             if !request.beginning.isEmpty { begin(&prompt, request) }
             return prompt
@@ -89,6 +86,19 @@ package struct ConversationFormat: Sendable {
                 code: "context_length_exceeded")
         } catch {
             throw .invalid("The model's chat template refuses the conversation: \(error)", "messages")
+        }
+    }
+
+    /// The text that the template makes of a conversation; of one that it refuses, as a stricter template takes it.
+    private func rendered(
+        _ messages: [JSON], _ tools: JSON?, _ variables: JSONObject, _ tokenGuard: TokenGuard?
+    ) throws(TemplateError) -> String {
+        let template = tools == nil ? template : toolTemplate ?? template
+        let named = namesTools ? tools.map { tokenGuard?.marked($0) ?? $0 } : nil
+        return try ChatFormat.fitting(messages) { messages throws(TemplateError) in
+            try template.render(
+                messages: tokenGuard?.marked(messages: messages) ?? .array(messages), tools: named,
+                variables: variables)
         }
     }
 }

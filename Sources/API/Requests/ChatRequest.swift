@@ -29,16 +29,15 @@ struct ChatRequest: Sendable {
         callsInParallel = try fields.bool("parallel_tool_calls") ?? true
         format = try AnswerFormat(fields)
         generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
-        let alternatives = try fields.integer("top_logprobs", 0...20) ?? 0
-        if try fields.bool("logprobs") ?? false {
-            generation.alternatives = alternatives
-        } else if alternatives > 0 {
-            throw .invalid("top_logprobs is given, but logprobs is not true.", "top_logprobs")
-        }
+        try generation.takeProbabilities(fields)
         try ChatRequest.refuse(fields)
         templateVariables = try fields.object("chat_template_kwargs")?.object ?? JSONObject()
         if let effort = try fields.string("reasoning_effort") {
             templateVariables["reasoning_effort"] = .string(effort)
+            // Templates that let thinking be left out know it by another name.
+            if effort == "none" {
+                templateVariables["enable_thinking"] = templateVariables["enable_thinking"] ?? false
+            }
         }
         parsesSpecialTokens = try fields.bool("parse_special") ?? false
     }

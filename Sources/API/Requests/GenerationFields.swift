@@ -39,6 +39,16 @@ struct GenerationFields: Sendable {
         hasOwnRepeatPenalty = fields["repeat_penalty"] != nil || fields["repetition_penalty"] != nil
     }
 
+    /// Reads which probabilities are told with each token, as chats ask for them: `logprobs` and `top_logprobs`.
+    mutating func takeProbabilities(_ fields: Fields) throws(APIError) {
+        let count = try fields.integer("top_logprobs", 0...20) ?? 0
+        if try fields.bool("logprobs") ?? false {
+            alternatives = count
+        } else if count > 0 {
+            throw .invalid("top_logprobs is given, but logprobs is not true.", "top_logprobs")
+        }
+    }
+
     /// A number of tokens; nil for none, and for -1, with which clients of local servers ask for as many as fit.
     private static func count(_ fields: Fields, _ name: String, atLeast least: Int) throws(APIError) -> Int? {
         fields[name]?.integerValue == -1 ? nil : try fields.integer(name, least...1 << 24)

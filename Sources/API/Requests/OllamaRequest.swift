@@ -21,6 +21,7 @@ struct OllamaRequest: Sendable {
         var object = JSONObject()
         object["messages"] = messages.map { .array($0) }
         if messages != nil { object["tools"] = given["tools"] }
+        for name in ["logprobs", "top_logprobs"] { object[name] = given[name] }
         object["response_format"] = try OllamaRequest.format(given)
         try OllamaRequest.think(given, hasTemplate: messages != nil, &object)
         if let options = try given.object("options", isNoted: true) {
@@ -39,13 +40,15 @@ struct OllamaRequest: Sendable {
             ] + (isGenerated ? [("messages", "prompt")] : []))
     }
 
-    /// The messages of a chat, empty ones with a text of none; their thinking under OpenAI's clients' name.
+    /// The messages of a chat, empty ones with a text of none; their thinking, and the tool that has answered, under
+    /// OpenAI's clients' names.
     static func messages(_ fields: Fields) throws(APIError) -> [JSON] {
         try (fields.array("messages", atMost: 10_000) ?? []).enumerated().map { index, message throws(APIError) in
             guard var object = message.objectValue else { return message }
             try refuse(["images"], of: Fields(object, prefix: "messages[\(index)]."))
             if object["content"] == nil { object["content"] = "" }
             if let thinking = object["thinking"] { object["reasoning_content"] = thinking }
+            object["name"] = object["name"] ?? object["tool_name"]
             return .object(object)
         }
     }

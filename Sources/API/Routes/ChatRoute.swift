@@ -54,7 +54,7 @@ struct ChatWriter: Sendable {
     private func usage() async -> JSON {
         TokenUsage.json(
             prompt: run.promptTokens, cached: await run.cachedTokens, generated: await run.generatedTokens,
-            guesses: await run.guessedTokens)
+            thinking: await run.thinkingTokens, guesses: await run.guessedTokens)
     }
 
     // MARK: Stream

@@ -16,6 +16,7 @@ enum CompletionRoute {
             throw APIError.unsupported("best_of is served only where it equals n.", "best_of")
         }
         let prompts = try prompts(fields, language.tokenizer)
+        try check(prompts.count, generation.choices)
         for (index, prompt) in prompts.enumerated() {
             try model.check(prompt: prompt.tokens, prompts.count > 1 ? "prompt[\(index)]" : "prompt")
         }
@@ -47,10 +48,23 @@ enum CompletionRoute {
         let tokens: [Int32]
     }
 
+    /// The most texts that one request may ask for: all choices of all its prompts.
+    private static let mostTexts = 256
+
+    /// Refuses more texts than one request may ask for: every one of them is work, but they count as one in the queue.
+    private static func check(_ prompts: Int, _ choices: Int) throws(APIError) {
+        guard prompts * choices > mostTexts else { return }
+        throw .invalid(
+            "n is \(choices), which makes \(prompts * choices) texts of \(prompts) prompts, but at most \(mostTexts) "
+                + "are written for a request.", "n", code: "invalid_value")
+    }
+
     /// `prompt`: a text, a list of texts, a list of token ids, or a list of such lists.
+    ///
+    /// Special tokens that a text spells are special tokens: who asks here writes what a template would.
     private static func prompts(_ fields: Fields, _ tokenizer: Tokenizer) throws -> [Prompt] {
         guard let value = fields["prompt"] else { throw fields.missing("prompt") }
-        let parses = try fields.bool("parse_special") ?? false
+        let parses = try fields.bool("parse_special") ?? true
         let adds = try fields.bool("add_special_tokens") ?? true
         func text(_ text: String) throws -> Prompt {
             Prompt(

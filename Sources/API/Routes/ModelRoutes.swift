@@ -57,6 +57,11 @@ enum ModelRoutes {
         entry["created_at"] = .string(UnixTime.text(model?.created ?? 0))
         entry["status"] = ["value": model == nil ? "unloaded" : "loaded"]
         guard let model else { return .object(entry) }
+        // The longest prompt, as vLLM's and Anthropic's clients look for it.
+        if let context = model.context {
+            entry["max_model_len"] = .integer(context)
+            entry["max_input_tokens"] = .integer(context)
+        }
         entry["meta"] = [
             "n_params": .integer(model.size.parameters),
             "n_ctx_train": model.context.map { .integer($0) } ?? .null,

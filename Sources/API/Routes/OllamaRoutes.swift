@@ -9,7 +9,7 @@ import MartletTokenizers
 /// Answers are streamed as lines of JSON unless `stream` is false. What changes the store of models is not served.
 enum Ollama {
     /// The version of Ollama whose answers these are like.
-    private static let version = "0.6.0"
+    private static let version = "0.12.11"
 
     static func version(_ job: Job) async throws -> APIResponse { APIResponse(["version": .string(version)]) }
 
@@ -108,7 +108,10 @@ enum Ollama {
     private static func answer(
         _ prepared: ChatPreparation, _ form: OllamaWriter.Form, _ job: Job, _ streams: Bool
     ) async throws -> APIResponse {
-        let writer = OllamaWriter(model: prepared.model, form: form, job: job, admission: prepared.admission)
+        let isScored = prepared.request.generation.alternatives != nil
+        let writer = OllamaWriter(
+            model: prepared.model, form: form, job: job, admission: prepared.admission,
+            scored: isScored ? prepared.tokenizer : nil)
         return try await writer.answer(prepared.run(job), streams: streams)
     }
 
@@ -142,20 +145,23 @@ enum Ollama {
         }
     }
 
-    /// Goes on with a text as it is.
+    /// Goes on with a text as it is: the special tokens that it spells are what a template would write.
     private static func continued(
         _ prompt: String, _ fields: Fields, _ model: ServedModel, _ job: Job, _ streams: Bool
     ) async throws -> APIResponse {
         let (language, engine) = try model.text()
-        let generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
+        var generation = try GenerationFields(fields, defaults: model.sampling, vocabulary: model.vocabularySize)
+        try generation.takeProbabilities(fields)
         let constraint = try ForcedForm(AnswerFormat(fields))?.constraint(model)
-        let tokens = try language.tokenizer.encode(prompt, parseSpecialTokens: false)
+        let tokens = try language.tokenizer.encode(prompt)
         try model.check(prompt: tokens, "prompt")
         let admission = try job.service.admit(promptTokens: tokens.count)
         let run = AnswerRun(
             model, language.tokenizer, engine, prompt: tokens, generation, .init(continued: tokens),
             constraint: constraint, job)
-        let writer = OllamaWriter(model: model, form: .generate, job: job, admission: admission)
+        let writer = OllamaWriter(
+            model: model, form: .generate, job: job, admission: admission,
+            scored: generation.alternatives == nil ? nil : language.tokenizer)
         return try await writer.answer(run, streams: streams)
     }
 
@@ -176,6 +182,7 @@ enum Ollama {
         if isOld { return APIResponse(["embedding": lists.first ?? []]) }
         return APIResponse([
             "model": .string(model.name), "embeddings": .array(lists), "prompt_eval_count": .integer(tokens),
+            "total_duration": .integer(Int((ContinuousClock.now - job.arrival).seconds * 1e9)), "load_duration": 0,
         ])
     }
 }

@@ -2,6 +2,7 @@ import Martlet
 import MartletGeneration
 import MartletJSON
 import MartletPlatform
+import MartletTokenizers
 
 /// Answers in Ollama's shape, whole or as lines.
 struct OllamaWriter: Sendable {
@@ -12,8 +13,12 @@ struct OllamaWriter: Sendable {
     let job: Job
     /// Counts the prompt out when the answer has been written.
     var admission: Ending?
+    /// The tokenizer, where probabilities are asked for.
+    var scored: Tokenizer?
 
-    private func line(_ text: String, thinking: String = "", calls: [JSON] = []) -> JSONObject {
+    private func line(
+        _ text: String, thinking: String = "", calls: [JSON] = [], tokens: [SampledToken] = []
+    ) -> JSONObject {
         var line = JSONObject()
         line["model"] = .string(model.name)
         line["created_at"] = .string(UnixTime.text())
@@ -30,6 +35,9 @@ struct OllamaWriter: Sendable {
             line["message"] = .object(message)
         }
         line["done"] = false
+        if let scored, !tokens.isEmpty {
+            line["logprobs"] = LogProbabilities.chat(tokens, scored, isWanted: true)["content"]
+        }
         return line
     }
 
@@ -40,10 +48,12 @@ struct OllamaWriter: Sendable {
         return APIResponse(.object(line))
     }
 
-    private func calls(_ answer: CollectedAnswer) -> [JSON] {
-        answer.calls.map { call in
-            let arguments = (try? JSON(parsing: call.arguments)) ?? .string(call.arguments)
-            return ["function": ["name": .string(call.name), "arguments": arguments]]
+    /// A call as Ollama's clients read it; nil for one whose arguments are no object, as of one that was cut.
+    private func call(_ index: Int, of answer: CollectedAnswer) -> JSON? {
+        guard answer.calls.indices.contains(index) else { return nil }
+        let (_, name, arguments) = answer.calls[index]
+        return AnswerBlocks.object(arguments).map { object in
+            ["function": ["index": .integer(index), "name": .string(name), "arguments": .object(object)]]
         }
     }
 
@@ -64,7 +74,9 @@ struct OllamaWriter: Sendable {
 
     /// The whole answer as one object.
     private func whole(_ answer: CollectedAnswer, _ run: AnswerRun) async -> JSON {
-        let line = line(answer.text, thinking: answer.thinking, calls: calls(answer))
+        let line = line(
+            answer.text, thinking: answer.thinking, calls: answer.ended.compactMap { call($0, of: answer) },
+            tokens: answer.tokens)
         return .object(await last(line, run, answer.finish))
     }
 
@@ -93,9 +105,9 @@ struct OllamaWriter: Sendable {
         return response
     }
 
-    /// Calls go out whole, with the end.
+    /// A call goes out whole, when it has ended.
     private func stream(_ run: AnswerRun, _ first: [AnswerRun.Update], _ sink: APIResponse.Sink) async throws {
-        var collected = CollectedAnswer()
+        var collected = await CollectedAnswer.begun(run, choices: 1)[0]
         var updates = first
         while !updates.isEmpty {
             for update in updates {
@@ -104,19 +116,33 @@ struct OllamaWriter: Sendable {
                 case .finished(_, let reason):
                     collected.finish = reason
                     await job.log(whole(collected, run), of: model)
-                    var end = line("", calls: calls(collected))
-                    end = await last(end, run, reason)
-                    try await sink(bytes(.object(end)))
-                case .delta(_, let delta):
-                    for part in delta.parts {
-                        collected.add(part)
-                        if case .text(let text) = part { try await sink(bytes(.object(line(text)))) }
-                        if case .thinking(let text) = part { try await sink(bytes(.object(line("", thinking: text)))) }
-                    }
+                    try await sink(bytes(.object(last(line(""), run, reason))))
+                case .delta(_, let delta): try await sink(lines(delta, &collected))
                 }
             }
             updates = try await run.next()
         }
+    }
+
+    /// The lines of a delta; probabilities stand with the first.
+    private func lines(_ delta: AnswerDelta, _ collected: inout CollectedAnswer) -> [UInt8] {
+        var (result, tokens): ([UInt8], [SampledToken]) = ([], delta.tokens)
+        collected.tokens += tokens
+        func add(_ text: String, thinking: String = "", calls: [JSON] = []) {
+            result += bytes(.object(line(text, thinking: thinking, calls: calls, tokens: tokens)))
+            tokens = []
+        }
+        for part in delta.parts {
+            collected.add(part)
+            switch part {
+            case .text(let text): add(text)
+            case .thinking(let text): add("", thinking: text)
+            case .callEnd(let index): if let call = call(index, of: collected) { add("", calls: [call]) }
+            case .call, .arguments: break
+            }
+        }
+        if scored != nil, !tokens.isEmpty { add("") }
+        return result
     }
 
     private func bytes(_ json: JSON) -> [UInt8] { json.serialized() + [UInt8(ascii: "\n")] }

@@ -15,7 +15,7 @@ enum RankRoutes {
         let most = try fields.integer("top_n", 1...1 << 20) ?? texts.count
         let returnsTexts = try fields.bool("return_documents") ?? false
         try checkLengths(texts.map { (query, $0) }, ("query", "documents"), fields, model)
-        let scores = try await scores(texts.map { (query, $0) }, model, job)
+        let (scores, tokens) = try await scores(texts.map { (query, $0) }, model, job)
         let order = texts.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
         let results = order.prefix(most).map { index -> JSON in
             var result = JSONObject()
@@ -24,7 +24,10 @@ enum RankRoutes {
             if returnsTexts { result["document"] = ["text": .string(texts[index])] }
             return .object(result)
         }
-        return APIResponse(["model": .string(model.name), "results": .array(results)])
+        return APIResponse([
+            "id": .string("rerank-" + RequestIdentity.random()), "model": .string(model.name),
+            "results": .array(results), "usage": usage(tokens),
+        ])
     }
 
     static func score(_ job: Job) async throws -> APIResponse {
@@ -41,11 +44,17 @@ enum RankRoutes {
         }
         let pairs = second.indices.map { (first[first.count == 1 ? 0 : $0], second[$0]) }
         try checkLengths(pairs, ("text_1", "text_2"), fields, model)
-        let scores = try await scores(pairs, model, job)
+        let (scores, tokens) = try await scores(pairs, model, job)
         let data = scores.enumerated().map { index, score -> JSON in
             ["object": "score", "index": .integer(index), "score": .number(score)]
         }
-        return APIResponse(["object": "list", "model": .string(model.name), "data": .array(data)])
+        return APIResponse([
+            "object": "list", "model": .string(model.name), "data": .array(data), "usage": usage(tokens),
+        ])
+    }
+
+    private static func usage(_ tokens: Int) -> JSON {
+        ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)]
     }
 
     /// Refuses what is longer than the model reads at once: a pair, or a text alone.
@@ -75,25 +84,44 @@ enum RankRoutes {
         }
     }
 
+    /// The scores of pairs, and how many tokens were read.
     private static func scores(
         _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
-    ) async throws -> [Double] {
-        if case .classes(let classifier) = model.work, let ranker = classifier.ranker {
-            return try await model.engine.run(pairs, for: job) { items in
-                try ranker.task(items.map { (query: $0.0, document: $0.1) })
+    ) async throws -> ([Double], Int) {
+        guard case .classes(let classifier) = model.work, model.ranksTexts else {
+            return try await similarities(pairs, model, job)
+        }
+        var tokens = 0
+        let scores: [Double]
+        if let ranker = classifier.ranker {
+            scores = try await model.engine.run(pairs, for: job) { items in
+                let task = try ranker.task(items.map { (query: $0.0, document: $0.1) })
+                tokens += task.tokenCount
+                return task
             }.map { Double($0) }
+        } else {
+            scores = try await model.engine.run(pairs.map { (text: $0.0, pair: String?.some($0.1)) }, for: job) {
+                let task = try classifier.task($0)
+                tokens += task.tokenCount
+                return task
+            }.map { Double($0[0].score) }
         }
-        if case .classes(let classifier) = model.work, model.ranksTexts {
-            let items = pairs.map { (text: $0.0, pair: String?.some($0.1)) }
-            return try await model.engine.run(items, for: job) { try classifier.task($0) }.map { Double($0[0].score) }
-        }
+        job.metrics.tokens(prompt: tokens, cached: 0, generated: 0)
+        return (scores, tokens)
+    }
+
+    /// The cosines between the vectors of pairs, and how many tokens were read.
+    private static func similarities(
+        _ pairs: [(String, String)], _ model: ServedModel, _ job: Job
+    ) async throws -> ([Double], Int) {
         guard model.makesVectors else { throw model.wrongTask("rank texts") }
         let firsts = Array(Set(pairs.map { ExactKey($0.0) }))
-        let (vectors, _) = try await Embedding.vectors(firsts.map(\.string) + pairs.map(\.1), model, job)
+        let (vectors, tokens) = try await Embedding.vectors(firsts.map(\.string) + pairs.map(\.1), model, job)
         let places = Dictionary(uniqueKeysWithValues: firsts.enumerated().map { ($1, $0) })
-        return pairs.indices.map { index in
+        let similarities = pairs.indices.map { index in
             let first = places[ExactKey(pairs[index].0)] ?? 0
             return Embedding.similarity(vectors[first], vectors[firsts.count + index])
         }
+        return (similarities, tokens)
     }
 }

@@ -102,8 +102,9 @@ package struct ChatFormat: Sendable {
     package func text(_ transcript: Transcript, tools: [any Tool] = []) throws(GenerationError) -> String {
         let definitions: JSON? = tools.isEmpty ? nil : .array(tools.map { $0.definition })
         do {
-            return try template.render(
-                messages: .array(transcript.map { ChatFormat.message($0) }), tools: definitions, variables: variables)
+            return try ChatFormat.fitting(transcript.map { ChatFormat.message($0) }) { messages throws(TemplateError) in
+                try template.render(messages: .array(messages), tools: definitions, variables: variables)
+            }
         } catch {
             throw GenerationError("the chat template refuses this conversation: \(error)")
         }
