@@ -1,4 +1,4 @@
-// Attention of a tile of query heads to one block of keys and values, by an online softmax: scores, probabilities, sums.
+// Attention of a tile of query heads to one block of keys and values, by an online softmax.
 //
 // For one query head:
 //   scores = scale · q·k (one fma per element of the head, ascending), then cap, slope, bias; hidden keys −∞

@@ -12,7 +12,7 @@
 enum {
     INSERTED = MARTLET_INSERTED_CANDIDATES,  // up to this many, the largest are found by insertion
     DRAW_BLOCK = 1024,                       // tokens whose probabilities are summed together when all may come
-    NEAR = -5                                // nats from the most probable token within which a nucleus is looked for first
+    NEAR = -5                                // nats from the most probable token, where a nucleus is looked for first
 };
 
 /// A place in a row: the change that comes next, and up to where logits are taken as they are.
