@@ -1,6 +1,7 @@
 // Lists the symbols of the given symbol graphs that have no documentation comment: file:line: kind name.
 //
-// A case without a payload whose enumeration is documented may go without: its name is all there is to say (`q4_K`, `seconds`).
+// A case without a payload whose enumeration is documented may go without: its name is all there is to say (`q4_K`,
+// `seconds`).
 import Foundation
 
 struct Graph: Decodable {

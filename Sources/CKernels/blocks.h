@@ -13,11 +13,14 @@ enum { BLOCK = 32, SUPERBLOCK = 256 };
 typedef struct { uint8_t scale[2]; int8_t values[32]; } block_q8_0;
 typedef struct { uint8_t scale[2]; uint8_t nibbles[16]; } block_q4_0;  // element i low, i + 16 high; value − 8
 typedef struct { uint8_t scale[2], minimum[2], nibbles[16]; } block_q4_1;       // scale · q + minimum
-typedef struct { uint8_t scale[2], high[4], nibbles[16]; } block_q5_0;          // bit i of `high` is the fifth of element i; value − 16
+// Bit i of `high` is the fifth of element i; value − 16.
+typedef struct { uint8_t scale[2], high[4], nibbles[16]; } block_q5_0;
 typedef struct { uint8_t scale[2], minimum[2], high[4], nibbles[16]; } block_q5_1;
-typedef struct { uint8_t scale[2], minimum[2], scales[12], nibbles[128]; } block_q4_K;  // Σ: scale·s·q − minimum·m, 8 sub-blocks
+// Σ: scale·s·q − minimum·m, 8 sub-blocks.
+typedef struct { uint8_t scale[2], minimum[2], scales[12], nibbles[128]; } block_q4_K;
 typedef struct { uint8_t scale[2], minimum[2], scales[12], high[32], nibbles[128]; } block_q5_K;
-typedef struct { uint8_t low[128], high[64]; int8_t scales[16]; uint8_t scale[2]; } block_q6_K;  // value − 32, 16 sub-blocks
+// Value − 32, 16 sub-blocks.
+typedef struct { uint8_t low[128], high[64]; int8_t scales[16]; uint8_t scale[2]; } block_q6_K;
 
 /// Elements of one stored block; 1 for plain types.
 static inline size_t block_elements(martlet_type type) {

@@ -7,12 +7,12 @@
 #define MARTLET_CHOICE_H
 
 #include "functions.h"
-#include "rows.h"
+#include "restrictions.h"
 
 enum {
     INSERTED = MARTLET_INSERTED_CANDIDATES,  // up to this many, the largest are found by insertion
     DRAW_BLOCK = 1024,                       // tokens whose probabilities are summed together when all may come
-    NEAR = -5                                // nats from the most probable token within which a nucleus is looked for first
+    NEAR = -5                                // nats from the most probable token, where a nucleus is looked for first
 };
 
 /// A place in a row: the change that comes next, and up to where logits are taken as they are.
@@ -177,94 +177,7 @@ static double weight_of_all(const martlet_logits *row, float largest, float fact
     return total;
 }
 
-// ---------------------------------------------------------------- restrictions
-
-/// A candidate's rank, by which a restriction orders them, largest first, and its weight, which counts towards its
-/// share.
-typedef struct { float rank, weight; } ranked;
-
-static double sum_of_weights(const martlet_candidate *candidates, size_t count) {
-    double total = 0;
-    for (size_t i = 0; i < count; i++) total += candidates[i].weight;
-    return total;
-}
-
-/// The rank down to which weights sum to at least `share`, by partition around places that a fixed sequence names
-/// (Hoare's Find, weighted); what is left of the share for those of that very rank goes to *left.
-static float rank_of_share(ranked *items, size_t count, double share, double *left) {
-    uint64_t state = 0x9e3779b97f4a7c15;
-    while (count > 1) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        const float pivot = items[(state >> 33) % count].rank;
-        size_t above = 0, at = count;  // [0, above) above the pivot, [at, count) at it
-        double weight_above = 0, weight_at = 0;
-        for (size_t i = 0; i < at;) {
-            const ranked item = items[i];
-            if (item.rank > pivot) weight_above += item.weight, items[i++] = items[above], items[above++] = item;
-            else if (item.rank == pivot) weight_at += item.weight, items[i] = items[--at], items[at] = item;
-            else i++;
-        }
-        if (above > 0 && weight_above >= share) count = above;
-        else if (weight_above + weight_at >= share || above == at) return *left = share - weight_above, pivot;
-        else {
-            share -= weight_above + weight_at;
-            items += above, count = at - above;
-        }
-    }
-    *left = share;
-    return count ? items[0].rank : 0;
-}
-
-/// Keeps, in their order, the candidates of the highest ranks whose weights sum to `share`: of equals the first, and at
-/// least one.
-static size_t keep_share(martlet_candidate *candidates, ranked *items, size_t count, double share) {
-    if (count == 0) return 0;
-    ranked *const copy = items + count;
-    memcpy(copy, items, count * sizeof *items);
-    double left;
-    const float last = rank_of_share(copy, count, share, &left);
-    size_t kept = 0;
-    bool first = true;
-    for (size_t i = 0; i < count; i++) {
-        bool keeps = items[i].rank > last;
-        if (items[i].rank == last && (first || left > 0)) keeps = true, first = false, left -= items[i].weight;
-        if (keeps) candidates[kept++] = candidates[i];
-    }
-    return kept;
-}
-
-static size_t keep_count(martlet_candidate *candidates, ranked *items, size_t count, size_t wanted) {
-    if (wanted >= count) return count;
-    for (size_t i = 0; i < count; i++) items[i] = (ranked){candidates[i].logit, 1};
-    return keep_share(candidates, items, count, (double)wanted);
-}
-
-static size_t keep_nucleus(martlet_candidate *candidates, ranked *items, size_t count, double share) {
-    for (size_t i = 0; i < count; i++) items[i] = (ranked){candidates[i].logit, candidates[i].weight};
-    return keep_share(candidates, items, count, share);
-}
-
-/// min-p: keeps the candidates at least `least` times as probable as the most probable one, and returns their number.
-static size_t keep_probable(martlet_candidate *candidates, size_t count, float least) {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (candidates[i].weight >= least) candidates[kept++] = candidates[i];
-    return kept;
-}
-
-/// typical-p: keeps the candidates whose surprise −log p is nearest to its mean, the entropy, until they have `share`
-/// of the probability (arXiv:2202.00666). Surprise and entropy differ as the scaled logit and its mean do.
-static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t count, float share) {
-    double total = 0, mean = 0;
-    for (size_t i = 0; i < count; i++) {
-        total += candidates[i].weight;
-        if (candidates[i].weight > 0) mean += (double)candidates[i].weight * candidates[i].scaled;
-    }
-    mean /= total;
-    for (size_t i = 0; i < count; i++)
-        items[i] = (ranked){-__builtin_fabsf((float)(candidates[i].scaled - mean)), candidates[i].weight};
-    return keep_share(candidates, items, count, share * total);
-}
+// ---------------------------------------------------------------- candidates of a restricted choice
 
 /// Gathers everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few
 /// nats of the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
@@ -384,25 +297,6 @@ static size_t choose_token(const martlet_logits *row, const martlet_sampling *sa
     martlet_candidate *candidates = scratch;
     const size_t count = find_candidates(row, sampling, candidates, candidates + martlet_candidate_room(row->count, sampling));
     return count ? draw_from(candidates, count, uniform) : row->count;
-}
-
-// ---------------------------------------------------------------- routing
-
-/// The `active` largest of each row of probabilities, descending, the first of equals first; where fewer are numbers,
-/// the lowest of the others.
-static void route(const float *probabilities, size_t rows, size_t experts, size_t active, bool renormalised, uint32_t *chosen,
-                  float *weights) {
-    for (size_t r = 0; r < rows; r++, probabilities += experts, chosen += active, weights += active) {
-        size_t found = largest_of(probabilities, experts, active, chosen);
-        for (uint32_t e = 0; found < active; e++) {
-            size_t i = 0;
-            while (i < found && chosen[i] != e) i++;
-            if (i == found) chosen[found++] = e;
-        }
-        float total = 0;
-        for (size_t i = 0; i < active; i++) total += probabilities[chosen[i]];
-        for (size_t i = 0; i < active; i++) weights[i] = renormalised ? probabilities[chosen[i]] / total : probabilities[chosen[i]];
-    }
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "choice.h"
 #include "limits.h"
 #include "product.h"
+#include "route.h"
 #include "rows.h"
 #include "search.h"
 

@@ -36,7 +36,8 @@ static uint64_t burn_f32(uint64_t iterations, float *sink) {
 static uint64_t burn_int8(uint64_t iterations, int32_t *sink) {
     i32x16 chains[CHAINS];
     const u32x16 weights = (u32x16)(lane_numbers() ^ splat_int(*sink)) & 0x0f0f0f0f;
-    volatile int32_t activations = *sink;  // read anew by each product, or AVX2's would move half of their work out of the loop
+    // Read anew by each product, or AVX2's would move half of their work out of the loop.
+    volatile int32_t activations = *sink;
     UNROLL for (int c = 0; c < CHAINS; c++) chains[c] = splat_int(c);
     for (uint64_t i = 0; i < iterations; i++)
         UNROLL for (int c = 0; c < CHAINS; c++) chains[c] = dot4(MARTLET_Q4_0, chains[c], weights, activations);

@@ -2,7 +2,8 @@
 // instruction. For weights of one scale per block and no minimum.
 //
 // The integers are exact and what follows them has the order of product_quantized.h, so the bits are every level's.
-// The totals of a tile stay in registers over a slice; the integers pass through memory, as tiles have no other way out.
+// The totals of a tile stay in registers over a slice; the integers pass through memory, as tiles have no other way
+// out.
 //
 // An integer n of less than 23 bits becomes a float for nothing when its sum starts at the bits of 1.5 · 2^23, for then
 // they are those of 1.5 · 2^23 + n. A scale is an f16, so 1.5 · 2^23 · scale is exact, and
@@ -101,7 +102,8 @@ INLINE void tile_products(const slice_block *slice, size_t count, const tile_row
     }
 }
 
-/// Unpacks a slice for tiles: the weights signed again, as the instruction takes them, so that nothing needs correction.
+/// Unpacks a slice for tiles: the weights signed again, as the instruction takes them, so that nothing needs
+/// correction.
 INLINE size_t unpack_signed(martlet_type type, const uint8_t *panel, size_t inputs, size_t first, slice_block *slice) {
     const size_t count = unpack_slice(type, panel, inputs, first, slice);
     for (size_t b = 0; b < count; b++)

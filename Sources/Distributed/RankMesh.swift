@@ -3,7 +3,7 @@
 ///
 /// Neighbouring lanes may divide experts among them; lanes that are as many apart hold the same ones.
 ///
-/// Those that divide matrices are neighbours, then come the lanes of a stage, and stages are far from each other
+/// Ranks that divide matrices are neighbours, then come the lanes of a stage, and stages are far from each other
 /// (arXiv:2104.04473): the nearer, the more is sent.
 package struct RankMesh: Sendable, Equatable {
     /// Data-parallel lanes, each a whole model.

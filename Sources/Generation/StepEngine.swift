@@ -5,8 +5,8 @@ package import MartletTensors
 /// The forward pass of a model that writes: tokens of any sequences in, logits of the wanted rows out.
 ///
 /// Owns what is made once per model: decode steps recorded for a few rows and for many, each when it is first needed.
-/// Which way a pass goes (a recorded step, where every row belongs to a sequence of its own, or a pass over tensors)
-/// changes no bit. One thread at a time.
+/// A pass is a recorded step where every row belongs to a sequence of its own, else a pass over tensors; both give the
+/// same bits. One thread at a time.
 package final class StepEngine {
     /// The model that the steps are recorded of.
     private enum Kind {

@@ -2,7 +2,7 @@ package import MartletTensors
 
 /// The architecture of a transformer as plain data: one value describes one model.
 ///
-/// The same value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each
+/// One value is run, trained, planned, quantized and drawn. Every axis is a closed enum whose cases exclude each
 /// other, and depth-wise variation is an array, so no two settings can contradict. Nothing here is named after a model
 /// family, and nothing that belongs to a run (dropout, element types, batch) appears. A new case needs a paper or two
 /// families, and a fixture.

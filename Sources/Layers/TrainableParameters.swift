@@ -73,18 +73,10 @@ package final class TrainableParameters: ParameterSource {
         expertCounts = TrainableParameters.expertCounts(trained)
         rateFactors = names.map(selection.rateFactor)
         (offsets, count) = Gradients.layout(shapes)
-        let divisions = trained.map { entry in
-            ranks.flatMap { isHeld(entry) ? TrainableParameters.division(entry, among: $0, on: device) : nil }
+        let shares = trained.map { entry in
+            isHeld(entry) ? Share(entry, dividedBy: ranks, rowsDividedBy: rowRanks, on: device) : Share.none
         }
-        self.divisions = divisions
-        held = zip(trained, divisions).map { entry, division in
-            guard isHeld(entry) else { return 0..<0 }
-            return division.map { $0.held(entry.shape, of: $0.ranks.rank) } ?? 0..<entry.shape.elements
-        }
-        learnt = zip(trained, held).map { entry, held in
-            guard let rowRanks, !held.isEmpty else { return held }
-            return entry.elements(ofPart: rowRanks.rank, of: rowRanks.count, dividingRows: true) ?? held
-        }
+        (divisions, held, learnt) = (shares.map(\.division), shares.map(\.held), shares.map(\.learnt))
         storage = Storage(zeros: count * 4)
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         var constants: [(name: String, tensor: Tensor)] = []
@@ -126,14 +118,36 @@ package final class TrainableParameters: ParameterSource {
             || rowRanks.flatMap { entries[index].elements(ofPart: $0.rank, of: $0.count, dividingRows: true) } != nil
     }
 
-    /// The columns of a matrix that ranks are to divide: of layers, and of what tokens are read and guessed by. Nil for
-    /// what each has whole.
-    private static func division(
-        _ entry: Inventory.Entry, among ranks: any MatrixRanks, on device: Device
-    ) -> Parameter.Division? {
-        guard entry.isDivided(among: ranks.count) else { return nil }
-        let columns = device.make([entry.shape[0], ranks.part(of: entry.shape[1]).count])
-        return Parameter.Division(columns: columns, ranks: ranks)
+    /// The share of a trained parameter that one rank has.
+    private struct Share {
+        /// The columns of a matrix that ranks are to divide: of layers, and of what tokens are read and guessed by. Nil
+        /// for what each has whole.
+        var division: Parameter.Division?
+        /// The elements in this rank's memory.
+        var held = 0..<0
+        /// Those of them whose gradients this rank has.
+        var learnt = 0..<0
+
+        /// The share of a parameter that no pass of this rank reads.
+        static let none = Share()
+
+        private init() {}
+
+        init(
+            _ entry: Inventory.Entry, dividedBy ranks: (any MatrixRanks)?, rowsDividedBy rowRanks: (any RowRanks)?,
+            on device: Device
+        ) {
+            held = 0..<entry.shape.elements
+            if let ranks, entry.isDivided(among: ranks.count) {
+                let columns = device.make([entry.shape[0], ranks.part(of: entry.shape[1]).count])
+                let division = Parameter.Division(columns: columns, ranks: ranks)
+                (self.division, held) = (division, division.held(entry.shape, of: ranks.rank))
+            }
+            learnt = held
+            if let rowRanks, !held.isEmpty {
+                learnt = entry.elements(ofPart: rowRanks.rank, of: rowRanks.count, dividingRows: true) ?? held
+            }
+        }
     }
 
     /// The number of experts in each layer of which some learn.

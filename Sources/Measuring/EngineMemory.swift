@@ -41,39 +41,34 @@ package struct EngineMemory: Sendable {
     ) throws(PlanningError) {
         let counted = EmptyWeights(types: types)
         do { _ = try Model(architecture, Scope(counted)) } catch { throw .impossible(error.description) }
-        func bytes(_ count: Count, _ name: String, _ text: String, _ inputs: [Quantity.Input] = []) -> Quantity {
-            Quantity(
-                count, .bytes,
-                Formula("engine.\(name)", text, convention: "resident at its peak", source: "this engine"), inputs)
-        }
         packedBytes = counted.packedBytes
         let vocabulary = architecture.embedding.targetVocabulary ?? architecture.vocabulary
-        program = bytes(EngineMemory.programBytes, "program", "a constant of the build, measured without a model")
-        tokenizer = bytes(
+        program = .resident(EngineMemory.programBytes, "program", "a constant of the build, measured without a model")
+        tokenizer = .resident(
             tokenizerFile.rawValue * Count(architecture.vocabulary), "tokenizer", "bytes per entry · vocabulary",
             [.init("bytes per entry", tokenizerFile.rawValue), .init("vocabulary", architecture.vocabulary)])
-        weights = bytes(
+        weights = .resident(
             Count(counted.packedBytes + counted.vectorBytes), "weights",
             "Σ panels of 64 outputs + 4 · elements of vectors",
             [.init("matrices", counted.packedBytes), .init("vectors", counted.vectorBytes)])
         let looked = distinct ?? sequences * max(tokens, source)
-        tables = bytes(
+        tables = .resident(
             min(Count(looked) * EngineMemory.mappedAround, Count(counted.tableBytes)), "tables",
             "min(64 KiB · distinct tokens, tables)",
             [.init("distinct tokens", looked), .init("tables", counted.tableBytes)])
-        loading = bytes(
+        loading = .resident(
             Count(counted.loadingBytes), "loading",
             "max over matrices of packed so far + at most 8 MiB of the stored matrix",
             [.init("largest stored matrix", counted.largestStoredBytes)])
-        cache = bytes(
+        cache = .resident(
             EngineMemory.cacheBytes(architecture, tokens: tokens, source: source, sequences: sequences), "cache",
             "Σ layers sequences · ⌈tokens / 64⌉ · held(4 · 64 · key heads · 2 · head width)",
             [.init("tokens", tokens), .init("source", source), .init("sequences", sequences)])
-        buffers = bytes(
+        buffers = .resident(
             EngineMemory.bufferBytes(architecture, rows: rows, types: types), "buffers",
             "Σ buffers in use at a time · held(4 · rows · width)", [.init("rows", rows)])
         let headRows = Count(architecture.headReadsEveryRow ? rows : sequences)
-        logits = bytes(
+        logits = .resident(
             architecture.hasVocabularyHead ? 8 * Count(vocabulary) * headRows : 0, "logits",
             "logits and a copy, 4 bytes each, of every row that has them",
             [.init("vocabulary", vocabulary), .init("rows", Int(headRows))])
@@ -141,6 +136,17 @@ package struct EngineMemory: Sendable {
             }
         }
         return 4 * held(architecture.width) + widest
+    }
+}
+
+extension Quantity {
+    /// Bytes of a part of the engine.
+    fileprivate static func resident(
+        _ bytes: Count, _ part: String, _ text: String, _ inputs: [Quantity.Input] = []
+    ) -> Quantity {
+        Quantity(
+            bytes, .bytes,
+            Formula("engine.\(part)", text, convention: "resident at its peak", source: "this engine"), inputs)
     }
 }
 

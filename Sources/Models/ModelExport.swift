@@ -197,7 +197,8 @@ package struct ModelExport {
         var metadata = settings.metadata
         metadata["general.name"] = .string(name)
         let most = export.plan.max { $0.bytes < $1.bytes }?.type ?? .f32
-        metadata["general.file_type"] = .uint32(storage.fileType.map { UInt32($0) } ?? ModelExport.fileType(most))
+        metadata["general.file_type"] = .uint32(
+            storage.fileType.map { UInt32($0) } ?? GGUFFileType.number(mostly: most))
         if export.plan.contains(where: \.isBlockQuantized) {
             metadata["general.quantization_version"] = .uint32(2)
         }
@@ -260,23 +261,6 @@ package struct ModelExport {
         throw ModelError(
             "\(path): GGUF's \(dialect.architecture) cannot say what this model is: "
                 + (differences.isEmpty ? "its context or layers differ" : differences.joined(separator: "; ")))
-    }
-
-    /// The file type, `general.file_type`, as llama.cpp numbers them.
-    private static func fileType(_ type: ElementType) -> UInt32 {
-        switch type {
-        case .f32, .i32: 0
-        case .f16: 1
-        case .q4_0: 2
-        case .q4_1: 3
-        case .q8_0: 7
-        case .q5_0: 8
-        case .q5_1: 9
-        case .q4_K: 15
-        case .q5_K: 17
-        case .q6_K: 18
-        case .bf16: 32
-        }
     }
 }
 

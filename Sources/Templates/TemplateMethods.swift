@@ -152,21 +152,30 @@ enum TextMethods {
             var form = PythonFormat.Specification()
             (form.fill, form.alignment, form.width) = ("0", "=", min(try arguments.whole(0, "width") ?? 0, 4096))
             return .string(try PythonFormat.format(.string(text), form, renderer))
-        case "ljust", "rjust", "center":
-            let width = try arguments.whole(0, "width") ?? 0
-            let fill = try arguments.text(1, "fillchar") ?? " "
-            let (left, right) = (!name.hasPrefix("l"), !name.hasPrefix("r"))
-            return .string(try PythonStrings.pad(text, width, fill, left: left, right: right, renderer))
-        case "removeprefix":
-            let prefix = try required(0, "prefix", arguments)
-            guard PythonStrings.starts(text, with: prefix) else { return .string(text) }
-            return .string(String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
-        case "removesuffix":
-            let suffix = try required(0, "suffix", arguments)
-            guard PythonStrings.ends(text, with: suffix) else { return .string(text) }
-            return .string(String(decoding: text.utf8.dropLast(suffix.utf8.count), as: UTF8.self))
+        case "ljust", "rjust", "center": return .string(try justified(name, text, arguments, renderer))
+        case "removeprefix": return .string(withoutPrefix(try required(0, "prefix", arguments), text))
+        case "removesuffix": return .string(withoutSuffix(try required(0, "suffix", arguments), text))
         default: return .bool(isAll(name, text))
         }
+    }
+
+    private static func justified(
+        _ name: String, _ text: String, _ arguments: TemplateArguments, _ renderer: TemplateRenderer
+    ) throws(TemplateError) -> String {
+        let width = try arguments.whole(0, "width") ?? 0
+        let fill = try arguments.text(1, "fillchar") ?? " "
+        let (left, right) = (!name.hasPrefix("l"), !name.hasPrefix("r"))
+        return try PythonStrings.pad(text, width, fill, left: left, right: right, renderer)
+    }
+
+    private static func withoutPrefix(_ prefix: String, _ text: String) -> String {
+        guard PythonStrings.starts(text, with: prefix) else { return text }
+        return String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
+    }
+
+    private static func withoutSuffix(_ suffix: String, _ text: String) -> String {
+        guard PythonStrings.ends(text, with: suffix) else { return text }
+        return String(decoding: text.utf8.dropLast(suffix.utf8.count), as: UTF8.self)
     }
 
     private static func join(

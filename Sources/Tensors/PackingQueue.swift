@@ -3,7 +3,7 @@ import CMartletKernels
 /// Stored matrices that are to be packed, all in one go: every thread takes pieces of any of them, so that none waits
 /// for the last piece of each matrix.
 ///
-/// What has been added is not to be read before `run` has returned.
+/// A matrix that has been added is not to be read before `run` has returned.
 package final class PackingQueue {
     /// Some panels of a matrix that is to be packed.
     private struct Piece: Sendable {

@@ -125,10 +125,13 @@
             await held.value
         }
 
+        var load: EngineLoad { service.models.first?.load ?? EngineLoad(running: 0, waiting: 0) }
+    }
+
+    extension ServedModel {
+        /// The load of a decoder's engine; nothing for other models.
         var load: EngineLoad {
-            guard case .text(_, let engine)? = service.models.first?.work else {
-                return EngineLoad(running: 0, waiting: 0)
-            }
+            guard case .text(_, let engine) = work else { return EngineLoad(running: 0, waiting: 0) }
             return engine.load
         }
     }

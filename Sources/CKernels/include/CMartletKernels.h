@@ -18,9 +18,9 @@
 
 // ---------------------------------------------------------------- dispatch
 
-/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, neon, avx2, avxvnni, avx512, amx) lowers
-/// the choice. NEON is that of arm64's dot product; without it the baseline is as good. AVXVNNI is AVX2 with the same,
-/// AMX is AVX-512 with matrix tiles.
+/// Instruction sets, weakest first. `MARTLET_KERNELS` in the environment (scalar, neon, avx2, avxvnni, avx512, amx)
+/// lowers the choice. NEON is that of arm64's dot product; without it the baseline is as good. AVXVNNI is AVX2 with the
+/// same, AMX is AVX-512 with matrix tiles.
 typedef enum { MARTLET_SCALAR, MARTLET_NEON, MARTLET_AVX2, MARTLET_AVXVNNI, MARTLET_AVX512, MARTLET_AMX } martlet_level;
 
 /// The level in use, probed once.
@@ -258,7 +258,7 @@ typedef struct {
     size_t bias_head_stride;
     ptrdiff_t bias_row_stride;   // −1 where the bias depends on key − row alone
     martlet_attention_dropout dropout;  // of the softmax's results; martlet_attention_weights leaves it out
-    const float *sinks;          // when not NULL, e^sinks[g] is added to the softmax's total: a score that stands for no key
+    const float *sinks;          // when not NULL, e^sinks[g] is added to the softmax's total: a score of no key
 } martlet_attention;
 
 /// Floats of scratch that one call of martlet_attend needs.

@@ -35,7 +35,7 @@ typedef struct {
     size_t first_segment;       // of those that hold keys it sees,
     size_t segments;            // how many there are,
     size_t segments_before;     // and how many the rows before this one see
-    size_t readers;             // across: how many rows from this one on read these blocks together; 0 where an earlier row's chunk does
+    size_t readers;             // across: how many rows from here on read these blocks together; 0: an earlier row's do
 } martlet_step_row;
 
 /// The rows of a pass in all layers of one reach.
@@ -66,7 +66,7 @@ typedef struct {
     float *outputs;                        // [rows, query heads, value_width]
     size_t key_heads, group, head_width, value_width;
     martlet_step_norm query_norm, key_norm;
-    const float *query_weights, *key_weights;  // [heads, head_width], what each normed head is multiplied by; NULL: nothing
+    const float *query_weights, *key_weights;  // [heads, head_width], factors of each normed head; NULL: none
     size_t rotary_width;  // 0: no rotation
     bool neighbours;
     const float *cosines, *sines;  // [rows, rotary_width / 2]
@@ -88,14 +88,14 @@ typedef struct {
     const martlet_step_matrix *gates, *ups, *downs;  // [count]; gates NULL where experts have none
     const float *scales;                         // [count], of each expert's results; NULL without
     const float *scores;                         // [rows, count], the router's products
-    const float *shared, *shared_gate;           // [rows, width] and [rows, 1] of an expert that all rows pass; NULL without either
+    const float *shared, *shared_gate;           // [rows, width] and [rows, 1] of an expert of all rows; NULL without
     float *normed;                               // [rows, width], what experts read
     uint8_t *prepared, *activated;               // of each slot, sorted by expert, as the products read it
     float *results;                              // [slots, width]
     float *probabilities;                        // [rows, count]
     float *weights;                              // [rows, active], experts ascending
     uint32_t *experts, *slots;                   // likewise
-    uint32_t *used, *first;                      // experts that have rows, and where their slots begin; one more at the end
+    uint32_t *used, *first;                      // experts that have rows, and where their slots begin, and end
     size_t used_count;
 } martlet_step_experts;
 
@@ -129,14 +129,14 @@ typedef struct {
     martlet_step_kind kind;
     size_t inputs;
     const float *x;            // [rows, inputs]
-    const void *prepared;      // x as all matrices read it, where that has been prepared before; then there is no norm and no prologue
+    const void *prepared;      // x as all matrices read it, where prepared before; then there is no norm or prologue
     bool attended;             // x is what `attention` of the phase before gave, perhaps in parts still to be merged
     martlet_step_norm norm;
     size_t matrix_count;
     martlet_step_matrix matrices[MARTLET_STEP_MATRICES];
     bool accumulate;
     martlet_activation activation;
-    float limit;               // of an activation with two matrices, where positive: f(min(a, limit)) · (b within ± limit, plus 1)
+    float limit;               // where positive, of two matrices: f(min(a, limit)) · (b within ± limit, plus 1)
     martlet_type next_type;    // what follows multiplies by this, and finds its rows here, unless NULL
     void *next_prepared;
     float *y;                  // of a join, or of rows

@@ -32,9 +32,9 @@ typedef struct {
     size_t y_stride;
     martlet_type y_type;
     bool accumulate;  // f32 only
-    bool streams;     // f32 that is not read soon is written past the caches: y and y_stride are multiples of 16, so are the columns
+    bool streams;     // f32 that is not read soon is written past the caches: y, y_stride and columns multiples of 16
     size_t row_block, panel_group;  // rows and panels of one item of work: martlet_plan_stored_product
-    bool words;  // pairs by the processor's bf16 dot product, where it has one, in place of f32 arithmetic: set by the plan, the same bits
+    bool words;  // pairs by the processor's bf16 dot product in place of f32 arithmetic: set by the plan, the same bits
 } martlet_stored_product;
 
 /// Chooses the items for so many threads; the bits do not depend on them. Returns how many there are.

@@ -168,10 +168,7 @@ struct Pickle {
     private mutating func container(_ code: UInt8) -> Bool {
         switch code {
         case 0x85, 0x86, 0x87:
-            let count = Int(code) - 0x84
-            guard stack.count >= count else { return false }
-            let items = Array(stack.suffix(count))
-            stack.removeLast(count)
+            guard let items = takeLast(Int(code) - 0x84) else { return false }
             stack.append(made(tuple: items))
         case UInt8(ascii: "t"):
             guard let items = takeToMark() else { return false }
@@ -184,9 +181,7 @@ struct Pickle {
             guard let items = takeToMark(), let list = stack.popLast() else { return false }
             return append(items, to: list)
         case UInt8(ascii: "s"):
-            guard stack.count >= 3 else { return false }
-            let pair = Array(stack.suffix(2))
-            stack.removeLast(2)
+            guard stack.count >= 3, let pair = takeLast(2) else { return false }
             set(pair)
         case UInt8(ascii: "u"):
             guard let items = takeToMark(), !stack.isEmpty, items.count.isMultiple(of: 2) else { return false }
@@ -208,9 +203,14 @@ struct Pickle {
     }
 
     private mutating func takeToMark() -> [Value]? {
-        guard let mark = marks.popLast(), mark <= stack.count else { return nil }
-        let items = Array(stack[mark...])
-        stack.removeLast(stack.count - mark)
+        guard let mark = marks.popLast() else { return nil }
+        return takeLast(stack.count - mark)
+    }
+
+    private mutating func takeLast(_ count: Int) -> [Value]? {
+        guard 0...stack.count ~= count else { return nil }
+        let items = Array(stack.suffix(count))
+        stack.removeLast(count)
         return items
     }
 

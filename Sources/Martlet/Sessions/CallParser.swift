@@ -14,7 +14,7 @@ package enum AnswerPart: Sendable, Equatable {
 /// A parser that finds calls of functions in an answer that comes in pieces. Only structure is parsed: the bytes of
 /// arguments are passed on as they are.
 ///
-/// What could still become a call is held back until it is decided; a call that turns out not to be one is text.
+/// Text that could still become a call is held back until it is decided; a call that turns out not to be one is text.
 package struct CallParser {
     private enum Stage: Equatable {
         /// The stage in text; `held` may begin the mark of a call.

@@ -29,7 +29,7 @@ public import MartletJSON
 /// let invoice = try await session.respond(to: prompt, generating: Invoice.self).content
 /// ```
 ///
-/// What the model writes is valid under the schema by construction: no other token can come. A nested type's schema
+/// Answers are valid under the schema by construction: no other token can come. A nested type's schema
 /// stands where its value does.
 public protocol Generable: Decodable, Sendable {
     /// The JSON schema of the type's values.

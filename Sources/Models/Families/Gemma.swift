@@ -40,52 +40,38 @@ enum Gemma: Family {
         var attention = attention(config, modelType, defaults)
         if modelType == "gemma3_text" { attention.queryKeyNorm = norm }
         let rotaries = rotaries(config, modelType, headWidth: attention.headWidth, context: context)
+        var layers = reaches.map { reach in
+            attention.reach = reach
+            attention.positions = .rotary(reach == .past ? rotaries.whole : rotaries.window)
+            return Architecture.Layer(
+                norm: norm, arrangement: ["gemma", "vaultgemma"].contains(modelType) ? .before : .both,
+                attention: attention, feedForward: feedForward)
+        }
         var head = config.tokenHead(tied: true)
         if modelType != "gemma" { head.cap = config.cap("final_logit_softcapping", absent: defaults.logitCap) }
-        if config.bool("use_bidirectional_attention", default: false) {
-            return encoder(
-                config,
-                reaches.map { reach in
-                    attention.reach = bidirectional(reach)
-                    attention.positions = .rotary(reach == .past ? rotaries.whole : rotaries.window)
-                    return .init(norm: norm, arrangement: .both, attention: attention, feedForward: feedForward)
-                }, width: width, vocabulary: config.integer("vocab_size", default: defaults.vocabulary),
-                context: context)
-        }
+        let isEncoder = config.bool("use_bidirectional_attention", default: false)
+        if isEncoder { makeBidirectional(&layers, config) }
+        let stack = Architecture.Stack(layers: layers, outputNorm: norm)
         return Architecture(
             vocabulary: config.integer("vocab_size", default: defaults.vocabulary), width: width, context: context,
             embedding: .init(scale: Float(Double(width).squareRoot())),
-            body: .decoder(
-                .init(
-                    layers: reaches.map { reach in
-                        attention.reach = reach
-                        attention.positions = .rotary(reach == .past ? rotaries.whole : rotaries.window)
-                        return .init(
-                            norm: norm, arrangement: ["gemma", "vaultgemma"].contains(modelType) ? .before : .both,
-                            attention: attention,
-                            feedForward: feedForward)
-                    },
-                    outputNorm: norm)),
-            head: config.decoderHead(head))
+            body: isEncoder ? .encoder(stack) : .decoder(stack), head: isEncoder ? .none : config.decoderHead(head))
     }
 
     /// EmbeddingGemma (arXiv:2509.20354): the layers read both ways, and nothing is written.
-    private static func encoder(
-        _ config: ConfigReader, _ layers: [Architecture.Layer], width: Int, vocabulary: Int, context: Int
-    ) -> Architecture {
+    private static func makeBidirectional(_ layers: inout [Architecture.Layer], _ config: ConfigReader) {
         let name = config.optionalStrings("architectures")?.first ?? "Gemma3TextModel"
         if !name.hasSuffix("Model") {
             config.reject("use_bidirectional_attention makes a reader of the model, but \(name) would write")
         }
-        return Architecture(
-            vocabulary: vocabulary, width: width, context: context,
-            embedding: .init(scale: Float(Double(width).squareRoot())),
-            body: .encoder(.init(layers: layers, outputNorm: layers.first?.norm)), head: .none)
-    }
-
-    /// A window of the configuration counts both sides.
-    private static func bidirectional(_ reach: Architecture.Reach) -> Architecture.Reach {
-        if case .window(let size) = reach { .around(size / 2) } else { .all }
+        for index in layers.indices {
+            // A window of the configuration counts both sides.
+            if case .window(let size) = layers[index].attention.reach {
+                layers[index].attention.reach = .around(size / 2)
+            } else {
+                layers[index].attention.reach = .all
+            }
+        }
     }
 
     /// Gemma 1 was published with `gelu` and meant its tanh form.

@@ -2,8 +2,7 @@ import MartletFormats
 import MartletLayers
 import MartletTensors
 
-/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5: pre-RMSNorm, bucketed distances, unscaled
-/// scores, no biases.
+/// T5, its version 1.1, Flan-T5, mT5, umT5 and LongT5: pre-RMSNorm, bucketed distances, unscaled scores, no biases.
 ///
 /// Sources: arXiv:1910.10683, arXiv:2002.05202, arXiv:2210.11416, arXiv:2010.11934, arXiv:2112.07916 (LongT5). A tied
 /// head's logits are multiplied by width^-½, except in mT5; version 1.1 has a head of its own, which its
@@ -20,25 +19,8 @@ enum T5: Family {
             "num_layers", "num_hidden_layers", default: isMultilingual ? 8 : 6, in: ConfigReader.layers)
         let vocabulary = config.integer("vocab_size", default: isMultilingual ? 250_112 : 32_128)
         let norm = Architecture.Norm.rms(epsilon: Float(config.number("layer_norm_epsilon", default: 1e-6)))
-        let tied =
-            config.bool("tie_word_embeddings", default: modelType != "mt5")
-            && config.bool("scale_decoder_outputs", default: true)
-        let tokens = Architecture.TokenHead(
-            weights: tied || ["umt5", "longt5"].contains(modelType) ? .tied : .own,
-            scale: tied && modelType != "mt5" ? 1 / Float(width).squareRoot() : 1)
-        var encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
-        if modelType == "umt5", case .buckets(let count, let farthest) = encoder.attention.positions {
-            encoder.attention.positions = .layerBuckets(count, farthest: farthest)
-        }
-        var decoder = encoder
-        if modelType == "longt5" {
-            encoder.attention.reach = localReach(config)
-            if case .aroundAndSums = encoder.attention.reach { encoder.attention.sumsNorm = norm }
-        }
-        decoder.attention.reach = .past
-        decoder.crossAttention = decoder.attention
-        decoder.crossAttention?.reach = .all
-        decoder.crossAttention?.positions = .none
+        let tokens = tokenHead(config, modelType, width: width)
+        let (encoder, decoder) = layerForms(config, modelType, isMultilingual: isMultilingual, norm: norm)
         let depth = config.integer("num_decoder_layers", default: layers, in: ConfigReader.layers)
         let reader = Architecture.Stack(layers: Array(repeating: encoder, count: layers), outputNorm: norm)
         let name = config.optionalStrings("architectures")?.first ?? ""
@@ -53,6 +35,36 @@ enum T5: Family {
             body: .encoderDecoder(
                 reader, .init(layers: Array(repeating: decoder, count: depth), outputNorm: norm)),
             head: head, rereadsBehind: start)
+    }
+
+    private static func tokenHead(
+        _ config: ConfigReader, _ modelType: String, width: Int
+    ) -> Architecture.TokenHead {
+        let tied =
+            config.bool("tie_word_embeddings", default: modelType != "mt5")
+            && config.bool("scale_decoder_outputs", default: true)
+        return .init(
+            weights: tied || ["umt5", "longt5"].contains(modelType) ? .tied : .own,
+            scale: tied && modelType != "mt5" ? 1 / Float(width).squareRoot() : 1)
+    }
+
+    private static func layerForms(
+        _ config: ConfigReader, _ modelType: String, isMultilingual: Bool, norm: Architecture.Norm
+    ) -> (encoder: Architecture.Layer, decoder: Architecture.Layer) {
+        var encoder = layer(config, isMultilingual: isMultilingual, norm: norm)
+        if modelType == "umt5", case .buckets(let count, let farthest) = encoder.attention.positions {
+            encoder.attention.positions = .layerBuckets(count, farthest: farthest)
+        }
+        var decoder = encoder
+        if modelType == "longt5" {
+            encoder.attention.reach = localReach(config)
+            if case .aroundAndSums = encoder.attention.reach { encoder.attention.sumsNorm = norm }
+        }
+        decoder.attention.reach = .past
+        decoder.crossAttention = decoder.attention
+        decoder.crossAttention?.reach = .all
+        decoder.crossAttention?.positions = .none
+        return (encoder, decoder)
     }
 
     private static func localReach(_ config: ConfigReader) -> Architecture.Reach {

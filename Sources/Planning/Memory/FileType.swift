@@ -1,3 +1,5 @@
+import MartletFormats
+
 // swift-format-ignore: AlwaysUseLowerCamelCase
 /// The file types of llama.cpp: which block format each tensor of a quantized file gets.
 public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
@@ -67,33 +69,9 @@ public enum FileType: String, Sendable, Hashable, Codable, CaseIterable {
     /// The type called `name`, in any case.
     public init?(named name: String) { self.init(rawValue: name.uppercased()) }
 
-    /// The number of the file type, `general.file_type`, as llama.cpp numbers them; nil for those that hold types which
-    /// cannot be written here.
-    package var number: Int? {
-        switch self {
-        case .f32: 0
-        case .f16: 1
-        case .q4_0: 2
-        case .q4_1: 3
-        case .q8_0: 7
-        case .q5_0: 8
-        case .q5_1: 9
-        case .q2_K: 10
-        case .q3_K_S: 11
-        case .q3_K_M: 12
-        case .q3_K_L: 13
-        case .q4_K_S: 14
-        case .q4_K_M: 15
-        case .q5_K_S: 16
-        case .q5_K_M: 17
-        case .q6_K: 18
-        case .q2_K_S: 21
-        case .iq4_NL: 25
-        case .iq4_XS: 30
-        case .bf16: 32
-        default: nil
-        }
-    }
+    /// The number of the file type in a GGUF file, `general.file_type`; nil for those that hold types which cannot be
+    /// written here.
+    package var number: Int? { GGUFFileType.number(named: rawValue).map { Int($0) } }
 
     /// The file types that can be written.
     public static var writable: [FileType] { allCases.filter { $0.number != nil } }

@@ -1,7 +1,7 @@
 /// The tiling of the product of many rows among threads: rows that stay in the second-level cache while all panels of a
 /// share pass over them.
 ///
-/// Which thread computes what changes no bit: an output depends on its row and its column alone.
+/// The number of threads changes no bit: an output depends on its row and its column alone.
 struct ProductTiles {
     private let rows: Int
     private let panels: Int

@@ -12,7 +12,7 @@ extension Tensor {
     /// The linear product y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is
     /// packed for longer than its slice is multiplied.
     ///
-    /// The same bits as `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending
+    /// Its bits are those of `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending
     /// order.
     ///
     /// - Parameters:

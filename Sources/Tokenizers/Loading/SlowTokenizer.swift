@@ -186,7 +186,7 @@ package struct SlowTokenizer {
         if role == TokenizerClass.language, name == .m2m100 {
             return (settings[role]?.stringValue ?? name.tokens[role]).map { "__\($0)__" }
         }
-        if let named = settings[role] { return named.stringValue ?? named["content"]?.stringValue }
+        if let named = settings[role] { return named.tokenContent }
         return name.tokens[role] ?? roles[role]
     }
 
@@ -327,74 +327,5 @@ package struct SlowTokenizer {
         let after = flag("add_eos_token", default: false) ? ["eos_token"] : []
         if before.isEmpty && after.isEmpty { return nil }
         return .init(single: before + ["A"] + after, second: before + ["B"] + after, hasSegments: true)
-    }
-
-    /// The added tokens: those that files number, then those of the class that no number has yet.
-    private func addedTokens(_ model: Model) throws -> (tokens: [JSON], ids: [ExactKey: Int]) {
-        var ids = model.ids
-        for (content, id) in model.numbers { ids[ExactKey(content)] = id }
-        var largest = ids.values.max() ?? -1
-        var (order, flags): ([ExactKey], [ExactKey: JSON]) = ([], [:])
-        func add(_ content: String, _ id: Int?, _ form: JSON?, isSpecial: Bool) {
-            let key = ExactKey(content)
-            guard !content.isEmpty, flags[key] == nil else { return }
-            let number = id ?? ids[key] ?? largest + 1
-            // A number that is no id is refused by the reader of the result.
-            if SlowTokenizer.numbers.contains(number) { (ids[key], largest) = (number, max(largest, number)) }
-            func flag(_ key: String, _ standard: Bool) -> JSON { .bool(form?[key]?.boolValue ?? standard) }
-            order.append(key)
-            flags[key] = [
-                "id": .integer(number), "content": .string(content), "lstrip": flag("lstrip", false),
-                "rstrip": flag("rstrip", false), "single_word": flag("single_word", false),
-                "normalized": flag("normalized", !isSpecial), "special": .bool(isSpecial),
-            ]
-        }
-        let others = ["additional_special_tokens", "extra_special_tokens"].flatMap { settings[$0]?.arrayValue ?? [] }
-        let contents = others.compactMap { $0.stringValue ?? $0["content"]?.stringValue }
-        let named = Set((TokenizerClass.roles.compactMap(token) + contents).map { ExactKey($0) })
-        for (id, form) in (settings["added_tokens_decoder"]?.objectValue?.members ?? []).sorted(by: {
-            (Int($0.key) ?? 0) < (Int($1.key) ?? 0)
-        }) {
-            guard let id = Int(id), let content = form["content"]?.stringValue, var form = form.objectValue else {
-                continue
-            }
-            // Parts of a text between such tokens get a mark of their beginning each.
-            if name == .sentencePiece, model.file?.addsDummyPrefix == true { form["normalized"] = false }
-            let isSpecial = form["special"]?.boolValue == true || named.contains(ExactKey(content))
-            add(content, id, .object(form), isSpecial: isSpecial)
-        }
-        let path = folder + "/added_tokens.json"
-        let numbered = fileExists(path) ? try JSON(contentsOf: path, as: .python).objectValue?.members ?? [] : []
-        for (content, id) in numbered.compactMap({ key, value in value.integerValue.map { (key, $0) } }).sorted(by: {
-            $0.1 < $1.1
-        }) { add(content, id, nil, isSpecial: named.contains(ExactKey(content))) }
-        for role in TokenizerClass.roles {
-            guard let content = token(role) else { continue }
-            var form = settings[role]
-            if role == "mask_token", form?.objectValue == nil, name.masksBlanks { form = ["lstrip": true] }
-            if name == .byT5, form?.objectValue == nil { form = ["lstrip": true, "rstrip": true] }
-            add(content, nil, form, isSpecial: true)
-        }
-        for other in others {
-            guard let content = other.stringValue ?? other["content"]?.stringValue else { continue }
-            add(content, nil, other, isSpecial: true)
-        }
-        for content in hidden where ids[ExactKey(content)] != nil { add(content, nil, nil, isSpecial: true) }
-        for (content, isSpecial) in model.further {
-            add(content, nil, ["normalized": false], isSpecial: isSpecial)
-        }
-        return (order.compactMap { flags[$0] }, ids)
-    }
-
-    /// Further tokens of the class that no text should be split by.
-    private var hidden: [String] {
-        switch name {
-        case .t5: (0..<min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)).map { "<extra_id_\($0)>" }
-        case .pegasus:
-            ["<mask_1>"] + (2..<min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)).map { "<unk_\($0)>" }
-        case .mbart: LanguageCodes.mbart
-        case .mbart50: LanguageCodes.mbart50
-        default: []
-        }
     }
 }

@@ -1,6 +1,6 @@
 /// A seeded source of segmentations other than the best one, for training on them (subword regularisation).
 ///
-/// The same seed and the same calls give the same segmentations everywhere.
+/// Segmentations depend on the seed and the calls alone, on every machine.
 public struct SubwordSampling: Sendable {
     /// The BPE-dropout probability, with which a merge is left out (Provilkov et al. 2020, usually 0.1).
     public var dropout: Double

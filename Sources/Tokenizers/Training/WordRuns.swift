@@ -2,7 +2,7 @@ import MartletPlatform
 
 /// Counted words beyond what memory holds: sorted runs in temporary files, put together by merging.
 ///
-/// What comes out does not depend on when runs were written. A run is a row of records: the length of a word and its
+/// The merged words do not depend on when runs were written. A run is a row of records: the length of a word and its
 /// bytes, its count; numbers are of seven bits to the byte, the lowest first.
 struct WordRuns: ~Copyable {
     /// The number of runs that are merged into one.

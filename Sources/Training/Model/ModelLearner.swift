@@ -49,17 +49,12 @@ package final class ModelLearner: Learner {
         optimizer: (ParameterParts) -> any Optimizer
     ) throws {
         let inventory = try architecture.inventory()
-        let cut = try ModelLearner.cut(architecture, inventory, settings, ranks)
-        let stage = ranks.mesh.stage(of: ranks.communicator.rank)
-        team = try ModelLearner.team(settings, ranks)
-        rowTeam = try ModelLearner.rowTeam(architecture, inventory, settings, ranks)
-        let experts = try ModelLearner.experts(architecture, inventory, settings, ranks, on: device)
-        self.experts = experts
+        let division = try ModelDivision(architecture, inventory, settings, ranks, on: device)
+        let cut = division.cut
+        (team, rowTeam, experts) = (division.team, division.rowTeam, division.experts)
         parameters = TrainableParameters(
-            inventory, from: source, settings.selection, factors: factors,
-            holding: { (cut?.isHeld($0, byStage: stage) ?? true) && (experts?.isHeld($0) ?? true) },
-            dividedBy: team, expertsDividedBy: experts, rowsDividedBy: rowTeam, operands: settings.precision, on: device
-        )
+            inventory, from: source, settings.selection, factors: factors, holding: division.isHeld, dividedBy: team,
+            expertsDividedBy: experts, rowsDividedBy: rowTeam, operands: settings.precision, on: device)
         guard !parameters.names.isEmpty else { throw RunError("train.freeze leaves no parameter to train") }
         try cut?.check(parameters.entries, ranks)
         gradients = Gradients(parameters.shapes, holding: parameters.learnt, on: device)
@@ -73,14 +68,9 @@ package final class ModelLearner: Learner {
         self.settings = settings
         whole = ModelRuns(architecture)
         (ownPasses, stages, parts) = (ranks.passes / ranks.mesh.lanes, ranks.mesh.stages, ranks.mesh.parts)
-        traffic = team.map { [parameters] in
-            MatrixTraffic(
-                parameters, architecture, $0, isRecomputed: settings.recomputation == .byLayer,
-                stage: cut.map { ($0, stage) }, expertParts: ranks.mesh.experts)
-        }
-        rowTraffic = rowTeam.map { [parameters] in
-            RowTraffic(parameters, architecture, $0, isRecomputed: settings.recomputation == .byLayer)
-        }
+        let isRecomputed = settings.recomputation == .byLayer
+        traffic = division.matrixTraffic(parameters, architecture, isRecomputed: isRecomputed)
+        rowTraffic = division.rowTraffic(parameters, architecture, isRecomputed: isRecomputed)
         if architecture.seesSums {
             throw UnsupportedArchitecture(
                 "LongT5 with transient-global attention is run but not trained: no gradients flow to sums of blocks")
@@ -92,96 +82,6 @@ package final class ModelLearner: Learner {
             throw UnsupportedArchitecture(
                 "this model has no head that predicts tokens, which this objective needs; name one of labelled texts")
         }
-    }
-
-    /// The cut of the model into stages over ranks; nil where each rank has all layers.
-    ///
-    /// - Throws: ``RunError`` for a model or an objective that is not trained so.
-    private static func cut(
-        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks
-    ) throws(RunError) -> PipelineCut? {
-        guard ranks.mesh.stages > 1 else { return nil }
-        guard settings.task == nil else {
-            throw RunError(
-                "pipeline= trains models that predict tokens; labelled texts are learnt from with data= and zero=")
-        }
-        return try PipelineCut(architecture, inventory.entries, settings.selection.adapters, ranks)
-    }
-
-    /// The ranks that divide matrices; nil where each has them whole.
-    ///
-    /// - Throws: ``RunError`` for what is not trained so.
-    private static func team(_ settings: Settings, _ ranks: Ranks) throws(RunError) -> MatrixTeam? {
-        guard ranks.mesh.parts > 1, ranks.layout.context == 1 else { return nil }
-        guard settings.selection.adapters.targets.isEmpty else {
-            throw RunError(
-                "tensor= divides matrices that learn, but adapters alone do here; they are trained with data= and zero="
-            )
-        }
-        guard ranks.cutsParameters else {
-            throw RunError(
-                "tensor= divides matrices, which this optimizer looks at as wholes; adamw, sgd and lion go with tensor="
-            )
-        }
-        return MatrixTeam(Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator))
-    }
-
-    /// The ranks that divide the rows of passes; nil where each has all.
-    ///
-    /// - Throws: ``RunError`` for what is not trained so.
-    private static func rowTeam(
-        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks
-    ) throws(RunError) -> RowTeam? {
-        guard ranks.layout.context > 1 else { return nil }
-        if let reason = architecture.undividedRows(among: ranks.layout.context) {
-            throw RunError("context= cannot divide the rows of \(ranks.family): \(reason); data= and tensor= train it")
-        }
-        guard settings.expertBalance == 0 else {
-            throw RunError(
-                "expert_balance counts the rows of a whole pass, which context= divides: set it to 0, or use data=")
-        }
-        guard settings.task == nil, settings.selection.adapters.targets.isEmpty, ranks.cutsParameters else {
-            throw RunError(
-                "context= trains models that predict tokens, whole, by adamw, sgd or lion; labelled texts, adapters and other optimizers go with data= and zero="
-            )
-        }
-        let team = Subgroup(ranks.mesh.team(of: ranks.communicator.rank), of: ranks.communicator)
-        return RowTeam(team, inventory.entries.filter { !$0.fill.isConstant && settings.selection.isTrained($0) })
-    }
-
-    /// The ranks that divide experts, those that divide rows too; nil where each has all of them.
-    ///
-    /// - Throws: ``RunError`` for what is not trained so.
-    private static func experts(
-        _ architecture: Architecture, _ inventory: Inventory, _ settings: Settings, _ ranks: Ranks, on device: Device
-    ) throws(RunError) -> ExpertTeam? {
-        let dividesRows = ranks.layout.context > 1
-        let (parts, flag) = dividesRows ? (ranks.layout.context, "context=") : (ranks.mesh.experts, "expert=")
-        guard parts > 1 else { return nil }
-        let trained = inventory.entries.filter { !$0.fill.isConstant && settings.selection.isTrained($0) }
-        let counts = trained.compactMap { entry -> Int? in
-            guard entry.expert != nil, case .routed(_, let count) = entry.use else { return nil }
-            return count
-        }
-        guard let fewest = counts.min() else {
-            if dividesRows { return nil }
-            throw RunError("expert= divides experts that learn, and this model has none: leave out expert=")
-        }
-        guard fewest >= parts else {
-            throw RunError(
-                "\(flag)\(parts) divides more than the \(fewest) experts of a layer; name at most \(flag)\(fewest)")
-        }
-        guard !(settings.comparesWholeSteps && settings.task is any VectorLoss) else {
-            throw RunError(
-                "expert= needs another pass on each rank, but this objective compares all passes on every rank: leave out expert="
-            )
-        }
-        if let name = architecture.sharedExperts {
-            throw RunError("\(flag) cannot train \(name), whose experts several layers share: leave out \(flag)")
-        }
-        let (mesh, rank) = (ranks.mesh, ranks.communicator.rank)
-        let team = Subgroup(dividesRows ? mesh.team(of: rank) : mesh.expertTeam(of: rank), of: ranks.communicator)
-        return ExpertTeam(team, trained, joiningRows: dividesRows, on: device)
     }
 
     /// Runs a pass and its messages.

@@ -6,7 +6,7 @@ import MartletTensors
 /// The sharding of the trained parameters among the ranks of a run (ZeRO: arXiv:1910.02054), and the messages that this
 /// takes: the optimizer's states are divided from stage 1 on, the gradients from stage 2, the weights at stage 3.
 ///
-/// What is divided keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
+/// A divided parameter keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
 /// From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward pass
 /// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
 /// for the whole pass.
@@ -16,34 +16,6 @@ import MartletTensors
 ///
 /// Used by one thread at a time, that of the pass.
 final class ParameterSharding: LayerVisitor, @unchecked Sendable {
-    /// A run of parameters that are divided together.
-    struct Bucket {
-        let parameters: Range<Int>
-        /// The layer of the parameters; nil outside of layers.
-        let layer: ParameterPlace?
-        /// The partition of the memory of all.
-        let partition: Partition
-        /// The stage of a pipeline that steps on it.
-        let home: Int
-        /// The part of a divided matrix that it is; nil for what is whole.
-        let part: Int?
-        /// The part of the experts that it is of; nil for what every lane has.
-        let experts: Int?
-
-        /// The lane that steps on an element, of lanes of which `count` divide experts.
-        func lane(of element: Int, among count: Int) -> Int {
-            let owner = partition.owner(of: element)
-            return experts.map { owner * count + $0 } ?? owner
-        }
-    }
-
-    /// Elements of the memory of all that lie in one piece of a sum of squares, though several ranks have them.
-    private struct SplitPiece {
-        let parameter, piece: Int
-        /// Ascending, with the rank that has them.
-        let shares: [(elements: Range<Int>, rank: Int)]
-    }
-
     let stage: Int
     /// The ranks that hold the same parameters, and all ranks.
     let communicator: any Communicator
@@ -55,9 +27,9 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     let parts: ParameterParts
     private let parameters: TrainableParameters
     private let gradients: Gradients
-    private let buckets: [Bucket]
+    private let buckets: [ParameterBucket]
     /// The buckets of all stages.
-    private let everywhere: [Bucket]
+    private let everywhere: [ParameterBucket]
     /// Passes that a rank computes in a step, from stage 2 on.
     private let rounds: Int
     private let splitPieces: [SplitPiece]
@@ -80,12 +52,13 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         let zero = mesh.lanes > 1 ? ranks.layout.zero : 0
         stage = zero
         rounds = max(1, ranks.passes / mesh.lanes)
-        everywhere = ParameterSharding.buckets(parameters, zero, ranks, homes)
+        let layout = BucketLayout(parameters, stage: zero, ranks, homes: homes)
+        everywhere = layout.buckets()
         let (part, experts) = (mesh.part(of: all.rank), mesh.experts(of: all.rank))
         buckets = everywhere.filter {
             $0.home == own && ($0.part ?? part) == part && ($0.experts ?? experts) == experts
         }
-        splitPieces = mesh.parts == 1 ? [] : ParameterSharding.splitPieces(everywhere, parameters, mesh, zero)
+        splitPieces = mesh.parts == 1 ? [] : layout.splitPieces(of: everywhere)
         let isWhole = stage == 0 && mesh.stages * mesh.parts == 1
         let ranges = buckets.map { bucket in
             zero == 0
@@ -113,83 +86,6 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         guard mesh.stages * mesh.parts * mesh.experts > 1 else { return ParameterParts(parameters) }
         let held = zip(parameters.offsets, parameters.held).map { $0 + $1.lowerBound..<$0 + $1.upperBound }
         return ParameterParts(parameters, in: held.filter { !$0.isEmpty })
-    }
-
-    private static func buckets(
-        _ parameters: TrainableParameters, _ stage: Int, _ ranks: ModelLearner.Ranks, _ homes: [Int]
-    ) -> [Bucket] {
-        func layer(_ index: Int) -> ParameterPlace? {
-            let entry = parameters.entries[index]
-            // Tables of relative positions are read before the first layer, for all of them.
-            guard stage >= 2, entry.role != .relativePositions, let place = entry.place, place.layer != nil else {
-                return nil
-            }
-            return place
-        }
-        func elements(_ index: Int, ofPart part: Int) -> Range<Int>? {
-            guard ranks.mesh.parts > 1 else { return nil }
-            let entry = parameters.entries[index]
-            return entry.elements(ofPart: part, of: ranks.mesh.parts, dividingRows: ranks.layout.context > 1)
-        }
-        func isDivided(_ index: Int) -> Bool { elements(index, ofPart: 0) != nil }
-        func experts(_ index: Int) -> Int? { ranks.mesh.part(ofExpertsWith: parameters.entries[index]) }
-        var runs: [Range<Int>] = []
-        for index in parameters.names.indices {
-            if let last = runs.last, layer(last.lowerBound) == layer(index), homes[last.lowerBound] == homes[index],
-                experts(last.lowerBound) == experts(index), !isDivided(last.lowerBound), !isDivided(index)
-            {
-                runs[runs.count - 1] = last.lowerBound..<index + 1
-            } else {
-                runs.append(index..<index + 1)
-            }
-        }
-        let ends = parameters.offsets.dropFirst() + [parameters.count]
-        return runs.flatMap { run in
-            let range = parameters.offsets[run.lowerBound]..<ends[ends.startIndex + run.upperBound - 1]
-            let places = run.flatMap { index in
-                let step = ranks.cutsParameters ? Tensor.pieceOfSquares : max(1, parameters.shapes[index].elements)
-                return stride(from: 0, to: parameters.shapes[index].elements, by: step).map {
-                    parameters.offsets[index] + $0
-                }
-            }
-            func bucket(_ range: Range<Int>, part: Int?) -> Bucket {
-                let places = [range.lowerBound] + places.filter { range.lowerBound < $0 && $0 < range.upperBound }
-                let experts = experts(run.lowerBound)
-                let lanes = experts == nil ? ranks.mesh.lanes : ranks.mesh.lanes / ranks.mesh.experts
-                return Bucket(
-                    parameters: run, layer: layer(run.lowerBound),
-                    partition: Partition(range, among: lanes, at: places + [range.upperBound]),
-                    home: homes[run.lowerBound], part: part, experts: experts)
-            }
-            guard isDivided(run.lowerBound) else { return [bucket(range, part: nil)] }
-            return (0..<ranks.mesh.parts).compactMap { part in
-                guard let own = elements(run.lowerBound, ofPart: part), !own.isEmpty else { return nil }
-                return bucket(range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound, part: part)
-            }
-        }
-    }
-
-    /// The pieces of sums of squares in which the parts of a divided matrix meet.
-    private static func splitPieces(
-        _ buckets: [Bucket], _ parameters: TrainableParameters, _ mesh: RankMesh, _ zero: Int
-    ) -> [SplitPiece] {
-        let step = Tensor.pieceOfSquares
-        let divided = Dictionary(grouping: buckets.filter { $0.part != nil }) { $0.parameters.lowerBound }
-        return divided.keys.sorted().flatMap { index -> [SplitPiece] in
-            let (offset, count) = (parameters.offsets[index], parameters.shapes[index].elements)
-            let parts = (divided[index] ?? []).sorted { ($0.part ?? 0) < ($1.part ?? 0) }
-            let ends = parts.dropLast().map { $0.partition.whole.upperBound - offset }
-            return Set(ends.filter { $0 % step != 0 }.map { $0 / step }).sorted().map { piece in
-                let whole = offset + piece * step..<offset + min(count, (piece + 1) * step)
-                let shares = parts.compactMap { bucket -> (elements: Range<Int>, rank: Int)? in
-                    let own = bucket.partition.whole.clamped(to: whole)
-                    guard !own.isEmpty else { return nil }
-                    let lane = zero == 0 ? 0 : bucket.lane(of: own.lowerBound, among: mesh.experts)
-                    return (own, mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0))
-                }
-                return SplitPiece(parameter: index, piece: piece, shares: shares)
-            }
-        }
     }
 
     // MARK: - Passes
@@ -258,19 +154,21 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     }
 
     /// The ranks that hold what is in a bucket, and this one's range of it.
-    private func holders(of bucket: Bucket) -> any Communicator { bucket.experts == nil ? communicator : replicas }
-    private func ownRange(of bucket: Bucket) -> Range<Int> { bucket.partition[holders(of: bucket).rank] }
+    private func holders(of bucket: ParameterBucket) -> any Communicator {
+        bucket.experts == nil ? communicator : replicas
+    }
+    private func ownRange(of bucket: ParameterBucket) -> Range<Int> { bucket.partition[holders(of: bucket).rank] }
 
-    private func gatherWeights(_ bucket: Bucket) {
+    private func gatherWeights(_ bucket: ParameterBucket) {
         guard stage == 3 else { return }
         communicate { () throws(CommunicationError) in try gather(bucket, isLearning ? .weights : .evaluation) }
     }
 
-    private func gather(_ bucket: Bucket, _ purpose: Purpose) throws(CommunicationError) {
+    private func gather(_ bucket: ParameterBucket, _ purpose: Purpose) throws(CommunicationError) {
         try unsafe holders(of: bucket).gatherRanges(floats(parameters.all), bucket.partition, purpose)
     }
 
-    private func discardWeights(_ bucket: Bucket) {
+    private func discardWeights(_ bucket: ParameterBucket) {
         guard stage == 3 else { return }
         for range in bucket.partition.whole.without(ownRange(of: bucket)) { parameters.discard(range) }
     }
@@ -362,8 +260,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
     /// The rank that has an element's gradient.
     private func owner(of element: Int) -> Int {
         guard let bucket = everywhere.first(where: { $0.partition.whole.contains(element) }) else { return 0 }
-        let lane = stage == 0 ? 0 : bucket.lane(of: element, among: mesh.experts)
-        return mesh.rank(stage: bucket.home, lane: lane, part: bucket.part ?? 0)
+        return bucket.rank(of: element, in: mesh, isDivided: stage > 0)
     }
 
     /// The sum of squares of a piece that several ranks have shares of, on the rank that has its first element.
@@ -431,7 +328,7 @@ final class ParameterSharding: LayerVisitor, @unchecked Sendable {
         return buckets.reduce(0) { $0 + ($1.part == nil ? 0 : gatheredBytes($1)) }
     }
 
-    private func gatheredBytes(_ bucket: Bucket) -> Int {
+    private func gatheredBytes(_ bucket: ParameterBucket) -> Int {
         bucket.partition.gatheredBytes(by: holders(of: bucket).rank)
     }
 }

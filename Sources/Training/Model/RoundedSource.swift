@@ -4,7 +4,7 @@ import MartletTensors
 /// A source that rounds matrices to a type as they are read: a base in blocks for adapters to learn over (QLoRA,
 /// arXiv:2305.14314), without a file of it.
 ///
-/// What is new, what is in blocks already, and rows that would not fill blocks stay as they are.
+/// New parameters, those in blocks already, and rows that would not fill blocks stay as they are.
 final class RoundedSource: ParameterSource {
     private let base: any ParameterSource
     private let type: ElementType
