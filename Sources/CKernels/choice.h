@@ -179,6 +179,27 @@ static double weight_of_all(const martlet_logits *row, float largest, float fact
 
 // ---------------------------------------------------------------- candidates of a restricted choice
 
+/// Keeps the candidates whose probability is at least `least`, and the most probable.
+static size_t keep_above(martlet_candidate *candidates, size_t count, double total, double least) {
+    float largest = -__builtin_inff();
+    for (size_t i = 0; i < count; i++) largest = candidates[i].scaled > largest ? candidates[i].scaled : largest;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].weight >= least * total || candidates[i].scaled == largest) candidates[kept++] = candidates[i];
+    return kept;
+}
+
+/// eta: keeps the candidates whose probability is at least the smaller of η and √η e^−entropy (arXiv:2210.15191).
+static size_t keep_desmoothed(martlet_candidate *candidates, size_t count, float eta) {
+    const double total = sum_of_weights(candidates, count);
+    double mean = 0;
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].weight > 0) mean += (double)candidates[i].weight * candidates[i].scaled;
+    // The entropy is log total − mean / total.
+    const double least = __builtin_sqrt(eta) * __builtin_exp(mean / total) / total;
+    return keep_above(candidates, count, total, least < eta ? least : eta);
+}
+
 /// Gathers everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few
 /// nats of the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
 static size_t gather_nucleus(const martlet_logits *row, float largest, float factor, float top_p, martlet_candidate *candidates,
@@ -234,13 +255,15 @@ static size_t gather_for(const martlet_logits *row, const martlet_sampling *samp
     return count;
 }
 
-/// top-k, top-p, min-p and typical-p, one after the other; each sees what the one before has left.
+/// top-k, top-p, min-p, typical-p, epsilon and eta, one after the other; each sees what the one before has left.
 static size_t find_candidates(const martlet_logits *row, const martlet_sampling *sampling, martlet_candidate *candidates, void *scratch) {
     double share;
     size_t count = gather_for(row, sampling, temperature_factor(sampling->temperature), candidates, scratch, &share);
     if (sampling->top_p < 1) count = keep_nucleus(candidates, scratch, count, share);
     if (sampling->min_p > 0) count = keep_probable(candidates, count, sampling->min_p);
     if (sampling->typical_p < 1) count = keep_typical(candidates, scratch, count, sampling->typical_p);
+    if (sampling->epsilon > 0) count = keep_above(candidates, count, sum_of_weights(candidates, count), sampling->epsilon);
+    if (sampling->eta > 0) count = keep_desmoothed(candidates, count, sampling->eta);
     return count;
 }
 
@@ -287,7 +310,8 @@ static size_t draw_from(const martlet_candidate *candidates, size_t count, doubl
 }
 
 static size_t choose_token(const martlet_logits *row, const martlet_sampling *sampling, double uniform, void *scratch) {
-    const bool all = !takes_largest(row, sampling) && sampling->top_p >= 1 && sampling->min_p <= 0 && sampling->typical_p >= 1;
+    const bool all = !takes_largest(row, sampling) && sampling->top_p >= 1 && sampling->min_p <= 0 && sampling->typical_p >= 1
+                     && sampling->epsilon <= 0 && sampling->eta <= 0;
     if (sampling->temperature == 0 || all) {
         float largest;
         const size_t best = best_token(row, &largest);

@@ -57,6 +57,9 @@ package struct GenerationDefaults: Sendable, Hashable {
         let topP = config.number("top_p", default: 1, in: 0...1)
         let minP = config.number("min_p", default: 0, in: 0...1)
         let typicalP = config.number("typical_p", default: 1, in: 0...1)
+        // The reference leaves them out from 1 on.
+        let epsilon = config.number("epsilon_cutoff", default: 0, in: 0...1)
+        let eta = config.number("eta_cutoff", default: 0, in: 0...1)
         beams = config.integer("num_beams", default: 1, in: 1...1_000)
         results = config.integer("num_return_sequences", default: 1, in: 1...1_000)
         lengthPenalty = Float(config.number("length_penalty", default: 1, in: -100...100))
@@ -69,7 +72,8 @@ package struct GenerationDefaults: Sendable, Hashable {
         // The reference keeps 50 tokens where a file that samples does not say how many.
         sampling = Sampling(
             temperature: Float(temperature), topK: topK ?? 50, topP: Float(topP), minP: Float(minP),
-            typicalP: Float(typicalP))
+            typicalP: Float(typicalP), epsilonCutoff: epsilon < 1 ? Float(epsilon) : 0,
+            etaCutoff: eta < 1 ? Float(eta) : 0)
     }
 
     private mutating func readRules(_ config: ConfigReader) {
@@ -123,7 +127,7 @@ package struct GenerationDefaults: Sendable, Hashable {
     }
 
     private static let known: Set<String> = [
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "num_beams", "num_return_sequences",
+        "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "num_beams", "num_return_sequences",
         "length_penalty", "early_stopping", "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size",
         "encoder_no_repeat_ngram_size", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
         "forced_bos_token_id", "forced_eos_token_id",
@@ -136,7 +140,7 @@ package struct GenerationDefaults: Sendable, Hashable {
         "penalty_alpha": [0, 0.0], "guidance_scale": [1, 1.0], "dola_layers": [],
         "num_beam_groups": [1],
         "diversity_penalty": [0, 0.0], "constraints": [], "force_words_ids": [], "watermarking_config": [],
-        "epsilon_cutoff": [0, 0.0], "eta_cutoff": [0, 0.0], "top_h": [],
+        "top_h": [],
         "token_healing": [false], "max_time": [],
     ]
 }

@@ -4,7 +4,8 @@ package import MartletTensors
 ///
 /// The choice is a function of the logits, the settings, the tokens so far and the position alone: the random number is
 /// word `position` of the seed's Philox sequence. Whoever replays, preempts or verifies a sequence needs no saved
-/// state. The order is the reference's: logit bias, penalties, temperature, top-k, top-p, min-p, typical-p.
+/// state. The order is the reference's: logit bias, penalties, temperature, top-k, top-p, min-p, typical-p,
+/// epsilon, eta.
 package struct Sampler: Sendable {
     private let sampling: Sampling
     private let rules: SelectionRules
@@ -19,7 +20,7 @@ package struct Sampler: Sendable {
         self.sampling = sampling
         rules = SelectionRules(
             temperature: sampling.temperature, topK: sampling.topK, topP: sampling.topP, minP: sampling.minP,
-            typicalP: sampling.typicalP)
+            typicalP: sampling.typicalP, epsilon: sampling.epsilonCutoff, eta: sampling.etaCutoff)
         for (token, bias) in sampling.logitBias where bias != 0 { changes.change(token, bias: bias) }
         if sampling.repeatPenalty != 1 {
             for token in Set(prompt) { changes.change(token, penalty: sampling.repeatPenalty) }

@@ -12,6 +12,11 @@ public struct Sampling: Sendable, Hashable, Codable {
     /// typical-p: only those whose surprise is nearest to the entropy are kept, until their probabilities sum to this
     /// (arXiv:2202.00666); 1 keeps all.
     public var typicalP: Float
+    /// The epsilon cutoff: only those of at least this probability are kept (arXiv:2210.15191); 0 keeps all.
+    public var epsilonCutoff: Float
+    /// The eta cutoff: only those of at least the probability min(η, √η e^−entropy) are kept (arXiv:2210.15191); 0
+    /// keeps all.
+    public var etaCutoff: Float
     /// The repeat penalty, by which logits of tokens that occurred, read or written, are divided when positive,
     /// multiplied when negative (arXiv:1909.05858); 1 leaves them.
     public var repeatPenalty: Float
@@ -27,11 +32,12 @@ public struct Sampling: Sendable, Hashable, Codable {
     /// A choice among the most probable tokens; the defaults take the most probable one.
     public init(
         temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1,
-        repeatPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
+        epsilonCutoff: Float = 0, etaCutoff: Float = 0, repeatPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
         logitBias: [Int32: Float] = [:], seed: UInt64 = 0
     ) {
         (self.temperature, self.topK, self.topP, self.minP) = (temperature, topK, topP, minP)
         (self.typicalP, self.repeatPenalty) = (typicalP, repeatPenalty)
+        (self.epsilonCutoff, self.etaCutoff) = (epsilonCutoff, etaCutoff)
         (self.presencePenalty, self.frequencyPenalty) = (presencePenalty, frequencyPenalty)
         (self.logitBias, self.seed) = (logitBias, seed)
     }
@@ -51,6 +57,8 @@ public struct Sampling: Sendable, Hashable, Codable {
         check("top-p", topP, 0...1)
         check("min-p", minP, 0...1)
         check("typical-p", typicalP, 0...1)
+        check("epsilon cutoff", epsilonCutoff, 0...1)
+        check("eta cutoff", etaCutoff, 0...1)
         check("repeat penalty", repeatPenalty, 0.01...100)
         check("presence penalty", presencePenalty, -100...100)
         check("frequency penalty", frequencyPenalty, -100...100)

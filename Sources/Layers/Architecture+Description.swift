@@ -176,6 +176,7 @@ extension Architecture {
         case .last(let token?): "its last row that is not token \(token)"
         case .lastOf(let token): "its last token \(token)"
         case .mean: "the mean of its rows"
+        case .meanOfLabels: "the mean over its rows' own"
         }
     }
 

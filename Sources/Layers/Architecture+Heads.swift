@@ -29,6 +29,8 @@ extension Architecture {
         case lastOf(Int32)
         /// Mean pooling, the mean of all rows in place of one: sentence-transformers.
         case mean
+        /// All rows: each is labelled, and the labels' logits are averaged: EuroBERT's "late" pooling.
+        case meanOfLabels
     }
 
     /// The projection from hidden states to logits over the vocabulary (the language-model head).

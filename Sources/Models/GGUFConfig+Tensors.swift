@@ -65,7 +65,8 @@ extension GGUFConfig {
         case "gpt_bigcode": config["multi_query"] = .bool(config["num_key_value_heads"]?.integerValue == 1)
         // Absence would mean a window of the usual size.
         case "exaone4" where config["sliding_window"] == nil: config["sliding_window"] = .null
-        case "bert", "nomic_bert": readEncoder()
+        case "bert", "nomic_bert", "nomic_bert_moe", "jina_embeddings_v3": readEncoder()
+        case "eurobert": config["architectures"] = [.string(dialect.className)]
         case "jina_bert_v2":
             readEncoder()
             config["feed_forward_type"] = "geglu"

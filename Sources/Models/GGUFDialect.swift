@@ -241,6 +241,17 @@ struct GGUFDialect: Sendable {
                 "rope.freq_base": "global_rope_theta", "rope.freq_base_swa": "local_rope_theta",
                 "hidden_act": "hidden_activation", "embedding_length_out": nil,
             ]) { $1 }, shareKey: nil),
+        .init(
+            architecture: "nomic-bert-moe", modelType: "nomic_bert_moe", className: "NomicBertModel",
+            otherKeys: encoderKeys.merging([
+                "moe_every_n_layers": "moe_every_n_layers", "expert_used_count": "moe_top_k",
+            ]) { $1 }, shareKey: nil),
+        .init(
+            architecture: "jina-bert-v3", modelType: "jina_embeddings_v3", className: "JinaEmbeddingsV3Model",
+            otherKeys: encoderKeys, shareKey: nil),
+        .init(
+            architecture: "eurobert", modelType: "eurobert", className: "EuroBertModel",
+            otherKeys: ["attention.causal": nil], shareKey: nil),
     ]
 
     /// The keys of Granite's multipliers.

@@ -31,12 +31,17 @@ extension GGUFSettings {
     private mutating func addExperts(_ experts: Architecture.Experts, hasDense: Bool) {
         set("expert_count", experts.count)
         set("expert_used_count", experts.active)
-        if ["llama", "granitemoe", "olmoe", "phimoe"].contains(dialect.architecture) {
+        if ["llama", "granitemoe", "olmoe", "phimoe", "nomic-bert-moe"].contains(dialect.architecture) {
             set("feed_forward_length", experts.hidden)
         } else {
             set("expert_feed_forward_length", experts.hidden)
             // No layer needs it, but ggml asks for it.
             if !hasDense { set("feed_forward_length", experts.hidden * experts.active) }
+        }
+        if dialect.architecture == "nomic-bert-moe" {
+            // From the second layer on.
+            let places = sparse.indices.filter { sparse[$0] }
+            set("moe_every_n_layers", places.count > 1 ? places[1] - places[0] : stack.layers.count)
         }
         switch dialect.experts {
         case .counted: if let shared = experts.shared { set("expert_shared_feed_forward_length", shared.hidden) }

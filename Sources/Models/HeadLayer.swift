@@ -60,6 +60,8 @@ package enum HeadLayer: Sendable {
         case .none, .tokens, .pooled, .pretraining: return nil
         case .nextSentence(let transform, let projection):
             return project(rows.standIns(.first, in: hidden), transform, projection)
+        case .sequence(let transform, let projection, .meanOfLabels):
+            return project(hidden, transform, projection).averaged(over: rows.sequences.map(\.rows))
         case .sequence(let transform, let projection, let row):
             return project(rows.standIns(row, in: hidden), transform, projection)
         case .rows(let transform, let projection): return project(hidden, transform, projection)
@@ -116,7 +118,7 @@ extension Rows {
         sequences.map { sequence in
             let last = sequence.rows.upperBound - 1
             return switch row {
-            case .first, .mean: sequence.rows.lowerBound
+            case .first, .mean, .meanOfLabels: sequence.rows.lowerBound
             case .last(nil): last
             case .last(let padding?): sequence.rows.last { tokens[$0] != padding } ?? last
             case .lastOf(let token): sequence.rows.last { tokens[$0] == token } ?? last

@@ -42,6 +42,23 @@ import Testing
         #expect(close(frequencies(logits, Sampling(temperature: 1, typicalP: 0.7)), two))
     }
 
+    /// As transformers' EpsilonLogitsWarper and EtaLogitsWarper keep them, of probabilities 16, 8, 4, 4, 2 and 1 of 35.
+    @Test(arguments: [
+        (0.05, 0, [16, 8, 4, 4, 2, 0]), (0.1, 0, [16, 8, 4, 4, 0, 0]), (0.6, 0, [16, 0, 0, 0, 0, 0]),
+        (0, 0.02, [16, 8, 4, 4, 2, 1]), (0, 0.05, [16, 8, 4, 4, 2, 0]), (0, 0.2, [16, 8, 4, 4, 0, 0]),
+        // What epsilon leaves, eta measures anew.
+        (0.1, 0.2, [16, 8, 0, 0, 0, 0]), (0.2, 0.9, [16, 0, 0, 0, 0, 0]),
+    ]) func cutoffs(_ epsilon: Float, _ eta: Float, _ kept: [Int]) {
+        let logits: [Float] = [3, 2, 1, 1, 0, -1].map { $0 * 0.693_147_2 }
+        let sampler = Sampler(Sampling(temperature: 1, epsilonCutoff: epsilon, etaCutoff: eta))
+        var probabilities = [Double](repeating: 0, count: 6)
+        for (token, probability) in sampler.candidates(Tensor(logits, shape: [6])) {
+            probabilities[Int(token)] = probability
+        }
+        let total = Double(kept.reduce(0, +))
+        #expect(zip(probabilities, kept).allSatisfy { abs($0 - Double($1) / total) < 1e-6 })
+    }
+
     @Test func masks() {
         var mask = TokenMask(vocabulary: 4)
         (mask[1], mask[3]) = (true, true)

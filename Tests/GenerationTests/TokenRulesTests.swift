@@ -93,6 +93,13 @@ import Testing
         #expect(defaults.unsupported.isEmpty)
     }
 
+    @Test func cutoffsHoldWhereTokensAreDrawn() throws {
+        let defaults = try read(#"{"do_sample": true, "epsilon_cutoff": 3e-4, "eta_cutoff": 1}"#)
+        #expect(defaults.sampling == Sampling(temperature: 1, topK: 50, epsilonCutoff: 3e-4))
+        #expect(defaults.unsupported.isEmpty && defaults.stated.count == 3)
+        #expect(try read(#"{"epsilon_cutoff": 0.01}"#).sampling == .greedy)
+    }
+
     @Test func whatIsNotDoneIsNamed() throws {
         let defaults = try read(
             #"{"penalty_alpha": 0.6, "guidance_scale": 1.0, "num_beam_groups": 2, "do_sample": false, "top_k": 4}"#)

@@ -13,7 +13,19 @@ extension KernelTests {
             (1, 300, 1, 0, 1), (0.5, 300, 0.5, 0.01, 1), (1, 0, 1, 0, 0.6), (1.5, 20, 0.9, 0.1, 0.5),
             (9, 0, 0.999, 0, 1),
             (1e-30, 0, 1, 0, 1), (1, 0, 0, 0, 1), (1, 0, 1, 1, 1),
-        ].map { martlet_sampling(temperature: $0.0, top_k: $0.1, top_p: $0.2, min_p: $0.3, typical_p: $0.4) }
+        ].map {
+            martlet_sampling(
+                temperature: $0.0, top_k: $0.1, top_p: $0.2, min_p: $0.3, typical_p: $0.4, epsilon: 0, eta: 0)
+        } + cutoffs
+
+        /// An epsilon and an eta, alone and after others; the last leave the most probable token alone.
+        static let cutoffs: [martlet_sampling] = [
+            (1, 0, 1, 0.01, 0), (0.7, 50, 0.9, 0, 0.004), (1, 300, 1, 0.001, 0.002), (1.3, 0, 0.6, 0.02, 0.1),
+            (1, 0, 1, 0.999, 0), (2, 0, 1, 0, 0.999),
+        ].map {
+            martlet_sampling(
+                temperature: $0.0, top_k: $0.1, top_p: 1, min_p: 0, typical_p: $0.2, epsilon: $0.3, eta: $0.4)
+        }
 
         /// Logits with ties, with what is no number, with some that may not come and some that are changed.
         struct Row {
@@ -166,7 +178,21 @@ private struct Reference {
         if rules.top_k == 0 || rules.top_k > 256 { kept.removeAll { weights[$0] < 4.5e-38 } }
         if rules.top_p < 1 { keepShare(rules.top_p) }
         if rules.min_p > 0 { kept.removeAll { weights[$0] < Double(rules.min_p) } }
-        guard rules.typical_p < 1 else { return }
+        if rules.typical_p < 1 { keepTypical(rules.typical_p) }
+        if rules.epsilon > 0 { keep(atLeast: Double(rules.epsilon)) }
+        guard rules.eta > 0 else { return }
+        let total = kept.reduce(0) { $0 + weights[$1] }
+        let entropy = kept.reduce(0) { $0 - (weights[$1] > 0 ? weights[$1] / total * log(weights[$1] / total) : 0) }
+        keep(atLeast: min(Double(rules.eta), Double(rules.eta).squareRoot() * exp(-entropy)))
+    }
+
+    private mutating func keep(atLeast probability: Double) {
+        let total = kept.reduce(0) { $0 + weights[$1] }
+        let largest = kept.reduce(0) { max($0, weights[$1]) }
+        kept.removeAll { weights[$0] < probability * total && weights[$0] < largest }
+    }
+
+    private mutating func keepTypical(_ share: Float) {
         let total = kept.reduce(0) { $0 + weights[$1] }
         let mean = kept.reduce(0) { $0 + (weights[$1] > 0 ? weights[$1] * log(weights[$1]) : 0) } / total
         // Ranks are f32 in the kernel, so that equals are equal.
@@ -174,7 +200,7 @@ private struct Reference {
             let (a, b) = (Float(abs(log(weights[$0]) - mean)), Float(abs(log(weights[$1]) - mean)))
             return (a, $0) < (b, $1)
         }
-        keepShare(rules.typical_p)
+        keepShare(share)
     }
 
     private mutating func keepShare(_ share: Float) {

@@ -164,8 +164,10 @@ typedef struct {
 
 /// The sampling of a token: softmax(logits / temperature), of which only the `top_k` largest stay (0: all), of these
 /// the most probable that together have `top_p`, of these the ones at least `min_p` times as probable as the most
-/// probable, of these the most typical that together have `typical_p`. Of equals the lower token stays.
-typedef struct { float temperature; size_t top_k; float top_p, min_p, typical_p; } martlet_sampling;
+/// probable, of these the most typical that together have `typical_p`, of these the ones whose probability is at least
+/// `epsilon` (0: all), of these the ones whose probability is at least min(`eta`, √`eta` e^−entropy) (0: all); the most
+/// probable of these always. Of equals the lower token stays.
+typedef struct { float temperature; size_t top_k; float top_p, min_p, typical_p, epsilon, eta; } martlet_sampling;
 
 /// A token that may be drawn: its changed logit, (logit − largest) / temperature, and e to the power of that.
 typedef struct { uint32_t token; float logit, scaled, weight; } martlet_candidate;

@@ -69,7 +69,7 @@ package enum Families {
         Llama4.self,
         BERT.self, JinaBERT.self, NomicBERT.self, MPNet.self, RoFormer.self, RoBERTa.self, DistilBERT.self, ALBERT.self,
         ELECTRA.self,
-        DeBERTa.self, ModernBERT.self, JinaEmbeddings3.self, GTE.self,
+        DeBERTa.self, ModernBERT.self, EuroBERT.self, JinaEmbeddings3.self, GTE.self,
         Longformer.self,
         T5.self, SwitchTransformers.self, T5Gemma.self, BART.self, LED.self, Transformer.self, CTranslate2.self,
     ]

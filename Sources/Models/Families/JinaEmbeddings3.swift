@@ -70,4 +70,14 @@ enum JinaEmbeddings3: Family {
     }
 
     static let unused = RoBERTa.unused
+
+    static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
+        let fused = WeightName(
+            "blk.#.attn_qkv", .rows(of: ["query", "key", "value"].map { "encoder.#.attention.\($0)" }))
+        return GGUFNames.encoder(architecture).adding([
+            "encoder.#.attention.query": fused,
+            "encoder.#.attention.key": fused,
+            "encoder.#.attention.value": fused,
+        ])
+    }
 }

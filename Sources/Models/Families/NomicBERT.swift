@@ -1,12 +1,14 @@
 import MartletFormats
+import MartletJSON
 import MartletLayers
 import MartletTensors
 
-/// Nomic BERT: BERT's layers with rotary positions, SwiGLU and no biases.
+/// Nomic BERT: BERT's layers with rotary positions, SwiGLU and no biases. The second, which is read from GGUF only, has
+/// biases, no gates, and experts in every so many layers, beginning with the second.
 ///
-/// Source: arXiv:2402.01613. Checkpoints keep queries, keys and values in one tensor.
+/// Sources: arXiv:2402.01613, arXiv:2502.07972. Checkpoints keep queries, keys and values in one tensor.
 enum NomicBERT: Family {
-    static let modelTypes = ["nomic_bert"]
+    static let modelTypes = ["nomic_bert", "nomic_bert_moe"]
 
     static func architecture(_ config: ConfigReader) -> Architecture {
         // Its publishers' words count where transformers' are not there.
@@ -18,21 +20,39 @@ enum NomicBERT: Family {
         let context = config.integer(key("max_position_embeddings", "n_positions"), default: 2_048)
         let headWidth = config.optionalInteger("head_dim") ?? config.headWidth(width, heads)
         let baseKey = config.has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta"
+        let isMixed = config.string("model_type") == "nomic_bert_moe"
+        if !isMixed, config.json("moe_every_n_layers")?.integerValue ?? 0 > 0 {
+            config.reject("moe_every_n_layers asks for experts, which are read from a GGUF of this model only")
+        }
         let attention = Architecture.Attention(
             queryHeads: heads, keyHeads: heads, headWidth: headWidth, scale: 1 / Float(headWidth).squareRoot(),
             reach: .all,
-            positions: .rotary(config.rotary(headWidth: headWidth, context: context, base: 1_000, baseKey: baseKey)))
-        let layer = Architecture.Layer(
-            norm: norm, arrangement: .after, attention: attention,
-            feedForward: .gated(
-                hidden: config.integer(key("intermediate_size", "n_inner"), default: 3_072),
-                config.activation("hidden_act", default: .silu), bias: .absent))
-        let layers = config.integer(key("num_hidden_layers", "n_layer"), default: 12, in: ConfigReader.layers)
+            positions: .rotary(config.rotary(headWidth: headWidth, context: context, base: 1_000, baseKey: baseKey)),
+            bias: isMixed ? .all : .none)
+        let hidden = config.integer(key("intermediate_size", "n_inner"), default: 3_072)
+        let count = config.integer(key("num_hidden_layers", "n_layer"), default: 12, in: ConfigReader.layers)
+        let dense: Architecture.FeedForward =
+            isMixed
+            ? .plain(hidden: hidden, .gelu, bias: .present)
+            : .gated(hidden: hidden, config.activation("hidden_act", default: .silu), bias: .absent)
+        let layer = Architecture.Layer(norm: norm, arrangement: .after, attention: attention, feedForward: dense)
+        var layers = Array(repeating: layer, count: count)
+        if isMixed { addExperts(config, hidden: hidden, to: &layers) }
         return Architecture(
             vocabulary: config.integer("vocab_size", default: 30_528), width: width, context: context,
             embedding: .init(segments: config.integer("type_vocab_size", default: 2)),
-            body: .encoder(.init(inputNorm: norm, layers: Array(repeating: layer, count: layers))),
+            body: .encoder(.init(inputNorm: norm, layers: layers)),
             head: head(config, width: width, norm: norm))
+    }
+
+    /// Puts experts into every so many layers, beginning with the second.
+    private static func addExperts(_ config: ConfigReader, hidden: Int, to layers: inout [Architecture.Layer]) {
+        guard let period = config.optionalInteger("moe_every_n_layers") else { return }
+        var experts = Architecture.Experts(
+            count: config.integer("num_experts", default: 8, in: ConfigReader.experts),
+            active: config.integer("moe_top_k", default: 2), hidden: hidden, activation: .gelu, routing: .asTheyAre)
+        experts.gate = .absent
+        for index in layers.indices where index % period == 1 { layers[index].feedForward = .experts(experts) }
     }
 
     private static func head(_ config: ConfigReader, width: Int, norm: Architecture.Norm) -> Architecture.Head {
@@ -93,11 +113,25 @@ enum NomicBERT: Family {
     static func ggufNames(_ architecture: Architecture, modelType: String) -> WeightNames {
         let fused = WeightName(
             "blk.#.attn_qkv", .rows(of: ["query", "key", "value"].map { "encoder.#.attention.\($0)" }))
-        return GGUFNames.encoder(architecture).adding([
+        return GGUFNames.encoder(architecture).adding(expertNames(architecture)).adding([
             "encoder.#.attention.query": fused,
             "encoder.#.attention.key": fused,
             "encoder.#.attention.value": fused,
         ])
+    }
+
+    /// Experts without gates: each kind of matrix stacked in one tensor.
+    private static func expertNames(_ architecture: Architecture) -> WeightNames {
+        guard
+            let count = architecture.firstStack.layers.lazy.compactMap({ layer in
+                if case .experts(let experts) = layer.feedForward { experts.count } else { nil }
+            }).first
+        else { return [:] }
+        return [
+            "encoder.#.feedForward.router": "blk.#.ffn_gate_inp",
+            "encoder.#.feedForward.experts.##.up": WeightName("blk.#.ffn_up_exps", .stacked(count: count)),
+            "encoder.#.feedForward.experts.##.down": WeightName("blk.#.ffn_down_exps", .stacked(count: count)),
+        ]
     }
 
     static let unused = BERT.unused

@@ -43,9 +43,16 @@ package struct SelectionRules: Sendable {
     ///   - minP: only those at least this times as probable as the most probable; 0 keeps all.
     ///   - typicalP: only those whose surprise is nearest to the entropy and that together have this probability; 1
     ///     keeps all.
-    package init(temperature: Float, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1) {
+    ///   - epsilon: only those of at least this probability, and the most probable; 0 keeps all.
+    ///   - eta: only those of at least the probability min(eta, √eta e^−entropy), and the most probable; 0 keeps all.
+    package init(
+        temperature: Float, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1, epsilon: Float = 0,
+        eta: Float = 0
+    ) {
         precondition(temperature >= 0 && topK >= 0, "SelectionRules: temperature \(temperature), top-k \(topK)")
-        kernel = martlet_sampling(temperature: temperature, top_k: topK, top_p: topP, min_p: minP, typical_p: typicalP)
+        kernel = martlet_sampling(
+            temperature: temperature, top_k: topK, top_p: topP, min_p: minP, typical_p: typicalP, epsilon: epsilon,
+            eta: eta)
     }
 }
 
