@@ -75,7 +75,8 @@ package struct AdapterConfiguration: Sendable, Equatable {
         for pattern in config["alpha_pattern"]?.objectValue?.keys ?? [] {
             let plain = pattern.utf8.first == UInt8(ascii: "^") ? String(pattern.dropFirst()) : pattern
             if plain.utf8.contains(where: { #"^$*+?[](){}|\"#.utf8.contains($0) }) {
-                offences.append("alpha_pattern has the regular expression \(pattern.quoted): name the modules one by one")
+                offences.append(
+                    "alpha_pattern has the regular expression \(pattern.quoted): name the modules one by one")
             }
         }
         return offences

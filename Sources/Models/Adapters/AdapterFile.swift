@@ -80,10 +80,11 @@ package struct AdapterFile: Sendable {
             return targets.plain(String(tensor.name.dropFirst(front))).hasSameBytes(as: targets.plain(table))
         }
         // A head that it brings has the table's form, and the table's numbers, or the two would not be tied.
-        guard let own, !tensors.all.contains(where: { $0.name != own.name && $0.extents == own.extents }) else { return }
+        guard let own else { return }
+        guard !tensors.all.contains(where: { $0.name != own.name && $0.extents == own.extents }) else { return }
         throw ModelError(
-            "\(path): the adapter has a token table of its own, but the head that is tied to it stays the base's: train it "
-                + "with ensure_weight_tying, or save the head beside it")
+            "\(path): the adapter has a token table of its own, but the head that is tied to it stays the base's: "
+                + "train it with ensure_weight_tying, or save the head beside it")
     }
 
     /// The adapter's factors on the modules of a model.
