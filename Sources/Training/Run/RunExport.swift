@@ -10,7 +10,9 @@ package import MartletTensors
 package struct RunExport: Sendable {
     private let preparation: RunPreparation
     private let device: Device
-    private static let files = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"]
+    private static let files = [
+        "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja",
+    ]
 
     package init(_ preparation: RunPreparation, on device: Device) {
         (self.preparation, self.device) = (preparation, device)
