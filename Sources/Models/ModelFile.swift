@@ -175,7 +175,9 @@ public struct ModelFile: Sendable {
         adapters.append(adapter)
         // What does not fit is better told here than after loading.
         let device = Device(threads: 1)
-        _ = try adapter.read(AdapterTargets(architecture, family), on: device)
+        let targets = try AdapterTargets(architecture, family)
+        try adapter.checkTies(architecture, targets)
+        _ = try adapter.read(targets, on: device)
     }
 
     /// The source of the model's parameters: `source`, with the adapters.

@@ -80,7 +80,8 @@ package struct ModelRuns: Sendable {
         case "head", "pooled", "nextSentence", "sequence", "rows", "answers": return [last]
         default: return nil
         }
-        if isTied, entry.name.hasPrefix("targetTokens") || architecture.embedding.targetVocabulary == nil {
+        let readsTable = entry.name.hasPrefix("targetTokens") || architecture.embedding.targetVocabulary == nil
+        if architecture.hasTiedHead, readsTable {
             runs.insert(last)
         }
         return runs.sorted()
@@ -107,9 +108,12 @@ package struct ModelRuns: Sendable {
             }
         } ?? 0
     }
+}
 
-    private var isTied: Bool {
-        switch architecture.head {
+extension Architecture {
+    /// True where the projection to the vocabulary is the token table.
+    package var hasTiedHead: Bool {
+        switch head {
         case .tokens(let head), .pretraining(let head, _): head.weights == .tied
         default: false
         }

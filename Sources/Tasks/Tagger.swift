@@ -95,17 +95,27 @@ public struct Tagger: Sendable {
         try task(texts) { found in zip(texts, found).map { spans($0, $1, aggregation) } }
     }
 
+    /// The first byte of a token that is no space: byte-level vocabularies spell the space in front of a word with the
+    /// word.
+    package static func start(of token: Encoding.Offsets, behindSpaces text: [UInt8]) -> Int {
+        (token.start..<max(token.start, token.end)).first { $0 < text.count && text[$0] != UInt8(ascii: " ") }
+            ?? token.start
+    }
+
     /// The tags of texts that are words already, one per word: that of the token in which it begins, `O` where no token
     /// does.
     public func tags(ofWords texts: [[String]]) throws -> [[String]] {
-        let found = try model.run(task(texts.map { $0.joined(separator: " ") }) { $0 })
-        return zip(texts, found).map { words, tokens in
+        let joined = texts.map { $0.joined(separator: " ") }
+        let found = try model.run(task(joined) { $0 })
+        return zip(zip(texts, joined), found).map { pair, tokens in
+            let (words, text) = (pair.0, Array(pair.1.utf8))
+            let starts = tokens.map { Tagger.start(of: $0.offsets, behindSpaces: text) }
             var (start, next) = (0, 0)
             return words.map { word in
                 let end = start + word.utf8.count
                 defer { start = end + 1 }
-                while next < tokens.count && tokens[next].offsets.start < start { next += 1 }
-                guard next < tokens.count, tokens[next].offsets.start < end else { return "O" }
+                while next < tokens.count && starts[next] < start { next += 1 }
+                guard next < tokens.count, starts[next] < end else { return "O" }
                 let scores = tokens[next].scores
                 return labels[scores.indices.reduce(0) { scores[$1] > scores[$0] ? $1 : $0 }]
             }

@@ -91,6 +91,102 @@ import Testing
         #expect(error?.description.contains("the model has no linear layer") ?? false)
     }
 
+    /// A copy of the Llama fixture's adapter with other settings.
+    private func adapter(
+        in path: String, _ change: (inout JSONObject) -> Void, renaming: (String) -> String = { $0 }
+    ) throws -> String {
+        var config = try #require(try JSON(contentsOf: Self.folder + "llama/adapter_config.json").objectValue)
+        change(&config)
+        try writeFile(JSON.object(config).serialized(), to: path + "/adapter_config.json")
+        let tensors = try Safetensors(contentsOf: Self.folder + "llama/adapter_model.safetensors").tensors
+        try Safetensors.write(
+            try tensors.names.map { (renaming($0), try tensors.tensor($0)) }, to: path + "/adapter_model.safetensors")
+        return path
+    }
+
+    /// peft begins these by changing the base, so that their factors are none of the base as it is stored (peft 0.21:
+    /// the logits of a tiny Llama under PiSSA are 4.5 away, under OLoRA 7.1). Those of the others fit it.
+    @Test func startsThatChangeTheBaseAreRefused() throws {
+        for start in ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga"] {
+            try TemporaryFolder.use { path in
+                let path = try adapter(in: path, { $0["init_lora_weights"] = .string(start) })
+                let error = #expect(throws: ModelError.self) { try AdapterFile(path) }
+                #expect(error?.description.contains("init_lora_weights is \(start)") ?? false)
+            }
+        }
+        for start in [JSON.bool(true), .bool(false), "gaussian", "orthogonal", "eva", "mica"] {
+            try TemporaryFolder.use { path in
+                #expect(throws: Never.self) {
+                    try AdapterFile(try adapter(in: path, { $0["init_lora_weights"] = start }))
+                }
+            }
+        }
+    }
+
+    /// peft takes patterns for regular expressions, `(.*\.)?(PATTERN)$`: one behind `^` is all of a path, and what is
+    /// more than that is refused, as its alpha would be passed over.
+    @Test func patternsOfAlphas() throws {
+        try TemporaryFolder.use { path in
+            let path = try adapter(in: path) {
+                $0["use_rslora"] = false
+                $0["lora_alpha"] = 8
+                $0["alpha_pattern"] = ["^model.layers.0.self_attn.q_proj": 3, "k_proj": 5]
+            }
+            let configuration = try AdapterFile(path).configuration
+            #expect(configuration.scale(of: "model.layers.0.self_attn.q_proj", rank: 2) == 1.5)
+            #expect(configuration.scale(of: "base.model.layers.0.self_attn.q_proj", rank: 2) == 4)
+            #expect(configuration.scale(of: "model.layers.1.self_attn.k_proj", rank: 2) == 2.5)
+        }
+        try TemporaryFolder.use { path in
+            let path = try adapter(in: path) { $0["alpha_pattern"] = [#"layers\.[01]\.self_attn\.q_proj"#: 3] }
+            let error = #expect(throws: ModelError.self) { try AdapterFile(path) }
+            #expect(error?.description.contains("alpha_pattern") ?? false)
+        }
+    }
+
+    /// Factors of a token table would be passed over, and the logits be wrong by as much as they learnt.
+    @Test func factorsOfTablesAreRefused() throws {
+        try TemporaryFolder.use { path in
+            let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+            let table = "base_model.model.model.embed_tokens.lora_embedding_"
+            let path = try adapter(in: path, { _ in }) { old in
+                [name + "A.weight": table + "A", name + "B.weight": table + "B"][old] ?? old
+            }
+            var file = try ModelFile(path: Fixtures.folder + "/families/llama")
+            let error = #expect(throws: ModelError.self) { try file.add(adapter: path) }
+            #expect(error?.description.contains("embed_tokens.lora_embedding_A is no factor") ?? false)
+        }
+    }
+
+    /// Without `ensure_weight_tying` peft leaves the head of a tied model as the base has it, while the table is the
+    /// adapter's: two matrices where the model has one.
+    @Test func aTableOfItsOwnKeepsItsHead() throws {
+        let base = Fixtures.folder + "/families/llama-tied"
+        let table = try Safetensors(contentsOf: base + "/model.safetensors").tensors.tensor("model.embed_tokens.weight")
+        let factors = try Safetensors(contentsOf: Self.folder + "llama/adapter_model.safetensors").tensors
+        for isTied in [false, true] {
+            try TemporaryFolder.use { path in
+                let path = try adapter(in: path) {
+                    $0["ensure_weight_tying"] = .bool(isTied)
+                    $0["modules_to_save"] = ["embed_tokens"]
+                }
+                let saved = (name: "base_model.model.model.embed_tokens.weight", tensor: table)
+                // Keys and values have other heights here than in the adapter's own base.
+                let names = factors.names.filter { $0.contains("q_proj") }
+                try Safetensors.write(
+                    try names.map { ($0, try factors.tensor($0)) } + [saved],
+                    to: path + "/adapter_model.safetensors")
+                var file = try ModelFile(path: base)
+                guard !isTied else {
+                    #expect(throws: Never.self) { try file.add(adapter: path) }
+                    return
+                }
+                let error = #expect(throws: ModelError.self) { try file.add(adapter: path) }
+                #expect(error?.description.contains("ensure_weight_tying") ?? false)
+            }
+        }
+    }
+
     @Test(arguments: ["use_dora", "layer_replication", "target_parameters", "lora_bias"])
     func whatIsNotUnderstoodIsRefused(_ key: String) throws {
         try TemporaryFolder.use { path in

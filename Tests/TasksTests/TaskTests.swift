@@ -37,6 +37,31 @@ import Testing
         (try ModelFile(path: folder + "/" + fixture), try tokenizer(), Device(threads: 2))
     }
 
+    /// A word whose first token begins with the space in front of it has that token's tag.
+    @Test func wordsBehindSpacesHaveTags() throws {
+        let tokenizer = try Tokenizer(
+            json: Array(
+                """
+                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+                 "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+                 "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+                 "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                  "vocab": {"!": 0, "#": 1, "$": 2, "%": 3, "E": 4, "U": 5, "Ġ": 6, "r": 7, "e": 8, "Ġr": 9},
+                  "merges": [["Ġ", "r"]]}}
+                """.utf8))
+        let file = try ModelFile(path: Self.folder + "/bert-tokens")
+        let tagger = try Tagger(file, tokenizer, on: Device(threads: 2))
+        let results = try ForwardPass.run(file, [.init([4, 5, 9, 8, 9])], on: Device(threads: 2))
+        let logits = try #require(results.first { $0.name == "logits.0" }).tensor.values
+        let count = tagger.labels.count
+        let wanted = [0, 2, 4].map { row in
+            tagger.labels[(0..<count).reduce(0) { logits[row * count + $1] > logits[row * count + $0] ? $1 : $0 }]
+        }
+        #expect(try tagger.tags(ofWords: [["EU", "re", "r"]]) == [wanted])
+    }
+
     @Test(arguments: [
         "bert-classification", "roberta-classification", "deberta-v3-classification", "longformer-classification",
     ])

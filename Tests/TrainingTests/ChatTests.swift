@@ -189,6 +189,82 @@ import Testing
             ])
     }
 
+    /// Preferences as trl's collections have them: a prompt apart, answers that are whole conversations with or without
+    /// the prompt beside them (UltraFeedback), and several turns, of which the answers in the prompt are context.
+    @Test func preferencesOfEveryForm() throws {
+        func turns(_ last: String) -> String {
+            #"[{"role": "user", "content": "say yes"}, {"role": "assistant", "content": "\#(last)"}]"#
+        }
+        let ask = #"{"role": "user", "content": "say yes"}"#
+        let begin = #"{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, "# + ask
+        func answer(_ text: String) -> String { #"{"role": "assistant", "content": "\#(text)"}"# }
+        let data = folder.write(
+            [
+                #"{"prompt": "say yes", "chosen": "ok", "rejected": "no"}"#,
+                #"{"prompt": "say yes", "chosen": \#(turns("ok")), "rejected": \#(turns("no"))}"#,
+                #"{"chosen": \#(turns("ok")), "rejected": \#(turns("no"))}"#,
+                #"{"prompt": [\#(ask)], "chosen": [\#(answer("ok"))], "rejected": [\#(answer("no"))]}"#,
+                #"{"chosen": [\#(begin), \#(answer("ok"))], "rejected": [\#(begin), \#(answer("no"))]}"#,
+                #"{"prompt": [\#(begin)], "chosen": "ok", "rejected": "no"}"#,
+                #"{"chosen": \#(turns("ok")), "rejected": \#(turns("ok"))}"#,
+            ].map { $0 + "\n" }.joined(), to: "forms.jsonl")
+        let source =
+            "{% for m in messages %}{{ 'A:' if m.role == 'assistant' else 'U:' }}{{ m.content }};{% endfor %}"
+            + "{% if add_generation_prompt %}A:{% endif %}"
+        let preparation = try RunPreparation(
+            recipe("{name: preferences}", data), folder: folder.path,
+            chat: ConversationFormat(try ChatTemplate(source), JSONObject()), on: Device(threads: 1))
+        let one = ["chosen: U:say yes;A:⟦ok;⟧", "rejected: U:say yes;A:⟦no;⟧"]
+        let two = ["chosen: U:a;A:b;U:say yes;A:⟦ok;⟧", "rejected: U:a;A:b;U:say yes;A:⟦no;⟧"]
+        #expect(try preparation.shown(9) == [one, one, one, one, two, two])
+        #expect(preparation.notes.contains("1 preferences whose answers are the same are left out"))
+    }
+
+    /// A prompt with a completion, as texts or messages: the completion alone is predicted (trl's default). Messages
+    /// may stand under the other name, and tools be spelled in a text.
+    @Test func completionsOfEveryForm() throws {
+        let data = folder.write(
+            #"{"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, "#
+                + #"{"role": "user", "content": "c"}], "completion": [{"role": "assistant", "content": "d"}]}"# + "\n"
+                + #"{"prompt": "a", "completion": "b"}"# + "\n"
+                + #"{"conversations": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#
+                + "\n"
+                + #"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "#
+                + #""tools": "[{\"name\": \"t\"}]"}"# + "\n", to: "completions.jsonl")
+        for (begin, end) in [("", ""), ("{% generation %}", "{% endgeneration %}")] {
+            let source =
+                "{% for tool in tools or [] %}{{ tool.name }}{% endfor %}{% for m in messages %}"
+                + "{% if m.role == 'assistant' %}A:\(begin){{ m.content }};\(end){% else %}U:{{ m.content }};{% endif %}"
+                + "{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+            let preparation = try RunPreparation(
+                recipe("{name: instructions}", data), folder: folder.path,
+                chat: ConversationFormat(try ChatTemplate(source), JSONObject()), on: Device(threads: 1))
+            #expect(
+                try preparation.shown(9) == [
+                    ["U:a;A:b;U:c;A:⟦d;⟧"], ["U:a;A:⟦b;⟧"], ["U:a;A:⟦b;⟧"], ["tU:a;A:⟦b;⟧"],
+                ])
+        }
+    }
+
+    /// Learning rates fall from the head downwards: the norm behind the last layer learns as fast as the head, the
+    /// tables slowest of all (ELECTRA's layer-wise decay, arXiv:2003.10555).
+    @Test func ratesFallByLayer() throws {
+        let recipe = try recipe("{name: preferences}", writePreferences(), ["train={layer_decay: 0.5}"])
+        let (_, learner) = try prepare("rates", recipe)
+        let parameters = learner.parameters
+        let rates = Dictionary(uniqueKeysWithValues: zip(parameters.names, parameters.rateFactors))
+        let layers = (0..<64).count { layer in parameters.names.contains { $0.hasPrefix("decoder.\(layer).") } }
+        #expect(layers > 1)
+        for (name, rate) in rates {
+            let depth =
+                name.hasPrefix("decoder.outputNorm.")
+                ? 0 : (0..<layers).first { name.hasPrefix("decoder.\($0).") }.map { layers - $0 } ?? layers + 1
+            let expected = (0..<depth).reduce(Float(1)) { rate, _ in rate / 2 }
+            #expect(abs(rate - expected) < 1e-6, "\(name): \(rate), not \(expected)")
+        }
+        #expect(rates["decoder.outputNorm.weight"] == 1 && rates["tokens.weight"] != nil)
+    }
+
     @Test func instructionsPredictTheAssistantAlone() throws {
         let data = folder.write(
             #"{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}"# + "\n"

@@ -57,6 +57,36 @@ import Testing
         #expect(none.isEmpty && questions.map { $0.text("question") } == ["q", "r"])
     }
 
+    /// Byte-level vocabularies spell the space in front of a word with the word's first token, whose bytes begin there
+    /// (GPT-2, whose file leaves offsets untrimmed): it carries the tag all the same.
+    @Test func tagsBeginBehindSpaces() throws {
+        let tokenizer = try Tokenizer(
+            json: Array(
+                """
+                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+                 "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+                 "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+                 "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                  "vocab": {"!": 0, "#": 1, "$": 2, "%": 3, "E": 4, "U": 5, "Ġ": 6, "r": 7, "e": 8, "Ġr": 9},
+                  "merges": [["Ġ", "r"]]}}
+                """.utf8))
+        let encoding = try tokenizer.encoding(of: "EU re r")
+        #expect(encoding.ids == [4, 5, 9, 8, 9])
+        #expect(encoding.offsets.map(\.start) == [0, 1, 2, 4, 5] && encoding.offsets.map(\.end) == [1, 2, 4, 5, 7])
+        var objective = LabelledObjective(.tagging)
+        (objective.text, objective.label) = ("tokens", "tags")
+        var maker = ExampleMaker(
+            objective, tokenizer, length: 16, hasSegments: false, names: LabelNames(["a", "b", "c"]))
+        var fields = JSONObject()
+        (fields["tokens"], fields["tags"]) = (["EU", "re", "r"], ["c", "b", "a"])
+        var offences = DataOffences()
+        let examples = maker.examples(LabelledRecord(file: "f", line: 1, fields: fields), &offences)
+        #expect(examples.map(\.targets) == [[2, Example.ignored, 1, Example.ignored, 0]])
+        #expect(maker.lostWords == 0 && offences.count == 0)
+    }
+
     @Test func unknownLabelsHaveNeighbours() throws {
         let names = LabelNames(collecting: ["card_arrival", "atm", "card_arrival"], known: [])
         #expect(names.names == ["atm", "card_arrival"])

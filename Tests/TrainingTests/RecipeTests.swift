@@ -67,6 +67,13 @@ import Testing
         ] { #expect(found.contains { $0.contains(part) }, "\(part) in \(found)") }
     }
 
+    @Test func patienceNeedsEvaluations() {
+        let text = RecipeTests.small + "evaluation: {patience: 3}\n"
+        #expect(offences(text).contains { $0.contains("\"evaluation.patience\" counts evaluations") })
+        let every = RecipeTests.small + "evaluation: {every: 10, patience: 3}\n"
+        #expect(!offences(every).contains { $0.contains("\"evaluation.patience\" counts") })
+    }
+
     @Test func overrides() throws {
         let recipe = try Recipe(
             yaml: RecipeTests.small, path: "r.yaml",

@@ -19,6 +19,9 @@ package struct AdapterConfiguration: Sendable, Equatable {
     package var base: String?
     /// True where the base keeps `[inputs, outputs]`: GPT-2.
     package var isTransposed = false
+    /// True where a token table that is trained whole stays tied to the head; else peft leaves the head as the base has
+    /// it.
+    package var keepsTies = false
 
     package init() {}
 
@@ -40,9 +43,10 @@ package struct AdapterConfiguration: Sendable, Equatable {
         targets.isEmpty || targets.contains { AdapterConfiguration.matches(module, $0) }
     }
 
-    /// Returns whether a path is the pattern, or ends in it behind a dot.
+    /// Returns whether a path is the pattern, or ends in it behind a dot; behind `^`, whether it is all of the path.
     static func matches(_ module: String, _ pattern: String) -> Bool {
-        module.hasSameBytes(as: pattern) || module.hasSuffix("." + pattern)
+        if pattern.utf8.first == UInt8(ascii: "^") { return module.hasSameBytes(as: String(pattern.dropFirst())) }
+        return module.hasSameBytes(as: pattern) || module.hasSuffix("." + pattern)
     }
 
     // MARK: - The file
@@ -50,10 +54,33 @@ package struct AdapterConfiguration: Sendable, Equatable {
     /// Keys that say nothing about what is computed, or whose tensors say it.
     private static let neutral = [
         "auto_mapping", "base_model_name_or_path", "bias", "exclude_modules", "fan_in_fan_out", "inference_mode",
-        "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_dropout", "megatron_config",
+        "layers_pattern", "layers_to_transform", "lora_dropout", "megatron_config",
         "megatron_core", "peft_type", "peft_version", "qalora_group_size", "revision", "target_modules", "task_type",
-        "loftq_config", "eva_config", "corda_config", "ensure_weight_tying",
+        "loftq_config", "eva_config", "corda_config",
     ]
+
+    /// Ways to begin, by which peft changes the base: the factors fit that one, and it begins them anew as it loads.
+    private static let startsOfOtherBases = ["pissa", "corda", "olora", "loftq", "lora_ga"]
+
+    /// What is asked for that cannot be had of factors on the base as it is stored.
+    private static func contradictions(_ config: JSONObject) -> [String] {
+        var offences: [String] = []
+        if let start = config["init_lora_weights"]?.stringValue,
+            startsOfOtherBases.contains(where: { start.lowercased().hasPrefix($0) })
+        {
+            offences.append(
+                "init_lora_weights is \(start), whose factors belong to a base that peft changes: save it with "
+                    + "path_initial_model_for_weight_conversion")
+        }
+        for pattern in config["alpha_pattern"]?.objectValue?.keys ?? [] {
+            let plain = pattern.utf8.first == UInt8(ascii: "^") ? String(pattern.dropFirst()) : pattern
+            if plain.utf8.contains(where: { #"^$*+?[](){}|\"#.utf8.contains($0) }) {
+                offences.append(
+                    "alpha_pattern has the regular expression \(pattern.quoted): name the modules one by one")
+            }
+        }
+        return offences
+    }
 
     /// - Throws: ``ModelError`` with every setting that is not understood.
     init(_ config: JSONObject, path: String) throws(ModelError) {
@@ -66,7 +93,11 @@ package struct AdapterConfiguration: Sendable, Equatable {
             offences.append("peft_type is \(config["peft_type"]?.text() ?? "missing"), only LORA is read")
         }
         if let bias = config["bias"]?.stringValue, bias != "none" { offences.append("bias is \(bias), not none") }
-        let known = ["r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save"]
+        offences += AdapterConfiguration.contradictions(config)
+        let known = [
+            "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "init_lora_weights",
+            "ensure_weight_tying",
+        ]
         for (key, value) in config.members where !known.contains(key) && !AdapterConfiguration.neutral.contains(key) {
             if !isNeutral(value) { offences.append("\(key) is \(value.text().shortened), which is not supported") }
         }
@@ -92,6 +123,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
         task = config["task_type"]?.stringValue
         base = config["base_model_name_or_path"]?.stringValue
         isTransposed = config["fan_in_fan_out"]?.boolValue ?? false
+        keepsTies = config["ensure_weight_tying"]?.boolValue ?? false
     }
 
     /// The configuration as peft writes it.
@@ -101,7 +133,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
             for (key, value) in members { object[key] = value }
             return .object(object)
         }
-        return object([
+        var members: [(String, JSON)] = [
             ("peft_type", "LORA"), ("task_type", task.map { .string($0) } ?? .null),
             ("base_model_name_or_path", base.map { .string($0) } ?? .null), ("inference_mode", true),
             ("r", .integer(rank)), ("lora_alpha", .number(alpha)), ("lora_dropout", .number(dropout)), ("bias", "none"),
@@ -110,6 +142,8 @@ package struct AdapterConfiguration: Sendable, Equatable {
             ("rank_pattern", object(ranks.map { ($0.pattern, .integer($0.rank)) })),
             ("alpha_pattern", object(alphas.map { ($0.pattern, .number($0.alpha)) })),
             ("modules_to_save", savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) })),
-        ])
+        ]
+        if keepsTies { members.append(("ensure_weight_tying", true)) }
+        return object(members)
     }
 }

@@ -48,9 +48,11 @@ package struct AdapterFile: Sendable {
 
     /// True where the file holds more than factors: a head, or other modules that were trained whole.
     package var hasWholeModules: Bool {
-        tensors.names.contains { name in
-            !AdapterFile.ends.contains { name.hasSuffix($0.down) || name.hasSuffix($0.up) }
-        }
+        tensors.names.contains { !AdapterFile.isFactor($0) }
+    }
+
+    private static func isFactor(_ name: String) -> Bool {
+        ends.contains { name.hasSuffix($0.down) || name.hasSuffix($0.up) }
     }
 
     private static let front = "base_model.model."
@@ -60,13 +62,29 @@ package struct AdapterFile: Sendable {
 
     /// The whole modules that the file holds, under the names of a checkpoint.
     func saved(over body: StoredTensors) throws(FormatError) -> StoredTensors {
-        let isFactor = { (name: String) in
-            AdapterFile.ends.contains { name.hasSuffix($0.down) || name.hasSuffix($0.up) }
-        }
-        return try body.overlaid(by: tensors) { name in
-            guard !isFactor(name) else { return nil }
+        try body.overlaid(by: tensors) { name in
+            guard !AdapterFile.isFactor(name) else { return nil }
             return name.hasPrefix(AdapterFile.front) ? String(name.dropFirst(AdapterFile.front.count)) : name
         }
+    }
+
+    /// Checks that a token table of its own does not part from a head that is tied to it.
+    ///
+    /// - Throws: ``ModelError``.
+    func checkTies(_ architecture: Architecture, _ targets: AdapterTargets) throws(ModelError) {
+        guard architecture.hasTiedHead, !configuration.keepsTies, let table = targets.path(of: "tokens.weight") else {
+            return
+        }
+        let own = tensors.all.first { tensor in
+            let front = tensor.name.hasPrefix(AdapterFile.front) ? AdapterFile.front.count : 0
+            return targets.plain(String(tensor.name.dropFirst(front))).hasSameBytes(as: targets.plain(table))
+        }
+        // A head that it brings has the table's form, and the table's numbers, or the two would not be tied.
+        guard let own else { return }
+        guard !tensors.all.contains(where: { $0.name != own.name && $0.extents == own.extents }) else { return }
+        throw ModelError(
+            "\(path): the adapter has a token table of its own, but the head that is tied to it stays the base's: "
+                + "train it with ensure_weight_tying, or save the head beside it")
     }
 
     /// The adapter's factors on the modules of a model.
@@ -99,6 +117,9 @@ package struct AdapterFile: Sendable {
                 factors[target.up] = try AdapterFile.factor(up, isTransposed, on: device)
             } catch { offences.append("\(error)") }
             return (rank, strength * (scale ?? configuration.scale(of: module.path, rank: rank)))
+        }
+        offences += tensors.names.filter { $0.contains(".lora_") && !AdapterFile.isFactor($0) }.map {
+            "\($0) is no factor of a linear layer"
         }
         offences += found.keys.sorted().map {
             "the model has no linear layer \($0.quoted) that an adapter can be put on"

@@ -15,9 +15,10 @@ package struct ConversationFormat: Sendable {
     /// %}`; else what a turn adds to the text that ends with the beginning of an answer.
     ///
     /// A turn that a longer conversation renders otherwise (templates that drop earlier reasoning) has none.
+    /// - Parameter prompt: the messages at the beginning whose answers are context.
     /// - Throws: ``TemplateError`` for a conversation that the template refuses.
     package func assistantBytes(
-        of messages: [JSON], tools: JSON? = nil
+        of messages: [JSON], tools: JSON? = nil, behind prompt: Int = 0
     ) throws(TemplateError) -> (text: String, ranges: [Range<Int>]) {
         func render(_ count: Int, answering: Bool) throws(TemplateError) -> [UInt8] {
             Array(
@@ -27,11 +28,18 @@ package struct ConversationFormat: Sendable {
                 ).utf8)
         }
         let (text, marked) = try template.rendering(messages: .array(messages), tools: tools, variables: variables)
-        guard marked.isEmpty else { return (text, marked) }
+        guard marked.isEmpty else {
+            func answers(_ messages: [JSON]) -> Int {
+                messages.count(where: { $0["role"]?.stringValue == "assistant" })
+            }
+            // Which answers are context can be told where each has a mark.
+            let context = answers(messages) == marked.count ? answers(Array(messages.prefix(prompt))) : 0
+            return (text, Array(marked.dropFirst(context)))
+        }
         let whole = Array(text.utf8)
         var ranges: [Range<Int>] = []
         for (index, message) in messages.enumerated() where message["role"]?.stringValue == "assistant" {
-            guard index > 0, let before = try? render(index, answering: true),
+            guard index > 0, index >= prompt, let before = try? render(index, answering: true),
                 let after = try? render(index + 1, answering: false)
             else { continue }
             let range = ConversationFormat.turn(before, after, whole, content: message["content"]?.stringValue ?? "")
@@ -75,14 +83,14 @@ enum ChatRecord {
         if let turns = record.fields["conversations"]?.arrayValue {
             let roles = ["human": "user", "gpt": "assistant", "system": "system", "tool": "tool", "user": "user"]
             return turns.map { turn in
+                // Some keep messages under this name.
+                guard turn["role"] == nil else { return turn }
                 let from = turn["from"]?.stringValue ?? ""
                 return message(roles[from] ?? from, turn["value"]?.stringValue ?? "")
             }
         }
-        guard let prompt = prompt(record), let answer = record.text("completion") ?? record.text("output") else {
-            return nil
-        }
-        return prompt + [message("assistant", answer)]
+        guard let prompt = prompt(record) else { return nil }
+        return (answer(record, "completion") ?? answer(record, "output")).map { prompt + $0 }
     }
 
     /// The prompt of a record: `prompt` as a text or as messages, or alpaca's instruction.
@@ -92,6 +100,31 @@ enum ChatRecord {
         guard let instruction = record.text("instruction") else { return nil }
         let input = record.text("input") ?? ""
         return [message("user", input.utf8.isEmpty ? instruction : "\(instruction)\n\n\(input)")]
+    }
+
+    /// The turns in front of an answer that a record has apart from it, whose own answers are context; 0 where all are
+    /// of one conversation.
+    static func turnsOfPrompt(_ record: LabelledRecord) -> Int {
+        let isWhole = record.fields["messages"]?.arrayValue != nil || record.fields["conversations"]?.arrayValue != nil
+        return isWhole ? 0 : prompt(record)?.count ?? 0
+    }
+
+    /// The prompt of a preference and both answers. Answers that are conversations begin with the prompt, whatever else
+    /// tells it: it is the messages that both begin with.
+    static func preference(_ record: LabelledRecord) -> (prompt: [JSON], chosen: [JSON], rejected: [JSON])? {
+        guard let chosen = answer(record, "chosen"), let rejected = answer(record, "rejected") else { return nil }
+        func answers(_ messages: [JSON]) -> Bool { messages.first?["role"]?.stringValue == "assistant" }
+        if !answers(chosen), !answers(rejected) {
+            let count = zip(chosen, rejected).prefix { $0 == $1 }.count
+            return (Array(chosen.prefix(count)), Array(chosen.dropFirst(count)), Array(rejected.dropFirst(count)))
+        }
+        return prompt(record).map { ($0, chosen, rejected) }
+    }
+
+    /// The tools of a conversation, a list or a text that spells one: columns of one type hold no objects of many.
+    static func tools(_ record: LabelledRecord) -> JSON? {
+        guard let text = record.fields["tools"]?.stringValue else { return record.fields["tools"] }
+        return try? JSON(parsing: Array(text.utf8))
     }
 
     /// The messages of one of two answers of a preference: a text, or messages.
@@ -111,23 +144,25 @@ extension ExampleMaker {
             offences.add(record, "neither messages, nor conversations, nor a prompt with a completion")
             return nil
         }
-        return try predicting(messages, tools: record.fields["tools"], record, chat, &offences)
+        return try predicting(messages, behind: ChatRecord.turnsOfPrompt(record), record, chat, &offences)
     }
 
     /// A prompt with the answer that is preferred, and the same with the one that is not.
     mutating func preference(
         _ record: LabelledRecord, number: Int, _ chat: ConversationFormat, _ offences: inout DataOffences
     ) throws -> Example? {
-        guard let prompt = ChatRecord.prompt(record), let chosen = ChatRecord.answer(record, "chosen"),
-            let rejected = ChatRecord.answer(record, "rejected")
-        else {
+        guard let (prompt, chosen, rejected) = ChatRecord.preference(record) else {
             offences.add(record, "a prompt and two answers are wanted, \"chosen\" and \"rejected\"")
             return nil
         }
-        guard let better = try predicting(prompt + chosen, tools: nil, record, chat, &offences),
-            let worse = try predicting(prompt + rejected, tools: nil, record, chat, &offences)
-        else { return nil }
         // Nothing is learnt where nothing is preferred.
+        guard chosen != rejected else {
+            equalAnswers += 1
+            return nil
+        }
+        guard let better = try predicting(prompt + chosen, behind: prompt.count, record, chat, &offences),
+            let worse = try predicting(prompt + rejected, behind: prompt.count, record, chat, &offences)
+        else { return nil }
         guard better.tokens != worse.tokens else {
             equalAnswers += 1
             return nil
@@ -135,12 +170,14 @@ extension ExampleMaker {
         return Example(preferred: better, over: worse, number: number)
     }
 
+    /// - Parameter prompt: the messages whose answers are context.
     private mutating func predicting(
-        _ messages: [JSON], tools: JSON?, _ record: LabelledRecord, _ chat: ConversationFormat,
+        _ messages: [JSON], behind prompt: Int, _ record: LabelledRecord, _ chat: ConversationFormat,
         _ offences: inout DataOffences
     ) throws -> Example? {
-        let (text, ranges) = try chat.assistantBytes(of: messages, tools: tools)
-        hiddenTurns += messages.count(where: { $0["role"]?.stringValue == "assistant" }) - ranges.count
+        let (text, ranges) = try chat.assistantBytes(of: messages, tools: ChatRecord.tools(record), behind: prompt)
+        let answers = messages.dropFirst(prompt).count(where: { $0["role"]?.stringValue == "assistant" })
+        hiddenTurns += max(0, answers - ranges.count)
         let encoding = try tokenizer.encoding(of: text, addSpecialTokens: false)
         var isTrained = encoding.ids.indices.map { row in
             let (start, end) = (encoding.offsets[row].start, encoding.offsets[row].end)

@@ -1,4 +1,5 @@
 import MartletJSON
+import MartletTasks
 package import MartletTokenizers
 
 /// A maker that turns the records of a labelled objective into examples, and collects what is wrong with them.
@@ -179,12 +180,14 @@ package struct ExampleMaker: Sendable {
             }
             numbers.append(number)
         }
-        let whole = try encoding(words.joined(separator: " "))
+        let joined = words.joined(separator: " ")
+        let (whole, text) = (try encoding(joined), Array(joined.utf8))
         let starts = ExampleMaker.starts(words)
         var seen: Set<Int> = []
         let examples = ([whole] + whole.overflow).map { part -> Example in
             let targets = part.ids.indices.map { row -> Int32 in
-                guard !part.isSpecial[row], let word = ExampleMaker.word(at: part.offsets[row].start, starts) else {
+                let start = Tagger.start(of: part.offsets[row], behindSpaces: text)
+                guard !part.isSpecial[row], let word = ExampleMaker.word(at: start, starts) else {
                     return Example.ignored
                 }
                 if seen.insert(word).inserted { return numbers[word] }

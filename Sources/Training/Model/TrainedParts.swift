@@ -7,7 +7,8 @@ import MartletModels
 struct TrainedParts {
     private let frozen: [String]
     private let layers: Int
-    /// The depth of each parameter of the model: how many layers stand above it, the head being 0.
+    /// The depth of each parameter of the model: how many layers stand above it, the head and the norm in front of it
+    /// being 0.
     private let depths: [String: Int]
     private let decay: Double
 
@@ -21,7 +22,8 @@ struct TrainedParts {
         self.layers = layers
         depths = Dictionary(
             inventory.entries.map { entry in
-                (entry.name, entry.isPartOfHead ? 0 : entry.layer.map { layers - $0 } ?? layers + 1)
+                let isAbove = entry.isPartOfHead || entry.name.contains(".outputNorm.")
+                return (entry.name, isAbove ? 0 : entry.layer.map { layers - $0 } ?? layers + 1)
             }
         ) { first, _ in first }
         for part in frozen where !inventory.entries.contains(where: { TrainedParts.holds(part, $0) }) {

@@ -60,6 +60,10 @@ extension Recipe {
             reader.reject(
                 "\"evaluation\" has nothing to evaluate on: give \"data.validation\" or \"data.holdout\"")
         }
+        if evaluation.patience > 0 && evaluation.every == 0 {
+            reader.reject(
+                "\"evaluation.patience\" counts evaluations, of which there are none without \"evaluation.every\"")
+        }
         if labelSmoothing > 0 && objective != .sequenceToSequence && !objective.isLabelled {
             reader.reject("\"label_smoothing\" belongs to the objective sequence-to-sequence, and to labels")
         }

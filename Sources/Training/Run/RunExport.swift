@@ -10,7 +10,9 @@ package import MartletTensors
 package struct RunExport: Sendable {
     private let preparation: RunPreparation
     private let device: Device
-    private static let files = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"]
+    private static let files = [
+        "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja",
+    ]
 
     package init(_ preparation: RunPreparation, on device: Device) {
         (self.preparation, self.device) = (preparation, device)
@@ -85,6 +87,8 @@ package struct RunExport: Sendable {
         let saved = whole.compactMap { name, tensor in targets.path(of: name).map { (name: $0, tensor: tensor) } }
         let modules = saved.map { $0.name.split(separator: ".").dropLast().last.map(String.init) ?? "" }
         configuration.savedModules = Array(Set(modules)).sorted()
+        configuration.keepsTies =
+            preparation.architecture.hasTiedHead && whole.contains { $0.name.hasSameBytes(as: "tokens.weight") }
         let factors = Dictionary(weights.map { ($0.name, $0.tensor) }) { first, _ in first }
         try AdapterFile.write(configuration, layout, factors: factors, saved: saved, in: aside)
     }

@@ -103,7 +103,12 @@ package struct RunPreparation: Sendable {
         _ base: JSONObject, _ described: Architecture, folder: String, chat: ConversationFormat?, on device: Device
     ) throws -> LabelledPreparation {
         let length = min(recipe.length, described.context ?? .max)
-        let classes = base["id2label"]?.objectValue?.members.compactMap(\.value.stringValue) ?? []
+        // By their numbers: a file may have them in any order.
+        let numbered = (base["id2label"]?.objectValue?.members ?? []).compactMap { key, name -> (Int, String)? in
+            guard let number = Int(key), let name = name.stringValue else { return nil }
+            return (number, name)
+        }
+        let classes = numbered.sorted { $0.0 < $1.0 }.map(\.1)
         var data = try LabelledPreparation(
             objective, recipe, tokenizer, known: objective.kind == .nextSentence ? ["0", "1"] : classes,
             length: length, hasSegments: described.embedding.segments > 1, chat: chat)

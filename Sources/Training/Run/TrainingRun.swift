@@ -65,6 +65,7 @@ package final class TrainingRun {
         if state.step == 0, let name = try learner.firstNonFinite() {
             throw RunError("\(name) of the model to be trained is not finite: its file is damaged, or was never right")
         }
+        try checkMetric()
         if savedStep == nil { try save() } else if share.isLeader { try export(self) }
         if hasRunOutOfPatience { return RunSummary(end: .early, state: state) }
         while state.step < settings.steps {
@@ -251,6 +252,15 @@ package final class TrainingRun {
         if let measure = evaluation.measures.first(where: { $0.name.hasSameBytes(as: metric) }) { return measure.value }
         let known = (["loss"] + evaluation.measures.map(\.name)).joined(separator: ", ")
         throw RunError("evaluation.metric is \(metric.quoted), but this objective measures \(known)")
+    }
+
+    /// Checks by one batch that the measure exists which the settings name: better before the first step than behind
+    /// many.
+    private func checkMetric() throws {
+        guard settings.evaluation.metric != nil, let batch = validation.first else { return }
+        let found = learner.measuresMore ? try learner.evaluate([batch]) : Evaluation(loss: 0)
+        // A batch without a label says nothing of measures.
+        if !learner.measuresMore || !found.measures.isEmpty { _ = try score(found) }
     }
 
     /// The mean loss over all targets of the validation batches.
