@@ -91,9 +91,8 @@ extension SlowTokenizer {
     /// Further tokens of the class that no text should be split by.
     private var hidden: [String] {
         switch name {
-        case .t5: (0..<min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)).map { "<extra_id_\($0)>" }
-        case .pegasus:
-            ["<mask_1>"] + (2..<min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)).map { "<unk_\($0)>" }
+        case .t5: (0..<extraTokens).map { "<extra_id_\($0)>" }
+        case .pegasus: ["<mask_1>"] + (2..<firstPiece).map { "<unk_\($0)>" }
         case .mbart: LanguageCodes.mbart
         case .mbart50: LanguageCodes.mbart50
         default: []

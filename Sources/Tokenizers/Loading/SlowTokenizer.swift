@@ -157,13 +157,18 @@ package struct SlowTokenizer {
         return Model(json: model, ids: ids, file: file)
     }
 
+    /// The number of T5's tokens that stand for masked parts of a text.
+    var extraTokens: Int { min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16) }
+
+    /// Pegasus' `offset`: its unknown tokens are numbered from 2 up to it.
+    var firstPiece: Int { min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16) }
+
     /// The pieces as the class numbers them: some put those of fairseq in front, or tokens without a text behind.
     private func numbered(_ own: [(String, Double)]) -> [(String, Double)] {
         func fixed(_ names: [String]) -> [(String, Double)] { names.map { ($0, 0) } }
         switch name {
         case .t5:
-            let count = min(max(settings["extra_ids"]?.integerValue ?? 100, 0), 1 << 16)
-            return own + fixed((0..<count).reversed().map { "<extra_id_\($0)>" })
+            return own + fixed((0..<extraTokens).reversed().map { "<extra_id_\($0)>" })
         case .xlmRoberta: return fixed(["<s>", "<pad>", "</s>", "<unk>"]) + own.dropFirst(3) + fixed(["<mask>"])
         case .mbart, .mbart50:
             let languages = name == .mbart ? LanguageCodes.mbart : LanguageCodes.mbart50
@@ -172,9 +177,8 @@ package struct SlowTokenizer {
             return fixed(["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>"]) + [("<unk>NOTUSED", -100)] + own.dropFirst()
                 + fixed(["<mask>"])
         case .pegasus:
-            let offset = min(max(settings["offset"]?.integerValue ?? 103, 2), 1 << 16)
             return fixed(["<pad>", "</s>", "<mask_1>", "<mask_2>"])
-                + (2..<offset).map { ("<unk_\($0)>", -100) } + own.dropFirst(2)
+                + (2..<firstPiece).map { ("<unk_\($0)>", -100) } + own.dropFirst(2)
         default: return own
         }
     }
