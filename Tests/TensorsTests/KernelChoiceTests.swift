@@ -7,7 +7,8 @@ extension KernelTests {
     /// The choice of a token, and of experts.
     @Suite struct Choices {
         static let counts = [1, 15, 16, 17, 31, 33, 100, 1_023, 1_025, 5_003]
-        static let rules: [martlet_sampling] = [
+        static let rules = cutoffs + others
+        private static let others: [martlet_sampling] = [
             (0, 0, 1, 0, 1), (1, 0, 1, 0, 1), (0.8, 40, 0.95, 0, 1), (0.8, 0, 0.95, 0, 1), (2, 0, 0.9, 0, 1),
             (1, 0, 1, 0.05, 1),
             (1, 300, 1, 0, 1), (0.5, 300, 0.5, 0.01, 1), (1, 0, 1, 0, 0.6), (1.5, 20, 0.9, 0.1, 0.5),
@@ -16,7 +17,7 @@ extension KernelTests {
         ].map {
             martlet_sampling(
                 temperature: $0.0, top_k: $0.1, top_p: $0.2, min_p: $0.3, typical_p: $0.4, epsilon: 0, eta: 0)
-        } + cutoffs
+        }
 
         /// An epsilon and an eta, alone and after others; the last leave the most probable token alone.
         static let cutoffs: [martlet_sampling] = [

@@ -20,6 +20,12 @@ enum Falcon: Family {
             feedForward: .plain(
                 hidden: config.optionalInteger("ffn_hidden_size") ?? 4 * width,
                 config.activation("activation", default: .gelu), bias: bias))
+        // The reference reads the older name nowhere once the newer one is there.
+        if config.has("num_hidden_layers") { config.ignore("n_layer") }
+        let layers =
+            config.has("num_hidden_layers")
+            ? config.integer("num_hidden_layers", in: ConfigReader.layers)
+            : config.integer("n_layer", default: 32, in: ConfigReader.layers)
         var isLimited = false
         if case .rotary = attention.positions { isLimited = !attention.positions.isUnbounded }
         return Architecture(
@@ -28,7 +34,7 @@ enum Falcon: Family {
                 .init(
                     layers: Array(
                         repeating: layer,
-                        count: config.integer("num_hidden_layers", "n_layer", default: 32, in: ConfigReader.layers)),
+                        count: layers),
                     outputNorm: norm)),
             head: config.decoderHead(config.tokenHead(tied: true)))
     }
