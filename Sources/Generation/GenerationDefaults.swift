@@ -127,7 +127,8 @@ package struct GenerationDefaults: Sendable, Hashable {
     }
 
     private static let known: Set<String> = [
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "num_beams", "num_return_sequences",
+        "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+        "num_beams", "num_return_sequences",
         "length_penalty", "early_stopping", "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size",
         "encoder_no_repeat_ngram_size", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
         "forced_bos_token_id", "forced_eos_token_id",

@@ -32,8 +32,8 @@ public struct Sampling: Sendable, Hashable, Codable {
     /// A choice among the most probable tokens; the defaults take the most probable one.
     public init(
         temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, typicalP: Float = 1,
-        epsilonCutoff: Float = 0, etaCutoff: Float = 0, repeatPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
-        logitBias: [Int32: Float] = [:], seed: UInt64 = 0
+        epsilonCutoff: Float = 0, etaCutoff: Float = 0, repeatPenalty: Float = 1, presencePenalty: Float = 0,
+        frequencyPenalty: Float = 0, logitBias: [Int32: Float] = [:], seed: UInt64 = 0
     ) {
         (self.temperature, self.topK, self.topP, self.minP) = (temperature, topK, topP, minP)
         (self.typicalP, self.repeatPenalty) = (typicalP, repeatPenalty)
