@@ -253,6 +253,21 @@ import Testing
         #expect(item.run.state.step == 0)
     }
 
+    /// Epochs are counted in batches as they come: those that rows fill hold as many examples as fit whole.
+    @Test(arguments: ["{tokens: 40}", "{tokens: 40, examples: 3, accumulation: 2}", "{examples: 7}"])
+    func epochsReadEveryExample(_ batch: String) throws {
+        let item = try prepare("epochs", ["steps=null", "epochs=2", "batch=\(batch)"])
+        let (steps, passes) = (item.preparation.settings.steps, item.preparation.settings.accumulation)
+        var stream = try item.preparation.stream(from: nil)
+        var examples: [Int] = []
+        for _ in 0..<steps {
+            for _ in 0..<passes { _ = try stream.next() }
+            examples.append(stream.cursor.examples)
+        }
+        // Two epochs of 48 texts: the last step reaches their end, none before it does.
+        #expect(examples[steps - 1] >= 96 && examples.dropLast().allSatisfy { $0 < 96 }, "\(examples)")
+    }
+
     private func copyOfBase(_ name: String) throws -> String {
         let path = folder.path + "/" + name
         try Folder.make(path)

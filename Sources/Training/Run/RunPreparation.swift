@@ -60,7 +60,7 @@ package struct RunPreparation: Sendable {
             (config, architecture) = try RunPreparation.labelling(base, objective, data)
             (labelled, texts, sentences) = (data, nil, try RunPreparation.pooling(recipe, objective))
             (epochs, passedOver, pieces) = (nil, 0, 0)
-            settings = RunSettings(recipe, tokens: data.rows, counted: RunPreparation.steps(recipe, data))
+            settings = RunSettings(recipe, tokens: data.rows, counted: try RunPreparation.steps(recipe, data))
         } else {
             (config, architecture, labelled, sentences) = (base, described, nil, SentencePooling())
             let caches = { [tokenizer, tokenizerJSON] in
@@ -153,12 +153,23 @@ package struct RunPreparation: Sendable {
         return (texts, tokens, epochs, steps, pieces, pieces - examples)
     }
 
-    /// The steps of a recipe's epochs over labelled data whose batches have a fixed number of examples; nil: rows
-    /// count.
-    private static func steps(_ recipe: Recipe, _ data: LabelledPreparation) -> Int? {
-        guard case .epochs(let epochs) = recipe.duration, let most = recipe.batchExamples else { return nil }
+    /// The steps of a recipe's epochs over labelled data; nil: as many as their rows fill.
+    private static func steps(_ recipe: Recipe, _ data: LabelledPreparation) throws(DataError) -> Int? {
+        guard case .epochs(let epochs) = recipe.duration else { return nil }
         let examples = epochs * Double(data.training.count)
-        return max(1, Int(min(examples / Double(most * recipe.accumulation), 1e15).rounded(.up)))
+        let longest = data.training.reduce(0) { max($0, $1.rows) }
+        if let most = recipe.batchExamples, most <= recipe.batchTokens / max(1, longest) {
+            return max(1, Int(min(examples / Double(most * recipe.accumulation), 1e15).rounded(.up)))
+        }
+        // Batches end where the next example does not fit, so that they hold fewer rows than they might.
+        guard epochs * Double(data.rows) <= Double(mostCounted) else { return nil }
+        var stream = try LabelledStream(data.training, settings(recipe), from: nil)
+        var batches = 0
+        while Double(stream.cursor.examples) < examples {
+            _ = stream.next()
+            batches += 1
+        }
+        return max(1, (batches + recipe.accumulation - 1) / recipe.accumulation)
     }
 
     private static func tooFewTokens(_ tokenizer: Tokenizer, _ architecture: Architecture) -> RunError {
@@ -247,7 +258,9 @@ package struct RunPreparation: Sendable {
         return settings
     }
 
-    private var labelledSettings: LabelledStream.Settings {
+    private var labelledSettings: LabelledStream.Settings { RunPreparation.settings(recipe) }
+
+    private static func settings(_ recipe: Recipe) -> LabelledStream.Settings {
         LabelledStream.Settings(rows: recipe.batchTokens, examples: recipe.batchExamples, seed: recipe.seed)
     }
 
