@@ -29,7 +29,8 @@ extension Architecture {
                 return architecture
             }
         }
-        let (own, table) = (stored("head.weight"), stored("tokens.weight"))
+        let written = embedding.targetVocabulary == nil ? "tokens.weight" : "targetTokens.weight"
+        let (own, table) = (stored("head.weight"), stored(written))
         switch (head.weights, own, table) {
         case (.tied, let own?, let table?) where own.extents == table.extents && !own.hasSameBytes(as: table):
             head.weights = .own

@@ -68,7 +68,10 @@ extension ConfigReader {
     }
 
     /// True where `architectures` names the model without any head.
-    var isBareModel: Bool { optionalStrings("architectures")?.first?.hasSuffix("Model") ?? false }
+    var isBareModel: Bool {
+        guard let name = optionalStrings("architectures")?.first, name.hasSuffix("Model") else { return false }
+        return !["MTModel", "HeadModel", "HeadsModel"].contains(where: name.hasSuffix)
+    }
 
     /// A token by its role; nil when it is absent or negative, as older configurations spell absence.
     private func specialToken(_ key: String) -> Int32? {
