@@ -15,6 +15,7 @@ import Testing
         ("llama", #""max_sequence_length": 2048, "partial_rotary_factor": 0.5"#),
         ("qwen2", #""use_mrope": false"#),
         ("marian", #""_num_labels": 3"#),
+        ("marian", #""decoder_vocab_size": 50"#),
         ("bart", #""_num_labels": 3"#),
         ("mbart", #""_num_labels": 3"#),
         ("gpt2", #""_num_labels": 3"#),

@@ -56,15 +56,16 @@ enum BART: Family {
         let vocabulary = config.integer("vocab_size", default: kind.vocabulary)
         let context = config.integer("max_position_embeddings", default: kind.context)
         let shared = config.bool("share_encoder_decoder_embeddings", default: true)
+        let tied = config.bool("tie_word_embeddings", default: true)
+        // A table that is shared and tied has the first size, whatever the second says.
         let targets = config.integer("decoder_vocab_size", default: vocabulary)
-        if shared && targets != vocabulary {
-            config.reject("one table is shared by \(vocabulary) and \(targets) tokens")
+        if shared && !tied && targets != vocabulary {
+            config.reject("a head of \(vocabulary) tokens follows a decoder of \(targets)")
         }
         let scaled = config.bool("scale_embedding", default: kind.isScaled)
         func stack(_ side: String) -> Architecture.Stack {
             Self.stack(config, kind, side, width: width, context: context)
         }
-        let tied = config.bool("tie_word_embeddings", default: true)
         // The bare model has no head of its own.
         let tokens = Architecture.TokenHead(weights: tied || config.isBareModel ? .tied : .own, bias: kind.bias)
         let (head, start) = config.encoderDecoderHead(
