@@ -106,13 +106,18 @@ extension ModelFile {
                 prefixes: family.prefixes,
                 inventory: inventory, ignoring: family.unused + ["lm_head.weight"] + ignoring)
         case .gguf:
-            // GGUF has no name for an adapter's head that labels, which keeps the family's.
-            let head: WeightNames = architecture.writes ? [:] : family.names(architecture).of("head")
+            let published = family.names(architecture)
+            // An adapter's head that labels keeps the family's names over a GGUF too.
+            let labels = ["sequence", "rows", "answers"].filter { module in
+                published.resolve(module + ".weight").map { tensors[$0.name] != nil } ?? false
+            }
+            let head: WeightNames = architecture.writes ? [:] : published.of("head")
             return try Checkpoint(
                 tensors,
                 head.adding(family.ggufNames(architecture, modelType: modelType))
                     .adding(GGUFNames.older(modelType, storedAs: tensors)).adding(GGUFHead.single(storedAs: tensors))
-                    .adding(GGUFHead.ranking(architecture)),
+                    .adding(GGUFHead.ranking(architecture))
+                    .adding(labels.reduce([:]) { $0.adding(published.of($1)) }),
                 prefixes: [""], inventory: inventory,
                 ignoring: GGUFHead.unused + [
                     "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", "dense_#.weight",

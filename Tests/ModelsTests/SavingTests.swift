@@ -116,7 +116,8 @@ import Testing
     /// Heads and settings that GGUF has no words for.
     static let unsaid: Set<String> = [
         "bert", "bert-answers", "bert-classification", "bert-model", "bert-next-sentence", "bert-pretraining",
-        "bert-published", "bert-tokens", "embedding-gemma", "jina-bert", "modernbert", "modernbert-answers",
+        "bert-published", "bert-tokens", "embedding-gemma", "eurobert", "eurobert-biased", "eurobert-classification",
+        "eurobert-mean", "eurobert-tokens", "jina-bert", "jina3", "modernbert", "modernbert-answers",
         "modernbert-classification", "modernbert-tokens", "nomic-bert", "t5-tokens", "t5-v1.1", "t5-v1.1-tied",
     ]
 

@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    /// Dear steps: a quarter of a quantum of a long prompt is read beside what is written, and twice a
+    /// Dear steps: an eighth of a quantum of a long prompt is read beside one text, and twice a
     /// quantum at once where nothing is.
     @Test func dearStepsReadLittle() throws {
         var loop = Loop(slots: 4, blocks: 100)
@@ -95,14 +95,14 @@ import Testing
         loop.step(budget: 1)
         try loop.submit(2, prompt: 1_000)
         let beside = (0..<3).map { _ in loop.step(budget: 1).step.runs.map(\.positions) }
-        #expect(beside == [[5..<6, 0..<16], [6..<7, 16..<32], [7..<8, 32..<48]])
-        #expect(loop.step(budget: 40).step.runs.map(\.positions) == [8..<9, 48..<88])
-        // Twice as much where more are read than written.
+        #expect(beside == [[5..<6, 0..<8], [6..<7, 8..<16], [7..<8, 16..<24]])
+        #expect(loop.step(budget: 40).step.runs.map(\.positions) == [8..<9, 24..<64])
+        // Half of one where more are read than written.
         try loop.submit(3, prompt: 600)
         #expect(loop.step(budget: 1).step.runs.map(\.positions) == [9..<10, 0..<32])
         loop.scheduler.cancel(3)
         loop.scheduler.cancel(1)
-        #expect(loop.step(budget: 1).step.runs.map(\.positions) == [88..<156])
+        #expect(loop.step(budget: 1).step.runs.map(\.positions) == [64..<132])
     }
 
     /// A search that gives its blocks to an older request begins anew, from its prompt.

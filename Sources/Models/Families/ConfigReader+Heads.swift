@@ -68,9 +68,11 @@ extension ConfigReader {
     }
 
     /// True where `architectures` names the model without any head.
-    var isBareModel: Bool {
-        guard let name = optionalStrings("architectures")?.first, name.hasSuffix("Model") else { return false }
-        return !["MTModel", "HeadModel", "HeadsModel"].contains(where: name.hasSuffix)
+    var isBareModel: Bool { optionalStrings("architectures")?.first.map(ConfigReader.isBare) ?? false }
+
+    /// Returns whether a class of the reference is a model without any head, by its name.
+    package static func isBare(_ className: String) -> Bool {
+        className.hasSuffix("Model") && !["MTModel", "HeadModel", "HeadsModel"].contains(where: className.hasSuffix)
     }
 
     /// A token by its role; nil when it is absent or negative, as older configurations spell absence.

@@ -21,11 +21,10 @@ enum Falcon: Family {
                 hidden: config.optionalInteger("ffn_hidden_size") ?? 4 * width,
                 config.activation("activation", default: .gelu), bias: bias))
         // The reference reads the older name nowhere once the newer one is there.
-        if config.has("num_hidden_layers") { config.ignore("n_layer") }
-        let layers =
-            config.has("num_hidden_layers")
-            ? config.integer("num_hidden_layers", in: ConfigReader.layers)
-            : config.integer("n_layer", default: 32, in: ConfigReader.layers)
+        let isOlder = config.has("n_layer") && !config.has("num_hidden_layers")
+        if !isOlder { config.ignore("n_layer") }
+        let layers = config.integer(
+            isOlder ? "n_layer" : "num_hidden_layers", default: 32, in: ConfigReader.layers)
         var isLimited = false
         if case .rotary = attention.positions { isLimited = !attention.positions.isUnbounded }
         return Architecture(

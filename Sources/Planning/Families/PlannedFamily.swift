@@ -127,7 +127,7 @@ extension DescribedModel {
 extension Blueprint {
     /// Leaves the head out when the checkpoint was written by a class without one.
     fileprivate mutating func restrict(toClass name: String?) {
-        guard let name, name.hasSuffix("Model"), !name.hasSuffix("LMHeadModel"), hasDecoder else { return }
+        guard let name, ConfigReader.isBare(name), hasDecoder else { return }
         head = Head(.none, width: head.width, tensors: head.tensors.filter { $0.role != .head })
     }
 }
