@@ -51,7 +51,7 @@ INLINE void panel_product(martlet_type type, bool reads_packed, const uint8_t *p
     }
     if (!reads_packed) {
 #if defined(LEVEL_AMX)
-        if (is_quantized(type)) return tiled_rows(type, panel, inputs, activations, rows, sums);
+        if (rows >= TILED_ROWS) return tiled_rows(type, panel, inputs, activations, rows, sums);
 #endif
         if (is_quantized(type)) return quantized_many_rows(type, panel, inputs, activations, rows, sums);
         return dense_many_rows(type, panel, inputs, (const float *)activations, rows, sums);
