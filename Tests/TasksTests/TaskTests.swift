@@ -39,18 +39,7 @@ import Testing
 
     /// A word whose first token begins with the space in front of it has that token's tag.
     @Test func wordsBehindSpacesHaveTags() throws {
-        let tokenizer = try Tokenizer(
-            json: Array(
-                """
-                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-                 "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-                 "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-                 "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-                  "vocab": {"!": 0, "#": 1, "$": 2, "%": 3, "E": 4, "U": 5, "Ġ": 6, "r": 7, "e": 8, "Ġr": 9},
-                  "merges": [["Ġ", "r"]]}}
-                """.utf8))
+        let tokenizer = try Tokenizer(json: Fixtures.spacesBeforeWords)
         let file = try ModelFile(path: Self.folder + "/bert-tokens")
         let tagger = try Tagger(file, tokenizer, on: Device(threads: 2))
         let results = try ForwardPass.run(file, [.init([4, 5, 9, 8, 9])], on: Device(threads: 2))

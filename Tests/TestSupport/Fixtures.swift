@@ -5,6 +5,19 @@ package enum Fixtures {
     /// Tests/Fixtures of this package.
     package static let folder = parent(parent(#filePath)) + "/Fixtures"
 
+    /// A tokenizer.json of GPT-2's kind: the space in front of a word begins its first token, and offsets keep it.
+    package static let spacesBeforeWords = Array(
+        """
+        {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+         "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+          "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+          "vocab": {"!": 0, "#": 1, "$": 2, "%": 3, "E": 4, "U": 5, "Ġ": 6, "r": 7, "e": 8, "Ġr": 9},
+          "merges": [["Ġ", "r"]]}}
+        """.utf8)
+
     /// Real models and data, which are not part of the package: `MARTLET_DATA`, or `shared/data` beside it. Nil where
     /// there are none.
     package static let data: String? = {

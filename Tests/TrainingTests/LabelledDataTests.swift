@@ -60,18 +60,7 @@ import Testing
     /// Byte-level vocabularies spell the space in front of a word with the word's first token, whose bytes begin there
     /// (GPT-2, whose file leaves offsets untrimmed): it carries the tag all the same.
     @Test func tagsBeginBehindSpaces() throws {
-        let tokenizer = try Tokenizer(
-            json: Array(
-                """
-                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-                 "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-                 "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-                 "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-                  "vocab": {"!": 0, "#": 1, "$": 2, "%": 3, "E": 4, "U": 5, "Ġ": 6, "r": 7, "e": 8, "Ġr": 9},
-                  "merges": [["Ġ", "r"]]}}
-                """.utf8))
+        let tokenizer = try Tokenizer(json: Fixtures.spacesBeforeWords)
         let encoding = try tokenizer.encoding(of: "EU re r")
         #expect(encoding.ids == [4, 5, 9, 8, 9])
         #expect(encoding.offsets.map(\.start) == [0, 1, 2, 4, 5] && encoding.offsets.map(\.end) == [1, 2, 4, 5, 7])
