@@ -163,8 +163,8 @@ struct ExpertExchange {
 
     // MARK: - Messages
 
-    /// The numbers of rows that each rank has for each expert that is here; none where they do not arrive, which is told
-    /// when the pass ends.
+    /// The numbers of rows that each rank has for each expert that is here; none where they do not arrive, which is
+    /// told when the pass ends.
     private func received(_ counts: [Int]) -> [[Int]] {
         func numbers(_ experts: Range<Int>) -> Tensor {
             device.tensor(experts.map { Float(counts[$0]) }, shape: [experts.count, 1])

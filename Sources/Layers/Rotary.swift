@@ -1,8 +1,8 @@
 extension Architecture {
     /// Rotary positions (arXiv:2104.09864): pairs of a head's elements are rotated by position · frequency.
     package struct Rotary: Sendable, Hashable, Codable {
-        /// The rotated part of each head. An odd width rotates one element more, while exponents still divide by the odd
-        /// number.
+        /// The rotated part of each head. An odd width rotates one element more, while exponents still divide by the
+        /// odd number.
         package var width: Int
         /// The base of the frequencies, frequency(i) = base^(−2i / width).
         package var base: Float

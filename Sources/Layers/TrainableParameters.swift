@@ -125,7 +125,7 @@ package final class TrainableParameters: ParameterSource {
         var division: Parameter.Division?
         /// The elements in this rank's memory.
         var held = 0..<0
-        /// Those of them whose gradients this rank has.
+        /// Parameters among them whose gradients this rank has.
         var learnt = 0..<0
 
         /// The share of a parameter that no pass of this rank reads.

@@ -1,7 +1,8 @@
 // swift-format-ignore: AlwaysUseLowerCamelCase
 /// The element type of a tensor (dtype): how its elements are stored.
 ///
-/// The block-quantized types are ggml's: a row is cut into blocks, each stored together with its scales. Source: the GGUF specification and the block structures of ggml.
+/// The block-quantized types are ggml's: a row is cut into blocks, each stored together with its scales. Source: the
+/// GGUF specification and the block structures of ggml.
 public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     case f32, f16, bf16, i32
     case q8_0 = "q8_0"

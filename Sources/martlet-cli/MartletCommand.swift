@@ -32,8 +32,8 @@ struct MartletCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         CutFile.watch()
         Output.holdStreams()
-        // Swift's runtime opens two to wait for threads with, whenever it first does, and ends the process by a trap where
-        // it cannot; a model takes two beside them.
+        // Swift's runtime opens two to wait for threads with, whenever it first does, and ends the process by a trap
+        // where it cannot; a model takes two beside them.
         guard Output.canOpen(4) else {
             Output.note("martlet: the system grants too few files; raise the limit of open files (ulimit -n)")
             Output.end(1)

@@ -20,7 +20,7 @@ import Testing
         #expect(throws: GenerationError.self) { try text(template, [.response("a")]) }
     }
 
-    /// What a template takes is rendered as it is.
+    /// Conversations that a template takes are rendered as they are.
     @Test func instructionsStayWhereTheyAreTaken() throws {
         let template = "{% for m in messages %}({{ m.role }}){{ m.content }}{% endfor %}"
         #expect(try text(template, [.instructions("s"), .prompt("a"), .prompt("b")]) == "(system)s(user)a(user)b")

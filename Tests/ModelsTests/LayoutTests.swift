@@ -88,7 +88,8 @@ import Testing
         }
     }
 
-    /// Prefixes that wrappers of training put before every name: a pooler, and a head beside the stack, are found behind it too.
+    /// Prefixes that wrappers of training put before every name: a pooler, and a head beside the stack, are found
+    /// behind it too.
     @Test(arguments: [
         ("bert-model", "module."), ("deberta-v3", "module._orig_mod."), ("qwen2-untied", "base_model.model."),
         ("llama", "model."), ("llama", "transformer."), ("codegen", "transformer."), ("mixtral", "lightning.model."),

@@ -53,8 +53,8 @@ import Testing
         }
     }
 
-    /// The three constants chosen anew over six of the eight iterations, whichever two are held out, by the least sum of
-    /// squared errors on a grid: the mean error over all eight.
+    /// The three constants chosen anew over six of the eight iterations, whichever two are held out, by the least sum
+    /// of squared errors on a grid: the mean error over all eight.
     @Test func twoOfEightAreHeldOut() throws {
         let (hardware, blueprints) = (try HardwareTable.standard().device(named: "a100"), try Self.all.map(blueprint))
         var grid: [[Double]] = []

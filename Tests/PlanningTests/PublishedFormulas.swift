@@ -110,8 +110,8 @@ struct MegatronShape: Sendable, Hashable {
                 source: "arXiv:2205.05198 eq. 7"), inputs(batch))
     }
 
-    /// The count with (1 + s/(3h) + …): what the hardware does under selective recomputation (arXiv:2205.05198, equation
-    /// 8).
+    /// The count with (1 + s/(3h) + …): what the hardware does under selective recomputation (arXiv:2205.05198,
+    /// equation 8).
     ///
     /// The equation counts a whole second set of scores for the half set that is recomputed; it is kept as printed.
     func selectiveIteration(batch: Int) -> Quantity {

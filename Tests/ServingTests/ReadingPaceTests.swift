@@ -34,8 +34,8 @@ import Testing
         }
     }
 
-    /// A step in which writing alone takes longer than it may: half of the time is for reading, or half as long as writing
-    /// takes; and a step that reads is never taken for one that writes.
+    /// A step in which writing alone takes longer than it may: half of the time is for reading, or half as long as
+    /// writing takes; and a step that reads is never taken for one that writes.
     @Test func readingAlwaysHasATime() {
         var pace = ReadingPace()
         pace.note(1, rows: 0)

@@ -96,7 +96,8 @@ struct SentencePieceTests {
         #expect(try tokenizer.encode("xthex") == [2, 133, 9, 133])
     }
 
-    /// Words that are cut at joints and remembered give what the whole text gives, as ``Tokenizer/encoding(of:)`` finds it.
+    /// Words that are cut at joints and remembered give what the whole text gives, as ``Tokenizer/encoding(of:)`` finds
+    /// it.
     @Test(arguments: [UInt8(1), 2]) func jointsChangeNothing(_ kind: UInt8) throws {
         let tokenizer = try Self.tokenizer(kind: kind)
         var random = SeededRandom(seed: 3)

@@ -2,8 +2,8 @@ import MartletDistributed
 import MartletTensors
 import Testing
 
-/// Operations on rows that ranks divide, on any number of ranks, of rows that they do not divide evenly: the bits of all
-/// rows on one rank, forwards and backwards.
+/// Operations on rows that ranks divide, on any number of ranks, of rows that they do not divide evenly: the bits of
+/// all rows on one rank, forwards and backwards.
 @Suite struct DividedRowsTests {
     private final class Team: RowRanks, @unchecked Sendable {
         private let communicator: any Communicator

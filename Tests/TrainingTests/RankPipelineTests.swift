@@ -8,8 +8,8 @@ import MartletTensors
 import MartletTraining
 import Testing
 
-/// Layers cut into stages, each a rank's: the bytes of one rank, the simulated order of work, and the bytes on the way that
-/// were counted before.
+/// Layers cut into stages, each a rank's: the bytes of one rank, the simulated order of work, and the bytes on the way
+/// that were counted before.
 @Suite struct RankPipelineTests {
     private let runs = RankRuns()
 
@@ -110,7 +110,7 @@ import Testing
         #expect(try runs.checkpoint("moved") == runs.checkpoint("whole"))
     }
 
-    /// What a rank holds: its stage's weights and gradients, and no pages of others.
+    /// The holdings of a rank: its stage's weights and gradients, and no pages of others.
     @Test func stagesHoldTheirLayersAlone() throws {
         let recipe = try runs.recipe([
             "model.config.hidden_size=128", "model.config.intermediate_size=512",

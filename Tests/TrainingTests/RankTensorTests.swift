@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// What a rank holds: its part of weights, gradients and optimizer's states.
+    /// The holdings of a rank: its part of weights, gradients and optimizer's states.
     @Test func partsTakeTheirShareOfMemory() throws {
         let recipe = try runs.recipe([
             "model.config.hidden_size=128", "model.config.intermediate_size=512",

@@ -8,8 +8,8 @@ import MartletTensors
 import MartletTraining
 import Testing
 
-/// The same recipe on one, two and four ranks, as threads, with everything whole on each or divided among them (ZeRO): the
-/// same bytes in every checkpoint, and the bytes on the way that were counted before.
+/// One recipe on one, two and four ranks, as threads, with everything whole on each or divided among them (ZeRO):
+/// the same bytes in every checkpoint, and the bytes on the way that were counted before.
 @Suite struct RankTests {
     private let runs = RankRuns()
 
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    /// What a rank holds between two steps: pages of gradients and of weights.
+    /// The holdings of a rank between two steps: pages of gradients and of weights.
     @Test func dividedArraysTakeTheirShareOfMemory() throws {
         let overrides = [
             "model.config.hidden_size=128", "model.config.intermediate_size=512",

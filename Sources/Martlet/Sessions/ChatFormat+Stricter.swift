@@ -20,7 +20,7 @@ extension ChatFormat {
         }
     }
 
-    /// The same conversation in the forms that stricter templates take, the nearest first: neighbouring messages of one
+    /// The conversation in the forms that stricter templates take, the nearest first: neighbouring messages of one
     /// role as one (Mistral's), and instructions as what the user says first (Gemma 2's). None where nothing changes.
     private static func stricter(_ messages: [JSON]) -> [[JSON]] {
         let told = messages.map { message -> JSON in

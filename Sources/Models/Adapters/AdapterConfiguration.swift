@@ -62,7 +62,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
     /// Ways to begin, by which peft changes the base: the factors fit that one, and it begins them anew as it loads.
     private static let startsOfOtherBases = ["pissa", "corda", "olora", "loftq", "lora_ga"]
 
-    /// What is asked for that cannot be had of factors on the base as it is stored.
+    /// Settings that cannot be had of factors on the base as it is stored.
     private static func contradictions(_ config: JSONObject) -> [String] {
         var offences: [String] = []
         if let start = config["init_lora_weights"]?.stringValue,

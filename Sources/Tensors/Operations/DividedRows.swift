@@ -3,7 +3,8 @@
 /// Each computes what follows from its own rows. Sums over rows, which gradients of parameters are, take the rows of
 /// all, in their order: a gradient is one sum on the rank that has it, as it is on one rank alone.
 package protocol RowRanks: MatrixRanks {
-    /// The rows of each rank among those of all, where this one has `own`: rows of the pass, or of one of its two stacks.
+    /// The rows of each rank among those of all, where this one has `own`: rows of the pass, or of one of its two
+    /// stacks.
     func parts(ofOwn own: Int) -> [Range<Int>]
 
     /// Returns whether the gradient of a parameter is a sum over rows; else each rank has all of it.
@@ -93,8 +94,8 @@ extension Tensor {
         unsafe (storage.mutablePointer + byteOffset).copyMemory(from: other.pointer, byteCount: bytes)
     }
 
-    /// The heads of this rank for the rows of all, `[rows, own heads, width]`, of this rank's part of `rows`, `[own rows,
-    /// heads, width]`. - Precondition: the ranks divide the heads.
+    /// The heads of this rank for the rows of all, `[rows, own heads, width]`, of this rank's part of `rows`, `[own
+    /// rows, heads, width]`. - Precondition: the ranks divide the heads.
     package func byHeads(of ranks: any RowRanks, rows: Int) -> Tensor {
         let (device, heads, width) = (device(for: "byHeads"), shape[1], shape[2])
         let own: Shape = [rows, heads / ranks.count, width]
@@ -129,8 +130,8 @@ extension Tensor {
 }
 
 extension GradientFlow {
-    /// The ranks that have other rows of what is summed for `node`: where it is a parameter whose gradient is a sum over
-    /// rows.
+    /// The ranks that have other rows of what is summed for `node`: where it is a parameter whose gradient is a sum
+    /// over rows.
     func rowRanks(for node: GradientNode) -> (any RowRanks)? {
         guard let dividedRows, let leaf = node.leaf, dividedRows.dividesRows(ofLeaf: leaf) else { return nil }
         return dividedRows

@@ -12,8 +12,8 @@ extension Tensor {
     /// The linear product y = x Wᵀ + bias with a weight as it is stored, for weights that change: nothing of it is
     /// packed for longer than its slice is multiplied.
     ///
-    /// Its bits are those of `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in ascending
-    /// order.
+    /// Its bits are those of `multiplied(by:bias:)`. Backward: dx = dy W, dW = dyᵀ x, d bias = Σ dy, with rows in
+    /// ascending order.
     ///
     /// - Parameters:
     ///   - self: `[rows, inputs]`, f32 or bf16; `matrix` `[outputs, inputs]`, `bias` `[outputs]`. A matrix that is not

@@ -6,10 +6,10 @@ import MartletTensors
 /// The sharding of the trained parameters among the ranks of a run (ZeRO: arXiv:1910.02054), and the messages that this
 /// takes: the optimizer's states are divided from stage 1 on, the gradients from stage 2, the weights at stage 3.
 ///
-/// A divided parameter keeps its place in the memory of all; pages that belong to other ranks are given back to the system.
-/// From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward pass
-/// leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is there
-/// for the whole pass.
+/// A divided parameter keeps its place in the memory of all; pages that belong to other ranks are given back to the
+/// system. From stage 2 on each layer is a bucket of its own: its gradients are summed over the ranks when the backward
+/// pass leaves it, and at stage 3 its weights are gathered when a pass comes to it. Everything outside of layers is
+/// there for the whole pass.
 ///
 /// Where ranks are stages of a pipeline, or divide matrices or experts, each divides what it has with the ranks of
 /// other lanes that have the same.

@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/// Memory of zeros whose end is the end of a page that nothing may touch the next of: what reads or writes beyond, stops.
-/// It is aligned to what divides its size, at most to 64.
+/// Memory of zeros whose end is the end of a page that nothing may touch the next of: what reads or writes beyond,
+/// stops. It is aligned to what divides its size, at most to 64.
 void *memory(size_t bytes);
 
 /// Gives back all memory.
