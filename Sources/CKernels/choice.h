@@ -179,27 +179,6 @@ static double weight_of_all(const martlet_logits *row, float largest, float fact
 
 // ---------------------------------------------------------------- candidates of a restricted choice
 
-/// Keeps the candidates whose probability is at least `least`, and the most probable.
-static size_t keep_above(martlet_candidate *candidates, size_t count, double total, double least) {
-    float largest = -__builtin_inff();
-    for (size_t i = 0; i < count; i++) largest = candidates[i].scaled > largest ? candidates[i].scaled : largest;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (candidates[i].weight >= least * total || candidates[i].scaled == largest) candidates[kept++] = candidates[i];
-    return kept;
-}
-
-/// eta: keeps the candidates whose probability is at least the smaller of η and √η e^−entropy (arXiv:2210.15191).
-static size_t keep_desmoothed(martlet_candidate *candidates, size_t count, float eta) {
-    const double total = sum_of_weights(candidates, count);
-    double mean = 0;
-    for (size_t i = 0; i < count; i++)
-        if (candidates[i].weight > 0) mean += (double)candidates[i].weight * candidates[i].scaled;
-    // The entropy is log total − mean / total.
-    const double least = __builtin_sqrt(eta) * __builtin_exp(mean / total) / total;
-    return keep_above(candidates, count, total, least < eta ? least : eta);
-}
-
 /// Gathers everything that top-p might keep, and what its share of all weights is. A nucleus mostly lies within a few
 /// nats of the most probable token: those are gathered while the weights are summed, and only a flat row is read again.
 static size_t gather_nucleus(const martlet_logits *row, float largest, float factor, float top_p, martlet_candidate *candidates,

@@ -29,7 +29,7 @@ INLINE void finish_row(const float *sums, size_t columns, const float *bias, boo
 
 /// Calls `operation` with the row count, 2 to FEW_ROWS, as a constant.
 #if FEW_ROWS <= 2
-#define FOR_FEW_ROWS(rows, operation, ...) operation(2, __VA_ARGS__);
+#define FOR_FEW_ROWS(rows, operation, ...) (void)(rows); operation(2, __VA_ARGS__);
 #else
 #define FOR_FEW_ROWS FOR_TILE_ROWS
 #endif

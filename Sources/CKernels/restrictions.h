@@ -92,4 +92,25 @@ static size_t keep_typical(martlet_candidate *candidates, ranked *items, size_t 
     return keep_share(candidates, items, count, share * total);
 }
 
+/// Keeps the candidates whose probability is at least `least`, and the most probable.
+static size_t keep_above(martlet_candidate *candidates, size_t count, double total, double least) {
+    float largest = -__builtin_inff();
+    for (size_t i = 0; i < count; i++) largest = candidates[i].scaled > largest ? candidates[i].scaled : largest;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].weight >= least * total || candidates[i].scaled == largest) candidates[kept++] = candidates[i];
+    return kept;
+}
+
+/// eta: keeps the candidates whose probability is at least the smaller of η and √η e^−entropy (arXiv:2210.15191).
+static size_t keep_desmoothed(martlet_candidate *candidates, size_t count, float eta) {
+    const double total = sum_of_weights(candidates, count);
+    double mean = 0;
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].weight > 0) mean += (double)candidates[i].weight * candidates[i].scaled;
+    // The entropy is log total − mean / total.
+    const double least = __builtin_sqrt(eta) * __builtin_exp(mean / total) / total;
+    return keep_above(candidates, count, total, least < eta ? least : eta);
+}
+
 #endif
