@@ -14,6 +14,10 @@ package struct KeptLimits: Sendable {
     /// this one did.
     package let load: Double?
 
+    package init(limits: MachineLimits, date: String, load: Double?) {
+        (self.limits, self.date, self.load) = (limits, date, load)
+    }
+
     /// The path of the kept limits: `machine.json` in Martlet's folder of the user's cache; nil where there is no home
     /// folder.
     package static var path: String? { CacheFolder.path.map { $0 + "/machine.json" } }
@@ -42,10 +46,23 @@ package struct KeptLimits: Sendable {
         let others = (Processors.lines(of: "/proc/loadavg").first?.split(separator: " ").first).flatMap {
             Double($0)
         }
-        let kept = KeptLimits(
+        let found = KeptLimits(
             limits: .measure(on: device, seconds: seconds), date: today(), load: others.flatMap { $0 > 0.5 ? $0 : nil })
+        let kept = found.raised(by: read(threads: device.threads))
         kept.keep()
         return kept
+    }
+
+    /// These limits where they were measured on a calm machine; where others ran beside, nothing lower than was found
+    /// before, for a limit is the most that the machine gives.
+    package func raised(by earlier: KeptLimits?) -> KeptLimits {
+        guard let load, let earlier, earlier.limits.threads == limits.threads else { return self }
+        let (old, new) = (earlier.limits, limits)
+        return KeptLimits(
+            limits: MachineLimits(
+                threads: new.threads, bandwidth: max(old.bandwidth, new.bandwidth), f32: max(old.f32, new.f32),
+                bf16: max(old.bf16, new.bf16), int8: max(old.int8, new.int8)),
+            date: date, load: earlier.load.map { min($0, load) })
     }
 
     private func keep() {
@@ -95,6 +112,7 @@ extension Hardware {
             figures[.bandwidth] = figure(kept.limits.bandwidth)
         }
         let threads = kept.map { ", \($0.limits.threads) threads" } ?? ""
-        return Hardware(name: "this machine (\(Processor.name)\(threads))", figures: figures)
+        let beside = kept?.load == nil ? "" : ", measured beside other programs: --refresh measures anew"
+        return Hardware(name: "this machine (\(Processor.name)\(threads)\(beside))", figures: figures)
     }
 }

@@ -18,6 +18,13 @@ enum Command {
         return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent(name)
     }
 
+    /// The cache of the commands under test: what they measure and pack beside other tests is nobody's to keep.
+    private static let cache: String = {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-cache-\(UUID().uuidString)")
+        atexit { try? FileManager.default.removeItem(atPath: Command.cache) }
+        return folder.path
+    }()
+
     /// - Throws: what starting the process or the files around it throws.
     static func run(_ arguments: [String], input: String = "", of program: URL = executable) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString)")
@@ -29,6 +36,7 @@ enum Command {
         let process = Process()
         process.executableURL = program
         process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(["XDG_CACHE_HOME": cache]) { $1 }
         process.standardInput = try FileHandle(forReadingFrom: files[0])
         for file in files[1...] { try Data().write(to: file) }
         process.standardOutput = try FileHandle(forWritingTo: files[1])

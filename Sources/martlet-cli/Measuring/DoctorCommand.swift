@@ -2,6 +2,7 @@ import ArgumentParser
 import Martlet
 import MartletDistributed
 import MartletJSON
+import MartletMeasuring
 import MartletPlatform
 import MartletTensors
 
@@ -24,7 +25,7 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         let device = Device(threads: threads)
-        let limits = MachineLimits.measure(on: device, seconds: 2)
+        let limits = KeptLimits.measure(threads: threads, seconds: 2).limits
         let memory = Processor.memory
         let verdicts = DoctorCommand.verdicts(threads: device.threads)
         let mpi = MPICommunicator.found()
